@@ -1,0 +1,84 @@
+# The commands of this project; `make help` lists them. GNU make 3.81 and a POSIX shell are enough (Linux, macOS, WSL).
+#
+# $(VENV)/requirements*.txt are copies of what was installed last. While pip works they are gone, so an environment
+# without them is half made and starts afresh.
+
+VENV = .venv
+PORT ?= 8501
+PYTHON =
+TORCH_INDEX ?=
+
+PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run free-port lint test
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+
+setup: ## the environment in .venv; TORCH_INDEX=https://download.pytorch.org/whl/cpu takes a CPU-only torch
+	@$(call install,requirements.txt)
+
+setup-dev:
+	@$(call install,requirements.txt requirements-dev.txt)
+
+run: free-port setup ## the app on http://localhost:8501; PORT=8502 takes another port
+	@$(VENV)/bin/python -m tfbind data build builtin
+	@exec $(VENV)/bin/python -m streamlit run app.py --server.port $(PORT) --browser.serverAddress localhost
+
+lint: setup-dev ## ruff and mypy
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+test: lint ## lint, then all tests
+	$(VENV)/bin/python -m pytest -n 2
+
+free-port:
+	@python=$(VENV)/bin/python; [ -x $$python ] || { $(find_python); }; "$$python" -c "$$CHECK_PORT" '$(PORT)'
+
+# Ends the recipe's shell unless $python can be set to an interpreter that is recent enough.
+define find_python
+for python in $(PYTHONS) ""; do "$$python" -c '$(RECENT)' 2>/dev/null && break; done; \
+[ -n "$$python" ] || { echo "Python 3.11 or newer is needed; none among: $(PYTHONS). make PYTHON=/path/to/python3 names one." >&2; exit 1; }
+endef
+
+# Bring $(VENV) level with the requirement files in $(1). torch comes from TORCH_INDEX, and from the same place when
+# a later call names none; the other packages always come from pip's own index.
+define install
+set -e; \
+was=$$(cat $(VENV)/torch-index 2>/dev/null || true); \
+index='$(TORCH_INDEX)'; index=$${index:-$$was}; \
+[ "$$index" = "$$was" ] || rm -f $(VENV)/requirements*.txt; \
+changed=; for file in $(1); do cmp -s $$file $(VENV)/$$file || changed=yes; done; \
+[ -n "$$changed" ] || exit 0; \
+if [ ! -f $(VENV)/requirements.txt ]; then \
+    $(find_python); \
+    echo "Making $(VENV) with $$("$$python" --version)"; \
+    "$$python" -m venv --clear $(VENV); \
+    echo "$$index" > $(VENV)/torch-index; \
+fi; \
+rm -f $(VENV)/requirements*.txt; \
+echo "Installing $(1): minutes the first time, seconds when little changed"; \
+{ [ -z "$$index" ] || $(pip) --no-deps --index-url "$$index" $$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt); } \
+    > $(VENV)/pip.log 2>&1 && $(pip) $(addprefix -r ,$(1)) >> $(VENV)/pip.log 2>&1 \
+    || { cat $(VENV)/pip.log >&2; exit 1; }; \
+cp $(1) $(VENV)/
+endef
+
+pip = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+define CHECK_PORT
+import socket, sys
+port = sys.argv[1]
+def taken(number):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", number)) == 0
+if not (port.isdecimal() and 1024 <= int(port) <= 65535):
+    sys.exit(f"PORT={port}: expected a number from 1024 to 65535, such as make run PORT=8502")
+if taken(int(port)):
+    free = next(number for number in [*range(int(port) + 1, 65536), 8501] if not taken(number))
+    sys.exit(f"Port {port} is in use, perhaps by this app (http://localhost:{port}); another one: make run PORT={free}")
+endef
+export CHECK_PORT

@@ -1,0 +1,38 @@
+"""Page config and navigation. Start it with `streamlit run app.py`."""
+
+import gc
+from pathlib import Path
+
+import streamlit as st
+
+from ui.jobs import jobs
+from ui.live_chart import install_plotly
+
+st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial_sidebar_state=230)
+
+
+@st.cache_resource
+def install() -> Path:
+    """Once per server: the file that the live charts load."""
+    return install_plotly(Path(__file__).parent / "static")
+
+
+@st.cache_resource
+def freeze() -> None:
+    """Once per server, after the imports: Streamlit collects garbage after every update, and what was imported is
+    none. Setting it aside takes an update from 99 to 16 ms."""
+    gc.collect()
+    gc.freeze()
+
+
+install()
+page = st.navigation(
+    [
+        st.Page("pages/train.py", title="Train", icon=":material/model_training:", default=True),
+        st.Page("pages/predict.py", title="Predict", icon=":material/genetics:"),
+        st.Page("pages/data.py", title="Data", icon=":material/database:"),
+    ]
+)
+jobs()
+page.run()
+freeze()

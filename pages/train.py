@@ -1,0 +1,20 @@
+"""Train: set up a run, start it, watch it learn; `?run=ID` shows one run."""
+
+import streamlit as st
+
+from ui.new_run import new_run
+from ui.run_view import run_view
+from ui.session import inside_app, open_run, plain
+
+inside_app()
+
+try:
+    run = open_run()
+    if run:
+        run_view(run)
+except ValueError as error:
+    st.error(plain(str(error)))
+    run = None
+
+if not run:
+    new_run()

@@ -1,0 +1,84 @@
+"""The real app on a free port with a home of its own, driven in headless Chromium."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from driving import CHROMIUM, FLAGS, Server, serve
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+WAIT_MS = 30_000
+LAPTOP = {"width": 1280, "height": 800}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[BrowserContext]:
+    """One browser for all tests, so that what the pages load is fetched once."""
+    path = next((path for path in CHROMIUM if shutil.which(path)), None)
+    if path is None:
+        said = "no Chromium here: `apt-get install chromium` on Debian"
+        pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser.new_context()
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@pytest.fixture
+def home(server: Server) -> Path:
+    return server.home
+
+
+@pytest.fixture
+def open_page(chromium: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """Opens pages; the test fails if one logs an error or asks anything of another machine."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        # On /data Streamlit asks for /data/_stcore/ before it asks for /_stcore/, which is there.
+        if message.type == "error" and "/_stcore/" not in message.location["url"]:
+            complaints.append(f"console: {message.text} {message.location['url']}")
+
+    def on_request(url: str) -> None:
+        if not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):
+            complaints.append(f"request: {url}")
+
+    def open(
+        url: str,
+        width: int = LAPTOP["width"],
+        height: int = LAPTOP["height"],
+        scheme: Literal["light", "dark"] = "light",
+    ) -> Page:
+        page = chromium.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: complaints.append(f"page: {error}"))
+        page.on("request", lambda request: on_request(request.url))
+        page.on("websocket", lambda socket: on_request(socket.url))
+        pages.append(page)
+        page.set_default_timeout(WAIT_MS)
+        page.goto(url)
+        return page
+
+    yield open
+    for page in pages:
+        page.close()
+    assert complaints == []

@@ -1,0 +1,92 @@
+"""Starting the real app on a free port with a home of its own, and waiting for it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfbind import launch, runs
+
+PROJECT = Path(__file__).parents[2]
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CHART = ".live-chart .main-svg"
+
+
+@dataclass
+class Server:
+    """A running app."""
+
+    process: "subprocess.Popen[bytes]"
+    url: str
+    home: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+
+@contextmanager
+def serve(home: Path, port: int | None = None) -> Iterator[Server]:
+    """Run the app until the block ends."""
+    port = port or free_port()
+    log = (home / "server.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+        cwd=PROJECT,
+        env={**os.environ, "TFBIND_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+    )
+    try:
+        wait_until(lambda: _healthy(port), 30, lambda: (home / "server.log").read_text())
+        yield Server(process, f"http://127.0.0.1:{port}", home)
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+def stop_workers(home: Path) -> None:
+    """End every worker of a home, but not the runs that the test itself pretends to be working on."""
+    for run in runs.list_runs(home):
+        status = runs.read_status(run)
+        if status.active and status.pid != os.getpid():
+            launch.stop(run)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def wait_until(holds: Callable[[], object], seconds: float, about: Callable[[], object] = lambda: "") -> None:
+    """Poll until `holds()` is true; fail after `seconds`, saying `about()`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {about()}"
+        time.sleep(0.05)

@@ -1,0 +1,171 @@
+"""The live chart and the view of a run, fed by a stand-in worker."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from driving import CHART, Server
+from playwright.sync_api import Page, expect
+from stand_in import make_rows, make_run, report_progress
+
+from tfbind import runs
+from tfbind.runs import Run
+
+WRITER = """
+import sys, time
+sys.path[:0] = [{project!r}, {tests!r}]
+from pathlib import Path
+from stand_in import make_rows, report_progress
+from tfbind import runs
+run = runs.Run(Path({folder!r}))
+for row in make_rows(1000)[len(runs.read_rows(run)):]:
+    runs.append_row(run, row)
+    print(time.time(), flush=True)
+    time.sleep({period})
+"""
+
+
+@contextmanager
+def writer(run: Run, period: float) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that appends an epoch every `period` seconds and prints when."""
+    tests = Path(__file__).parents[1]
+    code = WRITER.format(project=str(tests.parent), tests=str(tests), folder=str(run.folder), period=period)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def running(home: Path) -> Iterator[Run]:
+    run = make_run(home, "running", 20)
+    report_progress(run, 4, 37)
+    yield run
+    runs.take_over(run, "killed", ended=time.time())
+
+
+def drawn(page: Page, chart: int) -> list[dict[str, object]]:
+    """The curves of a chart (0 loss, 1 Pearson) as Plotly holds them."""
+    script = """([chart]) => [...document.querySelectorAll('.live-chart')[chart].data ?? []]
+        .map(trace => ({name: trace.name, x: [...trace.x], y: [...trace.y], dash: trace.line.dash}))"""
+    found: list[dict[str, object]] = page.evaluate(script, [chart])
+    return found
+
+
+def test_drawn_curves_equal_the_rows(server: Server, running: Run, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server.url}/?run={running.id}")
+    expect(page.locator(CHART).first).to_be_visible()
+    rows = make_rows(20)
+    for chart, fields in enumerate([("val_loss", "train_loss"), ("val_pearsonr", "val_pearsonr_window")]):
+        for curve, field, dash in zip(drawn(page, chart), fields, ("solid", "dot"), strict=True):
+            assert curve["x"] == [row["epoch"] for row in rows]
+            assert curve["y"] == pytest.approx([row[field] for row in rows], rel=1e-4)
+            assert curve["dash"] == dash
+    expect(page.get_by_role("button", name="Download plot")).to_have_count(2)
+    expect(page.get_by_role("button", name="Share chart")).to_have_count(0)  # it uploads to another machine
+
+
+def test_zoom_and_hidden_curves_survive_updates(server: Server, running: Run, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server.url}/?run={running.id}")
+    expect(page.locator(CHART).first).to_be_visible()
+    plot = page.locator(".live-chart .nsewdrag").first
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.45, steps=5)
+    page.mouse.up()
+    page.locator(".live-chart .legendtoggle").nth(1).click()
+    page.wait_for_function("document.querySelector('.live-chart').data[1].visible === 'legendonly'")
+    page.evaluate("window.marked = document.querySelector('.live-chart .main-svg')")
+    zoomed = page.evaluate("document.querySelector('.live-chart').layout.xaxis.range")
+    assert 4 < zoomed[0] < zoomed[1] < 14
+    with writer(running, 0.3):
+        page.wait_for_function("document.querySelector('.live-chart').data[0].x.length >= 30")
+    after = page.evaluate("""() => {
+        const chart = document.querySelector('.live-chart')
+        return {range: chart.layout.xaxis.range, hidden: chart.data[1].visible,
+                same: chart.querySelector('.main-svg') === window.marked}}""")
+    assert after == {"range": zoomed, "hidden": "legendonly", "same": True}
+
+
+def test_a_row_is_seen_soon_after_it_is_written(server: Server, running: Run, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server.url}/?run={running.id}")
+    expect(page.locator(CHART).first).to_be_visible()
+    waits = []
+    with writer(running, 1.37) as process:
+        assert process.stdout
+        for _ in range(9):
+            written = float(process.stdout.readline())
+            epochs = len(runs.read_rows(running))
+            page.wait_for_function(f"document.querySelector('.live-chart').data[0].x.length >= {epochs}", polling=20)
+            waits.append(time.time() - written)
+    assert statistics.median(waits) < 1.5, waits
+
+
+def test_refresh_and_another_tab_show_the_run_again(
+    server: Server, running: Run, open_page: Callable[..., Page]
+) -> None:
+    runs.rename(running, "my run")
+    page = open_page(f"{server.url}/?run={running.id}")
+    for _ in range(2):
+        expect(page.get_by_role("heading", name="my run")).to_be_visible()
+        expect(page.get_by_text("Epoch 4 of 5")).to_be_visible()
+        page.reload()
+    other = open_page(page.url)
+    expect(other.get_by_role("heading", name="my run")).to_be_visible()
+
+
+def test_polling_ends_with_the_run(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
+    run = make_run(home, "running", 3)
+    page = open_page(f"{server.url}/?run={run.id}")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    runs.take_over(run, "finished", ended=time.time())
+    expect(page.get_by_text("finished", exact=True).first).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    time.sleep(1.5)  # the side bar polls more slowly, and for the last time
+    process = psutil.Process(server.pid)
+    before = process.cpu_times()
+    time.sleep(4)
+    after = process.cpu_times()
+    assert after.user - before.user < 0.2, "the server still works for a page on which nothing moves"
+
+
+def test_side_bar_leads_to_a_running_job_from_every_page(
+    server: Server, running: Run, open_page: Callable[..., Page]
+) -> None:
+    runs.rename(running, "side job")
+    page = open_page(f"{server.url}/data")
+    page.get_by_role("link", name="side job").click()
+    expect(page.get_by_role("heading", name="side job")).to_be_visible()
+    assert f"run={running.id}" in page.url
+
+
+def test_server_has_not_loaded_torch(server: Server, running: Run, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server.url}/?run={running.id}")
+    expect(page.locator(CHART).first).to_be_visible()
+    if not Path("/proc").exists():
+        pytest.skip("no /proc here to see what a process has loaded")
+    loaded = Path(f"/proc/{server.pid}/maps").read_text()
+    assert "numpy" in loaded, "this check sees nothing at all"
+    assert "torch" not in loaded
+
+
+def test_charts_follow_the_theme(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
+    run = make_run(home, "finished", 5)
+    page = open_page(f"{server.url}/?run={run.id}")
+    expect(page.locator(CHART).first).to_be_visible()
+    colour = "document.querySelector('.live-chart').layout.font.color"
+    light = page.evaluate(colour)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{colour} !== '{light}'")
+    curve = page.evaluate("document.querySelector('.live-chart').data[0].line.color")
+    assert curve == "#56b4e9"

@@ -1,0 +1,154 @@
+"""What only a browser shows: the first screen, narrow windows, deep links, clicks, and nothing from elsewhere."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driving import CHART, Server, serve, stop_workers, wait_until
+from playwright.sync_api import Page, expect
+from stand_in import CONFIG, make_pair, make_run, report_progress, write_validation
+
+from tfbind import runs
+from tfbind.datasets import import_pair, open_dataset
+
+HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$ www.evil.com"
+
+
+@pytest.fixture(scope="module")
+def small(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return import_pair(server.home, *make_pair(tmp_path_factory.mktemp("pair")), "small").name
+
+
+@pytest.fixture(autouse=True)
+def no_worker_left(home: Path) -> Iterator[None]:
+    yield
+    stop_workers(home)
+
+
+def test_first_screen_shows_start_and_what_it_will_do(server: Server, open_page: Callable[..., Page]) -> None:
+    page = open_page(server.url)
+    expect(page.get_by_role("button", name="Start")).to_be_in_viewport(ratio=1)
+    for text in ("Training windows", "Receptive field", "Parameters", "Takes about", "GB of disk free"):
+        expect(page.get_by_text(text).first).to_be_in_viewport(ratio=1)
+    command = page.get_by_test_id("stCode")
+    expect(command).to_be_in_viewport(ratio=1)
+    expect(command).to_contain_text("-m tfbind train --dataset builtin")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_sideways_scrolling(
+    server: Server, home: Path, open_page: Callable[..., Page], scheme: str
+) -> None:
+    run = make_run(home, "finished", 5, name="a long name " * 6)
+    for address in ("", f"?run={run.id}", "data"):
+        page = open_page(f"{server.url}/{address}", 390, 844, scheme)
+        expect(page.get_by_role("heading").first).to_be_visible()
+        main = "document.querySelector('[data-testid=stMain]')"
+        assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"), address
+    page.goto(server.url)
+    start = page.get_by_role("button", name="Start")
+    start.scroll_into_view_if_needed()
+    expect(start).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("path", ["data", "?run=mine"])
+def test_a_new_server_asked_for_a_page_shows_the_whole_app(
+    tmp_path: Path, open_page: Callable[..., Page], path: str
+) -> None:
+    report_progress(make_run(tmp_path, "running", 2, id="mine", name="side job"), 3, 10)
+    with serve(tmp_path) as server:
+        page = open_page(f"{server.url}/{path}")
+        expect(page.get_by_role("link", name="side job · 3/5")).to_be_visible()
+        expect(page.get_by_role("link", name="Train", exact=True)).to_be_visible()
+        page.close()
+
+
+def test_a_click_on_an_earlier_run_opens_it(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
+    make_run(home, "finished", 5, name="the one to open")
+    page = open_page(server.url)
+    table = page.get_by_test_id("stDataFrame")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 60, "y": 50})
+    expect(page.get_by_role("heading", name="the one to open")).to_be_visible()
+    page.get_by_role("button", name="New run").click()
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+    assert "run=" not in page.url
+
+
+def test_a_double_click_starts_one_run(
+    server: Server, home: Path, small: str, open_page: Callable[..., Page]
+) -> None:
+    before = len(runs.list_runs(home))
+    page = open_page(server.url)
+    choose(page, small)
+    page.get_by_role("button", name="Start").dblclick()
+    page.wait_for_url("**/?run=*")
+    expect(page.get_by_role("button", name="New run")).to_be_visible()
+    page.wait_for_timeout(1000)
+    assert len(runs.list_runs(home)) == before + 1
+
+
+def choose(page: Page, dataset: str) -> None:
+    """Pick a data set on the form."""
+    page.get_by_role("combobox", name="Data set").click()
+    page.get_by_role("option", name=dataset, exact=True).click()
+    expect(page.get_by_text(f"--dataset {dataset}")).to_be_visible()
+
+
+def test_a_text_field_left_by_pressing_start_counts(
+    server: Server, home: Path, small: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(server.url)
+    choose(page, small)
+    page.get_by_role("textbox", name="Learning rate").fill("0.123")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url("**/?run=*")
+    wait_until(lambda: runs.read_config(runs.list_runs(home)[-1]).learning_rate == 0.123, 5)
+
+
+def test_hostile_names_are_text_everywhere(
+    server: Server, home: Path, small: str, open_page: Callable[..., Page]
+) -> None:
+    config = CONFIG.model_copy(update={"dataset": small})
+    done = make_run(home, "finished", 5, name=HOSTILE, config=config)
+    write_validation(done, np.asarray(open_dataset(home, small).scores))
+    running = make_run(home, "running", 5, name=HOSTILE)
+    for run in (done, running):
+        page = open_page(f"{server.url}/?run={run.id}")
+        shown = page.get_by_role("heading", level=2).inner_text().replace("\u2060", "")
+        assert shown == HOSTILE
+        expect(page.locator(CHART).first).to_be_visible()
+        assert page.locator("img[src='x'], img[src*=evil], a[href*=evil]").count() == 0
+    page = open_page(server.url)
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    runs.take_over(running, "killed")
+
+
+def test_predicted_and_observed_are_drawn(
+    server: Server, home: Path, small: str, open_page: Callable[..., Page]
+) -> None:
+    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
+    write_validation(run, np.asarray(open_dataset(home, small).scores))
+    page = open_page(f"{server.url}/?run={run.id}")
+    figures = page.get_by_test_id("stPlotlyChart")
+    expect(figures).to_have_count(2)
+    expect(figures.first.get_by_text("worst: chr1_")).to_be_visible()
+    expect(page.get_by_role("button", name="Share chart")).to_have_count(0)
+
+
+def test_import_in_the_browser(server: Server, home: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    sequences, scores = make_pair(tmp_path, turned=True)
+    page = open_page(f"{server.url}/data")
+    chooser = page.locator("input[type=file]")
+    for place, file in enumerate((sequences, scores)):
+        chooser.nth(place).set_input_files(file)
+        expect(page.get_by_text(file.name)).to_be_visible()
+    page.get_by_role("textbox", name="Name of the data set").fill("uploaded")
+    page.get_by_role("textbox", name="Name of the data set").press("Enter")
+    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Read the scores with one row per window").click()
+    expect(page.get_by_text("40 windows of 30 bases are ready")).to_be_visible()
+    page.get_by_role("button", name="Train on it").click()
+    expect(page.get_by_text("--dataset uploaded")).to_be_visible()
+    assert list(home.glob("upload-*")) == []

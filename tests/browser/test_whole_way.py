@@ -1,0 +1,65 @@
+"""From Start to a finished run with the real worker, over a refresh and a restart of the server; Stop and Resume."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from driving import CHART, free_port, serve, stop_workers, wait_until
+from playwright.sync_api import Page, expect
+
+from tfbind import launch, runs
+from tfbind.config import TrainConfig
+
+SECONDS = 240
+
+
+@pytest.fixture(autouse=True)
+def no_worker_left(tmp_path: Path) -> Iterator[None]:
+    yield
+    stop_workers(tmp_path)
+
+
+def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    port = free_port()
+    with serve(tmp_path, port) as server:
+        page = open_page(server.url)
+        page.get_by_text("Quick look", exact=True).click()
+        expect(page.get_by_text("--num-epochs 3")).to_be_visible()
+        page.get_by_role("button", name="Start").click()
+        page.wait_for_url("**/?run=*", timeout=60_000)
+        expect(page.get_by_text("Epoch 1 of 3")).to_be_visible(timeout=60_000)
+        page.reload()
+        expect(page.get_by_text("of 3 · batch")).to_be_visible(timeout=60_000)
+        address = page.url
+        page.close()
+    (run,) = runs.list_runs(tmp_path)
+    assert runs.read_status(run).active, "the run ended with the server"
+    with serve(tmp_path, port):
+        page = open_page(address)
+        expect(page.get_by_text("How good it is on windows")).to_be_visible(timeout=SECONDS * 1000)
+        expect(page.get_by_text("finished", exact=True).first).to_be_visible()
+        expect(page.get_by_test_id("stPlotlyChart")).to_have_count(2)
+        expect(page.locator(CHART)).not_to_have_count(0)
+        page.close()
+    rows = runs.read_rows(run)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["val_pearsonr"] > 0.9
+
+
+def test_stop_and_resume(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    config = TrainConfig(num_channels=4, num_res_blocks=0, num_epochs=10_000, early_stopping_patience=10_000)
+    with serve(tmp_path) as server:
+        run = launch.submit(tmp_path, config)
+        page = open_page(f"{server.url}/?run={run.id}")
+        wait_until(lambda: len(runs.read_rows(run)) >= 1, SECONDS, lambda: runs.log_tail(run))
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_text("killed", exact=True).first).to_be_visible()
+        kept = len(runs.read_rows(run))
+        page.get_by_role("button", name="Resume").click()
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        wait_until(lambda: len(runs.read_rows(run)) > kept, SECONDS, lambda: runs.log_tail(run))
+        page.get_by_role("button", name="Stop").click()
+        wait_until(lambda: not runs.read_status(run).active, 30)
+        page.close()
+    epochs = [row["epoch"] for row in runs.read_rows(run)]
+    assert epochs == list(range(1, len(epochs) + 1))

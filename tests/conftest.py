@@ -1,0 +1,31 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def shared_file(*parts: str) -> Path:
+    """A file of reference material beside the checkout; the test is skipped where it is missing."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        reason = f"no reference material: {path} is missing"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture
+def real_pair() -> tuple[Path, Path]:
+    """The real chr22 windows: paths of the sequences and of the scores."""
+    return shared_file("data", "chr22_sequences.txt.gz"), shared_file("data", "chr22_scores.txt.gz")
+
+
+@pytest.fixture
+def seed_experiment() -> str:
+    """The published experiment's text, with its code."""
+    return shared_file("seed", "tf-binding-hyperparameter-tuning.md").read_text()

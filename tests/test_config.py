@@ -1,0 +1,127 @@
+"""One definition of the hyperparameters: bounds, presets, flags, and what follows from them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfbind.config import (
+    PRESETS,
+    TrainConfig,
+    check_continuation,
+    choices,
+    flags,
+    forward_flops,
+    home_folder,
+    parameter_count,
+    parse_config,
+    receptive_field,
+)
+
+
+def test_the_default_is_the_published_experiment():
+    config = TrainConfig()
+    assert PRESETS["seed"] == config
+    published = {
+        "num_channels": 32,
+        "num_res_blocks": 3,
+        "kernel_size": 3,
+        "dropout_rate": 0.2,
+        "optimizer_type": "AdamW",
+        "weight_decay": 1e-5,
+        "batch_size": 64,
+        "num_epochs": 5,
+        "early_stopping_patience": 10,
+        "validation_split": 0.2,
+        "norm": "layer",
+        "lr_schedule": "constant",
+    }
+    assert published.items() <= config.model_dump().items()
+
+
+def test_the_published_model_has_153249_parameters_and_sees_15_bases():
+    assert parameter_count(TrainConfig(), 300) == 153_249
+    assert receptive_field(TrainConfig()) == 15
+
+
+def test_arithmetic_of_the_published_model_by_hand():
+    # 4*32*3 + 6*32*32*3 + 32 = 18,848 weights, each used once a base, two operations each.
+    assert forward_flops(TrainConfig(), 300) == 2 * 300 * 18_848
+
+
+def test_receptive_field_adds_up_over_the_convolutions():
+    # 15 for the first, then four convolutions of 5 that each add 4.
+    assert receptive_field(PRESETS["recommended"]) == 15 + 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("learning_rate", "fast", "learning_rate: 'fast' should be a valid number"),
+        ("learning_rate", 0, "learning_rate: 0 should be greater than 0"),
+        ("learning_rate", "nan", "learning_rate: 'nan' should be"),
+        ("num_epochs", 0, "num_epochs: 0 should be greater than or equal to 1"),
+        ("num_epochs", 2.5, "num_epochs: 2.5 should be a valid integer"),
+        ("kernel_size", 4, "kernel_size: 4 must be odd, so that a base sits in the middle; try 3 or 5"),
+        ("norm", "group", "norm: 'group' should be 'layer' or 'batch'"),
+        ("optimizer_type", "adamw", "optimizer_type: 'adamw' should be 'AdamW', 'Adam' or 'SGD'"),
+        ("momentum", 0.9, "momentum: no such hyperparameter; known: dataset, learning_rate"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(field, value, said):
+    with pytest.raises(ValueError, match="^" + said.replace("(", r"\(")) as caught:
+        parse_config({field: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_text_is_read_as_numbers_the_way_a_shell_and_yaml_give_it():
+    config = parse_config({"weight_decay": "1e-5", "first_kernel_size": "15", "threads": "none"})
+    assert (config.weight_decay, config.first_kernel_size, config.threads) == (1e-5, 15, None)
+
+
+def test_what_is_not_given_comes_from_the_base():
+    config = parse_config({"num_epochs": 7}, PRESETS["recommended"])
+    assert config == PRESETS["recommended"].model_copy(update={"num_epochs": 7})
+
+
+def test_an_empty_first_kernel_follows_the_others():
+    assert parse_config({"kernel_size": 9}).first_kernel == 9
+    assert parse_config({"kernel_size": 9, "first_kernel_size": 15}).first_kernel == 15
+
+
+def test_choices_are_the_words_of_a_literal():
+    assert choices("lr_schedule") == ("constant", "one_cycle")
+    assert choices("learning_rate") == ()
+
+
+configs = st.builds(
+    TrainConfig,
+    learning_rate=st.floats(1e-8, 10),
+    first_kernel_size=st.none() | st.integers(0, 50).map(lambda half: 2 * half + 1),
+    norm=st.sampled_from(choices("norm")),
+    threads=st.none() | st.integers(1, 512),
+    dataset=st.sampled_from(["builtin", "chr22", "/tmp/my data"]),
+    dropout_rate=st.floats(0, 0.95),
+)
+
+
+@given(configs, configs)
+def test_flags_turn_any_base_into_any_configuration(config, base):
+    words = flags(config, base)
+    read = {
+        flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(words[::2], words[1::2], strict=True)
+    }
+    assert parse_config(read, base) == config
+
+
+def test_a_run_may_go_on_with_other_rates_but_not_with_another_architecture_or_split():
+    parent = TrainConfig()
+    check_continuation(parse_config({"learning_rate": 1e-4, "dropout_rate": 0.5, "first_kernel_size": 3}), parent)
+    for change in ({"num_channels": 16}, {"first_kernel_size": 15}, {"seed": 1}, {"validation_split": 0.1}):
+        with pytest.raises(ValueError, match=r"differs from .* that of the run whose weights are to be used"):
+            check_continuation(parse_config(change), parent)
+
+
+def test_home_is_the_variable_or_a_folder_beside_the_app(tmp_path):
+    assert home_folder({"TFBIND_HOME": str(tmp_path)}) == tmp_path.resolve()
+    assert home_folder({}).name == ".tfbind"
+    assert (home_folder({}).parent / "tfbind" / "config.py").exists()

@@ -1,0 +1,76 @@
+"""Which devices there are, and slots that free themselves when their process dies."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tfbind import devices
+from tfbind.config import TrainConfig
+
+HOLD = (
+    "import sys; from pathlib import Path; from tfbind import devices\n"
+    "with devices.slots(Path(sys.argv[1]), 'cpu', int(sys.argv[2])) as taken:\n"
+    "    print(taken, flush=True); sys.stdin.read()"
+)
+
+
+def hold(home, threads) -> subprocess.Popen:
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, home, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() != "None\n"
+    return child
+
+
+def test_what_is_said_without_torch_is_what_torch_says():
+    assert devices.cuda_count() == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    assert ("mps" in devices.available()) == torch.backends.mps.is_available()
+    assert devices.available()[-1] == "cpu"
+
+
+def test_auto_and_empty_become_definite():
+    config = devices.settle(TrainConfig())
+    assert config.device == devices.available()[0]
+    assert config.threads == devices.cpu_cores()
+    assert devices.settle(TrainConfig(device="cpu", threads=3)).threads == 3
+
+
+def test_a_missing_device_is_said_not_guessed():
+    missing = next(device for device in ("cuda", "mps") if device not in devices.available())
+    with pytest.raises(ValueError, match=f"--device {missing}: not on this machine; here: .*cpu"):
+        devices.settle(TrainConfig(device=missing))
+
+
+def test_slots_count_threads_and_a_killed_holder_frees_them(tmp_path):
+    cores = devices.cpu_cores()
+    holder = hold(tmp_path, 1)
+    with devices.slots(tmp_path, "cpu", cores) as all_cores:
+        assert all_cores is None
+    with devices.slots(tmp_path, "cpu", 1) as one:
+        assert (one is not None) == (cores > 1)
+    holder.kill()
+    holder.communicate()
+    with devices.slots(tmp_path, "cpu", cores) as all_cores:
+        assert all_cores == list(range(cores))
+
+
+def test_more_threads_than_cores_take_all_cores(tmp_path):
+    with devices.slots(tmp_path, "cpu", 10 * devices.cpu_cores()) as taken:
+        assert taken == list(range(devices.cpu_cores()))
+
+
+def test_a_vain_try_leaves_what_it_touched_free(tmp_path):
+    holder = hold(tmp_path, 1)
+    with devices.slots(tmp_path, "cpu", devices.cpu_cores()) as taken:
+        assert taken is None
+    second = hold(tmp_path, 1) if devices.cpu_cores() > 1 else None
+    for child in filter(None, (holder, second)):
+        child.communicate()
+
+
+def test_devices_in_words():
+    assert devices.describe("cpu", 1) == "CPU, 1 thread"
+    assert devices.describe("cpu", 2) == "CPU, 2 threads"
+    assert devices.describe("cuda", 2) == "CUDA"

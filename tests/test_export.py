@@ -1,0 +1,204 @@
+"""Files of predictions: what stands in them worked by hand, coordinates above all, and what other libraries read."""
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pybigtools
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfbind import export
+from tfbind.export import About, Place, Track, as_bytes, places, track, write
+from tfbind.sequences import encode
+
+ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2)
+SCORES = np.array([0.1, 2.5, 3, 0.25, 2, -1], dtype=np.float32)
+
+
+def made(name: str, letters: str = "ACGTNA", scores: np.ndarray = SCORES) -> Track:
+    return track(name, encode(letters), np.asarray(scores, dtype=np.float32))
+
+
+def text(suffix: str, *tracks: Track, about: About = ABOUT) -> str:
+    return as_bytes(suffix, tracks, about).decode()
+
+
+def values(path, chromosome: str, start: int, end: int) -> list[float]:
+    return np.asarray(pybigtools.open(str(path)).values(chromosome, start, end, fillna=None)).tolist()
+
+
+def test_csv_has_a_row_for_each_record_and_a_column_for_each_base():
+    assert text(".csv", made("w2", "ACG", [0.5, 1, -2]), made("w1", "AAA", [0, 0.125, 11.4297])) == (
+        "window_name,0,1,2\nw2,0.5,1,-2\nw1,0,0.125,11.4296999\n"
+    )
+
+
+def test_tsv_has_a_row_for_each_base():
+    assert text(".tsv", made("a", "AC", [0.5, 1]), made("b", "N", [-2])) == (
+        "# tfbind; model builtin 0a1b; scored in one pass; position is 0-based within the record\n"
+        "name\tposition\tbase\tscore\n"
+        "a\t0\tA\t0.5\na\t1\tC\t1\nb\t0\tN\t-2\n"
+    )
+
+
+def test_bed_has_sites_and_bedgraph_all_bases_0_based_half_open():
+    assert text(".bed", made("a")).splitlines()[2:] == ["a\t1\t3\ta\t3.0000\t.", "a\t4\t5\ta\t2.0000\t."]
+    assert text(".bedgraph", made("a")).splitlines()[1:3] == ["a\t0\t1\t0.100000001", "a\t1\t2\t2.5"]
+    for suffix in (".bed", ".bedgraph"):
+        assert text(suffix, made("a")).startswith(
+            "# tfbind; model builtin 0a1b; scored in one pass; "
+            + "0-based half-open; " * (suffix == ".bedgraph")
+            + "each record is its own chromosome and starts at 0\n"
+        )
+
+
+def test_fasta_has_the_letters_of_the_sites():
+    lines = text(".fa", made("chr1:101-106")).splitlines()
+    assert [line.split(" ")[0] for line in lines] == [">chr1:101-103", "CG", ">chr1:104-105", "N"]
+    assert "score=3.0000 model=builtin 0a1b coordinates=0-based half-open" in lines[0]
+
+
+# Base 0 of a sequence of 6 bases under each way of writing its place; the last column says where that is.
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("chr22_10510500_10510505", Place("chr22", 10510500)),  # the course: 0-based, end inclusive
+        ("chrUn_KI270302v1_0_5", Place("chrUn_KI270302v1", 0)),
+        ("chr1:101-106", Place("chr1", 100)),  # samtools: bases 101 to 106, counted from 1
+        ("chr1:100-106", Place("chr1", 100)),  # bedtools: 6 bases, so the end is exclusive
+        ("HLA-A*01:01:1-6", Place("HLA-A*01:01", 0)),
+        ("chr1:0-6", Place("chr1", 0)),
+        ("chr1:0-5", None),  # there is no base 0 when counting from 1, and 5 bases are not 6
+        ("chr1:101-107", Place("chr1", 101)),
+        ("chr1:101-110", None),
+        ("chr22_10510500_10510506", None),
+        ("chr22_10510505_10510500", None),
+        ("seq_1_2", None),
+        ("chr1:-5-1", None),
+        ("promoter", None),
+    ],
+)
+def test_places_in_a_genome_by_name_and_length(name, place):
+    found, _ = places([made(name)])
+    assert found == [place or Place(name, 0)]
+
+
+def test_one_name_without_a_place_and_no_record_has_one():
+    found, words = places([made("chr1:101-106"), made("x")])
+    assert found == [Place("chr1:101-106", 0), Place("x", 0)]
+    assert words == "each record is its own chromosome and starts at 0"
+    # samtools' and bedtools' ways in one file cannot both be meant
+    assert places([made("chr1:101-106"), made("chr1:200-206")])[0][0] == Place("chr1:101-106", 0)
+
+
+def test_touching_records_are_one_track_and_overlapping_ones_none(tmp_path):
+    left, right, over = made("chr1_6_11"), made("chr1_0_5"), made("chr1_11_16")
+    assert [line.split("\t")[1] for line in text(".bedgraph", left, right).splitlines()[1:]] == list(
+        map(str, range(12))
+    )
+    for suffix in (".bedgraph", ".bw"):
+        with pytest.raises(ValueError, match="records chr1_6_11 and chr1_11_16 overlap on chr1; a track has one"):
+            write(tmp_path / f"x{suffix}", [left, over], ABOUT)
+    assert list(tmp_path.iterdir()) == []
+    assert len(text(".bed", left, over).splitlines()) == 2 + 4
+
+
+def test_a_bigwig_equals_the_csv_when_another_library_reads_it(tmp_path):
+    pyBigWig = pytest.importorskip("pyBigWig", reason="pyBigWig has no wheel for this system")
+    random = np.random.default_rng(0)
+    names = ["chr10_300_599", "chr2_0_299", "chr10_600_899", "chr2_900_1199"]
+    tracks = [
+        track(name, random.integers(0, 5, 300, dtype=np.uint8), random.normal(0, 9, 300).astype(np.float32))
+        for name in names
+    ]
+    for suffix in (".bw", ".csv"):
+        write(tmp_path / f"out{suffix}", tracks, ABOUT)
+    table = pd.read_csv(tmp_path / "out.csv", index_col="window_name").astype(np.float32)
+    bigwig = pyBigWig.open(str(tmp_path / "out.bw"))
+    assert bigwig.chroms() == {"chr10": 900, "chr2": 1200}
+    for name in names:
+        chromosome, start, end = name.split("_")
+        found = np.array(bigwig.values(chromosome, int(start), int(end) + 1), dtype=np.float32)
+        assert (found == table.loc[name].to_numpy()).all()
+    assert np.isnan(bigwig.values("chr10", 0, 300)).all()
+    assert bigwig.header()["nBasesCovered"] == 1200
+
+
+def test_the_writers_own_library_reads_it_too(tmp_path):
+    write(tmp_path / "out.bw", [made("b"), made("a")], ABOUT)
+    assert values(tmp_path / "out.bw", "b", 0, 6) == SCORES.tolist()
+
+
+def test_a_name_is_no_formula_and_no_column():
+    names = ["=SUM(A1)", "+1", "-x", "@a", 'say "hi", you', "plain", "a=b"]
+    rows = list(csv.reader(io.StringIO(text(".csv", *[made(name, "A", [1]) for name in names]))))
+    assert [row[0] for row in rows[1:]] == ["'=SUM(A1)", "'+1", "'-x", "'@a", 'say "hi", you', "plain", "a=b"]
+    assert {len(row) for row in rows} == {2}
+    assert text(".tsv", made("=x", "A", [1])).splitlines()[-1] == "'=x\t0\tA\t1"
+
+
+def test_chromosomes_are_one_word_and_differ():
+    tracks = [made(name) for name in ("my first", "my_first", "#x", "track")]
+    assert [place.chromosome for place in places(tracks)[0]] == ["my_first_1", "my_first_2", "_#x_3", "_track_4"]
+
+
+def test_csv_needs_one_length():
+    with pytest.raises(ValueError, match=r"record b: 2 bases; a \.csv has .* expected 1, as in a, or a \.tsv file"):
+        text(".csv", made("a", "A", [1]), made("b", "AC", [1, 2]))
+    with pytest.raises(ValueError, match="at most 1,000,000"):
+        export.check_columns([("a", 1_000_001)])
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x", "x.csv.gz", "x.bigwig"])
+def test_other_suffixes_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"expected one of \.csv, \.tsv, \.bed, \.bedgraph, \.fa, \.bw"):
+        write(tmp_path / name, [made("a")], ABOUT)
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="one column for each position"):
+        write(path, [made("a", "A", [1]), made("b")], ABOUT)
+    assert path.read_text() == "mine"
+    write(path, [made("a", "A", [1])], ABOUT)
+    assert path.read_text() == "window_name,0\na,1\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
+    for suffix in (".csv", ".bw"):
+        with pytest.raises(OSError, match=r".") as caught:
+            write(tmp_path / "none" / f"x{suffix}", [made("a")], ABOUT)
+        assert str(caught.value).isprintable()
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0]), min_size=1, max_size=60), st.integers(1, 9))
+@settings(deadline=None)
+def test_sites_do_not_depend_on_how_a_record_is_read(scores, step):
+    whole = made("a", "ACGT" * 15, np.zeros(60))
+    whole = track("a", whole.read(0, len(scores))[0], np.array(scores, dtype=np.float32))
+    pieces = [(start, *whole.read(start, min(start + step, whole.length))) for start in range(0, whole.length, step)]
+    found = [(site, codes.tolist()) for site, codes in export.sites_of(pieces, whole.length, 2)]
+    assert found == [(site, codes.tolist()) for site, codes in export.sites(whole, 2)]
+    called = np.zeros(whole.length, bool)
+    for site, codes in found:
+        called[site.start : site.end] = True
+        assert codes == whole.read(site.start, site.end)[0].tolist()
+        assert site.score == scores[site.summit] == max(scores[site.start : site.end])
+    assert (called == (np.array(scores) >= 2)).all()
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+@settings(deadline=None, max_examples=50)
+def test_scores_come_back_exactly_from_every_text(scores):
+    one = made("a", "A" * len(scores), scores)
+    expected = np.array(scores, dtype=np.float32)
+    row = text(".csv", one).splitlines()[1].split(",")[1:]
+    assert (np.array(row, dtype=np.float32) == expected).all()
+    for suffix, skip in ((".tsv", 2), (".bedgraph", 1)):
+        column = [line.split("\t")[3] for line in text(suffix, one).splitlines()[skip:]]
+        assert (np.array(column, dtype=np.float32) == expected).all()

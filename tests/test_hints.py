@@ -1,0 +1,116 @@
+"""Each rule on curves worked by hand, on both sides of its threshold."""
+
+import pytest
+
+from tfbind.hints import fall_per_epoch, hint
+
+
+def rows(val_losses: list[float], train_losses: list[float] | None = None) -> list[dict[str, float]]:
+    """Rows with these losses; without training losses those fall by a thousandth an epoch."""
+    train = train_losses or [1 - 0.001 * epoch for epoch in range(len(val_losses))]
+    return [
+        {"epoch": epoch, "train_loss": t, "val_loss": v, "learning_rate": 0.01}
+        for epoch, (t, v) in enumerate(zip(train, val_losses, strict=True), start=1)
+    ]
+
+
+def kind(*args: list[float]) -> str | None:
+    found = hint(rows(*args))
+    return found.kind if found else None
+
+
+def test_nothing_to_say_before_two_epochs() -> None:
+    assert hint([]) is None
+    assert hint(rows([1.0])) is None
+
+
+def test_three_epochs_above_twice_the_minimum_diverged() -> None:
+    assert kind([1.0, 0.5, 1.1, 1.2, 1.01]) == "diverged"
+
+
+def test_exactly_twice_the_minimum_is_not_above_it() -> None:
+    assert kind([1.0, 0.5, 1.1, 1.2, 1.0]) != "diverged"
+
+
+def test_two_epochs_above_are_not_three() -> None:
+    assert kind([1.0, 0.5, 1.1, 1.2]) != "diverged"
+
+
+def test_a_spike_that_came_back_did_not_diverge() -> None:
+    assert kind([0.5, 2.0, 2.0, 2.0, 0.499]) != "diverged"
+
+
+def test_diverged_says_numbers_and_a_way_out() -> None:
+    found = hint(rows([0.5, 1.1, 1.2, 1.5]))
+    assert found is not None
+    assert "1.5" in found.text
+    assert "3.0 times" in found.text
+    assert "lower" in found.text
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_loss_that_is_no_number_diverged_even_without_rows(value: str) -> None:
+    error = f"train_loss became {value} in epoch 1, batch 64"
+    for given in ([], rows([1.0, 0.9])):
+        found = hint(given, error)
+        assert found is not None
+        assert found.kind == "diverged"
+
+
+def test_another_error_is_no_divergence() -> None:
+    assert hint([], "information: no space left on device, nanoseconds before the end") is None
+
+
+@pytest.mark.parametrize(("last", "expected"), [(1.031, "overfitting"), (1.029, "settled")])
+def test_overfitting_begins_three_percent_above_the_minimum(last: float, expected: str) -> None:
+    assert kind([1.5, 1.0, last], [1.0, 0.8, 0.6]) == expected
+
+
+def test_a_training_loss_that_rises_too_is_not_overfitting() -> None:
+    assert kind([1.5, 1.0, 1.2], [1.0, 0.8, 0.9]) == "settled"
+
+
+def test_overfitting_names_the_best_epoch() -> None:
+    found = hint(rows([1.5, 1.0, 1.1], [1.0, 0.8, 0.6]))
+    assert found is not None
+    assert "epoch 2" in found.text
+    assert "10%" in found.text
+
+
+def test_diverged_goes_before_overfitting() -> None:
+    assert kind([1.0, 0.5, 1.5, 1.5, 1.5], [5.0, 4.0, 3.0, 2.0, 1.0]) == "diverged"
+
+
+def test_fall_is_the_mean_of_the_steps() -> None:
+    assert fall_per_epoch([1.0, 0.9, 0.81]) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.021, "rate too low"), (0.019, "still improving"), (0.5, "rate too low")]
+)
+def test_rate_is_too_low_where_the_loss_still_falls_by_over_two_percent(share: float, expected: str) -> None:
+    assert kind([(1 - share) ** epoch for epoch in range(6)]) == expected
+
+
+def test_a_rate_that_the_schedule_took_to_zero_is_not_too_low() -> None:
+    annealed = rows([1.0, 0.5, 0.25, 0.125])
+    annealed[-1]["learning_rate"] = 0.0001
+    found = hint(annealed)
+    assert found is not None
+    assert found.kind == "still improving"
+
+
+def test_only_the_last_three_epochs_count_for_the_rate() -> None:
+    assert kind([10.0, 5.0, 1.0, 0.999, 0.998]) == "still improving"
+
+
+def test_two_epochs_are_too_few_to_blame_the_rate() -> None:
+    assert kind([1.0, 0.5]) == "still improving"
+
+
+def test_settled_where_the_best_epoch_is_not_the_last() -> None:
+    assert kind([1.0, 0.9, 0.91]) == "settled"
+
+
+def test_equal_last_epochs_are_no_improvement() -> None:
+    assert kind([1.0, 0.9, 0.9]) == "settled"

@@ -1,0 +1,126 @@
+"""Mutagenesis and variants against scoring everything again, the slow way."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_scoring import FIXED, LENGTH, LOCAL, network, sequence
+
+from tfbind import runs
+from tfbind.interpret import Variant, apply_variant, mutagenesis, parse_variant, variant_effect
+from tfbind.models import pack_weights
+from tfbind.scoring import load_model, score
+from tfbind.sequences import decode, encode
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    for name, config in [("local", LOCAL), ("fixed", FIXED)]:
+        run = runs.create(home, config, id=name)
+        (run.folder / runs.BEST).write_bytes(pack_weights(network(config), {}))
+    return home
+
+
+def changed(codes: np.ndarray, place: int, base: int) -> np.ndarray:
+    return np.concatenate([codes[:place], [base], codes[place + 1 :]]).astype(np.uint8)
+
+
+@given(st.integers(1, 150), st.data())
+@settings(deadline=None, max_examples=15)
+def test_of_a_local_model_recomputing_within_reach_equals_recomputing_all(home, length, data):
+    model, codes = load_model(home, "local"), sequence(length, length)
+    start = data.draw(st.integers(0, length - 1))
+    stop = data.draw(st.integers(start + 1, min(length, start + 20)))
+    found = mutagenesis(model, codes, start, stop)
+    before = score(model, codes).scores.sum()
+    for place in range(start, stop):
+        for base in range(4):
+            expected = score(model, changed(codes, place, base)).scores.sum() - before
+            assert found.effect[base, place - start] == pytest.approx(expected, abs=2e-4)
+
+
+def test_of_a_model_of_fixed_length_the_whole_window_is_recomputed(home):
+    model, codes = load_model(home, "fixed"), sequence(LENGTH)
+    found = mutagenesis(model, codes, 10, 14)
+    before = score(model, codes).scores.sum()
+    for place in range(10, 14):
+        for base in range(4):
+            expected = score(model, changed(codes, place, base)).scores.sum() - before
+            assert found.effect[base, place - 10] == pytest.approx(expected, abs=2e-4)
+    longer = mutagenesis(model, np.concatenate([codes, codes]), LENGTH, LENGTH + 1)
+    window = np.concatenate([codes, codes])[LENGTH - 20 : LENGTH + 20]
+    expected = score(model, changed(window, 20, 2)).scores.sum() - score(model, window).scores.sum()
+    assert longer.effect[2, 0] == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_base_that_is_there_changes_nothing_and_contributes_what_the_others_would_cost(home):
+    codes = sequence(50)
+    codes[:] = codes % 4
+    found = mutagenesis(load_model(home, "local"), codes, 0, 50)
+    assert (found.effect[codes, np.arange(50)] == 0).all()
+    others = [[base for base in range(4) if base != codes[place]] for place in range(50)]
+    by_hand = [-np.mean([found.effect[base, place] for base in bases]) for place, bases in enumerate(others)]
+    assert found.contribution == pytest.approx(np.array(by_hand), abs=1e-5)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 3), (3, 3), (4, 3), (0, 51)])
+def test_a_stretch_outside_the_sequence_is_refused(home, start, stop):
+    with pytest.raises(ValueError, match="expected a stretch within 0 to 50"):
+        mutagenesis(load_model(home, "local"), sequence(50), start, stop)
+
+
+def test_a_sequence_too_short_for_the_model_is_refused(home):
+    with pytest.raises(ValueError, match="the sequence has 39 bases; this model needs 40"):
+        mutagenesis(load_model(home, "fixed"), sequence(39), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "alternative"),
+    [
+        ("ACGT[A/G]TTT", "ACGTATTT", "ACGTGTTT"),
+        ("acgt[ac/]ttt", "ACGTACTTT", "ACGTTTT"),
+        ("ACGT[/GGG]TTT", "ACGTTTT", "ACGTGGGTTT"),
+        ("[A/T]", "A", "T"),
+        ("AC GT\n[A/G] TTT", "ACGTATTT", "ACGTGTTT"),
+    ],
+)
+def test_a_variant_in_brackets(text, reference, alternative):
+    codes, variant = parse_variant(text)
+    assert decode(codes) == reference
+    assert decode(apply_variant(codes, variant)) == alternative
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ACGT", "one pair of brackets"),
+        ("A[C/G]T[A/C]", "one pair of brackets"),
+        ("A[C>G]T", "one pair of brackets"),
+        ("A[C/C]T", "both alleles are the same"),
+        ("A[C/Q]T", "letter 'Q' at position 1"),
+        ("", "one pair of brackets"),
+    ],
+)
+def test_what_is_no_variant_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        parse_variant(text)
+
+
+@pytest.mark.parametrize("text", ["A[C/G]T", "A[CA/G]T", "A[C/GTT]T"])
+def test_the_effect_is_the_largest_change_between_bases_that_both_have(home, text):
+    model, flank = load_model(home, "local"), decode(sequence(60) % 4)
+    codes, variant = parse_variant(flank + text + flank)
+    found = variant_effect(model, codes, variant)
+    alternative = apply_variant(codes, variant)
+    assert found.reference == pytest.approx(score(model, codes).scores, abs=1e-6)
+    assert found.alternative == pytest.approx(score(model, alternative).scores, abs=1e-6)
+    left = found.alternative[: variant.start] - found.reference[: variant.start]
+    right = found.alternative[-61:] - found.reference[-61:]
+    assert abs(found.change) >= max(np.abs(left).max(), np.abs(right).max()) - 1e-6
+    assert abs(found.place - variant.start) <= model.reach + 2
+
+
+def test_a_variant_that_does_not_fit_is_refused_with_its_place():
+    with pytest.raises(ValueError, match="position 2: the sequence does not have the variant's reference there"):
+        apply_variant(encode("ACGT"), Variant(1, encode("G"), encode("T")))

@@ -1,0 +1,246 @@
+"""Real worker processes: queued, stopped, killed at any moment, resumed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from safetensors.numpy import load_file
+from toy import toy_config, toy_home
+
+from tfbind import devices, launch, runs
+from tfbind.config import PRESETS
+from tfbind.datasets import open_dataset
+
+LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
+TIMES = ("seconds", "windows_per_second")
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = toy_home(tmp_path)
+    yield home
+    for run in runs.list_runs(home):
+        status = runs.read_status(run)
+        if status.active and status.pid != os.getpid():
+            os.kill(status.pid, signal.SIGKILL)
+
+
+def wait_for(condition, seconds: float = 60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def state(run) -> str:
+    return runs.read_status(run).state
+
+
+def wait_for_end(run) -> str:
+    wait_for(lambda: not runs.read_status(run).active)
+    return state(run)
+
+
+def untimed(run) -> list[dict]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
+
+
+def weights(run) -> dict[str, bytes]:
+    return {name: value.tobytes() for name, value in load_file(run.folder / runs.BEST).items()}
+
+
+def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
+    run = launch.submit(home, toy_config(), name="my run")
+    assert state(run) == "pending"
+    wait_for(lambda: runs.read_status(run).pid != os.getpid())
+    assert os.getsid(runs.read_status(run).pid) == runs.read_status(run).pid
+    assert wait_for_end(run) == "finished"
+    assert [row["epoch"] for row in runs.read_rows(run)] == [1, 2, 3]
+    assert runs.read_labels(run)["name"] == "my run"
+    assert runs.read_record(run)["dataset_hash"] == open_dataset(home, "toy").hash
+    assert runs.read_status(run).device == "cpu"
+    assert runs.read_status(run).started < runs.read_status(run).ended
+    assert (run.folder / runs.LOG).read_text().count("epoch 2:") == 1
+    assert "finished" in runs.log_tail(run)
+    assert runs.read_config(run) == toy_config()
+
+
+def test_what_is_executed_is_the_command_that_is_shown(home):
+    run = launch.submit(home, toy_config(), name="a b; c", id="shown")
+    wait_for(lambda: runs.read_status(run).pid != os.getpid())
+    assert psutil.Process(runs.read_status(run).pid).cmdline() == launch.command(
+        toy_config(), name="a b; c", id="shown"
+    )
+    assert wait_for_end(run) == "finished"
+
+
+def test_bad_input_is_refused_before_a_run_exists(home):
+    for config, said in [
+        (toy_config(dataset="nowhere"), "nowhere"),
+        (toy_config(device="cuda"), "--device cuda: not on this machine; here: cpu"),
+        (toy_config(validation_split=0.01), "validation_split"),
+    ]:
+        if config.device in devices.available():
+            continue
+        with pytest.raises(ValueError, match=said):
+            launch.submit(home, config)
+    assert runs.list_runs(home) == []
+
+
+def test_of_two_starts_at_once_one_runs_and_one_waits(home):
+    config = toy_config(**LONG, threads=devices.cpu_cores())
+    started = []
+    both = [threading.Thread(target=lambda: started.append(launch.submit(home, config))) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    first, second = runs.list_runs(home)
+    wait_for(lambda: len(runs.read_rows(first)) > 1)
+    assert (state(first), state(second)) == ("running", "pending")
+    assert (launch.ahead(first), launch.ahead(second)) == (1, 1)
+    os.kill(runs.read_status(first).pid, signal.SIGKILL)
+    wait_for(lambda: state(second) == "running")
+    assert state(first) == "crashed"
+    launch.stop(second)
+    assert state(second) == "killed"
+
+
+def test_a_waiting_run_can_be_cancelled_and_never_trains(home):
+    busy = launch.submit(home, toy_config(**LONG, threads=devices.cpu_cores()))
+    wait_for(lambda: state(busy) == "running")
+    waiting = launch.submit(home, toy_config())
+    wait_for(lambda: runs.read_status(waiting).pid != os.getpid())
+    assert launch.ahead(waiting) == 1
+    launch.cancel(waiting)
+    assert wait_for_end(waiting) == "killed"
+    assert runs.read_status(waiting).started is None
+    launch.stop(busy)
+
+
+def test_stop_keeps_every_finished_epoch_and_resume_goes_on(home):
+    run = launch.submit(home, toy_config(**LONG))
+    wait_for(lambda: len(runs.read_rows(run)) > 2)
+    launch.stop(run)
+    assert state(run) == "killed"
+    before = runs.read_rows(run)
+    assert weights(run)
+    launch.resume(run)
+    with pytest.raises(ValueError, match="already"):
+        launch.resume(run)
+    wait_for(lambda: len(runs.read_rows(run)) > len(before) + 2)
+    assert runs.read_rows(run)[: len(before)] == before
+    assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, len(runs.read_rows(run)) + 1))
+    launch.stop(run)
+
+
+def test_a_worker_that_does_not_listen_is_killed_after_the_grace(home):
+    run = launch.submit(home, toy_config(**LONG))
+    wait_for(lambda: len(runs.read_rows(run)) > 0)
+    os.kill(runs.read_status(run).pid, signal.SIGSTOP)
+    launch.stop(run, grace=0.5)
+    wait_for(lambda: state(run) == "killed")
+
+
+def test_sigterm_is_a_request_to_stop(home):
+    run = launch.submit(home, toy_config(**LONG))
+    wait_for(lambda: len(runs.read_rows(run)) > 0)
+    os.kill(runs.read_status(run).pid, signal.SIGTERM)
+    assert wait_for_end(run) == "killed"
+    assert "killed" in runs.log_tail(run)
+
+
+def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):
+    config = toy_config(num_epochs=60, learning_rate=0.003, lr_schedule="one_cycle")
+    undisturbed = launch.submit(home, config)
+    assert wait_for_end(undisturbed) == "finished"
+    lived = runs.read_status(undisturbed).ended - runs.read_status(undisturbed).started
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    run = launch.submit(home, config)
+    kills = 0
+    for _ in range(6):
+        wait_for(lambda: runs.read_status(run).pid != os.getpid() or not runs.read_status(run).active)
+        time.sleep(moments.uniform(0, 0.6 * lived))
+        status = runs.read_status(run)
+        if status.active:
+            os.kill(status.pid, signal.SIGKILL)
+            kills += 1
+            wait_for(lambda: state(run) == "crashed")
+        if state(run) != "finished":
+            launch.resume(run)
+    assert wait_for_end(run) == "finished", f"moments drawn from seed {seed}"
+    assert kills > 0
+    assert untimed(run) == untimed(undisturbed), f"moments drawn from seed {seed}"
+    assert weights(run) == weights(undisturbed), f"moments drawn from seed {seed}"
+
+
+def test_a_failed_run_says_why_and_shows_it_in_its_log(home):
+    run = launch.submit(home, toy_config(optimizer_type="SGD", learning_rate=10.0, norm="batch", num_epochs=50))
+    assert wait_for_end(run) == "failed"
+    assert "the steps were too large" in runs.read_status(run).error
+    assert "Traceback" in (run.folder / runs.LOG).read_text()
+
+
+def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
+    run = runs.create(home, toy_config())
+    launch._start(run, [sys.executable, "-c", "raise SystemExit(3)"])
+    wait_for(lambda: state(run) == "crashed")
+    assert runs.read_status(run).error == "the worker ended with exit code 3 before it began"
+
+
+def test_a_dead_launcher_does_not_take_its_worker_along(home):
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from toy import toy_config; from tfbind import launch\n"
+        f"launch.submit(Path(sys.argv[1]), toy_config(**{LONG!r}), id='orphan'); sys.stdin.read()"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", code, home, str(Path(__file__).parent)], stdin=subprocess.PIPE, start_new_session=True
+    )
+    wait_for(lambda: (home / "runs" / "orphan" / runs.METRICS).exists())
+    os.killpg(launcher.pid, signal.SIGKILL)
+    launcher.communicate()
+    run = runs.find(home, "orphan")
+    before = len(runs.read_rows(run))
+    wait_for(lambda: len(runs.read_rows(run)) > before + 2)
+    launch.stop(run)
+    assert state(run) == "killed"
+
+
+def test_more_epochs_start_from_the_best_weights_of_the_parent(home):
+    parent = launch.submit(home, toy_config(num_epochs=8))
+    assert wait_for_end(parent) == "finished"
+    with pytest.raises(ValueError, match=f"python -m tfbind train --from {parent.id}"):
+        launch.resume(parent)
+    with pytest.raises(ValueError, match="num_channels: 4 differs from 8"):
+        launch.submit(home, toy_config(num_channels=4), parent=parent)
+    child = launch.submit(home, toy_config(num_epochs=1, learning_rate=1e-6), parent=parent)
+    assert wait_for_end(child) == "finished"
+    best = runs.best_row(runs.read_rows(parent))["val_loss"]
+    assert runs.read_rows(child)[0]["val_loss"] == pytest.approx(best, rel=0.01)
+    assert len(runs.read_rows(parent)) == 8
+
+
+def test_only_an_active_run_can_be_stopped(home):
+    run = launch.submit(home, toy_config(num_epochs=1))
+    assert wait_for_end(run) == "finished"
+    for act in (launch.cancel, launch.kill, launch.stop):
+        with pytest.raises(ValueError, match="is finished; only a pending or running run can be stopped"):
+            act(run)
+    assert not runs.stop_requested(run)
+
+
+def test_command_of_a_preset_is_what_one_would_type():
+    words = launch.command(PRESETS["recommended"], name="x")
+    assert words[:6] == [sys.executable, "-m", "tfbind", "train", "--dataset", "builtin"]
+    assert words[-2:] == ["--name", "x"]
+    assert words[words.index("--lr-schedule") + 1] == "one_cycle"
+    assert "--num-channels" not in words

@@ -1,0 +1,180 @@
+"""The network against the published one, its weights in files, and what each norm promises."""
+
+import re
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, receptive_field
+from tfbind.models import (
+    BindingPredictorCNN,
+    ByteDropout,
+    build_model,
+    model_from_weights,
+    pack_weights,
+    read_weights,
+)
+from tfbind.training import one_hot
+
+
+def random_batch(windows: int = 4, length: int = 300, seed: int = 0) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return one_hot(torch.randint(0, 5, (windows, length), generator=random, dtype=torch.uint8))
+
+
+@pytest.fixture
+def published(seed_experiment):
+    """The class of the published experiment."""
+    code = seed_experiment[seed_experiment.index("class ResidualBlock") : seed_experiment.index("## 3. Wandb")]
+    scope = {"torch": torch, "nn": torch.nn}
+    exec(code, scope)
+    return scope["BindingPredictorCNN"]
+
+
+@pytest.mark.parametrize("shape", [(32, 3, 3), (8, 1, 5), (1, 2, 3), (4, 0, 3)])
+def test_equal_seeds_draw_the_weights_of_the_published_model(published, shape):
+    torch.manual_seed(3)
+    theirs = published(*shape, 0.2)
+    torch.manual_seed(3)
+    ours = BindingPredictorCNN(*shape, 0.2)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+def test_equal_weights_predict_what_the_published_model_predicts(published, tmp_path):
+    theirs = published(16, 2, 5, 0.3).eval()
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    torch.save(theirs.state_dict(), tmp_path / "weights.pt")
+    ours = model_from_weights(read_weights(tmp_path / "weights.pt"))
+    with torch.inference_mode():
+        assert torch.allclose(ours(random_batch()), theirs(random_batch()), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [*PRESETS.values(), parse_config({"norm": "batch", "num_res_blocks": 0}), parse_config({"num_channels": 5})],
+)
+def test_architecture_comes_back_from_the_shapes(config, tmp_path):
+    model = build_model(config, 120).eval()
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameter_count(config, 120)
+    (tmp_path / "best.safetensors").write_bytes(pack_weights(model, {"run": "x"}))
+    loaded = model_from_weights(read_weights(tmp_path / "best.safetensors"))
+    with torch.inference_mode():
+        assert torch.equal(loaded(random_batch(length=120)), model(random_batch(length=120)))
+
+
+def test_building_a_model_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    first, second = build_model(TrainConfig(), 30), build_model(TrainConfig(), 30)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(first.initial_conv.weight, second.initial_conv.weight)
+
+
+@pytest.mark.parametrize("preset", ["seed", "recommended"])
+def test_a_score_depends_on_its_receptive_field_alone_only_with_batch_norm(preset):
+    config = PRESETS[preset]
+    model = build_model(config, 300).eval()
+    reach = receptive_field(config) // 2
+    X = random_batch(1)
+    changed = X.clone()
+    changed[:, :, 150] = changed[:, [3, 0, 1, 2], 150]
+    with torch.inference_mode():
+        moved = (model(X) - model(changed))[0].abs() > 1e-6
+    inside = torch.zeros(300, dtype=torch.bool)
+    inside[150 - reach : 150 + reach + 1] = True
+    assert moved[inside].any()
+    assert moved[~inside].any() == (config.norm == "layer")
+
+
+def test_batch_norm_models_take_any_length():
+    model = build_model(PRESETS["recommended"], 300).eval()
+    with torch.inference_mode():
+        assert model(random_batch(2, 1)).shape == (2, 1)
+        assert model(random_batch(2, 1000)).shape == (2, 1000)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    dropout = ByteDropout(0.2)
+    dropout.generator = torch.Generator().manual_seed(1)
+    out = dropout(torch.ones(1_000_003))
+    # A share of 0.2 of a million has a standard deviation of 0.0004.
+    assert float((out == 0).float().mean()) == pytest.approx(0.2, abs=0.002)
+    assert float(out.mean()) == pytest.approx(1.0, abs=0.003)
+    assert len(out.unique()) == 2
+
+
+def test_dropout_masks_follow_from_the_generator_and_are_gone_when_predicting():
+    dropout, X = ByteDropout(0.5), torch.ones(7, 11, 13)
+    masks = []
+    for _ in range(2):
+        dropout.generator = torch.Generator().manual_seed(5)
+        masks.append(dropout(X))
+    assert torch.equal(*masks)
+    assert torch.equal(dropout.eval()(X), X)
+    assert torch.equal(ByteDropout(0.0).train()(X), X)
+
+
+def test_dropout_passes_gradients_only_where_it_kept():
+    dropout, X = ByteDropout(0.5), torch.ones(1000, requires_grad=True)
+    out = dropout(X)
+    out.sum().backward()
+    assert torch.equal(X.grad, out.detach())
+
+
+class Payload:
+    def __reduce__(self):
+        return (print, ("code in a weights file was run",))
+
+
+def write_broken(kind, path):
+    good = build_model(TrainConfig(), 20).state_dict()
+    if kind == "missing":
+        return
+    if kind == "pickle":
+        torch.save(Payload(), path)
+    elif kind == "whole model":
+        torch.save(build_model(TrainConfig(), 20), path)
+    elif kind == "torchscript":
+        with pytest.warns(DeprecationWarning, match="torch.jit"):
+            torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), path)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("not weights")
+    elif kind == "list":
+        torch.save([1, 2], path)
+    elif kind == "foreign":
+        save_file({"linear.weight": torch.ones(2, 2)}, path)
+    elif kind == "lacks one":
+        save_file({name: value for name, value in good.items() if name != "final_conv.bias"}, path)
+    elif kind == "odd shape":
+        save_file({**good, "res_blocks.1.conv1.weight": torch.ones(32, 32, 9)}, path)
+    elif kind == "torn":
+        path.write_bytes(pack_weights(build_model(TrainConfig(), 20), {})[:1000])
+
+
+BROKEN = {
+    "missing": "no such file",
+    "pickle": "not readable as weights; expected a safetensors file",
+    "whole model": "not readable as weights; expected a safetensors file",
+    "torchscript": r"a TorchScript archive; expected .* torch.save\(model.state_dict\(\), FILE\)",
+    "empty": "not readable as weights",
+    "text": "not readable as weights",
+    "list": "something else than named tensors",
+    "foreign": "not those of a BindingPredictorCNN",
+    "lacks one": "Missing key.*final_conv.bias",
+    "odd shape": "size mismatch for res_blocks.1.conv1.weight",
+    "torn": "not readable as weights",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_weights_file_is_refused_in_one_line_and_never_run(kind, tmp_path, capfd):
+    path = tmp_path / "weights"
+    write_broken(kind, path)
+    with pytest.raises(ValueError, match=BROKEN[kind]) as caught:
+        model_from_weights(read_weights(path))
+    assert not re.search(r"\n", str(caught.value))
+    assert "was run" not in "".join(capfd.readouterr())

@@ -1,0 +1,340 @@
+"""The Train page and the side bar as Streamlit runs them: empty home, filled home, Start, bad input, hostile text."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from driven import app, button, checked, labels, words
+from stand_in import CONFIG, crash, make_pair, make_run, report_progress, write_validation
+from streamlit.testing.v1 import AppTest
+
+from tfbind import launch, runs
+from tfbind.config import PRESETS, TrainConfig
+from tfbind.datasets import import_pair, open_dataset
+from ui.session import plain
+
+HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def small(home: Path, tmp_path: Path) -> str:
+    """A data set of 40 windows of 30 bases in the home."""
+    return import_pair(home, *make_pair(tmp_path), "small").name
+
+
+@pytest.fixture(autouse=True)
+def ended(home: Path) -> Iterator[None]:
+    """Ends the workers that a test started."""
+    yield
+    for run in runs.list_runs(home):
+        status = runs.read_status(run)
+        if status.active and status.pid != os.getpid():
+            launch.stop(run, grace=5)
+
+
+def progress(page: AppTest) -> str:
+    return str(page.get("progress")[0].proto.text)
+
+
+# Train, before a run
+
+
+def test_empty_home_says_what_start_does() -> None:
+    page = app()
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Training windows"] == "9,600"
+    assert shown["Receptive field"] == "31 bases"
+    assert shown["Parameters"] == "22,753"
+    assert shown["Takes about"].endswith(" s")
+    assert "rough" in words(page)
+    assert "GB of disk free" in words(page)
+    assert "train --dataset builtin" in page.code[0].value
+    assert "None yet" in words(page)
+    assert not button(page, "Start").disabled
+
+
+def test_every_field_has_a_widget_with_its_help() -> None:
+    page = app()
+    helps = [w.help for kind in (page.selectbox, page.number_input, page.text_input) for w in kind if w.help]
+    assert len(helps) == len(TrainConfig.model_fields)
+    for field, info in TrainConfig.model_fields.items():
+        assert any(info.description in help for help in helps), field
+
+
+def test_presets_fill_the_form() -> None:
+    page = app()
+    for name in ("seed", "quick", "recommended"):
+        page.segmented_control("preset").set_value(name).run()
+        assert page.text_input("config-learning_rate").value == f"{PRESETS[name].learning_rate:g}"
+        assert page.number_input("config-num_epochs").value == PRESETS[name].num_epochs
+        assert page.segmented_control("preset").value == name
+
+
+def test_a_changed_field_belongs_to_no_preset() -> None:
+    page = app()
+    page.number_input("config-num_epochs").set_value(7).run()
+    assert page.segmented_control("preset").value is None
+    assert "--num-epochs 7" in page.code[0].value
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("learning_rate", "fast", "learning_rate: 'fast'"), ("dropout_rate", "2", "dropout_rate: '2'")],
+)
+def test_a_bad_field_is_one_clear_line_and_no_start(field: str, value: str, said: str) -> None:
+    page = app()
+    page.text_input(f"config-{field}").set_value(value).run()
+    checked(page)
+    assert len(page.error) == 1
+    assert plain(said) in page.error[0].value
+    assert "\n" not in page.error[0].value
+    assert button(page, "Start").disabled
+
+
+def test_an_even_kernel_is_refused() -> None:
+    page = app()
+    page.number_input("config-kernel_size").set_value(4).run()
+    assert "odd" in page.error[0].value
+
+
+def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> None:
+    page = app()
+    page.selectbox("config-dataset").select(small).run()
+    page.number_input("config-num_epochs").set_value(1).run()
+    shown = page.code[0].value
+    button(page, "Start").click().run()
+    checked(page)
+    (run,) = runs.list_runs(home)
+    assert page.query_params["run"] == run.id
+    assert f"--id {run.id}" in shown
+    assert f"--dataset {small}" in shown
+    assert runs.read_config(run).num_epochs == 1
+    assert runs.read_status(run).active
+
+
+def test_a_second_click_on_start_opens_the_same_run(small: str, home: Path) -> None:
+    """Both clicks of a double click carry the id that was drawn with the button."""
+    first, second = app(), app()
+    id = second.session_state["next_run_id"]
+    for page in (first, second):
+        page.session_state["next_run_id"] = id
+        page.run()
+        page.selectbox("config-dataset").select(small).run()
+        button(page, "Start").click()
+    first.run()
+    assert len(runs.list_runs(home)) == 1
+    checked(second.run())
+    assert len(runs.list_runs(home)) == 1
+    assert second.query_params["run"] == id
+
+
+def test_two_tabs_pressing_start_make_two_runs(small: str, home: Path) -> None:
+    for page in (app(), app()):
+        page.selectbox("config-dataset").select(small).run()
+        button(page, "Start").click().run()
+        checked(page)
+    assert len(runs.list_runs(home)) == 2
+
+
+def test_a_data_set_that_cannot_be_split_is_one_line(small: str, home: Path) -> None:
+    page = app()
+    page.selectbox("config-dataset").select(small).run()
+    page.text_input("config-validation_split").set_value("0.01").run()
+    button(page, "Start").click().run()
+    checked(page)
+    assert plain("validation_split") in page.error[0].value
+    assert runs.list_runs(home) == []
+
+
+def test_earlier_runs_are_listed_newest_first(home: Path) -> None:
+    make_run(home, "finished", 3, id="old", name="older")
+    make_run(home, "finished", 4, id="young", name="newer")
+    page = app()
+    table = page.dataframe[0].value
+    assert list(table["Name"]) == ["newer", "older"]
+    assert list(table["Epochs"]) == ["4 of 5", "3 of 5"]
+
+
+# Train, a run
+
+
+@pytest.mark.parametrize("id", ["gone", "../../etc", "..", "A B", "x" * 500, "<img src=x>"])
+def test_unknown_run_is_one_line_and_the_form(id: str) -> None:
+    page = app(id)
+    assert len(page.error) == 1
+    assert plain(id[:20]) in page.error[0].value
+    assert button(page, "Start")
+
+
+def test_running(home: Path) -> None:
+    run = make_run(home, "running", 2, name="mine")
+    report_progress(run, 3, 37)
+    page = app(run.id)
+    assert page.header[0].value == "mine"
+    assert progress(page) == "Epoch 3 of 5 · batch 37 of 150 · 1,210 windows a second · 41 s left"
+    assert "CPU, 2 threads" in words(page)
+    assert {"Stop", "Clone"} <= set(labels(page))
+    assert not {"Resume", "Move to trash"} & set(labels(page))
+
+
+def test_running_before_the_first_batch(home: Path) -> None:
+    assert progress(app(make_run(home, "running", 0).id)).startswith("Starting")
+
+
+def test_stop_asks_once(home: Path) -> None:
+    run = make_run(home, "running", 2)
+    page = app(run.id)
+    button(page, "Stop").click().run()
+    assert runs.stop_requested(run)
+    assert button(checked(page), "Stop").disabled
+    assert "Force stop" not in labels(page)
+
+
+def test_force_stop_is_offered_after_a_grace(home: Path) -> None:
+    run = make_run(home, "running", 2)
+    runs.request_stop(run)
+    past = time.time() - launch.GRACE_SECONDS - 1
+    os.utime(run.folder / runs.STOP, (past, past))
+    assert "Force stop" in labels(app(run.id))
+
+
+def test_pending_says_how_many_are_before_it(home: Path) -> None:
+    make_run(home, "running", 1, id="a")
+    waiting = make_run(home, "pending", 0, id="b")
+    page = app(waiting.id)
+    assert "1 before you" in words(page)
+    button(page, "Cancel").click().run()
+    assert runs.stop_requested(waiting)
+
+
+def test_failed_shows_why_and_the_log(home: Path) -> None:
+    run = make_run(home, "failed", 2, error="train_loss became nan in epoch 3")
+    (run.folder / runs.LOG).write_text("first\nlast line\n")
+    page = app(run.id)
+    assert plain("train_loss became nan") in page.error[0].value
+    assert "too large" in page.info[0].value
+    assert "last line" in page.code[0].value
+    assert "Resume" in labels(page)
+
+
+def test_crashed_shows_the_log(home: Path) -> None:
+    run = make_run(home, "running", 2)
+    (run.folder / runs.LOG).write_text("Killed\n")
+    crash(run)
+    page = app(run.id)
+    assert "crashed" in words(page)
+    assert "Killed" in page.code[0].value
+
+
+def test_finished_shows_windows_and_a_hint(small: str, home: Path) -> None:
+    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
+    write_validation(run, np.asarray(open_dataset(home, small).scores))
+    page = app(run.id)
+    assert len(page.get("plotly_chart")) == 2
+    assert "1 it is undefined" in words(page)
+    assert "still falling" in page.info[0].value
+    assert "Resume" not in labels(page)
+
+
+def test_finished_without_its_data_says_so(home: Path) -> None:
+    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": "gone"}))
+    write_validation(run, np.zeros((10, 30)))
+    assert plain("data set 'gone': not found") in app(run.id).warning[0].value
+
+
+def test_finished_with_other_data_under_the_same_name_says_so(small: str, home: Path) -> None:
+    config = CONFIG.model_copy(update={"dataset": small})
+    run = make_run(home, "finished", 5, config=config, dataset_hash="other")
+    write_validation(run, np.zeros((10, 30)))
+    assert "has changed" in app(run.id).warning[0].value
+
+
+def test_clone_fills_the_form(home: Path) -> None:
+    config = CONFIG.model_copy(update={"num_epochs": 9, "optimizer_type": "SGD", "learning_rate": 0.3})
+    page = app(make_run(home, "finished", 5, config=config).id)
+    button(page, "Clone").click().run()
+    checked(page)
+    assert page.number_input("config-num_epochs").value == 9
+    assert page.selectbox("config-optimizer_type").value == "SGD"
+    assert page.text_input("config-learning_rate").value == "0.3"
+
+
+def test_clone_of_a_run_on_missing_data_says_so(home: Path) -> None:
+    page = app(make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": "gone"})).id)
+    button(page, "Clone").click().run()
+    assert "not on this disk" in checked(page).warning[0].value
+
+
+def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None:
+    config = CONFIG.model_copy(update={"dataset": small})
+    run = make_run(home, "finished", 5, config=config, name="mother")
+    (run.folder / runs.BEST).write_bytes(b"weights")
+    page = app(run.id)
+    page.number_input("more-epochs").set_value(2).run()
+    button(page, "Start").click().run()
+    (child,) = [other for other in runs.list_runs(home) if other != run]
+    assert runs.read_record(child)["from"] == run.id
+    assert runs.read_config(child).num_epochs == 2
+    assert runs.read_labels(child)["name"] == "mother + 2 epochs"
+    assert page.query_params["run"] == child.id
+
+
+@pytest.mark.parametrize("file", [runs.CONFIG, runs.LABELS, runs.METRICS])
+def test_a_damaged_run_is_one_line_and_hides_no_other(home: Path, file: str) -> None:
+    good, bad = make_run(home, "finished", 5, name="good"), make_run(home, "finished", 5, name="bad")
+    (bad.folder / file).write_text("{\n")
+    table = app().dataframe[0].value
+    assert sorted(name.split(":")[0] for name in table["Name"]) == ["damaged", "good"]
+    assert "damaged" in app(bad.id).error[0].value
+    assert not app(good.id).error
+
+
+def test_rename(home: Path) -> None:
+    run = make_run(home, "finished", 5)
+    page = app(run.id)
+    page.text_input(f"name-{run.id}").set_value("better").run()
+    button(page, "Save").click().run()
+    assert checked(page).header[0].value == "better"
+    page.text_input(f"name-{run.id}").set_value("  ").run()
+    button(page, "Save").click().run()
+    assert len(checked(page).error) == 1
+    assert runs.read_labels(run)["name"] == "better"
+
+
+def test_delete_moves_to_the_trash(home: Path) -> None:
+    run = make_run(home, "finished", 5)
+    page = app(run.id)
+    button(page, "Move to trash").click().run()
+    assert runs.list_runs(home) == []
+    assert (home / "trash" / run.id).is_dir()
+    assert button(checked(page), "Start")
+
+
+# Every page
+
+
+def test_side_bar_lists_active_runs(home: Path) -> None:
+    report_progress(make_run(home, "running", 2, name="job one"), 3, 10)
+    make_run(home, "pending", 0, name="job two")
+    make_run(home, "finished", 5, name="job three")
+    shown = [link.proto.label for link in app().sidebar.get("page_link")]
+    assert shown == ["job one · 3/5", "job two · waits"]
+
+
+def test_names_are_shown_as_they_were_written(home: Path) -> None:
+    run = make_run(home, "running", 2, name=HOSTILE)
+    page = app(run.id)
+    said = [page.header[0].value, page.sidebar.get("page_link")[0].proto.label]
+    for text in said:
+        assert "**" not in text.replace("\\*", "")
+        assert "<" not in text.replace("\\<", "")
+        assert "http:" not in text.replace("http\\:\u2060", "")

@@ -1,0 +1,100 @@
+"""Curves and figures: what is drawn is what the rows and arrays say."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tfbind.plots import CURVE_POINTS, curve, exemplary, pearson_histogram, profiles, thin
+
+
+def test_short_curve_is_drawn_whole() -> None:
+    rows = [{"epoch": 1, "val_loss": 0.5}, {"epoch": 2, "val_loss": 0.25}]
+    drawn = curve("validation", rows, "val_loss")
+    assert (drawn.x, drawn.y) == ([1, 2], [0.5, 0.25])
+
+
+def test_undefined_values_become_gaps() -> None:
+    rows = [{"epoch": 1, "val_pearsonr": None}, {"epoch": 2, "val_pearsonr": 0.9}, {"epoch": 3}]
+    assert curve("r", rows, "val_pearsonr").y == [None, 0.9, None]
+
+
+def test_values_are_rounded_to_five_digits() -> None:
+    rows = [{"epoch": 1, "val_loss": 0.123456789}, {"epoch": 2, "val_loss": 1234567.0}]
+    assert curve("loss", rows, "val_loss").y == [0.12346, 1234600.0]
+
+
+def test_no_rows_no_points() -> None:
+    assert curve("loss", [], "val_loss").x == []
+
+
+def test_long_curve_keeps_its_spike() -> None:
+    rows = [{"epoch": epoch, "val_loss": 90.0 if epoch == 7_777 else 1.0} for epoch in range(1, 10_001)]
+    drawn = curve("loss", rows, "val_loss")
+    assert len(drawn.x) <= CURVE_POINTS
+    assert drawn.x[0] == 1
+    assert drawn.x[-1] == 10_000
+    assert drawn.y[drawn.x.index(7_777)] == 90.0
+
+
+@given(arrays(float, st.integers(0, 400), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))), st.integers(4, 60))
+def test_thinning_never_loses_an_extreme(values: np.ndarray, limit: int) -> None:
+    kept = thin(values, limit)
+    assert len(kept) <= max(limit, 0)
+    assert (np.diff(kept) > 0).all()
+    if not np.isnan(values).all():
+        assert np.nanmin(values[kept]) == np.nanmin(values)
+        assert np.nanmax(values[kept]) == np.nanmax(values)
+    if len(values):
+        assert kept[0] == 0
+        assert kept[-1] == len(values) - 1
+
+
+def test_a_long_gap_stays_a_gap() -> None:
+    values = np.r_[np.ones(400), np.full(400, np.nan), np.ones(400)]
+    kept = thin(values, 60)
+    assert np.isnan(values[kept]).any()
+
+
+def test_best_typical_and_worst_window() -> None:
+    pearson = np.array([0.5, np.nan, 0.9, -0.1, 0.7])  # sorted: -0.1 0.5 0.7 0.9; the lower middle one is 0.5
+    assert exemplary(pearson) == {"best": 2, "typical": 0, "worst": 3}
+
+
+def test_one_defined_window_is_all_three() -> None:
+    assert exemplary(np.array([np.nan, 0.3])) == {"best": 1, "typical": 1, "worst": 1}
+
+
+def test_no_defined_window_none_shown() -> None:
+    assert exemplary(np.array([np.nan, np.nan])) == {}
+
+
+def test_profiles_draw_both_tracks_of_every_window() -> None:
+    observed, predicted = np.array([[0, 7.5, 0], [1, 1, 1]]), np.array([[0.1, 7, 0.2], [1, 2, 3]])
+    figure = profiles(["best", "worst"], observed, predicted)
+    drawn = [(trace.name, list(trace.y)) for trace in figure.data]
+    assert drawn == [
+        ("observed", [0, 7.5, 0]),
+        ("predicted", [0.1, 7, 0.2]),
+        ("observed", [1, 1, 1]),
+        ("predicted", [1, 2, 3]),
+    ]
+
+
+def test_window_names_are_not_read_as_tags() -> None:
+    figure = profiles(['<a href="http://evil">x</a> & <b>'], np.zeros((1, 3)), np.zeros((1, 3)))
+    shown = figure.layout.annotations[0].text
+    assert "<" not in shown
+    assert "&amp;" in shown
+
+
+def test_histogram_counts_defined_windows_only() -> None:
+    figure = pearson_histogram(np.array([0.99, 0.98, 0.51, np.nan, 1.0000001]))
+    bars = dict(zip(np.round(figure.data[0].x, 3), figure.data[0].y, strict=True))
+    assert sum(bars.values()) == 4
+    assert bars[0.975] == 3  # 0.95 to 1.00, and the one that rounding lifted above 1
+    assert bars[0.525] == 1
+
+
+def test_histogram_of_nothing_is_empty() -> None:
+    assert sum(pearson_histogram(np.array([np.nan])).data[0].y) == 0

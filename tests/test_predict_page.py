@@ -1,0 +1,126 @@
+"""The Predict page: from an empty box to sites, an edit and its undo; and what it says of input it cannot use."""
+
+from pathlib import Path
+
+import pytest
+from driven import app, button, checked, labels, words
+from streamlit.testing.v1 import AppTest
+
+from tfbind import queries
+
+SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def predict(text: str = "") -> AppTest:
+    page = checked(app().switch_page("pages/predict.py").run())
+    return checked(page.text_area[0].set_value(text).run()) if text else page
+
+
+def sites(page: AppTest):
+    return page.dataframe[-1].value
+
+
+def test_an_empty_page_says_what_to_do() -> None:
+    page = predict()
+    assert "Nothing to score yet: paste a sequence, or try the example." in words(page)
+    assert {"Score", "Try an example"} <= set(labels(page))
+
+
+def test_the_example_has_a_record_with_a_site_and_one_without() -> None:
+    page = checked(button(predict(), "Try an example").click().run())
+    table = page.dataframe[0].value
+    assert list(table["Record"]) == ["strong_site", "no_site"]
+    assert table["Highest score"][0] > 7 > 1 > table["Highest score"][1]
+    assert "1 site" in words(page)
+
+
+def test_a_planted_site_is_found_where_it_is() -> None:
+    page = predict(SITE)
+    found = sites(page).iloc[0]
+    # GTAAACA, the core of the motif, stands on the other strand at bases 37 to 43.
+    assert found["start"] <= 37
+    assert found["end"] >= 43
+    assert found["strand"] == "-"
+    assert found["sequence"] == SITE[found["start"] - 1 : found["end"]]
+
+
+def test_changing_a_base_of_the_site_destroys_it_and_undo_brings_it_back() -> None:
+    page = predict(SITE)
+    before = sites(page)["score"].max()
+    checked(page.number_input(key="edit-position").set_value(41).run())
+    checked(page.segmented_control("base-41-0").set_value("C").run())
+    assert "41 → C" in words(page)
+    assert "No site" in words(page)
+    checked(button(page, "Undo").click().run())
+    assert sites(page)["score"].max() == before
+
+
+def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Path) -> None:
+    page = predict(SITE)
+    id = page.query_params["q"]
+    assert queries.load(home, id) == SITE
+    assert SITE not in str(dict(page.query_params))
+    again = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
+    again.query_params["q"] = id
+    checked(again.run())
+    checked(again.switch_page("pages/predict.py").run())
+    assert again.text_area[0].value == SITE
+
+
+def test_an_unknown_id_is_one_line_and_an_empty_box() -> None:
+    page = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
+    page.query_params["q"] = "0" * 16
+    checked(page.run())
+    checked(page.switch_page("pages/predict.py").run())
+    assert "nothing is kept under" in page.warning[0].value.replace("\\", "")
+    assert page.text_area[0].value == ""
+
+
+def test_what_was_pasted_is_there_after_a_visit_to_another_page() -> None:
+    page = predict(SITE)
+    checked(page.switch_page("pages/data.py").run())
+    checked(page.switch_page("pages/predict.py").run())
+    assert page.text_area[0].value == SITE
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ACGTJACGT", "letter 'J' at position 5"),
+        (">p\nMKVLAETRRPFQQWLMKVLSEFIPQ", "looks like a protein"),
+        ("<html><body>hello</body></html>", "a web page"),
+        (">header", "record header: no letters"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_and_the_text_stays(text: str, said: str) -> None:
+    page = predict(text)
+    assert len(page.error) == 1
+    assert said in page.error[0].value.replace("\\", "").replace("\u2060", "")
+    assert page.text_area[0].value == text
+
+
+def test_a_bad_letter_is_shown_in_place_and_mended_by_one_click() -> None:
+    page = predict("ACGTJACGT")
+    assert page.code[0].value == "ACGT[J]ACGT"
+    checked(button(page, "Read such letters as N").click().run())
+    assert not page.error
+    assert page.text_area[0].value.endswith("ACGTNACGT\n")
+
+
+def test_markdown_in_a_header_is_shown_as_written() -> None:
+    page = predict(f">**B**<img/src=x> x\n{SITE}")
+    heading = page.subheader[0].value
+    assert "\\*\\*B\\*\\*" in heading
+    assert "\\<img" in heading
+
+
+def test_one_base_has_a_profile() -> None:
+    page = predict("A")
+    assert not page.error
+    assert "No site" in words(page)

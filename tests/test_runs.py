@@ -1,0 +1,226 @@
+"""Run folders: what a reader sees after any kind of end, and what cannot be overwritten."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy import toy_config
+
+from tfbind import runs
+from tfbind.config import PRESETS
+from tfbind.files import write_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    return runs.create(tmp_path, toy_config(), name="first")
+
+
+def write_state(run, **changes):
+    state = json.loads((run.folder / runs.STATE).read_text())
+    (run.folder / runs.STATE).write_text(json.dumps({**state, **changes}))
+
+
+def test_a_new_run_is_pending_and_keeps_its_configuration(tmp_path):
+    run = runs.create(tmp_path, PRESETS["recommended"], facts={"dataset_hash": "abc"})
+    assert runs.read_config(run) == PRESETS["recommended"]
+    assert runs.read_status(run).state == "pending"
+    assert runs.read_rows(run) == []
+    assert runs.read_record(run)["dataset_hash"] == "abc"
+    assert set(runs.read_record(run)["versions"]) == {"tfbind", "python", "torch", "numpy"}
+    assert runs.read_labels(run)["name"] == "builtin lr 0.02"
+    assert runs.list_runs(tmp_path) == [run]
+    assert runs.find(tmp_path, run.id) == run
+
+
+def test_runs_are_listed_oldest_first_and_half_made_ones_not_at_all(tmp_path):
+    made = []
+    for _ in range(3):
+        made.append(runs.create(tmp_path, toy_config()))
+        time.sleep(0.002)
+    (tmp_path / "runs" / ".20200101-000000-00000.77.new").mkdir()
+    (tmp_path / "runs" / "20200101-000000-00000").mkdir()
+    assert runs.list_runs(tmp_path) == made
+
+
+def test_an_id_is_taken_once(tmp_path):
+    first = runs.create(tmp_path, toy_config(), id="mine", name="first")
+    with pytest.raises(ValueError, match="--id mine: that run exists already"):
+        runs.create(tmp_path, toy_config(), id="mine", name="second")
+    assert runs.read_labels(first)["name"] == "first"
+    assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("id", ["", "../x", "a/b", "A", ".hidden", "a" * 65, "a\n", "x.new"])
+def test_an_id_is_never_a_path(tmp_path, id):
+    with pytest.raises(ValueError, match=r"run id .*: expected lower-case letters"):
+        runs.create(tmp_path, toy_config(), id=id or " ")
+    with pytest.raises(ValueError, match="no run"):
+        runs.find(tmp_path, id)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 81, "two\nlines", "bell\a"])
+def test_a_name_that_cannot_be_shown_is_refused_and_the_old_one_stays(run, name):
+    with pytest.raises(ValueError, match="expected 1 to 80 printable characters"):
+        runs.rename(run, name)
+    assert runs.read_labels(run)["name"] == "first"
+
+
+def test_a_name_may_be_anything_that_prints(run):
+    runs.rename(run, "  **B** <img src=x> α ")
+    assert runs.read_labels(run) == {"name": "**B** <img src=x> α", "tags": [], "note": ""}
+
+
+rows = st.lists(
+    st.dictionaries(st.sampled_from(["epoch", "val_loss", "x"]), st.floats(-9, 9) | st.none()), max_size=5
+)
+
+
+@given(rows, st.integers(0, 400))
+def test_a_torn_file_gives_the_whole_rows_before_the_tear_and_is_completed_from_the_checkpoint(
+    tmp_path_factory, rows, cut
+):
+    run = runs.create(tmp_path_factory.mktemp("home"), toy_config())
+    for row in rows:
+        runs.append_row(run, row)
+    path = run.folder / runs.METRICS
+    whole = path.read_bytes() if path.exists() else b""
+    path.write_bytes(whole[:cut])
+    assert runs.read_rows(run) == rows[: whole[:cut].count(b"\n")]
+    runs.complete_rows(run, rows)
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_line_is_named_not_skipped(run):
+    (run.folder / runs.METRICS).write_text('{"epoch": 1}\nrubbish\n{"epoch": 3}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: a line is not a JSON object"):
+        runs.read_rows(run)
+
+
+def test_a_row_holds_no_nan(run):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        runs.append_row(run, {"val_loss": float("nan")})
+    assert runs.read_rows(run) == []
+
+
+def test_best_is_the_first_epoch_of_the_lowest_loss():
+    assert runs.best_row([{"epoch": 1, "val_loss": 2}, {"epoch": 2, "val_loss": 1}, {"epoch": 3, "val_loss": 1}]) == {
+        "epoch": 2,
+        "val_loss": 1,
+    }
+    assert runs.best_row([]) is None
+
+
+def test_running_means_that_the_process_is_alive(run):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = psutil.Process(child.pid).create_time()
+    write_state(run, state="running", pid=child.pid, process_started=born)
+    assert runs.read_status(run).state == "running"
+    write_state(run, process_started=born - 100)
+    assert runs.read_status(run).state == "crashed", "another process has that number now"
+    write_state(run, process_started=born)
+    child.kill()
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert runs.read_status(run).state == "crashed", "dead, though nobody has fetched its exit code"
+    child.communicate()
+    crashed = runs.read_status(run)
+    assert (crashed.state, crashed.active) == ("crashed", False)
+    assert "process ended without a word" in crashed.error
+
+
+def test_dead_after_a_request_to_stop_is_killed(run):
+    runs.request_stop(run)
+    assert runs.read_status(run).state == "pending"
+    write_state(run, pid=2**22 + 1)
+    assert (runs.read_status(run).state, runs.read_status(run).error) == ("killed", None)
+    runs.clear_stop(run)
+    assert runs.read_status(run).state == "crashed"
+
+
+def test_on_another_host_a_fresh_heartbeat_means_alive(run):
+    write_state(run, state="running", host="elsewhere", pid=1, heartbeat=time.time() - runs.FRESH_SECONDS / 2)
+    assert runs.read_status(run).state == "running"
+    write_state(run, heartbeat=time.time() - 2 * runs.FRESH_SECONDS)
+    assert runs.read_status(run).state == "crashed"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"state": "finished"}', '{"surprise": 1}'])
+def test_a_damaged_state_is_a_crash_with_its_reason_and_hides_no_other_run(tmp_path, run, content):
+    other = runs.create(tmp_path, toy_config())
+    (run.folder / runs.STATE).write_text(content)
+    status = runs.read_status(run)
+    assert status.state == "crashed"
+    assert status.error
+    assert {runs.summary(each)["state"] for each in runs.list_runs(tmp_path)} == {"crashed", "pending"}
+    assert other in runs.list_runs(tmp_path)
+
+
+def test_taking_over_keeps_when_and_where_it_ran(run):
+    runs.take_over(run, "running", started=5.0, device="cpu")
+    runs.take_over(run, "finished", ended=9.0)
+    status = runs.read_status(run)
+    assert (status.started, status.ended, status.device, status.error) == (5.0, 9.0, "cpu", None)
+    assert (status.pid, status.host) == (os.getpid(), socket.gethostname())
+
+
+def test_one_process_works_on_a_run(run):
+    with runs.sole_worker(run):
+        code = (
+            "import sys; from pathlib import Path; from tfbind import runs\n"
+            "try:\n    runs.sole_worker(runs.Run(Path(sys.argv[1]))).__enter__()\n"
+            "except ValueError as error:\n    print(error)"
+        )
+        said = subprocess.run([sys.executable, "-c", code, run.folder], capture_output=True, text=True, check=True)
+    assert said.stdout == f"run {run.id}: another process is working on it\n"
+
+
+def test_delete_moves_to_the_trash_and_leaves_active_runs_alone(tmp_path, run):
+    with pytest.raises(ValueError, match="is pending; stop it first"):
+        runs.delete(run)
+    runs.take_over(run, "finished")
+    moved = runs.delete(run)
+    assert runs.list_runs(tmp_path) == []
+    assert json.loads((moved / runs.LABELS).read_text())["name"] == "first"
+    again = runs.create(tmp_path, toy_config(), id=run.id)
+    runs.take_over(again, "finished")
+    assert runs.delete(again) != moved
+    assert len(list((tmp_path / "trash").iterdir())) == 2
+
+
+def test_a_run_starts_from_the_best_weights_of_its_parent(tmp_path, run):
+    with pytest.raises(ValueError, match="has no weights yet"):
+        runs.create(tmp_path, toy_config(), parent=run)
+    (run.folder / runs.BEST).write_bytes(b"weights")
+    child = runs.create(tmp_path, toy_config(), parent=run)
+    assert (child.folder / runs.INITIAL).read_bytes() == b"weights"
+    assert runs.read_record(child)["from"] == run.id
+    assert len(runs.list_runs(tmp_path)) == 2
+
+
+def test_the_log_is_shown_from_its_end(run):
+    assert runs.log_tail(run) == ""
+    (run.folder / runs.LOG).write_text("".join(f"line {number}\n" for number in range(1000)))
+    assert runs.log_tail(run, 2) == "line 998\nline 999"
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path = tmp_path / "state.json"
+    write_json(path, {"value": 0})
+    code = (
+        "import sys; from pathlib import Path; from tfbind.files import write_json\n"
+        "for value in range(400): write_json(Path(sys.argv[1]), {'value': value, 'pad': 'x' * 20000})"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, path])
+    seen = set()
+    while writer.poll() is None:
+        seen.add(json.loads(path.read_text())["value"])
+    assert writer.returncode == 0
+    assert len(seen) > 10

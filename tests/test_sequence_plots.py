@@ -1,0 +1,68 @@
+"""Figures along DNA: what is drawn is what was computed, in 1-based positions."""
+
+import numpy as np
+import pytest
+
+from tfbind.interpret import Mutagenesis
+from tfbind.scoring import Site
+from tfbind.sequence_plots import LETTERED_BASES, Line, mutagenesis_figure, profile_figure
+from tfbind.sequences import encode
+from tfbind.sites import Hit
+
+CODES = encode("ACGTN")
+SCORES = np.array([0.0, 1.0, 5.0, 2.0, 0.0], dtype=np.float32)
+
+
+def trace(figure, name):
+    return next(trace for trace in figure.data if trace.name == name)
+
+
+def test_a_profile_counts_from_one_and_names_its_letters():
+    figure = profile_figure(CODES, SCORES, name="model")
+    line = trace(figure, "model")
+    assert list(line.x) == [1, 2, 3, 4, 5]
+    assert list(line.y) == SCORES.tolist()
+    assert figure.layout.xaxis.labelalias["3"] == "G<br>3"
+    assert line.customdata[2].tolist() == ["3", "G"]
+
+
+def test_sites_hits_and_ends_cover_their_bases():
+    figure = profile_figure(CODES, SCORES, name="m", sites=[Site(1, 4, 5.0, 2)], hits=[Hit(1, 4, "-", 6.5)], shaded=1)
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(1.5, 4.5), (0.5, 1.5), (4.5, 5.5)]
+    motif = trace(figure, "known motif")
+    assert list(motif.x) == [1.5, 4.5, None]
+    assert "strand -: 6.5 nats" in motif.text[0]
+
+
+def test_band_and_further_lines_are_drawn():
+    figure = profile_figure(CODES, SCORES, name="m", spread=np.full(5, 0.5, np.float32), lines=[Line("<b>x", SCORES)])
+    assert list(trace(figure, "± 1 sd").y) == (SCORES - 0.5).tolist()
+    assert trace(figure, "&lt;b&gt;x").y.tolist() == SCORES.tolist()
+
+
+def test_long_sequences_have_no_letters():
+    codes = np.zeros(LETTERED_BASES + 1, np.uint8)
+    figure = profile_figure(codes, np.zeros(len(codes), np.float32), name="m")
+    assert not figure.layout.xaxis.labelalias
+    assert trace(figure, "m").mode == "lines"
+
+
+@pytest.mark.parametrize("height", [3.0, -2.0])
+def test_a_letter_of_the_logo_stands_on_its_place_and_is_as_high_as_its_contribution(height):
+    effect = np.zeros((4, 5), np.float32)
+    effect[[0, 2, 3], 1] = -height
+    figure = mutagenesis_figure(Mutagenesis(10, CODES, effect))
+    c = figure.data[1]
+    x, y = (np.array([value for value in values if value is not None]) for values in (c.x, c.y))
+    assert 11.5 <= x.min() < x.max() <= 12.5
+    assert (y.min(), y.max()) == (pytest.approx(min(0, height), abs=0.02), pytest.approx(max(0, height), abs=0.02))
+
+
+def test_the_map_shows_changes_and_leaves_out_the_base_that_is_there():
+    effect = np.arange(20, dtype=np.float32).reshape(4, 5)
+    heat = mutagenesis_figure(Mutagenesis(10, CODES, effect)).data[4]
+    assert list(heat.x) == [11, 12, 13, 14, 15]
+    shown = np.array(heat.z, dtype=float)
+    assert np.isnan(shown[[0, 1, 2, 3], [0, 1, 2, 3]]).all()
+    assert shown[1, 0] == 5.0
+    assert not np.isnan(shown[:, 4]).any()

@@ -1,0 +1,73 @@
+"""Called sites: strand, letters, chance; and what was pasted, kept and found again."""
+
+import numpy as np
+import pytest
+
+from tfbind import queries
+from tfbind.motifs import jaspar, threshold_of
+from tfbind.scoring import BUILTIN, Site, load_model, score
+from tfbind.sequences import encode, reverse_complement
+from tfbind.sites import Background, Hit, background, describe_sites, motif_hits, strand_of
+
+FLANK = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"
+
+
+@pytest.fixture(scope="module")
+def builtin(tmp_path_factory):
+    return load_model(tmp_path_factory.mktemp("home"), BUILTIN)
+
+
+def test_how_often_by_hand():
+    chance = Background(np.array([1.0, 2.0, 2.0, 5.0]), 1000)
+    assert chance.bases_per_site(2.0) == 1000 / 3
+    assert chance.bases_per_site(5.0) == 1000
+    assert chance.bases_per_site(5.1) == float("inf")
+    assert (chance.percentile(2.0), chance.percentile(6.0)) == (25.0, 100.0)
+    assert Background(np.array([]), 1000).percentile(1.0) == 0.0
+
+
+def test_strand_is_that_of_the_best_match_that_overlaps():
+    hits = [Hit(0, 8, "+", 5.0), Hit(6, 14, "-", 9.0), Hit(20, 28, "+", 7.0)]
+    assert strand_of(Site(5, 7, 9.0, 5), hits) == "-"
+    assert strand_of(Site(0, 5, 9.0, 0), hits) == "+"
+    assert strand_of(Site(14, 20, 9.0, 14), hits) == "."
+
+
+def test_the_consensus_is_found_on_the_strand_it_was_planted_on():
+    motif = jaspar()
+    planted = encode(FLANK + motif.consensus + FLANK)
+    threshold = threshold_of(motif, 1e-4)
+    forward = motif_hits(motif, planted, threshold)
+    assert [(hit.start, hit.end, hit.strand) for hit in forward] == [(32, 40, "+")]
+    backward = motif_hits(motif, reverse_complement(planted), threshold)
+    assert [(hit.start, hit.end, hit.strand) for hit in backward] == [(32, 40, "-")]
+
+
+def test_the_built_in_model_calls_a_planted_site_and_its_letters(builtin):
+    motif = jaspar()
+    codes = encode(FLANK + "TGTTTAC" + FLANK)
+    hits = motif_hits(motif, codes, 4.0)
+    rows = describe_sites(codes, score(builtin, codes).scores, 3.0, hits, background(builtin, 3.0, 30_000))
+    assert len(rows) == 1
+    assert rows[0]["strand"] == "-"
+    assert rows[0]["start"] <= 34
+    assert rows[0]["end"] >= 39
+    assert "GTTTAC" in str(rows[0]["sequence"]) + FLANK
+    assert 1000 < rows[0]["bases_per_site"] < 1e6
+
+
+def test_the_background_is_the_same_each_time(builtin):
+    first, second = background(builtin, 3.0, 20_000), background(builtin, 3.0, 20_000)
+    assert first.bases == 20_000
+    assert len(first.scores) > 10
+    assert np.array_equal(first.scores, second.scores)
+    assert (np.diff(first.scores) >= 0).all()
+
+
+def test_what_was_pasted_is_found_by_its_id_alone(tmp_path):
+    id = queries.save(tmp_path, ">secret\nACGT")
+    assert queries.load(tmp_path, id) == ">secret\nACGT"
+    assert "ACGT" not in id
+    for wrong in ("", "../" + id, id[:-1] + "g", "0" * 16):
+        with pytest.raises(ValueError, match="nothing is kept under"):
+            queries.load(tmp_path, wrong)

@@ -1,0 +1,261 @@
+"""Training on toy data: what a row says, when it ends, and that an interruption changes nothing."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from toy import toy_config, toy_data
+
+from tfbind.config import TrainConfig
+from tfbind.models import build_model
+from tfbind.training import (
+    Diverged,
+    Training,
+    learning_rate_at,
+    make_optimizer,
+    one_hot,
+    replicate,
+    shares,
+    train,
+)
+
+TIMES = ("seconds", "windows_per_second")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def start(config: TrainConfig, **keywords) -> Training:
+    return Training(build_model(config, 20), toy_data(), config, **keywords)
+
+
+def untimed(rows) -> list[dict]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def same_weights(first: Training, second: Training) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
+
+
+def test_one_hot_is_a_c_g_t_and_zeros_for_n():
+    X = one_hot(torch.tensor([[0, 1, 2, 3, 4]], dtype=torch.uint8))
+    assert X[0].T.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+def test_it_learns():
+    rows = list(train(build_model(toy_config(), 20), toy_data(), toy_config(num_epochs=12)))
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    assert rows[-1]["val_loss"] < rows[0]["val_loss"] / 4
+    assert rows[-1]["val_pearsonr"] > 0.9
+
+
+def test_figures_of_a_row_are_those_of_the_predictions():
+    training = start(toy_config())
+    row = next(training)
+    observed = toy_data().scores[training.validation.windows]
+    predicted = training.validation.predictions
+    with torch.inference_mode():
+        again = training.model(one_hot(torch.from_numpy(toy_data().codes[training.validation.windows])))
+    assert np.array_equal(predicted, again.numpy())
+    assert row["val_loss"] == pytest.approx(float(((predicted - observed) ** 2).mean()), rel=1e-6)
+    flat = scipy.stats.pearsonr(predicted.ravel().astype(float), observed.ravel().astype(float)).statistic
+    assert row["val_pearsonr"] == pytest.approx(flat, abs=1e-9)
+    each = [
+        scipy.stats.pearsonr(p.astype(float), o.astype(float)).statistic
+        for p, o in zip(predicted, observed, strict=True)
+    ]
+    assert row["val_pearsonr_window"] == pytest.approx(np.mean(each), abs=1e-9)
+    assert row["val_windows_undefined"] == 0
+
+
+def test_train_loss_is_the_mean_over_windows_not_over_batches():
+    # A rate of almost nothing and no dropout leave the model as it was drawn: the mean can be taken by hand. The last
+    # of the 5 batches of 40 windows has 4 of them.
+    config = toy_config(learning_rate=1e-30, dropout_rate=0.0, weight_decay=0.0, batch_size=9)
+    training = start(config)
+    model = build_model(config, 20).train()
+    data = toy_data()
+    with torch.inference_mode():
+        predicted = model(one_hot(torch.from_numpy(data.codes[training.train_windows]))).numpy()
+    expected = ((predicted - data.scores[training.train_windows]) ** 2).mean()
+    assert next(training)["train_loss"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_windows_without_a_defined_correlation_are_counted():
+    data = toy_data()
+    data.scores[:] = 3.0
+    row = next(Training(build_model(toy_config(), 20), data, toy_config()))
+    assert (row["val_pearsonr"], row["val_pearsonr_window"], row["val_windows_undefined"]) == (None, None, 10)
+
+
+def test_every_window_is_seen_once_an_epoch_in_a_new_order():
+    seen: list[list[float]] = []
+
+    class Recorder(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, X):
+            if self.training:
+                seen[-1] += X.flatten(1).sum(1).tolist()
+            return self.model(X)
+
+        def use_generator(self, generator):
+            self.model.use_generator(generator)
+
+    data = toy_data()
+    data.codes[np.arange(50), np.arange(50) % 20] = 4
+    for window in range(50):
+        data.codes[window, : window % 17] = 4
+    config = toy_config(num_epochs=2, norm="batch")
+    training = Training(Recorder(build_model(config, 20)), data, config)
+    expected = sorted(float((data.codes[window] < 4).sum()) for window in training.train_windows)
+    for _ in range(2):
+        seen.append([])
+        next(training)
+    assert sorted(seen[0]) == sorted(seen[1]) == expected
+    assert seen[0] != seen[1]
+
+
+def test_equal_seeds_give_equal_rows_and_another_seed_others():
+    assert untimed(start(toy_config())) == untimed(start(toy_config()))
+    assert untimed(start(toy_config())) != untimed(start(toy_config(seed=1)))
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "Adam", "SGD"])
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+@pytest.mark.parametrize(("finished_epochs", "threads"), [(1, 1), (2, 2)])
+def test_interrupted_and_resumed_equals_uninterrupted(optimizer, norm, finished_epochs, threads):
+    config = toy_config(
+        optimizer_type=optimizer, norm=norm, lr_schedule="one_cycle", num_epochs=4, batch_size=16, threads=threads
+    )
+    whole = start(config)
+    rows = list(whole)
+
+    class Interruption(Exception):
+        pass
+
+    def interrupt(training):
+        if (training.epoch, training.batches) == (finished_epochs + 1, 2):
+            raise Interruption
+
+    first = start(config, on_batch=interrupt)
+    for _ in range(finished_epochs):
+        next(first)
+    buffer = io.BytesIO()
+    torch.save(first.checkpoint(), buffer)
+    buffer.seek(0)
+    with pytest.raises(Interruption):
+        next(first)
+    second = start(config)
+    second.restore(torch.load(buffer, weights_only=True))
+    rest = list(second)
+    assert len(rest) == 4 - finished_epochs
+    assert untimed(second.rows) == untimed(rows)
+    assert same_weights(whole, second)
+
+
+@pytest.mark.parametrize(("threads", "batch_size", "expected"), [(1, 64, 1), (2, 64, 2), (16, 64, 8), (4, 7, 1)])
+def test_each_thread_takes_a_share_unless_shares_get_too_small(threads, batch_size, expected):
+    assert shares(toy_config(threads=threads, batch_size=batch_size)) == expected
+    assert shares(toy_config(threads=threads, batch_size=batch_size, device="cuda")) == 1
+
+
+def test_shares_compute_what_the_whole_batch_computes():
+    # 40 windows in batches of 17: shares of 9 and 8, and a last batch of 6 in shares of 3.
+    settings = {"dropout_rate": 0.0, "batch_size": 17, "optimizer_type": "SGD", "learning_rate": 0.01}
+    whole, shared = start(toy_config(**settings)), start(toy_config(**settings, threads=2))
+    for ours, theirs in zip(shared, whole, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
+
+
+def test_a_replica_shares_its_parameters_and_nothing_else():
+    model = build_model(toy_config(norm="batch"), 20)
+    replica = replicate(model)
+    assert all(a is b for a, b in zip(model.parameters(), replica.parameters(), strict=True))
+    replica.train()(one_hot(torch.from_numpy(toy_data().codes)))
+    assert float(model.initial_norm.running_mean.abs().sum()) == 0
+    assert float(replica.initial_norm.running_mean.abs().sum()) > 0
+
+
+def test_one_cycle_by_hand():
+    config = TrainConfig(learning_rate=1.0, lr_schedule="one_cycle")
+    # 100 steps: up from 0.04 over 20, half way up at 10; then down over 80, half way at 60, to zero at 100.
+    rates = [learning_rate_at(config, step, 100) for step in (0, 10, 20, 60, 100)]
+    assert rates == pytest.approx([0.04, 0.52, 1.0, 0.5, 0.0], abs=1e-12)
+    assert learning_rate_at(TrainConfig(), 99, 100) == 0.01
+
+
+@pytest.mark.parametrize(("kind", "momentum"), [("AdamW", None), ("Adam", None), ("SGD", 0.9)])
+def test_the_optimizer_is_the_one_that_was_asked_for(kind, momentum):
+    config = TrainConfig(optimizer_type=kind, learning_rate=0.5, weight_decay=0.25)
+    optimizer = make_optimizer(torch.nn.Linear(2, 2), config)
+    assert type(optimizer) is getattr(torch.optim, kind)
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"], group.get("momentum")) == (0.5, 0.25, momentum)
+
+
+def test_it_stops_when_patience_is_spent_and_best_is_the_lowest_val_loss():
+    training = start(
+        toy_config(num_epochs=100, early_stopping_patience=2, lr_schedule="one_cycle", learning_rate=2.0)
+    )
+    improved = []
+    for _ in training:
+        improved.append(training.improved)
+    losses = [row["val_loss"] for row in training.rows]
+    assert len(losses) < 100
+    assert losses.index(min(losses)) == len(losses) - 3
+    assert [epoch for epoch, better in enumerate(improved) if better][-1] == len(losses) - 3
+    assert improved[0]
+
+
+def test_a_loss_that_explodes_is_said_with_the_place_and_a_way_out():
+    training = start(toy_config(optimizer_type="SGD", learning_rate=10.0, norm="batch", num_epochs=50))
+    with pytest.raises(Diverged, match=r"became (nan|inf) in epoch \d+, batch \d+: .* learning_rate below 10$"):
+        list(training)
+    assert all(math.isfinite(row["train_loss"]) for row in training.rows)
+
+
+def test_progress_counts_batches_and_reckons_the_time_left():
+    now = [0.0]
+
+    def clock() -> float:
+        return now[0]
+
+    reports = []
+
+    def tick(training):
+        now[0] += 1.0
+        reports.append(training.progress())
+
+    training = start(toy_config(num_epochs=2), on_batch=tick, clock=clock)
+    assert training.progress()["seconds_left"] is None
+    row = next(training)
+    assert [report["batches"] for report in reports] == [1, 2, 3, 4, 5]
+    # 8 windows a second; an epoch is 40 windows and a third of 10, so 5.417 s, twice, less the 1 s spent.
+    assert reports[0]["windows_per_second"] == 8.0
+    assert reports[0]["seconds_left"] == pytest.approx(2 * (40 + 10 / 3) / 8 - 1, abs=0.06)
+    assert row["seconds"] == 5.0
+    assert row["windows_per_second"] == 8.0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_gpu_learns_the_same(device):
+    backend = torch.cuda if device == "cuda" else torch.backends.mps
+    if not backend.is_available():
+        pytest.skip(f"no {device} device")
+    config = toy_config(dropout_rate=0.0)
+    ours = list(Training(build_model(config, 20).to(device), toy_data(), config))
+    theirs = list(start(config))
+    assert [row["val_loss"] for row in ours] == pytest.approx([row["val_loss"] for row in theirs], rel=0.02)

@@ -1,0 +1,217 @@
+"""TrainConfig: every hyperparameter once, with its type, bounds, default and one line of help.
+
+The form of the Train page, the CLI flags and a run's `config.json` derive from it. What follows from the
+hyperparameters alone (parameters, receptive field, arithmetic per window) is computed here too, without torch,
+so that a page can show it before anything starts.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where runs and data sets are kept: `$TFBIND_HOME`, else `.tfbind/` beside `app.py`."""
+    return Path(environ.get("TFBIND_HOME") or PROJECT / ".tfbind").expanduser().resolve()
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"must be odd, so that a base sits in the middle; try {value - 1} or {value + 1}")
+    return value
+
+
+def _none_from_text(value: Any) -> Any:
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none", "null") else value
+
+
+Kernel = Annotated[int, Field(ge=1, le=101), AfterValidator(_odd)]
+OptionalKernel = Annotated[Kernel | None, BeforeValidator(_none_from_text)]
+OptionalThreads = Annotated[Annotated[int, Field(ge=1, le=512)] | None, BeforeValidator(_none_from_text)]
+
+
+def _setting(default: Any, help: str, *, common: bool = False, **bounds: Any) -> Any:
+    """A field of TrainConfig; `common` ones stand open in the form, the others are folded away."""
+    return Field(default, description=help, json_schema_extra={"common": common}, **bounds)
+
+
+class TrainConfig(BaseModel):
+    """What to train and how. `TrainConfig()` is the published experiment that this project grew from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    dataset: str = _setting("builtin", "The data set to learn from.", common=True, min_length=1)
+    learning_rate: float = _setting(
+        0.01,
+        "How far each step moves the weights. Too high and the loss jumps or explodes; too low and it crawls.",
+        common=True,
+        gt=0,
+        le=10,
+    )
+    num_epochs: int = _setting(
+        5, "How many times the model sees every training window.", common=True, ge=1, le=10_000
+    )
+    batch_size: int = _setting(
+        64,
+        "Windows per step. Smaller batches take more, noisier steps; larger ones fewer, smoother steps.",
+        common=True,
+        ge=1,
+        le=65_536,
+    )
+    norm: Literal["layer", "batch"] = _setting(
+        "layer",
+        "layer: statistics over the whole window, so a base's score depends on the window around it, and "
+        "windows have one fixed length. batch: local once trained, so sequences of any length can be scored.",
+        common=True,
+    )
+    first_kernel_size: OptionalKernel = _setting(
+        None,
+        "Width in bases of the first convolution, the model's motif detector. Empty: the same as kernel_size.",
+        common=True,
+    )
+    kernel_size: Kernel = _setting(3, "Width in bases of the convolutions in the residual blocks.")
+    num_res_blocks: int = _setting(
+        3, "Residual blocks of two convolutions each: depth, and with it reach along the DNA.", ge=0, le=64
+    )
+    num_channels: int = _setting(32, "Filters in each convolution.", ge=1, le=1024)
+    dropout_rate: float = _setting(
+        0.2, "Share of activations set to zero at random in training, against overfitting.", ge=0, le=0.95
+    )
+    optimizer_type: Literal["AdamW", "Adam", "SGD"] = _setting(
+        "AdamW", "The rule that turns gradients into steps. SGD runs with momentum 0.9."
+    )
+    lr_schedule: Literal["constant", "one_cycle"] = _setting(
+        "constant",
+        "constant: the same rate throughout. one_cycle: cosine up from 4 % of the rate over the first fifth of "
+        "the steps, then cosine down to zero.",
+    )
+    weight_decay: float = _setting(1e-5, "How strongly weights are pulled towards zero.", ge=0, le=1)
+    early_stopping_patience: int = _setting(
+        10, "Stop after this many epochs in a row without a lower validation loss.", ge=1, le=10_000
+    )
+    validation_split: float = _setting(
+        0.2, "Share of the windows that is held out to measure the model.", ge=0.01, le=0.9
+    )
+    seed: int = _setting(0, "Fixes the split, the initial weights and the order of the windows.", ge=0, le=2**31 - 1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
+        "auto", "Where to train. auto: a GPU if this machine has one that torch can use, else the CPU."
+    )
+    threads: OptionalThreads = _setting(
+        None,
+        "CPU threads for this run. Empty: all cores. Each takes a share of every batch, so another count gives "
+        "slightly other results.",
+    )
+
+    @property
+    def first_kernel(self) -> int:
+        """Width of the first convolution in bases."""
+        return self.kernel_size if self.first_kernel_size is None else self.first_kernel_size
+
+
+ARCHITECTURE = ("norm", "first_kernel", "kernel_size", "num_res_blocks", "num_channels")
+
+PRESETS: dict[str, TrainConfig] = {
+    "seed": TrainConfig(),
+    "recommended": TrainConfig(
+        norm="batch",
+        num_res_blocks=2,
+        kernel_size=5,
+        first_kernel_size=15,
+        dropout_rate=0.0,
+        learning_rate=0.02,
+        lr_schedule="one_cycle",
+        num_epochs=4,
+    ),
+    "quick": TrainConfig(
+        norm="batch",
+        num_res_blocks=1,
+        num_channels=24,
+        kernel_size=5,
+        first_kernel_size=15,
+        dropout_rate=0.0,
+        learning_rate=0.02,
+        lr_schedule="one_cycle",
+        num_epochs=3,
+    ),
+}
+
+
+def parse_config(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
+    """The configuration that `values` (numbers or text) describe, on top of `base`.
+
+    Raises:
+        ValueError: one line that names the field, the value given and what is allowed.
+    """
+    merged = {**(base or TrainConfig()).model_dump(), **values}
+    try:
+        return TrainConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ValueError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+def check_continuation(config: TrainConfig, parent: TrainConfig) -> None:
+    """Refuse a configuration that cannot start from the weights of a run made with `parent`.
+
+    Raises:
+        ValueError: the architecture differs, or the split does: the parent has learnt from windows that would be held
+            out now.
+    """
+    for field in (*ARCHITECTURE, "seed", "validation_split"):
+        ours, theirs = getattr(config, field), getattr(parent, field)
+        if ours != theirs:
+            raise ValueError(f"{field}: {ours} differs from {theirs}, that of the run whose weights are to be used")
+
+
+def _explain(problem: Any) -> str:
+    field = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        return f"{field}: no such hyperparameter; known: {', '.join(TrainConfig.model_fields)}"
+    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{field}: {problem['input']!r} {said}"
+
+
+def flag(field: str) -> str:
+    """The command-line flag of a field: `learning_rate` -> `--learning-rate`."""
+    return "--" + field.replace("_", "-")
+
+
+def flags(config: TrainConfig, base: TrainConfig | None = None) -> list[str]:
+    """The command-line words that turn `base` (the defaults) into `config`: the data set, and what differs."""
+    words = [flag("dataset"), config.dataset]
+    base = base or TrainConfig()
+    for field in TrainConfig.model_fields:
+        value = getattr(config, field)
+        if field != "dataset" and value != getattr(base, field):
+            words += [flag(field), "none" if value is None else str(value)]
+    return words
+
+
+def choices(field: str) -> tuple[str, ...]:
+    """The allowed words of a field that takes one of a few, else ()."""
+    annotation = TrainConfig.model_fields[field].annotation
+    return tuple(word for word in get_args(annotation) if isinstance(word, str))
+
+
+def receptive_field(config: TrainConfig) -> int:
+    """How many bases around a position, itself included, the convolutions read for its score."""
+    return config.first_kernel + 2 * config.num_res_blocks * (config.kernel_size - 1)
+
+
+def parameter_count(config: TrainConfig, length: int) -> int:
+    """Trainable parameters of the model for windows of `length` bases."""
+    channels, blocks = config.num_channels, config.num_res_blocks
+    norm = 2 * channels * (length if config.norm == "layer" else 1)
+    convolutions = 4 * channels * config.first_kernel + 2 * blocks * channels**2 * config.kernel_size
+    return convolutions + (1 + 2 * blocks) * norm + channels + 1
+
+
+def forward_flops(config: TrainConfig, length: int) -> int:
+    """Floating-point operations of the convolutions for one window of `length` bases (a multiply-add is two)."""
+    channels, blocks = config.num_channels, config.num_res_blocks
+    weights = 4 * channels * config.first_kernel + 2 * blocks * channels**2 * config.kernel_size + channels
+    return 2 * length * weights

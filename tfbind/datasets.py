@@ -1,0 +1,356 @@
+"""Data sets: windows of DNA with a score per base, kept under `<home>/data/<name>/` and opened as memory maps.
+
+The folder's layout, the registry, the checks and the split. A data set is written beside its place and renamed
+there, so that it is there whole or not at all; nothing that exists is overwritten.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from tfbind.pairs import Pair, Progress, read_pair
+from tfbind.sequences import LETTERS, Codes
+from tfbind.simulate import Simulation, simulate
+from tfbind.tables import counted, shown
+
+BUILTIN = "builtin"
+FORMAT = 1
+META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
+INCOMING, LOCK = ".incoming", ".lock"
+PAIR_SUFFIXES = ("_sequences.txt", "_scores.txt")
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+Places = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A data set, memory-mapped: names (N,) bytes, codes (N, L) uint8, scores (N, L) float32."""
+
+    path: Path
+    meta: dict[str, Any]
+    names: NDArray[np.bytes_]
+    codes: Codes
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def name(self) -> str:
+        """The name it is stored under."""
+        return self.path.name
+
+    @property
+    def length(self) -> int:
+        """Bases per window."""
+        return self.codes.shape[1]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of names, codes and scores: the same for the same data, wherever they are kept."""
+        return str(self.meta["hash"])
+
+
+@dataclass(frozen=True)
+class PairReport:
+    """What a pair that passed every check holds; `notes` are worth knowing, none of them is an error."""
+
+    windows: int
+    length: int
+    letters: dict[str, int]
+    scored: float
+    coordinates: str | None
+    notes: list[str]
+
+
+def list_datasets(home: Path) -> list[dict[str, Any]]:
+    """The data sets on disk in order of name: `name`, `windows`, `length`, `path`.
+
+    A damaged one is left out, so that it does not hide the others; opening it says what is wrong.
+    """
+    found = []
+    for folder in sorted(_data_folder(home).glob("*")):
+        if NAME.fullmatch(folder.name):
+            with suppress(ValueError, OSError):
+                meta = _read_meta(folder)
+                facts = {"name": folder.name, "windows": meta["windows"], "length": meta["length"]}
+                found.append(facts | {"path": str(folder)})
+    return found
+
+
+def open_dataset(home: Path, name_or_folder: str) -> Windows:
+    """Open a data set by its name, or by a folder that is one or holds one pair of the course's files.
+
+    `builtin` is made when it is first asked for. The pair in a folder is imported once, under a name made from
+    the folder's name and the files' content. A name goes before a folder of the same name.
+
+    Raises:
+        ValueError: no such data set, or a damaged one.
+    """
+    stored = _data_folder(home) / name_or_folder
+    if NAME.fullmatch(name_or_folder) and stored.is_dir():
+        return _open(stored)
+    if name_or_folder == BUILTIN:
+        return make_builtin(home)
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return _open(folder) if (folder / META).is_file() else _open_pair_in(home, folder)
+    known = ", ".join(sorted({BUILTIN, *(entry["name"] for entry in list_datasets(home))}))
+    raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
+
+
+def make_builtin(home: Path) -> Windows:
+    """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
+    folder = _data_folder(home) / BUILTIN
+    with _lock(home):
+        if not folder.is_dir():
+            made = simulate()
+            pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
+            _store(folder, pair, _origin_of_simulation(made))
+    return _open(folder)
+
+
+def import_pair(
+    home: Path,
+    sequences: Path,
+    scores: Path,
+    name: str,
+    transpose: bool = False,
+    progress: Progress | None = None,
+) -> Windows:
+    """Check the course's pair of files and store it as a data set; see `read_pair` for what the files hold.
+
+    Args:
+        home: the project's home folder.
+        sequences: the table of sequences.
+        scores: the table of scores.
+        name: what to call the data set; an existing one is not overwritten.
+        transpose: the scores file has one row per window instead of one column.
+        progress: told the share of the scores that is read.
+
+    Raises:
+        ValueError: one line that names the file and the place, and what was expected there.
+        OSError: a file cannot be read or written.
+    """
+    _check_free(home, name)
+    pair, origin = _read_pair(sequences, scores, transpose, progress)
+    folder = _data_folder(home) / name
+    with _lock(home):
+        _check_free(home, name)
+        _store(folder, pair, origin)
+    return _open(folder)
+
+
+def check_pair(
+    sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
+) -> PairReport:
+    """Put a pair through every check of an import and write nothing; raises as `import_pair` does."""
+    return report(read_pair(sequences, scores, transpose, progress))
+
+
+def report(data: Windows | Pair) -> PairReport:
+    """What a data set holds."""
+    scored = data.scores != 0
+    letters = {letter: int(np.count_nonzero(data.codes == code)) for code, letter in enumerate(LETTERS)}
+    unscored = int(np.count_nonzero(~scored.any(axis=1)))
+    convention = coordinates(data)
+    remarks = {
+        f"{counted(letters['N'], 'letter')} N, read as no base": letters["N"] > 0,
+        f"{counted(unscored, 'window')} without any score": unscored > 0,
+        "scores below zero": bool((data.scores < 0).any()),
+        "window names that are not CHROMOSOME_START_END: no coordinates": convention is None,
+    }
+    return PairReport(
+        windows=len(data.codes),
+        length=data.codes.shape[1],
+        letters=letters,
+        scored=np.count_nonzero(scored) / scored.size,
+        coordinates=convention,
+        notes=[remark for remark, applies in remarks.items() if applies],
+    )
+
+
+def coordinates(data: Windows | Pair) -> str | None:
+    """Which places names like `chr22_300_599` give: `0-based, end inclusive`, or `exclusive`; None if not all do."""
+    spans = set()
+    for name in data.names.tolist():
+        start, end = [*name.rsplit(b"_", 2), b"", b""][1:3]
+        spans.add(int(end) - int(start) if start.isdigit() and end.isdigit() else None)
+    length = data.codes.shape[1]
+    inclusive, exclusive = spans == {length - 1}, spans == {length}
+    return "0-based, end inclusive" if inclusive else "0-based, end exclusive" if exclusive else None
+
+
+def split(n: int, validation_split: float, seed: int) -> tuple[Places, Places]:
+    """Divide `n` windows at random: the indices for training and for validation, each in rising order.
+
+    The validation part has int(n * validation_split) windows.
+
+    Raises:
+        ValueError: a part would be empty.
+    """
+    held_out = int(n * validation_split)
+    if not 0 < held_out < n:
+        raise ValueError(
+            f"validation_split {validation_split} of {n} windows leaves {n - held_out} for training and {held_out} "
+            "for validation; expected at least 1 in each"
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _data_folder(home: Path) -> Path:
+    return home / "data"
+
+
+def _lock(home: Path) -> FileLock:
+    """Held while anything is written under data/; the system frees it when its holder dies."""
+    _data_folder(home).mkdir(parents=True, exist_ok=True)
+    return FileLock(_data_folder(home) / LOCK, timeout=600)
+
+
+def _check_free(home: Path, name: str) -> None:
+    if not NAME.fullmatch(name):
+        rule = "1 to 80 of A-Z a-z 0-9 . _ - that begin with a letter or digit"
+        raise ValueError(f"data set name {shown(name)}: expected {rule}")
+    if name == BUILTIN:
+        raise ValueError(f"data set name {name!r}: kept for the built-in data set; choose another name")
+    if (_data_folder(home) / name).exists():
+        raise ValueError(f"data set {name!r}: exists already and is not overwritten; choose another name")
+
+
+def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
+    """Write a data set and rename it to `folder`. The caller holds the lock.
+
+    Nobody else writes under the lock, so an incoming folder that is there was left by an import that died.
+    """
+    incoming = folder.parent / INCOMING
+    if incoming.exists():
+        shutil.rmtree(incoming)
+    incoming.mkdir()
+    try:
+        _write(incoming, pair, origin)
+        incoming.rename(folder)
+    except BaseException:
+        shutil.rmtree(incoming)
+        raise
+    _sync(folder.parent)
+
+
+def _write(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
+    """The files of a data set, on the disk when this returns."""
+    content = hashlib.sha256()
+    for file, array in ((NAMES, pair.names), (CODES, pair.codes), (SCORES, pair.scores)):
+        content.update(array.view(np.uint8).data)
+        np.save(folder / file, array)
+    meta = {
+        "format": FORMAT,
+        "created": datetime.fromtimestamp((folder / SCORES).stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        "hash": content.hexdigest(),
+        "origin": origin,
+        **asdict(report(pair)),
+    }
+    (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Have the system write a file, or the entries of a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _origin_of_simulation(made: Simulation) -> dict[str, Any]:
+    return {
+        "kind": "simulation",
+        "seed": made.seed,
+        "motif": made.motif.name,
+        "matrix_id": made.motif.matrix_id,
+        "threshold": made.threshold,
+    }
+
+
+def _open(folder: Path) -> Windows:
+    """Map a data set's arrays; only their shapes are checked, so that opening takes no time."""
+    meta = _read_meta(folder)
+    shape = (meta["windows"], meta["length"])
+    names, codes, scores = (_map(folder / file) for file in (NAMES, CODES, SCORES))
+    if names.shape != shape[:1] or codes.shape != shape or scores.shape != shape:
+        raise ValueError(
+            f"{folder}: arrays of shapes {names.shape}, {codes.shape}, {scores.shape}; {META} says {shape}"
+        )
+    return Windows(folder, meta, names, codes, scores)
+
+
+def _map(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (EOFError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable array ({error}); expected the file that an import wrote") from None
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / META
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); expected the file that an import wrote") from None
+    expected = {"format", "windows", "length", "hash", "origin"}
+    if not isinstance(meta, dict) or not expected <= set(meta) or meta["format"] != FORMAT:
+        raise ValueError(f"{path}: not a data set of format {FORMAT}, which this version reads")
+    return meta
+
+
+def _open_pair_in(home: Path, folder: Path) -> Windows:
+    """The data set made from the one pair in `folder`, imported now if it has not been."""
+    sequences, scores = (_only_file(folder, suffix) for suffix in PAIR_SUFFIXES)
+    content = hashlib.sha256((sha256(sequences) + sha256(scores)).encode()).hexdigest()
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:60]
+    stored = _data_folder(home) / f"{words or 'pair'}-{content[:8]}"
+    if not stored.is_dir():
+        pair, origin = _read_pair(sequences, scores)
+        with _lock(home):
+            if not stored.is_dir():
+                _store(stored, pair, origin)
+    return _open(stored)
+
+
+def _read_pair(
+    sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
+) -> tuple[Pair, dict[str, Any]]:
+    """A pair and where it came from."""
+    files = {"sequences": sequences, "scores": scores}
+    origin = {role: {"file": path.name, "sha256": sha256(path)} for role, path in files.items()}
+    return read_pair(sequences, scores, transpose, progress), {"kind": "pair", **origin}
+
+
+def _only_file(folder: Path, suffix: str) -> Path:
+    found = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(suffix))
+    if len(found) != 1:
+        raise ValueError(
+            f"{folder}: {counted(len(found), 'file')} *{suffix}[.gz]; expected one, or a data set of this project"
+        )
+    return found[0]

@@ -1,0 +1,101 @@
+"""Which devices this machine has, and whose turn it is on them. torch is not imported to find out.
+
+A slot is a lock file under `<home>/locks/`: one for each CPU core, one for each GPU. The operating system frees the
+locks of a process that dies, however it dies.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import platform
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tfbind.config import TrainConfig
+
+
+def available() -> list[str]:
+    """The devices that torch can train on here, the fastest first; `cpu` is always the last."""
+    return ["cuda"] * bool(cuda_count()) + ["mps"] * _has_mps() + ["cpu"]
+
+
+def cuda_count() -> int:
+    """How many NVIDIA GPUs the driver shows to this process, 0 where the installed torch was built without CUDA."""
+    if not _torch_has_cuda():
+        return 0
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def _torch_has_cuda() -> bool:
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    version = Path(spec.submodule_search_locations[0]) / "version.py"
+    return re.search(r"^cuda\b[^=]*= *['\"]", version.read_text(), re.MULTILINE) is not None
+
+
+def _has_mps() -> bool:
+    return platform.system() == "Darwin" and platform.machine() == "arm64"
+
+
+def cpu_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def settle(config: TrainConfig) -> TrainConfig:
+    """`config` with its device and its number of threads made definite for this machine.
+
+    Raises:
+        ValueError: the device asked for is not here.
+    """
+    here = available()
+    device = here[0] if config.device == "auto" else config.device
+    if device not in here:
+        raise ValueError(f"--device {device}: not on this machine; here: {', '.join(here)}")
+    return config.model_copy(update={"device": device, "threads": config.threads or cpu_cores()})
+
+
+def describe(device: str, threads: int) -> str:
+    """A device in a reader's words, such as `CPU, 2 threads`."""
+    return f"CPU, {threads} thread{'s' * (threads != 1)}" if device == "cpu" else device.upper()
+
+
+@contextlib.contextmanager
+def slots(home: Path, device: str, threads: int) -> Iterator[list[int] | None]:
+    """Hold what a run needs: as many core slots as it has threads, or one GPU.
+
+    Yields:
+        the indices of the slots, or None when they are not free right now.
+    """
+    total = {"cpu": cpu_cores(), "cuda": cuda_count(), "mps": 1}[device]
+    wanted = min(threads, total) if device == "cpu" else 1
+    folder = home / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        taken: list[int] = []
+        for index in range(total):
+            if len(taken) < wanted and _try_lock(folder / f"{device}-{index}.lock", held):
+                taken.append(index)
+        yield taken if len(taken) == wanted else None
+
+
+def _try_lock(path: Path, held: contextlib.ExitStack) -> bool:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    held.callback(lock.release)
+    return True

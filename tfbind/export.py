@@ -1,0 +1,336 @@
+"""Predictions as files, by suffix: .csv, .tsv, .bed, .bedgraph, .bw, and .fa with the sequences of called sites.
+
+Scores are float32, one per base, and are written so that float32 reads them back exactly. Coordinates are 0-based and
+half-open in BED, bedGraph and bigWig. Where the names of all records give a place in a genome, those files use it;
+otherwise each record is its own chromosome. A file is written aside and then replaces what was there.
+"""
+
+import csv
+import io
+import itertools
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pybigtools
+
+from tfbind.letters import short
+from tfbind.scoring import Scores, Site, call_sites
+from tfbind.sequences import Codes, decode
+from tfbind.tables import counted, shown
+
+THRESHOLD = 3.0  # from here on a site is called, unless said otherwise; in the unit of the scores
+PIECE_BASES = 1 << 20
+MAX_COLUMNS = 1_000_000
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+_COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
+_RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The scores of one record of `length` bases; `read` gives codes and scores from start to end (exclusive)."""
+
+    name: str
+    length: int
+    read: Callable[[int, int], tuple[Codes, Scores]]
+
+    def pieces(self) -> Iterator[tuple[int, Codes, Scores]]:
+        """Start, codes and scores of one stretch after the other."""
+        for start in range(0, self.length, PIECE_BASES):
+            yield start, *self.read(start, min(start + PIECE_BASES, self.length))
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file says of itself: the model, how it scored, from which score on a site is called."""
+
+    model: str
+    rule: str = ""
+    threshold: float = THRESHOLD
+
+
+class Place(NamedTuple):
+    """Where base 0 of a record lies."""
+
+    chromosome: str
+    start: int
+
+
+def track(name: str, codes: Codes, scores: Scores) -> Track:
+    """The track of a record (L,) that is in memory."""
+    return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]))
+
+
+def write(path: Path, tracks: Sequence[Track], about: About) -> None:
+    """Write predictions in the format that the suffix of `path` names; what is there already is replaced.
+
+    Raises:
+        ValueError: another suffix, or predictions that this format cannot hold.
+        OSError: the file cannot be written.
+    """
+    writer = writer_of(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}{path.suffix.lower()}")
+    try:
+        writer(draft, tracks, about)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def as_bytes(suffix: str, tracks: Sequence[Track], about: About) -> bytes:
+    """What `write` puts into a file with this suffix, such as `.bw`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"predictions{suffix}"
+        write(path, tracks, about)
+        return path.read_bytes()
+
+
+Writer = Callable[[Path, Sequence[Track], About], None]
+Lines = Callable[[Sequence[Track], About], Iterator[str]]
+
+
+def writer_of(path: Path) -> Writer:
+    """How a file with the suffix of `path` is written.
+
+    Raises:
+        ValueError: no format has this suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".bw":
+        return _write_bigwig
+    if suffix not in TEXT_FORMATS:
+        known = ", ".join([*TEXT_FORMATS, ".bw"])
+        raise ValueError(f"no format for files that end in {shown(suffix)}; expected one of {known}")
+    lines = TEXT_FORMATS[suffix]
+
+    def write_text(draft: Path, tracks: Sequence[Track], about: About) -> None:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines(tracks, about))
+
+    return write_text
+
+
+# Tables
+
+
+def check_columns(records: Iterable[tuple[str, int]]) -> int:
+    """The one length of all records, given as name and length, that a .csv needs.
+
+    Raises:
+        ValueError: two lengths, or more positions than a table can have columns.
+    """
+    first, length = "", 0
+    for name, bases in records:
+        first, length = (first, length) if length else (name, bases)
+        if bases != length or bases > MAX_COLUMNS:
+            what = f"record {short(name)}: {counted(bases, 'base')}"
+            expected = f"{length:,}, as in {short(first)}" if bases != length else f"at most {MAX_COLUMNS:,}"
+            raise ValueError(f"{what}; a .csv has one column for each position: expected {expected}, or a .tsv file")
+    return length
+
+
+def _csv(tracks: Sequence[Track], _about: About) -> Iterator[str]:
+    length = check_columns((track.name, track.length) for track in tracks)
+    yield ",".join(["window_name", *map(str, range(length))]) + "\n"
+    row = ",".join(["%.9g"] * length)
+    for track in tracks:
+        _, scores = track.read(0, length)
+        yield f"{_quoted(_cell(track.name))},{row % tuple(scores.tolist())}\n"
+
+
+def _cell(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(_DANGEROUS) else name
+
+
+def _quoted(cell: str) -> str:
+    if not any(sign in cell for sign in ',"\n\r'):
+        return cell
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow([cell])
+    return text.getvalue()
+
+
+def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    yield f"# {_said(about)}; position is 0-based within the record\n"
+    yield "name\tposition\tbase\tscore\n"
+    for track in tracks:
+        name = _cell(track.name).replace("\t", " ")
+        for start, codes, scores in track.pieces():
+            rows = zip(itertools.count(start), decode(codes), scores.tolist(), strict=False)
+            yield "".join([f"{name}\t{position}\t{base}\t{score:.9g}\n" for position, base, score in rows])
+
+
+def _said(about: About) -> str:
+    words = [f"tfbind; model {about.model}", about.rule]
+    return "; ".join(" ".join(word.split()) for word in words if word)
+
+
+# Places in a genome
+
+
+def places(tracks: Sequence[Track]) -> tuple[list[Place], str]:
+    """Where each record lies, and the rule in words.
+
+    A rule is taken only if it fits the name and the length of every record: `chr22_10510500_10510799` (0-based, end
+    inclusive, as in the course's data), `chr1:101-200` (1-based inclusive, as samtools writes) or `chr1:100-200`
+    (0-based half-open, as bedtools writes); the length of the sequence tells the last two apart.
+    """
+    for pattern, first, extra, words in (
+        (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
+        (_RANGE, 1, 1, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
+        (_RANGE, 0, 0, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
+    ):
+        found = [_place(track, pattern, first, extra) for track in tracks]
+        sure = [place for place in found if place is not None]
+        if tracks and len(sure) == len(tracks):
+            return sure, words
+    return [Place(name, 0) for name in _chromosomes(tracks)], "each record is its own chromosome and starts at 0"
+
+
+def _place(track: Track, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
+    match = pattern.fullmatch(track.name)
+    if not match:
+        return None
+    start, end = int(match[2]), int(match[3])
+    fits = start >= first and end - start + extra == track.length
+    return Place(_column(match[1]), start - first) if fits else None
+
+
+def _column(name: str) -> str:
+    """A name as one column of a BED file that no reader takes for a comment or a track line."""
+    word = re.sub(r"\s", "_", name)
+    return f"_{word}" if word.startswith("#") or word in ("track", "browser") else word
+
+
+def _chromosomes(tracks: Sequence[Track]) -> list[str]:
+    names = [_column(track.name) for track in tracks]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name}_{number}" for number, name in enumerate(names, 1)]
+
+
+class _Placed(NamedTuple):
+    track: Track
+    chromosome: str
+    start: int
+
+
+def _in_order(tracks: Sequence[Track]) -> tuple[list[_Placed], str]:
+    """The records along each chromosome, chromosomes as they first appear.
+
+    Raises:
+        ValueError: two records cover the same base.
+    """
+    where, words = places(tracks)
+    order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(place.chromosome for place in where)))}
+    placed = [_Placed(track, *place) for track, place in zip(tracks, where, strict=True)]
+    placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
+    for left, right in itertools.pairwise(placed):
+        if left.chromosome == right.chromosome and right.start < left.start + left.track.length:
+            raise ValueError(
+                f"records {left.track.name} and {right.track.name} overlap on {left.chromosome}; a track has one "
+                "score per base, a .tsv holds both"
+            )
+    return placed, words
+
+
+# Tracks and sites
+
+
+def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    where, words = places(tracks)
+    yield f"# {_said(about)}; {words}\n"
+    yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
+    yield "highest score (not scaled to 0-1000), strand\n"
+    for track, place in zip(tracks, where, strict=True):
+        name = _column(track.name)
+        for site, _ in sites(track, about.threshold):
+            start, end = place.start + site.start, place.start + site.end
+            yield f"{place.chromosome}\t{start}\t{end}\t{name}\t{site.score:.4f}\t.\n"
+
+
+def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    where, words = places(tracks)
+    model = " ".join(about.model.split())
+    for track, place in zip(tracks, where, strict=True):
+        for site, codes in sites(track, about.threshold):
+            start, end = place.start + site.start, place.start + site.end
+            about_site = f"score={site.score:.4f} model={model} coordinates=0-based half-open; {words}"
+            yield f">{place.chromosome}:{start}-{end} {about_site}\n{decode(codes)}\n"
+
+
+def sites(track: Track, threshold: float) -> Iterator[tuple[Site, Codes]]:
+    """The called sites of a record, and the codes in them."""
+    return sites_of(track.pieces(), track.length, threshold)
+
+
+def sites_of(
+    pieces: Iterable[tuple[int, Codes, Scores]], length: int, threshold: float
+) -> Iterator[tuple[Site, Codes]]:
+    """The same from the pieces of a record; a site may span several of them."""
+    kept_codes, kept_scores, offset = np.empty(0, np.uint8), np.empty(0, np.float32), 0
+    for start, codes, scores in pieces:
+        kept_codes, kept_scores = np.concatenate([kept_codes, codes]), np.concatenate([kept_scores, scores])
+        below = np.flatnonzero(kept_scores < threshold)
+        last = start + len(codes) == length
+        closed = len(kept_scores) if last else int(below[-1]) + 1 if len(below) else 0
+        for site in call_sites(kept_scores[:closed], threshold):
+            found = Site(site.start + offset, site.end + offset, site.score, site.summit + offset)
+            yield found, kept_codes[site.start : site.end]
+        kept_codes, kept_scores, offset = kept_codes[closed:], kept_scores[closed:], offset + closed
+
+
+def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    placed, words = _in_order(tracks)
+    yield f"# {_said(about)}; 0-based half-open; {words}\n"
+    for track, chromosome, offset in placed:
+        for start, _, scores in track.pieces():
+            rows = enumerate(scores.tolist(), offset + start)
+            yield "".join([f"{chromosome}\t{place}\t{place + 1}\t{score:.9g}\n" for place, score in rows])
+
+
+def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
+    placed, _ = _in_order(tracks)
+    sizes: dict[str, int] = {}
+    for track, chromosome, start in placed:
+        sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)
+    entries = itertools.chain.from_iterable(map(_entries, placed))
+    draft.touch()  # says in the system's words what keeps a file from being written here
+    pybigtools.open(str(draft), "w").write(sizes, entries)
+    _check_bigwig(draft, sizes, placed)
+
+
+def _entries(placed: _Placed) -> Iterator[tuple[str, int, int, float]]:
+    for start, _, scores in placed.track.pieces():
+        first = placed.start + start
+        ends = range(first + 1, first + len(scores) + 1)
+        yield from zip(itertools.repeat(placed.chromosome), range(first, first + len(scores)), ends, scores.tolist())
+
+
+TEXT_FORMATS: dict[str, Lines] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".bed": _bed,
+    ".bedgraph": _bedgraph,
+    ".fa": _fasta,
+}
+
+
+def _check_bigwig(draft: Path, sizes: dict[str, int], placed: Sequence[_Placed]) -> None:
+    """The library reports a failed write on stderr only, so read back what there must be."""
+    try:
+        reader = pybigtools.open(str(draft))
+        written, covered = reader.chroms(), reader.info()["summary"]["basesCovered"]
+    except (pybigtools.BBIReadError, OSError) as error:
+        raise OSError(f"{draft.parent}: the bigWig could not be written ({error}); is the disk full?") from None
+    bases = sum(entry.track.length for entry in placed)
+    if written != sizes or covered != bases:
+        raise OSError(f"{draft.parent}: the bigWig holds {covered} of {counted(bases, 'base')}; is the disk full?")

@@ -1,0 +1,41 @@
+"""Files that are replaced as a whole: a reader sees the old content or the new, however the writer ends."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file as a whole: a reader sees the old or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}")
+    draft.write_text(json.dumps(value, allow_nan=False, indent=1))
+    draft.replace(path)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file as a whole, and have it on the disk before this returns."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        ValueError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: the file is missing") from None
+    except ValueError:
+        raise ValueError(f"{path}: not JSON; the file was damaged") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object")
+    return value

@@ -1,0 +1,120 @@
+"""What a run's curves say, in words: pure rules over its rows.
+
+One hint at a time, the first of these that holds, because each makes the ones after it meaningless or misleading:
+diverged (the rest of the curve is then noise), overfitting (a falling training loss is then no reason for more
+epochs), rate too low (a stronger form of still improving), still improving, settled. A rule that needs more epochs
+than there are does not hold.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tfbind.runs import best_row
+
+Row = dict[str, Any]
+
+DIVERGED_FACTOR = 2.0
+DIVERGED_EPOCHS = 3
+OVERFITTING_FACTOR = 1.03
+FALLING_SHARE = 0.02
+FALLING_EPOCHS = 3  # the fall at the end is the mean of the steps between these: one lucky step is not enough
+ANNEALED_SHARE = 0.1
+NOT_A_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
+LOWER_RATE = "Try a learning rate 3 to 10 times lower."
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What was seen, and what to try."""
+
+    kind: Literal["diverged", "overfitting", "rate too low", "still improving", "settled"]
+    text: str
+
+
+def hint(rows: list[Row], error: str | None = None) -> Hint | None:
+    """The most important thing that `rows`, one per finished epoch, say about how the training went.
+
+    Args:
+        rows: in order; `epoch`, `train_loss`, `val_loss` and `learning_rate` are read.
+        error: why the run failed, if it did; one that says that a loss became NaN or infinite is a divergence.
+    """
+    if error and NOT_A_NUMBER.search(error):
+        done = f" after {len(rows)} finished epochs" if rows else " in the first epoch"
+        return Hint("diverged", f"The loss stopped being a number{done}: the steps were too large. {LOWER_RATE}")
+    for rule in (_diverged, _overfitting, _rate_too_low, _still_improving, _settled):
+        found = rule(rows)
+        if found:
+            return found
+    return None
+
+
+def fall_per_epoch(losses: list[float]) -> float:
+    """By what share the loss fell in a mean (geometric) epoch from the first to the last of `losses`."""
+    return 1 - (losses[-1] / losses[0]) ** (1 / (len(losses) - 1))
+
+
+def _diverged(rows: list[Row]) -> Hint | None:
+    losses = [row["val_loss"] for row in rows]
+    if len(rows) <= DIVERGED_EPOCHS or min(losses[-DIVERGED_EPOCHS:]) <= DIVERGED_FACTOR * min(losses):
+        return None
+    return Hint(
+        "diverged",
+        f"The validation loss rose to {losses[-1]:.3g}, {losses[-1] / min(losses):.1f} times its lowest value "
+        f"({min(losses):.3g}), and stayed above twice that for {DIVERGED_EPOCHS} epochs: the run diverged. "
+        + LOWER_RATE,
+    )
+
+
+def _overfitting(rows: list[Row]) -> Hint | None:
+    best = best_row(rows)
+    if best is None or rows[-1]["val_loss"] < OVERFITTING_FACTOR * best["val_loss"]:
+        return None
+    if rows[-1]["train_loss"] >= best["train_loss"]:
+        return None
+    rise = rows[-1]["val_loss"] / best["val_loss"] - 1
+    return Hint(
+        "overfitting",
+        f"Since epoch {best['epoch']} the training loss went on falling ({best['train_loss']:.3g} to "
+        f"{rows[-1]['train_loss']:.3g}) while the validation loss rose by {rise:.0%}: the model began to learn the "
+        "training windows by heart. The weights of the best epoch are kept; fewer epochs, more dropout or more "
+        "data would help.",
+    )
+
+
+def _rate_too_low(rows: list[Row]) -> Hint | None:
+    losses = [row["val_loss"] for row in rows[-FALLING_EPOCHS:]]
+    if _annealed(rows):  # a schedule that ends near zero makes the loss fall at the end, whatever the rate before
+        return None
+    if len(losses) < FALLING_EPOCHS or best_row(rows) != rows[-1] or fall_per_epoch(losses) <= FALLING_SHARE:
+        return None
+    return Hint(
+        "rate too low",
+        f"The validation loss was still falling by {fall_per_epoch(losses):.0%} an epoch at the end: "
+        f"{len(rows)} epochs are few for a learning rate this low. Try more epochs, or a rate 3 times higher.",
+    )
+
+
+def _annealed(rows: list[Row]) -> bool:
+    return bool(rows) and rows[-1]["learning_rate"] < ANNEALED_SHARE * max(row["learning_rate"] for row in rows)
+
+
+def _still_improving(rows: list[Row]) -> Hint | None:
+    if len(rows) < 2 or best_row(rows) != rows[-1]:
+        return None
+    return Hint(
+        "still improving",
+        f"The last epoch was the best ({rows[-1]['val_loss']:.3g} after {rows[-2]['val_loss']:.3g}): more epochs "
+        "would probably still help.",
+    )
+
+
+def _settled(rows: list[Row]) -> Hint | None:
+    best = best_row(rows)
+    if best is None or len(rows) < 2:
+        return None
+    return Hint(
+        "settled",
+        f"The best epoch was {best['epoch']} of {len(rows)}; the validation loss has not come below "
+        f"{best['val_loss']:.3g} since. More epochs alone would not change much.",
+    )

@@ -1,0 +1,160 @@
+"""What a model's score hangs on: every single base change tried out, and the effect of one variant.
+
+Only the bases that a change can reach are scored again: with a local model twice its reach around the place, with a
+model of fixed length the window that has the place nearest to its middle.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.scoring import Model, Scores, score, score_windows
+from tfbind.sequences import Codes, encode
+
+VARIANT = re.compile(r"([A-Z]*)\[([A-Z]*)/([A-Z]*)\]([A-Z]*)")
+
+
+@dataclass(frozen=True)
+class Mutagenesis:
+    """The effect of every single base change in a stretch of DNA.
+
+    `effect` (4, W): rows A C G T, columns the places `start` to `start + W`: by how much the sum of the scores that
+    the change can reach rises. 0 where the base is there already.
+    """
+
+    start: int
+    reference: Codes
+    effect: NDArray[np.float32]
+
+    @property
+    def contribution(self) -> Scores:
+        """(W,) what the base that is there adds to the sum: minus the mean effect of the three others."""
+        return -self.effect.sum(axis=0) / np.float32(3)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A change of a sequence: the codes from `start` (0-based) that are `reference` become `alternative`."""
+
+    start: int
+    reference: Codes
+    alternative: Codes
+
+
+@dataclass(frozen=True)
+class VariantEffect:
+    """What a variant does. Both profiles cover the whole sequence, each in its own coordinates.
+
+    `change` is the difference of the highest size between bases that both have, and `place` where it acts, 0-based in
+    the reference.
+    """
+
+    reference: Scores
+    alternative: Scores
+    change: float
+    place: int
+
+
+def mutate(codes: Codes, place: int, base: int) -> Codes:
+    """A copy of a sequence (L,) with `base` at the 0-based `place`.
+
+    Raises:
+        ValueError: the place lies outside the sequence.
+    """
+    if not 0 <= place < len(codes):
+        raise ValueError(f"position {place + 1}: the sequence has the positions 1 to {len(codes)}")
+    changed = codes.copy()
+    changed[place] = base
+    return changed
+
+
+def mutagenesis(model: Model, codes: Codes, start: int, stop: int) -> Mutagenesis:
+    """Try every base change at the places `start` to `stop` (0-based half-open) of a sequence (L,).
+
+    Raises:
+        ValueError: the stretch is empty or reaches outside the sequence, or the sequence is too short for the model.
+    """
+    if not 0 <= start < stop <= len(codes):
+        raise ValueError(f"places {start} to {stop}: expected a stretch within 0 to {len(codes)}")
+    if model.length is not None and len(codes) < model.length:
+        raise ValueError(f"the sequence has {len(codes)} bases; this model needs {model.length}")
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for place in range(start, stop):
+        groups[_surroundings(model, place, len(codes))].append(place)
+    effect = np.zeros((4, stop - start), dtype=np.float32)
+    for (left, width), places in groups.items():
+        effect[:, np.array(places) - start] = _effects(model, codes, np.array(places), left, width)
+    return Mutagenesis(start, codes[start:stop].copy(), effect)
+
+
+def _surroundings(model: Model, place: int, bases: int) -> tuple[int, int]:
+    """How many bases left of a place, and how many in all, have to be scored to see all that it can change."""
+    if model.length is None:
+        left = min(place, 2 * model.reach)
+        return left, left + 1 + min(bases - 1 - place, 2 * model.reach)
+    first = min(max(place - model.length // 2, 0), bases - model.length)
+    return place - first, model.length
+
+
+def _effects(model: Model, codes: Codes, places: NDArray[np.intp], left: int, width: int) -> NDArray[np.float32]:
+    """(4, P) for places with the same surroundings."""
+    windows = codes[(places - left)[:, None] + np.arange(width)]
+    near = slice(None) if model.length else slice(max(0, left - model.reach), left + model.reach + 1)
+    before = score_windows(model, windows)[:, near].sum(axis=1)
+    effect = np.zeros((4, len(places)), dtype=np.float32)
+    for base in range(4):
+        other = codes[places] != base
+        changed = windows[other]
+        changed[:, left] = base
+        if len(changed):
+            effect[base, other] = score_windows(model, changed)[:, near].sum(axis=1) - before[other]
+    return effect
+
+
+def parse_variant(text: str) -> tuple[Codes, Variant]:
+    """A sequence with one variant in brackets, such as `ACGT[A/G]TTT` or `ACGT[AC/]TTT`: the reference, the variant.
+
+    Raises:
+        ValueError: there is not exactly one variant, it changes nothing, or a letter is none of A C G T N.
+    """
+    match = VARIANT.fullmatch("".join(text.split()).upper())
+    if match is None:
+        raise ValueError(
+            "a variant is written in its sequence, as in ACGT[A/G]TTT: letters, and one pair of brackets"
+        )
+    before, reference, alternative, after = match.groups()
+    if reference == alternative:
+        raise ValueError(f"[{reference}/{alternative}]: both alleles are the same")
+    return encode(before + reference + after), Variant(len(before), encode(reference), encode(alternative))
+
+
+def apply_variant(codes: Codes, variant: Variant) -> Codes:
+    """The sequence (L',) with the alternative in place of the reference.
+
+    Raises:
+        ValueError: the sequence does not hold the reference there.
+    """
+    stop = variant.start + len(variant.reference)
+    if stop > len(codes) or not np.array_equal(codes[variant.start : stop], variant.reference):
+        raise ValueError(f"position {variant.start + 1}: the sequence does not have the variant's reference there")
+    return np.concatenate([codes[: variant.start], variant.alternative, codes[stop:]])
+
+
+def variant_effect(model: Model, codes: Codes, variant: Variant) -> VariantEffect:
+    """Score a sequence with and without a variant.
+
+    Raises:
+        ValueError: the reference does not fit, or one of the two sequences is too short for the model.
+    """
+    reference = score(model, codes).scores
+    alternative = score(model, apply_variant(codes, variant)).scores
+    kept = variant.start + min(len(variant.reference), len(variant.alternative))
+    after = len(codes) - variant.start - len(variant.reference)
+    shared = np.concatenate([np.arange(kept), np.arange(len(codes) - after, len(codes))])
+    there = np.concatenate([np.arange(kept), np.arange(len(alternative) - after, len(alternative))])
+    change = alternative[there] - reference[shared]
+    largest = int(np.abs(change).argmax())
+    return VariantEffect(reference, alternative, float(change[largest]), int(shared[largest]))

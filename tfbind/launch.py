@@ -1,0 +1,164 @@
+"""Start, stop and resume runs as processes that outlive the page or terminal that asked for them.
+
+What is executed is the command line that is shown: `python -m tfbind train …`, in a session of its own, with the
+run's log as its only output.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfbind import devices, runs
+from tfbind.config import PROJECT, TrainConfig, check_continuation, flags
+from tfbind.datasets import open_dataset, split
+from tfbind.runs import Run
+
+GRACE_SECONDS = 15.0
+KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
+
+
+def command(config: TrainConfig, *, name: str = "", id: str | None = None, parent: Run | None = None) -> list[str]:
+    """The command line that trains `config`, as `submit` executes it."""
+    words = [sys.executable, "-m", "tfbind", "train", *flags(config, runs.read_config(parent) if parent else None)]
+    named = {"--from": parent.id if parent else None, "--name": name, "--id": id}
+    return words + [word for flag, value in named.items() if value for word in (flag, value)]
+
+
+def prepare(
+    home: Path, config: TrainConfig, *, name: str = "", id: str | None = None, parent: Run | None = None
+) -> Run:
+    """A new pending run, after every check that needs no training.
+
+    Raises:
+        ValueError: the configuration, the data set, the name, the id or the parent cannot be used, in one line.
+    """
+    config = devices.settle(config)
+    if parent:
+        check_continuation(config, runs.read_config(parent))
+    data = open_dataset(home, config.dataset)
+    split(len(data.codes), config.validation_split, config.seed)
+    facts = {"dataset_hash": data.hash, "windows": len(data.codes), "length": data.codes.shape[1]}
+    return runs.create(home, config, id=id, name=name, facts=facts, parent=parent)
+
+
+def submit(
+    home: Path, config: TrainConfig, *, name: str = "", id: str | None = None, parent: Run | None = None
+) -> Run:
+    """Create a run and start its worker.
+
+    Raises:
+        ValueError: as for `prepare`.
+    """
+    config = devices.settle(config)
+    id = id or runs.new_id()
+    run = prepare(home, config, name=name, id=id, parent=parent)
+    _start(run, command(config, name=name, id=id, parent=parent))
+    return run
+
+
+def resume(run: Run) -> None:
+    """Start a worker that goes on after the last finished epoch.
+
+    Raises:
+        ValueError: the run is active, or finished.
+    """
+    check_resumable(run)
+    runs.clear_stop(run)
+    runs.take_over(run, "pending", ended=None, error=None)
+    _start(run, [sys.executable, "-m", "tfbind", "resume", run.id])
+
+
+def check_resumable(run: Run) -> None:
+    """Refuse to resume what is active or finished."""
+    state = runs.read_status(run).state
+    if state in runs.ACTIVE:
+        raise ValueError(f"run {run.id} is {state} already")
+    if state == "finished":
+        raise ValueError(
+            f"run {run.id} is finished; `python -m tfbind train --from {run.id}` trains on from its weights"
+        )
+
+
+def _start(run: Run, words: Sequence[str]) -> None:
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths)}
+    with (run.folder / runs.LOG).open("ab") as log:
+        nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log
+        child = subprocess.Popen(
+            words, stdin=nothing, stdout=nothing, stderr=log, env=environment, start_new_session=True
+        )
+    threading.Thread(target=_reap, args=(run, child), daemon=True).start()
+
+
+def _reap(run: Run, child: "subprocess.Popen[bytes]") -> None:
+    """Wait for a worker to end, so that it leaves no zombie, and no `pending` if it died before it took the run."""
+    code = child.wait()
+    status = runs.read_status(run) if run.folder.exists() else None
+    if status and status.state == "pending" and status.pid == os.getpid():
+        runs.take_over(
+            run, "crashed", ended=time.time(), error=f"the worker ended with exit code {code} before it began"
+        )
+
+
+def cancel(run: Run) -> None:
+    """Ask a pending or running run to stop: it ends after the batch in hand and keeps every finished epoch.
+
+    Raises:
+        ValueError: the run is not active.
+    """
+    state = runs.read_status(run).state
+    if state not in runs.ACTIVE:
+        raise ValueError(f"run {run.id} is {state}; only a pending or running run can be stopped")
+    runs.request_stop(run)
+
+
+def kill(run: Run) -> None:
+    """End the process of an active run at once; the epoch in flight is lost.
+
+    Raises:
+        ValueError: the run is not active, or runs on another host.
+    """
+    cancel(run)
+    status = runs.read_status(run)
+    if not runs.is_here(status):
+        raise ValueError(f"run {run.id} runs on host {status.host}; stop it there")
+    if status.active and status.pid != os.getpid():
+        os.kill(status.pid, signal.SIGKILL)
+
+
+def stop(run: Run, grace: float = GRACE_SECONDS) -> None:
+    """Ask a run to stop, wait for it, and kill it when `grace` seconds were not enough."""
+    cancel(run)
+    if not _ends(run, grace):
+        kill(run)
+        _ends(run, KILL_SECONDS)
+
+
+def _ends(run: Run, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while runs.read_status(run).active and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not runs.read_status(run).active
+
+
+def ahead(run: Run) -> int:
+    """How many runs a pending one waits for: the running ones on its device, and those pending longer."""
+    device = runs.read_config(run).device
+    running = [
+        other
+        for other in runs.list_runs(run.home)
+        if runs.read_status(other).state == "running" and runs.read_config(other).device == device
+    ]
+    return len(running) + len(runs.waiting_before(run, device))
+
+
+def free_disk(home: Path) -> int:
+    """Bytes free where the runs are kept."""
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    return shutil.disk_usage(existing).free

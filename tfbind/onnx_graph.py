@@ -1,0 +1,117 @@
+"""A trained network as an ONNX graph, built from its weights alone: no torch is needed to make it or to run it.
+
+Input `X` (N, 4, L) float32 one-hot, output `scores` (N, L). Batch norm is folded into the convolution before it;
+layer norm stays a node of its own and fixes L.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+OPSET = 17  # the first with LayerNormalization
+EPSILON = 1e-5  # torch's default in both norms
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What scoring must know of a network: how far it sees, and whether its windows have one fixed length."""
+
+    receptive_field: int
+    length: int | None
+    blocks: int
+
+
+def read_shape(weights: Weights) -> Shape:
+    """The shape of a BindingPredictorCNN from its weights.
+
+    Raises:
+        ValueError: a tensor is missing.
+    """
+    blocks = len({match[1] for name in weights if (match := re.match(r"res_blocks\.(\d+)\.", name))})
+    convolutions = ["initial_conv"] + [f"res_blocks.{i}.conv{j}" for i in range(blocks) for j in (1, 2)]
+    scale = _tensor(weights, "initial_norm.weight")
+    reach = sum(_tensor(weights, f"{name}.weight").shape[-1] - 1 for name in convolutions)
+    return Shape(reach + 1, scale.shape[-1] if scale.ndim == 2 else None, blocks)
+
+
+def _tensor(weights: Weights, name: str) -> NDArray[np.float32]:
+    if name not in weights:
+        raise ValueError(f"weights lack {name}: they are not those of a BindingPredictorCNN")
+    return weights[name]
+
+
+class _Graph:
+    """Nodes and constants of a graph in the making."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def convolve(self, x: str, convolution: str, norm: str) -> str:
+        """A convolution and its norm, whichever the weights hold."""
+        kernel = _tensor(self.weights, f"{convolution}.weight")
+        scale, shift = _tensor(self.weights, f"{norm}.weight"), _tensor(self.weights, f"{norm}.bias")
+        pads = [kernel.shape[-1] // 2] * 2
+        if scale.ndim == 1:
+            factor = scale / np.sqrt(_tensor(self.weights, f"{norm}.running_var") + EPSILON)
+            folded = kernel * factor[:, None, None], shift - _tensor(self.weights, f"{norm}.running_mean") * factor
+            parts = [self.constant(f"{convolution}.{i}", part) for i, part in enumerate(folded)]
+            return self.add("Conv", [x, *parts], f"{convolution}.out", pads=pads)
+        out = self.add("Conv", [x, self.constant(f"{convolution}.0", kernel)], f"{convolution}.out", pads=pads)
+        parts = [self.constant(f"{norm}.{i}", part) for i, part in enumerate((scale, shift))]
+        return self.add("LayerNormalization", [out, *parts], f"{norm}.out", axis=1, epsilon=EPSILON)
+
+
+def build(weights: Weights) -> bytes:
+    """The ONNX file of a BindingPredictorCNN with these weights.
+
+    Raises:
+        ValueError: a tensor is missing.
+    """
+    shape = read_shape(weights)
+    graph = _Graph(weights)
+    x = graph.add("Relu", [graph.convolve("X", "initial_conv", "initial_norm")], "initial")
+    for i in range(shape.blocks):
+        block = f"res_blocks.{i}"
+        inner = graph.add("Relu", [graph.convolve(x, f"{block}.conv1", f"{block}.norm1")], f"{block}.inner")
+        outer = graph.convolve(inner, f"{block}.conv2", f"{block}.norm2")
+        x = graph.add("Relu", [graph.add("Add", [outer, x], f"{block}.sum")], block)
+    final = [graph.constant(name, _tensor(weights, name)) for name in ("final_conv.weight", "final_conv.bias")]
+    channel = graph.constant("channel", np.array([1], dtype=np.int64))
+    graph.add("Squeeze", [graph.add("Conv", [x, *final], "final"), channel], "scores")
+    return _pack(graph, shape)
+
+
+def _pack(graph: _Graph, shape: Shape) -> bytes:
+    bases = shape.length or "L"
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "BindingPredictorCNN",
+            [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", 4, bases])],
+            [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", bases])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=10,
+        producer_name="tfbind",
+    )
+    content: bytes = model.SerializeToString()
+    return content

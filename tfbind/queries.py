@@ -1,0 +1,31 @@
+"""What was pasted, kept in the home under a random id: a refresh brings it back, no address or log holds the DNA."""
+
+import re
+import secrets
+from pathlib import Path
+
+from tfbind.files import write_bytes
+
+ID = re.compile(r"[0-9a-f]{16}")
+FOLDER = "queries"
+
+
+def save(home: Path, text: str) -> str:
+    """Keep `text` and return the id that brings it back."""
+    folder = home / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    id = secrets.token_hex(8)
+    write_bytes(folder / f"{id}.txt", text.encode())
+    return id
+
+
+def load(home: Path, id: str) -> str:
+    """The text kept under `id`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = home / FOLDER / f"{id}.txt"
+    if not ID.fullmatch(id) or not path.is_file():
+        raise ValueError(f"nothing is kept under {id[:20]!r}; paste the sequence again")
+    return path.read_text()

@@ -1,0 +1,349 @@
+"""Names and sequences from what people paste, upload or keep in files: FASTA, tables, GenBank text, bare letters.
+
+A FASTA of any size is read in pieces; anything else as a whole. Names are data: nothing here opens or shows them.
+"""
+
+import gzip
+import io
+import itertools
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, NoReturn, cast
+
+import numpy as np
+
+from tfbind.letters import BLANK, Changes, describe, printable, read_codes, short
+from tfbind.sequences import Codes, decode
+from tfbind.tables import counted, shown
+
+MAX_RECORDS = 30_000
+MAX_BASES = 10_000_000
+MAX_TABLE_BYTES = 1 << 30  # of a file that is not FASTA
+PIECE_BYTES = 4 << 20
+LONGEST_NAME = 200
+LONGEST_HEADER = 64 << 10
+LINE_WIDTH = 60
+WRAP_WIDTHS = range(50, 121)
+NAME_COLUMNS = (b"window_name", b"name")
+EXPECTED = "expected DNA letters, FASTA, GenBank text, or a table with the columns sequence and window_name"
+
+_GENBANK = re.compile(rb"^(?:LOCUS|ORIGIN|ID  +|DEFINITION)\b", re.MULTILINE)
+_GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*?)(?:^//|\Z)", re.MULTILINE | re.DOTALL)
+_GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)", re.MULTILINE)
+_FOREIGN = (
+    (b"PK\x03\x04", "a Word, Excel or zip file"),
+    (b"\xd0\xcf\x11\xe0", "a Word or Excel file"),
+    (b"{\\rtf", "a rich text (RTF) file"),
+    (b"%PDF", "a PDF file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"BAM\x01", "a BAM file"),
+    (b"<", "a web page (HTML or XML)"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A sequence as it is scored: codes (L,) uint8, and in `notes` what was changed in reading it."""
+
+    name: str
+    codes: Codes
+    notes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Consecutive bases of record `number` (from 1), as headed in the input, and how often what was changed."""
+
+    number: int
+    header: str
+    codes: Codes
+    changes: Changes
+
+
+def read_records(
+    data: bytes | str, max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES, repair: bool = False
+) -> list[Record]:
+    """The records of a pasted text or an uploaded file, gzip or not.
+
+    Args:
+        data: FASTA; a table with the columns sequence and window_name; GenBank or EMBL text; bare sequences, one a
+            line, or one over several lines that are numbered or all but the last equally wide (50 to 120).
+        max_records: more are refused.
+        max_bases: more in all records together are refused.
+        repair: read letters that cannot be used as N, and leave out signs, instead of refusing them.
+
+    Raises:
+        RefusedLetter: one line with the record and the position.
+        ValueError: one line that says what this is instead of DNA.
+    """
+    limit = 4 * max_bases + 1000 * max_records
+    raw = data.encode(errors="replace") if isinstance(data, str) else data
+    with _opened(io.BytesIO(raw)) as stream:
+        text = _read(stream, limit + 1)
+    if len(text) > limit:
+        raise ValueError(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
+    return assemble(_pieces_of_text(text, repair), max_records, max_bases)
+
+
+def _bounds(records: int, bases: int) -> str:
+    return f"{counted(records, 'record')} and {counted(bases, 'base')} in all"
+
+
+def assemble(pieces: Iterable[Piece], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES) -> list[Record]:
+    """Whole records from their pieces."""
+    headers, codes, changes, bases = [], [], [], 0
+    for number, group in itertools.groupby(pieces, key=lambda piece: piece.number):
+        parts = list(group)
+        bases += sum(len(part.codes) for part in parts)
+        if number > max_records or bases > max_bases:
+            raise ValueError(f"too much to read at once: at most {_bounds(max_records, max_bases)}")
+        headers.append(parts[0].header)
+        codes.append(np.concatenate([part.codes for part in parts]) if len(parts) > 1 else parts[0].codes)
+        changes.append(sum((part.changes for part in parts), Changes()))
+    named = zip(unique_names(headers), codes, changes, strict=True)
+    return [Record(name, code, notes + describe(change)) for (name, notes), code, change in named]
+
+
+def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
+    """The same from a stream of any length, a FASTA in pieces of bounded size.
+
+    Raises:
+        ValueError: as `read_records`.
+    """
+    with _opened(stream) as plain_stream:
+        first = _read(plain_stream, PIECE_BYTES)
+        if first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK).startswith(b">"):
+            rest = iter(lambda: _read(plain_stream, PIECE_BYTES), b"")
+            yield from fasta_pieces(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
+            return
+        text = first + _read(plain_stream, MAX_TABLE_BYTES)
+    if len(text) > MAX_TABLE_BYTES:
+        raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
+    yield from _pieces_of_text(text, False)
+
+
+def _opened(stream: BinaryIO) -> BinaryIO:
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
+    zipped = buffered.peek(2)[:2] == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.GzipFile(fileobj=buffered) if zipped else buffered)
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except EOFError:
+        raise ValueError(
+            "the gzip data stop before their end; the file is damaged or not completely copied"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"not readable as gzip ({error}); the file is damaged") from None
+
+
+def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
+    text = _plain_text(text)
+    first = text.partition(b"\n")[0]
+    if text.startswith(b">"):
+        return fasta_pieces([text + b"\n"], repair)
+    if _GENBANK.match(text):
+        return _pieces(_genbank(text), repair)
+    cells = first.lower().split(b"\t")
+    if b"sequence" in cells or len(cells) > 2:
+        return _pieces(_table(text), repair)
+    if b"\n>" in text:
+        raise ValueError("letters above the first line that starts with '>'; expected a name for them as well")
+    if first.startswith(b"@") and b"\n+" in text:
+        raise ValueError(f"this looks like FASTQ; {EXPECTED}")
+    if len(cells) == 2 and not cells[0].strip().isdigit():
+        return _pieces(_rows(text, len(cells), 1, 0, 1), repair)
+    lines = [line.strip(BLANK) for line in text.split(b"\n") if line.strip(BLANK)]
+    if len(lines) == 1 or _counts_bases(lines):
+        return _pieces([(b"", text)], repair)
+    if b"\n\n" not in text.strip(BLANK) and _is_wrapped(lines):
+        return _pieces([(b"", text)], repair, Changes({("joined", ""): len(lines)}))
+    return _pieces([(b"", line) for line in lines], repair, Changes({("split", ""): 1}))
+
+
+def _plain_text(data: bytes) -> bytes:
+    """Text in UTF-8 with newlines, without what surrounds it; anything that is no text is refused by name."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16", errors="replace").encode(errors="replace")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    for start, what in _FOREIGN:
+        if data.lstrip(BLANK).startswith(start):
+            raise ValueError(f"this is {what}; {EXPECTED}")
+    if b"\0" in data:
+        raise ValueError(f"this is not text (it holds zero bytes); {EXPECTED}")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    bare = data.strip(BLANK)
+    if not bare:
+        raise ValueError(f"nothing to read; {EXPECTED}")
+    return bare if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end is an empty cell
+
+
+# What the formats hold: a header and a body for each record
+
+
+def _genbank(text: bytes) -> list[tuple[bytes, bytes]]:
+    bodies = _GENBANK_BODY.findall(text)
+    if not bodies:
+        raise ValueError("a GenBank record without its sequence; expected the part from ORIGIN to // as well")
+    names = _GENBANK_NAME.findall(text)
+    return list(zip(names if len(names) == len(bodies) else [b""] * len(bodies), bodies, strict=True))
+
+
+def _table(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    header, _, rows = text.partition(b"\n")
+    columns = [cell.strip() for cell in header.lower().split(b"\t")]
+    names = [place for place, column in enumerate(columns) if column in NAME_COLUMNS]
+    if len(names) != 1 or columns.count(b"sequence") != 1:
+        raise ValueError(
+            f"a table whose first line is {shown(header)}; expected one column window_name, one sequence"
+        )
+    if not rows:
+        raise ValueError("a table without lines; expected one line for each sequence")
+    return _rows(rows, len(columns), 2, names[0], columns.index(b"sequence"))
+
+
+def _rows(text: bytes, columns: int, first: int, name: int, sequence: int) -> Iterator[tuple[bytes, bytes]]:
+    """Name and letters of each line of a table; lines are counted from `first`."""
+    for number, line in enumerate(text.split(b"\n"), first):
+        cells = line.split(b"\t")
+        if len(cells) != columns:
+            raise ValueError(f"line {number}: {counted(len(cells), 'column')}; expected {columns}, as in line 1")
+        yield cells[name], cells[sequence]
+
+
+def _is_wrapped(lines: list[bytes]) -> bool:
+    """Whether the lines are one sequence that was broken at the width of a page: all but the last are full."""
+    width = len(lines[0])
+    full = all(len(line) == width for line in lines[:-1])
+    return full and width in WRAP_WIDTHS and len(lines[-1]) <= width
+
+
+def _counts_bases(lines: list[bytes]) -> bool:
+    """Whether the lines are one sequence, numbered by its bases before each line (GenBank) or after it (EMBL)."""
+    if not any(byte in text for text in lines[:1] for byte in b"0123456789"):
+        return False
+    cells = [line.split() for line in lines]
+    bases = np.cumsum([0] + [sum(len(cell) for cell in row if not cell.isdigit()) for row in cells])
+    for side, before in ((0, bases[:-1]), (-1, bases[1:])):
+        if all(row[side].isdigit() and len(row[side]) < 19 for row in cells):
+            numbers = np.array([int(row[side]) for row in cells])
+            return bool((numbers - numbers[0] == before - before[0]).all())
+    return False
+
+
+def _pieces(bodies: Iterable[tuple[bytes, bytes]], repair: bool, done: Changes | None = None) -> Iterator[Piece]:
+    for number, (header, body) in enumerate(bodies, 1):
+        name, changes = _header(header), Changes(done)
+        codes = read_codes(body, name or f"sequence_{number}", 0, changes, repair)
+        if not len(codes):
+            _no_letters(number, name)
+        yield Piece(number, name, codes, changes)
+
+
+def _no_letters(number: int, header: str) -> NoReturn:
+    raise ValueError(f"record {short(first_word(header)) or number}: no letters; expected at least one base")
+
+
+def fasta_pieces(chunks: Iterable[bytes], repair: bool = False) -> Iterator[Piece]:
+    """Pieces of a FASTA text that starts with `>` and comes in chunks."""
+    number, header, bases = 0, "", 0
+    for text in _cut(chunks):
+        continued, *records = text.split(b"\n>")
+        for place, part in enumerate([continued, *records]):
+            body = part
+            if place:
+                if number and not bases:
+                    _no_letters(number, header)
+                first, _, body = part.partition(b"\n")
+                number, header, bases = number + 1, _header(first), 0
+            changes = Changes()
+            codes = read_codes(body, first_word(header) or f"sequence_{number}", bases, changes, repair)
+            bases += len(codes)
+            if len(codes):
+                yield Piece(number, header, codes, changes)
+    if not bases:
+        _no_letters(number, header)
+
+
+def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The text in parts that begin with a newline where a line begins, and never cut a header."""
+    begun, line_end = b"", b"\n"
+    for chunk in chunks:
+        begun += chunk.replace(b"\r", b"\n") if b"\r" in chunk else chunk
+        end = begun.rfind(b"\n") + 1
+        if not end and line_end and begun.startswith(b">"):
+            if len(begun) > LONGEST_HEADER:
+                raise ValueError(f"a FASTA header of over {LONGEST_HEADER} bytes; expected a line end after the name")
+            continue
+        end = end or len(begun)
+        yield line_end + begun[:end]
+        line_end = b"\n" if begun[:end].endswith(b"\n") else b""
+        begun = begun[end:]
+    if begun:
+        yield line_end + begun
+
+
+# Names
+
+
+def _header(raw: bytes) -> str:
+    return printable(raw.decode(errors="replace"))
+
+
+def first_word(header: str) -> str:
+    """What programs take for the name in a FASTA header."""
+    return header.partition(" ")[0]
+
+
+def unique_names(headers: list[str]) -> list[tuple[str, list[str]]]:
+    """A name for each header, and what had to be changed: the first word, the whole header where first words recur.
+
+    No two names are the same, none is empty or longer than `LONGEST_NAME`.
+    """
+    words = [first_word(header) for header in headers]
+    whole = _repeats(words) and not _repeats(headers)
+    wanted = [name[:LONGEST_NAME] for name in (headers if whole else words)]
+    taken, reserved = set[str](), set(wanted)
+    last: Counter[str] = Counter()
+    named = []
+    for number, (name, header) in enumerate(zip(wanted, headers, strict=True), 1):
+        unique = name or f"sequence_{number}"
+        while unique in taken or (unique != name and unique in reserved):
+            last[name] += 1
+            unique = f"{name or 'sequence'}_{last[name] + (1 if name else number)}"
+        taken.add(unique)
+        named.append((unique, _renamed(name, unique, header, whole)))
+    return named
+
+
+def _renamed(name: str, unique: str, header: str, whole: bool) -> list[str]:
+    cut = len(header if whole else first_word(header)) > LONGEST_NAME
+    notes = [f"name cut to {LONGEST_NAME} characters"] if cut else []
+    return notes + [f"the name {short(name)} is there twice; called {unique} here"] * bool(name and unique != name)
+
+
+def _repeats(names: list[str]) -> bool:
+    given = [name for name in names if name]
+    return len(set(given)) < len(given)
+
+
+def to_fasta(records: Iterable[Record]) -> str:
+    """The records as FASTA; reading it gives them again."""
+    return "".join(f">{record.name}\n{_wrapped(decode(record.codes))}\n" for record in records)
+
+
+def _wrapped(letters: str) -> str:
+    return "\n".join(letters[start : start + LINE_WIDTH] for start in range(0, len(letters), LINE_WIDTH))
+
+
+def repaired(data: bytes | str) -> str:
+    """The input as FASTA that can be scored: unusable letters as N, signs that are no letters left out."""
+    return to_fasta(read_records(data, repair=True))

@@ -1,0 +1,375 @@
+"""The run folder: create it, append a row, read it, set its state, list all of them.
+
+A run is `<home>/runs/<id>/`; every file name in it is spelled here and nowhere else. A reader needs no lock: what is
+replaced is replaced atomically, rows are appended by one writer, and a torn last row is left out.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from tfbind import __version__
+from tfbind.config import TrainConfig, parse_config
+from tfbind.files import read_json, write_json
+
+CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
+STATE = "state.json"  # Status; replaced as a whole
+LABELS = "labels.json"  # name, tags, note: the only file that a page rewrites
+METRICS = "metrics.jsonl"  # one row per finished epoch, appended by the worker alone
+PROGRESS = "progress.json"  # within the epoch: batches done, running loss, speed, seconds left
+INITIAL = "initial.safetensors"  # the weights to start from, of a run that continues another
+BEST = "best.safetensors"  # the weights of the epoch with the lowest val_loss
+VALIDATION = "validation.npz"  # that epoch's predictions on the validation windows
+CHECKPOINT = "last.ckpt"  # everything needed to go on after the last finished epoch
+LOG = "log.txt"  # what the worker said
+STOP = "stop"  # there when somebody asked the run to stop
+
+ACTIVE = ("pending", "running")
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+FRESH_SECONDS = 60
+NAME_LENGTH = 80
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. Nothing is cached: every function below reads the file it needs."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def home(self) -> Path:
+        return self.folder.parent.parent
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands. Times are seconds since 1970; `pid` and `process_started` name the process that owns it."""
+
+    state: str
+    pid: int
+    process_started: float
+    host: str
+    heartbeat: float
+    started: float | None = None
+    ended: float | None = None
+    device: str | None = None
+    error: str | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+
+def new_id() -> str:
+    """A fresh run id; ids sort by the time they were made."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}{secrets.token_hex(1)}"
+
+
+def create(
+    home: Path,
+    config: TrainConfig,
+    *,
+    id: str | None = None,
+    name: str = "",
+    facts: Mapping[str, Any] | None = None,
+    parent: Run | None = None,
+) -> Run:
+    """A new `pending` run that this process owns until a worker takes it over.
+
+    Args:
+        facts: what else belongs into `config.json`, such as the hash of the data set.
+        parent: the finished run whose best weights this one starts from.
+
+    Raises:
+        ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
+    """
+    run = Run(home / "runs" / _checked_id(id or new_id()))
+    record = {
+        **config.model_dump(),
+        "from": parent.id if parent else None,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "versions": {"tfbind": __version__, "python": python_version(), **_versions("torch", "numpy")},
+        **(facts or {}),
+    }
+    draft = run.folder.with_name(f".{run.id}.{os.getpid()}.new")
+    draft.mkdir(parents=True)
+    try:
+        write_json(draft / CONFIG, record)
+        write_json(draft / LABELS, {"name": checked_name(name or default_name(config)), "tags": [], "note": ""})
+        write_json(draft / STATE, asdict(_owned("pending")))
+        if parent:
+            _copy_weights(parent, draft / INITIAL)
+        _claim(draft, run)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return run
+
+
+def _claim(draft: Path, run: Run) -> None:
+    try:
+        draft.rename(run.folder)
+    except OSError:
+        if run.folder.exists():
+            raise ValueError(f"--id {run.id}: that run exists already") from None
+        raise
+
+
+def _copy_weights(parent: Run, target: Path) -> None:
+    if not (parent.folder / BEST).exists():
+        raise ValueError(f"--from {parent.id}: that run has no weights yet")
+    shutil.copyfile(parent.folder / BEST, target)
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    return {package: version(package) for package in packages}
+
+
+def _checked_id(id: str) -> str:
+    if not RUN_ID.fullmatch(id):
+        raise ValueError(f"run id {id!r}: expected lower-case letters, digits and '-', at most 64")
+    return id
+
+
+def default_name(config: TrainConfig) -> str:
+    """What a run is called when nobody named it."""
+    return f"{Path(config.dataset).name} lr {config.learning_rate:g}"[:NAME_LENGTH]
+
+
+def checked_name(name: str) -> str:
+    """`name` without outer white space, if it can name a run or a data set in a table.
+
+    Raises:
+        ValueError: it is empty, too long, or holds characters that do not print.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
+        raise ValueError(f"name {name[:20]!r}: expected 1 to {NAME_LENGTH} printable characters")
+    return name
+
+
+def find(home: Path, id: str) -> Run:
+    """The run with this id.
+
+    Raises:
+        ValueError: there is none.
+    """
+    run = Run(home / "runs" / id) if RUN_ID.fullmatch(id) else None
+    if run is None or not (run.folder / CONFIG).is_file():
+        raise ValueError(f"no run {id!r} in {home}; `python -m tfbind runs` lists them")
+    return run
+
+
+def list_runs(home: Path) -> list[Run]:
+    """All runs of a home, oldest first."""
+    folders = sorted((home / "runs").glob("[a-z0-9]*")) if (home / "runs").is_dir() else []
+    return [Run(folder) for folder in folders if (folder / CONFIG).is_file()]
+
+
+def read_config(run: Run) -> TrainConfig:
+    """The configuration of a run, device and threads as they were settled when it was created."""
+    record = read_record(run)
+    return parse_config({field: record[field] for field in TrainConfig.model_fields if field in record})
+
+
+def read_record(run: Run) -> dict[str, Any]:
+    """All of `config.json`: the hyperparameters and where the run came from."""
+    return read_json(run.folder / CONFIG)
+
+
+def read_labels(run: Run) -> dict[str, Any]:
+    """Name, tags and note of a run."""
+    return read_json(run.folder / LABELS)
+
+
+def rename(run: Run, name: str) -> None:
+    """Give a run another name; its id stays."""
+    write_json(run.folder / LABELS, {**read_labels(run), "name": checked_name(name)})
+
+
+def read_status(run: Run) -> Status:
+    """Where a run really stands: one that should be active and whose process is gone is `crashed`, or `killed`
+    when somebody had asked it to stop. One whose state cannot be read is `crashed` too."""
+    try:
+        status = Status(**read_json(run.folder / STATE))
+    except (ValueError, TypeError) as problem:
+        return Status("crashed", 0, 0.0, "", 0.0, error=str(problem))
+    if not status.active or _alive(status):
+        return status
+    stopped = stop_requested(run)
+    error = None if stopped else "the process ended without a word; see the last lines of its log"
+    return Status(**{**asdict(status), "state": "killed" if stopped else "crashed", "error": error})
+
+
+def take_over(run: Run, state: str, **changes: Any) -> None:
+    """Set the state of a run, with this process as its owner."""
+    kept = {field: value for field, value in read_json(run.folder / STATE).items() if field in ("started", "device")}
+    write_json(run.folder / STATE, asdict(_owned(state)) | kept | changes)
+
+
+def _owned(state: str) -> Status:
+    me = psutil.Process()
+    return Status(state, me.pid, me.create_time(), socket.gethostname(), time.time())
+
+
+def is_here(status: Status) -> bool:
+    """Whether the process of a run is, or was, on this host."""
+    return status.host == socket.gethostname()
+
+
+def _alive(status: Status) -> bool:
+    if not is_here(status):
+        return time.time() - status.heartbeat < FRESH_SECONDS
+    try:
+        process = psutil.Process(status.pid)
+        # The boot time, from which start times are reckoned, moves by a second when the clock is set.
+        same = abs(process.create_time() - status.process_started) < 2
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def waiting_before(run: Run, device: str) -> list[Run]:
+    """The older runs that wait for the same device."""
+    older = [other for other in list_runs(run.home) if other.id < run.id]
+    return [other for other in older if read_status(other).state == "pending" and read_config(other).device == device]
+
+
+def request_stop(run: Run) -> None:
+    """Ask the worker to stop; it keeps the best weights and all finished epochs."""
+    (run.folder / STOP).touch()
+
+
+def clear_stop(run: Run) -> None:
+    """Forget an earlier request to stop."""
+    (run.folder / STOP).unlink(missing_ok=True)
+
+
+def stop_requested(run: Run) -> bool:
+    """Whether somebody asked the run to stop."""
+    return (run.folder / STOP).exists()
+
+
+@contextlib.contextmanager
+def sole_worker(run: Run) -> Iterator[None]:
+    """Hold the right to write into a run, which one process has at a time.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    path = run.home / "locks" / f"run-{run.id}.lock"
+    path.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        raise ValueError(f"run {run.id}: another process is working on it") from None
+
+
+def append_row(run: Run, row: Row) -> None:
+    """Add one finished epoch. The line reaches the disk before this returns."""
+    with (run.folder / METRICS).open("ab") as file:
+        file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(run: Run) -> list[Row]:
+    """The finished epochs of a run, in order.
+
+    Raises:
+        ValueError: a complete line is not a row.
+    """
+    path = run.folder / METRICS
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError:
+        raise ValueError(f"{path}: a line is not a JSON object; the file was damaged") from None
+
+
+def complete_rows(run: Run, rows: list[Row]) -> None:
+    """Bring `metrics.jsonl` level with `rows`, those of the checkpoint: a torn last line goes, missing rows come."""
+    path = run.folder / METRICS
+    if path.exists():
+        whole = path.read_bytes().rfind(b"\n") + 1
+        os.truncate(path, whole)
+    for row in rows[len(read_rows(run)) :]:
+        append_row(run, row)
+
+
+def best_row(rows: list[Row]) -> Row | None:
+    """The epoch with the lowest val_loss, the first of equals."""
+    return min(rows, key=lambda row: row["val_loss"], default=None)
+
+
+def read_progress(run: Run) -> dict[str, Any]:
+    """How far the current epoch is; {} before the first batch."""
+    path = run.folder / PROGRESS
+    return read_json(path) if path.exists() else {}
+
+
+def log_tail(run: Run, lines: int = 20) -> str:
+    """The last lines of the worker's log."""
+    path = run.folder / LOG
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 400 * lines))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What a table shows of a run. Figures of the best epoch are None before the first one ends."""
+    status, rows = read_status(run), read_rows(run)
+    best = best_row(rows) or {}
+    return {
+        "id": run.id,
+        "name": read_labels(run)["name"],
+        "state": status.state,
+        "error": status.error,
+        "config": read_record(run),
+        "epochs": len(rows),
+        "best_epoch": best.get("epoch"),
+        "val_loss": best.get("val_loss"),
+        "val_pearsonr": best.get("val_pearsonr"),
+        "seconds": sum(row["seconds"] for row in rows),
+    }
+
+
+def delete(run: Run) -> Path:
+    """Move a run to the trash of its home.
+
+    Raises:
+        ValueError: the run is active.
+    """
+    if read_status(run).active:
+        raise ValueError(f"run {run.id} is {read_status(run).state}; stop it first")
+    trash = run.home / "trash"
+    trash.mkdir(exist_ok=True)
+    target = trash / run.id
+    while target.exists():
+        target = trash / f"{run.id}-{secrets.token_hex(2)}"
+    return run.folder.rename(target)

@@ -1,0 +1,239 @@
+"""Score DNA with trained models: load them, predict in batches, tile what is long, call sites.
+
+Scores are (L,) or (N, L) float32, one per base, in the unit of the data the model was trained on. ONNX Runtime does
+the arithmetic, so that nothing here needs torch.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from tfbind import runs
+from tfbind.onnx_graph import Shape, build, read_shape
+from tfbind.sequences import Codes, one_hot, reverse_complement
+
+Scores = NDArray[np.float32]
+
+BATCH_BASES = 32_768
+TILE = 16_384
+HASH_LETTERS = 12
+BUILTIN = "builtin"
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One network, or the average of several with the same way of scoring.
+
+    `length` is that of the windows of a model that normalises over the whole window, None for one that is local.
+    `hash` names the weights: equal weights, equal hash.
+    """
+
+    name: str
+    hash: str
+    members: tuple[onnxruntime.InferenceSession, ...]
+    receptive_field: int
+    length: int | None
+
+    @property
+    def reach(self) -> int:
+        """Bases on either side that a score depends on."""
+        return self.receptive_field // 2
+
+    def split(self) -> list["Model"]:
+        """The members of an average, each as a model of its own."""
+        return [replace(self, members=(member,)) for member in self.members]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The scores (L,) of one sequence.
+
+    `spread` (L,) is the standard deviation over the members of an average. `change` (L,) is by how much a base's
+    score differs between the tiles it lies in, NaN where it lies in one only; None where scores do not depend on
+    tiles.
+    """
+
+    scores: Scores
+    spread: Scores | None
+    change: Scores | None
+    rule: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A stretch that a model calls: 0-based half-open, its highest score and where that lies."""
+
+    start: int
+    end: int
+    score: float
+    summit: int
+
+
+def load_model(home: Path, names: str) -> Model:
+    """The model of `names`: `builtin`, the id of a run, a model of this home, a safetensors file, or several of them
+    joined by commas, which are averaged.
+
+    Raises:
+        ValueError: no such model, or models that cannot be averaged.
+    """
+    files = [file for name in names.split(",") for file in _weight_files(home, name.strip())]
+    loaded = [_load(file) for file in files]
+    shapes = {(shape.receptive_field, shape.length) for _, shape in loaded}
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:HASH_LETTERS]
+    if len({length for _, length in shapes}) > 1:
+        raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
+    reach, (_, length) = max(field for field, _ in shapes), next(iter(shapes))
+    return Model(names, digest, tuple(session for session, _ in loaded), reach, length)
+
+
+def _weight_files(home: Path, name: str) -> list[Path]:
+    if name == BUILTIN:
+        return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
+    if name.endswith(".safetensors"):
+        return [Path(name).expanduser()]
+    if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).is_file():
+        return [home / "runs" / name / runs.BEST]
+    raise ValueError(f"--model {name}: expected builtin, the id of a run that has weights, or a .safetensors file")
+
+
+def _load(path: Path) -> tuple[onnxruntime.InferenceSession, Shape]:
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from None
+    session = onnxruntime.InferenceSession(build(weights), providers=["CPUExecutionProvider"])
+    return session, read_shape(weights)
+
+
+def score_windows(model: Model, codes: Codes) -> Scores:
+    """The scores (N, L) of windows (N, L) of one length, averaged over the members of the model.
+
+    Raises:
+        ValueError: the model takes windows of another length.
+    """
+    return np.stack([_run(member, model.length, codes) for member in model.members]).mean(axis=0)
+
+
+def _run(member: onnxruntime.InferenceSession, length: int | None, codes: Codes) -> Scores:
+    if length not in (None, codes.shape[1]):
+        raise ValueError(f"this model takes windows of {length} bases, not of {codes.shape[1]}")
+    rows = max(1, BATCH_BASES // codes.shape[1])
+    batches = [codes[start : start + rows] for start in range(0, len(codes), rows)]
+    return np.concatenate([member.run(None, {"X": one_hot(batch)})[0] for batch in batches])
+
+
+def score(model: Model, codes: Codes, *, both: bool = False, pad: bool = False, tile: int = TILE) -> Profile:
+    """The profile of one sequence of codes (L,).
+
+    Args:
+        both: average with the scores of the reverse complement.
+        pad: bring a sequence that is too short for a model of fixed length to that length with N on both sides.
+        tile: bases that a local model scores at a time; bounds the memory and changes nothing else.
+
+    Raises:
+        ValueError: the sequence is empty, or too short for this model and `pad` is not set.
+    """
+    if len(codes) == 0:
+        raise ValueError("the sequence is empty")
+    forward = _score_members(model, codes, pad, tile)
+    if not both:
+        return forward.profile()
+    backward = _score_members(model, reverse_complement(codes), pad, tile)
+    return forward.averaged(backward.reversed()).profile()
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Scores (M, L) of all members, and their changes between tiles."""
+
+    scores: Scores
+    change: Scores | None
+    rule: str
+
+    def reversed(self) -> "_Members":
+        return _Members(self.scores[:, ::-1], None if self.change is None else self.change[:, ::-1], self.rule)
+
+    def averaged(self, other: "_Members") -> "_Members":
+        change = None if self.change is None or other.change is None else np.fmax(self.change, other.change)
+        return _Members((self.scores + other.scores) / np.float32(2), change, f"{self.rule}, both strands averaged")
+
+    def profile(self) -> Profile:
+        several = len(self.scores) > 1
+        spread = self.scores.std(axis=0, ddof=1) if several else None
+        change = None if self.change is None else self.change.max(axis=0)
+        return Profile(self.scores.mean(axis=0), spread, change, self.rule)
+
+
+def _score_members(model: Model, codes: Codes, pad: bool, tile: int) -> _Members:
+    if model.length is None:
+        scores = np.stack([_score_local(member, model.reach, codes, tile) for member in model.members])
+        return _Members(scores, None, "scored in one pass")
+    before, padded = _padded(codes, model.length, pad)
+    tiled = [_score_fixed(member, model.length, padded) for member in model.members]
+    inside = slice(before, before + len(codes))
+    scores, change = (np.stack(parts)[:, inside] for parts in zip(*tiled, strict=True))
+    half = model.length // 2
+    rule = f"scored in tiles of {model.length} every {half} bases, each base from the tile where it is most central"
+    return _Members(scores, change, rule if len(codes) > model.length else f"scored as one window of {model.length}")
+
+
+def _padded(codes: Codes, length: int, pad: bool) -> tuple[int, Codes]:
+    missing = length - len(codes)
+    if missing <= 0:
+        return 0, codes
+    if not pad:
+        raise ValueError(f"the sequence has {len(codes)} bases; this model needs {length}, or padding with N")
+    return missing // 2, np.pad(codes, (missing // 2, missing - missing // 2), constant_values=4)
+
+
+def _score_local(member: onnxruntime.InferenceSession, reach: int, codes: Codes, tile: int) -> Scores:
+    """Tiles with `reach` bases more on each side, which are then dropped: what is left does not know of the tiles."""
+    parts = []
+    for start in range(0, len(codes), tile):
+        first, last = max(0, start - reach), min(len(codes), start + tile + reach)
+        scores = member.run(None, {"X": one_hot(codes[None, first:last])})[0][0]
+        parts.append(scores[start - first : start - first + tile])
+    return np.concatenate(parts)
+
+
+def _score_fixed(member: onnxruntime.InferenceSession, length: int, codes: Codes) -> tuple[Scores, Scores]:
+    starts = _tile_starts(len(codes), length)
+    tiles = _run(member, length, np.stack([codes[start : start + length] for start in starts]))
+    off_centre = np.abs(np.arange(length) - (length - 1) / 2)
+    scores, change = np.zeros(len(codes), np.float32), np.full(len(codes), np.nan, np.float32)
+    nearest = np.full(len(codes), np.inf)
+    for start, tile in zip(starts.tolist(), tiles, strict=True):
+        here = slice(start, start + length)
+        seen, closer = np.isfinite(nearest[here]), off_centre < nearest[here]
+        change[here] = np.fmax(change[here], np.where(seen, np.abs(tile - scores[here]), np.nan))
+        scores[here] = np.where(closer, tile, scores[here])
+        nearest[here] = np.minimum(nearest[here], off_centre)
+    return scores, change
+
+
+def _tile_starts(bases: int, length: int) -> NDArray[np.int64]:
+    regular = np.arange(0, max(bases - length, 0) + 1, max(length // 2, 1))
+    return np.unique(np.append(regular, max(bases - length, 0)))
+
+
+def call_sites(scores: Scores, threshold: float) -> list[Site]:
+    """The stretches of a profile (L,) that score at least `threshold` throughout."""
+    return [
+        Site(start, end, float(scores[start:end].max()), start + int(scores[start:end].argmax()))
+        for start, end in _stretches(scores >= threshold)
+    ]
+
+
+def _stretches(inside: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.view(np.int8), [0]])))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

@@ -1,0 +1,197 @@
+"""Figures along DNA: the profile of predicted scores, the map of base changes, the logo of contributions.
+
+Positions on these axes are 1-based, as people count bases; arrays stay 0-based.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from tfbind.interpret import Mutagenesis
+from tfbind.plots import OBSERVED, PREDICTED, plain
+from tfbind.scoring import Scores, Site
+from tfbind.sequences import LETTERS, Codes, decode
+from tfbind.sites import Hit
+
+LETTERED_BASES = 2_000
+REVERSED, HIT, CALLED = "#a3487f", "#00795a", "rgba(213, 94, 0, 0.18)"
+BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
+STRAND_ARROWS = {"+": "▶", "-": "◀"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One more profile (L,) on the axis, such as that of another model, of the other strand or before an edit."""
+
+    name: str
+    scores: Scores
+    colour: str = OBSERVED
+
+
+def profile_figure(
+    codes: Codes,
+    scores: Scores,
+    *,
+    name: str,
+    spread: Scores | None = None,
+    lines: Sequence[Line] = (),
+    sites: Sequence[Site] = (),
+    hits: Sequence[Hit] = (),
+    shaded: int = 0,
+) -> go.Figure:
+    """The predicted score of each base (L,), with the letters under it when zoomed in.
+
+    Args:
+        spread: (L,) drawn as a band above and below.
+        sites: called stretches, drawn behind the line.
+        hits: matches of a known motif, drawn under the line.
+        shaded: how many bases at either end see less of their surroundings than the others.
+    """
+    figure = go.Figure()
+    position = np.arange(1, len(codes) + 1)
+    letters = np.array(list(decode(codes)))
+    if spread is not None:
+        band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        figure.add_scatter(x=position, y=scores + spread, showlegend=False, **band)
+        figure.add_scatter(
+            x=position, y=scores - spread, fill="tonexty", fillcolor="rgba(26,127,196,0.25)", name="± 1 sd", **band
+        )
+    for line in lines:
+        figure.add_scatter(
+            x=position, y=np.round(line.scores, 3), name=plain(line.name), line={"color": line.colour, "width": 1.5}
+        )
+    figure.add_scatter(
+        x=position,
+        y=np.round(scores, 3),
+        name=plain(name),
+        mode="lines+markers" if _lettered(codes) else "lines",
+        marker={"size": 4},
+        line={"color": PREDICTED, "width": 2},
+        customdata=np.stack([position.astype(str), letters], axis=1),
+        hovertemplate="base %{customdata[1]} at %{customdata[0]}: %{y:.2f} nats<extra></extra>",
+    )
+    _mark(figure, len(codes), sites, shaded)
+    _draw_hits(figure, hits)
+    aliases = {str(i + 1): f"{letter}<br>{i + 1}" for i, letter in enumerate(letters)} if _lettered(codes) else {}
+    figure.update_xaxes(
+        title_text="position (1-based)", tickformat="d", labelalias=aliases, range=[0.5, len(codes) + 0.5]
+    )
+    figure.update_yaxes(title_text="score (nats above background)")
+    return figure.update_layout(**_frame(330))
+
+
+def _lettered(codes: Codes) -> bool:
+    return len(codes) <= LETTERED_BASES
+
+
+def _frame(height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "hovermode": "closest",
+    }
+
+
+def _mark(figure: go.Figure, bases: int, sites: Sequence[Site], shaded: int) -> None:
+    for site in sites:
+        figure.add_vrect(x0=site.start + 0.5, x1=site.end + 0.5, fillcolor=CALLED, line_width=0, layer="below")
+    if shaded and bases > 2 * shaded:
+        for x0, x1 in ((0.5, shaded + 0.5), (bases - shaded + 0.5, bases + 0.5)):
+            figure.add_vrect(x0=x0, x1=x1, fillcolor="rgba(128,128,128,0.15)", line_width=0, layer="below")
+
+
+def _draw_hits(figure: go.Figure, hits: Sequence[Hit]) -> None:
+    if not hits:
+        return
+    x: list[float | None] = []
+    for hit in hits:
+        x += [hit.start + 0.5, hit.end + 0.5, None]
+    words = [f"motif match {STRAND_ARROWS[hit.strand]} strand {hit.strand}: {hit.score:.1f} nats" for hit in hits]
+    figure.add_scatter(
+        x=x,
+        y=[-0.6 if place is not None else None for place in x],
+        mode="lines",
+        line={"color": HIT, "width": 7},
+        name="known motif",
+        text=[word for word in words for _ in range(3)],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
+    """What every base adds (a logo) above what every base change does (a heat map, rows A C G T)."""
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.45, 0.55])
+    position = found.start + 1 + np.arange(len(found.reference))
+    for base, (x, y) in _logo(found.reference, found.contribution, found.start).items():
+        figure.add_scatter(
+            x=x,
+            y=y,
+            fill="toself",
+            fillcolor=BASE_COLOURS[base],
+            line={"width": 0, "color": BASE_COLOURS[base]},
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+            row=1,
+            col=1,
+        )
+    effect = found.effect.astype(float)
+    known = found.reference < 4
+    effect[found.reference[known], np.flatnonzero(known)] = np.nan
+    figure.add_heatmap(
+        x=position,
+        y=list(LETTERS[:4]),
+        z=np.round(effect, 2),
+        colorscale="RdBu_r",
+        zmid=0,
+        colorbar={"title": "change", "len": 0.55, "y": 0.27},
+        hovertemplate="%{y} at %{x}: %{z:+.1f}<extra></extra>",
+        row=2,
+        col=1,
+    )
+    present = position[known], [LETTERS[code] for code in found.reference[known]]
+    dots = {"mode": "markers", "marker": {"size": 4, "color": "#808080"}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=present[0], y=present[1], row=2, col=1, **dots)
+    letters = decode(found.reference)
+    aliases = {str(place): f"{letter}<br>{place}" for place, letter in zip(position.tolist(), letters, strict=True)}
+    figure.update_xaxes(tickformat="d", labelalias=aliases, row=2, col=1)
+    figure.update_yaxes(title_text="contribution", row=1, col=1)
+    figure.update_yaxes(title_text="changed to", autorange="reversed", row=2, col=1)
+    return figure.update_layout(**_frame(360))
+
+
+def _logo(codes: Codes, heights: Scores, start: int) -> dict[int, tuple[list[float | None], list[float | None]]]:
+    """The outlines of all letters, by base: x in 1-based positions, y from 0 to the height, which may be negative."""
+    drawn: dict[int, tuple[list[float | None], list[float | None]]] = {}
+    for base, outline in enumerate(_OUTLINES):
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for place in np.flatnonzero(codes == base):
+            x += [*(start + 0.5 + float(place) + outline[:, 0]), None]
+            y += [*(outline[:, 1] * float(heights[place])), None]
+        drawn[base] = (x, y)
+    return drawn
+
+
+def _arc(opening: float, flat: float) -> NDArray[np.float64]:
+    """A ring open on the right by `opening` radians either side, as the outline of a C in the unit square."""
+    turn = np.linspace(opening, 2 * np.pi - opening, 24)
+    outer = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    inner = outer[::-1] * [1 - 2 * flat, 1 - 1.6 * flat]
+    return np.concatenate([outer, inner]) * 0.5 + 0.5
+
+
+_A_LEGS = [(0, 0), (0.4, 1), (0.6, 1), (1, 0), (0.8, 0), (0.71, 0.24)]
+_A_HOLE = [(0.65, 0.4), (0.5, 0.82), (0.35, 0.4), (0.65, 0.4), (0.71, 0.24), (0.29, 0.24), (0.2, 0)]
+_A = np.array([*_A_LEGS, *_A_HOLE])
+_T = np.array([(0.4, 0), (0.4, 0.83), (0, 0.83), (0, 1), (1, 1), (1, 0.83), (0.6, 0.83), (0.6, 0)])
+_G_BAR = np.array([(0.55, 0.5), (1.0, 0.5), (1.0, 0.12), (0.8, 0.12), (0.8, 0.35), (0.55, 0.35)])
+_C = _arc(0.75, 0.18)
+_G = np.concatenate([_C, [(_C[0])], _G_BAR[[3, 4, 5, 0, 1, 2, 3]]])
+_OUTLINES = tuple(np.clip(outline * [0.92, 1] + [0.04, 0], 0, 1) for outline in (_A, _C, _G, _T))

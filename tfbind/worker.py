@@ -1,0 +1,208 @@
+"""What the process of a run does: wait for a device, load, train, write, and leave a true final state behind.
+
+At the end of an epoch the best weights are written first, then the checkpoint, then the row. Wherever the process
+dies, going on from the checkpoint repeats at most the epoch in flight and leaves each finished one exactly once.
+"""
+
+import contextlib
+import ctypes
+import io
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfbind import devices, runs
+from tfbind.config import TrainConfig
+from tfbind.datasets import open_dataset
+from tfbind.files import write_bytes, write_json
+from tfbind.runs import Row, Run
+
+if TYPE_CHECKING:
+    from tfbind.training import Training, Validation
+
+QUEUE_SECONDS = 0.5
+PROGRESS_SECONDS = 0.5
+HEARTBEAT_SECONDS = 10.0
+
+log = logging.getLogger("tfbind")
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop."""
+
+
+def _ignore(_: dict[str, Any]) -> None:
+    pass
+
+
+@dataclass
+class Worker:
+    """One attempt at a run. `on_progress` and `on_row` let a terminal watch it."""
+
+    run: Run
+    on_progress: Callable[[dict[str, Any]], None] = _ignore
+    on_row: Callable[[Row], None] = _ignore
+    clock: Callable[[], float] = time.monotonic
+    _signalled: bool = field(default=False, init=False)
+    _reported: float = field(default=0.0, init=False)
+    _beaten: float = field(default=0.0, init=False)
+
+    def work(self) -> str:
+        """Run to the end and return the final state: `finished`, `failed` or `killed`.
+
+        Raises:
+            ValueError: another process is working on this run.
+        """
+        with runs.sole_worker(self.run), self._signals(), _log_to(self.run):
+            try:
+                self._work()
+                return self._end("finished")
+            except Stopped:
+                return self._end("killed")
+            except Exception as error:
+                log.exception("failed")
+                return self._end("failed", _one_line(error))
+
+    def _end(self, state: str, error: str | None = None) -> str:
+        log.info("%s", state if error is None else f"{state}: {error}")
+        runs.take_over(self.run, state, ended=time.time(), error=error)
+        return state
+
+    def _work(self) -> None:
+        runs.take_over(self.run, "pending")
+        config = runs.read_config(self.run)
+        with self._wait_for_slots(config) as slots:
+            runs.take_over(self.run, "running", started=time.time(), device=config.device)
+            self._train(config, f"cuda:{slots[0]}" if config.device == "cuda" else config.device)
+
+    @contextlib.contextmanager
+    def _wait_for_slots(self, config: TrainConfig) -> Iterator[list[int]]:
+        assert config.threads is not None
+        device = config.device
+        while True:
+            self._check_stop()
+            if not runs.waiting_before(self.run, device):
+                with devices.slots(self.run.home, device, config.threads) as slots:
+                    if slots is not None:
+                        log.info("runs on %s", devices.describe(device, config.threads))
+                        yield slots
+                        return
+            self._beat("pending")
+            time.sleep(QUEUE_SECONDS)
+
+    def _train(self, config: TrainConfig, device: str) -> None:
+        _keep_freed_memory()
+        import torch
+
+        from tfbind.models import build_model, read_weights
+        from tfbind.training import Training, shares
+
+        torch.set_num_threads(max(1, (config.threads or devices.cpu_cores()) // shares(config)))
+        data = open_dataset(self.run.home, config.dataset)
+        model = build_model(config, data.codes.shape[1])
+        if (self.run.folder / runs.INITIAL).exists():
+            model.load_state_dict(read_weights(self.run.folder / runs.INITIAL))
+        training = Training(model.to(device), data, config, on_batch=self._after_batch)
+        if (self.run.folder / runs.CHECKPOINT).exists():
+            training.restore(torch.load(self.run.folder / runs.CHECKPOINT, map_location=device, weights_only=True))
+            runs.complete_rows(self.run, training.rows)
+        log.info("%d windows to train on, %d held out", len(training.train_windows), len(training.validation_windows))
+        self._report(training)
+        for row in training:
+            self._save_epoch(training)
+            log.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f", row)
+            self.on_row(row)
+
+    def _save_epoch(self, training: "Training") -> None:
+        import torch
+
+        from tfbind.models import pack_weights
+
+        if training.improved:
+            facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"])}
+            write_bytes(self.run.folder / runs.BEST, pack_weights(training.model, facts))
+            assert training.validation is not None
+            write_bytes(self.run.folder / runs.VALIDATION, _pack_validation(training.validation))
+        buffer = io.BytesIO()
+        torch.save(training.checkpoint(), buffer)
+        write_bytes(self.run.folder / runs.CHECKPOINT, buffer.getvalue())
+        runs.append_row(self.run, training.rows[-1])
+
+    def _after_batch(self, training: "Training") -> None:
+        self._check_stop()
+        if self.clock() - self._reported >= PROGRESS_SECONDS:
+            self._report(training)
+        self._beat("running")
+
+    def _report(self, training: "Training") -> None:
+        self._reported = self.clock()
+        progress = training.progress()
+        write_json(self.run.folder / runs.PROGRESS, progress)
+        self.on_progress(progress)
+
+    def _beat(self, state: str) -> None:
+        if self.clock() - self._beaten >= HEARTBEAT_SECONDS:
+            self._beaten = self.clock()
+            runs.take_over(self.run, state)
+
+    def _check_stop(self) -> None:
+        if self._signalled or runs.stop_requested(self.run):
+            raise Stopped
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def note(_signal: int, _frame: object) -> None:
+            self._signalled = True
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _log_to(run: Run) -> Iterator[None]:
+    handler = logging.FileHandler(run.folder / runs.LOG)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError | ArithmeticError | OSError) else f"{type(error).__name__}: {text}"
+
+
+def _pack_validation(validation: "Validation") -> bytes:
+    with np.errstate(over="ignore"):  # beyond 65,504 a prediction is kept as infinite: such a model is beyond use
+        predictions = validation.predictions.astype(np.float16)
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        windows=validation.windows.astype(np.int64),
+        predictions=predictions,
+        loss=validation.loss.astype(np.float32),
+        pearson=validation.pearson.astype(np.float32),
+    )
+    return buffer.getvalue()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep the memory of freed tensors, instead of fetching it anew from the kernel at every step."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        trim_threshold, mmap_threshold, never = -1, -3, 2**30
+        libc.mallopt(mmap_threshold, never)
+        libc.mallopt(trim_threshold, never)

@@ -1,0 +1,143 @@
+"""The form made from TrainConfig: one widget per field, its bounds and help taken from the field."""
+
+from typing import Any
+
+import streamlit as st
+
+from tfbind.config import PRESETS, TrainConfig, flag, parse_config
+from ui.session import plain
+
+PRESET_NAMES = {"seed": "Seed experiment", "recommended": "Recommended", "quick": "Quick look"}
+PRESET_HELP = (
+    "Ready-made settings. Seed experiment: the published model, whose scores see only 15 bases. "
+    "Recommended: a smaller model that sees more and learns better in less time. "
+    "Quick look: the smallest, for a first try. Every setting can still be changed."
+)
+LABELS = {
+    "dataset": "Data set",
+    "num_epochs": "Epochs",
+    "norm": "Normalisation",
+    "first_kernel_size": "First kernel size",
+    "num_res_blocks": "Residual blocks",
+    "num_channels": "Channels",
+    "optimizer_type": "Optimizer",
+    "lr_schedule": "Learning rate schedule",
+    "early_stopping_patience": "Patience (epochs)",
+    "seed": "Random seed",
+    "threads": "CPU threads",
+}
+KEPT_BY_PRESETS = ("dataset", "seed", "device", "threads")
+START_PRESET = "recommended"
+
+_schema: dict[str, dict[str, Any]] = TrainConfig.model_json_schema()["properties"]
+
+
+def label(field: str) -> str:
+    """What a form calls a field."""
+    return LABELS.get(field, field.replace("_", " ").capitalize())
+
+
+def fill(config: TrainConfig) -> None:
+    """Put `config` into the form. Only in a callback, or before the form is drawn."""
+    for field in TrainConfig.model_fields:
+        st.session_state[_key(field)] = _shown(field, getattr(config, field))
+
+
+def choose_dataset(name: str) -> None:
+    """Have the form stand on this data set when it is drawn next."""
+    if _key("dataset") not in st.session_state:
+        fill(PRESETS[START_PRESET])
+    st.session_state[_key("dataset")] = name
+
+
+def config_form(datasets: list[str]) -> TrainConfig:
+    """Draw the form; the configuration it holds.
+
+    Raises:
+        ValueError: one line that says which field cannot be used, and why.
+    """
+    _first_time(datasets)
+    _preset_control()
+    common = [field for field in _schema if _schema[field]["common"]]
+    values = _fields(common, datasets)
+    with st.expander("More settings"):
+        values |= _fields([field for field in _schema if field not in common], datasets)
+    return parse_config(values)
+
+
+def _key(field: str) -> str:
+    return f"config-{field}"
+
+
+def _shown(field: str, value: Any) -> Any:
+    """A value as the widget of its field holds it: numbers without steps are text."""
+    if _is_text(field):
+        return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return value
+
+
+def _is_text(field: str) -> bool:
+    return "anyOf" in _schema[field] or _schema[field]["type"] == "number"
+
+
+def _first_time(datasets: list[str]) -> None:
+    if _key("dataset") not in st.session_state:
+        fill(PRESETS[START_PRESET])
+    chosen = st.session_state[_key("dataset")]
+    if chosen not in datasets:
+        st.warning(plain(f"The data set {chosen!r} is not on this disk; {datasets[0]!r} is chosen instead."))
+        st.session_state[_key("dataset")] = datasets[0]
+
+
+def _preset_control() -> None:
+    held = {field: st.session_state[_key(field)] for field in _schema}
+    st.session_state["preset"] = next((name for name in PRESETS if _holds(held, PRESETS[name])), None)
+    st.segmented_control(
+        "Preset",
+        list(PRESETS),
+        format_func=PRESET_NAMES.__getitem__,
+        key="preset",
+        on_change=_apply_preset,
+        help=PRESET_HELP,
+        width="stretch",
+    )
+
+
+def _holds(held: dict[str, Any], preset: TrainConfig) -> bool:
+    fields = [field for field in held if field not in KEPT_BY_PRESETS]
+    return all(held[field] == _shown(field, getattr(preset, field)) for field in fields)
+
+
+def _apply_preset() -> None:
+    name = st.session_state["preset"]
+    if name:
+        kept = {field: st.session_state[_key(field)] for field in KEPT_BY_PRESETS}
+        fill(PRESETS[name])
+        for field, value in kept.items():
+            st.session_state[_key(field)] = value
+
+
+def _fields(fields: list[str], datasets: list[str]) -> dict[str, Any]:
+    values, columns = {}, st.columns(2)
+    for place, field in enumerate(fields):
+        with columns[place % 2]:
+            values[field] = _widget(field, datasets)
+    return values
+
+
+def _widget(field: str, datasets: list[str]) -> Any:
+    schema = _schema[field]
+    about: dict[str, Any] = {
+        "key": _key(field),
+        "help": f"{schema['description']}\n\nOn the command line: `{flag(field)}`",
+        "persist_state": "session",
+    }
+    if field == "dataset":
+        return st.selectbox(label(field), datasets, **about)
+    if "enum" in schema:
+        return st.selectbox(label(field), schema["enum"], **about)
+    if _is_text(field):
+        placeholder = "automatic" if "anyOf" in schema else None
+        return st.text_input(label(field), placeholder=placeholder, **about)
+    step = 2 if field == "kernel_size" else 1
+    return st.number_input(label(field), min_value=schema["minimum"], max_value=schema["maximum"], step=step, **about)

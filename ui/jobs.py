@@ -1,0 +1,64 @@
+"""The side bar's list of running and pending jobs, on every page."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from tfbind import runs
+from tfbind.runs import Run, Status
+from ui.session import TRAIN_PAGE, home, plain
+
+POLL_SECONDS = 5.0
+
+
+@st.cache_resource
+def _ended() -> dict[Path, int]:
+    """State files of runs that were seen to have ended, by the time they were written: not read again."""
+    return {}
+
+
+def active_runs(home: Path) -> list[tuple[Run, Status]]:
+    """The running and pending runs of a home, oldest first."""
+    found = []
+    for run in runs.list_runs(home):
+        state = run.folder / runs.STATE
+        written = state.stat().st_mtime_ns if state.exists() else 0
+        if _ended().get(run.folder) == written:
+            continue
+        status = runs.read_status(run)
+        if status.active:
+            found.append((run, status))
+        else:
+            _ended()[run.folder] = written
+    return found
+
+
+def jobs() -> None:
+    """Draw the list. It polls only while something is active."""
+    busy = bool(active_runs(home()))
+    with st.sidebar:
+        st.fragment(_jobs, run_every=POLL_SECONDS if busy else None)(busy)
+
+
+def _jobs(was_busy: bool) -> None:
+    active = active_runs(home())
+    if was_busy and not active:
+        st.rerun()
+    if active:
+        st.caption("Running and waiting")
+    for run, status in active:
+        name = runs.read_labels(run)["name"]
+        short = name if len(name) <= 28 else f"{name[:27]}…"
+        st.page_link(
+            TRAIN_PAGE,
+            label=f"{plain(short)} · {_where(run, status)}",
+            icon=":material/play_circle:" if status.state == "running" else ":material/schedule:",
+            query_params={"run": run.id},
+        )
+
+
+def _where(run: Run, status: Status) -> str:
+    if status.state == "pending":
+        return "waits"
+    now = runs.read_progress(run)
+    return f"{now['epoch']}/{now['num_epochs']}" if now else "starts"

@@ -1,0 +1,100 @@
+// Draws curves with Plotly.react: an update changes the data of the chart that is there, so zoom and hidden curves stay.
+
+function loadPlotly(source) {
+  window.tfbindPlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script")
+    script.src = source
+    script.onload = () => resolve(window.Plotly)
+    script.onerror = () => reject(new Error(source))
+    document.head.append(script)
+  })
+  return window.tfbindPlotly
+}
+
+function readTheme(element) {
+  const style = getComputedStyle(element)
+  const read = (name) => style.getPropertyValue(name).trim()
+  return {
+    text: read("--st-text-color"),
+    font: read("--st-font"),
+    line: read("--st-border-color-light"),
+    background: read("--st-background-color"),
+    colours: read("--st-chart-categorical-colors").split(","),
+  }
+}
+
+function trace(curve, theme) {
+  return {
+    type: "scatter",
+    uid: curve.name,
+    name: curve.name,
+    x: curve.x,
+    y: curve.y,
+    mode: curve.x.length <= 30 ? "lines+markers" : "lines",
+    line: { color: theme.colours[curve.colour % theme.colours.length], dash: curve.dash, width: 2 },
+    marker: { size: 6, symbol: curve.dash === "dot" ? "circle-open" : "circle" },
+    hovertemplate: "%{y:.4g}",
+  }
+}
+
+function layout(chart, empty, height, theme) {
+  const none = chart.curves.every((curve) => curve.x.length === 0)
+  const epochs = Math.max(0, ...chart.curves.flatMap((curve) => curve.x))
+  const axis = { gridcolor: theme.line, linecolor: theme.line, zeroline: false, automargin: true, visible: !none }
+  return {
+    uirevision: "keep",
+    height,
+    margin: { l: 8, r: 8, t: 28, b: 8 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: theme.font, color: theme.text, size: 13 },
+    hovermode: "x unified",
+    hoverlabel: { bgcolor: theme.background, bordercolor: theme.line, font: { color: theme.text } },
+    showlegend: chart.curves.length > 1 && !none,
+    legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom" },
+    annotations: none ? [{ text: empty, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
+    xaxis: { ...axis, title: { text: "epoch" }, tickformat: "d", ...(epochs <= 10 ? { dtick: 1 } : {}) },
+    yaxis: { ...axis, title: { text: chart.y_title } },
+  }
+}
+
+const config = {
+  displaylogo: false,
+  responsive: true,
+  modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+  toImageButtonOptions: { format: "svg", filename: "curves" },
+}
+
+function place(root, chart) {
+  const box = document.createElement("div")
+  box.className = "live-chart-box"
+  const title = document.createElement("div")
+  title.className = "live-chart-title"
+  title.textContent = chart.title
+  const node = document.createElement("div")
+  node.className = "live-chart"
+  node.setAttribute("role", "img")
+  node.setAttribute("aria-label", chart.alt)
+  box.append(title, node)
+  root.append(box)
+}
+
+export default function ({ data, parentElement }) {
+  const root = parentElement.querySelector(".live-charts")
+  root.latest = data
+  for (const chart of data.charts.slice(root.children.length)) place(root, chart)
+  loadPlotly(data.source)
+    .then((Plotly) => {
+      if (!root.isConnected) return
+      const { charts, empty, height } = root.latest
+      const theme = readTheme(root)
+      root.querySelectorAll(".live-chart").forEach((node, index) => {
+        const traces = charts[index].curves.map((curve) => trace(curve, theme))
+        Plotly.react(node, traces, layout(charts[index], empty, height, theme), config)
+      })
+    })
+    .catch((error) => {
+      root.textContent = `The charts could not be drawn (${error.message}). Reload the page.`
+    })
+  return () => root.querySelectorAll(".live-chart").forEach((node) => window.Plotly?.purge(node))
+}

@@ -1,0 +1,117 @@
+"""Before a run: the form, what it will do and how long that takes, Start, and the runs so far."""
+
+import shlex
+
+import pandas as pd
+import streamlit as st
+
+from tfbind import devices, launch, runs, simulate
+from tfbind.config import TrainConfig, parameter_count, receptive_field
+from tfbind.datasets import BUILTIN, list_datasets
+from tfbind.estimate import estimate, recent
+from ui.config_form import config_form
+from ui.run_actions import start
+from ui.session import home, next_run_id, plain, show_run, start_key
+
+SHOWN_RUNS = 20
+LOW_DISK_BYTES = 1e9
+
+
+def new_run() -> None:
+    """Draw the form on the left, the plan with its Start button on the right, earlier runs below."""
+    st.title("Train a model", anchor=False)
+    sizes = _sizes()
+    form, plan = st.columns([6, 5], gap="large")
+    with form:
+        try:
+            config, problem = devices.settle(config_form(list(sizes))), ""
+        except ValueError as error:
+            config, problem = None, str(error)
+    with plan, st.container(border=True, key="plan"):
+        if config:
+            _plan(config, *sizes[config.dataset])
+        else:
+            st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
+            st.error(plain(problem))
+    _earlier_runs()
+
+
+def _sizes() -> dict[str, tuple[int, int]]:
+    """Windows and bases per window of each data set to choose from; the built-in one is made when needed."""
+    on_disk = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home())}
+    return {BUILTIN: (simulate.WINDOWS, simulate.LENGTH)} | on_disk
+
+
+def _plan(config: TrainConfig, windows: int, length: int) -> None:
+    id = next_run_id()
+    button, place = st.container(), st.container()
+    name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
+    if button.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
+        with st.spinner("Starting"):
+            start(lambda: launch.submit(home(), config, name=name, id=id), id)
+    with place:
+        _figures(config, windows, length)
+    st.caption("What Start executes; the same line works in a terminal")
+    st.code(shlex.join(launch.command(config, name=name, id=id)), language=None)
+
+
+def _figures(config: TrainConfig, windows: int, length: int) -> None:
+    held_out = int(windows * config.validation_split)
+    time = estimate(config, windows, length, recent(runs.list_runs(home())))
+    left, right = st.columns(2)
+    left.metric("Takes about", time.text, help=f"From Start to the end of the last epoch: {time.basis}.")
+    right.metric("Training windows", f"{windows - held_out:,}", help="Windows that the model learns from.")
+    left.metric("Receptive field", f"{receptive_field(config)} bases", help="How many bases a score depends on.")
+    right.metric("Parameters", f"{parameter_count(config, length):,}", help="Numbers that training adjusts.")
+    free = launch.free_disk(home())
+    st.caption(
+        f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
+        f"{held_out:,} windows of {length} bases measure it · {free / 1e9:,.1f} GB of disk free"
+    )
+    if free < LOW_DISK_BYTES:
+        st.warning("The disk is nearly full: the run may fail when it writes its weights.")
+
+
+def _earlier_runs() -> None:
+    every = runs.list_runs(home())
+    newest = every[: -SHOWN_RUNS - 1 : -1]
+    st.subheader("Runs so far", anchor=False)
+    if not newest:
+        st.caption("None yet. Press Start: the first one works as it stands.")
+        return
+    st.dataframe(
+        pd.DataFrame([_table_row(run) for run in newest]),
+        hide_index=True,
+        on_select=lambda: _open_selected([run.id for run in newest]),
+        selection_mode="single-cell",
+        key="runs",
+        alt="Runs, newest first: name, state, epochs, validation loss and Pearson of the best epoch",
+        column_config={
+            "Name": st.column_config.TextColumn(width="medium"),
+            "val_loss": st.column_config.NumberColumn("Validation loss", format="%.4f"),
+            "val_pearsonr": st.column_config.NumberColumn("Pearson r", format="%.4f"),
+        },
+    )
+    older = f" {len(every) - len(newest)} older ones are not shown." if len(every) > len(newest) else ""
+    st.caption(f"Click a row to open that run.{older}")
+
+
+def _table_row(run: runs.Run) -> dict[str, object]:
+    try:
+        found = runs.summary(run)
+    except ValueError as error:
+        return {"Name": f"damaged: {error}", "Run": run.id}
+    return {
+        "Name": found["name"],
+        "State": found["state"],
+        "Data set": found["config"]["dataset"],
+        "Epochs": f"{found['epochs']} of {found['config']['num_epochs']}",
+        "val_loss": found["val_loss"],
+        "val_pearsonr": found["val_pearsonr"],
+        "Run": run.id,
+    }
+
+
+def _open_selected(ids: list[str]) -> None:
+    for row, _ in st.session_state["runs"]["selection"]["cells"]:
+        show_run(ids[row])

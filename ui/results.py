@@ -1,0 +1,80 @@
+"""What a run with weights has learnt: predicted against observed profiles, and how good each window is."""
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from tfbind import runs
+from tfbind.datasets import Windows, open_dataset
+from tfbind.plots import exemplary, pearson_histogram, profiles
+from tfbind.runs import Run
+from ui.session import plain
+
+CHART = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+    "toImageButtonOptions": {"format": "svg"},
+}
+
+
+def results(run: Run) -> None:
+    """Draw the best epoch's predictions on the held-out windows."""
+    path = run.folder / runs.VALIDATION
+    if not path.exists():
+        return
+    st.subheader("How good it is on windows it has not learnt from", anchor=False)
+    try:
+        data = _data_of(run)
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return
+    with np.load(path) as saved:
+        windows, predictions, pearson = saved["windows"], saved["predictions"], saved["pearson"]
+    profile, spread = st.columns([3, 2], gap="large")
+    with profile:
+        _examples(data, windows, predictions, pearson)
+    with spread:
+        _spread(pearson)
+
+
+def _data_of(run: Run) -> Windows:
+    record = runs.read_record(run)
+    data = open_dataset(run.home, record["dataset"])
+    if record.get("dataset_hash", data.hash) != data.hash:
+        raise ValueError(f"The data set {data.name!r} has changed since this run; its windows cannot be shown.")
+    return data
+
+
+def _examples(
+    data: Windows, windows: NDArray[np.int64], predictions: NDArray[np.float16], pearson: NDArray[np.float32]
+) -> None:
+    chosen = exemplary(pearson)
+    if not chosen:
+        st.caption("In none of the held-out windows is the Pearson correlation defined.")
+        return
+    places = list(chosen.values())
+    names = [data.names[windows[place]].decode(errors="replace") for place in places]
+    titles = [
+        f"{kind}: {name}, r = {pearson[place]:.3f}" for kind, name, place in zip(chosen, names, places, strict=True)
+    ]
+    observed = np.asarray(data.scores[windows[places]])
+    st.plotly_chart(
+        profiles(titles, observed, predictions[places].astype(np.float32)),
+        config=CHART,
+        key="profiles",
+        alt="Observed and predicted scores along the best, a typical and the worst held-out window",
+    )
+
+
+def _spread(pearson: NDArray[np.float32]) -> None:
+    undefined = int(np.isnan(pearson).sum())
+    st.plotly_chart(
+        pearson_histogram(pearson),
+        config=CHART,
+        key="histogram",
+        alt="How many held-out windows reach which Pearson correlation",
+    )
+    said = f"{len(pearson):,} held-out windows, each with its own Pearson r."
+    if undefined:
+        said += f" In {undefined:,} it is undefined, because all true or all predicted scores are the same."
+    st.caption(said)

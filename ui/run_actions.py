@@ -1,0 +1,99 @@
+"""What can be done with a run: stop it, go on with it, start another from it, rename it, throw it away."""
+
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+from tfbind import launch, runs
+from tfbind.runs import Run, Status
+from ui.config_form import fill
+from ui.session import close_run, home, next_run_id, plain, show_run, start_key
+
+RESUMABLE = ("killed", "crashed", "failed")
+MORE_EPOCHS = 5
+
+
+def actions(run: Run, status: Status) -> None:
+    """Draw the buttons that the state of the run allows, other than Stop."""
+    with st.container(horizontal=True, key="actions"):
+        if status.state in RESUMABLE and st.button("Resume", type="primary", icon=":material/resume:"):
+            _attempt(lambda: launch.resume(run))
+        if not status.active and (run.folder / runs.BEST).exists():
+            _more_epochs(run)
+        st.button(
+            "Clone", icon=":material/content_copy:", on_click=_clone, args=(run,), help="Its settings, as a form"
+        )
+        _rename(run)
+        if not status.active:
+            _delete(run)
+
+
+def stop_buttons(run: Run, status: Status) -> None:
+    """Stop, and when that was not heard for a while, Force stop."""
+    asked = runs.stop_requested(run)
+    label = "Cancel" if status.state == "pending" else "Stop"
+    if st.button(label, icon=":material/stop_circle:", disabled=asked, key="stop"):
+        _attempt(lambda: launch.cancel(run))
+    if asked:
+        st.caption("Stopping after the batch in hand. The best weights are kept.")
+        waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
+        if waited > launch.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
+            _attempt(lambda: launch.kill(run))
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
+
+
+def _more_epochs(run: Run) -> None:
+    id = next_run_id()
+    with st.popover("More epochs", icon=":material/forward:"):
+        st.caption("A new run that starts from the best weights of this one.")
+        epochs = st.number_input("Epochs", min_value=1, max_value=10_000, value=MORE_EPOCHS, key="more-epochs")
+        if st.button("Start", type="primary", key=start_key(id)):
+            config = runs.read_config(run).model_copy(update={"num_epochs": epochs})
+            name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
+            start(lambda: launch.submit(home(), config, name=name, id=id, parent=run), id)
+
+
+def start(submit: Callable[[], object], id: str) -> None:
+    """Start the run `id` and show it, or say in one line why it cannot start."""
+    try:
+        submit()
+    except (ValueError, OSError) as error:
+        if not (home() / "runs" / id).exists():  # else this is the second click of a double click
+            st.error(plain(str(error)))
+            return
+    show_run(id)
+    st.rerun()
+
+
+def _clone(run: Run) -> None:
+    fill(runs.read_config(run))
+    close_run()
+
+
+def _rename(run: Run) -> None:
+    with st.popover("Rename", icon=":material/edit:"):
+        name = st.text_input("Name", runs.read_labels(run)["name"], max_chars=runs.NAME_LENGTH, key=f"name-{run.id}")
+        if st.button("Save", key="save-name"):
+            _attempt(lambda: runs.rename(run, name))
+
+
+def _delete(run: Run) -> None:
+    with st.popover("Delete", icon=":material/delete:"):
+        st.caption(f"The run moves to the folder trash in {plain(str(home()))}.")
+        if st.button("Move to trash", key="delete"):
+            try:
+                runs.delete(run)
+            except (ValueError, OSError) as error:
+                st.error(plain(str(error)))
+            else:
+                close_run()
+                st.rerun()

@@ -1,0 +1,132 @@
+"""One run on the page: live while it is active, what it has learnt when it ended."""
+
+import streamlit as st
+
+from tfbind import devices, launch, runs
+from tfbind.config import TrainConfig
+from tfbind.estimate import duration
+from tfbind.hints import hint
+from tfbind.plots import curve
+from tfbind.runs import Row, Run, Status
+from ui.live_chart import Chart, live_charts
+from ui.results import results
+from ui.run_actions import actions, stop_buttons
+from ui.session import close_run, plain
+
+POLL_SECONDS = 1.0
+COLOURS = {
+    "pending": "gray",
+    "running": "blue",
+    "finished": "green",
+    "failed": "red",
+    "crashed": "red",
+    "killed": "orange",
+}
+MEANINGS = {
+    "finished": "It ran to its end.",
+    "failed": "It ended with an error.",
+    "crashed": "Its process ended without a word.",
+    "killed": "It was stopped. The weights of its best epoch are kept.",
+}
+
+
+def run_view(run: Run) -> None:
+    """Draw a run: heading, state, curves, results, buttons. Polls once a second while the run is active."""
+    status = runs.read_status(run)
+    title, new = st.columns([5, 1], vertical_alignment="center")
+    title.header(plain(runs.read_labels(run)["name"]), anchor=False)
+    new.button("New run", icon=":material/add:", on_click=close_run, width="stretch")
+    actions(run, status)
+    live = st.fragment(_live, run_every=POLL_SECONDS if status.active else None)
+    live(run, runs.read_config(run), status.active)
+    if not status.active:
+        results(run)
+
+
+def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
+    if not run.folder.exists():  # another tab threw it away
+        st.rerun()
+    status = runs.read_status(run)
+    if was_active and not status.active:
+        st.rerun()
+    try:
+        _draw(run, config, status, runs.read_rows(run))
+    except ValueError as error:
+        st.error(plain(str(error)))
+
+
+def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> None:
+    said = f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(run, status, rows, config))
+    if status.active:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(said)
+            stop_buttons(run, status)
+        if status.state == "running":
+            _progress(run)
+    else:
+        st.markdown(said, help=MEANINGS[status.state])
+        _outcome(run, status, rows)
+    _charts(run, rows)
+
+
+def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:
+    if status.state == "pending":
+        return [f"{launch.ahead(run)} before you on this device"]
+    facts = [f"data set {plain(config.dataset)}", devices.describe(config.device, config.threads or 1)]
+    if not status.active:
+        seconds = duration(sum(row["seconds"] for row in rows))
+        facts.append(f"{len(rows)} of {config.num_epochs} epochs in {seconds}")
+    best = runs.best_row(rows)
+    if best:
+        facts.append(f"best epoch {best['epoch']}: validation loss {best['val_loss']:.4f}, {_pearson(best)}")
+    return facts
+
+
+def _pearson(row: Row) -> str:
+    return "Pearson undefined" if row["val_pearsonr"] is None else f"Pearson {row['val_pearsonr']:.4f}"
+
+
+def _progress(run: Run) -> None:
+    now = runs.read_progress(run)
+    if not now or now["windows_per_second"] is None:
+        st.progress(0.0, "Starting: loading the data set")
+        return
+    share = (now["epoch"] - 1 + now["batches"] / now["batches_per_epoch"]) / now["num_epochs"]
+    words = [
+        f"Epoch {now['epoch']} of {now['num_epochs']}",
+        f"batch {now['batches']} of {now['batches_per_epoch']}",
+        f"{now['windows_per_second']:,.0f} windows a second",
+        f"{duration(now['seconds_left'])} left",
+    ]
+    st.progress(min(1.0, share), " · ".join(words))
+
+
+def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
+    if status.error:
+        st.error(plain(status.error))
+    found = hint(rows, status.error)
+    if found:
+        st.info(found.text, icon=":material/lightbulb:")
+    tail = runs.log_tail(run) if status.error else ""
+    if tail:
+        st.caption("The last lines of its log")
+        st.code(tail, language=None, height=200)
+
+
+def _charts(run: Run, rows: list[Row]) -> None:
+    loss = Chart(
+        "Loss: mean squared error, lower is better",
+        "loss",
+        "Loss against epoch, for training and validation windows",
+        [curve("validation", rows, "val_loss"), curve("training", rows, "train_loss", dash="dot", colour=1)],
+    )
+    pearson = Chart(
+        "Pearson r with the true scores, 1 is perfect",
+        "Pearson r",
+        "Pearson correlation of predicted and true scores on the validation windows, against epoch",
+        [
+            curve("all bases", rows, "val_pearsonr"),
+            curve("mean of windows", rows, "val_pearsonr_window", dash="dot", colour=2),
+        ],
+    )
+    live_charts([loss, pearson], key=f"curves-{run.id}")

@@ -1,0 +1,117 @@
+"""Where DNA comes in: a box to paste into, examples, a file; and what was said of it in reading."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from tfbind import queries
+from tfbind.letters import RefusedLetter
+from tfbind.records import Record, read_records, repaired
+from tfbind.sequences import decode
+from tfbind.simulate import simulate
+from ui.session import home, plain
+
+BOX = "dna"
+KEPT = "kept"
+PARAMETER = "q"
+MAX_RECORDS = 10_000
+MAX_BASES = 2_000_000
+UPLOAD_MB = 20
+HELP = (
+    "Bare letters, FASTA, a numbered block from GenBank, or the course's table of sequences. Lower case is fine, "
+    "U is read as T, other IUPAC letters as N. "
+    f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. What you paste stays on this "
+    "computer."
+)
+SILENT = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGGATCTCAGGCTATCGCAGGCTCCATGCGCTACCGGATCCAGCGACCTGAGGCATCCGG"
+
+
+@st.cache_data
+def example() -> str:
+    """Two records: a window of the built-in kind with its strongest site, and DNA without one."""
+    made = simulate(windows=40, seed=5)
+    strongest = int(made.scores.max(axis=1).argmax())
+    return f">strong_site\n{decode(made.codes[strongest])}\n>no_site\n{SILENT * 3}\n"
+
+
+def sequence_input() -> list[Record]:
+    """Draw the box and the buttons; the records in it, [] when it is empty or cannot be read."""
+    _restore()
+    st.text_area(
+        "DNA sequence",
+        key=BOX,
+        height=150,
+        help=HELP,
+        placeholder="Paste DNA here: letters or FASTA",
+        on_change=_keep,
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Score", type="primary", icon=":material/insights:")
+        st.button("Try an example", on_click=_fill, args=(example(),), icon=":material/science:")
+        st.button("Clear", on_click=_fill, args=("",))
+        with st.popover("Open a file", icon=":material/upload_file:"):
+            file = st.file_uploader("FASTA or text, plain or gzip", max_upload_size=UPLOAD_MB)
+    data = file.getvalue() if file else st.session_state[BOX]
+    return _read(data)
+
+
+def _restore() -> None:
+    """Fill a new session's box from the address; later, put the id back if the address has lost it."""
+    id = st.query_params.get(PARAMETER)
+    if KEPT in st.session_state:
+        if st.session_state[KEPT] and id != st.session_state[KEPT]:
+            st.query_params[PARAMETER] = st.session_state[KEPT]
+        st.session_state.setdefault(BOX, _kept_text())
+        return
+    st.session_state[KEPT] = id
+    st.session_state[BOX] = _kept_text()
+
+
+def _kept_text() -> str:
+    try:
+        return queries.load(home(), st.session_state[KEPT]) if st.session_state[KEPT] else ""
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return ""
+
+
+def _keep() -> None:
+    st.session_state[KEPT] = st.query_params[PARAMETER] = queries.save(home(), st.session_state[BOX])
+
+
+def _fill(text: str) -> None:
+    st.session_state[BOX] = text
+    if text:
+        _keep()
+    else:
+        st.session_state[KEPT] = None
+        st.query_params.pop(PARAMETER, None)
+
+
+def _read(data: str | bytes) -> list[Record]:
+    if not (data.strip() if isinstance(data, str) else data):
+        st.caption("Nothing to score yet: paste a sequence, or try the example.")
+        return []
+    try:
+        return read_records(data, MAX_RECORDS, MAX_BASES)
+    except RefusedLetter as error:
+        st.error(plain(str(error)))
+        st.code(f"{error.before}[{error.letter}]{error.after}", language=None)
+        if isinstance(data, str):
+            st.button("Read such letters as N", on_click=_repair, args=(data,), icon=":material/healing:")
+    except ValueError as error:
+        st.error(plain(str(error)))
+    return []
+
+
+def _repair(text: str) -> None:
+    _fill(repaired(text))
+
+
+def show_notes(records: Sequence[Record]) -> None:
+    """What was changed in reading, record by record."""
+    changed = [f"{record.name}: {'; '.join(record.notes)}" for record in records if record.notes]
+    for line in changed[:5]:
+        st.caption(f":material/info: {plain(line)}")
+    if len(changed) > 5:
+        st.caption(f"and {len(changed) - 5:,} more records were changed in reading")

@@ -1,0 +1,81 @@
+"""What every page needs first: the home folder, which run is open, and text that a user wrote as plain text."""
+
+import re
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+from tfbind.config import home_folder
+from tfbind.runs import Run, find, new_id
+
+INSIDE_APP = "inside_app"
+NEXT_RUN = "next_run_id"
+TRAIN_PAGE = "pages/train.py"
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def inside_app() -> None:
+    """Have app.py run around the page that calls this first.
+
+    Streamlit 1.67 takes a folder named `pages` for an app without navigation of its own: asked for a page before
+    anything else, a new server would run the page's file alone, and go on like that until app.py has run once.
+    """
+    alone = PagesManager.uses_pages_directory and INSIDE_APP not in st.session_state
+    st.session_state[INSIDE_APP] = True
+    if alone:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def home() -> Path:
+    """Where this app keeps runs and data sets."""
+    return home_folder()
+
+
+def plain(text: str) -> str:
+    """`text` for a label, heading or message, all of which Streamlit reads as Markdown: shown as it was written.
+
+    Every mark is escaped. Emoji and icon names, links and addresses are looked for after that, in the finished text,
+    so an invisible character (word joiner) takes them apart.
+    """
+    escaped = _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    return re.sub(r"([:@]|www)", "\\1\u2060", escaped)
+
+
+def open_run() -> Run | None:
+    """The run that the address names, None if it names none.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    id = st.query_params.get("run")
+    return None if id is None else find(home(), id)
+
+
+def show_run(id: str) -> None:
+    """Put a run into the address, so that a refresh or another tab shows it again."""
+    st.query_params["run"] = id
+
+
+def close_run() -> None:
+    """Take the run out of the address: back to the form."""
+    st.query_params.pop("run", None)
+
+
+def start_key(id: str) -> str:
+    """The key of the Start button of the run that is to get this id."""
+    return f"start-{id}"
+
+
+def next_run_id() -> str:
+    """The id that the next press of Start gives its run.
+
+    It is drawn with the button and stays while that is being pressed, so that the second click of a double click
+    names the run of the first.
+    """
+    id: str = st.session_state.setdefault(NEXT_RUN, new_id())
+    if (home() / "runs" / id).exists() and not st.session_state.get(start_key(id)):
+        id = st.session_state[NEXT_RUN] = new_id()
+    return id
