@@ -17,6 +17,7 @@ from toy import toy_config, toy_home
 from tfbind import devices, launch, runs
 from tfbind.config import PRESETS
 from tfbind.datasets import open_dataset
+from tfbind.launch import Order
 
 LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
 TIMES = ("seconds", "windows_per_second")
@@ -57,7 +58,7 @@ def weights(run) -> dict[str, bytes]:
 
 
 def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
-    run = launch.submit(home, toy_config(), name="my run")
+    run = launch.submit(home, toy_config(), Order("my run"))
     assert state(run) == "pending"
     wait_for(lambda: runs.read_status(run).pid != os.getpid())
     assert os.getsid(runs.read_status(run).pid) == runs.read_status(run).pid
@@ -73,10 +74,10 @@ def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
 
 
 def test_what_is_executed_is_the_command_that_is_shown(home):
-    run = launch.submit(home, toy_config(), name="a b; c", id="shown")
+    run = launch.submit(home, toy_config(), Order("a b; c", "shown"))
     wait_for(lambda: runs.read_status(run).pid != os.getpid())
     assert psutil.Process(runs.read_status(run).pid).cmdline() == launch.command(
-        toy_config(), name="a b; c", id="shown"
+        toy_config(), Order("a b; c", "shown")
     )
     assert wait_for_end(run) == "finished"
 
@@ -196,11 +197,19 @@ def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
     assert runs.read_status(run).error == "the worker ended with exit code 3 before it began"
 
 
+def test_the_end_of_an_earlier_worker_says_nothing_of_a_run_that_was_resumed_since(home):
+    run = runs.create(home, toy_config())
+    launch._start(run, [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(3)"])
+    runs.take_over(run, "pending")
+    time.sleep(2)
+    assert (state(run), runs.read_status(run).error) == ("pending", None)
+
+
 def test_a_dead_launcher_does_not_take_its_worker_along(home):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from toy import toy_config; from tfbind import launch\n"
-        f"launch.submit(Path(sys.argv[1]), toy_config(**{LONG!r}), id='orphan'); sys.stdin.read()"
+        f"launch.submit(Path(sys.argv[1]), toy_config(**{LONG!r}), launch.Order(id='orphan')); sys.stdin.read()"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, home, str(Path(__file__).parent)], stdin=subprocess.PIPE, start_new_session=True
@@ -221,8 +230,8 @@ def test_more_epochs_start_from_the_best_weights_of_the_parent(home):
     with pytest.raises(ValueError, match=f"python -m tfbind train --from {parent.id}"):
         launch.resume(parent)
     with pytest.raises(ValueError, match="num_channels: 4 differs from 8"):
-        launch.submit(home, toy_config(num_channels=4), parent=parent)
-    child = launch.submit(home, toy_config(num_epochs=1, learning_rate=1e-6), parent=parent)
+        launch.submit(home, toy_config(num_channels=4), Order(parent=parent))
+    child = launch.submit(home, toy_config(num_epochs=1, learning_rate=1e-6), Order(parent=parent))
     assert wait_for_end(child) == "finished"
     best = runs.best_row(runs.read_rows(parent))["val_loss"]
     assert runs.read_rows(child)[0]["val_loss"] == pytest.approx(best, rel=0.01)
@@ -239,7 +248,7 @@ def test_only_an_active_run_can_be_stopped(home):
 
 
 def test_command_of_a_preset_is_what_one_would_type():
-    words = launch.command(PRESETS["recommended"], name="x")
+    words = launch.command(PRESETS["recommended"], Order("x"))
     assert words[:6] == [sys.executable, "-m", "tfbind", "train", "--dataset", "builtin"]
     assert words[-2:] == ["--name", "x"]
     assert words[words.index("--lr-schedule") + 1] == "one_cycle"

@@ -12,53 +12,78 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfbind import devices, runs
 from tfbind.config import PROJECT, TrainConfig, check_continuation, flags
 from tfbind.datasets import open_dataset, split
-from tfbind.runs import Run
+from tfbind.runs import Run, Status
 
 GRACE_SECONDS = 15.0
 KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 
 
-def command(config: TrainConfig, *, name: str = "", id: str | None = None, parent: Run | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Order:
+    """What a run is made with beside its hyperparameters.
+
+    `parent` is the run whose weights it starts from, `sweep` the sweep it belongs to, `wandb` whether and how it is
+    logged to W&B: off, offline or online.
+    """
+
+    name: str = ""
+    id: str | None = None
+    parent: Run | None = None
+    sweep: str | None = None
+    wandb: str = "off"
+
+
+def command(config: TrainConfig, order: Order = Order()) -> list[str]:
     """The command line that trains `config`, as `submit` executes it."""
+    parent = order.parent
     words = [sys.executable, "-m", "tfbind", "train", *flags(config, runs.read_config(parent) if parent else None)]
-    named = {"--from": parent.id if parent else None, "--name": name, "--id": id}
-    return words + [word for flag, value in named.items() if value for word in (flag, value)]
+    given = {
+        "--from": parent.id if parent else None,
+        "--name": order.name,
+        "--id": order.id,
+        "--sweep": order.sweep,
+        "--wandb": "" if order.wandb == "off" else order.wandb,
+    }
+    return words + [word for flag, value in given.items() if value for word in (flag, value)]
 
 
-def prepare(
-    home: Path, config: TrainConfig, *, name: str = "", id: str | None = None, parent: Run | None = None
-) -> Run:
+def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     """A new pending run, after every check that needs no training.
 
     Raises:
         ValueError: the configuration, the data set, the name, the id or the parent cannot be used, in one line.
     """
     config = devices.settle(config)
-    if parent:
-        check_continuation(config, runs.read_config(parent))
+    if order.parent:
+        check_continuation(config, runs.read_config(order.parent))
     data = open_dataset(home, config.dataset)
     split(len(data.codes), config.validation_split, config.seed)
-    facts = {"dataset_hash": data.hash, "windows": len(data.codes), "length": data.codes.shape[1]}
-    return runs.create(home, config, id=id, name=name, facts=facts, parent=parent)
+    facts = {
+        "sweep": order.sweep,
+        "wandb": order.wandb,
+        "dataset_hash": data.hash,
+        "windows": len(data.codes),
+        "length": data.codes.shape[1],
+    }
+    return runs.create(home, config, id=order.id, name=order.name, facts=facts, parent=order.parent)
 
 
-def submit(
-    home: Path, config: TrainConfig, *, name: str = "", id: str | None = None, parent: Run | None = None
-) -> Run:
+def submit(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     """Create a run and start its worker.
 
     Raises:
         ValueError: as for `prepare`.
     """
     config = devices.settle(config)
-    id = id or runs.new_id()
-    run = prepare(home, config, name=name, id=id, parent=parent)
-    _start(run, command(config, name=name, id=id, parent=parent))
+    order = replace(order, id=order.id or runs.new_id())
+    run = prepare(home, config, order)
+    _start(run, command(config, order))
     return run
 
 
@@ -88,19 +113,22 @@ def check_resumable(run: Run) -> None:
 def _start(run: Run, words: Sequence[str]) -> None:
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths)}
+    waiting = runs.read_status(run)
     with (run.folder / runs.LOG).open("ab") as log:
         nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log
         child = subprocess.Popen(
             words, stdin=nothing, stdout=nothing, stderr=log, env=environment, start_new_session=True
         )
-    threading.Thread(target=_reap, args=(run, child), daemon=True).start()
+    threading.Thread(target=_reap, args=(run, child, waiting), daemon=True).start()
 
 
-def _reap(run: Run, child: "subprocess.Popen[bytes]") -> None:
-    """Wait for a worker to end, so that it leaves no zombie, and no `pending` if it died before it took the run."""
+def _reap(run: Run, child: "subprocess.Popen[bytes]", waiting: Status) -> None:
+    """Wait for a worker to end, so that it leaves no zombie, and no `pending` if it died before it took the run.
+
+    `waiting` is the status this worker was started on: by the time it has ended, the run may wait for another.
+    """
     code = child.wait()
-    status = runs.read_status(run) if run.folder.exists() else None
-    if status and status.state == "pending" and status.pid == os.getpid():
+    if run.folder.exists() and runs.read_status(run) == waiting:
         runs.take_over(
             run, "crashed", ended=time.time(), error=f"the worker ended with exit code {code} before it began"
         )

@@ -46,13 +46,14 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
     id = next_run_id()
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
+    order = launch.Order(name, id)
     if button.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
         with st.spinner("Starting"):
-            start(lambda: launch.submit(home(), config, name=name, id=id), id)
+            start(lambda: launch.submit(home(), config, order), id)
     with place:
         _figures(config, windows, length)
     st.caption("What Start executes; the same line works in a terminal")
-    st.code(shlex.join(launch.command(config, name=name, id=id)), language=None)
+    st.code(shlex.join(launch.command(config, order)), language=None)
 
 
 def _figures(config: TrainConfig, windows: int, length: int) -> None:

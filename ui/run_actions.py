@@ -59,7 +59,7 @@ def _more_epochs(run: Run) -> None:
         if st.button("Start", type="primary", key=start_key(id)):
             config = runs.read_config(run).model_copy(update={"num_epochs": epochs})
             name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
-            start(lambda: launch.submit(home(), config, name=name, id=id, parent=run), id)
+            start(lambda: launch.submit(home(), config, launch.Order(name, id, run)), id)
 
 
 def start(submit: Callable[[], object], id: str) -> None:

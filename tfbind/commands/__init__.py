@@ -1,0 +1,44 @@
+"""What the commands share: parser, answers, errors. Each module here has `add`, which adds its commands."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+BAR_WIDTH = 24
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see `{self.prog} --help`\n")
+
+
+def complain(what: object, code: int) -> int:
+    """One line on stderr."""
+    print(f"tfbind: {' '.join(str(what).split())}", file=sys.stderr)
+    return code
+
+
+def answer(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:
+    """Print a result: as one JSON object, or as lines for a reader."""
+    print(json.dumps(value, default=str) if as_json else "\n".join(lines))
+    return 0
+
+
+def figure(value: float | None) -> str:
+    """A metric as text."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def add_command(commands: Any, name: str, run: Callable[..., int], **id: str | None) -> Parser:
+    """Add a command whose help is the docstring of `run`."""
+    words = (run.__doc__ or "").strip()
+    command: Parser = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
+    command.set_defaults(run=run)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    if "id" in id:
+        command.add_argument("id", nargs=id["id"], metavar="ID", help="a run")
+    return command

@@ -1,0 +1,181 @@
+"""Train, list, stop and resume runs."""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfbind import launch, runs
+from tfbind.commands import BAR_WIDTH, add_command, answer, complain, figure
+from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
+from tfbind.devices import settle
+from tfbind.launch import Order
+from tfbind.runs import Run
+
+EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
+
+
+def add(commands: Any) -> None:
+    """Add `train`, `runs`, `stop` and `resume`."""
+    _add_train(commands)
+    add_command(commands, "runs", show_runs, id="?").add_argument(
+        "--command", action="store_true", help="print the command that repeats the run"
+    )
+    add_command(commands, "stop", stop, id=None).add_argument(
+        "--grace", type=float, default=launch.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
+    )
+    add_command(commands, "resume", resume, id=None)
+
+
+def _add_train(commands: Any) -> None:
+    command = add_command(commands, "train", train)
+    command.add_argument("--preset", choices=PRESETS, default="seed", help="start from these settings")
+    command.add_argument(
+        "--from", dest="parent", metavar="ID", help="start from the settings and weights of that run"
+    )
+    command.add_argument("--name", default="", help="what the run is called")
+    command.add_argument("--id", help="the id of the run; made up if missing")
+    command.add_argument("--sweep", metavar="ID", help="the sweep that the run belongs to")
+    command.add_argument("--wandb", choices=["off", "offline", "online"], default="off", help="log it to W&B")
+    for field, about in TrainConfig.model_fields.items():
+        command.add_argument(
+            flag(field),
+            f"--{field}",
+            dest=field,
+            default=argparse.SUPPRESS,
+            metavar="|".join(choices(field)) or "X",
+            help=f"{about.description} Default: {about.default}.".replace("%", "%%"),
+        )
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train one run in this process, to its end."""
+    home = home_folder()
+    parent = runs.find(home, options.parent) if options.parent else None
+    base = runs.read_config(parent) if parent else PRESETS[options.preset]
+    given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
+    config = parse_config(given, base)
+    run = _adopt(home, config, options.id, parent)
+    if run is None:
+        order = Order(options.name, options.id, parent, options.sweep, options.wandb)
+        run = launch.prepare(home, config, order)
+    return _work(run, options.json)
+
+
+def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:
+    """The run that a page has made for this very command, which only lacks its worker."""
+    if not id or not (home / "runs" / id / runs.CONFIG).exists():
+        return None
+    run = runs.find(home, id)
+    record = runs.read_record(run)
+    fits = runs.read_config(run) == settle(config) and record["from"] == (parent.id if parent else None)
+    return run if fits and runs.read_status(run).state == "pending" else None
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a stopped, crashed or failed run in this process."""
+    run = runs.find(home_folder(), options.id)
+    if runs.read_status(run).state != "pending":
+        launch.check_resumable(run)
+        runs.clear_stop(run)
+    return _work(run, options.json)
+
+
+def _work(run: Run, as_json: bool) -> int:
+    from tfbind.worker import Worker
+
+    terminal = sys.stderr.isatty()
+    if not as_json:
+        print(f"run {run.id}: {runs.read_labels(run)['name']}", flush=True)
+    worker = Worker(
+        run,
+        on_progress=_draw_bar if terminal else lambda _: None,
+        on_row=(lambda _: None) if as_json else lambda row: _print_row(row, terminal),
+    )
+    state = worker.work()
+    error = runs.read_status(run).error
+    if error:
+        complain(error, 1)
+    if as_json:
+        print(json.dumps(_result(run)))
+    else:
+        _print_outcome(run, state)
+    return EXIT_CODES[state]
+
+
+def _result(run: Run) -> dict[str, Any]:
+    summary = runs.summary(run)
+    kept = ("id", "state", "best_epoch", "val_loss", "val_pearsonr", "seconds")
+    return {**{key: summary[key] for key in kept}, "rows": runs.read_rows(run)}
+
+
+def _draw_bar(progress: dict[str, Any]) -> None:
+    done = progress["batches"] / progress["batches_per_epoch"]
+    bar = ("█" * round(done * BAR_WIDTH)).ljust(BAR_WIDTH, "·")
+    said = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar}"]
+    if progress["windows_per_second"]:
+        said += [f"loss {progress['train_loss']:.4f}", f"{progress['windows_per_second']:.0f} windows/s"]
+        said += [f"{progress['seconds_left']:.0f} s left"]
+    print("\r\033[K" + "  ".join(said), end="", file=sys.stderr, flush=True)
+
+
+def _print_row(row: runs.Row, terminal: bool) -> None:
+    if terminal:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    print(
+        f"epoch {row['epoch']}: train_loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
+        f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s",
+        flush=True,
+    )
+
+
+def _print_outcome(run: Run, state: str) -> None:
+    best = runs.best_row(runs.read_rows(run))
+    figures = f"; best epoch {best['epoch']}: val_pearsonr {figure(best['val_pearsonr'])}" if best else ""
+    again = "" if state == "finished" else f"; `python -m tfbind resume {run.id}` goes on"
+    print(f"{state}{figures}{again}")
+
+
+def show_runs(options: argparse.Namespace) -> int:
+    """List the runs of this home, or show one."""
+    home = home_folder()
+    if not options.id:
+        if options.command:
+            raise ValueError("--command: name the run, as in `python -m tfbind runs ID --command`")
+        summaries = [runs.summary(run) for run in runs.list_runs(home)]
+        return answer(options.json, {"runs": summaries}, [_run_line(summary) for summary in summaries])
+    run = runs.find(home, options.id)
+    if options.command:
+        print(_repeat(run))
+        return 0
+    summary = runs.summary(run)
+    rows = runs.read_rows(run)
+    lines = [_run_line(summary), _repeat(run)] + [f"error: {summary['error']}"] * bool(summary["error"])
+    if not options.json:
+        for row in rows:
+            lines.append("  ".join(f"{key} {value:.5g}" for key, value in row.items() if value is not None))
+    return answer(options.json, {**summary, "rows": rows}, lines)
+
+
+def _repeat(run: Run) -> str:
+    record = runs.read_record(run)
+    parent = runs.find(run.home, record["from"]) if record["from"] else None
+    words = launch.command(runs.read_config(run), Order(parent=parent, wandb=record.get("wandb", "off")))
+    return shlex.join(["python", *words[1:]])
+
+
+def _run_line(summary: dict[str, Any]) -> str:
+    return (
+        f"{summary['id']}  {summary['state']:9}epochs {summary['epochs']:<4} "
+        f"val_pearsonr {figure(summary['val_pearsonr']):10} {summary['name']}"
+    )
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Ask a run to stop and wait until it has."""
+    run = runs.find(home_folder(), options.id)
+    launch.stop(run, options.grace)
+    state = runs.read_status(run).state
+    return answer(options.json, {"id": run.id, "state": state}, [f"run {run.id}: {state}"])

@@ -1,0 +1,61 @@
+"""What a comparison knows of a run, wherever it was made: here, on W&B, or in a folder of offline W&B runs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tfbind import runs
+from tfbind.runs import Row, Run
+
+Source = Literal["local", "wandb", "offline"]
+
+
+@dataclass(frozen=True)
+class Past:
+    """One run with its rows, one for each epoch, in order.
+
+    `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none.
+    `config` has this project's names. `sampled`: the curve was thinned by the server, and the rows are not all there
+    are. `validation` is the file with predictions on the validation windows of the best epoch, None where there is
+    none.
+    """
+
+    key: str
+    id: str
+    name: str
+    state: str
+    source: Source
+    group: str
+    config: dict[str, Any]
+    rows: list[Row]
+    created: str = ""
+    sampled: bool = False
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
+    error: str | None = None
+    validation: Path | None = None
+
+
+def local(run: Run) -> Past:
+    """A run of this home.
+
+    Raises:
+        ValueError: its folder is damaged.
+    """
+    record, labels, status = runs.read_record(run), runs.read_labels(run), runs.read_status(run)
+    windows = run.folder / runs.VALIDATION
+    return Past(
+        key=run.id,
+        id=run.id,
+        name=labels["name"],
+        state=status.state,
+        source="local",
+        group=record.get("sweep") or "",
+        config=record,
+        rows=runs.read_rows(run),
+        created=record["created"],
+        tags=labels["tags"],
+        note=labels["note"],
+        error=status.error,
+        validation=windows if windows.exists() else None,
+    )
