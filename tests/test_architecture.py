@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "runs": {"config", "files"},
     "devices": {"config", "runs"},
-    "worker": {"config", "datasets", "models", "metrics", "training", "files", "runs", "devices"},
+    "worker": {"config", "datasets", "models", "metrics", "training", "files", "runs", "devices", "onnx_graph"},
     "launch": {"config", "datasets", "runs", "devices"},
     "onnx_graph": set(),
     "scoring": {"config", "sequences", "runs", "onnx_graph"},

@@ -35,6 +35,7 @@ PROGRESS = "progress.json"  # within the epoch: batches done, running loss, spee
 INITIAL = "initial.safetensors"  # the weights to start from, of a run that continues another
 BEST = "best.safetensors"  # the weights of the epoch with the lowest val_loss
 VALIDATION = "validation.npz"  # that epoch's predictions on the validation windows
+GRAPH = "model.onnx"  # the same weights as a graph that needs no torch, once the run has finished
 CHECKPOINT = "last.ckpt"  # everything needed to go on after the last finished epoch
 LOG = "log.txt"  # what the worker said
 STOP = "stop"  # there when somebody asked the run to stop

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from tfbind import devices, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_dataset
 from tfbind.files import write_bytes, write_json
+from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class Worker:
             self._save_epoch(training)
             log.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f", row)
             self.on_row(row)
+        write_bytes(self.run.folder / runs.GRAPH, build(load_file(self.run.folder / runs.BEST)))
 
     def _save_epoch(self, training: "Training") -> None:
         import torch
