@@ -91,7 +91,7 @@ def _rate_too_low(rows: list[Row]) -> Hint | None:
     return Hint(
         "rate too low",
         f"The validation loss was still falling by {fall_per_epoch(losses):.0%} an epoch at the end: "
-        f"{len(rows)} epochs are few for a learning rate this low. Try more epochs, or a rate 3 times higher.",
+        f"{len(rows)} epochs were too few at this learning rate. Try more epochs, or a rate 3 times higher.",
     )
 
 
