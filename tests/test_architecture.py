@@ -48,11 +48,13 @@ ALLOWED: dict[str, set[str]] = {
     "predict": {"export", "files", "letters", "records", "scoring", "sequences", "tables"},
     "history": {"runs"},
     "hints": {"config", "runs"},
+    "housekeeping": {"runs"},
+    "doctor": {"config", "datasets", "devices", "launch", "runs"},
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},
 }
 LIBRARY = set(ALLOWED) - {"training", "models"}
-ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "predict", "data")}
+ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "predict", "data", "disk", "doctor")}
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models"}
 TORCH = {"models", "training", "worker"}
 

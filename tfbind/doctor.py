@@ -1,0 +1,174 @@
+"""What is wrong with this installation and this home, and how to mend it. Nothing here changes anything."""
+
+import os
+import platform
+import re
+import socket
+import ssl
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from tfbind import __version__, devices, runs
+from tfbind.config import PROJECT
+from tfbind.datasets import BUILTIN, list_datasets, open_dataset
+from tfbind.launch import free_disk
+
+LOW_DISK_BYTES = 1_000_000_000
+WANDB_URL = "https://api.wandb.ai"
+REACH_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `remedy` says what to do where it is not `ok`."""
+
+    subject: str
+    state: Literal["ok", "note", "wrong"]
+    said: str
+    remedy: str = ""
+
+
+def examine(home: Path) -> Iterator[Finding]:
+    """Look at everything, one finding after the other. The last ones ask the network and may take seconds."""
+    checks: list[Callable[[Path], Iterator[Finding]]] = [
+        _program,
+        _packages,
+        _devices,
+        _home,
+        _disk,
+        _slots,
+        _runs,
+        _data,
+        _wandb,
+    ]
+    for check in checks:
+        yield from check(home)
+
+
+def _program(_home: Path) -> Iterator[Finding]:
+    yield Finding("tfbind", "ok", f"{__version__} in {PROJECT}")
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
+
+
+def _packages(_home: Path) -> Iterator[Finding]:
+    remedy = "make setup"
+    pinned = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (PROJECT / "requirements.txt").read_text(), re.MULTILINE)
+    wrong = []
+    for package, wanted in pinned:
+        try:
+            found = version(package).split("+")[0]
+        except PackageNotFoundError:
+            found = "missing"
+        if found != wanted:
+            wrong.append(f"{package} {found}, wanted {wanted}")
+    if wrong:
+        yield Finding("packages", "wrong", "; ".join(wrong), remedy)
+    else:
+        yield Finding("packages", "ok", f"all {len(pinned)} as pinned")
+
+
+def _devices(_home: Path) -> Iterator[Finding]:
+    found = devices.available()
+    said = f"{', '.join(found)}; {devices.cpu_cores()} CPU cores"
+    yield Finding("devices", "ok", said)
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        remedy = "set TFBIND_HOME to a folder that you may write to"
+        yield Finding("home", "wrong", f"{home}: cannot be written ({error.strerror})", remedy)
+    else:
+        yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
+
+
+def _disk(home: Path) -> Iterator[Finding]:
+    free = free_disk(home)
+    low = free < LOW_DISK_BYTES
+    remedy = "empty the trash (`python -m tfbind disk --empty-trash`) or delete runs" if low else ""
+    yield Finding("disk", "wrong" if low else "ok", f"{free / 1e9:,.1f} GB free", remedy)
+
+
+def _slots(home: Path) -> Iterator[Finding]:
+    locks = sorted((home / "locks").glob("*-[0-9]*.lock"))
+    slots = [path for path in locks if re.fullmatch(r"(cpu|cuda|mps)-\d+", path.stem)]
+    held = [path.stem for path in slots if _is_held(path)]
+    yield Finding("slots", "ok", f"in use: {', '.join(held)}" if held else "none in use")
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False  # a home that cannot be written is a finding of its own
+
+
+def _runs(home: Path) -> Iterator[Finding]:
+    states: dict[str, list[str]] = {}
+    damaged = []
+    for run in runs.list_runs(home):
+        try:
+            states.setdefault(runs.summary(run)["state"], []).append(run.id)
+        except (ValueError, KeyError, OSError) as error:
+            damaged.append(f"{run.id} ({error})")
+    counts = ", ".join(f"{len(ids)} {state}" for state, ids in sorted(states.items()))
+    yield Finding("runs", "ok", counts or "none")
+    if states.get("crashed"):
+        ids = states["crashed"]
+        yield Finding("runs", "note", f"crashed: {_few(ids)}", f"python -m tfbind resume {ids[0]}")
+    if damaged:
+        yield Finding("runs", "wrong", f"damaged: {_few(damaged)}", "restore the folder from a copy, or delete it")
+
+
+def _data(home: Path) -> Iterator[Finding]:
+    folder = home / "data"
+    readable = {entry["name"] for entry in list_datasets(home)}
+    there = {path.name for path in folder.glob("[!.]*") if path.is_dir()} if folder.is_dir() else set()
+    damaged = []
+    for name in sorted(there):
+        try:
+            open_dataset(home, name)
+        except (ValueError, OSError) as error:
+            damaged.append(str(error))
+    yield Finding("data sets", "ok", ", ".join(sorted(readable)) or f"none yet; `{BUILTIN}` is made when needed")
+    if damaged:
+        yield Finding("data sets", "wrong", _few(damaged), "delete the folder and import the data again")
+
+
+def _few(words: list[str]) -> str:
+    more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+    return "; ".join(words[:3]) + more
+
+
+def _wandb(_home: Path) -> Iterator[Finding]:
+    url = os.environ.get("WANDB_BASE_URL") or WANDB_URL
+    key = "a key in the environment" if os.environ.get("WANDB_API_KEY") else "no key in the environment"
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        if request.type not in ("http", "https"):
+            raise ValueError(f"{request.type}: not a web address")
+        with urllib.request.urlopen(request, timeout=REACH_SECONDS):
+            pass
+    except urllib.error.HTTPError:
+        pass  # it answered
+    except (OSError, ssl.SSLError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        slow = isinstance(reason, TimeoutError | socket.timeout)
+        said = f"no answer within {REACH_SECONDS:g} s" if slow else str(reason)
+        yield Finding("W&B", "note", f"{url}: {said}", "only needed for --wandb online and pull; see WANDB_BASE_URL")
+        return
+    yield Finding("W&B", "ok", f"{url} answers; {key}")
