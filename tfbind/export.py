@@ -31,6 +31,11 @@ MAX_COLUMNS = 1_000_000
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 _COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
 _RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
+_PLACES = (  # the form of a name, the number of the first base, 1 if the end is inclusive, the rule in words
+    (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
+    (_RANGE, 1, 1, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
+    (_RANGE, 0, 0, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,24 +188,26 @@ def places(tracks: Sequence[Track]) -> tuple[list[Place], str]:
     inclusive, as in the course's data), `chr1:101-200` (1-based inclusive, as samtools writes) or `chr1:100-200`
     (0-based half-open, as bedtools writes); the length of the sequence tells the last two apart.
     """
-    for pattern, first, extra, words in (
-        (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
-        (_RANGE, 1, 1, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
-        (_RANGE, 0, 0, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
-    ):
-        found = [_place(track, pattern, first, extra) for track in tracks]
+    for pattern, first, extra, words in _PLACES:
+        found = [_place(track.name, track.length, pattern, first, extra) for track in tracks]
         sure = [place for place in found if place is not None]
         if tracks and len(sure) == len(tracks):
             return sure, words
     return [Place(name, 0) for name in _chromosomes(tracks)], "each record is its own chromosome and starts at 0"
 
 
-def _place(track: Track, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
-    match = pattern.fullmatch(track.name)
+def place_of(name: str, length: int) -> Place | None:
+    """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
+    found = (_place(name, length, pattern, first, extra) for pattern, first, extra, _ in _PLACES)
+    return next((place for place in found if place is not None), None)
+
+
+def _place(name: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
+    match = pattern.fullmatch(name)
     if not match:
         return None
     start, end = int(match[2]), int(match[3])
-    fits = start >= first and end - start + extra == track.length
+    fits = start >= first and end - start + extra == length
     return Place(_column(match[1]), start - first) if fits else None
 
 

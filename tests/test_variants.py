@@ -1,0 +1,74 @@
+"""Variants as people write them."""
+
+import pytest
+
+from tfbind.interpret import apply_variant
+from tfbind.records import Record
+from tfbind.sequences import decode, encode
+from tfbind.variants import parse_change
+
+
+def record(name: str, letters: str) -> Record:
+    return Record(name, encode(letters), [])
+
+
+COURSE = record("chr22_100_109", "ACGTACGTAC")  # 0-based with an inclusive end: position 101 is its first A
+SAMTOOLS = record("chr1:51-58", "TTGCATTG")
+OLIGO = record("oligo", "GATTACA")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "alternative"),
+    [
+        ("chr22:101 A>G", "chr22_100_109", "GCGTACGTAC"),
+        ("22:101 A>G", "chr22_100_109", "GCGTACGTAC"),
+        ("chr22 : 101 a > g", "chr22_100_109", "GCGTACGTAC"),
+        ("chr22-104-T-C", "chr22_100_109", "ACGCACGTAC"),
+        ("chr22\t104\trs1\tT\tC\t.\tPASS", "chr22_100_109", "ACGCACGTAC"),
+        ("104 T>C", "chr22_100_109", "ACGCACGTAC"),
+        ("10 C>A", "chr22_100_109", "ACGTACGTAA"),
+        ("chr22_100_109:10 C>A", "chr22_100_109", "ACGTACGTAA"),
+        ("chr1:51 T>A", "chr1:51-58", "ATGCATTG"),
+        ("chr1:51-58:8 G>A", "chr1:51-58", "TTGCATTA"),
+        ("oligo:2 AT>A", "oligo", "GATACA"),
+        ("oligo:7 A>ACC", "oligo", "GATTACACC"),
+        ("G1C", "oligo", "CATTACA"),
+        ("G1U", "oligo", "TATTACA"),
+        ("GAT[T/G]ACA", "sequence in brackets", "GATGACA"),
+    ],
+)
+def test_a_change_finds_its_record_and_its_base(text, name, alternative):
+    found, variant = parse_change(text, [COURSE, SAMTOOLS, OLIGO])
+    assert found.name == name
+    assert decode(apply_variant(found.codes, variant)) == alternative
+
+
+def test_grouped_digits_are_one_position():
+    far = record("chr1:1000001-1000004", "ACGT")
+    assert parse_change("chr1:1,000,002 C>T", [far])[1].start == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("chr22:101 C>G", "chr22:101: chr22_100_109 has 'A' there, not 'C'"),
+        (
+            "oligo:7 AA>G",
+            r"oligo:7: in no sequence here; expected a place in chr22_100_109 \(1 to 10, or chr22:101-110\)",
+        ),
+        ("chr9:101 A>G", "chr9:101: in no sequence here"),
+        ("1 A>G", r"position 1: this may be base 1 of chr22_100_109, base 1 of again; expected the chromosome or"),
+        ("0 A>G", "position 0: in no sequence here"),
+        ("oligo:1 G>G", "both alleles are the same"),
+        ("oligo:1 G>Q", "allele 'Q': letter 'Q' at position 1"),
+        ("oligo:1 G>", "is no change of a base; expected chr22:10510600 A>G"),
+        ("", "is no change of a base"),
+        ("a\nb", "is no change of a base"),
+        ("A" * 20_000, "a change of 20,000 characters"),
+        ("GAT[T/T]ACA", "both alleles are the same"),
+    ],
+)
+def test_a_change_that_fits_nowhere_is_refused_in_one_line(text, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        parse_change(text, [COURSE, OLIGO, record("again", "AAAA")])
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,133 @@
+"""Variants: a change as people write it, and what each variant of a VCF file does to the scores around it.
+
+Positions that people type, and those of a VCF, count from 1; inside, places count from 0.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tfbind.export import Place, place_of
+from tfbind.interpret import Variant, parse_variant
+from tfbind.letters import short
+from tfbind.records import Record
+from tfbind.sequences import Codes, decode, encode
+from tfbind.tables import shown
+
+FORMS = "chr22:10510600 A>G, 12 A>G, A12G, or ACGT[A/G]TTT"
+LONGEST_CHANGE = 10_000
+
+_SPOKEN = re.compile(r"(?:(.+)[:\s-])?([\d,]+)[\s:-]*([A-Za-z]+)\s*[>/:\s-]\s*([A-Za-z]+)")
+_SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
+_VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
+
+
+class _Change(NamedTuple):
+    """A change as it was typed; `position` counts from 1 on `chromosome`, or on whatever record it fits."""
+
+    chromosome: str | None
+    position: int
+    reference: Codes
+    alternative: Codes
+
+    @property
+    def where(self) -> str:
+        return f"{self.chromosome}:{self.position}" if self.chromosome else f"position {self.position}"
+
+
+def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]:
+    """The record that a change is meant for, and the variant of it.
+
+    Args:
+        text: `chr22:10510600 A>G`, `10510600 A>G`, `12 A>G`, `A12G` or the first columns of a VCF line, for one of
+            the records; or `ACGT[A/G]TTT`, which is a record of its own. Positions count from 1: along the genome
+            where the name of a record gives its place there, or from the start of the record.
+        records: what the change may be meant for.
+
+    Raises:
+        ValueError: one line: no such form, no record with this position, another base there, or several that fit.
+    """
+    if "[" in text:
+        codes, variant = parse_variant(text)
+        return Record("sequence in brackets", codes, []), variant
+    change = _read_change(text)
+    inside = [
+        (record, start)
+        for record in records
+        for start in _starts(change, record)
+        if 0 <= start <= len(record.codes) - len(change.reference)
+    ]
+    fitting = [
+        (record, start)
+        for record, start in inside
+        if np.array_equal(record.codes[start : start + len(change.reference)], change.reference)
+    ]
+    if len(fitting) == 1:
+        record, start = fitting[0]
+        return record, Variant(start, change.reference, change.alternative)
+    raise ValueError(_ambiguous(change, fitting) if fitting else _unfitting(change, inside, records))
+
+
+def _read_change(text: str) -> _Change:
+    words = text.strip()
+    if len(words) > LONGEST_CHANGE:
+        raise ValueError(f"a change of {len(words):,} characters; expected at most {LONGEST_CHANGE:,}, as {FORMS}")
+    if match := _VCF_LINE.fullmatch(words) or _SPOKEN.fullmatch(words):
+        chromosome, position, reference, alternative = match.groups()
+    elif match := _SHORT.fullmatch(words):
+        chromosome, (reference, position, alternative) = None, match.groups()
+    else:
+        raise ValueError(f"{shown(words)} is no change of a base; expected {FORMS}")
+    before, after = (_allele(letters) for letters in (reference, alternative))
+    if np.array_equal(before, after):
+        raise ValueError(f"{shown(words)}: both alleles are the same")
+    return _Change(chromosome and chromosome.strip(" :-"), int(position.replace(",", "")), before, after)
+
+
+def _allele(letters: str) -> Codes:
+    try:
+        return encode(letters.upper().replace("U", "T"))
+    except ValueError as error:
+        raise ValueError(f"allele {shown(letters)}: {error}") from None
+
+
+def _starts(change: _Change, record: Record) -> set[int]:
+    """Where in a record a change may start: along the genome, and from the start of the record."""
+    place = place_of(record.name, len(record.codes))
+    starts = set()
+    if place and change.chromosome in (None, record.name):
+        starts.add(change.position - 1)
+    place = place or Place(record.name, 0)
+    if change.chromosome is None or bare(change.chromosome) == bare(place.chromosome):
+        starts.add(change.position - 1 - place.start)
+    return starts
+
+
+def bare(chromosome: str) -> str:
+    """The name of a chromosome without what varies between files: `chr1` and `1`, `chrM` and `MT`."""
+    name = re.sub("^chr", "", chromosome, flags=re.IGNORECASE)
+    return "M" if name == "MT" else name
+
+
+def _ambiguous(change: _Change, fitting: list[tuple[Record, int]]) -> str:
+    meant = ", ".join(f"base {start + 1} of {short(record.name)}" for record, start in fitting[:3])
+    return f"{change.where}: this may be {meant}; expected the chromosome or the record before it, as in NAME:12 A>G"
+
+
+def _unfitting(change: _Change, inside: list[tuple[Record, int]], records: Sequence[Record]) -> str:
+    letters = decode(change.reference)
+    if inside:
+        record, start = inside[0]
+        there = decode(record.codes[start : start + len(letters)])
+        return f"{change.where}: {short(record.name)} has {shown(there)} there, not {shown(letters)}"
+    known = "; ".join(_extent(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
+    return f"{change.where}: in no sequence here; expected a place in {known or 'a sequence'}"
+
+
+def _extent(record: Record) -> str:
+    """Which positions a record has, in words."""
+    place, length = place_of(record.name, len(record.codes)), len(record.codes)
+    genome = f", or {place.chromosome}:{place.start + 1}-{place.start + length}" if place else ""
+    return f"{short(record.name)} (1 to {length}{genome})"
