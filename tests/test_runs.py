@@ -16,6 +16,7 @@ from toy import toy_config
 from tfbind import runs
 from tfbind.config import PRESETS
 from tfbind.files import write_json
+from tfbind.owner import FRESH_SECONDS
 
 
 @pytest.fixture
@@ -78,9 +79,13 @@ def test_a_name_may_be_anything_that_prints(run):
     assert runs.read_labels(run) == {"name": "**B** <img src=x> α", "tags": [], "note": ""}
 
 
+def row_of(epoch: int, **more: float | None) -> dict[str, float | None]:
+    return {"epoch": epoch, "train_loss": 1.0, "val_loss": 1.0, "seconds": 0.5, **more}
+
+
 rows = st.lists(
-    st.dictionaries(st.sampled_from(["epoch", "val_loss", "x"]), st.floats(-9, 9) | st.none()), max_size=5
-)
+    st.dictionaries(st.sampled_from(["val_pearsonr", "x"]), st.floats(-9, 9) | st.none()), max_size=5
+).map(lambda found: [row_of(epoch, **more) for epoch, more in enumerate(found, start=1)])
 
 
 @given(rows, st.integers(0, 400))
@@ -98,9 +103,19 @@ def test_a_torn_file_gives_the_whole_rows_before_the_tear_and_is_completed_from_
     assert path.read_bytes() == whole
 
 
-def test_a_damaged_line_is_named_not_skipped(run):
-    (run.folder / runs.METRICS).write_text('{"epoch": 1}\nrubbish\n{"epoch": 3}\n')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl: a line is not a JSON object"):
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("rubbish", "a line is not JSON"),
+        ("[2]", "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(3)), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2) | {"val_loss": None}), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2) | {"x": "<b>"}), "line 2 is not the row of epoch 2"),
+    ],
+)
+def test_a_damaged_line_is_named_not_skipped(run, second, said):
+    (run.folder / runs.METRICS).write_text(f"{json.dumps(row_of(1))}\n{second}\n")
+    with pytest.raises(ValueError, match=rf"metrics\.jsonl: {said}"):
         runs.read_rows(run)
 
 
@@ -146,9 +161,9 @@ def test_dead_after_a_request_to_stop_is_killed(run):
 
 
 def test_on_another_host_a_fresh_heartbeat_means_alive(run):
-    write_state(run, state="running", host="elsewhere", pid=1, heartbeat=time.time() - runs.FRESH_SECONDS / 2)
+    write_state(run, state="running", host="elsewhere", pid=1, heartbeat=time.time() - FRESH_SECONDS / 2)
     assert runs.read_status(run).state == "running"
-    write_state(run, heartbeat=time.time() - 2 * runs.FRESH_SECONDS)
+    write_state(run, heartbeat=time.time() - 2 * FRESH_SECONDS)
     assert runs.read_status(run).state == "crashed"
 
 

@@ -10,22 +10,20 @@ import os
 import re
 import secrets
 import shutil
-import socket
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
 from tfbind.files import read_json, write_json
+from tfbind.owner import Owner, this_process
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
 STATE = "state.json"  # Status; replaced as a whole
@@ -41,8 +39,8 @@ LOG = "log.txt"  # what the worker said
 STOP = "stop"  # there when somebody asked the run to stop
 
 ACTIVE = ("pending", "running")
+STATES = (*ACTIVE, "finished", "failed", "crashed", "killed")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-FRESH_SECONDS = 60
 NAME_LENGTH = 80
 
 Row = dict[str, Any]
@@ -63,19 +61,22 @@ class Run:
         return self.folder.parent.parent
 
 
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands. Times are seconds since 1970; `pid` and `process_started` name the process that owns it."""
+@dataclass(frozen=True, kw_only=True)
+class Status(Owner):
+    """Where a run stands, and which process owns it. Times are seconds since 1970."""
 
     state: str
-    pid: int
-    process_started: float
-    host: str
-    heartbeat: float
     started: float | None = None
     ended: float | None = None
     device: str | None = None
     error: str | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.pid, self.process_started, self.heartbeat, self.started or 0, self.ended or 0)
+        texts = (self.host, self.device or "", self.error or "")
+        sound = all(isinstance(value, int | float) for value in numbers) and isinstance(self.pid, int)
+        if self.state not in STATES or not sound or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"not the state of a run: {self.state!r:.40}")
 
     @property
     def active(self) -> bool:
@@ -197,12 +198,21 @@ def read_config(run: Run) -> TrainConfig:
 
 def read_record(run: Run) -> dict[str, Any]:
     """All of `config.json`: the hyperparameters and where the run came from."""
-    return read_json(run.folder / CONFIG)
+    return _with(run.folder / CONFIG, {"created": str, "dataset": str, "from": str | None, "versions": dict})
 
 
 def read_labels(run: Run) -> dict[str, Any]:
     """Name, tags and note of a run."""
-    return read_json(run.folder / LABELS)
+    return _with(run.folder / LABELS, {"name": str, "tags": list, "note": str})
+
+
+def _with(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """The object in a JSON file, with what is `expected` in it."""
+    value = read_json(path)
+    wrong = [key for key, kind in expected.items() if key not in value or not isinstance(value[key], kind)]
+    if wrong:
+        raise ValueError(f"{path}: {', '.join(wrong)} missing or of another kind; the file was damaged")
+    return value
 
 
 def rename(run: Run, name: str) -> None:
@@ -216,12 +226,13 @@ def read_status(run: Run) -> Status:
     try:
         status = Status(**read_json(run.folder / STATE))
     except (ValueError, TypeError) as problem:
-        return Status("crashed", 0, 0.0, "", 0.0, error=str(problem))
-    if not status.active or _alive(status):
+        said = f"{run.folder / STATE}: damaged ({problem})"
+        return Status(pid=0, process_started=0.0, host="", heartbeat=0.0, state="crashed", error=said)
+    if not status.active or status.alive:
         return status
     stopped = stop_requested(run)
     error = None if stopped else "the process ended without a word; see the last lines of its log"
-    return Status(**{**asdict(status), "state": "killed" if stopped else "crashed", "error": error})
+    return replace(status, state="killed" if stopped else "crashed", error=error)
 
 
 def take_over(run: Run, state: str, **changes: Any) -> None:
@@ -231,25 +242,7 @@ def take_over(run: Run, state: str, **changes: Any) -> None:
 
 
 def _owned(state: str) -> Status:
-    me = psutil.Process()
-    return Status(state, me.pid, me.create_time(), socket.gethostname(), time.time())
-
-
-def is_here(status: Status) -> bool:
-    """Whether the process of a run is, or was, on this host."""
-    return status.host == socket.gethostname()
-
-
-def _alive(status: Status) -> bool:
-    if not is_here(status):
-        return time.time() - status.heartbeat < FRESH_SECONDS
-    try:
-        process = psutil.Process(status.pid)
-        # The boot time, from which start times are reckoned, moves by a second when the clock is set.
-        same = abs(process.create_time() - status.process_started) < 2
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return Status(state=state, **asdict(this_process()))
 
 
 def waiting_before(run: Run, device: str) -> list[Run]:
@@ -298,17 +291,28 @@ def append_row(run: Run, row: Row) -> None:
 
 
 def read_rows(run: Run) -> list[Row]:
-    """The finished epochs of a run, in order.
+    """The finished epochs of a run, in order, each there once.
 
     Raises:
-        ValueError: a complete line is not a row.
+        ValueError: a complete line is not the row that has to be there.
     """
     path = run.folder / METRICS
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     try:
-        return [json.loads(line) for line in lines]
+        rows = [json.loads(line, parse_constant=float) for line in lines]
     except ValueError:
-        raise ValueError(f"{path}: a line is not a JSON object; the file was damaged") from None
+        raise ValueError(f"{path}: a line is not JSON; the file was damaged") from None
+    for epoch, row in enumerate(rows, start=1):
+        if not _is_row(row, epoch):
+            raise ValueError(f"{path}: line {epoch} is not the row of epoch {epoch}; the file was damaged")
+    return rows
+
+
+def _is_row(row: Any, epoch: int) -> bool:
+    if not isinstance(row, dict) or row.get("epoch") != epoch:
+        return False
+    numbers = all(value is None or isinstance(value, int | float) for value in row.values())
+    return numbers and None not in (row.get("train_loss"), row.get("val_loss")) and "seconds" in row
 
 
 def complete_rows(run: Run, rows: list[Row]) -> None:
@@ -329,7 +333,8 @@ def best_row(rows: list[Row]) -> Row | None:
 def read_progress(run: Run) -> dict[str, Any]:
     """How far the current epoch is; {} before the first batch."""
     path = run.folder / PROGRESS
-    return read_json(path) if path.exists() else {}
+    counts = dict.fromkeys(("epoch", "num_epochs", "batches", "batches_per_epoch"), int)
+    return _with(path, counts) if path.exists() else {}
 
 
 def log_tail(run: Run, lines: int = 20) -> str:

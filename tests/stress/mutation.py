@@ -1,0 +1,62 @@
+"""Hostile input made from valid input: cut, repeat, swap, flip. What is nearly right goes deeper than noise does."""
+
+import random
+from collections.abc import Callable, Iterator
+
+TOUCHY = (b"\x00", b"\xff", b"\n", b"\r", b"\t", b",", b"-", b"1e999", b"nan", b"\xef\xbb\xbf", b"=", b">", b"9" * 30)
+
+
+def _cut(data: bytes, rng: random.Random) -> bytes:
+    start, stop = _span(data, rng)
+    return data[:start] + data[stop:]
+
+
+def _truncate(data: bytes, rng: random.Random) -> bytes:
+    return data[: rng.randrange(len(data) + 1)]
+
+
+def _repeat(data: bytes, rng: random.Random) -> bytes:
+    start, stop = _span(data, rng)
+    return data[:stop] + data[start:stop] * rng.randint(1, 3) + data[stop:]
+
+
+def _swap(data: bytes, rng: random.Random) -> bytes:
+    a, b = _span(data, rng)
+    c, d = (b + place for place in _span(data[b:], rng))
+    return data[:a] + data[c:d] + data[b:c] + data[a:b] + data[d:]
+
+
+def _flip(data: bytes, rng: random.Random) -> bytes:
+    if not data:
+        return data
+    place = rng.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
+
+
+def _insert(data: bytes, rng: random.Random) -> bytes:
+    place = rng.randrange(len(data) + 1)
+    return data[:place] + rng.choice(TOUCHY) + data[place:]
+
+
+def _span(data: bytes, rng: random.Random) -> tuple[int, int]:
+    """A short stretch more often than a long one, so that most of the file stays as it was."""
+    start = rng.randrange(len(data) + 1)
+    return start, min(len(data), start + rng.choice((1, 1, 2, 4, 8, 16, 64, 1024)))
+
+
+MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (_cut, _truncate, _repeat, _swap, _flip, _insert)
+
+
+def mutants(valid: list[bytes], count: int, seed: int) -> Iterator[tuple[int, bytes]]:
+    """`count` inputs, each one to four mutations away from one of `valid`, with the number that makes it again."""
+    for number in range(count):
+        yield number, mutant(valid, seed, number)
+
+
+def mutant(valid: list[bytes], seed: int, number: int) -> bytes:
+    """The mutant of that number."""
+    rng = random.Random(f"{seed}-{number}")
+    data = rng.choice(valid)
+    for _ in range(rng.randint(1, 4)):
+        data = rng.choice(MUTATIONS)(data, rng)
+    return data
