@@ -288,6 +288,14 @@ def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None
     assert page.query_params["run"] == child.id
 
 
+def test_a_damaged_run_that_is_active_leaves_every_page_usable(home: Path) -> None:
+    run = runs.create(home, CONFIG, id="active")
+    (run.folder / runs.LABELS).write_text("{")
+    page = app()
+    assert "Train a model" in words(page)
+    assert "active" in page.sidebar.get("page_link")[0].proto.label
+
+
 @pytest.mark.parametrize("file", [runs.CONFIG, runs.LABELS, runs.METRICS])
 def test_a_damaged_run_is_one_line_and_hides_no_other(home: Path, file: str) -> None:
     good, bad = make_run(home, "finished", 5, name="good"), make_run(home, "finished", 5, name="bad")

@@ -47,14 +47,21 @@ def _jobs(was_busy: bool) -> None:
     if active:
         st.caption("Running and waiting")
     for run, status in active:
-        name = runs.read_labels(run)["name"]
-        short = name if len(name) <= 28 else f"{name[:27]}…"
         st.page_link(
             TRAIN_PAGE,
-            label=f"{plain(short)} · {_where(run, status)}",
+            label=_label(run, status),
             icon=":material/play_circle:" if status.state == "running" else ":material/schedule:",
             query_params={"run": run.id},
         )
+
+
+def _label(run: Run, status: Status) -> str:
+    try:
+        name = runs.read_labels(run)["name"]
+        short = name if len(name) <= 28 else f"{name[:27]}…"
+        return f"{plain(short)} · {_where(run, status)}"
+    except ValueError:  # its own page says what is damaged; this list is on all pages
+        return f"{plain(run.id)} · damaged"
 
 
 def _where(run: Run, status: Status) -> str:
