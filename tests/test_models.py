@@ -1,6 +1,7 @@
 """The network against the published one, its weights in files, and what each norm promises."""
 
 import re
+import zipfile
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import save_file
 
 from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, receptive_field
 from tfbind.models import (
+    FIRST,
     BindingPredictorCNN,
     ByteDropout,
     build_model,
@@ -50,6 +52,27 @@ def test_equal_weights_predict_what_the_published_model_predicts(published, tmp_
     ours = model_from_weights(read_weights(tmp_path / "weights.pt"))
     with torch.inference_mode():
         assert torch.allclose(ours(random_batch()), theirs(random_batch()), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("wrap", ["plain", "parallel", "compiled in a checkpoint", "lightning"])
+def test_weights_are_found_in_what_is_wrapped_around_them(wrap, tmp_path):
+    model = build_model(TrainConfig(num_channels=4), 20)
+    plain = model.state_dict()
+    saved = {
+        "plain": plain,
+        "parallel": torch.nn.DataParallel(model).state_dict(),
+        "compiled in a checkpoint": {
+            "epoch": 3,
+            "model_state_dict": {f"_orig_mod.{name}": value.double() for name, value in plain.items()},
+        },
+        "lightning": {
+            "state_dict": {f"model.{name}": value for name, value in plain.items()} | {"loss.w": plain[FIRST]}
+        },
+    }[wrap]
+    torch.save(saved, tmp_path / "weights.pt")
+    loaded = model_from_weights(read_weights(tmp_path / "weights.pt")).state_dict()
+    assert list(loaded) == list(plain)
+    assert all(torch.equal(loaded[name], value) for name, value in plain.items())
 
 
 @pytest.mark.parametrize(
@@ -151,6 +174,14 @@ def write_broken(kind, path):
         save_file({name: value for name, value in good.items() if name != "final_conv.bias"}, path)
     elif kind == "odd shape":
         save_file({**good, "res_blocks.1.conv1.weight": torch.ones(32, 32, 9)}, path)
+    elif kind == "even":
+        save_file({**good, "initial_conv.weight": torch.ones(32, 4, 4)}, path)
+    elif kind == "huge":
+        torch.save({"initial_conv.weight": torch.zeros(1).expand(2**40)}, path)
+    elif kind == "bomb":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("weights/data/0", "w") as data:
+            for _ in range(1025):
+                data.write(bytes(1 << 20))
     elif kind == "torn":
         path.write_bytes(pack_weights(build_model(TrainConfig(), 20), {})[:1000])
 
@@ -159,13 +190,16 @@ BROKEN = {
     "missing": "no such file",
     "pickle": "not readable as weights; expected a safetensors file",
     "whole model": "not readable as weights; expected a safetensors file",
-    "torchscript": r"a TorchScript archive; expected .* torch.save\(model.state_dict\(\), FILE\)",
+    "torchscript": r"a TorchScript archive, .*; torch.save\(torch.jit.load\(FILE\).state_dict\(\), NEW_FILE\) makes",
     "empty": "not readable as weights",
     "text": "not readable as weights",
     "list": "something else than named tensors",
     "foreign": "not those of a BindingPredictorCNN",
     "lacks one": "Missing key.*final_conv.bias",
     "odd shape": "size mismatch for res_blocks.1.conv1.weight",
+    "even": "a kernel of 4 bases; expected odd ones",
+    "huge": "tensors of over 1,073,741,824 bytes",
+    "bomb": "over 1,073,741,824 bytes when unpacked",
     "torn": "not readable as weights",
 }
 

@@ -7,6 +7,7 @@ seeds start from equal weights.
 
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,25 @@ from torch import Tensor, nn
 from tfbind.config import TrainConfig
 
 Weights = Mapping[str, Tensor]
+
+MAX_BYTES = 1 << 30
+FIRST = "initial_conv.weight"
+CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
+EXPECTED = "expected a safetensors file, or a state_dict saved with torch.save(model.state_dict(), FILE)"
+DAMAGED = (  # what torch.load raises on bytes that are no weights
+    pickle.UnpicklingError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class ByteDropout(nn.Module):
@@ -151,17 +171,18 @@ def model_from_weights(weights: Weights) -> BindingPredictorCNN:
     Raises:
         ValueError: the tensors are not those of a BindingPredictorCNN.
     """
-    model = BindingPredictorCNN(**_architecture(weights))
+    with torch.device("meta"):  # nothing is allocated for weights that may not fit
+        model = BindingPredictorCNN(**_architecture(weights))
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         problem = str(error).split("\n\t", 1)[-1].split("\n")[0].strip()
         raise ValueError(f"weights do not fit a BindingPredictorCNN: {problem}") from None
-    return model.eval()
+    return model.float().eval()
 
 
 def _architecture(weights: Weights) -> dict[str, Any]:
-    first, scale = weights.get("initial_conv.weight"), weights.get("initial_norm.weight")
+    first, scale = weights.get(FIRST), weights.get("initial_norm.weight")
     if first is None or scale is None or first.dim() != 3 or first.shape[1] != 4 or scale.dim() not in (1, 2):
         raise ValueError(
             "weights are not those of a BindingPredictorCNN: expected initial_conv.weight (C, 4, K) and "
@@ -169,6 +190,11 @@ def _architecture(weights: Weights) -> dict[str, Any]:
         )
     blocks = {match[1] for name in weights if (match := re.match(r"res_blocks\.(\d+)\.", name))}
     inner = weights.get("res_blocks.0.conv1.weight", first)
+    for kernel in (first.shape[-1], inner.shape[-1]):
+        if kernel % 2 == 0:
+            raise ValueError(
+                f"weights do not fit a BindingPredictorCNN: a kernel of {kernel} bases; expected odd ones"
+            )
     return {
         "num_channels": first.shape[0],
         "num_blocks": len(blocks),
@@ -188,34 +214,54 @@ def pack_weights(model: nn.Module, facts: Mapping[str, str]) -> bytes:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a `state_dict` saved by `torch.save`. No code in the file is run.
 
+    A `state_dict` may lie in a checkpoint under one of the usual names, and its own names may begin with those of
+    what was wrapped around the model, such as `module.`.
+
     Raises:
-        ValueError: the file is neither, or holds anything but named tensors.
+        ValueError: the file is neither, holds anything but named tensors, or is too large for a model.
     """
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path}: {path.stat().st_size:,} bytes; expected weights of at most {MAX_BYTES:,}")
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except SafetensorError:
-        return _read_state_dict(path)
+        weights = _read_state_dict(path)
+    if 4 * sum(tensor.numel() for tensor in weights.values()) > MAX_BYTES:
+        raise ValueError(f"{path}: tensors of over {MAX_BYTES:,} bytes; expected the weights of a model")
+    return _unwrapped(weights)
+
+
+def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under the names that they have in the model itself."""
+    before = next((name.removesuffix(FIRST) for name in weights if name.endswith(FIRST)), "")
+    return {name.removeprefix(before): tensor for name, tensor in weights.items() if name.startswith(before)}
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    expected = "expected a safetensors file, or a state_dict saved with torch.save(model.state_dict(), FILE)"
-    if _is_torchscript(path):
-        raise ValueError(f"{path}: a TorchScript archive; {expected}")
+    _refuse_archive(path)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
-        raise ValueError(f"{path}: not readable as weights; {expected}") from None
+    except DAMAGED:
+        raise ValueError(f"{path}: not readable as weights; {EXPECTED}") from None
+    if isinstance(weights, dict):
+        weights = next((weights[key] for key in CHECKPOINT_KEYS if isinstance(weights.get(key), dict)), weights)
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"{path}: holds something else than named tensors; {expected}")
-    return weights
+        raise ValueError(f"{path}: holds something else than named tensors; {EXPECTED}")
+    return {str(name): tensor for name, tensor in weights.items()}
 
 
-def _is_torchscript(path: Path) -> bool:
+def _refuse_archive(path: Path) -> None:
+    """Refuse what torch would open as more than weights, and what would not fit into memory."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
-        return False
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError):
+        return
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        save_it = "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE) makes weights of it"
+        raise ValueError(f"{path}: a TorchScript archive, which is a program; {save_it}")
+    if sum(member.file_size for member in members) > MAX_BYTES:
+        raise ValueError(f"{path}: over {MAX_BYTES:,} bytes when unpacked; {EXPECTED}")
