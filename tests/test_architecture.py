@@ -38,7 +38,9 @@ ALLOWED: dict[str, set[str]] = {
     "worker": {"config", "datasets", "models", "metrics", "training", "files", "runs", "devices", "onnx_graph"},
     "launch": {"config", "datasets", "runs", "devices"},
     "onnx_graph": set(),
-    "scoring": {"config", "sequences", "runs", "onnx_graph"},
+    "convert": {"models"},
+    "imported": {"config", "files", "onnx_graph"},
+    "scoring": {"config", "sequences", "runs", "onnx_graph", "imported"},
     "interpret": {"sequences", "scoring"},
     "sites": {"motifs", "scoring", "sequences", "simulate"},
     "queries": {"files"},
@@ -55,10 +57,10 @@ ALLOWED: dict[str, set[str]] = {
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},
 }
-LIBRARY = set(ALLOWED) - {"training", "models"}
-ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "predict", "data", "disk", "doctor")}
-ALLOWED["__main__"] = set(ALLOWED) - {"training", "models"}
-TORCH = {"models", "training", "worker"}
+LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
+ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "predict", "data", "disk", "doctor", "model")}
+ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
+TORCH = {"models", "training", "worker", "convert"}
 
 
 def sources(root: Path, *places: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:

@@ -123,7 +123,7 @@ def test_models_that_cannot_be_found_read_or_averaged_are_refused_in_one_line(ho
     (tmp_path / "text.safetensors").write_text("no weights")
     save_file({"a": np.zeros(3, np.float32)}, tmp_path / "foreign.safetensors")
     for names, said in {
-        "nobody": "expected builtin, the id of a run that has weights, or a .safetensors file",
+        "nobody": "expected builtin, the id of a run that has weights, an imported model",
         "../x": "expected builtin",
         str(tmp_path / "none.safetensors"): "no such file",
         str(tmp_path / "text.safetensors"): "not a safetensors file",

@@ -33,13 +33,31 @@ def read_shape(weights: Weights) -> Shape:
     """The shape of a BindingPredictorCNN from its weights.
 
     Raises:
-        ValueError: a tensor is missing.
+        ValueError: one line: a tensor is missing, or has another shape than the others ask for.
     """
     blocks = len({match[1] for name in weights if (match := re.match(r"res_blocks\.(\d+)\.", name))})
-    convolutions = ["initial_conv"] + [f"res_blocks.{i}.conv{j}" for i in range(blocks) for j in (1, 2)]
+    layers = [("initial_conv", "initial_norm")]
+    layers += [(f"res_blocks.{i}.conv{j}", f"res_blocks.{i}.norm{j}") for i in range(blocks) for j in (1, 2)]
     scale = _tensor(weights, "initial_norm.weight")
-    reach = sum(_tensor(weights, f"{name}.weight").shape[-1] - 1 for name in convolutions)
+    channels, reach = scale.shape[0] if scale.ndim in (1, 2) else 0, 0
+    for place, (convolution, norm) in enumerate(layers):
+        width = (_tensor(weights, f"{convolution}.weight").shape or (0,))[-1]
+        _expect(weights, f"{convolution}.weight", (channels, channels if place else 4, width))
+        if width % 2 == 0:
+            raise ValueError(f"{convolution}.weight has a kernel of {width} bases; expected an odd number")
+        parts = ("weight", "bias", "running_mean", "running_var")[: 4 if scale.ndim == 1 else 2]
+        for part in parts:
+            _expect(weights, f"{norm}.{part}", scale.shape)
+        reach += width - 1
+    _expect(weights, "final_conv.weight", (1, channels, 1))
+    _expect(weights, "final_conv.bias", (1,))
     return Shape(reach + 1, scale.shape[-1] if scale.ndim == 2 else None, blocks)
+
+
+def _expect(weights: Weights, name: str, shape: tuple[int, ...]) -> None:
+    found = _tensor(weights, name).shape
+    if found != shape:
+        raise ValueError(f"{name} has the shape {found}; expected {shape} in a BindingPredictorCNN of these weights")
 
 
 def _tensor(weights: Weights, name: str) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ the arithmetic, so that nothing here needs torch.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from tfbind import runs
-from tfbind.onnx_graph import Shape, build, read_shape
+from tfbind import imported, runs
+from tfbind.onnx_graph import Weights, build, read_shape
 from tfbind.sequences import Codes, one_hot, reverse_complement
 
 Scores = NDArray[np.float32]
@@ -78,20 +78,22 @@ class Site:
 
 
 def load_model(home: Path, names: str) -> Model:
-    """The model of `names`: `builtin`, the id of a run, a model of this home, a safetensors file, or several of them
-    joined by commas, which are averaged.
+    """The model of `names`: `builtin`, the id of a run, an imported model, a file of weights, or several of them
+    joined by commas, which are averaged. A run goes before an imported model of the same name.
 
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
     files = [file for name in names.split(",") for file in _weight_files(home, name.strip())]
     loaded = [_load(file) for file in files]
-    shapes = {(shape.receptive_field, shape.length) for _, shape in loaded}
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:HASH_LETTERS]
-    if len({length for _, length in shapes}) > 1:
+    shapes = [read_shape(weights) for weights in loaded]
+    if len({shape.length for shape in shapes}) > 1:
         raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
-    reach, (_, length) = max(field for field, _ in shapes), next(iter(shapes))
-    return Model(names, digest, tuple(session for session, _ in loaded), reach, length)
+    members = tuple(
+        onnxruntime.InferenceSession(build(weights), providers=["CPUExecutionProvider"]) for weights in loaded
+    )
+    reach = max(shape.receptive_field for shape in shapes)
+    return Model(names, _digest(loaded), members, reach, shapes[0].length)
 
 
 def _weight_files(home: Path, name: str) -> list[Path]:
@@ -101,18 +103,38 @@ def _weight_files(home: Path, name: str) -> list[Path]:
         return [Path(name).expanduser()]
     if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).is_file():
         return [home / "runs" / name / runs.BEST]
-    raise ValueError(f"--model {name}: expected builtin, the id of a run that has weights, or a .safetensors file")
+    if name.endswith(imported.TORCH_SUFFIXES):
+        return [imported.converted(home, Path(name).expanduser())]
+    if weights := imported.weights_of(home, name):
+        return [weights]
+    raise ValueError(
+        f"--model {name}: expected builtin, the id of a run that has weights, an imported model "
+        "(`python -m tfbind model list`), or a file .safetensors or .pt"
+    )
 
 
-def _load(path: Path) -> tuple[onnxruntime.InferenceSession, Shape]:
+def _load(path: Path) -> Weights:
     try:
-        weights = load_file(path)
+        weights = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+        read_shape(weights)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from None
-    session = onnxruntime.InferenceSession(build(weights), providers=["CPUExecutionProvider"])
-    return session, read_shape(weights)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not all(np.isfinite(value).all() for value in weights.values()):
+        raise ValueError(f"{path}: weights that are not finite; expected those of a model that predicts")
+    return weights
+
+
+def _digest(members: Sequence[Weights]) -> str:
+    """The hash of weights, whatever file they came in."""
+    content = hashlib.sha256()
+    for weights in members:
+        for name in sorted(weights):
+            content.update(f"{name} {weights[name].shape} ".encode() + weights[name].tobytes())
+    return content.hexdigest()[:HASH_LETTERS]
 
 
 def score_windows(model: Model, codes: Codes) -> Scores:

@@ -1,0 +1,44 @@
+"""A process of its own that reads weights with torch and writes them in another form, so that its caller needs none.
+
+    python -m tfbind.convert SOURCE TARGET
+
+The suffix of TARGET chooses the form: `.safetensors`, or `.pt` for a `state_dict` as `torch.save` writes it. Either
+has float32 tensors under the names of a BindingPredictorCNN. Exit code 2 and one line: no such weights in SOURCE.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from tfbind.models import model_from_weights, pack_weights, read_weights
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write the weights of `source` to `target`.
+
+    Raises:
+        ValueError: one line: the file cannot be read, or the weights are those of another architecture.
+    """
+    model = model_from_weights(read_weights(source))
+    if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
+        raise ValueError(f"{source}: weights that are not finite; expected those of a model that predicts")
+    if target.suffix == ".safetensors":
+        target.write_bytes(pack_weights(model, {}))
+    else:
+        torch.save(model.state_dict(), target)
+
+
+def main(arguments: list[str]) -> int:
+    """Convert one file; the exit code."""
+    source, target = map(Path, arguments)
+    try:
+        convert(source, target)
+    except ValueError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
