@@ -51,6 +51,26 @@ ALLOWED: dict[str, set[str]] = {
     "predict": {"export", "files", "letters", "records", "scoring", "sequences", "tables"},
     "variants": {"export", "interpret", "letters", "records", "sequences", "tables"},
     "history": {"runs"},
+    "compare": {"config", "history", "runs"},
+    "curves": {"compare", "history"},
+    "paired": {"datasets", "history", "runs"},
+    "verdict": {"compare", "curves", "history", "paired"},
+    "verdict_text": {"config", "curves", "history", "verdict"},
+    "sweep_space": {"config"},
+    "sweep_spec": {"config", "sweep_space"},
+    "sweeps": {"config", "history", "runs", "sweep_space"},
+    "sweep_folder": {
+        "config",
+        "datasets",
+        "devices",
+        "files",
+        "history",
+        "runs",
+        "sweep_space",
+        "sweep_spec",
+        "sweeps",
+    },
+    "sweep_control": {"config", "devices", "history", "launch", "runs", "sweep_folder", "sweep_space", "sweeps"},
     "hints": {"config", "runs"},
     "housekeeping": {"runs"},
     "doctor": {"config", "datasets", "devices", "launch", "runs"},
@@ -58,7 +78,8 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"config", "sequences", "metrics", "runs"},
 }
 LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
-ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "predict", "data", "disk", "doctor", "model")}
+ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "sweep", "predict", "data", "disk", "doctor", "model")}
+ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
 TORCH = {"models", "training", "worker", "convert"}
 

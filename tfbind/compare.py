@@ -1,0 +1,285 @@
+"""Runs side by side: what they were measured at, which settings they share, and the columns in which they differ.
+
+A setting is a configuration without the seed, the device and the names; its replicates are runs of it with other
+seeds. Nothing here judges: see `verdict`.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tfbind.config import TrainConfig
+from tfbind.history import Past
+from tfbind.runs import Row
+
+Goal = Literal["min", "max"]
+When = Literal["best", "last", "epoch"]
+
+DEFAULT_METRIC = "val_pearsonr"
+FIRST_METRICS = ("val_pearsonr", "val_loss", "val_pearsonr_window", "train_loss")
+LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "undefined", "seconds")
+DATA = ("dataset", "dataset_hash")
+# What tells runs apart without making them another experiment.
+BOOKKEEPING = (
+    *("seed", "device", "threads", "name", "created", "versions", "sweep", "wandb", "windows", "length"),
+    *("run_id", "tags", "note"),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The figure by which runs are compared: which metric, which way is better, and at which epoch.
+
+    `best` is the epoch with the lowest val_loss, or, for a run without val_loss, with its best value of the metric.
+    """
+
+    metric: str = DEFAULT_METRIC
+    goal: Goal = "max"
+    when: When = "best"
+    epoch: int | None = None
+
+    @property
+    def better(self) -> str:
+        return "higher is better" if self.goal == "max" else "lower is better"
+
+    @property
+    def words(self) -> str:
+        """Such as `val_pearsonr (higher is better) at the epoch with the lowest val_loss`."""
+        places = {"best": "at the epoch with the lowest val_loss", "last": "at the last epoch"}
+        return f"{self.metric} ({self.better}) {places.get(self.when, f'at epoch {self.epoch}')}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run's figure: the value of the metric, and the epoch it was reached at."""
+
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs of one configuration. `points` has the runs that count, by key; `left_out` says why others do not."""
+
+    label: str
+    config: dict[str, Any]
+    pasts: tuple[Past, ...]
+    points: dict[str, Point]
+    left_out: dict[str, str]
+
+    @property
+    def counted(self) -> list[Past]:
+        return [past for past in self.pasts if past.key in self.points]
+
+    @property
+    def values(self) -> list[float]:
+        """One value for each seed: the mean, where a seed was run more than once. Unknown seeds count singly."""
+        by_seed: dict[object, list[float]] = {}
+        for past in self.counted:
+            seed = past.config.get("seed")
+            by_seed.setdefault(past.key if seed is None else seed, []).append(self.points[past.key].value)
+        return [sum(values) / len(values) for values in by_seed.values()]
+
+
+def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goal | None = None) -> Choice:
+    """A `Choice`, with the direction that the metric's name suggests unless it is given.
+
+    Raises:
+        ValueError: `when` is `epoch` and there is no epoch from 1 on.
+    """
+    if when == "epoch" and (epoch is None or epoch < 1):
+        raise ValueError(f"epoch {epoch}: expected a whole number from 1 on")
+    return Choice(metric, goal or goal_of(metric), when, epoch if when == "epoch" else None)
+
+
+def goal_of(metric: str) -> Goal:
+    """Which way is better, by the name: losses, errors and seconds want to be low, anything else high."""
+    return "min" if any(word in metric.lower() for word in LOWER_IS_BETTER) else "max"
+
+
+def number(value: object) -> float | None:
+    """`value` as a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def metrics(pasts: Iterable[Past]) -> list[str]:
+    """The numeric keys of the rows, the most asked for first."""
+    known = {key for past in pasts for row in past.rows for key, value in row.items() if number(value) is not None}
+    known = {key for key in known if key != "epoch" and not key.startswith("_")}
+    return [key for key in FIRST_METRICS if key in known] + sorted(known.difference(FIRST_METRICS))
+
+
+def best_epoch(rows: Sequence[Row], choice: Choice) -> Row | None:
+    """The row with the lowest val_loss; of rows without one, that with the best value of the metric."""
+    key, sign = ("val_loss", 1) if _has(rows, "val_loss") else (choice.metric, 1 if choice.goal == "min" else -1)
+    measured = [row for row in rows if number(row.get(key)) is not None]
+    return min(measured, key=lambda row: sign * row[key], default=None)
+
+
+def _has(rows: Sequence[Row], key: str) -> bool:
+    return any(number(row.get(key)) is not None for row in rows)
+
+
+def measure(past: Past, choice: Choice) -> Point | None:
+    """The figure of a run, None where it has none."""
+    if choice.when == "best":
+        row = best_epoch(past.rows, choice)
+    elif choice.when == "last":
+        row = past.rows[-1] if past.rows else None
+    else:
+        row = next((row for row in past.rows if row["epoch"] == choice.epoch), None)
+    value = number(row.get(choice.metric)) if row else None
+    return None if row is None or value is None else Point(int(row["epoch"]), value)
+
+
+def why_left_out(past: Past, choice: Choice) -> str | None:
+    """Why a run does not count, None if it does. One that did not finish counts at an epoch that it has reached."""
+    reached = f"{past.state} after {len(past.rows)} epoch{'' if len(past.rows) == 1 else 's'}"
+    if choice.when != "epoch" and past.state != "finished":
+        return reached
+    if measure(past, choice) is not None:
+        return None
+    if choice.when == "epoch" and all(row["epoch"] != choice.epoch for row in past.rows):
+        return f"{reached}, without epoch {choice.epoch}"
+    return f"{choice.metric} undefined there"
+
+
+def settings_of(past: Past) -> dict[str, Any]:
+    """The configuration without bookkeeping, data and unset values, each value in one spelling."""
+    kept = {key: canonical(value) for key, value in past.config.items() if key not in (*BOOKKEEPING, *DATA)}
+    return {key: value for key, value in kept.items() if value is not None and not key.startswith("_")}
+
+
+def canonical(value: Any) -> Any:
+    """A configuration value such that equal ones compare equal: text that is a number as that number, a list or an
+    object as JSON."""
+    if isinstance(value, str):
+        try:
+            return float(value) if math.isfinite(float(value)) else value
+        except ValueError:
+            return value
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, list | dict | tuple) else value
+
+
+def data_of(pasts: Iterable[Past]) -> dict[str, str | None]:
+    """What identifies the data set of each run, by key: its hash, else its name; None where neither was recorded.
+
+    A run that recorded only the name is taken to have learnt from the one data set of that name, if there is one.
+    """
+    recorded = {past.key: (past.config.get("dataset_hash"), past.config.get("dataset")) for past in pasts}
+    hashes: dict[str, set[str]] = {}
+    for hash, name in recorded.values():
+        if hash and name:
+            hashes.setdefault(name, set()).add(hash)
+    found = {}
+    for key, (hash, name) in recorded.items():
+        same = hashes.get(name, set()) if name else set()
+        found[key] = hash or (next(iter(same)) if len(same) == 1 else name) or None
+    return found
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys whose values are not the same everywhere: those of TrainConfig in its order, then others by name."""
+    keys = {key for config in configs for key in config}
+    known = [key for key in TrainConfig.model_fields if key in keys]
+    ordered = known + sorted(keys.difference(known))
+    missing = object()
+    return [key for key in ordered if len({config.get(key, missing) for config in configs}) > 1]
+
+
+def group(pasts: Sequence[Past], choice: Choice) -> list[Setting]:
+    """The settings among these runs, in the order in which they appear."""
+    members: dict[tuple[Any, ...], list[Past]] = {}
+    data = data_of(pasts)
+    for past in pasts:
+        key = (data[past.key], *sorted(settings_of(past).items()))
+        members.setdefault(key, []).append(past)
+    configs = [settings_of(runs[0]) for runs in members.values()]
+    labels = _labels(configs, [runs[0].name for runs in members.values()])
+    return [
+        _setting(label, config, runs, choice)
+        for label, config, runs in zip(labels, configs, members.values(), strict=True)
+    ]
+
+
+def _setting(label: str, config: dict[str, Any], pasts: list[Past], choice: Choice) -> Setting:
+    reasons = {past.key: why_left_out(past, choice) for past in pasts}
+    points = {past.key: measure(past, choice) for past in pasts if reasons[past.key] is None}
+    return Setting(
+        label,
+        config,
+        tuple(pasts),
+        {key: point for key, point in points.items() if point is not None},
+        {key: reason for key, reason in reasons.items() if reason is not None},
+    )
+
+
+def _labels(configs: list[dict[str, Any]], names: list[str]) -> list[str]:
+    """A name for each configuration: the fewest differing values that tell all of them apart.
+
+    Values that all of them have come first: where one program records more than another, what only one of them
+    recorded says little.
+    """
+    columns = differing(configs)
+    columns.sort(key=lambda key: sum(key in config for config in configs) < len(configs))
+    used: list[str] = []
+    kinds = 1
+    for key in columns:
+        told = len({tuple(config.get(column) for column in (*used, key)) for config in configs})
+        if told > kinds:
+            used, kinds = [*used, key], told
+    if not used:
+        return names if len(names) == 1 else [f"{name} ({place})" for place, name in enumerate(names, start=1)]
+    labels = [", ".join(f"{key} {shown(config.get(key))}" for key in used) for config in configs]
+    again = {label for label in labels if labels.count(label) > 1}
+    return [f"{label} ({name})" if label in again else label for label, name in zip(labels, names, strict=True)]
+
+
+def shown(value: Any) -> str:
+    """A configuration value as a reader wants it; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def table(pasts: Sequence[Past], choice: Choice) -> list[dict[str, Any]]:
+    """One record for each run: what it is, its figure, and the settings in which these runs differ.
+
+    Keys: key, id, name, state, source, group, tags, note, created, epochs, seconds, best_epoch, then the metric (None
+    where the run has no such figure), then the settings, prefixed with `config.` where a name is taken.
+    """
+    configs = [columns_of(past) for past in pasts]
+    columns = differing(configs)
+    records = []
+    for past, config in zip(pasts, configs, strict=True):
+        point, best = measure(past, choice), best_epoch(past.rows, choice)
+        record = {
+            **{key: getattr(past, key) for key in ("key", "id", "name", "state", "source", "group")},
+            "tags": ", ".join(past.tags),
+            "note": past.note,
+            "created": past.created,
+            "epochs": len(past.rows),
+            "seconds": seconds(past),
+            "best_epoch": best["epoch"] if best else None,
+            choice.metric: point.value if point else None,
+        }
+        taken = set(record)
+        record |= {f"config.{key}" if key in taken else key: config.get(key) for key in columns}
+        records.append(record)
+    return records
+
+
+def columns_of(past: Past) -> dict[str, Any]:
+    """What may differ between runs and is worth a column: the settings, the data set, the seed."""
+    extra = {key: canonical(past.config.get(key)) for key in ("dataset", "seed")}
+    return settings_of(past) | {key: value for key, value in extra.items() if value is not None}
+
+
+def seconds(past: Past) -> float | None:
+    """How long the epochs took together, None where that was not recorded for all of them."""
+    spent = [number(row.get("seconds")) for row in past.rows]
+    return None if not spent or None in spent else math.fsum(value for value in spent if value is not None)

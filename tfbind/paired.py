@@ -1,0 +1,116 @@
+"""Two runs on the same held-out windows: by how much one beats the other, with an interval over windows.
+
+What this says holds for the two trained models. Another seed gives another pair.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind import runs
+from tfbind.datasets import open_dataset
+from tfbind.history import Past
+
+METRICS = ("val_pearsonr", "val_loss", "val_pearsonr_window")
+DRAWS = 2000
+SAME_SPLIT = ("dataset_hash", "seed", "validation_split")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The metric of the first run minus that of the second, with a 95 % interval over `windows` windows."""
+
+    difference: float
+    low: float
+    high: float
+    windows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What is known of each held-out window (M,): sums (M, 6) of 1, x, y, xx, yy, xy over its bases, with x the
+    predictions and y the true scores, both centred; mean squared error; Pearson r, NaN where undefined."""
+
+    windows: NDArray[np.int64]
+    sums: Array
+    loss: Array
+    pearson: Array
+
+
+def same_windows(first: Past, second: Past) -> bool:
+    """Whether two runs were measured on the same windows: both local, the same data, seed and share held out."""
+    known = all(past.validation and past.config.get("dataset_hash") for past in (first, second))
+    return known and all(first.config.get(key) == second.config.get(key) for key in SAME_SPLIT)
+
+
+def bootstrap(first: Past, second: Past, metric: str, draws: int = DRAWS) -> Paired:
+    """Draw held-out windows with replacement, the same for both runs, and take the metric of both each time.
+
+    Windows are drawn as if they were independent of each other. The percentiles are those of `draws` drawings from a
+    fixed seed.
+
+    Raises:
+        ValueError: the runs were not measured on the same windows, the metric is not one of windows, or the data set
+            or a file of predictions is missing or has changed.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
+    held = [read_held(past) for past in (first, second)]
+    if not np.array_equal(held[0].windows, held[1].windows):
+        raise ValueError(f"runs {first.id} and {second.id}: measured on different windows")
+    count = len(held[0].windows)
+    rng = np.random.default_rng(0)
+    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(draws)])
+    once = np.ones((1, count))
+    here, there = (figure(one, metric, drawn) for one in held)
+    low, high = np.nanpercentile(here - there, [2.5, 97.5])
+    difference = figure(held[0], metric, once)[0] - figure(held[1], metric, once)[0]
+    return Paired(float(difference), float(low), float(high), count)
+
+
+def figure(held: Held, metric: str, times: NDArray[Any]) -> Array:
+    """The metric over windows of which each counts `times` (B, M) times: (B,), NaN where it is undefined."""
+    times = times.astype(float)
+    if metric == "val_loss":
+        return times @ held.loss / times.sum(axis=1)
+    if metric == "val_pearsonr_window":
+        defined = np.isfinite(held.pearson)
+        return times[:, defined] @ held.pearson[defined] / times[:, defined].sum(axis=1)
+    n, x, y, xx, yy, xy = (times @ held.sums).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+
+
+def read_held(past: Past) -> Held:
+    """The best epoch's predictions of a run as sums for each held-out window.
+
+    Raises:
+        ValueError: there are none, or the data set is gone or has changed since.
+    """
+    if past.validation is None:
+        raise ValueError(f"run {past.id}: no predictions on held-out windows are kept of it")
+    data = open_dataset(_home(past.validation), past.config["dataset"])
+    if data.hash != past.config.get("dataset_hash"):
+        raise ValueError(f"run {past.id}: the data set {data.name} has changed since")
+    with np.load(past.validation) as saved:
+        windows, predictions = saved["windows"], saved["predictions"].astype(np.float64)
+        loss, pearson = saved["loss"].astype(np.float64), saved["pearson"].astype(np.float64)
+    if not np.isfinite(predictions).all():
+        raise ValueError(f"run {past.id}: its predictions are not all finite")
+    x = predictions - predictions.mean()
+    truth = np.asarray(data.scores[windows], np.float64)
+    y = truth - truth.mean()
+    sums = np.stack(
+        [np.full(len(x), float(x.shape[1])), x.sum(1), y.sum(1), (x * x).sum(1), (y * y).sum(1), (x * y).sum(1)],
+        axis=1,
+    )
+    return Held(windows, sums, loss, pearson)
+
+
+def _home(validation: Path) -> Path:
+    return runs.Run(validation.parent).home

@@ -1,0 +1,350 @@
+"""Which setting is best, by how much, and how far chance alone would go.
+
+The best setting by its mean is tested against the others. It was picked because it came out best, so every test
+allows for all the pairs there were to pick from (Games and Howell 1976: the studentised range with Welch's degrees of
+freedom). With two settings that is Welch's test itself. A setting is called worse at the level `LEVEL` for the whole
+family: of a hundred sets of equal settings, about two would be called different.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from tfbind.compare import Choice, Setting, data_of, group, settings_of
+from tfbind.curves import Race, Trend, mean_curve, race, trend_of
+from tfbind.history import Past
+from tfbind.paired import METRICS as WINDOW_METRICS
+from tfbind.paired import Paired, bootstrap, same_windows
+
+Rule = Literal["seeds", "spread", "none", "copies"]
+
+LEVEL = 0.02
+CONFIDENCE = 0.95
+TESTED = 20  # how many settings next to the best are tested one by one
+MOST_SEEDS = 200
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation over the seeds of one setting, from `seeds` values; `differs` are the settings in which
+    that one is not the one it is used for."""
+
+    sd: float
+    seeds: int
+    label: str
+    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Test:
+    """A difference of means against chance: standard error, degrees of freedom, p for the whole family of pairs."""
+
+    error: float
+    freedom: float
+    p: float
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the 95 % interval of this pair alone."""
+        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom) * self.error)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The best setting against another one.
+
+    `difference` is the best's mean minus the other's, in units of the metric. `rule`: `seeds`, both have replicates;
+    `spread`, the chance is that of another setting's seeds, `spread`; `none`, nothing is known of chance; `copies`,
+    the replicates of both are equal to the last digit. `pair` is about the two trained models alone, where each
+    setting has one run and both were measured on the same windows.
+    """
+
+    best: Setting
+    other: Setting
+    difference: float
+    rule: Rule
+    test: Test | None = None
+    spread: Spread | None = None
+    seeds_needed: int | None = None
+    pair: Paired | None = None
+    pair_problem: str | None = None
+    race: Race | None = None
+
+    @property
+    def worse(self) -> bool:
+        """Whether the other setting is called worse."""
+        return self.test is not None and self.test.p < LEVEL
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the difference over seeds, of this pair alone."""
+        if self.test is None or self.rule != "seeds":
+            return None
+        return self.difference - self.test.margin, self.difference + self.test.margin
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A setting with its figures, one value for each seed."""
+
+    setting: Setting
+    mean: float
+    sd: float | None
+    seeds: int
+    trend: Trend
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of these runs. `standings` are in order, the best first; `comparisons` are the best against
+    the `TESTED` next. `optimism`: how much the best of as many equal settings would look too good by chance.
+    `refused` says why nothing was compared."""
+
+    choice: Choice
+    settings: list[Setting]
+    standings: list[Standing]
+    comparisons: list[Comparison]
+    optimism: float | None
+    notes: list[str]
+    refused: str | None = None
+
+    @property
+    def best(self) -> Standing | None:
+        return self.standings[0] if self.standings else None
+
+    @property
+    def tied(self) -> list[Comparison]:
+        """The comparisons in which the best is not told apart from the other."""
+        return [comparison for comparison in self.comparisons if not comparison.worse]
+
+
+def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> Verdict:
+    """Compare the settings of these runs.
+
+    Args:
+        pasts: the runs to compare.
+        choice: by which figure.
+        pool: further runs whose replicates may say how far chance goes.
+    """
+    settings = group(pasts, choice)
+    refused = _unlike(pasts)
+    if refused:
+        return Verdict(choice, settings, [], [], None, [], refused)
+    standings = sorted(
+        (_standing(setting, choice) for setting in settings if setting.values),
+        key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
+    )
+    known = {past.key for past in pasts}
+    replicated = [
+        setting
+        for setting in group([*pasts, *(past for past in pool if past.key not in known)], choice)
+        if len(setting.values) > 1 and np.std(setting.values) > 0
+    ]
+    best, others = standings[:1], standings[1 : TESTED + 1]
+    comparisons = [_compare(best[0], other, len(standings), replicated, choice) for other in others]
+    return Verdict(
+        choice, settings, standings, comparisons, _optimism(standings, comparisons), _notes(settings, standings)
+    )
+
+
+def _unlike(pasts: Sequence[Past]) -> str | None:
+    data = data_of(pasts)
+    kinds: dict[str, list[Past]] = {}
+    for past in pasts:
+        if identity := data[past.key]:
+            kinds.setdefault(identity, []).append(past)
+    if len(kinds) < 2:
+        return None
+    names = [f"{runs[0].config.get('dataset', identity)} ({len(runs)})" for identity, runs in kinds.items()]
+    return (
+        f"These runs learnt from {len(kinds)} different data sets, which their figures cannot be compared across: "
+        f"{', '.join(names)}. Choose runs of one data set."
+    )
+
+
+def _standing(setting: Setting, choice: Choice) -> Standing:
+    values = setting.values
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    trend = trend_of(setting.counted, choice.metric, choice.goal)
+    return Standing(setting, float(np.mean(values)), sd, len(values), trend)
+
+
+def _compare(
+    best: Standing, other: Standing, settings: int, replicated: Sequence[Setting], choice: Choice
+) -> Comparison:
+    difference = best.mean - other.mean
+    rule, spread, sds = _chance(best, other, replicated)
+    seeds = (best.seeds, other.seeds)
+    test = None
+    if rule == "seeds":
+        test = _welch(difference, sds, seeds, settings)
+    elif spread:
+        test = _against(difference, spread, seeds, settings)
+    pair, problem = _pair(best, other, choice)
+    return Comparison(
+        best.setting,
+        other.setting,
+        difference,
+        rule,
+        test,
+        spread,
+        _seeds_needed(difference, sds, settings) if test else None,
+        pair,
+        problem,
+        _race(best, other, choice, test.margin if test else 0.0),
+    )
+
+
+def _chance(
+    best: Standing, other: Standing, replicated: Sequence[Setting]
+) -> tuple[Rule, Spread | None, tuple[float, float]]:
+    """How far chance goes: the rule, the borrowed spread if there is one, and the standard deviation of each side."""
+    if best.seeds > 1 and other.seeds > 1:
+        sds = (best.sd or 0.0, other.sd or 0.0)
+        return ("seeds" if any(sds) else "copies"), None, sds
+    sides = [_spread_of(standing, replicated) for standing in (best, other)]
+    spread = max((side for side in sides if side), key=lambda side: side.sd, default=None)
+    return ("spread", spread, (spread.sd, spread.sd)) if spread else ("none", None, (0.0, 0.0))
+
+
+def _race(best: Standing, other: Standing, choice: Choice, noise: float) -> Race:
+    first, second = (mean_curve(standing.setting.counted, choice.metric) for standing in (best, other))
+    return race(first, second, choice.goal, noise)
+
+
+def _pair(best: Standing, other: Standing, choice: Choice) -> tuple[Paired | None, str | None]:
+    first, second = best.setting.counted, other.setting.counted
+    if choice.when != "best" or choice.metric not in WINDOW_METRICS or (len(first), len(second)) != (1, 1):
+        return None, None
+    if not same_windows(first[0], second[0]):
+        return None, None
+    try:
+        return bootstrap(first[0], second[0], choice.metric), None
+    except (ValueError, OSError) as error:
+        return None, str(error)
+
+
+def _spread_of(standing: Standing, replicated: Sequence[Setting]) -> Spread | None:
+    """The spread over seeds of a setting, else of the nearest one that has replicates and may share its data."""
+    if standing.sd:
+        return Spread(standing.sd, standing.seeds, standing.setting.label)
+    mine = standing.setting.pasts[0]
+    near = [(*_distance(mine, setting), setting) for setting in replicated if _may_share_data(mine, setting.pasts[0])]
+    if not near:
+        return None
+    differs, _, setting = min(near, key=lambda found: (len(found[0]), found[1], -len(found[2].values)))
+    return Spread(float(np.std(setting.values, ddof=1)), len(setting.values), setting.label, differs)
+
+
+def _may_share_data(first: Past, second: Past) -> bool:
+    data = data_of([first, second])
+    return None in data.values() or len(set(data.values())) == 1
+
+
+def _distance(mine: Past, setting: Setting) -> tuple[tuple[str, ...], float]:
+    """Which settings that both recorded differ, and how far the numbers among them are apart, in powers of ten."""
+    here, there = settings_of(mine), setting.config
+    differs = tuple(sorted(key for key in here.keys() & there.keys() if here[key] != there[key]))
+    far = 0.0
+    for key in differs:
+        numbers = [value for value in (here[key], there[key]) if isinstance(value, int | float) and value > 0]
+        far += abs(float(np.log10(numbers[0] / numbers[1]))) if len(numbers) == 2 else 1.0
+    return differs, far
+
+
+def _welch(difference: float, sds: tuple[float, float], seeds: tuple[int, int], settings: int) -> Test:
+    parts = [sd**2 / count for sd, count in zip(sds, seeds, strict=True)]
+    total = sum(parts)
+    freedom = total**2 / sum(part**2 / (count - 1) for part, count in zip(parts, seeds, strict=True))
+    return _test(difference, float(np.sqrt(total)), freedom, settings)
+
+
+def _against(difference: float, spread: Spread, seeds: tuple[int, int], settings: int) -> Test:
+    error = spread.sd * float(np.sqrt(1 / seeds[0] + 1 / seeds[1]))
+    return _test(difference, error, spread.seeds - 1, settings)
+
+
+def _test(difference: float, error: float, freedom: float, settings: int) -> Test:
+    t = abs(difference) / error
+    if settings == 2:
+        return Test(error, freedom, float(2 * stats.t.sf(t, freedom)))
+    return Test(error, freedom, float(np.clip(stats.studentized_range.sf(t * np.sqrt(2), settings, freedom), 0, 1)))
+
+
+def _seeds_needed(difference: float, sds: tuple[float, float], settings: int) -> int | None:
+    """How many seeds of each setting would tell the difference apart, if it and the spreads stay what they are."""
+    if difference == 0:
+        return None
+
+    def told(seeds: int) -> bool:
+        return _welch(difference, sds, (seeds, seeds), settings).p < LEVEL
+
+    low, high = 2, MOST_SEEDS
+    if not told(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if told(middle) else (middle + 1, high)
+    return low
+
+
+def expected_best(count: int) -> float:
+    """The expected largest of `count` draws from a standard normal distribution."""
+    x = np.linspace(-9, 9, 4001)
+    density = count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1)
+    return float(np.trapezoid(x * density, x))
+
+
+def _optimism(standings: Sequence[Standing], comparisons: Sequence[Comparison]) -> float | None:
+    if len(standings) < 2:
+        return None
+    sds = [standing.sd for standing in standings if standing.sd]
+    sds = sds or [comparison.spread.sd for comparison in comparisons if comparison.spread]
+    if not sds:
+        return None
+    spread = float(np.sqrt(np.mean(np.square(sds))))
+    return expected_best(len(standings)) * spread / float(np.sqrt(standings[0].seeds))
+
+
+def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[str]:
+    """What a reader has to know before believing the figures."""
+    counted = [past for standing in standings for past in standing.setting.counted]
+    data = data_of(counted)
+    unknown = [past for past in counted if data[past.key] is None]
+    seedless = [past for past in counted if past.config.get("seed") is None]
+    sampled = [past for past in counted if past.sampled]
+    lossless = [past for past in counted if not any("val_loss" in row for row in past.rows)]
+    left_out = [
+        f"{past.name}: {setting.left_out[past.key]}"
+        for setting in settings
+        for past in setting.pasts
+        if past.key in setting.left_out
+    ]
+    partly = [setting.label for setting in settings if setting.left_out and setting.points]
+    notes = []
+    if left_out:
+        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        notes.append(f"Not counted: {'; '.join(left_out[:5])}{more}.")
+    if partly:
+        notes.append(
+            f"Of {', '.join(partly[:3])} only the runs that ended well are counted, which flatters it: a setting "
+            "that often fails is worse than its survivors."
+        )
+    if unknown and len(unknown) < len(counted):
+        notes.append(f"{len(unknown)} of {len(counted)} runs do not say which data they learnt from.")
+    if seedless:
+        notes.append(
+            f"{len(seedless)} of {len(counted)} runs record no seed; each is taken as a repetition of its own."
+        )
+    if sampled:
+        notes.append(
+            f"{len(sampled)} of {len(counted)} curves were thinned by the server: best epochs may be missed."
+        )
+    if lossless:
+        notes.append(
+            f"{len(lossless)} of {len(counted)} runs have no val_loss: their best epoch is that of the metric itself."
+        )
+    return notes

@@ -1,0 +1,273 @@
+"""A verdict in words with numbers: a headline, what each comparison shows, and what would settle the rest."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfbind.config import TrainConfig, flags, parse_config
+from tfbind.curves import Race
+from tfbind.history import Past
+from tfbind.verdict import LEVEL, MOST_SEEDS, TESTED, Comparison, Standing, Verdict, expected_best
+
+RULE = (
+    "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
+    "Replicates (two or more) on both sides: Welch's 95 % interval of the difference over seeds.",
+    "One run each, both here and measured on the same held-out windows: a paired bootstrap over those windows. It "
+    "holds for this pair of runs, not for the settings, and decides nothing about them.",
+    "Fewer than two runs on a side: no interval. The difference is compared with the spread over seeds of the "
+    "nearest setting that has replicates (the larger one where the two sides have different neighbours). If there is "
+    "none: one run each, cannot be told.",
+    "The best of N settings was picked because it came out best. Therefore a setting is called worse only if the "
+    f"difference is beyond chance at the {LEVEL:.0%} level for all pairs of the N together (Games-Howell: "
+    "studentised range, Welch's degrees of freedom; for two settings this is Welch's test). In simulations, equal "
+    "settings are called different in about 2 of 100 sets.",
+    "Runs on different data sets are not compared. Runs that did not finish do not count, except at an epoch they "
+    "have reached. The best epoch is chosen on the windows it is measured on, which flatters every run a little.",
+)
+FEWEST_SEEDS = 3
+MANY_SEEDS = 30
+
+
+@dataclass(frozen=True)
+class Next:
+    """A step that would settle more: in words, and as commands where they are known."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+def amount(value: float) -> str:
+    """A metric or a difference, with the digits that matter."""
+    if 0 < abs(value) < 0.001 or abs(value) >= 1e5:
+        return f"{value:.2g}"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def headline(verdict: Verdict) -> str:
+    """The answer in one or two sentences."""
+    metric = verdict.choice.metric
+    if verdict.refused:
+        return verdict.refused
+    best = verdict.best
+    if best is None:
+        return "No run counts here: none has finished with a figure. Choose an epoch that the runs have reached."
+    if not verdict.comparisons:
+        return f"One setting only, {figures(best, metric)}. There is nothing to compare it with."
+    worse = [comparison for comparison in verdict.comparisons if comparison.worse]
+    if not verdict.tied:
+        nearest = worse[0]
+        return (
+            f"{best.setting.label} wins: {figures(best, metric)}, better by {amount(abs(nearest.difference))} than "
+            f"the next, {nearest.other.label}{_interval(nearest)}."
+        )
+    tied = listed([best.setting.label, *(comparison.other.label for comparison in verdict.tied)])
+    said = f"Which is best cannot be told: {tied}."
+    if all(comparison.rule == "none" for comparison in verdict.tied):
+        said = f"One run each: cannot be told. {best.setting.label} has the best figure, {amount(best.mean)}."
+    if worse:
+        said += (
+            f" {listed([comparison.other.label for comparison in worse])} {'is' if len(worse) == 1 else 'are'} worse."
+        )
+    return said
+
+
+def listed(words: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`; of many, the first ones and how many more there are."""
+    if len(words) > most:
+        return f"{'; '.join(words[:most])} and {len(words) - most} more"
+    joint = "; " if any("," in word for word in words) else ", "
+    return f"{joint.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def figures(standing: Standing, metric: str) -> str:
+    """`val_pearsonr 0.9012 (3 seeds, standard deviation 0.0021)`."""
+    seeds = "one run" if standing.seeds == 1 else f"{standing.seeds} seeds"
+    sd = "" if standing.sd is None else f", standard deviation {amount(standing.sd)}"
+    return f"{metric} {amount(standing.mean)} ({seeds}{sd})"
+
+
+def _interval(comparison: Comparison) -> str:
+    if comparison.interval is None:
+        return ""
+    low, high = sorted(abs(bound) for bound in comparison.interval)
+    if comparison.interval[0] * comparison.interval[1] < 0:
+        low, high = comparison.interval
+    return f" (95 % interval {amount(low)} to {amount(high)})"
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """What every comparison shows, one sentence or a few for each, then the optimism."""
+    said = [compared(comparison, verdict) for comparison in verdict.comparisons]
+    rest = len(verdict.standings) - 1 - len(verdict.comparisons)
+    if rest > 0:
+        said.append(f"{rest} further settings with lower figures than these {TESTED + 1} were not tested one by one.")
+    return said + optimism(verdict)
+
+
+def optimism(verdict: Verdict) -> list[str]:
+    """How much the winner's own figure flatters it; [] if that cannot be known or there is no choice."""
+    count = len(verdict.standings)
+    if count < 2:
+        return []
+    if verdict.optimism is None:
+        return [
+            f"Best of {count}: the highest of {count} equal settings looks better than it is, by "
+            f"{expected_best(count):.2f} standard deviations over seeds on average. That spread is not known here."
+        ]
+    return [
+        f"Best of {count}: if all {count} settings were equal, the best would still look better than their mean by "
+        f"{amount(verdict.optimism)} on average, by luck of the seed. Expect the winner's own figure to be too good "
+        "by up to that."
+    ]
+
+
+def compared(comparison: Comparison, verdict: Verdict) -> str:
+    """One comparison: how big the difference is, how far chance goes, and what follows."""
+    gap = amount(abs(comparison.difference))
+    start = f"{comparison.best.label} against {comparison.other.label}: better by {gap}"
+    parts = [f"{start}{_against_chance(comparison)}"]
+    if comparison.pair:
+        parts.append(_pair(comparison))
+    elif comparison.pair_problem:
+        parts.append(f"The held-out windows could not be compared: {comparison.pair_problem}.")
+    if comparison.race and comparison.race.kind != "none":
+        parts.append(_race(comparison, comparison.race, verdict.choice.metric))
+    return " ".join(parts)
+
+
+def _against_chance(comparison: Comparison) -> str:
+    test, spread = comparison.test, comparison.spread
+    if comparison.rule == "copies":
+        return ". The replicates of both are equal to the last digit, so they do not show how far chance goes."
+    if test is None:
+        return ". One run each: cannot be told, since nothing here shows how far chance goes."
+    p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}"
+    if comparison.rule == "seeds":
+        call = f"It is worse, {p}." if comparison.worse else f"Cannot be told from chance, {p}{_almost(comparison)}."
+        return f"{_interval(comparison)}. {call}"
+    assert spread is not None
+    where = f"the {spread.seeds} seeds of {spread.label}"
+    where += f" (differs in {listed(spread.differs)})" if spread.differs else ""
+    call = "It is worse" if comparison.worse else "Cannot be told from chance"
+    return (
+        f", without an interval. {call}: by seeds alone such a difference stays within {amount(test.margin)} in 95 "
+        f"of 100 pairs, going by the standard deviation {amount(spread.sd)} of {where}; {p}."
+    )
+
+
+def _almost(comparison: Comparison) -> str:
+    low, high = comparison.interval or (0.0, 0.0)
+    if low <= 0 <= high:
+        return ""
+    return f": the interval of this pair alone leaves out zero, but the best was picked, and {LEVEL:g} is asked for"
+
+
+def _pair(comparison: Comparison) -> str:
+    pair = comparison.pair
+    assert pair is not None
+    sure = "leaves out zero" if pair.low * pair.high > 0 else "includes zero"
+    return (
+        f"This pair of runs, not the settings: {pair.difference:+.4f} over the same {pair.windows:,} held-out "
+        f"windows (95 % bootstrap interval {pair.low:+.4f} to {pair.high:+.4f}, which {sure})."
+    )
+
+
+def _race(comparison: Comparison, found: Race, metric: str) -> str:
+    first, second = comparison.best.label, comparison.other.label
+    if found.leader:
+        first, second = second, first
+    if found.kind == "crossed":
+        lead = amount(found.lead)
+        return f"The curves cross: {first} led first, by up to {lead}; {second} leads from epoch {found.epoch}."
+    return (
+        f"{first} was only faster at first: its lead in {metric}, up to {amount(found.lead)}, is within noise after "
+        f"epoch {found.epoch}."
+    )
+
+
+def trend_words(standing: Standing) -> str:
+    """How the curves of a setting end."""
+    trend = standing.trend
+    gain = amount(abs(trend.gain))
+    return {
+        "short": "too few epochs to see a trend",
+        "improving": f"still improving: {gain} gained in the last {trend.tail} epochs",
+        "overfitting": f"overfitting: validation fell {gain} behind its best while the training loss went on falling",
+        "worsening": f"past its best by {gain}",
+        "settled": f"settled: no gain beyond noise in the last {trend.tail} epochs",
+    }[trend.shape]
+
+
+def next_steps(verdict: Verdict) -> list[Next]:
+    """What to run to learn more, the most telling first."""
+    if verdict.refused or not verdict.standings:
+        return []
+    steps = [step for comparison in verdict.tied[:2] if (step := _more_seeds(comparison, verdict))]
+    near = {id(verdict.standings[0].setting), *(id(comparison.other) for comparison in verdict.tied)}
+    improving = [
+        standing
+        for standing in verdict.standings
+        if standing.trend.shape == "improving" and id(standing.setting) in near
+    ]
+    if improving:
+        steps.append(_more_epochs(improving))
+    return steps
+
+
+def _more_seeds(comparison: Comparison, verdict: Verdict) -> Next | None:
+    sides = [standing for standing in verdict.standings if standing.setting in (comparison.best, comparison.other)]
+    labels = f"{comparison.best.label} against {comparison.other.label}"
+    if comparison.rule in ("none", "copies"):
+        return Next(
+            f"{labels}: {FEWEST_SEEDS} seeds of each, to see how far chance goes.",
+            _seed_commands(sides, FEWEST_SEEDS),
+        )
+    needed = comparison.seeds_needed
+    if needed is None or needed > MANY_SEEDS:
+        count = f"more than {MOST_SEEDS}" if needed is None else f"about {needed}"
+        return Next(
+            f"{labels}: it would take {count} seeds of each to tell a difference of "
+            f"{amount(abs(comparison.difference))} apart. For most purposes the two are equal: take either."
+        )
+    target = max(needed, FEWEST_SEEDS, *(standing.seeds + 1 for standing in sides))
+    more = listed([f"{target - standing.seeds} more of {standing.setting.label}" for standing in sides])
+    return Next(
+        f"{labels}: {target} seeds of each ({more}) would settle it, if the difference and the spread stay as they "
+        "are. If the difference shrinks instead, it was chance.",
+        _seed_commands(sides, target),
+    )
+
+
+def _seed_commands(sides: Sequence[Standing], target: int) -> tuple[str, ...]:
+    commands = []
+    for standing in sides:
+        used = {past.config.get("seed") for past in standing.setting.pasts}
+        fresh = (seed for seed in range(10_000) if seed not in used)
+        for _ in range(target - standing.seeds):
+            commands.append(repeat(standing.setting.pasts[0], seed=next(fresh)))
+    return tuple(command for command in commands if command)
+
+
+def _more_epochs(improving: Sequence[Standing]) -> Next:
+    label = listed([standing.setting.label for standing in improving])
+    commands = []
+    longest = max(len(past.rows) for standing in improving for past in standing.setting.counted)
+    more = max(5, round(longest / 2))
+    for standing in improving:
+        commands.append(repeat(standing.setting.counted[0], num_epochs=longest + more))
+    return Next(
+        f"{label}: {more} more epochs ({longest + more} in all), since the curve was still improving at the end.",
+        tuple(command for command in commands if command),
+    )
+
+
+def repeat(past: Past, **changes: object) -> str | None:
+    """The command that repeats a run, with `changes`; None where its configuration is not one of this project."""
+    known = {field: past.config[field] for field in TrainConfig.model_fields if field in past.config}
+    if not {"dataset", "learning_rate", "seed"} <= set(known):
+        return None
+    try:
+        config = parse_config(known | changes)
+    except ValueError:
+        return None
+    return shlex.join(["python", "-m", "tfbind", "train", *flags(config)])
