@@ -192,14 +192,14 @@ def test_a_failed_run_says_why_and_shows_it_in_its_log(home):
 
 def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
     run = runs.create(home, toy_config())
-    launch._start(run, [sys.executable, "-c", "raise SystemExit(3)"])
+    launch.start(run, [sys.executable, "-c", "raise SystemExit(3)"])
     wait_for(lambda: state(run) == "crashed")
     assert runs.read_status(run).error == "the worker ended with exit code 3 before it began"
 
 
 def test_the_end_of_an_earlier_worker_says_nothing_of_a_run_that_was_resumed_since(home):
     run = runs.create(home, toy_config())
-    launch._start(run, [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(3)"])
+    launch.start(run, [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(3)"])
     runs.take_over(run, "pending")
     time.sleep(2)
     assert (state(run), runs.read_status(run).error) == ("pending", None)

@@ -83,7 +83,7 @@ def submit(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     config = devices.settle(config)
     order = replace(order, id=order.id or runs.new_id())
     run = prepare(home, config, order)
-    _start(run, command(config, order))
+    start(run, command(config, order))
     return run
 
 
@@ -96,7 +96,7 @@ def resume(run: Run) -> None:
     check_resumable(run)
     runs.clear_stop(run)
     runs.take_over(run, "pending", ended=None, error=None)
-    _start(run, [sys.executable, "-m", "tfbind", "resume", run.id])
+    start(run, [sys.executable, "-m", "tfbind", "resume", run.id])
 
 
 def check_resumable(run: Run) -> None:
@@ -110,7 +110,8 @@ def check_resumable(run: Run) -> None:
         )
 
 
-def _start(run: Run, words: Sequence[str]) -> None:
+def start(run: Run, words: Sequence[str]) -> None:
+    """Execute `words` in a session of its own; what it complains of goes into the log of `run`."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths)}
     waiting = runs.read_status(run)

@@ -107,7 +107,7 @@ def create(
     Raises:
         ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
     """
-    run = Run(home / "runs" / _checked_id(id or new_id()))
+    run = Run(home / "runs" / checked_id(id or new_id()))
     record = {
         **config.model_dump(),
         "from": parent.id if parent else None,
@@ -120,7 +120,7 @@ def create(
     try:
         write_json(draft / CONFIG, record)
         write_json(draft / LABELS, {"name": checked_name(name or default_name(config)), "tags": [], "note": ""})
-        write_json(draft / STATE, asdict(_owned("pending")))
+        write_json(draft / STATE, asdict(owned("pending")))
         if parent:
             _copy_weights(parent, draft / INITIAL)
         _claim(draft, run)
@@ -149,7 +149,12 @@ def _versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def _checked_id(id: str) -> str:
+def checked_id(id: str) -> str:
+    """`id`, if it can name the folder of a run or a sweep.
+
+    Raises:
+        ValueError: it has other characters, or too many.
+    """
     if not RUN_ID.fullmatch(id):
         raise ValueError(f"run id {id!r}: expected lower-case letters, digits and '-', at most 64")
     return id
@@ -238,10 +243,11 @@ def read_status(run: Run) -> Status:
 def take_over(run: Run, state: str, **changes: Any) -> None:
     """Set the state of a run, with this process as its owner."""
     kept = {field: value for field, value in read_json(run.folder / STATE).items() if field in ("started", "device")}
-    write_json(run.folder / STATE, asdict(_owned(state)) | kept | changes)
+    write_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
 
 
-def _owned(state: str) -> Status:
+def owned(state: str) -> Status:
+    """A status whose owner is this process."""
     return Status(state=state, **asdict(this_process()))
 
 
@@ -251,9 +257,9 @@ def waiting_before(run: Run, device: str) -> list[Run]:
     return [other for other in older if read_status(other).state == "pending" and read_config(other).device == device]
 
 
-def request_stop(run: Run) -> None:
+def request_stop(run: Run, reason: str = "") -> None:
     """Ask the worker to stop; it keeps the best weights and all finished epochs."""
-    (run.folder / STOP).touch()
+    (run.folder / STOP).write_text(reason)
 
 
 def clear_stop(run: Run) -> None:
@@ -266,6 +272,11 @@ def stop_requested(run: Run) -> bool:
     return (run.folder / STOP).exists()
 
 
+def stop_reason(run: Run) -> str:
+    """Why the run was asked to stop; "" when nobody asked, or gave no reason."""
+    return (run.folder / STOP).read_text() if stop_requested(run) else ""
+
+
 @contextlib.contextmanager
 def sole_worker(run: Run) -> Iterator[None]:
     """Hold the right to write into a run, which one process has at a time.
@@ -273,7 +284,7 @@ def sole_worker(run: Run) -> Iterator[None]:
     Raises:
         ValueError: another process has it.
     """
-    path = run.home / "locks" / f"run-{run.id}.lock"
+    path = run.home / "locks" / f"{run.folder.parent.name.removesuffix('s')}-{run.id}.lock"
     path.parent.mkdir(exist_ok=True)
     try:
         with FileLock(path, timeout=0):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, runs
-from tfbind.commands import BAR_WIDTH, add_command, answer, complain, figure
+from tfbind.commands import BAR_WIDTH, add_command, answer, complain, figure, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.devices import settle
 from tfbind.launch import Order
@@ -75,7 +75,9 @@ def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) 
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Go on with a stopped, crashed or failed run in this process."""
+    """Go on with a stopped, crashed or failed run, or with a sweep, in this process."""
+    if sweep.is_sweep(options.id):
+        return sweep.resume(options)
     run = runs.find(home_folder(), options.id)
     if runs.read_status(run).state != "pending":
         launch.check_resumable(run)
@@ -174,7 +176,9 @@ def _run_line(summary: dict[str, Any]) -> str:
 
 
 def stop(options: argparse.Namespace) -> int:
-    """Ask a run to stop and wait until it has."""
+    """Ask a run, or a sweep with its runs, to stop and wait until it has."""
+    if sweep.is_sweep(options.id):
+        return sweep.stop(options)
     run = runs.find(home_folder(), options.id)
     launch.stop(run, options.grace)
     state = runs.read_status(run).state

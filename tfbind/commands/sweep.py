@@ -1,0 +1,166 @@
+"""Sweeps: many runs from one file."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfbind import runs, sweep_control, sweep_folder, sweeps
+from tfbind.commands import Parser, add_command, answer, complain, figure
+from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
+from tfbind.history import Past
+from tfbind.runs import ACTIVE
+from tfbind.sweep_control import Controller
+from tfbind.sweep_folder import Sweep
+from tfbind.sweep_space import Spec
+
+EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
+
+
+def add(commands: Any) -> None:
+    """Add `sweep`."""
+    command = add_command(commands, "sweep", sweep)
+    command.add_argument("spec", nargs="?", type=Path, metavar="SPEC", help="a sweep file, in the format of W&B")
+    command.add_argument("--dataset", help="the data set to learn from, unless the file names one")
+    command.add_argument("--preset", choices=PRESETS, default="seed", help="the settings that the file leaves open")
+    command.add_argument(
+        "--parallel", type=int, metavar="K", help="runs at once; default: what the machine has room for"
+    )
+    command.add_argument("--name", default="", help="what the sweep is called")
+    command.add_argument("--id", help="the id of the sweep; made up if missing")
+    command.add_argument("--wandb", choices=["off", "offline", "online"], default="off", help="log its runs to W&B")
+    _add_actions(command)
+
+
+def _add_actions(command: Parser) -> None:
+    action = command.add_mutually_exclusive_group()
+    action.add_argument("--resume", metavar="ID", help="go on with a sweep that was stopped or died")
+    action.add_argument("--retry", metavar="ID", help="try the failed runs of a sweep again")
+    action.add_argument("--extend", metavar="ID", help="give a sweep the file SPEC, and run what is new in it")
+    action.add_argument("--list", action="store_true", help="list the sweeps")
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run a sweep file to its end in this process; its runs are processes of their own."""
+    home = home_folder()
+    if options.list:
+        found = [summary(each) for each in sweep_folder.list_sweeps(home)]
+        return answer(options.json, {"sweeps": found}, [_line(each) for each in found])
+    if options.parallel is not None and options.parallel < 1:
+        raise ValueError(f"--parallel: {options.parallel}; expected 1 or more")
+    id = options.resume or options.retry or options.extend
+    if id:
+        return _work(_again(home, id, options), options.json)
+    text = _read(options.spec)
+    base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
+    chosen = _adopt(home, text, base, options.id)
+    if chosen is None:
+        details = {"id": options.id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
+        chosen = sweep_folder.create(home, text, base, **details)
+    return _work(chosen, options.json)
+
+
+def _read(path: Path | None) -> str:
+    if path is None:
+        raise ValueError("SPEC: name a sweep file, as in `python -m tfbind sweep FILE.yaml`")
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file in UTF-8") from None
+
+
+def _adopt(home: Path, text: str, base: TrainConfig, id: str | None) -> Sweep | None:
+    """The sweep that a page has made for this very command, which only lacks its controller."""
+    if not id or not (home / "sweeps" / id / sweep_folder.SETTINGS).exists():
+        return None
+    found = sweep_folder.find(home, id)
+    fits = sweep_folder.read_text(found) == text and sweep_folder.read_settings(found)["base"] == base.model_dump()
+    return found if fits and runs.read_status(found).state == "pending" else None
+
+
+def _again(home: Path, id: str, options: argparse.Namespace) -> Sweep:
+    found = sweep_folder.find(home, id)
+    if options.extend:
+        sweep_folder.extend(found, _read(options.spec))
+    elif options.spec:
+        raise ValueError(f"{options.spec}: a sweep that is there has its own file; --extend {id} gives it another")
+    if runs.read_status(found).state != "pending":
+        sweep_control.check_resumable(found)
+    if options.retry:
+        sweep_control.mark_failed(found)
+    runs.clear_stop(found)
+    return found
+
+
+def is_sweep(id: str) -> bool:
+    """Whether this is the id of a sweep, and of no run."""
+    ids = {each.id for each in sweep_folder.list_sweeps(home_folder())}
+    return id in ids and id not in {run.id for run in runs.list_runs(home_folder())}
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a stopped or crashed sweep in this process."""
+    found = sweep_folder.find(home_folder(), options.id)
+    if runs.read_status(found).state != "pending":
+        sweep_control.check_resumable(found)
+    runs.clear_stop(found)
+    return _work(found, options.json)
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Stop a sweep and its runs, and wait until they have."""
+    found = sweep_folder.find(home_folder(), options.id)
+    sweep_control.stop(found, grace=options.grace)
+    state = runs.read_status(found).state
+    return answer(options.json, {"id": found.id, "state": state}, [f"sweep {found.id}: {state}"])
+
+
+def _work(found: Sweep, as_json: bool) -> int:
+    said: dict[str, str] = {}
+    if not as_json:
+        print(f"sweep {found.id}: {sweep_folder.read_settings(found)['name']}", flush=True)
+        for note in sweep_folder.read_spec(found).notes:
+            print(note, file=sys.stderr)
+
+    def tell(spec: Spec, past: Sequence[Past]) -> None:
+        for run in past:
+            if run.state not in ACTIVE and said.get(run.id) != run.state:
+                said[run.id] = run.state
+                metric = figure(sweeps.value(spec, run))
+                print(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}", flush=True)
+
+    state = Controller(found, (lambda _, __: None) if as_json else tell).work()
+    error = runs.read_status(found).error
+    if error:
+        complain(error, EXIT_CODES[state])
+    facts = summary(found)
+    if as_json:
+        print(
+            json.dumps(facts | {"runs": [runs.summary(run) for run in sweep_folder.sweep_runs(found)]}, default=str)
+        )
+    else:
+        again = "" if state == "finished" else f"; `python -m tfbind sweep --resume {found.id}` goes on"
+        print(_line(facts) + again)
+    return EXIT_CODES[state]
+
+
+def summary(found: Sweep) -> dict[str, Any]:
+    """What a list shows of a sweep."""
+    past = sweep_folder.past(found)
+    spec = sweep_folder.read_spec(found)
+    best = sweeps.best(spec, past)
+    return {
+        "id": found.id,
+        "name": sweep_folder.read_settings(found)["name"],
+        "state": runs.read_status(found).state,
+        "best": best.id if best else None,
+        spec.metric: sweeps.value(spec, best) if best else None,
+        "runs": [run.id for run in past],
+    }
+
+
+def _line(facts: dict[str, Any]) -> str:
+    best = f"best run {facts['best']}" if facts["best"] else "no result yet"
+    return f"{facts['id']}  {facts['state']:9}{len(facts['runs'])} runs, {best}  {facts['name']}"

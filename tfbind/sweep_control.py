@@ -1,0 +1,262 @@
+"""The process of a sweep: start runs, keep the machine busy, end what has lost, until there is nothing left to do.
+
+It holds nothing in memory that is not in the folders: killed at any moment, its runs go on, and another controller
+takes up where it was.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfbind import devices, launch, runs, sweep_folder
+from tfbind.config import TrainConfig
+from tfbind.history import Past
+from tfbind.launch import Order
+from tfbind.runs import ACTIVE, Run
+from tfbind.sweep_folder import WITH_SWEEP, Known, Sweep
+from tfbind.sweep_space import Spec
+from tfbind.sweeps import losing, next_configs
+
+POLL_SECONDS = 0.3
+HEARTBEAT_SECONDS = 10.0
+STARTING_SECONDS = 10.0  # a worker whose controller has died may take so long before it owns its run
+RETRIED = ("failed", "crashed")
+
+
+class Stopped(Exception):
+    """Somebody asked the sweep to stop."""
+
+
+def _ignore(_: Spec, __: Sequence[Past]) -> None:
+    pass
+
+
+@dataclass
+class Controller:
+    """One attempt at a sweep. `on_step` lets a terminal watch it."""
+
+    sweep: Sweep
+    on_step: Callable[[Spec, Sequence[Past]], None] = _ignore
+    _known: Known = field(default_factory=dict, init=False)
+    _signalled: bool = field(default=False, init=False)
+    _beaten: float = field(default=0.0, init=False)
+
+    def work(self) -> str:
+        """Run to the end and return the final state: `finished`, `failed` or `killed`.
+
+        Raises:
+            ValueError: another process is working on this sweep.
+        """
+        with runs.sole_worker(self.sweep), self._signals():
+            try:
+                runs.take_over(self.sweep, "running", started=time.time())
+                self._mark_crashed()
+                while self._step():
+                    time.sleep(POLL_SECONDS)
+                return self._end("finished")
+            except Stopped:
+                self._stop_runs()
+                return self._end("killed")
+            except (ValueError, OSError) as error:
+                return self._end("failed", " ".join(str(error).split()))
+
+    def _end(self, state: str, error: str | None = None) -> str:
+        runs.take_over(self.sweep, state, ended=time.time(), error=error)
+        return state
+
+    def _step(self) -> bool:
+        """Do what can be done now; whether anything is left to wait for."""
+        if self._signalled or runs.stop_requested(self.sweep):
+            raise Stopped
+        self._beat()
+        spec = sweep_folder.read_spec(self.sweep)
+        past = sweep_folder.past(self.sweep, self._known)
+        self.on_step(spec, past)
+        for id, reason in losing(spec, past).items():
+            runs.request_stop(runs.find(self.sweep.home, id), reason)
+        started = self._fill(spec, past)
+        return started > 0 or any(run.state in ACTIVE for run in past) or bool(self._young_dead())
+
+    def _fill(self, spec: Spec, past: Sequence[Past]) -> int:
+        """Start as many runs as there is room for; how many that were."""
+        active = [run for run in past if run.state in ACTIVE]
+        room = self.capacity(spec) - len(active)
+        if room <= 0:
+            return 0
+        interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in self._young_dead()][:room]
+        for run in interrupted:
+            launch.resume(run)
+        left = None if spec.size() is None else (spec.size() or 0) - len(past) + len(active)
+        rng = np.random.default_rng([spec.base.seed, len(past)])
+        configs = next_configs(spec, past, rng, room - len(interrupted))
+        for config in configs:
+            order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
+            launch.submit(self.sweep.home, with_threads(config, self.capacity(spec), left), order)
+        return len(interrupted) + len(configs)
+
+    def capacity(self, spec: Spec) -> int:
+        """How many runs at once."""
+        return int(self._settings()["parallel"] or room_for(spec.base))
+
+    def _settings(self) -> dict[str, Any]:
+        return sweep_folder.read_settings(self.sweep)
+
+    def _mark_crashed(self) -> None:
+        """Runs that died with an earlier controller are gone on with."""
+        for run in sweep_folder.sweep_runs(self.sweep):
+            if runs.read_status(run).state == "crashed":
+                runs.request_stop(run, WITH_SWEEP)
+
+    def _young_dead(self) -> list[str]:
+        """Runs that look dead, but whose worker may only be on its way."""
+        dead = [(run.id, runs.read_status(run)) for run in sweep_folder.to_continue(self.sweep)]
+        return [
+            id for id, status in dead if status.ended is None and time.time() - status.heartbeat < STARTING_SECONDS
+        ]
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beaten >= HEARTBEAT_SECONDS:
+            self._beaten = time.monotonic()
+            runs.take_over(self.sweep, "running")
+
+    def _stop_runs(self) -> None:
+        if runs.stop_reason(self.sweep) == LEAVE_RUNS:
+            return
+        stop_runs(self.sweep)
+        _wait(lambda: not active_runs(self.sweep), launch.GRACE_SECONDS)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def note(_signal: int, _frame: object) -> None:
+            self._signalled = True
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+LEAVE_RUNS = "its runs go on"
+
+
+def room_for(base: TrainConfig) -> int:
+    """How many runs this machine trains at once: one on each GPU, or one on each core (or `threads` of them)."""
+    device = devices.settle(base).device
+    if device == "cpu":
+        return max(1, devices.cpu_cores() // (base.threads or 1))
+    return devices.cuda_count() if device == "cuda" else 1
+
+
+def with_threads(config: TrainConfig, capacity: int, left: int | None) -> TrainConfig:
+    """`config` with a share of the cores: one thread each while many runs are `left`, more for the last ones."""
+    if config.threads or devices.settle(config).device != "cpu":
+        return config
+    at_once = capacity if left is None else max(1, min(capacity, left))
+    return config.model_copy(update={"threads": max(1, devices.cpu_cores() // at_once)})
+
+
+def run_name(spec: Spec, config: TrainConfig) -> str:
+    """A run of a sweep is called by what is its own."""
+    shown = [f"{name} {getattr(config, name)}" for name in spec.varied]
+    return ", ".join(shown)[: runs.NAME_LENGTH] or runs.default_name(config)
+
+
+def command(sweep_file: Path, preset: str, dataset: str, **options: object) -> list[str]:
+    """The command line that runs a sweep file; `options` are further flags, left out where they are empty."""
+    words = [sys.executable, "-m", "tfbind", "sweep", str(sweep_file), "--dataset", dataset, "--preset", preset]
+    return words + [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+
+
+def start(sweep: Sweep, preset: str) -> None:
+    """Start the controller of a new sweep."""
+    settings = sweep_folder.read_settings(sweep)
+    dataset = str(settings["base"]["dataset"])
+    path = sweep.folder / sweep_folder.SPEC
+    launch.start(sweep, command(path, preset, dataset, id=sweep.id))
+
+
+def resume(sweep: Sweep) -> None:
+    """Start a controller that goes on with a sweep.
+
+    Raises:
+        ValueError: it is active already.
+    """
+    check_resumable(sweep)
+    runs.clear_stop(sweep)
+    runs.take_over(sweep, "pending", ended=None, error=None)
+    launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
+
+
+def check_resumable(sweep: Sweep) -> None:
+    """Refuse to resume what is active."""
+    state = runs.read_status(sweep).state
+    if state in ACTIVE:
+        raise ValueError(f"sweep {sweep.id} is {state} already")
+
+
+def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
+    """Ask a sweep to stop, and its active runs unless they are to be left; resume goes on with all of them."""
+    if runs.read_status(sweep).active:
+        runs.request_stop(sweep, LEAVE_RUNS if leave_runs else "")
+    if not leave_runs:
+        stop_runs(sweep)
+
+
+def stop(sweep: Sweep, grace: float = launch.GRACE_SECONDS) -> None:
+    """Stop a sweep and its runs; what does not listen within `grace` seconds is killed.
+
+    Raises:
+        ValueError: neither the sweep nor any of its runs is active.
+    """
+    status = runs.read_status(sweep)
+    if not status.active and not active_runs(sweep):
+        raise ValueError(f"sweep {sweep.id} is {status.state}; only a pending or running sweep can be stopped")
+    cancel(sweep)
+    _wait(lambda: not active_runs(sweep), grace)
+    for run in active_runs(sweep):
+        launch.kill(run)
+    if not _wait(lambda: not runs.read_status(sweep).active, grace):
+        os.kill(runs.read_status(sweep).pid, signal.SIGKILL)
+
+
+def _wait(holds: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return holds()
+
+
+def active_runs(sweep: Sweep) -> list[Run]:
+    """The runs of a sweep that run or wait."""
+    return [run for run in sweep_folder.sweep_runs(sweep) if runs.read_status(run).active]
+
+
+def stop_runs(sweep: Sweep) -> None:
+    """Ask every active run of a sweep to stop."""
+    for run in active_runs(sweep):
+        if not runs.stop_requested(run):
+            runs.request_stop(run, WITH_SWEEP)
+
+
+def mark_failed(sweep: Sweep) -> int:
+    """Have the next controller, or the one at work, try the failed and crashed runs again; how many there are.
+
+    Raises:
+        ValueError: there are none.
+    """
+    failed = [run for run in sweep_folder.sweep_runs(sweep) if runs.read_status(run).state in RETRIED]
+    if not failed:
+        raise ValueError(f"sweep {sweep.id}: no run of it has failed")
+    for run in failed:
+        runs.request_stop(run, WITH_SWEEP)
+    return len(failed)

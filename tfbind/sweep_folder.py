@@ -1,0 +1,227 @@
+"""The sweep folder: create it, read it, list all of them, and find the runs that belong to one.
+
+A sweep is `<home>/sweeps/<id>/`. It keeps what it was asked for; what it has done is in the folders of its runs, each
+of which names its sweep.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tfbind import devices, history, runs
+from tfbind.config import TrainConfig, parse_config
+from tfbind.datasets import open_dataset, split
+from tfbind.files import read_json, write_bytes, write_json
+from tfbind.history import Past
+from tfbind.runs import Run, Status
+from tfbind.sweep_space import Spec
+from tfbind.sweep_spec import parse_spec
+from tfbind.sweeps import PRUNED
+
+SPEC = "spec.yaml"  # as the user wrote it; an earlier one that was replaced is spec-1.yaml, and so on
+SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B; never rewritten
+WITH_SWEEP = "stopped with its sweep"  # why a run was asked to stop that its sweep goes on with when it is resumed
+EXAMPLE = Path(__file__).parent / "examples" / "seed_sweep.yaml"
+
+Known = dict[Path, tuple[int, Past]]
+
+
+class Sweep(Run):
+    """One sweep folder. Its process, state, log and stop are kept as those of a run, by the same functions."""
+
+
+def create(
+    home: Path,
+    text: str,
+    base: TrainConfig,
+    *,
+    id: str | None = None,
+    name: str = "",
+    parallel: int | None = None,
+    wandb: str = "off",
+) -> Sweep:
+    """A new `pending` sweep that this process owns until a controller takes it over.
+
+    Args:
+        text: the sweep file.
+        base: the settings of which the sweep file says nothing.
+        parallel: how many runs at once; as many as the machine has room for if None.
+
+    Raises:
+        ValueError: the file, the name, the id or a data set cannot be used, or the id is taken.
+    """
+    spec = parse_spec(text, base)
+    check_data(home, spec)
+    sweep = Sweep(home / "sweeps" / runs.checked_id(id or runs.new_id()))
+    settings = {
+        "name": runs.checked_name(name or spec.name or default_name(spec)),
+        "base": base.model_dump(),
+        "parallel": parallel,
+        "wandb": wandb,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    draft = sweep.folder.with_name(f".{sweep.id}.{os.getpid()}.new")
+    draft.mkdir(parents=True)
+    try:
+        write_bytes(draft / SPEC, text.encode())
+        write_json(draft / SETTINGS, settings)
+        write_json(draft / runs.STATE, asdict(runs.owned("pending")))
+        draft.rename(sweep.folder)
+    except OSError:
+        if sweep.folder.exists():
+            raise ValueError(f"--id {sweep.id}: that sweep exists already") from None
+        raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return sweep
+
+
+def check_data(home: Path, spec: Spec) -> None:
+    """Refuse a sweep whose data sets are not here, or too small for what is held out.
+
+    Raises:
+        ValueError: as it says.
+    """
+    devices.settle(spec.base)
+    for dataset in _possible(spec, "dataset"):
+        data = open_dataset(home, dataset)
+        for share in _possible(spec, "validation_split"):
+            split(len(data.codes), share, spec.base.seed)
+
+
+def _possible(spec: Spec, field: str) -> tuple[Any, ...]:
+    found = next((parameter for parameter in spec.parameters if parameter.field == field), None)
+    if found is None:
+        return (getattr(spec.base, field),)
+    return found.values or (found.at(0.0), found.at(1.0))
+
+
+def default_name(spec: Spec) -> str:
+    """What a sweep is called when nobody named it."""
+    return f"{spec.method} over {', '.join(spec.varied) or 'one configuration'}"[: runs.NAME_LENGTH]
+
+
+def find(home: Path, id: str) -> Sweep:
+    """The sweep with this id.
+
+    Raises:
+        ValueError: there is none.
+    """
+    sweep = Sweep(home / "sweeps" / id) if runs.RUN_ID.fullmatch(id) else None
+    if sweep is None or not (sweep.folder / SETTINGS).is_file():
+        raise ValueError(f"no sweep {id!r} in {home}; `python -m tfbind sweep --list` lists them")
+    return sweep
+
+
+def list_sweeps(home: Path) -> list[Sweep]:
+    """All sweeps of a home, oldest first."""
+    folders = sorted((home / "sweeps").glob("[a-z0-9]*")) if (home / "sweeps").is_dir() else []
+    return [Sweep(folder) for folder in folders if (folder / SETTINGS).is_file()]
+
+
+def read_settings(sweep: Sweep) -> dict[str, Any]:
+    """Name, settings to start from, runs at once, W&B, time of creation.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    settings = read_json(sweep.folder / SETTINGS)
+    if not {"name", "base", "parallel", "wandb", "created"} <= set(settings):
+        raise ValueError(f"{sweep.folder / SETTINGS}: not the settings of a sweep; the file was damaged")
+    return settings
+
+
+def read_text(sweep: Sweep) -> str:
+    """The sweep file, as the user wrote it."""
+    return (sweep.folder / SPEC).read_text()
+
+
+def read_spec(sweep: Sweep) -> Spec:
+    """What the sweep is to do.
+
+    Raises:
+        ValueError: a file of the sweep is damaged.
+    """
+    return parse_spec(read_text(sweep), parse_config(read_settings(sweep)["base"]))
+
+
+def extend(sweep: Sweep, text: str) -> Spec:
+    """Give a sweep another sweep file: what it has run stays, what is new in it will be run.
+
+    Raises:
+        ValueError: the file, or a data set in it, cannot be used.
+    """
+    spec = parse_spec(text, parse_config(read_settings(sweep)["base"]))
+    check_data(sweep.home, spec)
+    if text != read_text(sweep):
+        number = 1 + len(list(sweep.folder.glob("spec-*.yaml")))
+        shutil.copyfile(sweep.folder / SPEC, sweep.folder / f"spec-{number}.yaml")
+        write_bytes(sweep.folder / SPEC, text.encode())
+    return spec
+
+
+@lru_cache(maxsize=100_000)
+def _sweep_of(folder: Path) -> str | None:
+    """The sweep that a run belongs to. That file is never rewritten, so it is read once."""
+    try:
+        sweep = runs.read_record(Run(folder)).get("sweep")
+    except ValueError:
+        return None
+    return sweep if isinstance(sweep, str) else None
+
+
+def sweep_runs(sweep: Sweep) -> list[Run]:
+    """The runs of a sweep, oldest first."""
+    return [run for run in runs.list_runs(sweep.home) if _sweep_of(run.folder) == sweep.id]
+
+
+def past(sweep: Sweep, known: Known | None = None) -> list[Past]:
+    """All runs of a sweep as they stand, oldest first; one that was stopped early is `pruned`.
+
+    Args:
+        known: kept between calls, it spares reading runs that have ended.
+    """
+    return [_past(run, {} if known is None else known) for run in sweep_runs(sweep)]
+
+
+def _past(run: Run, known: Known) -> Past:
+    state = run.folder / runs.STATE
+    written = state.stat().st_mtime_ns if state.exists() else 0
+    seen = known.get(run.folder)
+    if seen and seen[0] == written:
+        return seen[1]
+    try:
+        found = history.local(run)
+    except ValueError as error:  # its configuration was run all the same
+        record = runs.read_record(run)
+        found = Past(run.id, run.id, run.id, "crashed", "local", record["sweep"], record, [], error=str(error))
+    reason = runs.stop_reason(run)
+    if found.state == "killed" and reason:
+        found = replace(found, state=PRUNED if reason.startswith(PRUNED) else "killed", error=reason)
+    if found.state not in runs.ACTIVE:
+        known[run.folder] = (written, found)
+    return found
+
+
+def to_continue(sweep: Sweep) -> list[Run]:
+    """The runs that were stopped with their sweep, or are to be tried again."""
+    return [
+        run
+        for run in sweep_runs(sweep)
+        if runs.stop_reason(run) == WITH_SWEEP and runs.read_status(run).state in ("killed", "crashed", "failed")
+    ]
+
+
+def active_sweeps(home: Path) -> Iterator[tuple[Sweep, Status]]:
+    """The sweeps whose controller is at work, oldest first."""
+    for sweep in list_sweeps(home):
+        with contextlib.suppress(ValueError):
+            status = runs.read_status(sweep)
+            if status.active:
+                yield sweep, status

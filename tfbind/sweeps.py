@@ -1,0 +1,205 @@
+"""What a sweep runs next, and which of its runs have lost: pure functions of the spec and the runs so far.
+
+Optuna's study is rebuilt from the runs every time, so that the run folders stay the only truth.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfbind.config import TrainConfig, parse_config
+from tfbind.history import Past
+from tfbind.runs import ACTIVE, Row, best_row
+from tfbind.sweep_space import Parameter, Spec
+
+if TYPE_CHECKING:
+    import optuna
+
+MACHINE = ("device", "threads")  # where a configuration runs, not what it is
+MISSES = 1_000  # so many draws in a row that were there already mean that nothing is left
+SUGGESTIONS = 50
+PRUNED = "pruned"
+
+Point = tuple[Any, ...]
+
+
+def point(spec: Spec, config: TrainConfig) -> Point:
+    """What makes two runs of a sweep the same: all but where they run, unless the sweep varies that."""
+    varied = spec.varied
+    return tuple(
+        getattr(config, field) for field in TrainConfig.model_fields if field not in MACHINE or field in varied
+    )
+
+
+def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, count: int = 1) -> list[TrainConfig]:
+    """The next configurations to run, at most `count`; none when the sweep has made all its runs.
+
+    Args:
+        past: every run of the sweep, whatever its state.
+        rng: decides all that is drawn; an equal one gives equal answers.
+    """
+    there = {point(spec, _config(run)) for run in past}
+    room = count if spec.run_cap is None else min(count, spec.run_cap - len(past))
+    found: list[TrainConfig] = []
+    misses = 0
+    candidates = _candidates(spec, past, rng)
+    while len(found) < room and misses < MISSES:
+        config = next(candidates, None)
+        if config is None:
+            break
+        if point(spec, config) in there:
+            misses += spec.method != "grid"
+        else:
+            there.add(point(spec, config))
+            found.append(config)
+            misses = 0
+    return found
+
+
+def value(spec: Spec, run: Past) -> float | None:
+    """The metric of a run: that of its best epoch, which is the one of the lowest val_loss."""
+    return (best_row(run.rows) or {}).get(spec.metric)
+
+
+def best(spec: Spec, past: Sequence[Past]) -> Past | None:
+    """The run with the best metric so far, the first of equals."""
+    known = [(found, run) for run in past if (found := value(spec, run)) is not None]
+    sign = 1 if spec.goal == "minimize" else -1
+    return min(known, key=lambda pair: sign * pair[0])[1] if known else None
+
+
+def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
+    """The running runs that early termination ends, by id, each with the reason.
+
+    A run is judged at the last milestone it has passed, against all runs that have passed it.
+    """
+    if spec.early_stop is None:
+        return {}
+    import optuna
+
+    rule = spec.early_stop
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rule.first, reduction_factor=rule.eta)
+    lost = {}
+    for run in past:
+        marks = _milestones(spec, run.rows)
+        last = _config(run).num_epochs
+        if run.state == "running" and marks and marks[-1][0] < last:
+            study = _study(spec, [other for other in past if other.key != run.key], 0, pruner)
+            study.add_trial(_trial(spec, run, marks=len(marks) - 1))
+            if pruner.prune(study, study.trials[-1]):
+                epoch, found = marks[-1]
+                lost[run.id] = f"{PRUNED}: {spec.metric} {found:.4g} at epoch {epoch} is not among the best"
+    return lost
+
+
+def _milestones(spec: Spec, rows: Sequence[Row]) -> list[tuple[int, float]]:
+    """Epoch and metric at each milestone that these rows have passed."""
+    assert spec.early_stop is not None
+    found, epoch = [], spec.early_stop.first
+    while epoch <= len(rows):
+        metric = rows[epoch - 1].get(spec.metric)
+        found.append((epoch, float("nan") if metric is None else metric))
+        epoch *= spec.early_stop.eta
+    return found
+
+
+def _config(run: Past) -> TrainConfig:
+    return parse_config({field: run.config[field] for field in TrainConfig.model_fields if field in run.config})
+
+
+def _candidates(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> Iterator[TrainConfig]:
+    if spec.method == "grid":
+        yield from spec.grid()
+        return
+    for run in past:
+        yield from _replicates(spec, _config(run).model_copy(update=_machine(spec)))
+    if spec.method == "bayes":
+        yield from _suggested(spec, past, rng)
+    while True:
+        drawn = {each.field: each.at(rng.random()) for each in spec.parameters}
+        yield from _replicates(spec, spec.base.model_copy(update=drawn))
+
+
+def _machine(spec: Spec) -> dict[str, Any]:
+    return {field: getattr(spec.base, field) for field in MACHINE if field not in spec.varied}
+
+
+def _replicates(spec: Spec, config: TrainConfig) -> Iterator[TrainConfig]:
+    if spec.replicates == 1:
+        yield config
+    for seed in spec.seeds if spec.replicates > 1 else ():
+        yield config.model_copy(update={"seed": seed})
+
+
+def _suggested(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> Iterator[TrainConfig]:
+    """What Optuna's TPE makes of the runs so far; what it has suggested counts as running for the next."""
+    study = _study(spec, past, int(rng.integers(2**31)))
+    varied = [parameter for parameter in spec.parameters if parameter.varied]
+    for _ in range(SUGGESTIONS):
+        asked = study.ask({parameter.field: _distribution(parameter) for parameter in varied})
+        drawn = {parameter.field: _from_optuna(parameter, asked.params[parameter.field]) for parameter in varied}
+        yield from _replicates(spec, spec.base.model_copy(update=drawn))
+
+
+def _study(
+    spec: Spec, past: Sequence[Past], seed: int, pruner: "optuna.pruners.BasePruner | None" = None
+) -> "optuna.Study":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction=spec.goal, sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True), pruner=pruner
+    )
+    study.add_trials([_trial(spec, run) for run in past])
+    return study
+
+
+def _trial(spec: Spec, run: Past, marks: int | None = None) -> "optuna.trial.FrozenTrial":
+    """A run as Optuna knows it. Of a run that is judged, only its first `marks` milestones are in the books yet."""
+    import optuna
+
+    states = optuna.trial.TrialState
+    found = value(spec, run)
+    state = states.RUNNING if run.state in ACTIVE else states.COMPLETE if run.state == "finished" else states.PRUNED
+    if found is None and state is not states.RUNNING:
+        state = states.FAIL
+    milestones = _milestones(spec, run.rows) if spec.early_stop else []
+    judged = milestones if marks is None else milestones[: marks + 1]
+    steps = {row["epoch"]: row[spec.metric] for row in run.rows if row.get(spec.metric) is not None}
+    places = {each.field: _to_optuna(each, run.config.get(each.field)) for each in spec.parameters if each.varied}
+    known = {field: place for field, place in places.items() if place is not None}
+    now = datetime.now()
+    return optuna.trial.FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=state,
+        value=found if state is states.COMPLETE else None,
+        datetime_start=now,
+        datetime_complete=None if state is states.RUNNING else now,
+        params=known,
+        distributions={each.field: _distribution(each) for each in spec.parameters if each.field in known},
+        user_attrs={},
+        system_attrs={f"completed_rung_{rung}": mark for rung, (_, mark) in enumerate(judged[:marks])},
+        intermediate_values=steps if marks is None else {judged[-1][0]: judged[-1][1]},
+    )
+
+
+def _distribution(parameter: Parameter) -> "optuna.distributions.BaseDistribution":
+    """Values are choices; a range is searched as the place between 0 and 1, on which its distribution is even."""
+    import optuna
+
+    if parameter.values:
+        return optuna.distributions.CategoricalDistribution(range(len(parameter.values)))
+    return optuna.distributions.FloatDistribution(0.0, 1.0)
+
+
+def _to_optuna(parameter: Parameter, given: Any) -> float | int | None:
+    if parameter.values:
+        return parameter.values.index(given) if given in parameter.values else None
+    return parameter.place(given)
+
+
+def _from_optuna(parameter: Parameter, found: Any) -> Any:
+    return parameter.values[found] if parameter.values else parameter.at(found)
