@@ -12,7 +12,7 @@ PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyth
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run free-port lint test
+.PHONY: help setup setup-dev run free-port lint test stress
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ lint: setup-dev ## ruff and mypy
 
 test: lint ## lint, then all tests
 	$(VENV)/bin/python -m pytest -n 2
+
+stress: setup-dev ## kills, full disks, hostile files: 10,000 of each kind
+	$(VENV)/bin/python -m pytest tests/stress
 
 free-port:
 	@python=$(VENV)/bin/python; [ -x $$python ] || { $(find_python); }; "$$python" -c "$$CHECK_PORT" '$(PORT)'
