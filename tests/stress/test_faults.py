@@ -86,7 +86,7 @@ def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run
         seen: list[dict[str, object]] = []
         while wait_for_kill(run, rng.uniform(0, started + status.ended - status.started)):
             kills += 1
-            rows = [row for row in runs.read_rows(run)]
+            rows = runs.read_rows(run)
             assert rows[: len(seen)] == seen, f"seed {SEED}: a finished epoch was lost or changed"
             assert runs.read_status(run).state == "crashed"
             seen = rows
