@@ -50,12 +50,14 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"letters", "scoring", "sequences", "tables"},
     "predict": {"export", "files", "letters", "records", "scoring", "sequences", "tables"},
     "variants": {"export", "interpret", "letters", "records", "sequences", "tables"},
+    "bundle": {"imported", "onnx_graph", "runs", "scoring", "sequences", "tables"},
     "history": {"runs"},
     "compare": {"config", "history", "runs"},
     "curves": {"compare", "history"},
     "paired": {"datasets", "history", "runs"},
     "verdict": {"compare", "curves", "history", "paired"},
     "verdict_text": {"config", "curves", "history", "verdict"},
+    "compare_plots": {"compare", "curves", "history", "plots", "verdict"},
     "sweep_space": {"config"},
     "sweep_spec": {"config", "sweep_space"},
     "sweeps": {"config", "history", "runs", "sweep_space"},
@@ -71,6 +73,7 @@ ALLOWED: dict[str, set[str]] = {
         "sweeps",
     },
     "sweep_control": {"config", "devices", "history", "launch", "runs", "sweep_folder", "sweep_space", "sweeps"},
+    "sweep_plan": {"config", "devices", "estimate", "history", "runs", "sweep_control", "sweep_space", "sweeps"},
     "hints": {"config", "runs"},
     "housekeeping": {"runs"},
     "doctor": {"config", "datasets", "devices", "launch", "runs"},
@@ -78,7 +81,9 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"config", "sequences", "metrics", "runs"},
 }
 LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
-ALLOWED |= {f"commands.{name}": LIBRARY for name in ("runs", "sweep", "predict", "data", "disk", "doctor", "model")}
+ALLOWED |= {
+    f"commands.{name}": LIBRARY for name in ("runs", "sweep", "predict", "data", "disk", "doctor", "model", "bundle")
+}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
 TORCH = {"models", "training", "worker", "convert"}

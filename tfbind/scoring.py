@@ -84,8 +84,8 @@ def load_model(home: Path, names: str) -> Model:
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
-    files = [file for name in names.split(",") for file in _weight_files(home, name.strip())]
-    loaded = [_load(file) for file in files]
+    files = [file for name in names.split(",") for file in weight_files(home, name.strip())]
+    loaded = [load_weights(file) for file in files]
     shapes = [read_shape(weights) for weights in loaded]
     if len({shape.length for shape in shapes}) > 1:
         raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
@@ -96,7 +96,12 @@ def load_model(home: Path, names: str) -> Model:
     return Model(names, _digest(loaded), members, reach, shapes[0].length)
 
 
-def _weight_files(home: Path, name: str) -> list[Path]:
+def weight_files(home: Path, name: str) -> list[Path]:
+    """The safetensors files of a model's members.
+
+    Raises:
+        ValueError: no such model.
+    """
     if name == BUILTIN:
         return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
     if name.endswith(".safetensors"):
@@ -113,7 +118,12 @@ def _weight_files(home: Path, name: str) -> list[Path]:
     )
 
 
-def _load(path: Path) -> Weights:
+def load_weights(path: Path) -> Weights:
+    """The weights in a safetensors file, as float32.
+
+    Raises:
+        ValueError: the file is none, or holds no BindingPredictorCNN that can predict.
+    """
     try:
         weights = {name: value.astype(np.float32) for name, value in load_file(path).items()}
         read_shape(weights)

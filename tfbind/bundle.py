@@ -1,0 +1,161 @@
+"""A bundle: the weights of a model and a program that predicts with them, for people without this project.
+
+Before it is handed out, the program is run as they will run it, and what it predicts is compared with our own scores.
+"""
+
+import csv
+import gzip
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind import imported, runs
+from tfbind.onnx_graph import Weights, read_shape
+from tfbind.scoring import Model, load_model, load_weights, score_windows, weight_files
+from tfbind.sequences import Codes, decode
+from tfbind.tables import counted
+
+PROGRAM, WEIGHTS, README = "predict.py", "model_weights.pt", "README.md"
+TEMPLATE = Path(__file__).with_name("bundle_predict.txt")
+TOLERANCE = 1e-5
+WINDOWS, WINDOW_LENGTH, SHARE_UNKNOWN = 200, 300, 0.01
+RUN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What was written: `difference` is the largest between the program's scores and ours, over `windows`."""
+
+    out: Path
+    model: str
+    hash: str
+    windows: int
+    difference: float
+
+
+def bundle(home: Path, name: str, out: Path) -> Bundle:
+    """Write the bundle of a run, or of any other model of one network, into the folder `out`.
+
+    Raises:
+        ValueError: no such model, an average of several, or a folder that is not empty or cannot be made.
+        OSError: something cannot be written, or the program does not predict what we do. Nothing is left behind.
+    """
+    out = out.resolve()
+    _check_free(out)
+    files = weight_files(home, name) if "," not in name else []
+    if len(files) != 1:
+        raise ValueError(f"{name}: an average of several networks; expected a model of one, such as a run")
+    model, weights = load_model(home, name), load_weights(files[0])
+    draft = out.with_name(f".{out.name}.{os.getpid()}.{secrets.token_hex(2)}")
+    draft.mkdir()
+    try:
+        imported.convert(files[0], draft / WEIGHTS)
+        (draft / PROGRAM).write_text(_program(weights), encoding="utf-8")
+        difference = _check(draft / PROGRAM, model)
+        (draft / README).write_text(_readme(home, model, difference), encoding="utf-8")
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Bundle(out, model.name, model.hash, WINDOWS, difference)
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise ValueError(f"{out}: exists already and is not overwritten; expected a new or an empty folder")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: expected a folder inside one that exists")
+
+
+def _program(weights: Weights) -> str:
+    """The program for weights of this architecture."""
+    shape, first = read_shape(weights), weights["initial_conv.weight"]
+    inner = weights.get("res_blocks.0.conv1.weight", first)
+    norm = "nn.LayerNorm([NUM_CHANNELS, WINDOW])" if shape.length else "nn.BatchNorm1d(NUM_CHANNELS)"
+    window = f"{shape.length}  # bases" if shape.length else "None  # windows of any one length"
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        channels=first.shape[0],
+        blocks=shape.blocks,
+        kernel=inner.shape[-1],
+        first_kernel=first.shape[-1],
+        window=window,
+        norm=norm,
+    )
+
+
+def _check(program: Path, model: Model) -> float:
+    """The largest difference between what the program predicts and our scores.
+
+    Raises:
+        OSError: the program fails, or predicts something else.
+    """
+    codes = _windows(model.length or WINDOW_LENGTH)
+    names = [f"chr22_{start}_{start + codes.shape[1] - 1}" for start in range(0, codes.size, codes.shape[1])]
+    with tempfile.TemporaryDirectory() as folder:
+        predicted = _run(program, Path(folder), names, codes)
+    difference = float(np.abs(predicted - score_windows(model, codes)).max())
+    if not difference <= TOLERANCE:
+        raise OSError(f"the program of the bundle differs by {difference:g} from our scores; allowed: {TOLERANCE:g}")
+    return difference
+
+
+def _windows(length: int) -> Codes:
+    """Random DNA (N, L) with a few unknown bases."""
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 4, (WINDOWS, length), dtype=np.uint8)
+    codes[random.random(codes.shape) < SHARE_UNKNOWN] = 4
+    return codes
+
+
+def _run(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray[np.float64]:
+    """What the program predicts (N, L), in a process that sees neither this project nor this environment."""
+    data, out = folder / "windows.txt.gz", folder / "predictions.csv"
+    rows = [f"{decode(window)}\t{name}\n" for window, name in zip(codes, names, strict=True)]
+    data.write_bytes(gzip.compress("".join(["sequence\twindow_name\n", *rows]).encode()))
+    command = [sys.executable, "-I", str(program), "--data", data.name, "--out", out.name]
+    done = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=RUN_SECONDS)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise OSError(f"the program of the bundle ended with exit code {done.returncode}: {said}")
+    with out.open(newline="") as file:
+        header, *table = list(csv.reader(file))
+    if header != ["window_name", *map(str, range(codes.shape[1]))] or [row[0] for row in table] != names:
+        raise OSError("the program of the bundle wrote other windows or columns than it was given")
+    return np.array([row[1:] for row in table], dtype=np.float64)
+
+
+def _readme(home: Path, model: Model, difference: float) -> str:
+    takes = f"windows of {model.length} bases" if model.length else "windows of any one length"
+    lines = [
+        f"# BindingPredictorCNN {model.name}",
+        "",
+        f"    python {PROGRAM} --data chr22_sequences.txt.gz --out predictions.csv",
+        "",
+        f"`{PROGRAM}` needs Python 3.9 or newer, torch, numpy, pandas, and `{WEIGHTS}` beside it. It reads a table "
+        "with the columns `sequence` and `window_name` (plain or gzip) and writes `window_name` and one column per "
+        f"base. The model takes {takes} and sees {model.receptive_field} bases around each.",
+        "",
+        f"Checked before it was handed out: {counted(WINDOWS, 'window')} scored by this program and by tfbind differ "
+        f"by at most {difference:.1e} (weights {model.hash}).",
+    ]
+    return "\n".join([*lines, *_training(home, model.name)]) + "\n"
+
+
+def _training(home: Path, name: str) -> list[str]:
+    """How a run was trained; nothing is known of other models."""
+    if not runs.RUN_ID.fullmatch(name) or not (home / "runs" / name / runs.CONFIG).is_file():
+        return []
+    run = runs.find(home, name)
+    best, config = runs.best_row(runs.read_rows(run)) or {}, runs.read_config(run).model_dump()
+    facts: dict[str, Any] = {key: best[key] for key in ("epoch", "val_loss", "val_pearsonr") if key in best}
+    return ["", "Best epoch and hyperparameters:", "", "```json", json.dumps(facts | config, indent=1), "```"]
