@@ -11,12 +11,16 @@ from plotly.subplots import make_subplots
 
 CURVE_POINTS = 500
 DIGITS = 5
+GREY = -1
 OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a live chart. `y` has None where there is no value; `colour` counts through the theme's colours."""
+    """One line of a live chart. `y` has None where there is no value; `colour` counts through the theme's colours.
+
+    One of colour `GREY` is drawn thin, behind the others if it comes first, and is not in the legend.
+    """
 
     name: str
     x: Sequence[float]

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfbind import devices, launch, runs, sweep_folder
 from tfbind.config import TrainConfig
 from tfbind.history import Past
@@ -23,7 +21,7 @@ from tfbind.launch import Order
 from tfbind.runs import ACTIVE, Run
 from tfbind.sweep_folder import WITH_SWEEP, Known, Sweep
 from tfbind.sweep_space import Spec
-from tfbind.sweeps import losing, next_configs
+from tfbind.sweeps import generator, losing, next_configs, point
 
 POLL_SECONDS = 0.3
 HEARTBEAT_SECONDS = 10.0
@@ -95,8 +93,7 @@ class Controller:
         for run in interrupted:
             launch.resume(run)
         left = None if spec.size() is None else (spec.size() or 0) - len(past) + len(active)
-        rng = np.random.default_rng([spec.base.seed, len(past)])
-        configs = next_configs(spec, past, rng, room - len(interrupted))
+        configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
             launch.submit(self.sweep.home, with_threads(config, self.capacity(spec), left), order)
@@ -171,18 +168,11 @@ def run_name(spec: Spec, config: TrainConfig) -> str:
     return ", ".join(shown)[: runs.NAME_LENGTH] or runs.default_name(config)
 
 
-def command(sweep_file: Path, preset: str, dataset: str, **options: object) -> list[str]:
-    """The command line that runs a sweep file; `options` are further flags, left out where they are empty."""
-    words = [sys.executable, "-m", "tfbind", "sweep", str(sweep_file), "--dataset", dataset, "--preset", preset]
+def command(home: Path, id: str, dataset: str, preset: str, **options: object) -> list[str]:
+    """The command line that runs the sweep `id` of a home; `options` are further flags, left out where empty."""
+    path = home / "sweeps" / id / sweep_folder.SPEC
+    words = [sys.executable, "-m", "tfbind", "sweep", str(path), "--id", id, "--dataset", dataset, "--preset", preset]
     return words + [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
-
-
-def start(sweep: Sweep, preset: str) -> None:
-    """Start the controller of a new sweep."""
-    settings = sweep_folder.read_settings(sweep)
-    dataset = str(settings["base"]["dataset"])
-    path = sweep.folder / sweep_folder.SPEC
-    launch.start(sweep, command(path, preset, dataset, id=sweep.id))
 
 
 def resume(sweep: Sweep) -> None:
@@ -246,6 +236,32 @@ def stop_runs(sweep: Sweep) -> None:
     for run in active_runs(sweep):
         if not runs.stop_requested(run):
             runs.request_stop(run, WITH_SWEEP)
+
+
+def add_run(sweep: Sweep, config: TrainConfig) -> Run:
+    """Start a run of the user's own choice as part of a sweep; it waits until there is room.
+
+    Raises:
+        ValueError: the sweep has that configuration already, or it cannot be used.
+    """
+    spec = sweep_folder.read_spec(sweep)
+    for run in sweep_folder.sweep_runs(sweep):
+        if point(spec, runs.read_config(run)) == point(spec, config):
+            raise ValueError(f"run {run.id} of this sweep has that configuration already")
+    settings = sweep_folder.read_settings(sweep)
+    order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
+    return launch.submit(sweep.home, with_threads(config, room_for(config), None), order)
+
+
+def retry(sweep: Sweep) -> None:
+    """Have the failed and crashed runs tried again, by the controller at work or by a new one.
+
+    Raises:
+        ValueError: there are none.
+    """
+    mark_failed(sweep)
+    if not runs.read_status(sweep).active:
+        resume(sweep)
 
 
 def mark_failed(sweep: Sweep) -> int:

@@ -137,6 +137,14 @@ def read_settings(sweep: Sweep) -> dict[str, Any]:
     return settings
 
 
+def sweep_name(sweep: Sweep) -> str:
+    """What the sweep is called; its id where its settings cannot be read."""
+    try:
+        return str(read_settings(sweep)["name"])
+    except ValueError:
+        return sweep.id
+
+
 def read_text(sweep: Sweep) -> str:
     """The sweep file, as the user wrote it."""
     return (sweep.folder / SPEC).read_text()

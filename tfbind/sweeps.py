@@ -45,7 +45,7 @@ def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, cou
     found: list[TrainConfig] = []
     misses = 0
     candidates = _candidates(spec, past, rng)
-    while len(found) < room and misses < MISSES:
+    while len(found) < room and misses < MISSES + len(past):
         config = next(candidates, None)
         if config is None:
             break
@@ -56,6 +56,11 @@ def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, cou
             found.append(config)
             misses = 0
     return found
+
+
+def generator(spec: Spec, past: Sequence[Past] = ()) -> np.random.Generator:
+    """What decides the draws of a sweep: a random search goes on in one sequence, of which it skips what is there."""
+    return np.random.default_rng([spec.base.seed, len(past) if spec.method == "bayes" else 0])
 
 
 def value(spec: Spec, run: Past) -> float | None:

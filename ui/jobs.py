@@ -1,4 +1,4 @@
-"""The side bar's list of running and pending jobs, on every page."""
+"""The side bar's list of sweeps, running and pending jobs, on every page."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import streamlit as st
 
 from tfbind import runs
 from tfbind.runs import Run, Status
-from ui.session import TRAIN_PAGE, home, plain
+from tfbind.sweep_folder import active_sweeps, sweep_name
+from ui.session import SWEEP_PAGE, TRAIN_PAGE, home, plain
 
 POLL_SECONDS = 5.0
 
@@ -35,17 +36,20 @@ def active_runs(home: Path) -> list[tuple[Run, Status]]:
 
 def jobs() -> None:
     """Draw the list. It polls only while something is active."""
-    busy = bool(active_runs(home()))
+    busy = _busy()
     with st.sidebar:
         st.fragment(_jobs, run_every=POLL_SECONDS if busy else None)(busy)
 
 
 def _jobs(was_busy: bool) -> None:
-    active = active_runs(home())
-    if was_busy and not active:
+    if was_busy and not _busy():
         st.rerun()
-    if active:
+    active, sweeps = active_runs(home()), list(active_sweeps(home()))
+    if active or sweeps:
         st.caption("Running and waiting")
+    for sweep, _ in sweeps:
+        name = plain(_short(sweep_name(sweep)))
+        st.page_link(SWEEP_PAGE, label=name, icon=":material/stacked_line_chart:", query_params={"sweep": sweep.id})
     for run, status in active:
         st.page_link(
             TRAIN_PAGE,
@@ -55,11 +59,18 @@ def _jobs(was_busy: bool) -> None:
         )
 
 
+def _busy() -> bool:
+    return bool(active_runs(home())) or any(active_sweeps(home()))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 28 else f"{name[:27]}…"
+
+
 def _label(run: Run, status: Status) -> str:
     try:
         name = runs.read_labels(run)["name"]
-        short = name if len(name) <= 28 else f"{name[:27]}…"
-        return f"{plain(short)} · {_where(run, status)}"
+        return f"{plain(_short(name))} · {_where(run, status)}"
     except ValueError:  # its own page says what is damaged; this list is on all pages
         return f"{plain(run.id)} · damaged"
 

@@ -18,12 +18,16 @@ function readTheme(element) {
     text: read("--st-text-color"),
     font: read("--st-font"),
     line: read("--st-border-color-light"),
+    grey: "#8a8f98", // seen on white and on black
     background: read("--st-background-color"),
     colours: read("--st-chart-categorical-colors").split(","),
   }
 }
 
+const CROWD = 8 // with more curves than that, a list of all values beside the pointer would hide the chart
+
 function trace(curve, theme) {
+  const grey = curve.colour < 0
   return {
     type: "scatter",
     uid: curve.name,
@@ -31,8 +35,13 @@ function trace(curve, theme) {
     x: curve.x,
     y: curve.y,
     mode: curve.x.length <= 30 ? "lines+markers" : "lines",
-    line: { color: theme.colours[curve.colour % theme.colours.length], dash: curve.dash, width: 2 },
-    marker: { size: 6, symbol: curve.dash === "dot" ? "circle-open" : "circle" },
+    line: {
+      color: grey ? theme.grey : theme.colours[curve.colour % theme.colours.length],
+      dash: curve.dash,
+      width: grey ? 1 : 2,
+    },
+    marker: { size: grey ? 3 : 6, symbol: curve.dash === "dot" ? "circle-open" : "circle" },
+    showlegend: !grey,
     hovertemplate: "%{y:.4g}",
   }
 }
@@ -48,7 +57,7 @@ function layout(chart, empty, height, theme) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.text, size: 13 },
-    hovermode: "x unified",
+    hovermode: chart.curves.length > CROWD ? "closest" : "x unified",
     hoverlabel: { bgcolor: theme.background, bordercolor: theme.line, font: { color: theme.text } },
     showlegend: chart.curves.length > 1 && !none,
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom" },

@@ -8,10 +8,14 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from tfbind.config import home_folder
 from tfbind.runs import Run, find, new_id
+from tfbind.sweep_folder import Sweep
+from tfbind.sweep_folder import find as find_sweep
 
 INSIDE_APP = "inside_app"
 NEXT_RUN = "next_run_id"
+NEXT_SWEEP = "next_sweep_id"
 TRAIN_PAGE = "pages/train.py"
+SWEEP_PAGE = "pages/sweep.py"
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
@@ -64,6 +68,26 @@ def close_run() -> None:
     st.query_params.pop("run", None)
 
 
+def open_sweep() -> Sweep | None:
+    """The sweep that the address names, None if it names none.
+
+    Raises:
+        ValueError: there is no such sweep.
+    """
+    id = st.query_params.get("sweep")
+    return None if id is None else find_sweep(home(), id)
+
+
+def show_sweep(id: str) -> None:
+    """Put a sweep into the address."""
+    st.query_params["sweep"] = id
+
+
+def close_sweep() -> None:
+    """Take the sweep out of the address: back to the form."""
+    st.query_params.pop("sweep", None)
+
+
 def start_key(id: str) -> str:
     """The key of the Start button of the run that is to get this id."""
     return f"start-{id}"
@@ -75,7 +99,16 @@ def next_run_id() -> str:
     It is drawn with the button and stays while that is being pressed, so that the second click of a double click
     names the run of the first.
     """
-    id: str = st.session_state.setdefault(NEXT_RUN, new_id())
-    if (home() / "runs" / id).exists() and not st.session_state.get(start_key(id)):
-        id = st.session_state[NEXT_RUN] = new_id()
+    return _next_id("runs", NEXT_RUN)
+
+
+def next_sweep_id() -> str:
+    """The id that the next press of Start gives its sweep, kept in the same way."""
+    return _next_id("sweeps", NEXT_SWEEP)
+
+
+def _next_id(folder: str, slot: str) -> str:
+    id: str = st.session_state.setdefault(slot, new_id())
+    if (home() / folder / id).exists() and not st.session_state.get(start_key(id)):
+        id = st.session_state[slot] = new_id()
     return id

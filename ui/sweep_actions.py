@@ -1,0 +1,92 @@
+"""What can be done with a sweep: stop, resume, retry, extend, add a run; and with one of its runs."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from tfbind import launch, runs, sweep_control, sweep_folder
+from tfbind.config import parse_config
+from tfbind.history import Past
+from tfbind.runs import ACTIVE, Status
+from tfbind.sweep_control import RETRIED
+from tfbind.sweep_folder import Sweep
+from tfbind.sweep_spec import MAX_TEXT
+from ui.config_form import label
+from ui.session import TRAIN_PAGE, home, plain
+
+
+def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
+    """Draw the buttons that the state of the sweep allows."""
+    with st.container(horizontal=True, key="actions"):
+        if status.active or any(run.state in ACTIVE for run in past):
+            _stop(sweep, status)
+        elif status.state != "finished" and st.button("Resume", type="primary", icon=":material/resume:"):
+            _attempt(lambda: sweep_control.resume(sweep))
+        if any(run.state in RETRIED for run in past):
+            _retry(sweep, sum(run.state in RETRIED for run in past))
+        _extend(sweep)
+        _add(sweep)
+
+
+def _stop(sweep: Sweep, status: Status) -> None:
+    asked = runs.stop_requested(sweep)
+    if st.button("Stop all", icon=":material/stop_circle:", disabled=asked, key="stop-all"):
+        _attempt(lambda: sweep_control.cancel(sweep))
+    if status.active and st.button(
+        "Start no more", disabled=asked, key="stop-new", help="The runs that are under way go on to their end."
+    ):
+        _attempt(lambda: sweep_control.cancel(sweep, leave_runs=True))
+
+
+def _retry(sweep: Sweep, count: int) -> None:
+    if st.button(f"Retry {count} failed", icon=":material/replay:", help="Each goes on after its last good epoch."):
+        _attempt(lambda: sweep_control.retry(sweep))
+
+
+def _extend(sweep: Sweep) -> None:
+    with st.popover("Extend", icon=":material/edit_note:"):
+        st.caption("Change the sweep file. What has run stays; what is new in it will run.")
+        text = st.text_area(
+            "Sweep file", sweep_folder.read_text(sweep), height=320, max_chars=MAX_TEXT, key=f"extend-{sweep.id}"
+        )
+        if st.button("Save and run", type="primary", key="extend"):
+            _attempt(lambda: _extended(sweep, text))
+
+
+def _extended(sweep: Sweep, text: str) -> None:
+    sweep_folder.extend(sweep, text)
+    if not runs.read_status(sweep).active:
+        sweep_control.resume(sweep)
+
+
+def _add(sweep: Sweep) -> None:
+    with st.popover("Add a run", icon=":material/add_circle:"):
+        spec = sweep_folder.read_spec(sweep)
+        st.caption("A run of your own choice beside those that the sweep makes.")
+        values = {
+            field: st.text_input(label(field), str(getattr(spec.base, field)), key=f"add-{field}")
+            for field in spec.varied or ["learning_rate"]
+        }
+        if st.button("Start", type="primary", key="add"):
+            _attempt(lambda: sweep_control.add_run(sweep, parse_config(values, spec.base)))
+
+
+def run_actions(past: list[Past]) -> None:
+    """Choose one run and open or stop it."""
+    active = {run.id: run for run in past if run.state in ACTIVE}
+    if not active:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        id = st.selectbox("One of its runs", list(active), format_func=lambda id: active[id].name, key="one-run")
+        st.page_link(TRAIN_PAGE, label="Open", icon=":material/open_in_new:", query_params={"run": id})
+        if st.button("Stop this run", key="stop-one"):
+            _attempt(lambda: launch.cancel(runs.find(home(), id)))
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()

@@ -1,0 +1,148 @@
+"""A sweep on the page: its runs race on one pair of charts, live, with the best so far and the time left."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from tfbind import runs, sweep_folder, sweeps
+from tfbind.estimate import duration, round_seconds
+from tfbind.history import Past
+from tfbind.plots import GREY, curve
+from tfbind.runs import ACTIVE, Status
+from tfbind.sweep_control import room_for
+from tfbind.sweep_folder import Known, Sweep
+from tfbind.sweep_plan import progress
+from tfbind.sweep_space import Spec
+from ui.config_form import label
+from ui.live_chart import Chart, live_charts
+from ui.run_view import COLOURS
+from ui.session import TRAIN_PAGE, close_sweep, plain
+from ui.sweep_actions import actions, run_actions
+
+POLL_SECONDS = 1.0
+OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
+LEADERS = 3
+
+
+@st.cache_resource
+def _known() -> Known:
+    """Runs that were seen to have ended, for all sweeps."""
+    return {}
+
+
+def race(sweep: Sweep) -> None:
+    """Draw a sweep: heading, buttons, state, curves, table. Polls once a second while anything is active."""
+    status = runs.read_status(sweep)
+    title, new = st.columns([5, 1], vertical_alignment="center")
+    title.header(plain(sweep_folder.read_settings(sweep)["name"]), anchor=False)
+    new.button("New sweep", icon=":material/add:", on_click=close_sweep, width="stretch")
+    past = sweep_folder.past(sweep, _known())
+    actions(sweep, status, past)
+    busy = status.active or any(run.state in ACTIVE for run in past)
+    st.fragment(_live, run_every=POLL_SECONDS if busy else None)(sweep, busy)
+    run_actions(past)
+
+
+def _live(sweep: Sweep, was_busy: bool) -> None:
+    status = runs.read_status(sweep)
+    past = sweep_folder.past(sweep, _known())
+    if was_busy and not status.active and not any(run.state in ACTIVE for run in past):
+        st.rerun()
+    try:
+        _draw(sweep, status, sweep_folder.read_spec(sweep), past)
+    except ValueError as error:
+        st.error(plain(str(error)))
+
+
+def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
+    at_once = sweep_folder.read_settings(sweep)["parallel"] or room_for(spec.base)
+    far = progress(spec, past, at_once)
+    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)))
+    if status.error:
+        st.error(plain(status.error))
+    if status.active:
+        left = "" if far.seconds_left is None else f" · about {duration(round_seconds(far.seconds_left))} left"
+        st.progress(min(1.0, far.share), f"{far.ended} of {far.total} runs ended{left}")
+    live_charts(_charts(spec, past), key=f"race-{sweep.id}", height=360)
+    _table(spec, past)
+
+
+def _facts(spec: Spec, past: list[Past]) -> list[str]:
+    counts = {state: sum(run.state == state for run in past) for state in dict.fromkeys(run.state for run in past)}
+    facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
+    found = sweeps.best(spec, past)
+    if found:
+        facts.append(f"best so far: **{plain(found.name)}** with {spec.metric} {sweeps.value(spec, found):.4f}")
+    return facts
+
+
+def _charts(spec: Spec, past: list[Past]) -> list[Chart]:
+    ranked = sorted(past, key=lambda run: _rank(spec, run))
+    leaders = [run.key for run in ranked[:LEADERS]]
+    few = len(past) <= OWN_COLOURS
+    names = _names(past)
+    about = {
+        run.key: place if few else leaders.index(run.key) if run.key in leaders else GREY
+        for place, run in enumerate(past)
+    }
+    order = sorted(past, key=lambda run: about[run.key]) if not few else past
+    kinds = [
+        ("val_loss", "Validation loss: lower is better", "loss"),
+        ("val_pearsonr", "Pearson r on held-out windows: 1 is perfect", "Pearson r"),
+    ]
+    return [
+        Chart(
+            title,
+            y_title,
+            f"{title}, against epoch, one curve for each of {len(past)} runs",
+            [curve(names[run.key], run.rows, field, colour=about[run.key]) for run in order],
+        )
+        for field, title, y_title in kinds
+    ]
+
+
+def _rank(spec: Spec, run: Past) -> float:
+    found = sweeps.value(spec, run)
+    if found is None:
+        return float("inf")
+    return found if spec.goal == "minimize" else -found
+
+
+def _names(past: list[Past]) -> dict[str, str]:
+    """What each curve is called: the run's name, with its id where two have the same."""
+    every = [run.name for run in past]
+    return {run.key: run.name if every.count(run.name) == 1 else f"{run.name} ({run.id})" for run in past}
+
+
+def _table(spec: Spec, past: list[Past]) -> None:
+    if not past:
+        return
+    event: Any = st.dataframe(
+        pd.DataFrame([_row(spec, run) for run in past]),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-cell",
+        key="race-table",
+        alt="The runs of this sweep with their state and the figures of their best epoch",
+        column_config={
+            "val_loss": st.column_config.NumberColumn("Validation loss", format="%.4f"),
+            "val_pearsonr": st.column_config.NumberColumn("Pearson r", format="%.4f"),
+        },
+    )
+    st.caption("Figures are those of each run's best epoch. Click a row to open that run.")
+    for row, _ in event["selection"]["cells"]:
+        st.switch_page(TRAIN_PAGE, query_params={"run": past[row].id})
+
+
+def _row(spec: Spec, run: Past) -> dict[str, object]:
+    found = runs.best_row(run.rows) or {}
+    return {
+        "State": run.state,
+        **{label(field): run.config.get(field) for field in spec.varied},
+        "Epochs": f"{len(run.rows)} of {run.config['num_epochs']}",
+        "val_loss": found.get("val_loss"),
+        "val_pearsonr": found.get("val_pearsonr"),
+        "Why": run.error or "",
+        "Run": run.id,
+    }
