@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_scoring import FIXED, LENGTH, LOCAL, network, sequence
 
 from tfbind import runs
-from tfbind.interpret import Variant, apply_variant, mutagenesis, parse_variant, variant_effect
+from tfbind.interpret import Variant, apply_variant, largest_change, mutagenesis, parse_variant, variant_effect
 from tfbind.models import pack_weights
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode
@@ -108,7 +108,7 @@ def test_what_is_no_variant_is_refused(text, said):
 
 
 @pytest.mark.parametrize("text", ["A[C/G]T", "A[CA/G]T", "A[C/GTT]T"])
-def test_the_effect_is_the_largest_change_between_bases_that_both_have(home, text):
+def test_the_effect_is_that_between_the_profiles_of_both_sequences(home, text):
     model, flank = load_model(home, "local"), decode(sequence(60) % 4)
     codes, variant = parse_variant(flank + text + flank)
     found = variant_effect(model, codes, variant)
@@ -119,6 +119,27 @@ def test_the_effect_is_the_largest_change_between_bases_that_both_have(home, tex
     right = found.alternative[-61:] - found.reference[-61:]
     assert abs(found.change) >= max(np.abs(left).max(), np.abs(right).max()) - 1e-6
     assert abs(found.place - variant.start) <= model.reach + 2
+
+
+@pytest.mark.parametrize(
+    ("what", "text", "reference", "alternative", "change", "place"),
+    [
+        ("a base weakens a site", "AA[C/G]AA", [0, 9, 9, 9, 0], [0, 7, 5, 8, 0], -4, 2),
+        ("a site goes with its bases", "AA[CCC/]AA", [0, 0, 9, 9, 9, 0, 0], [0, 0, 0, 0], -9, 2),
+        ("the same, as a VCF has it", "A[ACCC/A]AA", [0, 0, 9, 9, 9, 0, 0], [0, 0, 0, 0], -9, 2),
+        ("a site comes with its bases", "AA[/CC]AA", [1, 1, 1, 1], [1, 1, 8, 8, 1, 1], 7, 1),
+        ("a base beside a site goes", "AA[C/]AA", [0, 0, 0, 9, 9], [0, 0, 9, 9], 0, 0),
+        ("a base of a plateau goes", "AA[C/]AA", [2, 2, 2, 2, 2], [2, 2, 2, 2], 0, 0),
+        ("the rest of a cut site is weaker", "AA[CC/]AA", [0, 6, 6, 6, 6, 0], [0, 1, 2, 0], -5, 1),
+        ("two bases for three", "A[CCC/GG]A", [0, 5, 5, 5, 0], [0, 5, 5, 0], 0, 0),
+    ],
+)
+def test_the_largest_change_by_hand(what, text, reference, alternative, change, place):
+    _, variant = parse_variant(text)
+    rows = [np.array([scores, scores], np.float32) for scores in (reference, alternative)]
+    changes, places = largest_change(*rows, variant)
+    assert changes.tolist() == [change, change], what
+    assert places.tolist() == [place, place], what
 
 
 def test_a_variant_that_does_not_fit_is_refused_with_its_place():

@@ -43,13 +43,26 @@ class Variant:
     reference: Codes
     alternative: Codes
 
+    def trimmed(self) -> "Variant":
+        """The same change without the bases that both alleles begin or end with."""
+        first = _alike(self.reference, self.alternative)
+        before, after = self.reference[first:], self.alternative[first:]
+        last = _alike(before[::-1], after[::-1])
+        return Variant(self.start + first, before[: len(before) - last], after[: len(after) - last])
+
+
+def _alike(one: Codes, other: Codes) -> int:
+    """How many bases two sequences share from their start on."""
+    common = min(len(one), len(other))
+    differ = np.flatnonzero(one[:common] != other[:common])
+    return int(differ[0]) if len(differ) else common
+
 
 @dataclass(frozen=True)
 class VariantEffect:
     """What a variant does. Both profiles cover the whole sequence, each in its own coordinates.
 
-    `change` is the difference of the highest size between bases that both have, and `place` where it acts, 0-based in
-    the reference.
+    `change` is the largest one as `largest_change` finds it, and `place` where it acts, 0-based in the reference.
     """
 
     reference: Scores
@@ -151,10 +164,29 @@ def variant_effect(model: Model, codes: Codes, variant: Variant) -> VariantEffec
     """
     reference = score(model, codes).scores
     alternative = score(model, apply_variant(codes, variant)).scores
-    kept = variant.start + min(len(variant.reference), len(variant.alternative))
-    after = len(codes) - variant.start - len(variant.reference)
-    shared = np.concatenate([np.arange(kept), np.arange(len(codes) - after, len(codes))])
-    there = np.concatenate([np.arange(kept), np.arange(len(alternative) - after, len(alternative))])
-    change = alternative[there] - reference[shared]
-    largest = int(np.abs(change).argmax())
-    return VariantEffect(reference, alternative, float(change[largest]), int(shared[largest]))
+    change, place = largest_change(reference[None], alternative[None], variant)
+    return VariantEffect(reference, alternative, float(change[0]), int(place[0]))
+
+
+def largest_change(reference: Scores, alternative: Scores, variant: Variant) -> tuple[Scores, NDArray[np.intp]]:
+    """The change (N,) of the highest size in each row of scores (N, L) and (N, L'), and its place (N,) in the first.
+
+    Bases that both have are compared one to one. What only one of them has is compared by its highest score, the
+    bases beside it included: a site that is lost with its bases counts in full, one that only moves does not count.
+    """
+    variant = variant.trimmed()
+    removed, added = len(variant.reference), len(variant.alternative)
+    first = variant.start + min(removed, added)  # of what only one has
+    after = reference.shape[1] - variant.start - removed
+    end, end_there = reference.shape[1] - after, alternative.shape[1] - after
+    shared = np.concatenate([np.arange(first), np.arange(end, reference.shape[1])])
+    there = np.concatenate([np.arange(first), np.arange(end_there, alternative.shape[1])])
+    changes = alternative[:, there] - reference[:, shared]
+    places = np.broadcast_to(shared, changes.shape)
+    if removed != added:
+        left = max(first - 1, 0)
+        lost, gained = reference[:, left : end + 1], alternative[:, left : end_there + 1]
+        changes = np.column_stack([changes, gained.max(axis=1) - lost.max(axis=1)])
+        places = np.column_stack([places, left + lost.argmax(axis=1)])
+    rows, largest = np.arange(len(changes)), np.abs(changes).argmax(axis=1)
+    return changes[rows, largest], places[rows, largest]
