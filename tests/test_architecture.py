@@ -35,7 +35,20 @@ ALLOWED: dict[str, set[str]] = {
     "owner": set(),
     "runs": {"config", "files", "owner"},
     "devices": {"config", "runs"},
-    "worker": {"config", "datasets", "models", "metrics", "training", "files", "runs", "devices", "onnx_graph"},
+    "wandb_client": {"config"},
+    "wandb_log": {"config", "files", "owner", "runs", "wandb_client"},
+    "worker": {
+        "config",
+        "datasets",
+        "models",
+        "metrics",
+        "training",
+        "files",
+        "runs",
+        "devices",
+        "onnx_graph",
+        "wandb_log",
+    },
     "launch": {"config", "datasets", "runs", "devices"},
     "onnx_graph": set(),
     "convert": {"models"},
@@ -44,12 +57,26 @@ ALLOWED: dict[str, set[str]] = {
     "interpret": {"sequences", "scoring"},
     "sites": {"motifs", "scoring", "sequences", "simulate"},
     "queries": {"files"},
+    "edits": {"interpret", "scoring", "sequences"},
     "sequence_plots": {"interpret", "plots", "scoring", "sequences", "sites"},
     "letters": {"sequences", "tables"},
     "records": {"letters", "sequences", "tables"},
     "export": {"letters", "scoring", "sequences", "tables"},
     "predict": {"export", "files", "letters", "records", "scoring", "sequences", "tables"},
+    "genome": {"letters", "sequences", "tables"},
+    "vcf": {"tables"},
     "variants": {"export", "interpret", "letters", "records", "sequences", "tables"},
+    "vcf_effects": {
+        "export",
+        "genome",
+        "interpret",
+        "letters",
+        "scoring",
+        "sequences",
+        "tables",
+        "variants",
+        "vcf",
+    },
     "bundle": {"imported", "onnx_graph", "runs", "scoring", "sequences", "tables"},
     "history": {"runs"},
     "compare": {"config", "history", "runs"},
@@ -82,7 +109,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
 ALLOWED |= {
-    f"commands.{name}": LIBRARY for name in ("runs", "sweep", "predict", "data", "disk", "doctor", "model", "bundle")
+    f"commands.{name}": LIBRARY
+    for name in ("runs", "sweep", "predict", "data", "disk", "doctor", "model", "bundle", "variants")
 }
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}

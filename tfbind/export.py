@@ -13,6 +13,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -81,9 +82,16 @@ def write(path: Path, tracks: Sequence[Track], about: About) -> None:
         OSError: the file cannot be written.
     """
     writer = writer_of(path)
+    with drafted(path) as draft:
+        writer(draft, tracks, about)
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place when all went well and is gone otherwise."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}{path.suffix.lower()}")
     try:
-        writer(draft, tracks, about)
+        yield draft
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -147,15 +155,16 @@ def _csv(tracks: Sequence[Track], _about: About) -> Iterator[str]:
     row = ",".join(["%.9g"] * length)
     for track in tracks:
         _, scores = track.read(0, length)
-        yield f"{_quoted(_cell(track.name))},{row % tuple(scores.tolist())}\n"
+        yield f"{quoted(safe_cell(track.name))},{row % tuple(scores.tolist())}\n"
 
 
-def _cell(name: str) -> str:
+def safe_cell(name: str) -> str:
     """A name that no spreadsheet takes for a formula."""
     return f"'{name}" if name.startswith(_DANGEROUS) else name
 
 
-def _quoted(cell: str) -> str:
+def quoted(cell: str) -> str:
+    """A cell as it stands in a .csv."""
     if not any(sign in cell for sign in ',"\n\r'):
         return cell
     text = io.StringIO()
@@ -164,16 +173,17 @@ def _quoted(cell: str) -> str:
 
 
 def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    yield f"# {_said(about)}; position is 0-based within the record\n"
+    yield f"# {about_line(about)}; position is 0-based within the record\n"
     yield "name\tposition\tbase\tscore\n"
     for track in tracks:
-        name = _cell(track.name).replace("\t", " ")
+        name = safe_cell(track.name).replace("\t", " ")
         for start, codes, scores in track.pieces():
             rows = zip(itertools.count(start), decode(codes), scores.tolist(), strict=False)
             yield "".join([f"{name}\t{position}\t{base}\t{score:.9g}\n" for position, base, score in rows])
 
 
-def _said(about: About) -> str:
+def about_line(about: About) -> str:
+    """What a file says of itself, on one line."""
     words = [f"tfbind; model {about.model}", about.rule]
     return "; ".join(" ".join(word.split()) for word in words if word)
 
@@ -254,7 +264,7 @@ def _in_order(tracks: Sequence[Track]) -> tuple[list[_Placed], str]:
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
     where, words = places(tracks)
-    yield f"# {_said(about)}; {words}\n"
+    yield f"# {about_line(about)}; {words}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
     yield "highest score (not scaled to 0-1000), strand\n"
     for track, place in zip(tracks, where, strict=True):
@@ -297,7 +307,7 @@ def sites_of(
 
 def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
     placed, words = _in_order(tracks)
-    yield f"# {_said(about)}; 0-based half-open; {words}\n"
+    yield f"# {about_line(about)}; 0-based half-open; {words}\n"
     for track, chromosome, offset in placed:
         for start, _, scores in track.pieces():
             rows = enumerate(scores.tolist(), offset + start)

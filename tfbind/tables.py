@@ -44,7 +44,7 @@ class Block:
 
 def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
     """The cells of the first two lines; one empty cell where there is no second."""
-    text = next(_lines(path), b"")
+    text = next(whole_lines(path), b"")
     if not text.strip():
         raise ValueError(f"{label(path)}: empty; expected a tab-separated table")
     if text.lstrip().startswith(b"<"):
@@ -58,7 +58,7 @@ def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
 def blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block]:
     """The table from `first_line` on, about a megabyte at a time; every line must have `columns` cells."""
     line = 1
-    for text in _lines(path):
+    for text in whole_lines(path):
         separators = _separators(label(path), text, line)
         line_ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == LINE_END)
         cells = np.diff(np.searchsorted(separators, line_ends), prepend=-1)
@@ -89,8 +89,8 @@ def _separators(file: str, text: bytes, line: int) -> Places:
     return places
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """The file in pieces of whole lines, each ended by a single newline."""
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """A file, plain or gzip, in pieces of whole lines, each ended by a single newline."""
     begun: list[bytes] = []
     for chunk in _chunks(path):
         cut = chunk.rfind(b"\n") + 1

@@ -1,6 +1,6 @@
-"""Variants: a change as people write it, and what each variant of a VCF file does to the scores around it.
+"""Variants as people write them: a change of a base or of a few, for one of the sequences at hand.
 
-Positions that people type, and those of a VCF, count from 1; inside, places count from 0.
+Positions that people type count from 1; inside, places count from 0.
 """
 
 import re

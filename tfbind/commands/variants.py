@@ -1,0 +1,36 @@
+"""Score the variants of a VCF file."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tfbind.commands import add_command, answer
+from tfbind.config import home_folder
+
+
+def add(commands: Any) -> None:
+    """Add `variants`."""
+    command = add_command(commands, "variants", variants)
+    command.add_argument("--model", required=True, help="builtin, a run, or weights; several, with commas: averaged")
+    command.add_argument("--data", type=Path, required=True, metavar="VCF", help="variants, plain or gzip")
+    command.add_argument(
+        "--fasta", type=Path, required=True, metavar="FILE", help="the genome that they are called on"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
+
+
+def variants(options: argparse.Namespace) -> int:
+    """Score what each variant of a VCF file changes in the binding around it."""
+    from tfbind.scoring import load_model
+    from tfbind.vcf_effects import score_vcf
+
+    home = home_folder()
+    model = load_model(home, options.model)
+    outcome = score_vcf(model, options.data, options.fasta, options.out, home / "cache" / "fasta")
+    for note in [] if options.json else outcome.notes:
+        print(note, file=sys.stderr)
+    said = [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
+    said += [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
+    return answer(options.json, asdict(outcome), said)

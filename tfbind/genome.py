@@ -1,0 +1,90 @@
+"""A genome in a FASTA file: stretches of its contigs as codes, read where they lie, whatever the size of the file."""
+
+import hashlib
+import os
+import secrets
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from pyfaidx import Faidx, FastaIndexingError, UnsupportedCompressionFormat
+
+from tfbind.letters import read_codes
+from tfbind.sequences import Codes
+from tfbind.tables import label
+
+BLOCK = 1 << 16  # bases that are read at a time
+BLOCKS = 64  # and how many of these are kept
+
+_GZIP, _BGZF = b"\x1f\x8b", b"BC\x02\x00"  # what a gzip file begins with; what a bgzip file has at byte 12
+
+
+class Genome:
+    """The contigs of a FASTA file, plain or bgzip. `lengths` gives the bases of each, by its first word.
+
+    An index that lies beside the file and is newer is used, otherwise one is made and kept in `cache`.
+
+    Raises:
+        ValueError: one line: no such file, no FASTA, or one that cannot be read from the middle.
+    """
+
+    def __init__(self, path: Path, cache: Path) -> None:
+        self.path = path
+        self._faidx = _open(path, cache)
+        self.lengths: dict[str, int] = {name: record.rlen for name, record in self._faidx.index.items()}
+        self._block = lru_cache(BLOCKS)(self._read)
+
+    def codes(self, contig: str, start: int, end: int) -> Codes:
+        """The codes of a contig from start to end (exclusive), which must lie inside it.
+
+        Raises:
+            ValueError: a letter that cannot be used.
+        """
+        first, last = start // BLOCK, max(start, end - 1) // BLOCK
+        blocks = [self._block(contig, number) for number in range(first, last + 1)]
+        whole = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+        return whole[start - first * BLOCK : end - first * BLOCK]
+
+    def _read(self, contig: str, number: int) -> Codes:
+        start, end = number * BLOCK, min((number + 1) * BLOCK, self.lengths[contig])
+        letters = str(self._faidx.fetch(contig, start + 1, end)).encode()
+        return read_codes(letters, contig, start, Counter(), repair=False)
+
+
+def _open(path: Path, cache: Path) -> Faidx:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a FASTA file")
+    with path.open("rb") as file:
+        begins = file.read(16)
+    zipped = begins.startswith(_GZIP)
+    if zipped and (begins[12:16] != _BGZF or path.suffix not in (".gz", ".bgz")):
+        raise ValueError(
+            f"{path}: gzip, which cannot be read from the middle; `gunzip -k {label(path)}` makes a FASTA file that "
+            "can, `bgzip` a small one"
+        )
+    try:
+        return _indexed(path, cache, zipped)
+    except (FastaIndexingError, UnsupportedCompressionFormat, ValueError) as error:
+        raise ValueError(f"{path}: not readable as FASTA: {' '.join(str(error).split())}") from None
+
+
+def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
+    beside = path.with_name(f"{path.name}.fai")
+    facts = path.stat()
+    if not zipped and beside.exists() and beside.stat().st_mtime_ns >= facts.st_mtime_ns:
+        return Faidx(str(path), indexname=str(beside))
+    identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+    kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.fai"
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_name(f".{os.getpid()}.{secrets.token_hex(2)}.fai")
+        try:
+            Faidx(str(path), indexname=str(draft), gzi_indexname=str(draft.with_suffix(".gzi"))).close()
+            if zipped:
+                draft.with_suffix(".gzi").replace(kept.with_suffix(".gzi"))
+            draft.replace(kept)
+        finally:
+            draft.unlink(missing_ok=True)
+            draft.with_suffix(".gzi").unlink(missing_ok=True)
+    return Faidx(str(path), indexname=str(kept), gzi_indexname=str(kept.with_suffix(".gzi")))

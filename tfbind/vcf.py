@@ -1,0 +1,83 @@
+"""VCF files, plain or gzip, line by line: each alternative allele as a call, or the reason why it is none.
+
+Only the first five columns are read. Positions count from 1, as the format has it.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from tfbind.tables import label, shown, whole_lines
+
+COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
+_ALLELE = re.compile("[ACGTN]+", re.IGNORECASE)
+_LARGEST_POSITION = 1 << 40
+
+
+class Call(NamedTuple):
+    """One alternative allele of one line. `skipped` says why it has no sequence of its own, "" where it has one."""
+
+    line: int
+    chromosome: str
+    position: int
+    id: str
+    reference: str
+    alternative: str
+    skipped: str
+
+
+def read_calls(path: Path) -> Iterator[Call]:
+    """The calls of a VCF file, in its order.
+
+    Raises:
+        ValueError: one line with the line's number: no VCF, columns missing, a position or an allele that is none.
+    """
+    number, seen_header = 0, False
+    for text in whole_lines(path):
+        for line in text.splitlines():
+            number += 1
+            if line.startswith(b"#"):
+                seen_header |= line.startswith((b"##fileformat=VCF", b"#CHROM"))
+            elif not seen_header:
+                _refuse(
+                    path,
+                    number,
+                    f"{shown(line[:60])} above any header; expected a VCF, which starts ##fileformat=VCF",
+                )
+            elif line.strip():
+                yield from _calls(path, number, line)
+    if not seen_header:
+        raise ValueError(f"{label(path)}: no header of a VCF; expected a file that starts ##fileformat=VCF")
+
+
+def _calls(path: Path, number: int, line: bytes) -> Iterator[Call]:
+    cells = [cell.decode(errors="replace").strip() for cell in line.split(b"\t", len(COLUMNS))[: len(COLUMNS)]]
+    if len(cells) < len(COLUMNS) or not all(cells):
+        _refuse(path, number, f"expected the columns {' '.join(COLUMNS)}, separated by tabs")
+    chromosome, position, id, reference, alternatives = cells
+    if not position.isdecimal() or int(position) > _LARGEST_POSITION:
+        _refuse(path, number, f"POS is {shown(position)}; expected a whole number")
+    if not _ALLELE.fullmatch(reference):
+        _refuse(path, number, f"REF is {shown(reference)}; expected letters A C G T N")
+    for alternative in alternatives.split(","):
+        skipped = _why_skipped(reference, alternative)
+        if not skipped and not _ALLELE.fullmatch(alternative):
+            _refuse(path, number, f"ALT is {shown(alternatives)}; expected letters A C G T N, or <DEL> and the like")
+        yield Call(number, chromosome, int(position), id, reference, alternative, skipped)
+
+
+def _why_skipped(reference: str, alternative: str) -> str:
+    if alternative == ".":
+        return "no alternative allele"
+    if alternative == "*":
+        return "allele lost with another deletion"
+    if alternative.startswith("<") and alternative.endswith(">"):
+        return "symbolic allele"
+    if re.search(r"[\[\]]|^\.|\.$", alternative):
+        return "breakend"
+    return "same as the reference" if alternative.upper() == reference.upper() else ""
+
+
+def _refuse(path: Path, number: int, what: str) -> NoReturn:
+    raise ValueError(f"{label(path)}: line {number}: {what}")
