@@ -6,12 +6,14 @@ import streamlit as st
 from tfbind.export import THRESHOLD
 from tfbind.records import Record
 from tfbind.scoring import Model
+from tfbind.sequences import decode
 from ui import scored
 from ui.downloads import downloads
-from ui.sequence_input import sequence_input, show_notes
+from ui.sequence_input import fill, sequence_input, show_notes
 from ui.sequence_view import sequence_view
 from ui.session import home, inside_app, plain
 
+TABLE = "records"
 TABLE_RECORDS = 1_000
 
 inside_app()
@@ -63,13 +65,22 @@ def choose(records: list[Record], model: Model) -> Record:
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [0]}},
-        key="records",
+        key=TABLE,
         height=min(35 * (len(rows) + 1) + 3, 220),
         alt="Records with their length and highest score",
         column_config={"Highest score": st.column_config.NumberColumn(format="%.2f")},
     )
     chosen = event["selection"]["rows"]
-    return records[chosen[0] if chosen else 0]
+    return listed[chosen[0] if chosen and chosen[0] < len(listed) else 0]
+
+
+def open_record(record: Record) -> None:
+    """Show a record of the table; one that is not in it comes into the box."""
+    places = [place for place, other in enumerate(records) if other is record]
+    if places:
+        st.session_state[TABLE] = {"selection": {"rows": places, "columns": [], "cells": []}}
+    else:
+        fill(f">{record.name}\n{decode(record.codes)}\n")
 
 
 if records:
@@ -78,5 +89,5 @@ if records:
     record = choose(records, model)
     st.subheader(plain(record.name), anchor=False)
     st.caption(f"{plain(names[name])} · {len(record.codes):,} bases · score in nats above background, not occupancy")
-    sequence_view(record, model, both=strand == "both", threshold=threshold)
+    sequence_view(record, records, model, both=strand == "both", threshold=threshold, open_record=open_record)
     downloads(records, model, both=strand == "both", threshold=threshold)

@@ -1,5 +1,6 @@
 """The Predict page: from an empty box to sites, an edit and its undo; and what it says of input it cannot use."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predict(text: str = "") -> AppTest:
     page = checked(app().switch_page("pages/predict.py").run())
     return checked(page.text_area[0].set_value(text).run()) if text else page
+
+
+def read(page: AppTest) -> str:
+    """What the page says as its reader sees it, without the signs that keep Markdown out."""
+    return words(page).replace("\\", "").replace("\u2060", "")
 
 
 def sites(page: AppTest):
@@ -55,10 +61,52 @@ def test_changing_a_base_of_the_site_destroys_it_and_undo_brings_it_back() -> No
     before = sites(page)["score"].max()
     checked(page.number_input(key="edit-position").set_value(41).run())
     checked(page.segmented_control("base-41-0").set_value("C").run())
-    assert "41 → C" in words(page)
+    assert "Changed: 41 T>C." in read(page)
+    assert "Destroys the site at" in read(page)
     assert "No site" in words(page)
     checked(button(page, "Undo").click().run())
     assert sites(page)["score"].max() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "typed", "said"),
+    [
+        (SITE, "41 T>C", "Destroys the site at"),
+        (SITE, "T41C", "Changed: 41 T>C."),
+        (f">chr22_1000_{1000 + len(SITE) - 1}\n{SITE}", "chr22:1041 T>C", "Changed: 41 T>C."),
+        (f">other\nACGT\n>named\n{SITE}", "named:41 T>C", "Destroys the site at"),
+        ("ACGT", f"{SITE[:40]}[T/C]{SITE[41:]}", "Destroys the site at"),
+        (f"{SITE[:40]}[T/C]{SITE[41:]}", "", "Destroys the site at"),
+        (f">mine\n{SITE[:40]}[T/C]{SITE[41:]}", "", "Destroys the site at"),
+    ],
+)
+def test_a_variant_is_taken_in_every_form_that_is_offered(text: str, typed: str, said: str) -> None:
+    page = predict(text)
+    if typed:
+        checked(page.text_input(key="variant").set_value(typed).run())
+        assert page.text_input(key="variant").value == ""
+    assert said in read(page)
+    profile = json.loads(page.get("plotly_chart")[0].proto.spec)
+    assert {"original", "changed"} <= {trace.get("name") for trace in profile["data"]}
+    checked(button(page, "Back to the original").click().run())
+    assert "1 site" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("41 G>C", "sequence_1 has 'T' there, not 'G'"),
+        ("900 A>G", "in no sequence here"),
+        ("41 A>A", "both alleles are the same"),
+        ("nonsense", "is no change of a base"),
+    ],
+)
+def test_a_variant_that_cannot_be_is_one_line_and_stays_in_its_box(typed: str, said: str) -> None:
+    page = predict(SITE)
+    checked(page.text_input(key="variant").set_value(typed).run())
+    assert [said in error.value.replace("\\", "") for error in page.error] == [True]
+    assert page.text_input(key="variant").value == typed
+    assert "1 site" in words(page)
 
 
 def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Path) -> None:

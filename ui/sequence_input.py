@@ -1,6 +1,7 @@
 """Where DNA comes in: a box to paste into, examples, a file; and what was said of it in reading."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -9,6 +10,8 @@ from tfbind.letters import RefusedLetter
 from tfbind.records import Record, read_records, repaired
 from tfbind.sequences import decode
 from tfbind.simulate import simulate
+from tfbind.variants import parse_change
+from ui.sequence_changes import start_with
 from ui.session import home, plain
 
 BOX = "dna"
@@ -19,7 +22,7 @@ MAX_BASES = 2_000_000
 UPLOAD_MB = 20
 HELP = (
     "Bare letters, FASTA, a numbered block from GenBank, or the course's table of sequences. Lower case is fine, "
-    "U is read as T, other IUPAC letters as N. "
+    "U is read as T, other IUPAC letters as N. A variant may stand in brackets: ACGT[A/G]TTT. "
     f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. What you paste stays on this "
     "computer."
 )
@@ -47,8 +50,8 @@ def sequence_input() -> list[Record]:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Score", type="primary", icon=":material/insights:")
-        st.button("Try an example", on_click=_fill, args=(example(),), icon=":material/science:")
-        st.button("Clear", on_click=_fill, args=("",))
+        st.button("Try an example", on_click=fill, args=(example(),), icon=":material/science:")
+        st.button("Clear", on_click=fill, args=("",))
         with st.popover("Open a file", icon=":material/upload_file:"):
             file = st.file_uploader("FASTA or text, plain or gzip", max_upload_size=UPLOAD_MB)
     data = file.getvalue() if file else st.session_state[BOX]
@@ -79,7 +82,8 @@ def _keep() -> None:
     st.session_state[KEPT] = st.query_params[PARAMETER] = queries.save(home(), st.session_state[BOX])
 
 
-def _fill(text: str) -> None:
+def fill(text: str) -> None:
+    """Put a text into the box; to be called before the box is drawn."""
     st.session_state[BOX] = text
     if text:
         _keep()
@@ -93,6 +97,8 @@ def _read(data: str | bytes) -> list[Record]:
         st.caption("Nothing to score yet: paste a sequence, or try the example.")
         return []
     try:
+        if isinstance(data, str) and "[" in data:
+            return [_read_variant(data)]
         return read_records(data, MAX_RECORDS, MAX_BASES)
     except RefusedLetter as error:
         st.error(plain(str(error)))
@@ -104,8 +110,17 @@ def _read(data: str | bytes) -> list[Record]:
     return []
 
 
+def _read_variant(text: str) -> Record:
+    """A sequence with a variant in brackets, with or without a FASTA header."""
+    header, _, letters = text.strip().partition("\n") if text.lstrip().startswith(">") else ("", "", text)
+    record, variant = parse_change(letters, [])
+    record = replace(record, name=header.removeprefix(">").strip() or record.name)
+    start_with(record, variant)
+    return record
+
+
 def _repair(text: str) -> None:
-    _fill(repaired(text))
+    fill(repaired(text))
 
 
 def show_notes(records: Sequence[Record]) -> None:

@@ -1,51 +1,54 @@
 """One scored sequence on the page: its profile, its sites, what a base change does, and an edited copy."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from tfbind.interpret import mutate
+from tfbind import edits
+from tfbind.edits import Edited
 from tfbind.records import Record
 from tfbind.scoring import Model, Profile, call_sites
 from tfbind.sequence_plots import REVERSED, Line, mutagenesis_figure, profile_figure
-from tfbind.sequences import LETTERS, Codes, decode, reverse_complement
+from tfbind.sequences import Codes, reverse_complement
 from tfbind.sites import Hit, describe_sites, motif_hits
 from ui import scored
 from ui.results import CHART
+from ui.sequence_changes import POSITION, changes_of, draw_changes, key, show_effect
 
-EDITS = "edits"
 MAP_BASES = 60
 LARGEST_PICTURE = 100_000
 
 
-def sequence_view(record: Record, model: Model, *, both: bool, threshold: float) -> None:
-    """Draw a record scored by a model; an edited copy lies over the original."""
-    edits: list[tuple[int, int]] = st.session_state.setdefault(EDITS, {}).setdefault(_edits_key(record), [])
-    codes = _edited(record.codes, edits)
+def sequence_view(
+    record: Record,
+    records: Sequence[Record],
+    model: Model,
+    *,
+    both: bool,
+    threshold: float,
+    open_record: Callable[[Record], None],
+) -> None:
+    """Draw a record scored by a model; with changes, the changed sequence lies over the original."""
+    made = changes_of(record)
+    edited = edits.edit(record.codes, made)
     try:
-        found = _score(model, codes, both)
-        original = _score(model, record.codes, both) if edits else None
+        found = _score(model, edited.codes, both)
+        original = _score(model, record.codes, both) if made else None
     except ValueError as error:
         st.error(str(error))
+        draw_changes(record, edited, records, open_record)
         return
     motif, motif_threshold = scored.known_motif()
-    hits = motif_hits(motif, codes, motif_threshold)
-    _draw_profile(record, model, codes, found, original, hits, threshold)
-    _draw_sites(model, codes, found, hits, threshold)
-    _draw_edit(codes, edits)
-    _draw_map(model, codes, found)
-
-
-def _edits_key(record: Record) -> str:
-    return f"{record.name} {hash(record.codes.tobytes())}"
-
-
-def _edited(codes: Codes, edits: list[tuple[int, int]]) -> Codes:
-    for place, base in edits:
-        codes = mutate(codes, place, base)
-    return codes
+    hits = motif_hits(motif, edited.codes, motif_threshold)
+    if original:
+        show_effect(original, found, edited, threshold)
+    _draw_profile(record, model, edited, found, original, hits, threshold)
+    _draw_sites(model, edited.codes, found, hits, threshold)
+    draw_changes(record, edited, records, open_record)
+    _draw_map(model, edited.codes, found)
 
 
 def _score(model: Model, codes: Codes, both: bool) -> Profile:
@@ -58,13 +61,14 @@ def _score(model: Model, codes: Codes, both: bool) -> Profile:
 def _draw_profile(
     record: Record,
     model: Model,
-    codes: Codes,
+    edited: Edited,
     found: Profile,
     original: Profile | None,
     hits: list[Hit],
     threshold: float,
 ) -> None:
-    lines = [Line("before the edit", original.scores)] if original else []
+    codes = edited.codes
+    lines = [Line("original", edited.aligned(original.scores))] if original else []
     if st.session_state.get("show-reverse"):
         backward = scored.profile(
             model, reverse_complement(codes).tobytes(), False, bool(st.session_state.get("pad"))
@@ -76,14 +80,14 @@ def _draw_profile(
     figure = profile_figure(
         codes,
         found.scores,
-        name="predicted",
+        name="changed" if original else "predicted",
         spread=found.spread,
         lines=lines,
         sites=call_sites(found.scores, threshold),
         hits=hits,
         shaded=model.reach if model.length is None else 0,
     )
-    chart = f"profile-{_edits_key(record)}"
+    chart = f"profile-{key(record)}"
     st.plotly_chart(
         figure,
         key=chart,
@@ -102,7 +106,7 @@ def _draw_profile(
 
 def _take_click(chart: str) -> None:
     for point in st.session_state[chart]["selection"]["points"][:1]:
-        st.session_state["edit-position"] = round(point["x"])
+        st.session_state[POSITION] = round(point["x"])
 
 
 def _draw_sites(model: Model, codes: Codes, found: Profile, hits: list[Hit], threshold: float) -> None:
@@ -137,36 +141,6 @@ def _draw_sites(model: Model, codes: Codes, found: Profile, hits: list[Hit], thr
             ),
         },
     )
-
-
-def _draw_edit(codes: Codes, edits: list[tuple[int, int]]) -> None:
-    st.subheader("Change a base", anchor=False)
-    if st.session_state.get("edit-position", 1) > len(codes):
-        st.session_state["edit-position"] = 1
-    with st.container(horizontal=True, vertical_alignment="bottom", key="edit"):
-        position = st.number_input(
-            "Position",
-            min_value=1,
-            max_value=len(codes),
-            key="edit-position",
-            help="Or click a point of the profile.",
-        )
-        now = LETTERS[codes[position - 1]]
-        base = st.segmented_control("Base", list("ACGT"), default=None, key=f"base-{position}-{len(edits)}")
-        st.markdown(f"now **{now}**")
-        if st.button("Undo", disabled=not edits, icon=":material/undo:"):
-            edits.pop()
-            st.rerun()
-        if st.button("Back to the original", disabled=not edits):
-            edits.clear()
-            st.rerun()
-    if base and base != now:
-        edits.append((position - 1, LETTERS.index(base)))
-        st.rerun()
-    if edits:
-        said = ", ".join(f"{place + 1} → {LETTERS[letter]}" for place, letter in edits)
-        st.caption(f"Changed: {said}. The grey line is the original.")
-        st.code(decode(codes) if len(codes) <= 2_000 else "the edited sequence is too long to show", language=None)
 
 
 def _draw_map(model: Model, codes: Codes, found: Profile) -> None:

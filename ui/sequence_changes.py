@@ -1,0 +1,130 @@
+"""Changes to the DNA on the page: typed variants, single bases, their undo, and what they do in words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import streamlit as st
+
+from tfbind import edits
+from tfbind.edits import Edited
+from tfbind.interpret import Variant
+from tfbind.records import Record
+from tfbind.scoring import Profile
+from tfbind.sequences import LETTERS, decode
+from tfbind.variants import FORMS, parse_change
+from ui.session import plain
+
+CHANGES = "changes"
+VARIANT = "variant"
+REFUSED = "variant-refused"
+POSITION = "edit-position"
+LONGEST_SHOWN = 2_000
+
+
+def changes_of(record: Record) -> list[Variant]:
+    """The changes made to a record so far, to be appended to."""
+    made: dict[str, list[Variant]] = st.session_state.setdefault(CHANGES, {})
+    return made.setdefault(key(record), [])
+
+
+def key(record: Record) -> str:
+    """What tells a record from the others of this session."""
+    return f"{record.name} {hash(record.codes.tobytes())}"
+
+
+def start_with(record: Record, variant: Variant) -> None:
+    """Show a record with a variant that came with it, unless it has been undone since."""
+    st.session_state.setdefault(CHANGES, {}).setdefault(key(record), [variant])
+
+
+def show_effect(before: Profile, after: Profile, edited: Edited, threshold: float) -> None:
+    """What the changes do, in words and numbers."""
+    found = edits.effect(before.scores, after.scores, edited, threshold)
+    if found is None:
+        st.markdown("**Nothing of the original is left** to compare with.")
+        return
+    st.markdown(f"**{edits.headline(found)}**: {plain(edits.details(found))}")
+
+
+def draw_changes(
+    record: Record, edited: Edited, records: Sequence[Record], open_record: Callable[[Record], None]
+) -> None:
+    """Draw the inputs of a variant and of a base, undo, and the changed sequence."""
+    st.subheader("Change the DNA", anchor=False)
+    made = changes_of(record)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="edit"):
+        st.text_input(
+            "Variant",
+            key=VARIANT,
+            placeholder="12 A>G",
+            help=f"{FORMS}. Positions count from 1, along the sequence as it was pasted, or along the genome where "
+            "the record's name gives its place. Press Enter.",
+            on_change=_take_variant,
+            args=(record, records, open_record),
+            width=240,
+        )
+        _draw_base(edited, made)
+        if st.button("Undo", disabled=not made, icon=":material/undo:"):
+            made.pop()
+            st.rerun()
+        if st.button("Back to the original", disabled=not made):
+            made.clear()
+            st.rerun()
+    if refused := st.session_state.pop(REFUSED, None):
+        st.error(plain(refused))
+    if made:
+        st.caption(plain(f"Changed: {', '.join(map(edits.describe, made))}. The grey line is the original."))
+        if len(edited.codes) <= LONGEST_SHOWN:
+            st.code(decode(edited.codes), language=None, wrap_lines=True)
+
+
+def _draw_base(edited: Edited, made: list[Variant]) -> None:
+    if not len(edited.codes):
+        return
+    if st.session_state.get(POSITION, 1) > len(edited.codes):
+        st.session_state[POSITION] = 1
+    position = st.number_input(
+        "Position",
+        min_value=1,
+        max_value=len(edited.codes),
+        key=POSITION,
+        help="Or click a point of the profile.",
+        width=150,
+    )
+    now = LETTERS[edited.codes[position - 1]]
+    base = st.segmented_control(f"Base, now {now}", list("ACGT"), default=None, key=f"base-{position}-{len(made)}")
+    if base and base != now:
+        made.append(edits.substitution(edited.codes, position - 1, LETTERS.index(base)))
+        st.rerun()
+
+
+def _take_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:
+    text = st.session_state[VARIANT]
+    if not text.strip():
+        return
+    try:
+        meant, variant = _parse(text, record, records)
+        made = changes_of(meant)
+        moved = _moved(variant, edits.edit(meant.codes, made))
+        edits.edit(meant.codes, [*made, moved])
+    except ValueError as error:
+        st.session_state[REFUSED] = str(error)
+        return
+    made.append(moved)
+    st.session_state[VARIANT] = ""
+    open_record(meant)
+
+
+def _parse(text: str, record: Record, records: Sequence[Record]) -> tuple[Record, Variant]:
+    """The record that is open goes before the others where a change fits several."""
+    try:
+        meant, variant = parse_change(text, [record])
+        # A FASTA header ends the name at a space; this one is to come back as it is.
+        return (meant if meant is record else replace(meant, name="_".join(meant.name.split()))), variant
+    except ValueError:
+        return parse_change(text, [record, *(other for other in records if other is not record)])
+
+
+def _moved(variant: Variant, now: Edited) -> Variant:
+    """A variant of the original in the coordinates that earlier changes have left."""
+    return Variant(now.place(variant.start), variant.reference, variant.alternative)
