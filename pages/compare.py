@@ -1,0 +1,24 @@
+"""Compare: runs in one table, a verdict on those that are ticked, and everything behind it."""
+
+import streamlit as st
+
+from ui.compare_choice import choice_of
+from ui.compare_panels import panels
+from ui.compare_runs import local_runs
+from ui.compare_table import run_table
+from ui.session import home, inside_app, plain
+
+inside_app()
+
+st.header("Compare runs", anchor=False)
+pasts, problems = local_runs(home())
+for problem in problems[:3]:
+    st.warning(plain(problem))
+if not pasts:
+    st.info(
+        "No runs yet. Start some on the Train page: two learning rates, three seeds each, make a first comparison. "
+        "Then come back here."
+    )
+else:
+    choice = choice_of(pasts)
+    panels(run_table(pasts, choice), choice, pasts)

@@ -1,0 +1,35 @@
+"""By which figure runs are compared: the metric, the direction, the epoch."""
+
+import streamlit as st
+
+from tfbind.compare import DEFAULT_METRIC, Choice, Goal, When, choose, goal_of, metrics
+from tfbind.history import Past
+
+WHEN: dict[When, str] = {"best": "Best epoch", "last": "Last epoch", "epoch": "At epoch"}
+BETTER: dict[Goal, str] = {"max": "Higher", "min": "Lower"}
+WHEN_HELP = (
+    "Best epoch: the one with the lowest validation loss, whatever the metric. At epoch: every run at the same "
+    "epoch, also runs that have not finished."
+)
+
+
+def choice_of(pasts: list[Past]) -> Choice:
+    """Draw the choices and return what they say."""
+    known = metrics(pasts) or [DEFAULT_METRIC]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox("Metric", known, key="compare-metric", width=230)
+        when = st.segmented_control(
+            "Where", list(WHEN), format_func=WHEN.__getitem__, default="best", key="compare-when", help=WHEN_HELP
+        )
+        epoch = None
+        if when == "epoch":
+            longest = max((len(past.rows) for past in pasts), default=1)
+            epoch = int(st.number_input("Epoch", 1, max(1, longest), min(5, max(1, longest)), width=110))
+        goal = st.segmented_control(
+            "Better is",
+            list(BETTER),
+            format_func=BETTER.__getitem__,
+            default=goal_of(metric),
+            key=f"compare-goal-{metric}",
+        )
+    return choose(metric, when or "best", epoch, goal or goal_of(metric))

@@ -1,0 +1,97 @@
+"""What the selected runs show: the verdict first, then the curves, the settings, and the report to take away."""
+
+from typing import get_args
+
+import streamlit as st
+
+from tfbind.compare import Choice, Setting
+from tfbind.compare_plots import Axis, Look, learning_curves, ranking
+from tfbind.history import Past
+from tfbind.verdict import Verdict, judge
+from tfbind.verdict_text import RULE, headline, lines, next_steps, trend_words
+from ui.session import plain
+
+CHART = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+}
+
+
+def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
+    """Draw everything about the selected runs."""
+    if not chosen:
+        st.info("Tick the runs to compare in the table.")
+        return
+    verdict = judge(chosen, choice, pool)
+    _verdict(verdict)
+    _curves(ranked(verdict), choice)
+
+
+def ranked(verdict: Verdict) -> list[Setting]:
+    """The settings in the order of the verdict, those without a figure last."""
+    first = [standing.setting for standing in verdict.standings]
+    return first + [setting for setting in verdict.settings if setting not in first]
+
+
+def _verdict(verdict: Verdict) -> None:
+    st.subheader("Verdict", anchor=False)
+    said = plain(headline(verdict))
+    if verdict.refused:
+        st.warning(said)
+        return
+    sure = verdict.comparisons and not verdict.tied
+    (st.success if sure else st.info)(said, icon=":material/trophy:" if sure else ":material/balance:")
+    st.caption(plain(f"Judged by {verdict.choice.words}."))
+    words, picture = st.columns([3, 2], gap="large")
+    with words:
+        for line in lines(verdict):
+            st.markdown(f"- {plain(line)}")
+        for standing in verdict.standings[:6]:
+            st.markdown(f"- {plain(f'{standing.setting.label}: {trend_words(standing)}.')}")
+        for note in verdict.notes:
+            st.caption(plain(note))
+    if verdict.standings:
+        picture.plotly_chart(
+            ranking(verdict),
+            config=_chart("ranking"),
+            key="ranking",
+            alt="The settings by their mean, with a dot for each seed",
+        )
+    _next(verdict)
+    with st.expander("The rule behind this verdict"):
+        for rule in RULE:
+            st.markdown(f"- {plain(rule)}")
+
+
+def _next(verdict: Verdict) -> None:
+    steps = next_steps(verdict)
+    if not steps:
+        return
+    st.markdown("**What would settle the rest**")
+    for step in steps:
+        st.markdown(f"- {plain(step.text)}")
+    commands = list(dict.fromkeys(command for step in steps for command in step.commands))
+    if commands:
+        with st.expander("The commands"):
+            st.code("\n".join(commands), language="bash")
+
+
+def _curves(settings: list[Setting], choice: Choice) -> None:
+    st.subheader("Learning curves", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        axis = st.segmented_control("Along", list(get_args(Axis)), default="epoch", key="curve-axis")
+        log = st.pills("Log axes", ["x", "y"], selection_mode="multi", key="curve-log")
+        smooth = st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="curve-smooth", width=200)
+        grouped = st.toggle("Seeds as mean with range", True, key="curve-grouped")
+    look = Look(axis or "epoch", "x" in log, "y" in log, smooth, grouped)
+    st.plotly_chart(
+        learning_curves(settings, choice.metric, look),
+        config=_chart("curves"),
+        key="curves",
+        alt=f"{choice.metric} of the selected runs along the {look.axis}s",
+    )
+
+
+def _chart(name: str) -> dict[str, object]:
+    kind = st.session_state.get("picture-format", "svg")
+    return CHART | {"toImageButtonOptions": {"format": kind, "filename": name, "scale": 1 if kind == "svg" else 3}}

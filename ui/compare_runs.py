@@ -1,0 +1,94 @@
+"""The runs that the Compare page knows, read again only when their files change, and which of them are selected."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from tfbind import history, runs
+from tfbind.history import Past
+from tfbind.runs import Run
+
+FILES = (runs.CONFIG, runs.LABELS, runs.STATE, runs.METRICS, runs.VALIDATION)
+SELECTED = "compare-selected"
+FEW = 6
+LONGEST_ADDRESS = 40  # runs; an address with more names is of no use to anybody
+
+Stamp = tuple[int, ...]
+
+
+@st.cache_resource
+def _read() -> dict[Path, tuple[Stamp, Past]]:
+    return {}
+
+
+def _stamp(run: Run) -> Stamp:
+    return tuple(_written(run.folder / name) for name in FILES)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def local_runs(home: Path) -> tuple[list[Past], list[str]]:
+    """The runs of this home, newest first, and a line for each that cannot be read."""
+    found, problems = [], []
+    known = _read()
+    for run in reversed(runs.list_runs(home)):
+        stamp = _stamp(run)
+        kept = known.get(run.folder)
+        try:
+            if kept is None or kept[0] != stamp:
+                known[run.folder] = kept = (stamp, history.local(run))
+            past = kept[1]
+            if past.state in runs.ACTIVE:  # it may have died without a word
+                status = runs.read_status(run)
+                past = replace(past, state=status.state, error=status.error)
+            found.append(past)
+        except (ValueError, OSError, KeyError) as error:
+            problems.append(f"{run.id}: {error}")
+    return found, problems
+
+
+def selected(pasts: list[Past]) -> list[Past]:
+    """The selected runs: as ticked, else as the address names them, else the newest sweep or the newest few runs."""
+    keys = {past.key for past in pasts}
+    kept = st.session_state.get(SELECTED)
+    if kept is None:
+        kept = _from_address(pasts) or _newest(pasts)
+        st.session_state[SELECTED] = kept
+    chosen = set(kept) & keys
+    return [past for past in pasts if past.key in chosen]
+
+
+def select(keys: list[str]) -> None:
+    """Select runs, and put them into the address, so that a refresh or another tab shows them again."""
+    st.session_state[SELECTED] = keys
+    st.query_params.pop("sweep", None)
+    if 0 < len(keys) <= LONGEST_ADDRESS:
+        st.query_params["runs"] = ",".join(keys)
+    else:
+        st.query_params.pop("runs", None)
+
+
+def _from_address(pasts: list[Past]) -> list[str]:
+    sweep: Any = st.query_params.get("sweep")
+    if sweep:
+        return [past.key for past in pasts if past.group == sweep]
+    named = set((st.query_params.get("runs") or "").split(","))
+    return [past.key for past in pasts if past.key in named or past.id in named]
+
+
+def _newest(pasts: list[Past]) -> list[str]:
+    if not pasts:
+        return []
+    first = pasts[0]
+    if first.group:
+        return [past.key for past in pasts if past.group == first.group]
+    data = first.config.get("dataset_hash")
+    alike = [past.key for past in pasts if past.config.get("dataset_hash") == data and not past.group]
+    return alike[:FEW]

@@ -1,0 +1,103 @@
+"""The table of the Compare page: filter it, sort it, tick the runs to compare."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from tfbind.compare import Choice, number, table
+from tfbind.history import Past
+from tfbind.plots import thin
+from ui.compare_runs import select, selected
+
+SPARKLINE = 40
+HEIGHT = 320
+HIDDEN = ("key", "id")
+LAST = ("tags", "note", "group", "source", "epochs", "seconds", "created")
+
+
+def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
+    """Draw the table and return the selected runs."""
+    shown = _filtered(pasts)
+    chosen = selected(pasts)
+    frame = _frame(shown, choice)
+    keys = [past.key for past in shown]
+    picked = {past.key for past in chosen}
+    places = [place for place, key in enumerate(keys) if key in picked]
+    # Rows are ticked by place: another order of rows has to be another table.
+    state = st.dataframe(
+        frame,
+        key=f"runs-{hash(tuple(keys)) & 0xFFFFFFFF:08x}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": places}},
+        hide_index=True,
+        height=HEIGHT if len(shown) > 8 else "auto",
+        column_config=_columns(frame, choice),
+        alt="The runs: name, state, figure, and the settings in which they differ",
+    )
+    ticked = [keys[row] for row in state["selection"]["rows"] if row < len(keys)]
+    hidden = [past.key for past in chosen if past.key not in set(keys)]
+    now = hidden + ticked
+    if set(now) != picked:
+        select(now)
+        st.rerun()
+    return chosen
+
+
+def _filtered(pasts: list[Past]) -> list[Past]:
+    words = st.text_input(
+        "Filter",
+        key="compare-filter",
+        placeholder="words that name, tags, note, sweep, state or settings contain, such as: finished 0.01",
+        label_visibility="collapsed",
+    )
+    wanted = words.lower().split()
+    return [past for past in pasts if _has(past, wanted)] if wanted else pasts
+
+
+def _has(past: Past, words: list[str]) -> bool:
+    config = " ".join(f"{key} {value}" for key, value in past.config.items())
+    labels = (past.name, past.state, past.source, past.group, past.note, *past.tags)
+    text = " ".join((*labels, config)).lower()
+    return all(word in text for word in words)
+
+
+def _frame(pasts: list[Past], choice: Choice) -> pd.DataFrame:
+    frame = pd.DataFrame(table(pasts, choice))
+    if frame.empty:
+        return pd.DataFrame({"name": []})
+    frame.insert(frame.columns.get_loc(choice.metric) + 1, "curve", [_sparkline(past, choice) for past in pasts])
+    frame = frame.drop(columns=[*HIDDEN])
+    settings = [column for column in frame.columns if column not in LAST]
+    mixed = {column: _one_type(frame[column]) for column in settings if column != "curve"}
+    return frame.assign(**mixed)[[*settings, *[column for column in LAST if frame[column].astype(bool).any()]]]
+
+
+def _one_type(column: Any) -> Any:
+    """Words and numbers in one column cannot be sorted: they are all words then."""
+    known = [value for value in column if value is not None and value == value]
+    if all(number(value) is not None for value in known):
+        return column
+    return pd.Series([None if value is None else str(value) for value in column], index=column.index)
+
+
+def _sparkline(past: Past, choice: Choice) -> list[float]:
+    values = [value for row in past.rows if (value := number(row.get(choice.metric))) is not None]
+    if len(values) > SPARKLINE:
+        values = [values[place] for place in thin(pd.Series(values).to_numpy(), SPARKLINE)]
+    return [float(f"{value:.4g}") for value in values]
+
+
+def _columns(frame: pd.DataFrame, choice: Choice) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
+        "state": st.column_config.TextColumn("state", width="small"),
+        choice.metric: st.column_config.NumberColumn(choice.metric, format="%.4f", help=choice.words),
+        "curve": st.column_config.LineChartColumn("curve", help=f"{choice.metric} over the epochs", width="small"),
+        "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest val_loss"),
+        "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
+        "learning_rate": st.column_config.NumberColumn("learning_rate", format="%g"),
+        "weight_decay": st.column_config.NumberColumn("weight_decay", format="%g"),
+    }
+    return {name: column for name, column in columns.items() if name in frame.columns}
