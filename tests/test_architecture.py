@@ -57,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "interpret": {"sequences", "scoring"},
     "sites": {"motifs", "scoring", "sequences", "simulate"},
     "queries": {"files"},
+    "observed": {"datasets", "scoring", "sequences", "tables"},
     "edits": {"interpret", "scoring", "sequences"},
     "sequence_plots": {"interpret", "plots", "scoring", "sequences", "sites"},
     "letters": {"sequences", "tables"},
@@ -85,6 +86,8 @@ ALLOWED: dict[str, set[str]] = {
     "verdict": {"compare", "curves", "history", "paired"},
     "verdict_text": {"config", "curves", "history", "verdict"},
     "compare_plots": {"compare", "curves", "history", "plots", "verdict"},
+    "importance": {"compare"},
+    "report": {"compare", "compare_plots", "export", "history", "verdict", "verdict_text"},
     "sweep_space": {"config"},
     "sweep_spec": {"config", "sweep_space"},
     "sweeps": {"config", "history", "runs", "sweep_space"},
@@ -102,6 +105,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweep_control": {"config", "devices", "history", "launch", "runs", "sweep_folder", "sweep_space", "sweeps"},
     "sweep_plan": {"config", "devices", "estimate", "history", "runs", "sweep_control", "sweep_space", "sweeps"},
     "hints": {"config", "runs"},
+    "lesson": {"config", "datasets", "sweep_folder"},
     "housekeeping": {"runs"},
     "doctor": {"config", "datasets", "devices", "launch", "runs"},
     "estimate": {"config", "datasets", "runs", "devices"},
@@ -110,7 +114,7 @@ ALLOWED: dict[str, set[str]] = {
 LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
 ALLOWED |= {
     f"commands.{name}": LIBRARY
-    for name in ("runs", "sweep", "predict", "data", "disk", "doctor", "model", "bundle", "variants")
+    for name in ("runs", "compare", "sweep", "predict", "data", "disk", "doctor", "model", "bundle", "variants")
 }
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}

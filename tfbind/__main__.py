@@ -7,9 +7,22 @@ Exit codes: 0; 2 the input is wrong; 1 something outside failed; 130 interrupted
 import sys
 from collections.abc import Sequence
 
-from tfbind.commands import Parser, bundle, complain, data, disk, doctor, model, predict, runs, sweep, variants
+from tfbind.commands import (
+    Parser,
+    bundle,
+    compare,
+    complain,
+    data,
+    disk,
+    doctor,
+    model,
+    predict,
+    runs,
+    sweep,
+    variants,
+)
 
-COMMANDS = (runs, sweep, predict, variants, model, bundle, data, disk, doctor)
+COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """The shape of learning curves: still improving, overfitting, settled, and where one setting overtakes another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,11 +31,13 @@ class MeanCurve:
 
 @dataclass(frozen=True)
 class Trend:
-    """How a curve ends. `gain`: by how much its last `tail` epochs beat all before them, or fell behind its best."""
+    """How a curve of `metric` ends. `gain`: by how much the best of its last `tail` epochs beats all before them; below
+    zero, how far their mean fell behind that."""
 
     shape: Shape
     gain: float
     tail: int
+    metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ def trend_of(pasts: Sequence[Past], metric: str, goal: Goal) -> Trend:
     curve = mean_curve(pasts, "val_loss")
     if len(curve.epochs):
         train = mean_curve(pasts, "train_loss")
-        return trend(curve.mean, "min", train.mean)
-    return trend(mean_curve(pasts, metric).mean, goal)
+        return replace(trend(curve.mean, "min", train.mean), metric="val_loss")
+    return replace(trend(mean_curve(pasts, metric).mean, goal), metric=metric)
 
 
 def race(first: MeanCurve, second: MeanCurve, goal: Goal, noise: float) -> Race:

@@ -18,7 +18,7 @@ RULE = (
     "nearest setting that has replicates (the larger one where the two sides have different neighbours). If there is "
     "none: one run each, cannot be told.",
     "The best of N settings was picked because it came out best. Therefore a setting is called worse only if the "
-    f"difference is beyond chance at the {LEVEL:.0%} level for all pairs of the N together (Games-Howell: "
+    f"difference is beyond chance at the {LEVEL * 100:g} % level for all pairs of the N together (Games-Howell: "
     "studentised range, Welch's degrees of freedom; for two settings this is Welch's test). In simulations, equal "
     "settings are called different in about 2 of 100 sets.",
     "Runs on different data sets are not compared. Runs that did not finish do not count, except at an epoch they "
@@ -188,13 +188,13 @@ def _race(comparison: Comparison, found: Race, metric: str) -> str:
 def trend_words(standing: Standing) -> str:
     """How the curves of a setting end."""
     trend = standing.trend
-    gain = amount(abs(trend.gain))
+    gain = f"{trend.metric} {amount(abs(trend.gain))}"
     return {
         "short": "too few epochs to see a trend",
-        "improving": f"still improving: {gain} gained in the last {trend.tail} epochs",
-        "overfitting": f"overfitting: validation fell {gain} behind its best while the training loss went on falling",
-        "worsening": f"past its best by {gain}",
-        "settled": f"settled: no gain beyond noise in the last {trend.tail} epochs",
+        "improving": f"still improving, by {gain} in the last {trend.tail} epochs",
+        "overfitting": f"overfitting: {gain} worse than at its best while the training loss went on falling",
+        "worsening": f"past its best: {gain} worse",
+        "settled": f"settled: no gain in {trend.metric} beyond noise in the last {trend.tail} epochs",
     }[trend.shape]
 
 

@@ -1,0 +1,107 @@
+"""Compare runs: the verdict, a report, a table."""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tfbind import history, runs
+from tfbind.commands import add_command, answer
+from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics
+from tfbind.config import home_folder
+from tfbind.files import write_bytes
+from tfbind.history import Past
+from tfbind.report import Report, csv_table, facts, html_report, markdown_report, now
+from tfbind.verdict import judge
+from tfbind.verdict_text import headline, lines, next_steps
+
+SUFFIXES = (".html", ".csv", ".md")
+
+
+def add(commands: Any) -> None:
+    """Add `compare`."""
+    command = add_command(commands, "compare", compare)
+    command.add_argument("ids", nargs="*", metavar="ID", help="the runs to compare")
+    command.add_argument("--sweep", metavar="ID", help="all runs of this sweep")
+    command.add_argument(
+        "--metric", default=DEFAULT_METRIC, help=f"the figure to judge by; default: {DEFAULT_METRIC}"
+    )
+    command.add_argument("--goal", choices=["min", "max"], help="which way is better; known for the usual metrics")
+    command.add_argument(
+        "--at", default="best", metavar="best|last|EPOCH", help="where in the run; best: the lowest val_loss"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="a report, ends in .html .md or .csv")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Say which setting is best, by how much, and whether that is beyond chance."""
+    if options.out and options.out.suffix not in SUFFIXES:
+        raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
+    choice = _choice(options)
+    pool = known_runs(home_folder())
+    pasts = _chosen(pool, options)
+    available = metrics(pasts)
+    if choice.metric not in available:
+        raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
+    verdict = judge(pasts, choice, pool)
+    written = {}
+    if options.out:
+        report = Report(pasts, verdict, _command(options), now())
+        _write(options.out, report)
+        written = {"out": str(options.out)}
+    said = [headline(verdict), *(f"- {line}" for line in lines(verdict)), *verdict.notes]
+    for step in next_steps(verdict):
+        said += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
+    return answer(options.json, {**facts(verdict), **written}, [*said, *written.values()])
+
+
+def known_runs(home: Path) -> list[Past]:
+    """Every run that a comparison may use, newest first; damaged ones are left out."""
+    found = []
+    for run in reversed(runs.list_runs(home)):
+        try:
+            found.append(history.local(run))
+        except ValueError:
+            continue
+    return found
+
+
+def _choice(options: argparse.Namespace) -> Choice:
+    if options.at in ("best", "last"):
+        return choose(options.metric, options.at, None, options.goal)
+    if not options.at.isdecimal():
+        raise ValueError(f"--at {options.at}: expected best, last, or an epoch")
+    return choose(options.metric, "epoch", int(options.at), options.goal)
+
+
+def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
+    if not options.ids and not options.sweep:
+        raise ValueError("compare: name runs, or --sweep ID; `python -m tfbind runs` lists them")
+    unknown = [id for id in options.ids if all(id not in (past.id, past.key) for past in pool)]
+    if unknown:
+        raise ValueError(f"no run {unknown[0]!r}; `python -m tfbind runs` lists them")
+    chosen = [
+        past
+        for past in pool
+        if past.id in options.ids or past.key in options.ids or (options.sweep and past.group == options.sweep)
+    ]
+    if not chosen:
+        raise ValueError(f"--sweep {options.sweep}: no run belongs to it")
+    return chosen[::-1]
+
+
+def _command(options: argparse.Namespace) -> str:
+    words = ["python", "-m", "tfbind", "compare", *options.ids]
+    words += ["--sweep", options.sweep] if options.sweep else []
+    words += ["--metric", options.metric, "--at", options.at]
+    words += ["--goal", options.goal] if options.goal else []
+    return shlex.join([*words, "--out", options.out.name])
+
+
+def _write(path: Path, report: Report) -> None:
+    makers = {
+        ".html": html_report,
+        ".md": markdown_report,
+        ".csv": lambda report: csv_table(report.pasts, report.choice),
+    }
+    write_bytes(path, makers[path.suffix](report).encode())
