@@ -33,6 +33,7 @@ page = st.navigation(
         st.Page("pages/sweep.py", title="Sweep", icon=":material/stacked_line_chart:"),
         st.Page("pages/predict.py", title="Predict", icon=":material/genetics:"),
         st.Page("pages/data.py", title="Data", icon=":material/database:"),
+        st.Page("pages/lesson.py", title="Lesson", icon=":material/school:"),
     ]
 )
 jobs()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tfbind.pairs import Pair, Progress, read_pair
 from tfbind.sequences import LETTERS, Codes
-from tfbind.simulate import Simulation, simulate
+from tfbind.simulate import WINDOWS, Simulation, simulate
 from tfbind.tables import counted, shown
 
 BUILTIN = "builtin"
@@ -112,12 +112,12 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
 
 
-def make_builtin(home: Path) -> Windows:
+def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
     """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
     folder = _data_folder(home) / BUILTIN
     with _lock(home):
         if not folder.is_dir():
-            made = simulate()
+            made = simulate(windows)
             pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
             _store(folder, pair, _origin_of_simulation(made))
     return _open(folder)

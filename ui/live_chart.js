@@ -30,7 +30,7 @@ function trace(curve, theme) {
   const grey = curve.colour < 0
   return {
     type: "scatter",
-    uid: curve.name,
+    uid: Array.from(curve.name, (letter) => letter.codePointAt(0)).join("-"), // Plotly puts it into selectors
     name: curve.name,
     x: curve.x,
     y: curve.y,

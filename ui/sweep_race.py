@@ -40,11 +40,12 @@ def race(sweep: Sweep) -> None:
     past = sweep_folder.past(sweep, _known())
     actions(sweep, status, past)
     busy = status.active or any(run.state in ACTIVE for run in past)
-    st.fragment(_live, run_every=POLL_SECONDS if busy else None)(sweep, busy)
+    st.fragment(live, run_every=POLL_SECONDS if busy else None)(sweep, busy)
     run_actions(past)
 
 
-def _live(sweep: Sweep, was_busy: bool) -> None:
+def live(sweep: Sweep, was_busy: bool) -> None:
+    """Draw how a sweep stands; the whole page again when it has come to its end."""
     status = runs.read_status(sweep)
     past = sweep_folder.past(sweep, _known())
     if was_busy and not status.active and not any(run.state in ACTIVE for run in past):
