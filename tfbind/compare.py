@@ -108,7 +108,10 @@ def number(value: object) -> float | None:
 
 def metrics(pasts: Iterable[Past]) -> list[str]:
     """The numeric keys of the rows, the most asked for first."""
-    known = {key for past in pasts for row in past.rows for key, value in row.items() if number(value) is not None}
+    known: set[str] = set()
+    for past in pasts:
+        for row in past.rows:
+            known.update(key for key in row.keys() - known if number(row[key]) is not None)
     known = {key for key in known if key != "epoch" and not key.startswith("_")}
     return [key for key in FIRST_METRICS if key in known] + sorted(known.difference(FIRST_METRICS))
 
@@ -116,8 +119,12 @@ def metrics(pasts: Iterable[Past]) -> list[str]:
 def best_epoch(rows: Sequence[Row], choice: Choice) -> Row | None:
     """The row with the lowest val_loss; of rows without one, that with the best value of the metric."""
     key, sign = ("val_loss", 1) if _has(rows, "val_loss") else (choice.metric, 1 if choice.goal == "min" else -1)
-    measured = [row for row in rows if number(row.get(key)) is not None]
-    return min(measured, key=lambda row: sign * row[key], default=None)
+    best, lowest = None, math.inf
+    for row in rows:  # a thousand runs pass through here: NaN compares as false, and needs no test of its own
+        value = row.get(key)
+        if isinstance(value, int | float) and -math.inf < sign * value < lowest:
+            best, lowest = row, sign * value
+    return best
 
 
 def _has(rows: Sequence[Row], key: str) -> bool:

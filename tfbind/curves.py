@@ -31,8 +31,8 @@ class MeanCurve:
 
 @dataclass(frozen=True)
 class Trend:
-    """How a curve of `metric` ends. `gain`: by how much the best of its last `tail` epochs beats all before them; below
-    zero, how far their mean fell behind that."""
+    """How a curve of `metric` ends. `gain`: by how much the best of its last `tail` epochs beats all before them;
+    below zero, how far their mean fell behind that."""
 
     shape: Shape
     gain: float
@@ -61,10 +61,10 @@ def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
         for past in pasts
     ]
     epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
-    values = np.array([[curve[epoch] for epoch in epochs] for curve in curves], float).reshape(len(curves), -1)
     if not epochs:
         none = np.empty(0)
         return MeanCurve(np.empty(0, np.int64), none, none, none, len(curves))
+    values = np.array([[curve[epoch] for epoch in epochs] for curve in curves])
     return MeanCurve(np.array(epochs), values.mean(0), values.min(0), values.max(0), len(curves))
 
 

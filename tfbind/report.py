@@ -89,7 +89,7 @@ def facts(verdict: Verdict) -> dict[str, Any]:
                 "seeds": standing.seeds,
                 "values": standing.setting.values,
                 "runs": [past.key for past in standing.setting.counted],
-                "trend": standing.trend.shape,
+                "trend": standing.trend.shape if standing.trend else None,
             }
             for standing in verdict.standings
         ],

@@ -6,8 +6,10 @@ freedom). With two settings that is Welch's test itself. A setting is called wor
 family: of a hundred sets of equal settings, about two would be called different.
 """
 
+import bisect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -24,7 +26,7 @@ Rule = Literal["seeds", "spread", "none", "copies"]
 LEVEL = 0.02
 CONFIDENCE = 0.95
 TESTED = 20  # how many settings next to the best are tested one by one
-MOST_SEEDS = 200
+SEEDS = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200)
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,29 @@ class Spread:
 
 @dataclass(frozen=True)
 class Test:
-    """A difference of means against chance: standard error, degrees of freedom, p for the whole family of pairs."""
+    """A difference of means against chance: its standard error and degrees of freedom, among `settings` settings."""
 
+    difference: float
     error: float
     freedom: float
-    p: float
+    settings: int
+
+    @property
+    def single(self) -> float:
+        """The p of this pair alone."""
+        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom))
+
+    @cached_property
+    def p(self) -> float:
+        """The p for the whole family of pairs: never less than `single`."""
+        if self.settings == 2:
+            return self.single
+        q = abs(self.difference) / self.error * np.sqrt(2)
+        return float(np.clip(stats.studentized_range.sf(q, self.settings, self.freedom), 0, 1))
+
+    @property
+    def beyond_chance(self) -> bool:
+        return self.single < LEVEL and self.p < LEVEL
 
     @property
     def margin(self) -> float:
@@ -68,7 +88,7 @@ class Comparison:
     rule: Rule
     test: Test | None = None
     spread: Spread | None = None
-    seeds_needed: int | None = None
+    sds: tuple[float, float] = (0.0, 0.0)
     pair: Paired | None = None
     pair_problem: str | None = None
     race: Race | None = None
@@ -76,7 +96,23 @@ class Comparison:
     @property
     def worse(self) -> bool:
         """Whether the other setting is called worse."""
-        return self.test is not None and self.test.p < LEVEL
+        return self.test is not None and self.test.beyond_chance
+
+    @cached_property
+    def seeds_needed(self) -> int | None:
+        """How many seeds of each setting would tell the difference apart, if it and the spreads stay what they are.
+
+        The least of `SEEDS` that would; None if none would, or if it is told apart already.
+        """
+        if self.test is None or self.worse:
+            return None
+        settings = self.test.settings
+
+        def told(seeds: int) -> bool:
+            return _welch(self.difference, self.sds, (seeds, seeds), settings).beyond_chance
+
+        place = bisect.bisect_left(SEEDS, True, key=told)
+        return SEEDS[place] if place < len(SEEDS) else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -88,13 +124,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A setting with its figures, one value for each seed."""
+    """A setting with its figures, one value for each seed; `trend` is None below the `TESTED` next to the best."""
 
     setting: Setting
     mean: float
     sd: float | None
     seeds: int
-    trend: Trend
+    trend: Trend | None = None
 
 
 @dataclass(frozen=True)
@@ -134,20 +170,24 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
     if refused:
         return Verdict(choice, settings, [], [], None, [], refused)
     standings = sorted(
-        (_standing(setting, choice) for setting in settings if setting.values),
+        (_standing(setting) for setting in settings if setting.values),
         key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
     )
-    known = {past.key for past in pasts}
-    replicated = [
-        setting
-        for setting in group([*pasts, *(past for past in pool if past.key not in known)], choice)
-        if len(setting.values) > 1 and np.std(setting.values) > 0
-    ]
+    standings[: TESTED + 1] = [_with_trend(standing, choice) for standing in standings[: TESTED + 1]]
     best, others = standings[:1], standings[1 : TESTED + 1]
+    lonely = any(standing.seeds == 1 for standing in [*best, *others])
+    replicated = _replicated(pasts, pool, choice) if lonely else []
     comparisons = [_compare(best[0], other, len(standings), replicated, choice) for other in others]
     return Verdict(
         choice, settings, standings, comparisons, _optimism(standings, comparisons), _notes(settings, standings)
     )
+
+
+def _replicated(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> list[Setting]:
+    """The settings, among all runs that are known, whose seeds show how far chance goes."""
+    known = {past.key for past in pasts}
+    settings = group([*pasts, *(past for past in pool if past.key not in known)], choice)
+    return [setting for setting in settings if len(set(setting.values)) > 1]
 
 
 def _unlike(pasts: Sequence[Past]) -> str | None:
@@ -165,11 +205,18 @@ def _unlike(pasts: Sequence[Past]) -> str | None:
     )
 
 
-def _standing(setting: Setting, choice: Choice) -> Standing:
+def _standing(setting: Setting) -> Standing:
     values = setting.values
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    trend = trend_of(setting.counted, choice.metric, choice.goal)
-    return Standing(setting, float(np.mean(values)), sd, len(values), trend)
+    sd = _sd(values) if len(values) > 1 else None
+    return Standing(setting, float(np.mean(values)), sd, len(values))
+
+
+def _sd(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(set(values)) > 1 else 0.0
+
+
+def _with_trend(standing: Standing, choice: Choice) -> Standing:
+    return replace(standing, trend=trend_of(standing.setting.counted, choice.metric, choice.goal))
 
 
 def _compare(
@@ -191,7 +238,7 @@ def _compare(
         rule,
         test,
         spread,
-        _seeds_needed(difference, sds, settings) if test else None,
+        sds,
         pair,
         problem,
         _race(best, other, choice, test.margin if test else 0.0),
@@ -236,7 +283,7 @@ def _spread_of(standing: Standing, replicated: Sequence[Setting]) -> Spread | No
     if not near:
         return None
     differs, _, setting = min(near, key=lambda found: (len(found[0]), found[1], -len(found[2].values)))
-    return Spread(float(np.std(setting.values, ddof=1)), len(setting.values), setting.label, differs)
+    return Spread(_sd(setting.values), len(setting.values), setting.label, differs)
 
 
 def _may_share_data(first: Past, second: Past) -> bool:
@@ -259,36 +306,12 @@ def _welch(difference: float, sds: tuple[float, float], seeds: tuple[int, int], 
     parts = [sd**2 / count for sd, count in zip(sds, seeds, strict=True)]
     total = sum(parts)
     freedom = total**2 / sum(part**2 / (count - 1) for part, count in zip(parts, seeds, strict=True))
-    return _test(difference, float(np.sqrt(total)), freedom, settings)
+    return Test(difference, float(np.sqrt(total)), freedom, settings)
 
 
 def _against(difference: float, spread: Spread, seeds: tuple[int, int], settings: int) -> Test:
     error = spread.sd * float(np.sqrt(1 / seeds[0] + 1 / seeds[1]))
-    return _test(difference, error, spread.seeds - 1, settings)
-
-
-def _test(difference: float, error: float, freedom: float, settings: int) -> Test:
-    t = abs(difference) / error
-    if settings == 2:
-        return Test(error, freedom, float(2 * stats.t.sf(t, freedom)))
-    return Test(error, freedom, float(np.clip(stats.studentized_range.sf(t * np.sqrt(2), settings, freedom), 0, 1)))
-
-
-def _seeds_needed(difference: float, sds: tuple[float, float], settings: int) -> int | None:
-    """How many seeds of each setting would tell the difference apart, if it and the spreads stay what they are."""
-    if difference == 0:
-        return None
-
-    def told(seeds: int) -> bool:
-        return _welch(difference, sds, (seeds, seeds), settings).p < LEVEL
-
-    low, high = 2, MOST_SEEDS
-    if not told(high):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if told(middle) else (middle + 1, high)
-    return low
+    return Test(difference, error, spread.seeds - 1, settings)
 
 
 def expected_best(count: int) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
-from tfbind.verdict import LEVEL, MOST_SEEDS, TESTED, Comparison, Standing, Verdict, expected_best
+from tfbind.verdict import LEVEL, SEEDS, TESTED, Comparison, Standing, Verdict, expected_best
 
 RULE = (
     "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
@@ -188,6 +188,8 @@ def _race(comparison: Comparison, found: Race, metric: str) -> str:
 def trend_words(standing: Standing) -> str:
     """How the curves of a setting end."""
     trend = standing.trend
+    if trend is None:
+        return "not looked at"
     gain = f"{trend.metric} {amount(abs(trend.gain))}"
     return {
         "short": "too few epochs to see a trend",
@@ -202,29 +204,37 @@ def next_steps(verdict: Verdict) -> list[Next]:
     """What to run to learn more, the most telling first."""
     if verdict.refused or not verdict.standings:
         return []
-    steps = [step for comparison in verdict.tied[:2] if (step := _more_seeds(comparison, verdict))]
+    unknown = [comparison for comparison in verdict.tied if comparison.rule in ("none", "copies")]
+    steps = [_first_seeds(unknown, verdict)] if unknown else []
+    steps += [_more_seeds(comparison, verdict) for comparison in verdict.tied[:2] if comparison not in unknown]
     near = {id(verdict.standings[0].setting), *(id(comparison.other) for comparison in verdict.tied)}
     improving = [
         standing
         for standing in verdict.standings
-        if standing.trend.shape == "improving" and id(standing.setting) in near
+        if standing.trend and standing.trend.shape == "improving" and id(standing.setting) in near
     ]
     if improving:
         steps.append(_more_epochs(improving))
     return steps
 
 
-def _more_seeds(comparison: Comparison, verdict: Verdict) -> Next | None:
-    sides = [standing for standing in verdict.standings if standing.setting in (comparison.best, comparison.other)]
+def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Next:
+    asked = [unknown[0].best, *(comparison.other for comparison in unknown[:2])]
+    sides = [standing for standing in verdict.standings if standing.setting in asked]
+    label = listed([standing.setting.label for standing in sides])
+    return Next(
+        f"{label}: {FEWEST_SEEDS} different seeds of each, to see how far chance goes.",
+        _seed_commands(sides, FEWEST_SEEDS),
+    )
+
+
+def _more_seeds(comparison: Comparison, verdict: Verdict) -> Next:
+    both = (comparison.best, comparison.other)
+    sides = [standing for standing in verdict.standings if standing.setting in both]
     labels = f"{comparison.best.label} against {comparison.other.label}"
-    if comparison.rule in ("none", "copies"):
-        return Next(
-            f"{labels}: {FEWEST_SEEDS} seeds of each, to see how far chance goes.",
-            _seed_commands(sides, FEWEST_SEEDS),
-        )
     needed = comparison.seeds_needed
     if needed is None or needed > MANY_SEEDS:
-        count = f"more than {MOST_SEEDS}" if needed is None else f"about {needed}"
+        count = f"more than {SEEDS[-1]}" if needed is None else f"about {needed}"
         return Next(
             f"{labels}: it would take {count} seeds of each to tell a difference of "
             f"{amount(abs(comparison.difference))} apart. For most purposes the two are equal: take either."

@@ -1,0 +1,99 @@
+"""How curves end and where they cross, on curves whose shape is known."""
+
+import numpy as np
+import pytest
+from past_runs import curve, past
+
+from tfbind.curves import MeanCurve, along, jitter, mean_curve, race, smoothed, trend
+
+EPOCHS = np.arange(1, 41)
+NOISE = np.random.default_rng(0)
+
+
+def mean(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> MeanCurve:
+    return MeanCurve(np.arange(1, len(values) + 1), values, values, values, 1)
+
+
+def test_the_mean_runs_over_the_epochs_that_all_have() -> None:
+    runs = [past("a", 0, rows=curve([4, 2, 1])), past("b", 0, rows=curve([2, 0]))]
+    found = mean_curve(runs, "val_loss")
+    assert found.epochs.tolist() == [1, 2]
+    assert (found.mean.tolist(), found.low.tolist(), found.high.tolist()) == ([3, 1], [2, 0], [4, 2])
+    assert len(mean_curve(runs, "missing").epochs) == 0
+    assert len(mean_curve([], "val_loss").epochs) == 0
+
+
+def test_a_straight_line_has_no_jitter() -> None:
+    assert jitter(np.linspace(5, 1, 30)) == pytest.approx(0, abs=1e-12)
+    assert jitter(np.array([1.0, 9.0])) == 0
+    assert 0.3 < jitter(NOISE.normal(0, 1, 2000)) < 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape"),
+    [
+        (1 / EPOCHS, "improving"),
+        (np.exp(-EPOCHS / 3.0), "settled"),
+        (np.exp(-EPOCHS / 3.0) + 0.02 * np.maximum(0, EPOCHS - 15), "worsening"),
+        (np.array([3.0, 2.0, 1.0]), "short"),
+        (np.array([1.2, 0.8, 0.65, 0.58, 0.55]), "improving"),
+        (np.ones(20), "settled"),
+    ],
+)
+def test_a_curve_is_called_what_it_is(loss: "np.ndarray[tuple[int], np.dtype[np.float64]]", shape: str) -> None:
+    assert trend(loss, "min").shape == shape
+    assert trend(-loss, "max").shape == shape
+
+
+def test_overfitting_needs_a_training_loss_that_goes_on_falling() -> None:
+    loss = np.exp(-EPOCHS / 3.0) + 0.02 * np.maximum(0, EPOCHS - 15)
+    assert trend(loss, "min", 1 / EPOCHS).shape == "overfitting"
+    assert trend(loss, "min", loss).shape == "worsening"
+
+
+def test_noise_around_a_level_is_rarely_called_an_improvement() -> None:
+    rng = np.random.default_rng(1)
+    shapes = [trend(np.exp(-EPOCHS / 2.0) + rng.normal(0, 0.003, 40), "min").shape for _ in range(100)]
+    assert shapes.count("settled") >= 85
+
+
+def test_the_gain_is_that_of_the_last_quarter() -> None:
+    found = trend(np.array([8.0, 7, 6, 5, 4, 3, 2, 1]), "min")
+    assert (found.shape, found.gain, found.tail) == ("improving", 2.0, 2)
+
+
+def test_curves_that_cross_say_where() -> None:
+    first, second = 0.8 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 6.0))
+    found = race(mean(second), mean(first), "max", 0.01)
+    ahead = int(np.argmax(second > first)) + 1
+    assert (found.kind, found.leader, found.epoch) == ("crossed", 1, ahead)
+    assert race(mean(-second), mean(-first), "min", 0.01) == found
+
+
+def test_a_lead_that_is_lost_was_only_faster() -> None:
+    fast, slow = 0.9 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 4.0))
+    found = race(mean(fast), mean(slow), "max", 0.01)
+    gone = int(np.flatnonzero(fast - slow > 0.01)[-1]) + 1
+    assert (found.kind, found.leader, found.epoch) == ("faster", 0, gone)
+    assert found.lead == pytest.approx((fast - slow).max())
+
+
+def test_no_race_where_one_stays_ahead_or_nobody_leads() -> None:
+    flat = np.linspace(0, 1, 20)
+    assert race(mean(flat + 0.1), mean(flat), "max", 0.01).kind == "none"
+    assert race(mean(flat), mean(flat), "max", 0.0).kind == "none"
+    assert race(mean(flat[:3]), mean(flat), "max", 0.0).kind == "none"
+
+
+def test_smoothing_is_fair_to_the_first_value_and_keeps_gaps() -> None:
+    assert smoothed([3.0, None, 3.0], 0.9) == pytest.approx([3.0, None, 3.0])
+    assert smoothed([0.0, 1.0], 0.5) == pytest.approx([0.0, 2 / 3])
+    assert smoothed([4.0, 2.0], 0.0) == [4.0, 2.0]
+
+
+def test_seconds_add_up_along_a_run_and_end_where_they_are_unknown() -> None:
+    run = past("a", 0.5, epochs=3)
+    assert along(run, "seconds", "val_pearsonr")[0] == [2.0, 4.0, 6.0]
+    assert along(run, "epoch", "val_pearsonr")[0] == [1.0, 2.0, 3.0]
+    torn = past("b", 0, rows=[{"epoch": 1, "seconds": 2.0, "val_loss": 1.0}, {"epoch": 2, "val_loss": 0.5}])
+    assert along(torn, "seconds", "val_loss") == ([2.0], [1.0])

@@ -1,0 +1,289 @@
+"""The verdict: hand-worked and SciPy's answers, planted ties and differences, and what it refuses to say."""
+
+import numpy as np
+import pytest
+from past_runs import curve, logged, past, replicates
+from scipy import stats
+
+from tfbind.compare import choose
+from tfbind.history import Past
+from tfbind.verdict import LEVEL, Verdict, expected_best, judge
+from tfbind.verdict_text import RULE, headline, lines, next_steps, repeat
+
+PEARSON = choose("val_pearsonr")
+LOSS = choose("val_loss")
+GOOD, SAME, BAD = [0.883, 0.887, 0.879], [0.882, 0.884, 0.885], [0.695, 0.690, 0.700]
+
+
+def three_rates() -> list[Past]:
+    return [*replicates(0.01, GOOD), *replicates(0.001, SAME), *replicates(0.0001, BAD)]
+
+
+def calls(verdict: Verdict) -> dict[str, bool]:
+    return {comparison.other.label: comparison.worse for comparison in verdict.comparisons}
+
+
+def everything(verdict: Verdict) -> str:
+    return "\n".join([headline(verdict), *lines(verdict), *verdict.notes])
+
+
+# (i) replicates on both sides
+
+
+def test_two_settings_have_the_welch_interval_and_p_of_scipy() -> None:
+    first, second = [0.91, 0.93, 0.90, 0.92], [0.88, 0.80, 0.86]
+    (found,) = judge([*replicates(0.01, first), *replicates(0.001, second)], PEARSON).comparisons
+    reference = stats.ttest_ind(first, second, equal_var=False)
+    bounds = reference.confidence_interval(0.95)
+    assert found.rule == "seeds"
+    assert found.interval == pytest.approx((bounds.low, bounds.high))
+    assert found.test is not None
+    assert found.test.p == pytest.approx(reference.pvalue)
+    assert found.difference == pytest.approx(np.mean(first) - np.mean(second))
+
+
+def test_equal_spreads_worked_by_hand() -> None:
+    """Means 2 and 5, both variances 1, three seeds: error sqrt(2/3), 4 degrees of freedom, t(0.975, 4) = 2.776."""
+    (found,) = judge([*replicates(0.01, [1, 2, 3]), *replicates(0.001, [4, 5, 6])], PEARSON).comparisons
+    assert found.best.label == "learning_rate 0.001"
+    assert found.difference == pytest.approx(3)
+    assert found.interval == pytest.approx((3 - 2.776 * 0.8165, 3 + 2.776 * 0.8165), abs=1e-3)
+
+
+def test_of_several_settings_p_is_that_of_the_studentised_range() -> None:
+    """With equal variances and counts the test is Tukey's, but for its degrees of freedom, which are the pair's."""
+    figures = [[1.0, 2, 3], [2.0, 3, 4], [9.0, 10, 11]]
+    verdict = judge([run for rate, values in enumerate(figures, 1) for run in replicates(rate, values)], PEARSON)
+    found = {comparison.other.label: comparison.test.p for comparison in verdict.comparisons if comparison.test}
+    t = 7 / np.sqrt(2 / 3)
+    assert found["learning_rate 2"] == pytest.approx(stats.studentized_range.sf(t * np.sqrt(2), 3, 4))
+
+
+def test_the_published_rates_0_0001_is_worse_and_the_others_cannot_be_told() -> None:
+    verdict = judge(three_rates(), PEARSON)
+    assert calls(verdict) == {"learning_rate 0.01": False, "learning_rate 0.0001": True}
+    assert headline(verdict) == (
+        "Which is best cannot be told: learning_rate 0.001 and learning_rate 0.01. learning_rate 0.0001 is worse."
+    )
+
+
+def test_a_low_metric_wins_where_low_is_better() -> None:
+    runs = [
+        past(f"{rate}{seed}", 0, learning_rate=rate, seed=seed, rows=curve([2.0, loss + 0.001 * seed]))
+        for rate, loss in ((0.1, 0.5), (0.2, 1.0))
+        for seed in range(3)
+    ]
+    verdict = judge(runs, LOSS)
+    assert verdict.best is not None
+    assert verdict.best.setting.label == "learning_rate 0.1"
+    assert headline(verdict).startswith("learning_rate 0.1 wins: val_loss 0.5010 (3 seeds")
+    assert "better by 0.5000" in headline(verdict)
+
+
+@pytest.mark.parametrize(("settings", "seeds"), [(2, 2), (2, 3), (2, 5), (3, 3), (5, 3)])
+def test_planted_ties_are_called_ties_in_95_of_100_draws(settings: int, seeds: int) -> None:
+    rng = np.random.default_rng(settings * 10 + seeds)
+    told = 0
+    for _ in range(100):
+        draws = rng.normal(0.88, 0.005, (settings, seeds))
+        runs = [run for rate, values in enumerate(draws.tolist(), 1) for run in replicates(rate, values, epochs=1)]
+        told += any(calls(judge(runs, PEARSON)).values())
+    assert told <= 5
+
+
+def test_planted_ties_of_single_runs_beside_replicates_are_called_ties() -> None:
+    rng = np.random.default_rng(5)
+    told = 0
+    for _ in range(100):
+        singles = [past(f"s{rate}", float(rng.normal(0.88, 0.005)), learning_rate=rate, seed=0) for rate in (1, 2, 3)]
+        pool = replicates(4, rng.normal(0.88, 0.005, 4).tolist())
+        told += any(calls(judge(singles, PEARSON, pool)).values())
+    assert told <= 5
+
+
+@pytest.mark.parametrize(("settings", "seeds", "gap"), [(2, 3, 0.05), (2, 5, 0.025), (3, 3, 0.06), (5, 5, 0.03)])
+def test_planted_differences_are_found(settings: int, seeds: int, gap: float) -> None:
+    rng = np.random.default_rng(settings * 10 + seeds)
+    found = 0
+    for _ in range(50):
+        draws = rng.normal(0.85, 0.005, (settings, seeds))
+        draws[0] += gap
+        runs = [run for rate, values in enumerate(draws.tolist(), 1) for run in replicates(rate, values, epochs=1)]
+        verdict = judge(runs, PEARSON)
+        found += not verdict.tied and verdict.standings[0].setting.label == "learning_rate 1"
+    assert found >= 45
+
+
+def test_copies_of_a_run_show_nothing_of_chance() -> None:
+    verdict = judge([*replicates(0.01, [0.9, 0.9, 0.9]), *replicates(0.001, [0.8, 0.8, 0.8])], PEARSON)
+    assert verdict.comparisons[0].rule == "copies"
+    assert not verdict.comparisons[0].worse
+    assert "equal to the last digit" in everything(verdict)
+
+
+# (ii) and (iii): one run each
+
+
+def test_single_runs_alone_cannot_be_told() -> None:
+    runs = [past("a", 0.883, learning_rate=0.01, seed=0), past("b", 0.695, learning_rate=0.0001, seed=0)]
+    verdict = judge(runs, PEARSON)
+    assert verdict.comparisons[0].rule == "none"
+    assert verdict.comparisons[0].interval is None
+    assert headline(verdict) == "One run each: cannot be told. learning_rate 0.01 has the best figure, 0.8830."
+
+
+def test_runs_logged_elsewhere_are_held_against_the_spread_of_the_replicates_here() -> None:
+    runs = [logged("w1", 0.01, 0.8809), logged("w2", 0.001, 0.8686), logged("w3", 0.0001, 0.6542)]
+    alone = judge(runs, PEARSON)
+    assert {comparison.rule for comparison in alone.comparisons} == {"none"}
+    assert "One run each: cannot be told" in headline(alone)
+    beside = judge(runs, PEARSON, three_rates())
+    assert {comparison.rule for comparison in beside.comparisons} == {"spread"}
+    assert all(comparison.interval is None for comparison in beside.comparisons)
+    assert calls(beside) == {"learning_rate 0.001": False, "learning_rate 0.0001": True}
+    assert "without an interval" in everything(beside)
+    assert "record no seed" in everything(beside)
+
+
+def test_the_spread_is_that_of_the_nearest_setting() -> None:
+    near = replicates(0.02, [0.8, 0.81, 0.82])
+    far = replicates(0.5, [0.1, 0.5, 0.9], batch_size=8)
+    runs = [past("a", 0.88, learning_rate=0.01, seed=0), past("b", 0.86, learning_rate=0.03, seed=0)]
+    (found,) = judge(runs, PEARSON, [*far, *near]).comparisons
+    assert found.spread is not None
+    assert found.spread.sd == pytest.approx(0.01)
+    assert found.spread.differs == ("learning_rate",)
+    assert found.test is not None
+    assert found.test.error == pytest.approx(0.01 * np.sqrt(2))
+    assert found.test.p == pytest.approx(2 * stats.t.sf(0.02 / (0.01 * np.sqrt(2)), 2))
+
+
+def test_replicates_on_other_data_lend_no_spread() -> None:
+    other = replicates(0.01, GOOD, dataset_hash="other")
+    runs = [past("a", 0.88, learning_rate=0.01, seed=0), past("b", 0.86, learning_rate=0.03, seed=0)]
+    assert judge(runs, PEARSON, other).comparisons[0].rule == "none"
+
+
+def test_replicates_on_one_side_lend_their_spread_to_the_other() -> None:
+    runs = [*replicates(0.01, GOOD), past("b", 0.86, learning_rate=0.001, seed=0)]
+    (found,) = judge(runs, PEARSON).comparisons
+    assert found.rule == "spread"
+    assert found.test is not None
+    assert found.test.error == pytest.approx(np.std(GOOD, ddof=1) * np.sqrt(1 + 1 / 3))
+
+
+# What is not compared
+
+
+def test_other_data_are_refused() -> None:
+    verdict = judge([past("a", 0.9), past("b", 0.8, dataset="builtin", dataset_hash="cd")], PEARSON)
+    assert verdict.comparisons == []
+    assert headline(verdict).startswith("These runs learnt from 2 different data sets")
+    assert "chr22 (1), builtin (1)" in headline(verdict)
+    assert next_steps(verdict) == []
+
+
+def test_nothing_and_one_run_have_an_answer_too() -> None:
+    assert "No run counts here" in headline(judge([], PEARSON))
+    assert "No run counts here" in headline(judge([past("a", None)], PEARSON))
+    assert headline(judge([past("a", 0.5)], PEARSON)).startswith("One setting only, val_pearsonr 0.5000 (one run)")
+
+
+def test_failed_runs_are_left_out_and_their_survivors_doubted() -> None:
+    runs = [*replicates(0.01, GOOD), *replicates(0.001, SAME), past("x", 0.1, learning_rate=0.01, state="failed")]
+    verdict = judge(runs, PEARSON)
+    assert verdict.standings[1].seeds == 3
+    assert "x: failed after 5 epochs" in everything(verdict)
+    assert "worse than its survivors" in everything(verdict)
+
+
+def test_undefined_figures_are_left_out() -> None:
+    verdict = judge([*replicates(0.01, GOOD), past("x", None, learning_rate=0.01, seed=9)], PEARSON)
+    assert verdict.standings[0].seeds == 3
+    assert "x: val_pearsonr undefined there" in everything(verdict)
+
+
+def test_running_runs_count_at_an_epoch_they_have_reached() -> None:
+    runs = [
+        past(f"{rate}{seed}", figure, state="running", learning_rate=rate, seed=seed)
+        for rate, figures in ((0.01, GOOD), (0.0001, BAD))
+        for seed, figure in enumerate(figures)
+    ]
+    assert judge(runs, PEARSON).standings == []
+    assert calls(judge(runs, choose("val_pearsonr", "epoch", 5))) == {"learning_rate 0.0001": True}
+
+
+# Luck, and what to run next
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, 0.5642), (3, 0.8463), (10, 1.5388), (100, 2.5076)])
+def test_the_luck_of_the_best_of_n_has_the_tabled_values(count: int, expected: float) -> None:
+    assert expected_best(count) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_luck_is_in_units_of_the_metric() -> None:
+    verdict = judge([*replicates(0.01, [1, 2, 3]), *replicates(0.001, [1.1, 2.1, 3.1])], PEARSON)
+    assert verdict.optimism == pytest.approx(0.5642 / np.sqrt(3), abs=1e-4)
+    assert "Best of 2" in everything(verdict)
+
+
+def test_the_seeds_needed_would_settle_it() -> None:
+    first, second = [0.90, 0.91, 0.92], [0.89, 0.90, 0.905]
+    (found,) = judge([*replicates(0.01, first), *replicates(0.001, second)], PEARSON).comparisons
+    sds = [float(np.std(values, ddof=1)) for values in (first, second)]
+    needed = found.seeds_needed
+    assert needed is not None
+
+    def p(seeds: int) -> float:
+        return float(
+            stats.ttest_ind_from_stats(found.difference, sds[0], seeds, 0, sds[1], seeds, equal_var=False).pvalue
+        )
+
+    assert p(needed) < LEVEL <= p(needed - 1)
+    (step, *_) = next_steps(judge([*replicates(0.01, first), *replicates(0.001, second)], PEARSON))
+    assert f"{needed} seeds of each ({needed - 3} more of learning_rate 0.01" in step.text
+    assert "python -m tfbind train --dataset chr22 --seed 3" in step.commands
+    assert len(step.commands) == 2 * (needed - 3)
+
+
+def test_a_difference_too_small_to_tell_is_called_equal_for_most_purposes() -> None:
+    runs = [*replicates(0.01, [0.90, 0.91, 0.92]), *replicates(0.001, [0.9001, 0.9101, 0.9201])]
+    (step, *_) = next_steps(judge(runs, PEARSON))
+    assert "more than 200 seeds of each" in step.text
+    assert step.commands == ()
+
+
+def test_a_curve_that_still_improves_asks_for_more_epochs() -> None:
+    steps = next_steps(judge(replicates(0.01, GOOD), PEARSON))
+    assert steps[-1].text == "lr0.01-0: 5 more epochs (10 in all), since the curve was still improving at the end."
+    assert steps[-1].commands == ("python -m tfbind train --dataset chr22 --num-epochs 10",)
+
+
+def test_a_run_of_another_program_has_no_command() -> None:
+    assert repeat(logged("w", 0.01, 0.9)) is None
+    assert repeat(past("a", 0.9, learning_rate=-1, seed=0)) is None
+
+
+def test_a_lead_that_was_lost_is_told() -> None:
+    epochs = np.arange(1, 41)
+    runs = []
+    for rate, speed in ((0.01, 1.0), (0.001, 4.0)):
+        for seed in range(3):
+            r = 0.9 * (1 - np.exp(-epochs / speed)) + 0.001 * seed
+            rows = curve((1 - r).tolist(), val_pearsonr=r.tolist())
+            runs.append(past(f"{rate}{seed}", 0, rows=rows, learning_rate=rate, seed=seed))
+    said = everything(judge(runs, PEARSON))
+    assert "learning_rate 0.01 was only faster at first" in said
+    assert "Cannot be told from chance" in said
+
+
+def test_the_rule_is_stated() -> None:
+    assert "2 %" in " ".join(RULE)
+    assert "this pair of runs, not for the settings" in " ".join(RULE)
+
+
+def test_many_settings_are_summed_up() -> None:
+    runs = [past(str(rate), 0.5 + rate / 1000, learning_rate=rate / 100, seed=0) for rate in range(1, 41)]
+    verdict = judge(runs, PEARSON, replicates(0.5, [0.90, 0.905, 0.91]))
+    assert len(verdict.comparisons) == 20
+    assert "19 further settings" in everything(verdict)
