@@ -19,7 +19,9 @@ from tfbind.sequences import LETTERS, Codes, decode
 from tfbind.sites import Hit
 
 LETTERED_BASES = 2_000
-REVERSED, HIT, CALLED = "#a3487f", "#00795a", "rgba(213, 94, 0, 0.18)"
+REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
+CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
+AROUND_FOCUS = 20  # bases on either side of a site that is shown close
 BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
 STRAND_ARROWS = {"+": "▶", "-": "◀"}
 
@@ -43,6 +45,7 @@ def profile_figure(
     sites: Sequence[Site] = (),
     hits: Sequence[Hit] = (),
     shaded: int = 0,
+    focus: tuple[int, int] | None = None,
 ) -> go.Figure:
     """The predicted score of each base (L,), with the letters under it when zoomed in.
 
@@ -51,6 +54,7 @@ def profile_figure(
         sites: called stretches, drawn behind the line.
         hits: matches of a known motif, drawn under the line.
         shaded: how many bases at either end see less of their surroundings than the others.
+        focus: a stretch, 0-based half-open, to show close instead of all.
     """
     figure = go.Figure()
     position = np.arange(1, len(codes) + 1)
@@ -75,12 +79,12 @@ def profile_figure(
         customdata=np.stack([position.astype(str), letters], axis=1),
         hovertemplate="base %{customdata[1]} at %{customdata[0]}: %{y:.2f} nats<extra></extra>",
     )
-    _mark(figure, len(codes), sites, shaded)
+    _mark(figure, len(codes), sites, shaded, focus)
     _draw_hits(figure, hits)
     aliases = {str(i + 1): f"{letter}<br>{i + 1}" for i, letter in enumerate(letters)} if _lettered(codes) else {}
-    figure.update_xaxes(
-        title_text="position (1-based)", tickformat="d", labelalias=aliases, range=[0.5, len(codes) + 0.5]
-    )
+    first, last = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
+    shown = [first + 0.5, min(last, len(codes)) + 0.5]
+    figure.update_xaxes(title_text="position (1-based)", tickformat="d", labelalias=aliases, range=shown)
     figure.update_yaxes(title_text="score (nats above background)")
     return figure.update_layout(**_frame(330))
 
@@ -98,9 +102,10 @@ def _frame(height: int) -> dict[str, Any]:
     }
 
 
-def _mark(figure: go.Figure, bases: int, sites: Sequence[Site], shaded: int) -> None:
+def _mark(figure: go.Figure, bases: int, sites: Sequence[Site], shaded: int, focus: tuple[int, int] | None) -> None:
     for site in sites:
-        figure.add_vrect(x0=site.start + 0.5, x1=site.end + 0.5, fillcolor=CALLED, line_width=0, layer="below")
+        colour = CHOSEN if (site.start, site.end) == focus else CALLED
+        figure.add_vrect(x0=site.start + 0.5, x1=site.end + 0.5, fillcolor=colour, line_width=0, layer="below")
     if shaded and bases > 2 * shaded:
         for x0, x1 in ((0.5, shaded + 0.5), (bases - shaded + 0.5, bases + 0.5)):
             figure.add_vrect(x0=x0, x1=x1, fillcolor="rgba(128,128,128,0.15)", line_width=0, layer="below")

@@ -4,8 +4,8 @@ import streamlit as st
 
 from tfbind.export import About, as_bytes, track
 from tfbind.records import Record
-from tfbind.scoring import Model
 from ui import scored
+from ui.model_choice import Settings
 from ui.session import plain
 
 FORMATS = {
@@ -22,8 +22,9 @@ CONVENTIONS = (
 )
 
 
-def downloads(records: list[Record], model: Model, *, both: bool, threshold: float) -> None:
+def downloads(records: list[Record], how: Settings) -> None:
     """Draw the choice of a format and the button."""
+    model = how.model
     st.subheader("Take it away", anchor=False)
     usable = [record for record in records if model.length is None or len(record.codes) >= model.length]
     if not usable:
@@ -38,7 +39,7 @@ def downloads(records: list[Record], model: Model, *, both: bool, threshold: flo
         return
     right.download_button(
         "Download",
-        data=lambda: _file(suffix, usable, model, both, threshold),
+        data=lambda: _file(suffix, usable, how),
         file_name=f"predictions{suffix}",
         icon=":material/download:",
         on_click="ignore",
@@ -49,7 +50,7 @@ def downloads(records: list[Record], model: Model, *, both: bool, threshold: flo
         st.caption(plain(f"{left_out:,} records are left out: they are too short for this model."))
 
 
-def _file(suffix: str, records: list[Record], model: Model, both: bool, threshold: float) -> bytes:
-    profiles = [scored.profile(model, record.codes.tobytes(), both, False) for record in records]
+def _file(suffix: str, records: list[Record], how: Settings) -> bytes:
+    profiles = [scored.profile(how.model, record.codes.tobytes(), how.both, False) for record in records]
     tracks = [track(record.name, record.codes, found.scores) for record, found in zip(records, profiles, strict=True)]
-    return as_bytes(suffix, tracks, About(f"{model.name} {model.hash}", profiles[0].rule, threshold))
+    return as_bytes(suffix, tracks, About(f"{how.model.name} {how.model.hash}", profiles[0].rule, how.threshold))

@@ -1,5 +1,6 @@
 """Scores for pages: models and profiles, loaded and computed once and then remembered."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -7,18 +8,33 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from tfbind import runs
+from tfbind import imported, runs
 from tfbind.interpret import Mutagenesis, mutagenesis
 from tfbind.motifs import Motif, jaspar, threshold_of
+from tfbind.runs import Run
 from tfbind.scoring import BUILTIN, Model, Profile, load_model, score
 from tfbind.simulate import P_VALUE
 from tfbind.sites import Background, background
 
 
+def open_model(home: Path, names: str) -> Model:
+    """The model that `load_model` makes of some names, read once as long as its weights stay the same.
+
+    Raises:
+        ValueError: as `load_model`.
+    """
+    return _open_model(home, names, tuple(_written(home, name) for name in names.split(",")))
+
+
+def _written(home: Path, name: str) -> int:
+    """When the weights of an imported model were written: another of the same name may have taken its place."""
+    weights = imported.weights_of(home, name)
+    return weights.stat().st_mtime_ns if weights else 0
+
+
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
-def open_model(home: Path, name: str) -> Model:
-    """The model of a name. The weights of a finished run do not change, so they are read once."""
-    return load_model(home, name)
+def _open_model(home: Path, names: str, written: tuple[int, ...]) -> Model:  # noqa: ARG001
+    return load_model(home, names)
 
 
 def _identity(model: Model) -> str:
@@ -29,14 +45,30 @@ remembered = partial(st.cache_data, hash_funcs={Model: _identity})
 
 
 def choices(home: Path) -> dict[str, str]:
-    """The models to choose from: name for `load_model` -> what a person calls it."""
+    """The models to choose from: name for `load_model` -> what a person calls it. Damaged ones are left out."""
     named = {BUILTIN: "Built-in model: FOXA1"}
     for run in reversed(runs.list_runs(home)):
-        if (run.folder / runs.BEST).exists() and runs.read_status(run).state == "finished":
-            best = runs.best_row(runs.read_rows(run)) or {}
-            figure = best.get("val_pearsonr")
-            named[run.id] = runs.read_labels(run)["name"] + (f" (Pearson {figure:.3f})" if figure else "")
+        written = tuple(_mtime(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
+        if label := _label_of_run(run, written):
+            named[run.id] = label
+    with suppress(ValueError):
+        named |= {card.name: f"{card.name} (imported)" for card in imported.list_models(home)}
     return named
+
+
+def _mtime(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@st.cache_data(max_entries=10_000, show_spinner=False, hash_funcs={Run: lambda run: str(run.folder)})
+def _label_of_run(run: Run, written: tuple[int, ...]) -> str | None:  # noqa: ARG001
+    """What a finished run is called; None when it is not finished, has no weights, or is damaged."""
+    if not (run.folder / runs.BEST).exists() or runs.read_status(run).state != "finished":
+        return None
+    with suppress(ValueError):
+        figure = (runs.best_row(runs.read_rows(run)) or {}).get("val_pearsonr")
+        return str(runs.read_labels(run)["name"]) + (f" (Pearson {figure:.3f})" if figure else "")
+    return None
 
 
 @remembered(max_entries=64, show_spinner="Scoring")

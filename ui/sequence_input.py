@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import streamlit as st
 
 from tfbind import queries
+from tfbind.datasets import list_datasets, open_dataset
 from tfbind.letters import RefusedLetter
+from tfbind.observed import draw_window, index_of
 from tfbind.records import Record, read_records, repaired
 from tfbind.sequences import decode
 from tfbind.simulate import simulate
@@ -17,6 +20,7 @@ from ui.session import home, plain
 BOX = "dna"
 KEPT = "kept"
 PARAMETER = "q"
+WINDOW_REFUSED = "window-refused"
 MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
 UPLOAD_MB = 20
@@ -54,8 +58,35 @@ def sequence_input() -> list[Record]:
         st.button("Clear", on_click=fill, args=("",))
         with st.popover("Open a file", icon=":material/upload_file:"):
             file = st.file_uploader("FASTA or text, plain or gzip", max_upload_size=UPLOAD_MB)
+        with st.popover("Try a window of a data set", icon=":material/database:"):
+            _draw_windows()
     data = file.getvalue() if file else st.session_state[BOX]
     return _read(data)
+
+
+def _draw_windows() -> None:
+    """Choose a window whose scores are known, to see them beside the predicted ones."""
+    names = [str(entry["name"]) for entry in list_datasets(home())]
+    if not names:
+        st.caption("No data set on disk yet: the Data page has one to build and takes your own.")
+        return
+    st.caption("Its observed scores are drawn beside the predicted ones.")
+    dataset = st.selectbox("Data set", names, key="window-dataset")
+    st.text_input("Window", key="window-name", placeholder="any", help="Its name; empty: one with a site, at random.")
+    st.button("Take this window", on_click=_take_window, args=(dataset,), icon=":material/download:")
+    if refused := st.session_state.pop(WINDOW_REFUSED, None):
+        st.error(plain(refused))
+
+
+def _take_window(dataset: str) -> None:
+    name = st.session_state["window-name"].strip()
+    try:
+        data = open_dataset(home(), dataset)
+        index = index_of(data, name) if name else draw_window(data, np.random.default_rng())
+    except (ValueError, OSError) as error:
+        st.session_state[WINDOW_REFUSED] = str(error)
+        return
+    fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
 
 
 def _restore() -> None:

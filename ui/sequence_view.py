@@ -1,146 +1,166 @@
-"""One scored sequence on the page: its profile, its sites, what a base change does, and an edited copy."""
+"""One scored sequence on the page: its profile, its sites, what a base change does, and a changed copy."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from tfbind import edits
 from tfbind.edits import Edited
+from tfbind.metrics import pearson
+from tfbind.observed import find_window
 from tfbind.records import Record
 from tfbind.scoring import Model, Profile, call_sites
-from tfbind.sequence_plots import REVERSED, Line, mutagenesis_figure, profile_figure
+from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, profile_figure
 from tfbind.sequences import Codes, reverse_complement
-from tfbind.sites import Hit, describe_sites, motif_hits
+from tfbind.sites import Hit, motif_hits
 from ui import scored
+from ui.model_choice import Choice, Settings
 from ui.results import CHART
 from ui.sequence_changes import POSITION, changes_of, draw_changes, key, show_effect
+from ui.session import home, plain
+from ui.sites_table import Rows, draw_sites, find_sites, select_site, selected_site
 
 MAP_BASES = 60
 LARGEST_PICTURE = 100_000
 
 
 def sequence_view(
-    record: Record,
-    records: Sequence[Record],
-    model: Model,
-    *,
-    both: bool,
-    threshold: float,
-    open_record: Callable[[Record], None],
+    record: Record, records: Sequence[Record], how: Settings, open_record: Callable[[Record], None]
 ) -> None:
-    """Draw a record scored by a model; with changes, the changed sequence lies over the original."""
+    """Draw a scored record; with changes, the changed sequence lies over the original.
+
+    Args:
+        records: all that were read; a typed variant may be meant for another than the one that is open.
+        open_record: shows another record.
+    """
     made = changes_of(record)
     edited = edits.edit(record.codes, made)
     try:
-        found = _score(model, edited.codes, both)
-        original = _score(model, record.codes, both) if made else None
+        found = _score(how.model, edited.codes, how.both)
+        original = _score(how.model, record.codes, how.both) if made else None
     except ValueError as error:
         st.error(str(error))
         draw_changes(record, edited, records, open_record)
         return
     motif, motif_threshold = scored.known_motif()
     hits = motif_hits(motif, edited.codes, motif_threshold)
+    rows = find_sites(how.model, edited.codes, found, hits, how.threshold)
     if original:
-        show_effect(original, found, edited, threshold)
-    _draw_profile(record, model, edited, found, original, hits, threshold)
-    _draw_sites(model, edited.codes, found, hits, threshold)
+        show_effect(original, found, edited, how.threshold)
+    _draw_profile(record, edited, found, original, hits, rows, how)
+    draw_sites(rows, how.threshold)
     draw_changes(record, edited, records, open_record)
-    _draw_map(model, edited.codes, found)
+    _draw_map(how.model, edited.codes, found)
 
 
 def _score(model: Model, codes: Codes, both: bool) -> Profile:
-    pad = bool(st.session_state.get("pad"))
     if model.length is not None and len(codes) < model.length:
         st.checkbox(f"Fill up with N to the {model.length} bases that this model needs", key="pad")
-    return scored.profile(model, codes.tobytes(), both, pad)
+    return scored.profile(model, codes.tobytes(), both, _padded())
+
+
+def _padded() -> bool:
+    return bool(st.session_state.get("pad"))
 
 
 def _draw_profile(
     record: Record,
-    model: Model,
     edited: Edited,
     found: Profile,
     original: Profile | None,
     hits: list[Hit],
-    threshold: float,
+    rows: Rows,
+    how: Settings,
 ) -> None:
-    codes = edited.codes
-    lines = [Line("original", edited.aligned(original.scores))] if original else []
-    if st.session_state.get("show-reverse"):
-        backward = scored.profile(
-            model, reverse_complement(codes).tobytes(), False, bool(st.session_state.get("pad"))
+    if len(edited.codes) > LARGEST_PICTURE:
+        st.info(
+            f"A picture is drawn up to {LARGEST_PICTURE:,} bases; this record has {len(edited.codes):,}. Its sites:"
         )
-        lines.append(Line("other strand", backward.scores[::-1], REVERSED))
-    if len(codes) > LARGEST_PICTURE:
-        st.info(f"A picture is drawn up to {LARGEST_PICTURE:,} bases; this record has {len(codes):,}. Its sites:")
         return
-    figure = profile_figure(
-        codes,
-        found.scores,
-        name="changed" if original else "predicted",
-        spread=found.spread,
-        lines=lines,
-        sites=call_sites(found.scores, threshold),
-        hits=hits,
-        shaded=model.reach if model.length is None else 0,
-    )
+    words = _rule(how.model, found)
+    lines = [Line("original", edited.aligned(original.scores))] if original else []
+    if not original:
+        lines += _observed(record, found, words)
+    if how.reverse:
+        lines.append(Line("other strand", _reverse(how.model, edited.codes), REVERSED))
+    if how.other:
+        lines += _other(how.other, edited.codes, found, how.both, words)
+    site = selected_site(rows)
+    name = "changed" if original else "predicted"
     chart = f"profile-{key(record)}"
     st.plotly_chart(
-        figure,
+        profile_figure(
+            edited.codes,
+            found.scores,
+            name=f"{name}: {how.main.label}" if how.other else name,
+            spread=found.spread,
+            lines=lines,
+            sites=call_sites(found.scores, how.threshold),
+            hits=hits,
+            shaded=how.model.reach if how.model.length is None else 0,
+            focus=site and (site[0] - 1, site[1]),
+        ),
         key=chart,
         config=CHART,
-        on_select=lambda: _take_click(chart),
+        on_select=lambda: _take_click(chart, rows),
         selection_mode="points",
         alt="Predicted binding score at each base of the sequence, with called sites and known motif matches",
     )
-    words = [found.rule]
+    st.caption(plain(" · ".join(words)))
+
+
+def _rule(model: Model, found: Profile) -> list[str]:
+    """How the sequence was scored, in words."""
     if model.length is None:
-        words.append(f"shaded: the {model.reach} bases at each end, which the model sees only half of")
-    elif found.change is not None and np.isfinite(found.change).any():
-        words.append(f"between its two tiles a base's score changes by up to {np.nanmax(found.change):.2f}")
-    st.caption(" · ".join(words))
+        return [found.rule, f"shaded: the {model.reach} bases at each end, which the model sees only half of"]
+    if found.change is not None and np.isfinite(found.change).any():
+        change = f"between its two tiles a base's score changes by up to {np.nanmax(found.change):.2f}"
+        return [found.rule, change]
+    return [found.rule]
 
 
-def _take_click(chart: str) -> None:
+def _observed(record: Record, found: Profile, words: list[str]) -> list[Line]:
+    """The scores that a data set on disk has for this record."""
+    try:
+        window = find_window(home(), record.name, record.codes)
+    except (ValueError, OSError) as error:
+        words.append(f"no observed scores: {error}")
+        return []
+    if window is None:
+        return []
+    if not window.same:
+        words.append(f"data set {window.dataset} has a window of this name, but with other letters")
+        return []
+    words.append(f"observed: data set {window.dataset}, {_agreement(found.scores, window.scores)}")
+    return [Line("observed", window.scores)]
+
+
+def _agreement(left: np.ndarray, right: np.ndarray) -> str:
+    r = pearson(left, right)
+    return "Pearson undefined, since one of the two is constant" if r is None else f"Pearson {r:.3f} in this sequence"
+
+
+def _reverse(model: Model, codes: Codes) -> np.ndarray:
+    return scored.profile(model, reverse_complement(codes).tobytes(), False, _padded()).scores[::-1]
+
+
+def _other(other: Choice, codes: Codes, found: Profile, both: bool, words: list[str]) -> list[Line]:
+    """The profile of the model that is compared with."""
+    try:
+        scores = scored.profile(other.model, codes.tobytes(), both, _padded()).scores
+    except ValueError as error:
+        words.append(f"{other.label} is not drawn: {error}")
+        return []
+    words.append(f"the two models: {_agreement(found.scores, scores)}")
+    return [Line(other.label, scores, COMPARED)]
+
+
+def _take_click(chart: str, rows: Rows) -> None:
     for point in st.session_state[chart]["selection"]["points"][:1]:
-        st.session_state[POSITION] = round(point["x"])
-
-
-def _draw_sites(model: Model, codes: Codes, found: Profile, hits: list[Hit], threshold: float) -> None:
-    rows = describe_sites(codes, found.scores, threshold, hits, scored.chance(model, threshold))
-    if not rows:
-        st.markdown(f"**No site** scores {threshold:g} nats or more in this sequence.")
-        return
-    table = pd.DataFrame(rows).sort_values("score", ascending=False)
-    table["bases_per_site"] = [
-        "never seen" if math.isinf(bases) else f"1 in {bases:,.0f} bases" for bases in table["bases_per_site"]
-    ]
-    st.markdown(f"**{len(rows)} site{'s' * (len(rows) != 1)}** of at least {threshold:g} nats, strongest first")
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="sites",
-        height=min(35 * (len(rows) + 1) + 3, 280),
-        alt="Called sites: place, strand, score, sequence, percentile and how often chance makes one",
-        column_config={
-            "start": st.column_config.NumberColumn("From", help="First base, counted from 1."),
-            "end": st.column_config.NumberColumn("To", help="Last base, counted from 1."),
-            "strand": st.column_config.TextColumn(
-                "Strand", help="Of the best FOXA1 motif match in it; . means none."
-            ),
-            "score": st.column_config.NumberColumn("Score (nats)", format="%.2f"),
-            "sequence": st.column_config.TextColumn("Sequence", width="medium"),
-            "percentile": st.column_config.NumberColumn(
-                "Percentile", help="Share of the sites in random DNA that score lower.", format="%.1f"
-            ),
-            "bases_per_site": st.column_config.TextColumn(
-                "By chance", help="How often simulated DNA of human composition has a site that strong."
-            ),
-        },
-    )
+        position = round(point["x"])
+        st.session_state[POSITION] = position
+        select_site(rows, position)
 
 
 def _draw_map(model: Model, codes: Codes, found: Profile) -> None:

@@ -1,0 +1,113 @@
+"""What to score with: one model or an average of several, a second one to compare with, strand and threshold."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from tfbind.export import THRESHOLD
+from tfbind.scoring import Model
+from ui import scored
+from ui.session import home, plain
+
+AVERAGE = "average"
+NOTHING = "nothing"
+LONGEST_LABEL = 48
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model as it was chosen: the name that `load_model` takes, what a person calls it, the model."""
+
+    name: str
+    label: str
+    model: Model
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page scores. `other` is drawn over `main`; `reverse` draws the other strand."""
+
+    main: Choice
+    other: Choice | None
+    both: bool
+    threshold: float
+    reverse: bool
+
+    @property
+    def model(self) -> Model:
+        """The model whose sites are called."""
+        return self.main.model
+
+    @property
+    def strand(self) -> str:
+        """The word for it on the command line."""
+        return "both" if self.both else "forward"
+
+
+def settings() -> Settings | None:
+    """Draw the choices; None when the model that was chosen cannot be used."""
+    names = scored.choices(home())
+    left, right = st.columns(2)
+    with left:
+        main = _choose_main(names)
+    with right:
+        other = _choose_other(names, main)
+    strand = left.selectbox(
+        "Strand",
+        ["forward", "both"],
+        help="forward: what the models learnt from. both: averaged with the reverse complement, which agrees a "
+        "little less with the labels, since their rule is not symmetric.",
+        key="strand",
+    )
+    threshold = right.number_input(
+        "Call sites from", 0.1, 50.0, THRESHOLD, 0.5, help="Lowest score, in nats, of a called site.", key="threshold"
+    )
+    reverse = st.checkbox("Draw the other strand too", key="show-reverse")
+    with st.popover("What does a score mean?", icon=":material/help:"):
+        st.markdown(
+            "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random "
+            "DNA: 0 is no match, the strongest FOXA1 sites reach about 10. It is **not** occupancy in a cell and "
+            "not a probability: chromatin, cofactors and cell type are unknown to the model. The band shows how far "
+            "several trainings of the same model differ."
+        )
+    return Settings(main, other, strand == "both", threshold, reverse) if main else None
+
+
+def _choose_main(names: dict[str, str]) -> Choice | None:
+    several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
+    labels = names | several
+    name = st.selectbox("Model", list(labels), format_func=labels.__getitem__, key="model")
+    if name != AVERAGE:
+        return _open(name, names[name])
+    members = st.multiselect(
+        "Average of",
+        list(names),
+        format_func=names.__getitem__,
+        key="average",
+        help="Their mean is drawn, and how far they differ as a band.",
+    )
+    if len(members) < 2:
+        st.caption("Choose two or more models.")
+        return None
+    return _open(",".join(members), f"Average of {len(members)} models")
+
+
+def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
+    labels = {NOTHING: "nothing"} | {name: label for name, label in names.items() if not main or name != main.name}
+    name = st.selectbox(
+        "Compare with",
+        list(labels),
+        format_func=labels.__getitem__,
+        key="compare-with",
+        help="A second model, drawn over the first. Finished runs of the Train page and imported models are here.",
+    )
+    return None if name == NOTHING else _open(name, names[name])
+
+
+def _open(name: str, label: str) -> Choice | None:
+    try:
+        short = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+        return Choice(name, short, scored.open_model(home(), name))
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+        return None
