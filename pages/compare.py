@@ -6,6 +6,7 @@ from ui.compare_choice import choice_of
 from ui.compare_panels import panels
 from ui.compare_runs import local_runs
 from ui.compare_table import run_table
+from ui.compare_take import labels_editor
 from ui.session import home, inside_app, plain
 
 inside_app()
@@ -21,4 +22,6 @@ if not pasts:
     )
 else:
     choice = choice_of(pasts)
-    panels(run_table(pasts, choice), choice, pasts)
+    chosen = run_table(pasts, choice)
+    labels_editor(chosen)
+    panels(chosen, choice, pasts)

@@ -285,7 +285,9 @@ def against(records: Sequence[Mapping[str, Any]], column: str, choice: Choice, l
             hovertemplate="%{text}<br>%{x}: %{y:.5g}<extra></extra>",
         )
     )
-    figure.update_xaxes(title=plain(column), type="category" if words else "log" if log else "linear")
+    figure.update_xaxes(
+        title=plain(column), type="category" if words else "log" if log else "linear", exponentformat="e"
+    )
     figure.update_yaxes(title=plain(choice.metric))
     return _framed(figure, 320)
 

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfbind import runs
+from tfbind.files import write_json
 from tfbind.runs import Row, Run
 
 Source = Literal["local", "wandb", "offline"]
+
+TAG_LENGTH, NOTE_LENGTH = 40, 500
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,19 @@ def local(run: Run) -> Past:
         error=status.error,
         validation=windows if windows.exists() else None,
     )
+
+
+def annotate(run: Run, tags: str, note: str) -> None:
+    """Replace the tags, given with commas between them, and the note of a run.
+
+    Raises:
+        ValueError: a tag or the note is too long, or holds characters that do not print.
+    """
+    words = list(dict.fromkeys(word for tag in tags.split(",") if (word := tag.strip())))
+    for word in words:
+        if len(word) > TAG_LENGTH or not word.isprintable():
+            raise ValueError(f"tag {word[:20]!r}: expected at most {TAG_LENGTH} printable characters")
+    text = " ".join(note.split())
+    if len(text) > NOTE_LENGTH or not text.isprintable():
+        raise ValueError(f"note {text[:20]!r}: expected at most {NOTE_LENGTH} printable characters")
+    write_json(run.folder / runs.LABELS, {**runs.read_labels(run), "tags": words, "note": text})

@@ -7,14 +7,13 @@ import streamlit as st
 from tfbind.compare import Choice, Setting
 from tfbind.compare_plots import Axis, Look, learning_curves, ranking
 from tfbind.history import Past
+from tfbind.report import ranked, standings_table
 from tfbind.verdict import Verdict, judge
-from tfbind.verdict_text import RULE, headline, lines, next_steps, trend_words
+from tfbind.verdict_text import RULE, headline, lines, next_steps
+from ui.compare_runs import remembered
+from ui.compare_settings import settings_panels
+from ui.compare_take import chart_config, take_away
 from ui.session import plain
-
-CHART = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
-}
 
 
 def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
@@ -22,15 +21,11 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
     if not chosen:
         st.info("Tick the runs to compare in the table.")
         return
-    verdict = judge(chosen, choice, pool)
+    verdict = remembered("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
     _verdict(verdict)
     _curves(ranked(verdict), choice)
-
-
-def ranked(verdict: Verdict) -> list[Setting]:
-    """The settings in the order of the verdict, those without a figure last."""
-    first = [standing.setting for standing in verdict.standings]
-    return first + [setting for setting in verdict.settings if setting not in first]
+    settings_panels(chosen, choice)
+    take_away(chosen, verdict)
 
 
 def _verdict(verdict: Verdict) -> None:
@@ -46,16 +41,20 @@ def _verdict(verdict: Verdict) -> None:
     with words:
         for line in lines(verdict):
             st.markdown(f"- {plain(line)}")
-        for standing in verdict.standings[:6]:
-            st.markdown(f"- {plain(f'{standing.setting.label}: {trend_words(standing)}.')}")
         for note in verdict.notes:
             st.caption(plain(note))
     if verdict.standings:
         picture.plotly_chart(
             ranking(verdict),
-            config=_chart("ranking"),
+            config=chart_config("ranking"),
             key="ranking",
             alt="The settings by their mean, with a dot for each seed",
+        )
+        st.dataframe(
+            standings_table(verdict),
+            hide_index=True,
+            height=min(38 + 35 * len(verdict.standings), 250),
+            alt="Each setting with its figures over seeds and how its curves end",
         )
     _next(verdict)
     with st.expander("The rule behind this verdict"):
@@ -86,12 +85,7 @@ def _curves(settings: list[Setting], choice: Choice) -> None:
     look = Look(axis or "epoch", "x" in log, "y" in log, smooth, grouped)
     st.plotly_chart(
         learning_curves(settings, choice.metric, look),
-        config=_chart("curves"),
+        config=chart_config("curves"),
         key="curves",
         alt=f"{choice.metric} of the selected runs along the {look.axis}s",
     )
-
-
-def _chart(name: str) -> dict[str, object]:
-    kind = st.session_state.get("picture-format", "svg")
-    return CHART | {"toImageButtonOptions": {"format": kind, "filename": name, "scale": 1 if kind == "svg" else 3}}

@@ -1,5 +1,6 @@
 """The runs that the Compare page knows, read again only when their files change, and which of them are selected."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,19 @@ def _written(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
+
+
+def remembered(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What `make` returned when it was last given these very parts, which are objects that do not change."""
+    kept, value = st.session_state.get(f"remembered-{name}", (None, None))
+    if kept is None or len(kept) != len(parts) or not all(map(_same, kept, parts)):
+        value = make()
+        st.session_state[f"remembered-{name}"] = (parts, value)
+    return value
+
+
+def _same(mine: Any, theirs: Any) -> bool:
+    return mine is theirs or (not isinstance(mine, Past) and bool(mine == theirs))
 
 
 def local_runs(home: Path) -> tuple[list[Past], list[str]]:
