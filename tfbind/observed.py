@@ -56,6 +56,7 @@ def index_of(data: Windows, name: str) -> int:
 
 
 def draw_window(data: Windows, rng: np.random.Generator) -> int:
-    """A window at random, one with a score above zero if there is one among the first `TRIES` drawn."""
+    """A window at random, one with a score above zero in its middle half if one is among the first `TRIES` drawn."""
     drawn = rng.integers(len(data), size=TRIES).tolist()
-    return next((index for index in drawn if data.scores[index].max() > 0), drawn[0])
+    middle = slice(data.length // 4, -(-3 * data.length // 4))
+    return next((index for index in drawn if data.scores[index, middle].max() > 0), drawn[0])

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from tfbind.interpret import Mutagenesis
-from tfbind.plots import OBSERVED, PREDICTED, plain
+from tfbind.plots import OBSERVED, PREDICTED, plain, thin
 from tfbind.scoring import Scores, Site
 from tfbind.sequences import LETTERS, Codes, decode
 from tfbind.sites import Hit
 
 LETTERED_BASES = 2_000
+STACKED_POINTS = 400
 REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
 CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
 AROUND_FOCUS = 20  # bases on either side of a site that is shown close
@@ -127,6 +128,40 @@ def _draw_hits(figure: go.Figure, hits: Sequence[Hit]) -> None:
         text=[word for word in words for _ in range(3)],
         hovertemplate="%{text}<extra></extra>",
     )
+
+
+def stacked_figure(names: Sequence[str], profiles: Sequence[Scores], *, chosen: int | None = None) -> go.Figure:
+    """Profiles (L,) of several records, each below the other, on one scale of scores and one of positions.
+
+    Args:
+        chosen: the record that is drawn in full colour; None for all of them.
+    """
+    figure = make_subplots(rows=len(names), shared_xaxes=True, vertical_spacing=0.15 / len(names))
+    # Points can be clicked where there are markers; these are not to be seen.
+    unseen = {"marker": {"opacity": 0}}
+    for row, (name, scores) in enumerate(zip(names, profiles, strict=True), start=1):
+        drawn = thin(scores, STACKED_POINTS)
+        colour = PREDICTED if chosen in (None, row - 1) else OBSERVED
+        figure.add_scatter(
+            x=drawn + 1,
+            y=np.round(scores[drawn], 2),
+            mode="lines+markers",
+            line={"color": colour, "width": 1.5},
+            marker={"size": 8, "opacity": 0},
+            selected=unseen,
+            unselected=unseen,
+            hovertemplate=f"{plain(name[:60])}<br>position %{{x}}: %{{y:.2f}} nats<extra></extra>",
+            row=row,
+            col=1,
+        )
+        axis = "y domain" if row == 1 else f"y{row} domain"
+        where = {"xref": "paper", "x": 0, "xanchor": "left", "yref": axis, "y": 1, "yanchor": "top"}
+        figure.add_annotation(text=plain(name[:40]), showarrow=False, font={"size": 11, "color": colour}, **where)
+    low, high = min(float(scores.min()) for scores in profiles), max(float(scores.max()) for scores in profiles)
+    figure.update_yaxes(range=[min(low, 0) - 0.5, max(high, 1) * 1.6], nticks=3)
+    figure.update_xaxes(range=[0.5, max(map(len, profiles)) + 0.5], tickformat="d")
+    figure.update_xaxes(title_text="position (1-based)", row=len(names), col=1)
+    return figure.update_layout(**_frame(46 * len(names) + 70), showlegend=False)
 
 
 def mutagenesis_figure(found: Mutagenesis) -> go.Figure:

@@ -47,11 +47,9 @@ class Settings:
 def settings() -> Settings | None:
     """Draw the choices; None when the model that was chosen cannot be used."""
     names = scored.choices(home())
+    main = _choose_main(names)
+    other = _choose_other(names, main)
     left, right = st.columns(2)
-    with left:
-        main = _choose_main(names)
-    with right:
-        other = _choose_other(names, main)
     strand = left.selectbox(
         "Strand",
         ["forward", "both"],

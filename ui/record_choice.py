@@ -1,0 +1,108 @@
+"""Which record to look at: a table of all of them, and small profiles of up to 20 on one scale."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from tfbind.records import Record
+from tfbind.sequence_plots import stacked_figure
+from tfbind.sequences import decode
+from ui import scored
+from ui.model_choice import Settings
+from ui.results import CHART
+from ui.sequence_input import fill
+
+TABLE = "records"
+CHART_KEY = "stack"
+TABLE_RECORDS = 1_000
+STACKED = 20
+STACKED_BASES = 100_000
+
+
+def choose_record(records: Sequence[Record], how: Settings) -> Record:
+    """The record to look at, the first one until another is chosen."""
+    if len(records) == 1:
+        return records[0]
+    listed = records[:TABLE_RECORDS]
+    highest = scored.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both)
+    _draw_table(listed, highest, len(records))
+    place = _selected(len(listed))
+    _draw_stack(listed, highest, place, how)
+    return listed[place]
+
+
+def open_record(record: Record, records: Sequence[Record]) -> None:
+    """Show a record of the table; one that is not in it comes into the box."""
+    places = [place for place, other in enumerate(records) if other is record]
+    if places:
+        _select(places[0])
+    else:
+        fill(f">{record.name}\n{decode(record.codes)}\n")
+
+
+def _selected(count: int) -> int:
+    state = st.session_state.get(TABLE)
+    chosen = state["selection"]["rows"] if state else []
+    return chosen[0] if chosen and chosen[0] < count else 0
+
+
+def _select(place: int) -> None:
+    st.session_state[TABLE] = {"selection": {"rows": [place], "columns": [], "cells": []}}
+
+
+def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], count: int) -> None:
+    rows = [
+        {"Record": record.name, "Bases": len(record.codes), "Highest score": score}
+        for record, score in zip(listed, highest, strict=True)
+    ]
+    said = f"{count:,} records. Select a row to see its profile."
+    if count > TABLE_RECORDS:
+        said += f" The first {TABLE_RECORDS:,} are shown; downloads hold all."
+    st.caption(said)
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=TABLE,
+        height=min(35 * (len(rows) + 1) + 3, 220),
+        alt="Records with their length and highest score",
+        column_config={"Highest score": st.column_config.NumberColumn(format="%.2f")},
+    )
+
+
+def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chosen: int, how: Settings) -> None:
+    places = stacked(listed, highest)
+    if len(places) < 2:
+        return
+    profiles = [scored.profile(how.model, listed[place].codes.tobytes(), how.both, False).scores for place in places]
+    said = "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
+    st.caption(f"{said}. Click a line to open its record.")
+    st.plotly_chart(
+        stacked_figure([listed[place].name for place in places], profiles, chosen=_within(places, chosen)),
+        key=CHART_KEY,
+        config=CHART,
+        on_select=lambda: _take_click(places),
+        selection_mode="points",
+        alt="Predicted scores of several records, one below the other, on one scale",
+    )
+
+
+def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:
+    """Which records are drawn small: those with the highest scores, in the order of the input."""
+    known = [(score, place) for place, score in enumerate(highest) if score is not None]
+    drawn = [(score, place) for score, place in known if len(listed[place].codes) <= STACKED_BASES]
+    return sorted(place for _, place in sorted(drawn, key=lambda entry: (-entry[0], entry[1]))[:STACKED])
+
+
+def _within(places: Sequence[int], chosen: int) -> int | None:
+    found = np.flatnonzero(np.array(places) == chosen)
+    return int(found[0]) if len(found) else None
+
+
+def _take_click(places: Sequence[int]) -> None:
+    for point in st.session_state[CHART_KEY]["selection"]["points"][:1]:
+        _select(places[point["curve_number"]])
