@@ -11,7 +11,7 @@ NOISE = np.random.default_rng(0)
 
 
 def mean(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> MeanCurve:
-    return MeanCurve(np.arange(1, len(values) + 1), values, values, values, 1)
+    return MeanCurve(np.arange(1, len(values) + 1), values, values, values, values * np.nan, 1)
 
 
 def test_the_mean_runs_over_the_epochs_that_all_have() -> None:
@@ -76,6 +76,22 @@ def test_a_lead_that_is_lost_was_only_faster() -> None:
     gone = int(np.flatnonzero(fast - slow > 0.01)[-1]) + 1
     assert (found.kind, found.leader, found.epoch) == ("faster", 0, gone)
     assert found.lead == pytest.approx((fast - slow).max())
+
+
+def test_a_lead_within_the_spread_of_the_seeds_is_no_lead() -> None:
+    rng = np.random.default_rng(2)
+    runs = [
+        [past(f"{side}{seed}", 0, rows=curve((np.log(EPOCHS) + rng.normal(0, 0.5)).tolist())) for seed in range(3)]
+        for side in (0, 1)
+    ]
+    first, second = (mean_curve(side, "val_loss") for side in runs)
+    assert abs(first.mean[0] - second.mean[0]) > 0.01
+    assert race(first, second, "min", 0.0).kind == "none"
+
+
+def test_a_lead_that_stays_though_it_narrows_is_not_lost() -> None:
+    fast, slow = 0.9 * (1 - np.exp(-EPOCHS / 3.0)), 0.9 * (1 - np.exp(-EPOCHS / 3.2)) - 0.009
+    assert race(mean(fast), mean(slow), "max", 0.01).kind == "none"
 
 
 def test_no_race_where_one_stays_ahead_or_nobody_leads() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from tfbind.compare import Goal, number
 from tfbind.history import Past
@@ -20,12 +21,14 @@ LEAST_LOSS = 0.02  # of all that was gained: a rise above the best by less is no
 
 @dataclass(frozen=True, eq=False)
 class MeanCurve:
-    """A metric over the epochs that all runs of a setting have: epochs (E,), mean, lowest and highest run (E,)."""
+    """A metric over the epochs that all runs of a setting have: epochs (E,), mean, lowest and highest run, and the
+    standard error of the mean over runs (E,), NaN for one run."""
 
     epochs: NDArray[np.int64]
     mean: Values
     low: Values
     high: Values
+    error: Values
     runs: int
 
 
@@ -45,13 +48,14 @@ class Race:
     """How two settings stand to each other along the epochs.
 
     `kind`: `crossed` (one leads first, the other later, from `epoch` on), `faster` (one leads until `epoch`, then
-    neither) or `none`. `leader` is 0 or 1: which of the two led first, by `lead` at most.
+    neither) or `none`. `leader` is 0 or 1: which of the two led first, by `lead` at most, at epoch `peak`.
     """
 
     kind: Literal["crossed", "faster", "none"]
     leader: int = 0
     epoch: int = 0
     lead: float = 0.0
+    peak: int = 0
 
 
 def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
@@ -63,9 +67,11 @@ def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
     epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     if not epochs:
         none = np.empty(0)
-        return MeanCurve(np.empty(0, np.int64), none, none, none, len(curves))
+        return MeanCurve(np.empty(0, np.int64), none, none, none, none, len(curves))
     values = np.array([[curve[epoch] for epoch in epochs] for curve in curves])
-    return MeanCurve(np.array(epochs), values.mean(0), values.min(0), values.max(0), len(curves))
+    count = len(values)
+    error = values.std(0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(epochs), np.nan)
+    return MeanCurve(np.array(epochs), values.mean(0), values.min(0), values.max(0), error, count)
 
 
 def jitter(values: Values) -> float:
@@ -111,25 +117,43 @@ def trend_of(pasts: Sequence[Past], metric: str, goal: Goal) -> Trend:
 
 
 def race(first: MeanCurve, second: MeanCurve, goal: Goal, noise: float) -> Race:
-    """Where two settings change places, counting only leads above `noise` and above twice the jitter of the lead."""
+    """Where two settings change places, or one loses its lead: down to less than a third of it in the last quarter.
+
+    Only leads beyond chance count: at each epoch above the 95 % margin over seeds, or above `noise` where a setting
+    has one run; and above twice the jitter of the lead.
+    """
     epochs, here, there = np.intersect1d(first.epochs, second.epochs, return_indices=True)
     if len(epochs) < SHORTEST:
         return Race("none")
     lead = first.mean[here] - second.mean[there]
     lead = -lead if goal == "min" else lead
-    ahead = np.where(np.abs(lead) > max(noise, 2 * jitter(lead)), np.sign(lead), 0)
+    margin = np.maximum(_margin(first, here, second, there, noise), 2 * jitter(lead))
+    ahead = np.where(np.abs(lead) > margin, np.sign(lead), 0)
     clear = np.flatnonzero(ahead)
     if not len(clear):
         return Race("none")
     start = ahead[clear[0]]
-    biggest = float(np.abs(lead[ahead == start]).max())
-    leader = 0 if start > 0 else 1
+    peak = int(np.argmax(np.where(ahead == start, np.abs(lead), 0)))
+    leader, biggest, top = 0 if start > 0 else 1, float(abs(lead[peak])), int(epochs[peak])
     if ahead[clear[-1]] == -start:
         turn = int(np.flatnonzero(np.sign(lead) != -start)[-1]) + 1
-        return Race("crossed", leader, int(epochs[turn]), biggest) if turn < len(epochs) else Race("none")
-    if clear[-1] < 0.75 * (len(epochs) - 1):
-        return Race("faster", leader, int(epochs[clear[-1]]), biggest)
+        return Race("crossed", leader, int(epochs[turn]), biggest, top) if turn < len(epochs) else Race("none")
+    left = float(np.abs(lead[-max(1, len(lead) // 4) :]).mean())
+    if clear[-1] < 0.75 * (len(epochs) - 1) and 3 * left < biggest:
+        return Race("faster", leader, int(epochs[clear[-1]]), biggest, top)
     return Race("none")
+
+
+def _margin(
+    first: MeanCurve, here: NDArray[np.intp], second: MeanCurve, there: NDArray[np.intp], noise: float
+) -> Values:
+    """How far seeds alone take two means apart at each epoch, going by the median spread of five epochs around it."""
+    if min(first.runs, second.runs) < 2:
+        return np.full(len(here), noise)
+    error = np.hypot(first.error[here], second.error[there])
+    around = np.pad(error, 2, mode="edge")
+    steady = np.median(np.lib.stride_tricks.sliding_window_view(around, 5), axis=1)
+    return np.asarray(stats.t.ppf(0.975, first.runs + second.runs - 2) * steady)
 
 
 def smoothed(values: Sequence[float | None], strength: float) -> list[float | None]:

@@ -23,6 +23,7 @@ RULE = (
     "settings are called different in about 2 of 100 sets.",
     "Runs on different data sets are not compared. Runs that did not finish do not count, except at an epoch they "
     "have reached. The best epoch is chosen on the windows it is measured on, which flatters every run a little.",
+    "Each look at another metric or another epoch is another test; the one to believe is the one planned beforehand.",
 )
 FEWEST_SEEDS = 3
 MANY_SEEDS = 30
@@ -89,9 +90,8 @@ def figures(standing: Standing, metric: str) -> str:
 def _interval(comparison: Comparison) -> str:
     if comparison.interval is None:
         return ""
-    low, high = sorted(abs(bound) for bound in comparison.interval)
-    if comparison.interval[0] * comparison.interval[1] < 0:
-        low, high = comparison.interval
+    sign = 1 if comparison.difference >= 0 else -1
+    low, high = sorted(sign * bound for bound in comparison.interval)
     return f" (95 % interval {amount(low)} to {amount(high)})"
 
 
@@ -178,10 +178,13 @@ def _race(comparison: Comparison, found: Race, metric: str) -> str:
         first, second = second, first
     if found.kind == "crossed":
         lead = amount(found.lead)
-        return f"The curves cross: {first} led first, by up to {lead}; {second} leads from epoch {found.epoch}."
+        return (
+            f"The curves cross: {first} led first, by {lead} at epoch {found.peak}; {second} leads from epoch "
+            f"{found.epoch}."
+        )
     return (
-        f"{first} was only faster at first: its lead in {metric}, up to {amount(found.lead)}, is within noise after "
-        f"epoch {found.epoch}."
+        f"{first} was only faster at first: its lead in {metric} was {amount(found.lead)} at epoch {found.peak}, and "
+        f"is within noise after epoch {found.epoch}."
     )
 
 
