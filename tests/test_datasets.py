@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pair_files import (
     NAMES,
     SCORES,
@@ -33,7 +31,6 @@ from tfbind.datasets import (
     open_dataset,
     report,
     sha256,
-    split,
 )
 from tfbind.pairs import Pair, read_pair
 from tfbind.sequences import decode
@@ -223,31 +220,6 @@ def test_the_names_tell_the_coordinates_only_if_all_agree(names: list[str], conv
     assert ("window names that are not CHROMOSOME_START_END: no coordinates" in report(pair).notes) == (
         not convention
     )
-
-
-@given(st.integers(2, 500), st.floats(0.01, 0.9), st.integers(0, 2**31 - 1))
-def test_a_split_shares_out_every_window_once(n: int, share: float, seed: int) -> None:
-    if int(n * share) == 0:
-        with pytest.raises(ValueError, match="expected at least 1 in each"):
-            split(n, share, seed)
-        return
-    train, validation = split(n, share, seed)
-    assert len(validation) == int(n * share)  # the sizes that the published experiment gives torch's random_split
-    assert sorted([*train, *validation]) == list(range(n))
-    assert (np.diff(train) > 0).all()
-    assert (np.diff(validation) > 0).all()
-    assert all(np.array_equal(a, b) for a, b in zip(split(n, share, seed), (train, validation), strict=True))
-
-
-def test_every_window_is_as_likely_to_be_held_out() -> None:
-    held_out = np.concatenate([split(10, 0.3, seed)[1] for seed in range(2000)])
-    assert np.bincount(held_out, minlength=10) == pytest.approx(600, abs=5 * np.sqrt(2000 * 0.3 * 0.7))
-
-
-@pytest.mark.parametrize(("n", "share"), [(0, 0.2), (1, 0.5), (4, 0.2), (3, 1.0)])
-def test_a_split_with_an_empty_part_is_refused(n: int, share: float) -> None:
-    with pytest.raises(ValueError, match=f"of {n} windows"):
-        split(n, share, 0)
 
 
 IMPORT = """

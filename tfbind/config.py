@@ -97,6 +97,17 @@ class TrainConfig(BaseModel):
     validation_split: float = _setting(
         0.2, "Share of the windows that is held out to measure the model.", ge=0.01, le=0.9
     )
+    split_by: Literal["windows", "blocks", "chromosomes"] = _setting(
+        "windows",
+        "What is held out. windows: drawn at random. blocks: stretches of a chromosome, with a gap to the windows "
+        "that train. chromosomes: whole ones. Neighbouring windows resemble each other, so windows flatters most.",
+    )
+    test_split: float = _setting(
+        0.0,
+        "Share of the windows that is sealed: neither trained on nor looked at, until the test is opened, once.",
+        ge=0,
+        le=0.9,
+    )
     seed: int = _setting(0, "Fixes the split, the initial weights and the order of the windows.", ge=0, le=2**31 - 1)
     device: Literal["auto", "cpu", "cuda", "mps"] = _setting(
         "auto", "Where to train. auto: a GPU if this machine has one that torch can use, else the CPU."
@@ -161,7 +172,7 @@ def check_continuation(config: TrainConfig, parent: TrainConfig) -> None:
         ValueError: the architecture differs, or the split does: the parent has learnt from windows that would be held
             out now.
     """
-    for field in (*ARCHITECTURE, "seed", "validation_split"):
+    for field in (*ARCHITECTURE, "seed", "validation_split", "split_by", "test_split"):
         ours, theirs = getattr(config, field), getattr(parent, field)
         if ours != theirs:
             raise ValueError(f"{field}: {ours} differs from {theirs}, that of the run whose weights are to be used")

@@ -1,6 +1,6 @@
 """Data sets: windows of DNA with a score per base, kept under `<home>/data/<name>/` and opened as memory maps.
 
-The folder's layout, the registry, the checks and the split. A data set is written beside its place and renamed
+The folder's layout, the registry and the checks. A data set is written beside its place and renamed
 there, so that it is there whole or not at all; nothing that exists is overwritten.
 """
 
@@ -31,8 +31,6 @@ INCOMING, LOCK = ".incoming", ".lock"
 PAIR_SUFFIXES = ("_sequences.txt", "_scores.txt")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -192,24 +190,6 @@ def coordinates(data: Windows | Pair) -> str | None:
     length = data.codes.shape[1]
     inclusive, exclusive = spans == {length - 1}, spans == {length}
     return "0-based, end inclusive" if inclusive else "0-based, end exclusive" if exclusive else None
-
-
-def split(n: int, validation_split: float, seed: int) -> tuple[Places, Places]:
-    """Divide `n` windows at random: the indices for training and for validation, each in rising order.
-
-    The validation part has int(n * validation_split) windows.
-
-    Raises:
-        ValueError: a part would be empty.
-    """
-    held_out = int(n * validation_split)
-    if not 0 < held_out < n:
-        raise ValueError(
-            f"validation_split {validation_split} of {n} windows leaves {n - held_out} for training and {held_out} "
-            "for validation; expected at least 1 in each"
-        )
-    order = np.random.default_rng(seed).permutation(n)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def sha256(path: Path) -> str:

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfbind import devices, runs
+from tfbind import devices, runs, splits
 from tfbind.config import PROJECT, TrainConfig, check_continuation, flags
-from tfbind.datasets import open_dataset, split
+from tfbind.datasets import open_dataset
 from tfbind.runs import Run, Status
 
 GRACE_SECONDS = 15.0
@@ -63,19 +63,20 @@ def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     if order.parent:
         check_continuation(config, runs.read_config(order.parent))
     data = open_dataset(home, config.dataset)
-    split(len(data.codes), config.validation_split, config.seed)
+    parts = splits.split(data, config)
     facts = {
         "sweep": order.sweep,
         "wandb": order.wandb,
         "dataset_hash": data.hash,
+        **splits.facts(parts),
         "windows": len(data.codes),
         "length": data.codes.shape[1],
     }
     return runs.create(home, config, id=order.id, name=order.name, facts=facts, parent=order.parent)
 
 
-def submit(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
-    """Create a run and start its worker.
+def submit(home: Path, config: TrainConfig, order: Order = Order(), secrets: Mapping[str, str] | None = None) -> Run:
+    """Create a run and start its worker, which finds `secrets` in its environment and nowhere else.
 
     Raises:
         ValueError: as for `prepare`.
@@ -83,12 +84,12 @@ def submit(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     config = devices.settle(config)
     order = replace(order, id=order.id or runs.new_id())
     run = prepare(home, config, order)
-    start(run, command(config, order))
+    start(run, command(config, order), secrets)
     return run
 
 
-def resume(run: Run) -> None:
-    """Start a worker that goes on after the last finished epoch.
+def resume(run: Run, secrets: Mapping[str, str] | None = None) -> None:
+    """Start a worker that goes on after the last finished epoch; `secrets` as for `submit`.
 
     Raises:
         ValueError: the run is active, or finished.
@@ -96,7 +97,7 @@ def resume(run: Run) -> None:
     check_resumable(run)
     runs.clear_stop(run)
     runs.take_over(run, "pending", ended=None, error=None)
-    start(run, [sys.executable, "-m", "tfbind", "resume", run.id])
+    start(run, [sys.executable, "-m", "tfbind", "resume", run.id], secrets)
 
 
 def check_resumable(run: Run) -> None:
@@ -110,10 +111,12 @@ def check_resumable(run: Run) -> None:
         )
 
 
-def start(run: Run, words: Sequence[str]) -> None:
-    """Execute `words` in a session of its own; what it complains of goes into the log of `run`."""
+def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = None) -> None:
+    """Execute `words` in a session of its own, with `secrets` in its environment; what it complains of goes into the
+    log of `run`."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths)}
+    given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, **given, **(secrets or {})}
     waiting = runs.read_status(run)
     with (run.folder / runs.LOG).open("ab") as log:
         nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log

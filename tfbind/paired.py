@@ -16,7 +16,7 @@ from tfbind.history import Past
 
 METRICS = ("val_pearsonr", "val_loss", "val_pearsonr_window")
 DRAWS = 2000
-SAME_SPLIT = ("dataset_hash", "seed", "validation_split")
+SAME_SPLIT = ("dataset_hash", "seed", "validation_split", "split_by", "test_split")
 
 Array = NDArray[np.float64]
 

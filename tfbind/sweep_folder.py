@@ -16,10 +16,11 @@ from typing import Any
 
 from tfbind import devices, history, runs
 from tfbind.config import TrainConfig, parse_config
-from tfbind.datasets import open_dataset, split
+from tfbind.datasets import open_dataset
 from tfbind.files import read_json, write_bytes, write_json
 from tfbind.history import Past
 from tfbind.runs import Run, Status
+from tfbind.splits import split
 from tfbind.sweep_space import Spec
 from tfbind.sweep_spec import parse_spec
 from tfbind.sweeps import PRUNED
@@ -92,7 +93,7 @@ def check_data(home: Path, spec: Spec) -> None:
     for dataset in _possible(spec, "dataset"):
         data = open_dataset(home, dataset)
         for share in _possible(spec, "validation_split"):
-            split(len(data.codes), share, spec.base.seed)
+            split(data, spec.base.model_copy(update={"validation_split": share}))
 
 
 def _possible(spec: Spec, field: str) -> tuple[Any, ...]:

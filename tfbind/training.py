@@ -24,9 +24,9 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from tfbind.config import TrainConfig
-from tfbind.datasets import split
 from tfbind.metrics import pearson, window_loss, window_pearson
 from tfbind.models import BindingPredictorCNN
+from tfbind.splits import split
 
 Row = dict[str, Any]
 
@@ -36,7 +36,11 @@ BATCHES_BETWEEN_CHECKS = 64
 
 
 class Data(Protocol):
-    """What is trained on: codes (N, L) uint8, 0-3 for A C G T and 4 for N, and scores (N, L) float32."""
+    """What is trained on: codes (N, L) uint8, 0-3 for A C G T and 4 for N, and scores (N, L) float32; names (N,) are
+    asked for only where the split needs them."""
+
+    @property
+    def names(self) -> NDArray[np.bytes_]: ...
 
     @property
     def codes(self) -> NDArray[np.uint8]: ...
@@ -126,7 +130,8 @@ class Training:
     ) -> None:
         self.model, self.config, self.clock, self.on_batch = model, config, clock, on_batch
         self.device = next(model.parameters()).device
-        self.train_windows, self.validation_windows = split(len(data.codes), config.validation_split, config.seed)
+        parts = split(data, config)
+        self.train_windows, self.validation_windows = parts.train, parts.validation
         self._codes = torch.from_numpy(data.codes[self.train_windows]).to(self.device)
         self._scores = torch.from_numpy(data.scores[self.train_windows]).to(self.device)
         self._held_codes = torch.from_numpy(data.codes[self.validation_windows]).to(self.device)
