@@ -90,8 +90,10 @@ def test_a_lead_within_the_spread_of_the_seeds_is_no_lead() -> None:
 
 
 def test_a_lead_that_stays_though_it_narrows_is_not_lost() -> None:
-    fast, slow = 0.9 * (1 - np.exp(-EPOCHS / 3.0)), 0.9 * (1 - np.exp(-EPOCHS / 3.2)) - 0.009
-    assert race(mean(fast), mean(slow), "max", 0.01).kind == "none"
+    fast = 0.9 * (1 - np.exp(-EPOCHS / 3.0))
+    lead = np.where(EPOCHS <= 20, 0.02, 0.009)
+    assert race(mean(fast), mean(fast - lead), "max", 0.01).kind == "none"
+    assert race(mean(fast), mean(fast - lead**2), "max", 0.0001).kind == "faster"
 
 
 def test_no_race_where_one_stays_ahead_or_nobody_leads() -> None:
