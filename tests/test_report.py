@@ -1,0 +1,157 @@
+"""What is taken away: one HTML file that asks the network for nothing, Markdown, CSV, and the command for them."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from past_runs import past, replicates
+from stand_in import CONFIG, make_run
+
+from tfbind import history, runs
+from tfbind.compare import choose
+from tfbind.importance import importance
+from tfbind.report import Report, csv_table, facts, html_report, markdown_report
+from tfbind.verdict import judge
+
+PROJECT = Path(__file__).parents[1]
+PEARSON = choose("val_pearsonr")
+HOSTILE = '</script><img src=x onerror="alert(1)"> **B** =1+1'
+
+
+def report() -> Report:
+    runs_of_it = [*replicates(0.01, [0.883, 0.887, 0.879]), *replicates(0.0001, [0.69, 0.70, 0.71])]
+    runs_of_it.append(past("odd", None, state="failed", name=HOSTILE, learning_rate=0.5, seed=0, added=HOSTILE))
+    return Report(runs_of_it, judge(runs_of_it, PEARSON), "python -m tfbind compare x", "2026-11-23 12:00 UTC")
+
+
+def test_html_says_the_verdict_the_rule_and_the_commands() -> None:
+    text = html_report(report())
+    for said in (
+        "learning_rate 0.01 wins",
+        "95 % interval",
+        "The rule behind the verdict",
+        "python -m tfbind compare x",
+        "python -m tfbind train --dataset chr22 --learning-rate 0.0001 --seed 2",
+        "SHA-256 ab",
+        "<td>batch_size</td><td>64</td>",
+    ):
+        assert said in text, said
+
+
+def test_html_refers_to_nothing_outside_and_holds_plotly_once() -> None:
+    text = html_report(report())
+    body = text[text.rindex("</head>") :]
+    assert not re.search(r"<[^>]*(src|href|@import|url\()", body)
+    assert "http" not in body
+    assert text.count("plotly.js v") == 1
+    assert body.count("Plotly.newPlot") == 4
+
+
+def test_what_a_user_wrote_is_never_markup() -> None:
+    text = html_report(report())
+    body = text[text.rindex("</head>") :]
+    assert "<img" not in body
+    assert "&lt;img src=x" in body
+    assert "<img" not in re.sub(r"\\<", "", markdown_report(report()))
+
+
+def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
+    made = report()
+    rows = list(csv.DictReader(io.StringIO(csv_table(made.pasts, PEARSON))))
+    assert [row["val_pearsonr"] for row in rows][:2] == ["0.883", "0.887"]
+    assert rows[-1]["val_pearsonr"] == ""
+    danger = [past("a", 0.5, name="=1+1"), past("b", 0.5, name="@x")]
+    assert [row["name"] for row in csv.DictReader(io.StringIO(csv_table(danger, PEARSON)))] == ["'=1+1", "'@x"]
+    assert csv_table([], PEARSON) == ""
+
+
+def test_facts_are_plain_json() -> None:
+    found = json.loads(json.dumps(facts(report().verdict), allow_nan=False))
+    assert found["best"] == "learning_rate 0.01"
+    assert found["settled"] is True
+    assert found["comparisons"][0]["call"] == "worse"
+
+
+def test_a_refusal_is_a_report_too() -> None:
+    mixed = [past("a", 0.9), past("b", 0.8, dataset_hash="cd")]
+    text = html_report(Report(mixed, judge(mixed, PEARSON), "x", "now"))
+    assert "2 different data sets" in text
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    for rate, state in ((0.01, "finished"), (0.001, "finished"), (0.1, "failed")):
+        config = CONFIG.model_copy(update={"learning_rate": rate})
+        facts = {"facts": {"sweep": "s1", "dataset_hash": "ab"}}
+        run = runs.create(tmp_path, config, id=f"r{rate}".replace(".", "-"), **facts)
+        for row in [{"epoch": 1, "train_loss": 1.0, "val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0}]:
+            runs.append_row(run, row)
+        runs.take_over(run, state, started=0.0, ended=1.0, device="cpu")
+    return tmp_path
+
+
+def command(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tfbind", "compare", *words],
+        cwd=PROJECT,
+        env={"TFBIND_HOME": str(home), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_command_compares_a_sweep_and_writes_the_report(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    done = command(home, "--sweep", "s1", "--out", str(out), "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["headline"].startswith("One run each: cannot be told. learning_rate 0.001")
+    assert found["notes"][0].startswith("Not counted: builtin lr 0.1: failed after 1 epoch")
+    assert "Comparison of 3 runs" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nope"], "no run 'nope'"),
+        ([], "name runs, or --sweep ID"),
+        (["--sweep", "x"], "--sweep x: no run belongs to it"),
+        (["--sweep", "s1", "--metric", "foo"], "--metric foo: not recorded; there are: val_pearsonr"),
+        (["--sweep", "s1", "--at", "soon"], "--at soon: expected best, last, or an epoch"),
+        (["--sweep", "s1", "--out", "a.pdf"], "expected a name that ends in .html .csv .md"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_code_2(home: Path, words: list[str], said: str) -> None:
+    done = command(home, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_tags_and_note_are_kept_and_bad_ones_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "finished")
+    history.annotate(run, " good, , good ,second try", " the one\nto show ")
+    found = history.local(run)
+    assert (found.tags, found.note) == (["good", "second try"], "the one to show")
+    assert found.name == runs.read_labels(run)["name"]
+    for tags, note, said in (("x" * 41, "", "at most 40 printable"), ("a\x07", "", "tag"), ("", "n" * 501, "note")):
+        with pytest.raises(ValueError, match=said):
+            history.annotate(run, tags, note)
+    assert history.local(run).tags == ["good", "second try"]
+
+
+def test_importance_finds_the_setting_that_matters() -> None:
+    records = [
+        {"learning_rate": 10 ** -(place % 10 / 2), "kernel_size": 3 + 2 * (place // 10), "val_pearsonr": place % 10}
+        for place in range(40)
+    ]
+    shares = importance(records, ["learning_rate", "kernel_size"], PEARSON)
+    assert next(iter(shares)) == "learning_rate"
+    assert sum(shares.values()) == pytest.approx(1)
+    assert importance(records[:5], ["learning_rate"], PEARSON) == {}
+    assert importance([record | {"same": 1} for record in records], ["same"], PEARSON) == {}
