@@ -28,6 +28,12 @@ def read(page: AppTest) -> str:
     return words(page).replace("\\", "").replace("\u2060", "")
 
 
+def drawn(page: AppTest) -> set[str]:
+    """The names of all lines on the page."""
+    figures = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    return {trace.get("name") for figure in figures for trace in figure["data"]}
+
+
 def sites(page: AppTest):
     return page.dataframe[-1].value
 
@@ -86,8 +92,7 @@ def test_a_variant_is_taken_in_every_form_that_is_offered(text: str, typed: str,
         checked(page.text_input(key="variant").set_value(typed).run())
         assert page.text_input(key="variant").value == ""
     assert said in read(page)
-    profile = json.loads(page.get("plotly_chart")[0].proto.spec)
-    assert {"original", "changed"} <= {trace.get("name") for trace in profile["data"]}
+    assert {"original", "changed"} <= drawn(page)
     checked(button(page, "Back to the original").click().run())
     assert "1 site" in words(page)
 

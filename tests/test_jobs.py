@@ -1,0 +1,133 @@
+"""Files scored in the background, by real processes: shown as executed, killed, stopped, resumed."""
+
+import io
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tfbind import jobs
+from tfbind.files import read_json
+from tfbind.jobs import Order
+
+ORDER = Order(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
+BASES = 12_000_000
+
+
+def fasta(bases: int) -> io.BytesIO:
+    codes = np.random.default_rng(3).integers(0, 4, bases)
+    return io.BytesIO(b">long\n" + np.frombuffer(b"ACGT", np.uint8)[codes].tobytes() + b"\n")
+
+
+def wait_for(condition, seconds: float = 60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def home(tmp_path: Path):
+    home = tmp_path / "home"
+    yield home
+    for job in jobs.list_jobs(home):
+        if jobs.read_status(job).state == "running":
+            jobs.stop(job)
+
+
+def pid(job: jobs.Job) -> int:
+    return read_json(job.folder / jobs.PROCESS)["owner"]["pid"]
+
+
+def test_a_job_runs_as_it_is_shown_in_a_session_of_its_own_and_leaves_its_file(home):
+    job = jobs.submit(home, ORDER, io.BytesIO(b">a\nACGTACGT\n>b\nGGGTAAACAGGG\n"))
+    process = psutil.Process(pid(job))
+    wait_for(lambda: process.cmdline() == jobs.command(job, ORDER))
+    assert os.getsid(pid(job)) == pid(job)
+    assert process.nice() == jobs.PAGE_FIRST
+    wait_for(lambda: jobs.read_status(job).state != "running")
+    assert jobs.read_status(job).state == "finished"
+    assert jobs.read_status(job).said.startswith("2 records, 20 bases in ")
+    rows = [line for line in jobs.output(job, ORDER).read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) == 20
+    assert [found.id for found in jobs.list_jobs(home)] == [job.id]
+    with pytest.raises(ValueError, match="is finished"):
+        jobs.resume(job)
+    trash = jobs.delete(job)
+    assert (trash / "predictions.bedgraph").exists()
+    assert jobs.list_jobs(home) == []
+
+
+def test_a_killed_job_is_crashed_and_goes_on_where_it_was(home):
+    job = jobs.submit(home, replace(ORDER, suffix=".bed"), fasta(BASES))
+    wait_for(lambda: jobs.read_status(job).stage == "scoring" and jobs.read_status(job).done > 2_000_000)
+    status = jobs.read_status(job)
+    assert (status.state, status.stage, status.total) == ("running", "scoring", BASES)
+    os.kill(pid(job), signal.SIGKILL)
+    wait_for(lambda: jobs.read_status(job).state != "running")
+    crashed = jobs.read_status(job)
+    assert crashed.state == "crashed"
+    assert crashed.done >= status.done
+    jobs.resume(job)
+    assert jobs.read_status(job).done >= crashed.done
+    wait_for(lambda: jobs.read_status(job).seconds_left)
+    with pytest.raises(ValueError, match="is running"):
+        jobs.resume(job)
+    jobs.stop(job)
+    assert jobs.read_status(job).state == "stopped"
+    assert jobs.read_status(job).done >= crashed.done
+
+
+def test_a_stopped_job_finishes_after_resume_with_the_answer_of_an_undisturbed_one(home):
+    undisturbed = jobs.submit(home, ORDER, fasta(50_000))
+    wait_for(lambda: jobs.read_status(undisturbed).state == "finished")
+    job = jobs.submit(home, ORDER, fasta(50_000))
+    jobs.stop(job)
+    assert jobs.read_status(job).state == "stopped"
+    jobs.resume(job)
+    wait_for(lambda: jobs.read_status(job).state != "running")
+    assert jobs.output(job, ORDER).read_bytes() == jobs.output(undisturbed, ORDER).read_bytes()
+
+
+def test_what_cannot_be_scored_is_failed_with_its_line(home):
+    job = jobs.submit(home, ORDER, io.BytesIO(b">p\nMKVLAETRRPFQQWLMKVLSEFIPQ\n"))
+    wait_for(lambda: jobs.read_status(job).state != "running")
+    assert jobs.read_status(job).state == "failed"
+    assert "looks like a protein" in jobs.read_status(job).said
+
+
+def test_what_is_too_large_or_empty_is_refused_before_anything_is_written(home):
+    class Huge(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return (jobs.MAX_MB << 20) + 1 if whence else super().seek(offset)
+
+    with pytest.raises(ValueError, match="at most 200"):
+        jobs.submit(home, ORDER, Huge(b"A"))
+    with pytest.raises(ValueError, match="empty"):
+        jobs.submit(home, ORDER, io.BytesIO())
+    with pytest.raises(ValueError, match="no format"):
+        jobs.submit(home, replace(ORDER, suffix=".exe"), io.BytesIO(b"ACGT"))
+    assert jobs.list_jobs(home) == []
+
+
+def test_the_second_click_of_a_double_click_starts_nothing(home):
+    id = jobs.new_id()
+    job = jobs.submit(home, ORDER, io.BytesIO(b"ACGT"), id)
+    with pytest.raises(FileExistsError):
+        jobs.submit(home, ORDER, io.BytesIO(b"ACGT"), id)
+    wait_for(lambda: jobs.read_status(job).state == "finished")
+
+
+def test_damaged_files_of_a_job_are_one_line(home):
+    job = jobs.submit(home, ORDER, io.BytesIO(b"ACGT"))
+    wait_for(lambda: jobs.read_status(job).state == "finished")
+    (job.folder / jobs.JOB).write_text('{"file": "x"}')
+    with pytest.raises(ValueError, match=r"job\.json: damaged"):
+        jobs.read_status(job)
+    (job.folder / jobs.JOB).unlink()
+    assert jobs.list_jobs(home) == []

@@ -1,0 +1,288 @@
+"""Files of DNA that are scored in the background: `python -m tfbind predict` as a process that outlives the page.
+
+A job is the folder `<home>/jobs/<id>/`: `job.json` says what was asked for, `process.json` which process works on it,
+`input` is the file of DNA, `printed.txt` what the command printed. How far a job is follows from the files that the
+command itself writes, so nothing has to be told to anybody.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+from tfbind.config import PROJECT
+from tfbind.export import writer_of
+from tfbind.files import read_json, write_json
+from tfbind.owner import Owner
+
+ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
+JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
+MAX_MB = 200
+DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
+PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
+COPY_BYTES = 1 << 20
+KILL_SECONDS = 10.0
+PARTS = (".parts", "about.json", "codes.u8", "done.json")  # what predict keeps beside its output
+ERROR = "tfbind: "
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: `file` is what the user called the file, the rest are flags of `predict`."""
+
+    file: str
+    model: str
+    suffix: str
+    strand: str
+    threshold: float
+    pad: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by its folder, which need not exist yet."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The name of the folder."""
+        return self.folder.name
+
+    @property
+    def home(self) -> Path:
+        """The home that it belongs to."""
+        return self.folder.parents[1]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a job stands.
+
+    `state` is one of running, finished, failed, stopped, crashed. `stage` (reading, scoring, writing), `done` and
+    `total` bases (0: not known yet) say how far it is, `seconds_left` how long it will take if known. `said` is the
+    result or the error in one line.
+    """
+
+    state: str
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+    said: str
+
+
+def new_id() -> str:
+    """An id that sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)[:5]}"
+
+
+def list_jobs(home: Path) -> list[Job]:
+    """All jobs of a home, newest first."""
+    folders = sorted((home / "jobs").iterdir(), reverse=True) if (home / "jobs").is_dir() else []
+    return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).is_file()]
+
+
+def read_order(job: Job) -> Order:
+    """What a job was asked for.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return Order(**read_json(job.folder / JOB))
+    except TypeError:
+        raise ValueError(f"{job.folder / JOB}: damaged; expected what a job was asked for") from None
+
+
+def command(job: Job, order: Order) -> list[str]:
+    """The command line of a job, as it is executed."""
+    words = [sys.executable, "-m", "tfbind", "predict", "--model", order.model]
+    words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
+    words += ["--strand", order.strand, "--threshold", f"{order.threshold:g}"]
+    return words + ["--pad"] * order.pad
+
+
+def output(job: Job, order: Order) -> Path:
+    """The file with the predictions, which is there when the job is finished."""
+    return job.folder / f"predictions{order.suffix}"
+
+
+def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> Job:
+    """Keep a copy of `data` and start to score it.
+
+    Raises:
+        ValueError: no format has this suffix, the file is too large, or too large for the disk.
+        FileExistsError: there is a job of this id.
+        OSError: the copy cannot be written.
+    """
+    writer_of(Path(f"predictions{order.suffix}"))
+    job = Job(home / "jobs" / (id or new_id()))
+    _check_size(home, data)
+    job.folder.mkdir(parents=True)
+    try:
+        with (job.folder / INPUT).open("wb") as copy:
+            shutil.copyfileobj(data, copy, COPY_BYTES)
+        write_json(job.folder / JOB, asdict(order))
+        _start(job, order)
+    except BaseException:
+        shutil.rmtree(job.folder)
+        raise
+    return job
+
+
+def _check_size(home: Path, data: BinaryIO) -> None:
+    size = data.seek(0, os.SEEK_END)
+    data.seek(0)
+    if not size:
+        raise ValueError("the file is empty")
+    if size > MAX_MB << 20:
+        raise ValueError(f"the file has {size / 2**20:,.0f} MB; at most {MAX_MB} are taken from the page")
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    if free < size * DISK_PER_BYTE:
+        needed, there = size * DISK_PER_BYTE / 2**20, free / 2**20
+        raise ValueError(f"this needs about {needed:,.0f} MB of disk; {there:,.0f} are free in {home}")
+
+
+def resume(job: Job) -> None:
+    """Start a stopped, crashed or failed job again; it goes on after the last part that was scored.
+
+    Raises:
+        ValueError: the job runs, or is finished.
+    """
+    state = read_status(job).state
+    if state in ("running", "finished"):
+        raise ValueError(f"job {job.id} is {state}")
+    (job.folder / STOP).unlink(missing_ok=True)
+    _start(job, read_order(job))
+
+
+def _start(job: Job, order: Order) -> None:
+    _, done, _ = _progress(output(job, order))
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": os.pathsep.join(paths)}
+    with (job.folder / LOG).open("ab") as log:
+        printed = log.tell()
+        child = subprocess.Popen(
+            command(job, order),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )
+    process = psutil.Process(child.pid)
+    owner = Owner(
+        pid=child.pid, process_started=process.create_time(), host=socket.gethostname(), heartbeat=time.time()
+    )
+    process.nice(PAGE_FIRST)
+    facts = {"owner": asdict(owner), "printed": printed, "done": done, "started": time.time()}
+    write_json(job.folder / PROCESS, facts)
+    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
+
+
+def stop(job: Job) -> None:
+    """End a running job; what was scored is kept, so that it can go on.
+
+    Raises:
+        ValueError: the job does not run.
+    """
+    if read_status(job).state != "running":
+        raise ValueError(f"job {job.id} does not run")
+    (job.folder / STOP).touch()
+    os.kill(_owner(job).pid, signal.SIGTERM)
+    deadline = time.monotonic() + KILL_SECONDS
+    while _owner(job).alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def delete(job: Job) -> Path:
+    """Move a job that does not run to the trash of its home; where it lies now.
+
+    Raises:
+        ValueError: the job runs.
+    """
+    if read_status(job).state == "running":
+        raise ValueError(f"job {job.id} runs; stop it first")
+    trash = job.home / "trash"
+    trash.mkdir(exist_ok=True)
+    return job.folder.rename(trash / f"job-{job.id}")
+
+
+def _owner(job: Job) -> Owner:
+    """The process that a job was last given to.
+
+    Raises:
+        ValueError: the file that names it is missing or damaged.
+    """
+    path = job.folder / PROCESS
+    try:
+        return Owner(**read_json(path)["owner"])
+    except (KeyError, TypeError):
+        raise ValueError(f"{path}: damaged; expected the process of a job") from None
+
+
+def read_status(job: Job) -> Status:
+    """How a job really stands: one whose process is gone does not run, whatever became of it.
+
+    Raises:
+        ValueError: what says so is damaged.
+    """
+    order = read_order(job)
+    out = output(job, order)
+    stage, done, total = _progress(out)
+    if _owner(job).alive:
+        return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
+    said = _said(job)
+    if out.exists():
+        return Status("finished", "writing", total, total, None, said.removesuffix(f": {out}"))
+    if (job.folder / STOP).exists():
+        return Status("stopped", stage, done, total, None, "")
+    if said.startswith(ERROR):
+        return Status("failed", stage, done, total, None, said.removeprefix(ERROR))
+    return Status("crashed", stage, done, total, None, "the process ended without a word")
+
+
+def _progress(out: Path) -> tuple[str, int, int]:
+    """Stage, bases done and all bases, from the parts that predict keeps beside its output until that is there."""
+    suffix, about, codes, scored = PARTS
+    parts = out.with_name(out.name + suffix)
+    try:
+        total = (parts / codes).stat().st_size
+        if not (parts / about).exists():
+            return "reading", total, 0
+        done = int(read_json(parts / scored)["bases"]) if (parts / scored).exists() else 0
+    except (FileNotFoundError, ValueError):
+        return ("writing" if out.exists() else "reading"), 0, 0
+    return ("scoring" if done < total else "writing"), done, total
+
+
+def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
+    """By the speed since this process began to score."""
+    process = read_json(job.folder / PROCESS)
+    first, about = process["done"], out.with_name(out.name + PARTS[0]) / PARTS[1]
+    if not first < done < total or not about.exists():
+        return None
+    seconds = time.time() - max(process["started"], about.stat().st_mtime)
+    return seconds * (total - done) / (done - first)
+
+
+def _said(job: Job) -> str:
+    """The last line that the command printed since it was last started, "" if it printed nothing."""
+    with (job.folder / LOG).open("rb") as log:
+        log.seek(read_json(job.folder / PROCESS)["printed"])
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
