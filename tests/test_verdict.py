@@ -7,7 +7,7 @@ from scipy import stats
 
 from tfbind.compare import choose
 from tfbind.history import Past
-from tfbind.verdict import LEVEL, Verdict, expected_best, judge
+from tfbind.verdict import LEVEL, Verdict, judge
 from tfbind.verdict_text import RULE, headline, lines, next_steps, repeat
 
 PEARSON = choose("val_pearsonr")
@@ -214,11 +214,6 @@ def test_running_runs_count_at_an_epoch_they_have_reached() -> None:
 
 
 # Luck, and what to run next
-
-
-@pytest.mark.parametrize(("count", "expected"), [(2, 0.5642), (3, 0.8463), (10, 1.5388), (100, 2.5076)])
-def test_the_luck_of_the_best_of_n_has_the_tabled_values(count: int, expected: float) -> None:
-    assert expected_best(count) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_luck_is_in_units_of_the_metric() -> None:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tfbind.compare import Goal, number
 from tfbind.history import Past
+from tfbind.ranges import t_quantile
 
 Values = NDArray[np.float64]
 Shape = Literal["short", "improving", "overfitting", "worsening", "settled"]
@@ -153,7 +153,7 @@ def _margin(
     error = np.hypot(first.error[here], second.error[there])
     around = np.pad(error, 2, mode="edge")
     steady = np.median(np.lib.stride_tricks.sliding_window_view(around, 5), axis=1)
-    return np.asarray(stats.t.ppf(0.975, first.runs + second.runs - 2) * steady)
+    return np.asarray(t_quantile(0.975, first.runs + second.runs - 2) * steady)
 
 
 def smoothed(values: Sequence[float | None], strength: float) -> list[float | None]:

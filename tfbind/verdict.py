@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from tfbind.compare import Choice, Setting, data_of, group, settings_of
 from tfbind.curves import Race, Trend, mean_curve, race, trend_of
 from tfbind.history import Past
 from tfbind.paired import METRICS as WINDOW_METRICS
 from tfbind.paired import Paired, bootstrap, same_windows
+from tfbind.ranges import expected_best, range_p, t_p, t_quantile
 
 Rule = Literal["seeds", "spread", "none", "copies"]
 
@@ -52,15 +52,14 @@ class Test:
     @property
     def single(self) -> float:
         """The p of this pair alone."""
-        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom))
+        return t_p(self.difference / self.error, self.freedom)
 
     @cached_property
     def p(self) -> float:
         """The p for the whole family of pairs: never less than `single`."""
         if self.settings == 2:
             return self.single
-        q = abs(self.difference) / self.error * np.sqrt(2)
-        return float(np.clip(stats.studentized_range.sf(q, self.settings, self.freedom), 0, 1))
+        return range_p(abs(self.difference) / self.error * np.sqrt(2), self.settings, self.freedom)
 
     @property
     def beyond_chance(self) -> bool:
@@ -69,7 +68,7 @@ class Test:
     @property
     def margin(self) -> float:
         """Half the width of the 95 % interval of this pair alone."""
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom) * self.error)
+        return t_quantile((1 + CONFIDENCE) / 2, self.freedom) * self.error
 
 
 @dataclass(frozen=True)
@@ -312,13 +311,6 @@ def _welch(difference: float, sds: tuple[float, float], seeds: tuple[int, int], 
 def _against(difference: float, spread: Spread, seeds: tuple[int, int], settings: int) -> Test:
     error = spread.sd * float(np.sqrt(1 / seeds[0] + 1 / seeds[1]))
     return Test(difference, error, spread.seeds - 1, settings)
-
-
-def expected_best(count: int) -> float:
-    """The expected largest of `count` draws from a standard normal distribution."""
-    x = np.linspace(-9, 9, 4001)
-    density = count * stats.norm.pdf(x) * stats.norm.cdf(x) ** (count - 1)
-    return float(np.trapezoid(x * density, x))
 
 
 def _optimism(standings: Sequence[Standing], comparisons: Sequence[Comparison]) -> float | None:

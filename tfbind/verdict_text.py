@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
-from tfbind.verdict import LEVEL, SEEDS, TESTED, Comparison, Standing, Verdict, expected_best
+from tfbind.ranges import expected_best
+from tfbind.verdict import LEVEL, SEEDS, TESTED, Comparison, Standing, Verdict
 
 RULE = (
     "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
