@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from ui.background import background_jobs, offer
 from ui.downloads import downloads
 from ui.model_choice import settings
 from ui.record_choice import choose_record, open_record
-from ui.sequence_input import sequence_input, show_notes
+from ui.sequence_input import FILE, sequence_input, show_notes
 from ui.sequence_view import sequence_view
 from ui.session import inside_app, plain
 
@@ -16,8 +17,9 @@ with beside:
     chosen = settings()
 with box:
     records = sequence_input()
-
-
+    file = st.session_state.get(FILE)
+    if file and chosen:
+        offer(file, chosen, too_large=not records)
 if records:
     show_notes(records)
 if records and chosen:
@@ -28,3 +30,4 @@ if records and chosen:
     )
     sequence_view(record, records, chosen, lambda meant: open_record(meant, records))
     downloads(records, chosen)
+background_jobs()

@@ -8,6 +8,7 @@ import streamlit as st
 
 from tfbind import queries
 from tfbind.datasets import list_datasets, open_dataset
+from tfbind.jobs import MAX_MB
 from tfbind.letters import RefusedLetter
 from tfbind.observed import draw_window, index_of
 from tfbind.records import Record, read_records, repaired
@@ -23,7 +24,8 @@ PARAMETER = "q"
 WINDOW_REFUSED = "window-refused"
 MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
-UPLOAD_MB = 20
+PAGE_MB = 20
+FILE = "file"
 HELP = (
     "Bare letters, FASTA, a numbered block from GenBank, or the course's table of sequences. Lower case is fine, "
     "U is read as T, other IUPAC letters as N. A variant may stand in brackets: ACGT[A/G]TTT. "
@@ -57,11 +59,22 @@ def sequence_input() -> list[Record]:
         st.button("Try an example", on_click=fill, args=(example(),), icon=":material/science:")
         st.button("Clear", on_click=fill, args=("",))
         with st.popover("Open a file", icon=":material/upload_file:"):
-            file = st.file_uploader("FASTA or text, plain or gzip", max_upload_size=UPLOAD_MB)
+            file = st.file_uploader(
+                "FASTA or text, plain or gzip",
+                max_upload_size=MAX_MB,
+                key=FILE,
+                help=f"Up to {PAGE_MB} MB are shown here. Up to {MAX_MB} MB are scored in the background, on this "
+                "computer. For more there is the command: python -m tfbind predict.",
+            )
         with st.popover("Try a window of a data set", icon=":material/database:"):
             _draw_windows()
-    data = file.getvalue() if file else st.session_state[BOX]
-    return _read(data)
+    if file is None:
+        return _read(st.session_state[BOX])
+    st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
+    if file.size > PAGE_MB << 20:
+        st.info(f"{file.size / 2**20:,.0f} MB are more than this page shows ({PAGE_MB} MB).")
+        return []
+    return _read(file.getvalue())
 
 
 def _draw_windows() -> None:

@@ -1,0 +1,154 @@
+"""Whole files scored in the background: the offer, and the list of jobs with progress, stop, resume and download."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+import streamlit as st
+
+from tfbind import jobs
+from tfbind.jobs import Job, Order, Status
+from ui.downloads import FORMATS
+from ui.model_choice import Settings
+from ui.session import home, plain
+
+NEXT_JOB = "next-job"
+SHOWN = 10
+POLL_SECONDS = 1.0
+LONGEST_NAME = 60
+
+
+class Upload(Protocol):
+    """An uploaded file."""
+
+    name: str
+    size: int
+
+
+def offer(file: Upload, how: Settings, too_large: bool) -> None:
+    """Offer to score an uploaded file in the background.
+
+    Args:
+        too_large: this page cannot show the file, so that the offer is all there is.
+    """
+    with st.expander("Score the whole file in the background", icon=":material/schedule:", expanded=too_large):
+        suffix = st.selectbox("Format", list(FORMATS), list(FORMATS).index(".bw"), format_func=FORMATS.__getitem__)
+        pad = bool(how.model.length) and st.checkbox(f"Fill up short records with N to {how.model.length} bases")
+        order = Order(file.name[:LONGEST_NAME], how.main.name, suffix, how.strand, how.threshold, pad)
+        id = _next_id()
+        st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
+        st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
+        if st.button("Start", type="primary", icon=":material/play_arrow:", key=f"start-{id}"):
+            _attempt(lambda: _submit(order, file, id))
+
+
+def _next_id() -> str:
+    """The id of the job that Start makes; it stays while the button is pressed, for the sake of double clicks."""
+    id: str = st.session_state.setdefault(NEXT_JOB, jobs.new_id())
+    if (home() / "jobs" / id).exists() and not st.session_state.get(f"start-{id}"):
+        id = st.session_state[NEXT_JOB] = jobs.new_id()
+    return id
+
+
+def _submit(order: Order, file: Upload, id: str) -> None:
+    if not (home() / "jobs" / id).exists():  # else this is the second click of a double click
+        jobs.submit(home(), order, cast(BinaryIO, file), id)
+
+
+def background_jobs() -> None:
+    """Draw the list, if there is any. It polls only while a job runs."""
+    listed = jobs.list_jobs(home())
+    if not listed:
+        return
+    running = sum(_state(job) == "running" for job in listed)
+    with st.expander("Files in the background", icon=":material/schedule:", expanded=True):
+        st.fragment(_draw_jobs, run_every=POLL_SECONDS if running else None)(running)
+
+
+def _state(job: Job) -> str:
+    try:
+        return jobs.read_status(job).state
+    except (ValueError, OSError):
+        return "damaged"
+
+
+def _draw_jobs(running: int) -> None:
+    listed = jobs.list_jobs(home())
+    if running != sum(_state(job) == "running" for job in listed):
+        st.rerun()
+    for job in listed[:SHOWN]:
+        with st.container(border=True):
+            try:
+                _draw_job(job, jobs.read_order(job), jobs.read_status(job))
+            except (ValueError, OSError) as error:
+                st.error(plain(str(error)))
+    if len(listed) > SHOWN:
+        st.caption(f"The newest {SHOWN} of {len(listed):,}. All lie in {plain(str(home() / 'jobs'))}.")
+
+
+def _draw_job(job: Job, order: Order, status: Status) -> None:
+    st.markdown(f"**{plain(order.file)}** · {FORMATS[order.suffix]} · model {plain(order.model)} · {status.state}")
+    if status.state in ("running", "stopped", "crashed") and status.total:
+        st.progress(min(status.done / status.total, 1.0), _how_far(status))
+    elif status.state == "running":
+        st.caption(_how_far(status))
+    if status.said:
+        st.error(plain(status.said)) if status.state in ("failed", "crashed") else st.caption(plain(status.said))
+    with st.container(horizontal=True):
+        if status.state == "running":
+            _draw_button("Stop", "stop_circle", jobs.stop, job)
+            return
+        if status.state == "finished":
+            _draw_download(job, order)
+        else:
+            _draw_button("Resume", "resume", jobs.resume, job)
+        with st.popover("Remove", icon=":material/delete:", key=f"remove-{job.id}"):
+            st.caption(f"The job and its files move to the folder trash in {plain(str(home()))}.")
+            _draw_button("Move to trash", "delete", jobs.delete, job)
+
+
+def _draw_download(job: Job, order: Order) -> None:
+    path = jobs.output(job, order)
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(order.file).name.partition(".")[0]) or "predictions"
+    st.download_button(
+        f"Download ({path.stat().st_size / 2**20:,.1f} MB)",
+        data=lambda: path.open("rb"),
+        file_name=f"{stem}{order.suffix}",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"download-{job.id}",
+    )
+
+
+def _how_far(status: Status) -> str:
+    if not status.total:
+        return f"{status.stage}, {status.done:,} bases so far" if status.done else status.stage
+    left = "" if status.seconds_left is None else f", about {_duration(status.seconds_left)} left"
+    return f"{status.stage}: {status.done:,} of {status.total:,} bases{left}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _draw_button(label: str, icon: str, action: Callable[[Job], object], job: Job) -> None:
+    st.button(label, key=f"{icon}-{job.id}", icon=f":material/{icon}:", on_click=_act, args=(action, job))
+
+
+def _act(action: Callable[[Job], object], job: Job) -> None:
+    try:
+        action(job)
+    except (ValueError, OSError) as error:
+        st.toast(plain(str(error)))
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
