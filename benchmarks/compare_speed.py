@@ -2,10 +2,13 @@
 
     .venv/bin/python benchmarks/compare_speed.py [--runs 1000] [--epochs 100] [--keep FOLDER]
 
-Prints the seconds until the table and the verdict are on the page, on a new server (nothing read yet) and again.
+Prints the seconds that the server needs for the page, with nothing read yet and again, and the seconds until table,
+verdict and curves are seen in a browser on the same cores.
 """
 
 import argparse
+import json
+import os
 import sys
 import tempfile
 import time
@@ -23,8 +26,6 @@ from tfbind.files import write_bytes  # noqa: E402
 
 def make_runs(home: Path, count: int, epochs: int) -> None:
     """Finished runs of random settings; their curves rise to what the learning rate allows, with noise."""
-    import json
-
     rng = np.random.default_rng(0)
     for number in range(count):
         rate = float(f"{10 ** rng.uniform(-4.5, -1):.3g}")
@@ -72,7 +73,20 @@ def main() -> None:
         home.mkdir(parents=True, exist_ok=True)
         if not runs.list_runs(home):
             make_runs(home, options.runs, options.epochs)
+        measure_server(home)
         measure(home)
+
+
+def measure_server(home: Path) -> None:
+    """Seconds that the page's script takes, without a browser: with nothing imported or read yet, and again."""
+    os.environ["TFBIND_HOME"] = str(home)
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
+    for attempt in ("nothing read yet", "again"):
+        began = time.perf_counter()
+        app.switch_page("pages/compare.py").run()
+        print(f"server, {attempt}: {time.perf_counter() - began:.2f} s")
 
 
 def measure(home: Path) -> None:

@@ -1,5 +1,6 @@
 """The table of the Compare page: filter it, sort it, tick the runs to compare."""
 
+import zlib
 from typing import Any
 
 import pandas as pd
@@ -24,10 +25,9 @@ def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
     keys = [past.key for past in shown]
     picked = {past.key for past in chosen}
     places = [place for place, key in enumerate(keys) if key in picked]
-    # Rows are ticked by place: another order of rows has to be another table.
     state = st.dataframe(
         frame,
-        key=f"runs-{hash(tuple(keys)) & 0xFFFFFFFF:08x}",
+        key=table_key(keys),
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": places}},
@@ -43,6 +43,11 @@ def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
         select(now)
         st.rerun()
     return chosen
+
+
+def table_key(keys: list[str]) -> str:
+    """The key of the table of these runs: rows are ticked by place, so other rows have to be another table."""
+    return f"runs-{zlib.crc32(chr(10).join(keys).encode()):08x}"
 
 
 def _filtered(pasts: list[Past]) -> list[Past]:

@@ -1,0 +1,167 @@
+"""The Compare page as Streamlit runs it: empty, full, narrowed, hostile, and its selection in the address."""
+
+from pathlib import Path
+
+import pytest
+from driven import APP, button, checked, words
+from stand_in import CONFIG, crash, make_run
+from streamlit.testing.v1 import AppTest
+
+from tfbind import history, runs
+from tfbind.runs import Run
+from ui.compare_table import table_key
+from ui.session import plain
+
+HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def compare(**address: str) -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=60).run()
+    for key, value in address.items():
+        page.query_params[key] = value
+    return checked(page.switch_page("pages/compare.py").run())
+
+
+def finished(home: Path, rate: float, seed: int, final: float, *, sweep: str | None = None, name: str = "") -> Run:
+    """A finished run of 3 epochs whose val_pearsonr ends at `final`."""
+    config = CONFIG.model_copy(update={"learning_rate": rate, "seed": seed})
+    facts = {"sweep": sweep, "dataset_hash": "ab", "windows": 100, "length": 30}
+    run = runs.create(home, config, name=name or f"lr {rate:g} seed {seed}", facts=facts)
+    for epoch in (1, 2, 3):
+        row = {
+            "epoch": epoch,
+            "train_loss": 1 / epoch,
+            "val_loss": 1 / epoch,
+            "val_pearsonr": final - (3 - epoch) / 50,
+        }
+        runs.append_row(run, row | {"seconds": 2.0, "windows_per_second": 900.0})
+    runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+    return run
+
+
+@pytest.fixture
+def sweep(home: Path) -> list[Run]:
+    """Two rates with three seeds each; 0.01 wins."""
+    return [
+        finished(home, rate, seed, top + 0.001 * seed, sweep="rates")
+        for rate, top in ((0.01, 0.9), (0.0001, 0.7))
+        for seed in range(3)
+    ]
+
+
+def charts(page: AppTest) -> int:
+    return len(page.get("plotly_chart"))
+
+
+def test_an_empty_home_says_what_to_do() -> None:
+    page = compare()
+    assert "No runs yet" in words(page)
+    assert charts(page) == 0
+
+
+@pytest.mark.usefixtures("sweep")
+def test_the_newest_sweep_is_compared_at_once() -> None:
+    page = compare()
+    assert "learning_rate 0.01 wins" in words(page).replace("\\", "")
+    assert charts(page) == 4
+    assert "None" not in page.success[0].value
+
+
+def test_without_a_sweep_the_newest_few_on_the_same_data_are_compared(home: Path) -> None:
+    for seed in range(8):
+        finished(home, 0.01, seed, 0.9)
+    page = compare()
+    assert len(page.session_state["compare-selected"]) == 6
+
+
+def test_the_address_names_runs_or_a_sweep(sweep: list[Run], home: Path) -> None:
+    finished(home, 0.5, 0, 0.2)
+    assert len(compare(sweep="rates").session_state["compare-selected"]) == 6
+    page = compare(runs=f"{sweep[0].id},{sweep[3].id},gone")
+    assert set(page.session_state["compare-selected"]) == {sweep[0].id, sweep[3].id}
+    assert "wins" in page.success[0].value  # the replicates in the home lend their spread
+
+
+@pytest.mark.usefixtures("sweep")
+def test_the_filter_narrows_the_table_and_not_the_selection() -> None:
+    page = compare()
+    page.text_input("compare-filter").set_value("0.0001 seed").run()
+    checked(page)
+    assert len(page.dataframe[0].value) == 3
+    assert len(page.session_state["compare-selected"]) == 6
+
+
+def test_ticks_drive_every_panel_and_the_address(sweep: list[Run]) -> None:
+    page = compare()
+    newest_first = [run.id for run in reversed(sweep)]
+    ticked = {"selection": {"rows": [0, 1, 2], "columns": [], "cells": []}}
+    page.session_state[table_key(newest_first)] = ticked
+    checked(page.run())
+    assert page.query_params["runs"] in (",".join(newest_first[:3]), [",".join(newest_first[:3])])
+    assert "One setting only" in words(page)
+    assert "They differ in the seed at most" in words(page)
+
+
+@pytest.mark.usefixtures("sweep")
+def test_metric_place_and_direction_can_be_chosen() -> None:
+    page = compare()
+    page.selectbox("compare-metric").set_value("val_loss").run()
+    assert "val_loss (lower is better) at the epoch with the lowest val_loss" in words(page).replace("\\", "")
+    page.segmented_control("compare-when").set_value("epoch").run()
+    assert "at epoch 3" in words(checked(page))
+
+
+def test_other_data_are_refused_in_words(sweep: list[Run], home: Path) -> None:
+    config = CONFIG.model_copy(update={"dataset": "other"})
+    run = make_run(home, "finished", config=config, dataset_hash="cd")
+    page = compare(runs=f"{sweep[0].id},{run.id}")
+    assert "2 different data sets" in page.warning[0].value
+
+
+@pytest.mark.usefixtures("sweep")
+def test_hostile_names_are_shown_as_written(home: Path) -> None:
+    run = finished(home, 0.3, 0, 0.1, sweep="rates", name=HOSTILE)
+    runs.take_over(run, "failed", error=HOSTILE)
+    page = compare()
+    said = words(page)
+    assert plain(HOSTILE) in said
+    assert HOSTILE not in said
+    assert HOSTILE in page.dataframe[0].value["name"].tolist()
+
+
+def test_active_crashed_and_damaged_runs_do_not_hide_the_others(sweep: list[Run], home: Path) -> None:
+    make_run(home, "running", epochs=2)
+    crash(make_run(home, "running", epochs=2))
+    (sweep[0].folder / runs.METRICS).write_text("{broken\n")
+    page = compare()
+    assert sweep[0].id in page.warning[0].value.replace("\\", "").replace("\u2060", "")
+    states = page.dataframe[0].value["state"].tolist()
+    assert states.count("finished") == 5
+    assert {"running", "crashed"} <= set(states)
+
+
+def test_a_changed_run_is_read_again(sweep: list[Run]) -> None:
+    page = compare()
+    runs.rename(sweep[0], "renamed")
+    page.run()
+    assert "renamed" in page.dataframe[0].value["name"].tolist()
+
+
+def test_tags_and_note_are_saved_and_shown(sweep: list[Run]) -> None:
+    page = compare(runs=sweep[0].id)
+    page.text_input(f"tags-{sweep[0].id}").set_value("keep, paper").run()
+    page.text_area(f"note-{sweep[0].id}").set_value("the one").run()
+    button(page, "Save").click().run()
+    checked(page)
+    found = history.local(sweep[0])
+    assert (found.tags, found.note) == (["keep", "paper"], "the one")
+    assert "keep, paper" in page.dataframe[0].value["tags"].tolist()
+    page.text_input(f"tags-{sweep[0].id}").set_value("x" * 50).run()
+    button(page, "Save").click().run()
+    assert "at most 40" in checked(page).error[0].value
