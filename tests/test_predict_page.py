@@ -1,13 +1,26 @@
 """The Predict page: from an empty box to sites, an edit and its undo; and what it says of input it cannot use."""
 
+import base64
 import json
+import shlex
+import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from driven import app, button, checked, labels, words
+from stand_in import make_run
 from streamlit.testing.v1 import AppTest
 
-from tfbind import queries
+from tfbind import jobs, queries, runs
+from tfbind.config import TrainConfig
+from tfbind.datasets import make_builtin
+from tfbind.models import build_model, pack_weights
+from tfbind.scoring import BUILTIN_FOLDER, load_model, score
+from tfbind.sequences import decode, encode, reverse_complement
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
 
@@ -16,6 +29,13 @@ SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCG
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
 
 
 def predict(text: str = "") -> AppTest:
@@ -32,6 +52,20 @@ def drawn(page: AppTest) -> set[str]:
     """The names of all lines on the page."""
     figures = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
     return {trace.get("name") for figure in figures for trace in figure["data"]}
+
+
+def figure(page: AppTest, place: int = 0) -> dict[str, Any]:
+    return json.loads(page.get("plotly_chart")[place].proto.spec)
+
+
+def line(page: AppTest, name: str) -> "np.ndarray[Any, Any]":
+    """The values of a line on the page, by the first words of its name."""
+    figures = [figure(page, place) for place in range(len(page.get("plotly_chart")))]
+    traces = [trace for one in figures for trace in one["data"] if (trace.get("name") or "").startswith(name)]
+    (values,) = [trace["y"] for trace in traces]
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return np.array(values)
 
 
 def sites(page: AppTest):
@@ -177,3 +211,101 @@ def test_one_base_has_a_profile() -> None:
     page = predict("A")
     assert not page.error
     assert "No site" in words(page)
+
+
+def models(home: Path, *names: str) -> list[str]:
+    """Finished runs with the weights of the shipped model's members."""
+    made = [make_run(home, "finished", name=name) for name in names]
+    for run, weights in zip(made, sorted(BUILTIN_FOLDER.glob("*.safetensors")), strict=False):
+        shutil.copy(weights, run.folder / runs.BEST)
+    return [run.id for run in made]
+
+
+def test_an_average_of_runs_is_their_mean_with_a_band_and_a_second_model_lies_over_it(home: Path) -> None:
+    one, two = models(home, "one", "two")
+    page = predict(SITE)
+    assert len(page.selectbox(key="model").options) == 4  # the shipped one, both runs, the average
+    page.selectbox(key="model").set_value("average")
+    checked(page.run())
+    assert "Choose two or more models." in words(page)
+    checked(page.multiselect(key="average").set_value([one, two]).run())
+    mean = load_model(home, f"{one},{two}")
+    assert line(page, "predicted") == pytest.approx(score(mean, encode(SITE)).scores, abs=1e-3)
+    assert "± 1 sd" in drawn(page)
+    checked(page.selectbox(key="compare-with").set_value(one).run())
+    assert {name.split(":")[0] for name in drawn(page) if name} >= {"predicted", "± 1 sd"}
+    alone = score(load_model(home, one), encode(SITE)).scores
+    assert line(page, "one") == pytest.approx(alone, abs=1e-3)
+    r = np.corrcoef(score(mean, encode(SITE)).scores, alone)[0, 1]
+    assert f"the two models: Pearson {r:.3f} in this sequence" in read(page)
+
+
+def test_a_window_of_a_data_set_is_drawn_with_its_observed_scores(home: Path) -> None:
+    data = make_builtin(home)
+    page = predict()
+    checked(page.text_input(key="window-name").set_value("nowhere").run())
+    checked(button(page, "Take this window").click().run())
+    assert "has no window 'nowhere'" in page.error[0].value.replace("\\", "")
+    name = data.names[7].decode()
+    checked(page.text_input(key="window-name").set_value(name).run())
+    checked(button(page, "Take this window").click().run())
+    assert page.text_area[0].value == f">{name}\n{decode(data.codes[7])}\n"
+    assert line(page, "observed") == pytest.approx(data.scores[7], abs=1e-3)
+    r = np.corrcoef(data.scores[7], score(load_model(home, "builtin"), data.codes[7]).scores)[0, 1]
+    assert f"observed: data set builtin, Pearson {r:.3f}" in read(page)
+    checked(page.text_area[0].set_value(f">{name}\nACGT").run())
+    assert "but with other letters" in read(page)
+    assert "observed" not in drawn(page)
+
+
+def test_a_chosen_site_is_shown_close_and_all_again() -> None:
+    page = predict(SITE)
+    start, end = (int(sites(page).iloc[0][column]) for column in ("start", "end"))
+    key = page.dataframe[-1].proto.id.rpartition("-sites-")[2]
+    page.session_state[f"sites-{key}"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    checked(page.run())
+    assert figure(page)["layout"]["xaxis"]["range"] == [start - 1 - 20 + 0.5, end + 20 + 0.5]
+    checked(button(page, "Show all").click().run())
+    assert figure(page)["layout"]["xaxis"]["range"] == [0.5, len(SITE) + 0.5]
+
+
+def test_several_records_are_drawn_small_the_highest_twenty_at_most() -> None:
+    page = predict("".join(f">r{number}\n{SITE if number % 2 else SITE[:36] * 2}\n" for number in range(25)))
+    small = figure(page)
+    assert len(small["data"]) == 20
+    assert [note["text"] for note in small["layout"]["annotations"]][:3] == ["r0", "r1", "r2"]
+    assert "The 20 highest on one scale" in read(page)
+    assert len({str(small["layout"][axis]["range"]) for axis in small["layout"] if axis.startswith("yaxis")}) == 1
+
+
+def test_a_short_sequence_is_filled_up_on_request_also_on_the_other_strand(home: Path) -> None:
+    weights = pack_weights(build_model(TrainConfig(num_channels=8, num_res_blocks=1), 100), {})
+    run = make_run(home, "finished", name="fixed")
+    (run.folder / runs.BEST).write_bytes(weights)
+    page = predict(SITE)
+    page.selectbox(key="model").set_value(run.id)
+    checked(page.checkbox(key="show-reverse").set_value(True).run())
+    assert "this model needs 100" in page.error[0].value.replace("\\", "")
+    checked(page.checkbox(key="pad").set_value(True).run())
+    assert not page.error
+    model, reverse = load_model(home, run.id), reverse_complement(encode(SITE))
+    assert line(page, "other strand") == pytest.approx(score(model, reverse, pad=True).scores[::-1], abs=1e-3)
+    checked(page.text_input(key="variant").set_value("41 T>C").run())
+    assert {"original", "changed", "other strand"} <= drawn(page)
+
+
+def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) -> None:
+    page = predict()
+    page.file_uploader[0].upload("my genes.fa", f">a\n{SITE}\n".encode())
+    checked(page.run())
+    shown = next(block.value for block in page.code if "tfbind predict" in block.value)
+    checked(button(page, "Start").click().run())
+    (job,) = jobs.list_jobs(home)
+    assert shlex.split(shown) == jobs.command(job, jobs.read_order(job))
+    wait_for(lambda: jobs.read_status(job).state == "finished", 60)
+    checked(page.run())
+    assert "my genes.fa" in read(page)
+    assert "1 records, 82 bases" in read(page)
+    assert any(label.startswith("Download (") for label in (entry.label for entry in page.get("download_button")))
+    checked(button(page, "Move to trash").click().run())
+    assert jobs.list_jobs(home) == []

@@ -5,7 +5,7 @@ import streamlit as st
 from tfbind.export import About, as_bytes, track
 from tfbind.records import Record
 from ui import scored
-from ui.model_choice import Settings
+from ui.model_choice import Settings, padded
 from ui.session import plain
 
 FORMATS = {
@@ -26,7 +26,7 @@ def downloads(records: list[Record], how: Settings) -> None:
     """Draw the choice of a format and the button."""
     model = how.model
     st.subheader("Take it away", anchor=False)
-    usable = [record for record in records if model.length is None or len(record.codes) >= model.length]
+    usable = [record for record in records if padded() or len(record.codes) >= (model.length or 1)]
     if not usable:
         st.caption("Nothing to take away: every record is too short for this model.")
         return
@@ -51,6 +51,6 @@ def downloads(records: list[Record], how: Settings) -> None:
 
 
 def _file(suffix: str, records: list[Record], how: Settings) -> bytes:
-    profiles = [scored.profile(how.model, record.codes.tobytes(), how.both, False) for record in records]
+    profiles = [scored.profile(how.model, record.codes.tobytes(), how.both, padded()) for record in records]
     tracks = [track(record.name, record.codes, found.scores) for record, found in zip(records, profiles, strict=True)]
     return as_bytes(suffix, tracks, About(f"{how.model.name} {how.model.hash}", profiles[0].rule, how.threshold))

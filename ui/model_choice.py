@@ -11,6 +11,7 @@ from ui.session import home, plain
 
 AVERAGE = "average"
 NOTHING = "nothing"
+PAD = "pad"
 LONGEST_LABEL = 48
 
 
@@ -42,6 +43,11 @@ class Settings:
     def strand(self) -> str:
         """The word for it on the command line."""
         return "both" if self.both else "forward"
+
+
+def padded() -> bool:
+    """Whether the user wants sequences that are too short for a model filled up with N."""
+    return bool(st.session_state.get(PAD))
 
 
 def settings() -> Settings | None:

@@ -15,7 +15,7 @@ from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, 
 from tfbind.sequences import Codes, reverse_complement
 from tfbind.sites import Hit, motif_hits
 from ui import scored
-from ui.model_choice import Choice, Settings
+from ui.model_choice import PAD, Choice, Settings, padded
 from ui.results import CHART
 from ui.sequence_changes import POSITION, changes_of, draw_changes, key, show_effect
 from ui.session import home, plain
@@ -36,6 +36,7 @@ def sequence_view(
     """
     made = changes_of(record)
     edited = edits.edit(record.codes, made)
+    _draw_padding(how, min(len(record.codes), len(edited.codes)))
     try:
         found = _score(how.model, edited.codes, how.both)
         original = _score(how.model, record.codes, how.both) if made else None
@@ -54,14 +55,15 @@ def sequence_view(
     _draw_map(how.model, edited.codes, found)
 
 
+def _draw_padding(how: Settings, bases: int) -> None:
+    lengths = {choice.model.length for choice in (how.main, how.other) if choice}
+    needed = [length for length in lengths if length is not None and length > bases]
+    if needed:
+        st.checkbox(f"Fill up with N to the {max(needed)} bases that a model here needs", key=PAD)
+
+
 def _score(model: Model, codes: Codes, both: bool) -> Profile:
-    if model.length is not None and len(codes) < model.length:
-        st.checkbox(f"Fill up with N to the {model.length} bases that this model needs", key="pad")
-    return scored.profile(model, codes.tobytes(), both, _padded())
-
-
-def _padded() -> bool:
-    return bool(st.session_state.get("pad"))
+    return scored.profile(model, codes.tobytes(), both, padded())
 
 
 def _draw_profile(
@@ -142,13 +144,13 @@ def _agreement(left: np.ndarray, right: np.ndarray) -> str:
 
 
 def _reverse(model: Model, codes: Codes) -> np.ndarray:
-    return scored.profile(model, reverse_complement(codes).tobytes(), False, _padded()).scores[::-1]
+    return _score(model, reverse_complement(codes), False).scores[::-1]
 
 
 def _other(other: Choice, codes: Codes, found: Profile, both: bool, words: list[str]) -> list[Line]:
     """The profile of the model that is compared with."""
     try:
-        scores = scored.profile(other.model, codes.tobytes(), both, _padded()).scores
+        scores = _score(other.model, codes, both).scores
     except ValueError as error:
         words.append(f"{other.label} is not drawn: {error}")
         return []
