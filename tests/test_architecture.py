@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "pairs": {"sequences", "tables"},
     "jaspar": {"motifs", "tables"},
     "motif_files": {"jaspar", "motifs", "tables"},
-"datasets": {"config", "sequences", "motifs", "simulate", "tables", "pairs"},
+    "datasets": {"config", "sequences", "motifs", "simulate", "tables", "pairs"},
     "splits": {"config", "sequences"},
     "models": {"config"},
     "metrics": set(),
@@ -112,6 +112,9 @@ ALLOWED: dict[str, set[str]] = {
     "sweep_control": {"config", "devices", "history", "launch", "runs", "sweep_folder", "sweep_space", "sweeps"},
     "sweep_plan": {"config", "devices", "estimate", "history", "runs", "sweep_control", "sweep_space", "sweeps"},
     "hints": {"config", "runs"},
+    "leaks": {"sequences", "splits"},
+    "baselines": {"datasets", "files", "metrics", "motifs", "sequences", "simulate", "splits"},
+    "sealed": {"datasets", "files", "metrics", "runs", "scoring", "splits"},
     "lesson": {"config", "datasets", "sweep_folder"},
     "housekeeping": {"runs"},
     "doctor": {"config", "datasets", "devices", "launch", "runs"},
@@ -119,10 +122,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"config", "sequences", "metrics", "runs"},
 }
 LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
-ALLOWED |= {
-    f"commands.{name}": LIBRARY
-    for name in ("runs", "compare", "sweep", "predict", "data", "disk", "doctor", "model", "bundle", "variants")
-}
+ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in (PROJECT / "tfbind" / "commands").glob("*.py")}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
 TORCH = {"models", "training", "worker", "convert"}

@@ -35,6 +35,7 @@ BEST = "best.safetensors"  # the weights of the epoch with the lowest val_loss
 VALIDATION = "validation.npz"  # that epoch's predictions on the validation windows
 GRAPH = "model.onnx"  # the same weights as a graph that needs no torch, once the run has finished
 CHECKPOINT = "last.ckpt"  # everything needed to go on after the last finished epoch
+TEST = "test.json"  # what its best weights reached on the sealed test windows, once that was opened
 LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
 STOP = "stop"  # there when somebody asked the run to stop

@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from tfbind import launch, runs
+from tfbind import launch, runs, wandb_log
 from tfbind.commands import BAR_WIDTH, add_command, answer, complain, figure, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.devices import settle
@@ -20,9 +21,9 @@ EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 def add(commands: Any) -> None:
     """Add `train`, `runs`, `stop` and `resume`."""
     _add_train(commands)
-    add_command(commands, "runs", show_runs, id="?").add_argument(
-        "--command", action="store_true", help="print the command that repeats the run"
-    )
+    show = add_command(commands, "runs", show_runs, id="?")
+    show.add_argument("--command", action="store_true", help="print the command that repeats the run")
+    show.add_argument("--log", action="store_true", help="send to W&B what the server lacks of the run")
     add_command(commands, "stop", stop, id=None).add_argument(
         "--grace", type=float, default=launch.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
     )
@@ -38,7 +39,8 @@ def _add_train(commands: Any) -> None:
     command.add_argument("--name", default="", help="what the run is called")
     command.add_argument("--id", help="the id of the run; made up if missing")
     command.add_argument("--sweep", metavar="ID", help="the sweep that the run belongs to")
-    command.add_argument("--wandb", choices=["off", "offline", "online"], default="off", help="log it to W&B")
+    mode = "online" if os.environ.get("WANDB_SWEEP_ID") else "off"  # else a W&B agent has started this
+    command.add_argument("--wandb", choices=["off", "offline", "online"], default=mode, help="log it to W&B")
     for field, about in TrainConfig.model_fields.items():
         command.add_argument(
             flag(field),
@@ -97,6 +99,7 @@ def _work(run: Run, as_json: bool) -> int:
         on_row=(lambda _: None) if as_json else lambda row: _print_row(row, terminal),
     )
     state = worker.work()
+    _await_log(run, as_json)
     error = runs.read_status(run).error
     if error:
         complain(error, 1)
@@ -105,6 +108,13 @@ def _work(run: Run, as_json: bool) -> int:
     else:
         _print_outcome(run, state)
     return EXIT_CODES[state]
+
+
+def _await_log(run: Run, as_json: bool) -> None:
+    """The run has ended; what is logged of it is under way, and a caller may be about to end everything."""
+    if (runs.read_record(run).get("wandb") or "off") != "off":
+        wandb_log.wait(run)
+        print(wandb_log.said(run), file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def _result(run: Run) -> dict[str, Any]:
@@ -152,13 +162,24 @@ def show_runs(options: argparse.Namespace) -> int:
     if options.command:
         print(_repeat(run))
         return 0
+    if options.log:
+        return _log(run, options.json)
     summary = runs.summary(run)
     rows = runs.read_rows(run)
     lines = [_run_line(summary), _repeat(run)] + [f"error: {summary['error']}"] * bool(summary["error"])
+    lines += filter(None, [wandb_log.said(run)])
     if not options.json:
         for row in rows:
             lines.append("  ".join(f"{key} {value:.5g}" for key, value in row.items() if value is not None))
-    return answer(options.json, {**summary, "rows": rows}, lines)
+    return answer(options.json, {**summary, "rows": rows, "wandb": wandb_log.said(run)}, lines)
+
+
+def _log(run: Run, as_json: bool) -> int:
+    logged = wandb_log.send(run)
+    code = 0 if (logged.mode, logged.state) == ("online", "finished") else 1
+    if code and not as_json:
+        return complain(wandb_log.said(run), code)
+    return answer(as_json, {"id": run.id, **logged.shown}, [wandb_log.said(run)]) or code
 
 
 def _repeat(run: Run) -> str:

@@ -1,0 +1,244 @@
+"""How the W&B client is run: in a process of its own, with everything bounded, and its many errors as one sentence.
+
+The key comes from the caller, WANDB_API_KEY or netrc. It goes to the client's process by environment only, and is
+in no file, no command line and no message.
+"""
+
+import contextlib
+import json
+import netrc
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from queue import Empty, Queue
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from tfbind.config import PROJECT
+
+BASE_URL = "https://api.wandb.ai"
+KEY, URL = "WANDB_API_KEY", "WANDB_BASE_URL"
+FOLDER = "wandb"  # in the home: what was pulled, and what the client itself writes
+START_SECONDS = 40.0  # the client's own code is loaded
+STALL_SECONDS = 11.0  # nothing is heard from the server
+PROBE_SECONDS = 3.0
+FINISH_SECONDS = 12
+
+# What the client sees of the caller's settings; anything else could send its rows elsewhere, or print the key.
+KEPT = ("API_KEY", "BASE_URL", "ENTITY", "PROJECT", "SWEEP_ID", "RUN_ID", "SWEEP_PARAM_PATH")
+BOUNDS = {
+    "HTTP_TIMEOUT": 10,
+    "INIT_TIMEOUT": 14,
+    "FINISH_TIMEOUT": FINISH_SECONDS,
+    "FINISH_TIMEOUT_RAISES": "true",
+    "X_GRAPHQL_RETRY_MAX": 1,
+    "X_GRAPHQL_RETRY_WAIT_MIN_SECONDS": 1,
+    "X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": 2,
+    "X_GRAPHQL_TIMEOUT_SECONDS": 10,
+    "X_TRANSACTION_LOG_FLUSH_INTERVAL": 1,
+}
+PRIVATE = {
+    "SILENT": "true",
+    "CONSOLE": "off",
+    "ERROR_REPORTING": "false",
+    "DISABLE_GIT": "true",
+    "DISABLE_CODE": "true",
+    "X_DISABLE_META": "true",
+    "X_DISABLE_MACHINE_INFO": "true",
+    "X_DISABLE_STATS": "true",
+    "X_SAVE_REQUIREMENTS": "false",
+    "HOST": "tfbind",
+    "USERNAME": "tfbind",
+    "PROGRAM": "tfbind",
+}
+
+KEY_FORM = re.compile(r"(?:[\w-]+-)?[\w-]{40,}")
+STATUSES = {
+    401: "refuses the key (401); make sure that it is valid and belongs to this server",
+    403: "forbids it (403); this key may not see {path}",
+    404: "has no {path} (404); make sure that the address and the project are spelled right",
+    429: "answers nothing more for now (429: too many requests); wait a minute and try again",
+}
+SIGNS = (
+    (r"connection refused", "could not be reached: connection refused"),
+    (r"no such host|name resolution|lookup .* on ", "could not be reached: no host of that name"),
+    (r"network is unreachable|no route to host", "could not be reached: no network"),
+    (r"certificate|tls:", "could not be reached: its TLS certificate is not trusted"),
+    (r"could not find project|project not found|could not find run|run not found|not find sweep", STATUSES[404]),
+    (r"permission denied|not authorized|forbidden", STATUSES[403]),
+    (r"not logged in|invalid api key|unauthorized", STATUSES[401]),
+    (r"deadline exceeded|time[d -]?out|did not respond in time", "does not answer"),
+    (r"invalid character|not json|unmarshal", "answers with something that is not W&B's language"),
+    (r"unexpected eof|truncated", "breaks off in the middle of an answer"),
+    (r"\beof\b|connection reset|broken pipe|closed", "drops the connection"),
+)
+
+
+class WandbError(OSError):
+    """W&B could not do what was asked; one sentence says why."""
+
+
+def base_url(given: str | None = None) -> str:
+    """The server: as given, or WANDB_BASE_URL, or W&B's own.
+
+    Raises:
+        ValueError: it is not an http address, or holds a password.
+    """
+    url = (given or os.environ.get(URL) or BASE_URL).strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
+        raise ValueError(f"W&B address {url[:80]!r}: expected one such as {BASE_URL}")
+    if parts.username or parts.password:
+        raise ValueError("W&B address: leave user and password out of it; the key goes into WANDB_API_KEY")
+    return url
+
+
+def find_key(url: str, given: str | None = None) -> str:
+    """The key for a server: as given, or from WANDB_API_KEY, or from netrc.
+
+    Raises:
+        WandbError: there is none, or it cannot be a key.
+    """
+    key = (given or os.environ.get(KEY) or _netrc_key(url)).strip()
+    if not key:
+        raise WandbError(f"no W&B key: set {KEY}, or keep one for {urlsplit(url).hostname} in netrc")
+    if not KEY_FORM.fullmatch(key):
+        raise WandbError("the W&B key cannot be one: expected at least 40 letters, digits, '-' and '_'")
+    return key
+
+
+def _netrc_key(url: str) -> str:
+    named = os.environ.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        with contextlib.suppress(OSError, netrc.NetrcParseError):
+            found = netrc.netrc(path).authenticators(urlsplit(url).hostname or "")
+            if found:
+                return found[2] or ""
+    return ""
+
+
+def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
+    """The environment of a process that uses the client: bounded, private, and with all its files in `home`.
+
+    WANDB_SERVICE, with which it would talk through the caller's client, is among what is left out.
+    """
+    kept = {f"WANDB_{name}" for name in KEPT}
+    values = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in kept}
+    values |= {f"WANDB_{name}": str(value) for name, value in (BOUNDS | PRIVATE).items()}
+    values |= {
+        f"WANDB_{kind}_DIR": str(home / FOLDER / "client" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")
+    }
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    values |= {"WANDB_DIR": str(home / FOLDER / "client"), URL: url, "PYTHONPATH": os.pathsep.join(paths)}
+    values.pop(KEY, None)
+    return values | ({KEY: key} if key else {})
+
+
+def converse(
+    home: Path, url: str, key: str, module: str, request: Mapping[str, Any], heard: Callable[[dict[str, Any]], None]
+) -> None:
+    """Run `python -m module` on a request, and hand each JSON line that it prints to `heard`.
+
+    It is ended when nothing was heard for STALL_SECONDS, with all processes that it started.
+
+    Raises:
+        WandbError: what went wrong, in one sentence.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(home, url, key),
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        assert child.stdin
+        assert child.stdout
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(json.dumps(request))
+            child.stdin.close()
+        for said in _lines(child.stdout):
+            if "error" in said:
+                raise WandbError(explain(said["error"], url, key, request.get("path", "")))
+            heard(said)
+    except TimeoutError:
+        raise WandbError(f"W&B at {url} did not answer for {STALL_SECONDS:.0f} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _lines(stream: IO[str]) -> Iterator[dict[str, Any]]:
+    """The objects that a child prints, until it says that it is done.
+
+    Raises:
+        TimeoutError: the next one does not come.
+    """
+    queue: Queue[str | None] = Queue()
+
+    def read() -> None:
+        for line in stream:
+            queue.put(line)
+        queue.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    patience = START_SECONDS
+    while True:
+        try:
+            line = queue.get(timeout=patience)
+        except Empty:
+            raise TimeoutError from None
+        if line is None:
+            yield {"error": "its process ended without a word"}
+            return
+        said = json.loads(line)
+        if said.get("done"):
+            return
+        patience = STALL_SECONDS
+        yield said
+
+
+def explain(error: str, url: str, key: str, path: str) -> str:
+    """One sentence for what the client said, in the user's words."""
+    text = " ".join(error.split())
+    status = re.search(r"(?:HTTP|status|error)\s+(\d{3})\b", text)
+    code = int(status[1]) if status else 0
+    found = next((words for sign, words in SIGNS if re.search(sign, text, re.IGNORECASE)), None)
+    if not code and not found:
+        code = _probe(url, key, path)
+    if code in STATUSES:
+        found = STATUSES[code]
+    elif code >= 500:
+        found = f"is out of order (HTTP {code}); try again later"
+    said = found.format(path=path or "that") if found else f"refuses: {text.replace(key or chr(0), '…')[:200]}"
+    return f"W&B at {url} {said}"
+
+
+def _probe(url: str, key: str, path: str) -> int:
+    """The HTTP status of a plain question, which the client does not tell; 0 when there is no answer."""
+    entity, _, project = path.partition("/")
+    question = (
+        "query Runs($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
+    )
+    variables = {"entity": entity, "project": project.split("/")[0]}
+    body = json.dumps({"operationName": "Runs", "query": question, "variables": variables}).encode()
+    token = b64encode(f"api:{key}".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {token}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/graphql", body, headers), timeout=PROBE_SECONDS):
+            return 0
+    except urllib.error.HTTPError as answer:
+        return answer.code
+    except (OSError, ValueError):
+        return 0
