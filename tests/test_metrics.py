@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tfbind.metrics import StreamingPearson, pearson, window_loss, window_pearson
+from tfbind.metrics import StreamingPearson, average_precision, pearson, site_agreement, window_loss, window_pearson
 
 
 def related(seed: int, shape: tuple[int, ...], offset: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,3 +63,52 @@ def test_window_pearson_equals_scipy_and_is_nan_where_a_window_is_constant():
 
 def test_window_loss_by_hand():
     assert window_loss(np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[0.0, 4.0], [0.0, 0.0]])).tolist() == [2.5, 0.0]
+
+
+def test_average_precision_by_hand() -> None:
+    # In order of prediction: hit, miss, hit, (hit and miss, equal), miss.
+    predictions = np.array([0.9, 0.8, 0.7, 0.5, 0.5, 0.1])
+    labels = np.array([True, False, True, True, False, False])
+    assert average_precision(predictions, labels) == pytest.approx(1 / 3 * (1 / 1 + 2 / 3 + 3 / 5))
+    assert average_precision(predictions, labels[::-1]) == pytest.approx(1 / 3 * (1 / 3 + 2 / 5 + 3 / 6))
+
+
+def test_average_precision_of_the_perfect_order_is_one_and_of_none_the_share_of_hits() -> None:
+    labels = np.array([True, True, False, False, False])
+    assert average_precision(np.arange(5)[::-1].astype(float), labels) == 1
+    assert average_precision(np.zeros(5), labels) == pytest.approx(0.4)
+    with pytest.raises(ValueError, match="no label"):
+        average_precision(np.zeros(2), np.zeros(2, bool))
+
+
+def test_sites_by_hand() -> None:
+    targets = np.zeros((2, 12))
+    targets[0, 2:6] = 4.0  # called over 2 of 4 bases: found
+    targets[0, 8:12] = 8.0  # not called
+    targets[1, 0:4] = 4.0  # called, and the call goes on beyond
+    predictions = np.zeros((2, 12))
+    predictions[0, 4:7] = 2.0  # 2 of 3 bases inside: right
+    predictions[0, 8:9] = 1.9  # below half of 4
+    predictions[1, 0:9] = 5.0  # 4 of 9 bases inside: wrong
+    found = site_agreement(predictions, targets)
+    assert (found.sites, found.calls, found.threshold) == (3, 2, 2.0)
+    assert (found.recall, found.precision) == (2 / 3, 1 / 2)
+
+
+def test_sites_at_the_edges_of_two_windows_are_two() -> None:
+    targets = np.zeros((2, 6))
+    targets[0, 4:] = targets[1, :2] = 3.0
+    found = site_agreement(targets, targets)
+    assert (found.sites, found.calls, found.precision, found.recall, found.auprc) == (2, 2, 1, 1, 1)
+
+
+def test_data_without_sites_or_with_nothing_else_have_no_agreement() -> None:
+    assert site_agreement(np.ones((2, 4)), np.zeros((2, 4))) is None
+    assert site_agreement(np.ones((2, 4)), np.ones((2, 4))) is None
+
+
+def test_without_a_call_precision_is_undefined_not_zero() -> None:
+    targets = np.zeros((1, 6))
+    targets[0, 1] = 2.0
+    found = site_agreement(np.zeros((1, 6)), targets)
+    assert (found.precision, found.recall) == (None, 0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -89,8 +89,8 @@ def test_blocks_leave_no_training_window_beside_a_held_out_one(starts: list[int]
     try:
         found = parts(data, split_by="blocks", test_split=sealed, seed=seed)
     except ValueError as error:  # all windows lie in so few places that a part stays empty
-        assert "expected at least 1 in each" in str(error)
-        return
+        assume("expected at least 1 in each" not in str(error))
+        raise
     assert everything(found) == list(range(len(data.names)))
     chromosome, start = coordinates(data)
     for held in [*found.validation, *found.test]:

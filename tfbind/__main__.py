@@ -18,11 +18,12 @@ from tfbind.commands import (
     model,
     predict,
     runs,
+    science,
     sweep,
     variants,
 )
 
-COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor)
+COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

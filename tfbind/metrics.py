@@ -4,6 +4,8 @@ Predictions and targets are (N, L): one score per base of each window. A correla
 undefined and comes back as None or NaN, never as 0.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,3 +78,71 @@ def window_loss(predictions: Array, targets: Array) -> NDArray[np.float64]:
     """Mean squared error of each window, (N,), in squared units of the score."""
     difference = np.asarray(predictions, dtype=np.float64) - targets
     return (difference * difference).mean(axis=1)
+
+
+SITES_AT_MOST = 0.5  # where more of the bases than that have a score, the data are a signal, not sites
+COVERED = 0.5
+
+
+@dataclass(frozen=True)
+class SiteAgreement:
+    """How well called sites agree with those in the data.
+
+    A site in the data is a stretch of bases with a score above 0; a called one is a stretch predicted at `threshold`
+    or above, which is half of the lowest score that a site in the data has. A site in the data is found when calls
+    cover at least half of it (`recall`), a call is right when sites cover at least half of it (`precision`; None
+    without a call). `auprc` is the average precision over single bases: how surely bases in sites come before others
+    when all are put in order of prediction.
+    """
+
+    sites: int
+    calls: int
+    threshold: float
+    precision: float | None
+    recall: float
+    auprc: float
+
+
+def site_agreement(predictions: Array, targets: Array) -> SiteAgreement | None:
+    """Compare called sites (N, L) with those in the data; None where the data have none, or nothing else."""
+    inside = targets > 0
+    if not inside.any() or inside.mean() > SITES_AT_MOST:
+        return None
+    threshold = float(targets[inside].min()) / 2
+    called = predictions >= threshold
+    found, sites = _covered(inside, called)
+    right, calls = _covered(called, inside)
+    return SiteAgreement(
+        sites,
+        calls,
+        threshold,
+        right / calls if calls else None,
+        found / sites,
+        average_precision(predictions, inside),
+    )
+
+
+def _covered(stretches: NDArray[np.bool_], cover: NDArray[np.bool_]) -> tuple[int, int]:
+    """Of how many stretches at least half is covered, and how many there are."""
+    fenced = np.pad(stretches, ((0, 0), (0, 1))).ravel()  # no stretch goes on in the next window
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], fenced.view(np.int8)])))
+    starts, ends = edges[::2], edges[1::2]
+    covered = np.concatenate([[0], np.pad(cover, ((0, 0), (0, 1))).ravel().cumsum()])
+    share = (covered[ends] - covered[starts]) / (ends - starts)
+    return int(np.count_nonzero(share >= COVERED)), len(starts)
+
+
+def average_precision(predictions: Array, labels: NDArray[np.bool_]) -> float:
+    """The sum over thresholds of precision times the recall gained there; equal predictions are one threshold.
+
+    Raises:
+        ValueError: no label is set.
+    """
+    if not labels.any():
+        raise ValueError("no label is set: there is nothing to recall")
+    order = np.argsort(-np.ravel(predictions), kind="stable")
+    values, hits = np.ravel(predictions)[order], np.ravel(labels)[order].cumsum()
+    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
+    recall = hits[last] / hits[-1]
+    precision = hits[last] / (last + 1)
+    return float((np.diff(recall, prepend=0) * precision).sum())

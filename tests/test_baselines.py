@@ -1,0 +1,102 @@
+"""Baselines: what they reach on planted rules, worked out by hand where that is possible."""
+
+import numpy as np
+import pytest
+from toy import toy_data
+
+from tfbind import baselines
+from tfbind.baselines import Baseline, best_word, remark, word_table
+from tfbind.config import TrainConfig
+from tfbind.datasets import import_pair, make_builtin
+from tfbind.sequences import encode
+from tfbind.splits import split
+
+
+def by_key(found: list[Baseline]) -> dict[str, Baseline]:
+    return {baseline.key: baseline for baseline in found}
+
+
+def test_a_word_has_the_mean_of_its_lowest_scores_and_a_base_the_highest_of_its_words() -> None:
+    codes = np.stack([encode("AACCGGTTAA"), encode("AACCGGTTCC")])
+    scores = np.zeros((2, 10), dtype=np.float32)
+    scores[0, 0:8] = 4.0  # the word AACCGGTT of 8 bases scores 4 here and 2 there
+    scores[1, 0:8] = 2.0
+    model = word_table(codes, scores, np.array([0, 1]), 8)
+    # Of the words beside AACCGGTT, two have a middle of 6 bases that was met in training, with the same value.
+    assert model(encode("TTTTAACCGGTTTTTT")[None])[0].tolist() == [0, 0, 0] + [3] * 10 + [0, 0, 0]
+    assert model(encode("TTTTAACCNGTTTTTT")[None])[0].max() == 0
+
+
+def test_a_word_that_was_never_met_has_the_value_of_the_shorter_one_in_its_middle() -> None:
+    codes = encode("TAACCGGA")[None]
+    scores = np.full((1, 8), 5.0, dtype=np.float32)
+    model = word_table(codes, scores, np.array([0]), 8)
+    assert model(encode("CAACCGGC")[None])[0].max() == 5.0
+    assert model(encode("CAACCTGC")[None])[0].max() == 0.0
+
+
+@pytest.fixture
+def builtin(tmp_path):
+    return make_builtin(tmp_path, windows=3_000)
+
+
+def test_the_rule_behind_the_labels_is_the_ceiling_and_the_scan_reaches_it(builtin) -> None:
+    found = by_key(baselines.compute(builtin, split(builtin, TrainConfig())))
+    assert list(found) == ["mean", "words", "jaspar", "ceiling"]
+    assert found["ceiling"].val_pearsonr == pytest.approx(0.987, abs=0.005)
+    assert found["jaspar"].val_pearsonr == pytest.approx(found["ceiling"].val_pearsonr, abs=1e-6)
+    assert found["mean"].val_pearsonr is None
+    assert found["mean"].val_windows_undefined == 600
+    truth = np.asarray(builtin.scores)
+    held = split(builtin, TrainConfig())
+    expected = float(((truth[held.validation] - truth[held.train].mean()) ** 2).mean())
+    assert found["mean"].val_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_length_of_word_is_that_of_the_motif(builtin) -> None:
+    assert best_word(builtin.codes, builtin.scores, split(builtin, TrainConfig()).train) == 8
+
+
+def test_windows_shorter_than_a_word_are_no_error() -> None:
+    data = toy_data(length=7)
+    assert best_word(data.codes, data.scores, np.arange(40)) == 6
+    assert word_table(data.codes, data.scores, np.arange(40), 6)(data.codes[:2]).shape == (2, 7)
+
+
+def test_they_are_computed_once_for_a_split(tmp_path, builtin) -> None:
+    parts = split(builtin, TrainConfig())
+    record = {"dataset_hash": builtin.hash, "split_hash": parts.hash}
+    assert baselines.stored(tmp_path, record) == []
+    made = baselines.make(tmp_path, builtin, parts)
+    assert baselines.stored(tmp_path, record) == made
+    (kept,) = (tmp_path / baselines.FOLDER).iterdir()
+    written = kept.stat().st_mtime_ns
+    assert baselines.make(tmp_path, builtin, parts) == made
+    assert kept.stat().st_mtime_ns == written
+    kept.write_text('{"baselines": [{"key": 1}]}')
+    with pytest.raises(ValueError, match="not figures of baselines"):
+        baselines.stored(tmp_path, record)
+
+
+@pytest.mark.parametrize(
+    ("reached", "said"),
+    [(None, None), (0.70, "A simpler model does as well"), (0.93, None), (0.986, "The ceiling is 0.9900")],
+)
+def test_the_remark_says_when_a_simpler_model_is_as_good_or_nothing_is_left(reached, said) -> None:
+    found = [
+        Baseline("words", "table of 10-mers", "words", 0.2, 0.9, 0.9, 0),
+        Baseline("mean", "mean", "mean", 2.0, None, None, 9),
+        Baseline("ceiling", "ceiling", "the rule", 0.1, 0.99, 0.99, 0),
+    ]
+    text = remark(found, reached)
+    assert (text is None) == (said is None)
+    assert said is None or said in text
+
+
+def test_a_table_of_words_reaches_what_is_known_of_the_real_data(tmp_path, real_pair) -> None:
+    data = import_pair(tmp_path, *real_pair, "chr22")
+    found = by_key(baselines.compute(data, split(data, TrainConfig())))
+    assert found["words"].name == "table of 10-mers"
+    assert found["words"].val_pearsonr > 0.96
+    assert found["words"].val_pearsonr_window > 0.97
+    assert found["mean"].val_loss == pytest.approx(2.45, abs=0.05)

@@ -1,0 +1,69 @@
+"""The sealed test: never trained on, opened once, its figures those of the best weights."""
+
+import json
+
+import numpy as np
+import pytest
+from toy import toy_config, toy_data, toy_home
+
+from tfbind import launch, runs, sealed
+from tfbind.__main__ import main
+from tfbind.metrics import pearson
+from tfbind.scoring import load_model, score_windows
+from tfbind.splits import split
+from tfbind.worker import Worker
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    home = toy_home(tmp_path)
+    monkeypatch.setenv("TFBIND_HOME", str(home))
+    return home
+
+
+def trained(home, **settings):
+    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one"))
+    assert Worker(run).work() == "finished"
+    return run
+
+
+def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsys) -> None:
+    run = trained(home, test_split=0.3)
+    assert sealed.opened(run) is None
+    with np.load(run.folder / runs.VALIDATION) as saved:
+        validation = set(saved["windows"])
+    parts = split(toy_data(), toy_config(test_split=0.3))
+    assert validation == set(parts.validation)
+    assert not validation & set(parts.test)
+    assert main(["test", "one", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    data = toy_data()
+    predicted = score_windows(load_model(home, "one"), data.codes[parts.test])
+    assert first["test_pearsonr"] == pytest.approx(pearson(predicted, data.scores[parts.test]))
+    assert first["windows"] == 15
+    assert runs.log_tail(run).count("test opened") == 1
+    (run.folder / runs.BEST).unlink()
+    assert main(["test", "one"]) == 0
+    assert f"opened before, on {first['opened']}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "said"),
+    [
+        ({}, "finished", "run one has no test part; one is sealed by `train --test-split 0.1`"),
+        ({"test_split": 0.2}, "killed", "run one is killed; the test of a run is opened when it has finished"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(home, capsys, settings, state, said) -> None:
+    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one"))
+    runs.take_over(run, state)
+    assert main(["test", "one"]) == 2
+    assert capsys.readouterr().err == f"tfbind: {said}\n"
+
+
+def test_other_data_under_the_same_name_are_not_the_test(home) -> None:
+    run = trained(home, test_split=0.3)
+    meta = home / "data" / "toy" / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "hash": "other"}))
+    with pytest.raises(ValueError, match="has changed since"):
+        sealed.open_test(run)

@@ -1,0 +1,76 @@
+"""What a figure is worth: leaks between the parts of a split, baselines beside it, and the sealed test."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from tfbind import runs
+from tfbind.commands import Parser, add_command, answer, figure
+from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
+
+SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
+
+
+def add(commands: Any) -> None:
+    """Add `leaks`, `baselines` and `test`."""
+    _add_split(add_command(commands, "leaks", leaks))
+    _add_split(add_command(commands, "baselines", baselines))
+    add_command(commands, "test", test, id=None)
+
+
+def _add_split(command: Parser) -> None:
+    for field in SPLIT:
+        about = TrainConfig.model_fields[field]
+        words = f"{about.description} Default: {about.default}.".replace("%", "%%")
+        metavar = "|".join(choices(field)) or "X"
+        command.add_argument(flag(field), dest=field, default=argparse.SUPPRESS, metavar=metavar, help=words)
+
+
+def _config(options: argparse.Namespace) -> TrainConfig:
+    return parse_config(
+        {field: getattr(options, field) for field in SPLIT if hasattr(options, field)}, PRESETS["seed"]
+    )
+
+
+def leaks(options: argparse.Namespace) -> int:
+    """Say what the held-out windows of a split share with those that train."""
+    from tfbind.datasets import open_dataset
+    from tfbind.leaks import find_leaks
+    from tfbind.splits import split
+
+    config = _config(options)
+    data = open_dataset(home_folder(), config.dataset)
+    found = find_leaks(data, split(data, config))
+    return answer(options.json, {**asdict(found), "found": found.found}, [found.words])
+
+
+def baselines(options: argparse.Namespace) -> int:
+    """Measure far simpler models on a split, and the ceiling where it is known."""
+    from tfbind.baselines import make
+    from tfbind.datasets import open_dataset
+    from tfbind.splits import split
+
+    config, home = _config(options), home_folder()
+    data = open_dataset(home, config.dataset)
+    found = make(home, data, split(data, config))
+    lines = [
+        f"{base.name:20} val_loss {base.val_loss:8.4f}  val_pearsonr {figure(base.val_pearsonr):10} "
+        f"mean of windows {figure(base.val_pearsonr_window):10} {base.about}"
+        for base in found
+    ]
+    return answer(options.json, {"baselines": [asdict(base) for base in found]}, lines)
+
+
+def test(options: argparse.Namespace) -> int:
+    """Open the sealed test of a finished run, once; afterwards, show what it gave."""
+    from tfbind import sealed
+
+    run = runs.find(home_folder(), options.id)
+    before = sealed.opened(run)
+    result = sealed.open_test(run)
+    said = "opened before, on" if before else "opened now,"
+    lines = [
+        f"{result.windows} test windows, {said} {result.opened}: loss {result.test_loss:.4f}, Pearson "
+        f"{figure(result.test_pearsonr)}, mean of windows {figure(result.test_pearsonr_window)}"
+    ]
+    return answer(options.json, {"id": run.id, **asdict(result)}, lines)

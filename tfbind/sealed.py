@@ -1,0 +1,88 @@
+"""The sealed test part of a run: opened once, by an act of its own, and the figures kept.
+
+Whoever looks at a test again and again, and trains until it looks good, has a second validation part and no test.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tfbind import runs
+from tfbind.datasets import open_dataset
+from tfbind.files import read_json, write_json
+from tfbind.metrics import pearson, window_loss, window_pearson
+from tfbind.runs import Run
+from tfbind.scoring import load_model, score_windows
+from tfbind.splits import split
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What the best weights of a run reached on its test windows, and when that was looked at."""
+
+    __test__ = False  # no test class, whatever its name
+
+    opened: str
+    windows: int
+    test_loss: float
+    test_pearsonr: float | None
+    test_pearsonr_window: float | None
+    test_windows_undefined: int
+    split_hash: str
+
+
+def opened(run: Run) -> TestResult | None:
+    """The result of the one opening, None while the test is sealed.
+
+    Raises:
+        ValueError: the file that holds it is damaged.
+    """
+    path = run.folder / runs.TEST
+    if not path.exists():
+        return None
+    try:
+        return TestResult(**read_json(path))
+    except TypeError:
+        raise ValueError(f"{path}: not the result of a test; the file was damaged") from None
+
+
+def open_test(run: Run) -> TestResult:
+    """Score the test windows with the best weights, and keep the result for good; a second call gives the first's.
+
+    Raises:
+        ValueError: the run has no test part or has not finished, or its data set is gone or has changed.
+    """
+    kept = opened(run)
+    if kept:
+        return kept
+    config, record, state = runs.read_config(run), runs.read_record(run), runs.read_status(run).state
+    if not config.test_split:
+        raise ValueError(f"run {run.id} has no test part; one is sealed by `train --test-split 0.1`")
+    if state != "finished":
+        raise ValueError(f"run {run.id} is {state}; the test of a run is opened when it has finished")
+    data = open_dataset(run.home, config.dataset)
+    parts = split(data, config)
+    if (data.hash, parts.hash) != (record["dataset_hash"], record["split_hash"]):
+        raise ValueError(f"run {run.id}: the data set {data.name} has changed since; its test windows are gone")
+    with runs.sole_worker(run):
+        kept = opened(run)
+        if kept:
+            return kept
+        truth = np.asarray(data.scores[parts.test])
+        predicted = score_windows(load_model(run.home, run.id), np.asarray(data.codes[parts.test]))
+        by_window = window_pearson(predicted, truth)
+        defined = by_window[np.isfinite(by_window)]
+        result = TestResult(
+            opened=datetime.now(UTC).isoformat(timespec="seconds"),
+            windows=len(truth),
+            test_loss=float(window_loss(predicted, truth).mean()),
+            test_pearsonr=pearson(predicted, truth),
+            test_pearsonr_window=float(defined.mean()) if len(defined) else None,
+            test_windows_undefined=len(by_window) - len(defined),
+            split_hash=parts.hash,
+        )
+        write_json(run.folder / runs.TEST, asdict(result))
+        with (run.folder / runs.LOG).open("a") as log:
+            log.write(f"{result.opened} INFO test opened: {result.windows} windows, loss {result.test_loss:.4f}\n")
+    return result
