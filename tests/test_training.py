@@ -259,3 +259,24 @@ def test_a_gpu_learns_the_same(device):
     ours = list(Training(build_model(config, 20).to(device), toy_data(), config))
     theirs = list(start(config))
     assert [row["val_loss"] for row in ours] == pytest.approx([row["val_loss"] for row in theirs], rel=0.02)
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_an_epoch_is_that_of_plain_torch(norm):
+    config = toy_config(norm=norm, dropout_rate=0.0, num_epochs=1)
+    data = toy_data()
+    ours, plain = build_model(config, 20), build_model(config, 20)
+    training = train(ours, data, config)
+    next(training)
+    optimizer = torch.optim.AdamW(plain.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    random = np.random.default_rng([config.seed, 1])
+    for chosen in np.split(random.permutation(len(training.train_windows)), range(8, len(training.train_windows), 8)):
+        windows = training.train_windows[chosen]
+        X = torch.nn.functional.one_hot(torch.from_numpy(data.codes[windows]).long(), 4).float().transpose(1, 2)
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(plain(X), torch.from_numpy(data.scores[windows])).backward()
+        optimizer.step()
+    for (name, found), expected in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(
+            found, expected, rtol=1e-3, atol=2e-4, msg=lambda said, name=name: f"{name}: {said}"
+        )

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, layer_norm, linear
 
 from tfbind.config import TrainConfig
 
@@ -59,7 +60,7 @@ class ByteDropout(nn.Module):
             return x
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
         words.random_(-(2**63), None, generator=self.generator)
-        drawn = words.view(torch.int16)[: x.numel()].view(x.shape)
+        drawn = words.view(torch.int16).as_strided(x.shape, x.stride())  # in the order in which x lies in memory
         mask = (drawn >= self.dropped - 2**15).to(x.dtype)
         return x * mask.mul_(2**16 / (2**16 - self.dropped))
 
@@ -67,12 +68,49 @@ class ByteDropout(nn.Module):
         return f"rate={self.dropped / 2**16:g}"
 
 
+# On a CPU the channels of a base lie side by side in memory (the tensors keep their shape, their strides differ): a
+# training step then takes about three quarters of the time. What the norms return is a view, on which an operation in
+# place would cost more than it saves.
+
+
+class Convolution(nn.Conv1d):
+    """nn.Conv1d that puts the channels of a base side by side on a CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        if self.kernel_size == (1,):
+            return linear(x.mT, self.weight.squeeze(2), self.bias).mT
+        flat = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        return conv2d(flat, self.weight.unsqueeze(2), self.bias, padding=(0, int(self.padding[0]))).squeeze(2)
+
+
+class WindowNorm(nn.LayerNorm):
+    """nn.LayerNorm over (C, L) that takes the channels of a base side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        weight, bias = self.weight.mT.contiguous(), self.bias.mT.contiguous()
+        return layer_norm(x.mT, weight.shape, weight, bias, self.eps).mT
+
+
+class ChannelNorm(nn.BatchNorm1d):
+    """nn.BatchNorm1d that takes the channels of a base side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        bases = x.mT.reshape(-1, x.shape[1])
+        return super().forward(bases).view(x.mT.shape).mT
+
+
 def _convolution(channels_in: int, channels_out: int, kernel_size: int) -> nn.Conv1d:
-    return nn.Conv1d(channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=False)
+    return Convolution(channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=False)
 
 
 def _norm(norm: str, channels: int, length: int) -> nn.Module:
-    return nn.LayerNorm([channels, length]) if norm == "layer" else nn.BatchNorm1d(channels)
+    return WindowNorm([channels, length]) if norm == "layer" else ChannelNorm(channels)
 
 
 def _draw_he(module: nn.Module) -> None:
@@ -94,7 +132,7 @@ class ResidualBlock(nn.Module):
         _draw_he(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = torch.relu_(self.norm1(self.conv1(x)))
+        out = torch.relu(self.norm1(self.conv1(x)))
         out = self.norm2(self.conv2(self.dropout(out)))
         return torch.relu_(out + x)
 
@@ -123,7 +161,7 @@ class BindingPredictorCNN(nn.Module):
         self.res_blocks = nn.Sequential(
             *(ResidualBlock(num_channels, kernel_size, dropout_rate, norm, length) for _ in range(num_blocks))
         )
-        self.final_conv = nn.Conv1d(num_channels, 1, 1)
+        self.final_conv = Convolution(num_channels, 1, 1)
         self._draw_weights()
 
     def _draw_weights(self) -> None:
@@ -139,7 +177,7 @@ class BindingPredictorCNN(nn.Module):
         nn.init.zeros_(self.final_conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu_(self.initial_norm(self.initial_conv(x)))
+        x = torch.relu(self.initial_norm(self.initial_conv(x)))
         scores: Tensor = self.final_conv(self.res_blocks(x))
         return scores.squeeze(1)
 

@@ -249,7 +249,8 @@ class Training:
         ]
         losses, gradients = zip(*self._spread(self._share_of_step, jobs), strict=True)
         for parameter, *summands in zip(self._parameters, *gradients, strict=True):
-            parameter.grad = sum(summands[1:], start=summands[0])
+            # The optimizer goes through both memories in step, and a gradient has the strides of its convolution.
+            parameter.grad = sum(summands[1:], start=summands[0]).contiguous()
         self._optimizer.step()
         return torch.stack(losses).sum()
 
