@@ -21,9 +21,10 @@ from tfbind.commands import (
     science,
     sweep,
     variants,
+    wandb,
 )
 
-COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science)
+COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science, wandb)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -130,14 +130,14 @@ def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
 
     WANDB_SERVICE, with which it would talk through the caller's client, is among what is left out.
     """
+    folder = home / FOLDER / "client"
+    folder.mkdir(parents=True, exist_ok=True)  # the client writes elsewhere when it is missing
     kept = {f"WANDB_{name}" for name in KEPT}
     values = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in kept}
     values |= {f"WANDB_{name}": str(value) for name, value in (BOUNDS | PRIVATE).items()}
-    values |= {
-        f"WANDB_{kind}_DIR": str(home / FOLDER / "client" / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")
-    }
+    values |= {f"WANDB_{kind}_DIR": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    values |= {"WANDB_DIR": str(home / FOLDER / "client"), URL: url, "PYTHONPATH": os.pathsep.join(paths)}
+    values |= {"WANDB_DIR": str(folder), URL: url, "PYTHONPATH": os.pathsep.join(paths)}
     values.pop(KEY, None)
     return values | ({KEY: key} if key else {})
 

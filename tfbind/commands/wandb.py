@@ -1,0 +1,73 @@
+"""Pull runs from W&B, or import folders of offline ones."""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfbind import wandb_offline, wandb_runs
+from tfbind.commands import add_command, answer, figure
+from tfbind.config import home_folder
+from tfbind.history import Past
+from tfbind.wandb_names import suggest
+
+
+def add(commands: Any) -> None:
+    """Add `pull`."""
+    command = add_command(commands, "pull", pull)
+    command.add_argument("path", nargs="?", metavar="ENTITY/PROJECT[/sweeps/ID]", help="a project, or a sweep of it")
+    command.add_argument("--refresh", action="store_true", help="ask the server, even for runs that are kept here")
+    command.add_argument("--offline", type=Path, metavar="FOLDER", help="import the offline runs in a folder instead")
+    command.add_argument(
+        "--map", action="append", default=[], metavar="THEIRS=OURS", help="a name in that project and its name here"
+    )
+
+
+def pull(options: argparse.Namespace) -> int:
+    """Get the runs of a W&B project, or of one of its sweeps, and keep them here."""
+    if (options.path is None) == (options.offline is None):
+        raise ValueError("expected either ENTITY/PROJECT or --offline FOLDER")
+    home = home_folder()
+    if options.offline is not None:
+        pulled = wandb_offline.import_offline(home, options.offline)
+    else:
+        told = _tell if sys.stderr.isatty() else None
+        pulled = wandb_runs.pull(home, options.path, refresh=options.refresh, progress=told, histories=True)
+    if options.map:
+        given = [entry.partition("=") for entry in options.map]
+        names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
+        wandb_runs.save_names(pulled.project, {**pulled.project.names, **names})
+    chosen = {past.key for past in pulled.pasts}
+    pasts = [past for past in wandb_runs.stored(home) if past.key in chosen]
+    return answer(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
+
+
+def _tell(done: int, total: int) -> None:
+    print(f"\r\033[K{done} of {total} curves", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+
+def _shown(past: Past) -> dict[str, Any]:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in past.rows]
+    kept = {"id": past.id, "name": past.name, "state": past.state, "config": past.config, "rows": rows}
+    return {**kept, "sampled": past.sampled}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no word for a number that is none."""
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
+def _lines(pulled: wandb_runs.Pulled, pasts: list[Past]) -> list[str]:
+    project = pulled.project
+    place = f"{project.path} at {project.base_url}" if project.base_url else project.path
+    lines = [f"{place}: {len(pasts)} runs, {'asked just now' if pulled.fresh else f'kept since {pulled.when}'}"]
+    for past in pasts:
+        last = past.rows[-1] if past.rows else {}
+        thin = "  sampled" if past.sampled else ""
+        values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
+        lines.append(f"{past.id:12}  {past.state:9}epochs {len(past.rows):<4} {values}  {past.name}{thin}")
+    settings, metrics = wandb_runs.names_in(project)
+    likely = suggest(name for name in [*settings, *metrics] if name not in project.names)
+    lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in likely.items()]
+    return lines

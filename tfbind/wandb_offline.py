@@ -1,0 +1,82 @@
+"""Folders of offline W&B runs, read by the client's own reader, which forgives a torn tail."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfbind.wandb_client import WandbError, environment
+from tfbind.wandb_runs import Project, Pulled, keep_offline, offline_project, stored
+
+READ_SECONDS = 120
+
+
+def import_offline(home: Path, folder: Path) -> Pulled:
+    """Keep the offline runs in a folder, or in one `.wandb` file, with the pulled ones.
+
+    Parts of one run, as a resumed run leaves them, become one run. Importing again replaces.
+
+    Raises:
+        ValueError: there is no such run.
+        WandbError: a file cannot be read.
+    """
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.wandb"))
+    if not files:
+        raise ValueError(f"{folder}: no file .wandb in it; expected a folder such as wandb/offline-run-…")
+    parts = sorted((_read(home, path) for path in files), key=lambda part: part[0]["created"])
+    whole: dict[tuple[str, str], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    for facts, rows in parts:
+        place = facts["project"], facts["id"]
+        before = whole[place][1] if place in whole else []
+        whole[place] = facts, before + rows
+    kept: list[tuple[Project, str]] = []
+    for (name, id), (facts, rows) in whole.items():
+        kept.append((keep_offline(offline_project(home, name), facts, rows), id))
+    ids = {(project.key, id) for project, id in kept}
+    pasts = [past for key in {key for key, _ in ids} for past in stored(home, key) if (key, past.id) in ids]
+    project = kept[-1][0]
+    return Pulled(project, pasts, True, project.scopes[""])
+
+
+def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What is known of one run, and its rows."""
+    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+    try:
+        done = subprocess.run(
+            words, env=environment(home, ""), stdin=subprocess.DEVNULL, capture_output=True, timeout=READ_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise WandbError(f"{path}: the reader did not end within {READ_SECONDS} s") from None
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    run = next((record["run"] for record in records if record["type"] == "run"), None)
+    if run is None:
+        raise WandbError(f"{path}: not the log of a W&B run, or nothing of it was written")
+    config = _config([record["run"]["config"] for record in records if "config" in record.get("run", {})])
+    rows = [record["history"]["item"] for record in records if record["type"] == "history"]
+    exits = [record["exit"].get("exit_code", 0) for record in records if record["type"] == "exit"]
+    summary: dict[str, Any] = {}
+    for row in rows:
+        summary |= row
+    facts = {
+        "id": run["run_id"],
+        "project": run.get("project") or "uncategorized",
+        "name": run.get("display_name") or run["run_id"],
+        "state": "crashed" if not exits else "finished" if exits[-1] == 0 else "failed",
+        "config": config,
+        "summary": summary,
+        "sweep": run.get("sweep_id") or None,
+        "group": run.get("run_group") or "",
+        "tags": list(run.get("tags") or []),
+        "note": run.get("notes") or "",
+        "created": str(run.get("start_time") or ""),
+    }
+    return facts, rows
+
+
+def _config(updates: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for update in updates:
+        merged |= update.get("update") or {}
+    merged.pop("_wandb", None)
+    return merged

@@ -1,0 +1,106 @@
+"""The process that asks W&B: a request on standard input, one JSON line for each run and each history on output.
+
+`python -m tfbind.wandb_pull` is started by `wandb_client.converse`, with the key in its environment, and ended by it
+when it hangs. The request: `path` entity/project, `sweep` or null, `list` whether all runs are asked for, `histories`
+"all" or ids, `known` the line counts of the histories that the caller has.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
+
+from tfbind.wandb_client import KEY, URL
+
+PER_PAGE = 500
+AT_ONCE = 8  # the client sends at most ten requests at a time
+FEW = 8  # so many runs are cheaper asked for one by one than listed
+UNTOLD = 10_000
+ALIVE_ROWS = 1000
+
+Say = Callable[..., None]
+
+
+def main() -> None:
+    """Answer one request."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the client prints is none of the caller's
+
+    def say(**facts: Any) -> None:
+        out.write(json.dumps(facts) + "\n")
+
+    request = json.load(sys.stdin)
+    try:
+        import wandb
+
+        say(alive=True)
+        api = wandb.Api(overrides={"base_url": os.environ[URL]}, api_key=os.environ[KEY], timeout=10)
+        say(alive=True)
+        found = []
+        for run in _runs(api, request):
+            say(run=_facts(run))
+            found.append(run)
+        _histories(found, request, say)
+        say(done=True)
+    except Exception as error:  # noqa: BLE001 - the client raises what it likes; the caller makes a sentence of it
+        say(error=f"{type(error).__name__}: {error}")
+
+
+def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:
+    path, wanted = request["path"], request["histories"]
+    if not request["list"] and len(wanted) <= FEW:
+        yield from (api.run(f"{path}/{id}") for id in wanted)
+        return
+    sweep = request["sweep"]
+    for run in api.runs(path, filters={"sweep": sweep} if sweep else {}, per_page=PER_PAGE, lazy=False):
+        if not sweep or run.sweep_name in (None, sweep):
+            yield run
+
+
+def _facts(run: Any) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "name": run.name or run.id,
+        "state": run.state,
+        "config": dict(run.config),
+        "summary": dict(run.summary_metrics or {}),
+        "sweep": run.sweep_name,
+        "group": run.group,
+        "tags": list(run.tags or []),
+        "note": run.notes or "",
+        "created": run.created_at,
+        "count": run.historyLineCount,
+    }
+
+
+def _histories(found: list[Any], request: dict[str, Any], say: Say) -> None:
+    wanted, known = request["histories"], request["known"]
+    asked = [run for run in found if wanted == "all" or run.id in wanted]
+    stale = [run for run in asked if known.get(run.id) is None or known[run.id] != run.historyLineCount]
+    say(histories=len(stale))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = {pool.submit(_history, run, say): run for run in stale}
+        for future in as_completed(futures):
+            rows, complete = future.result()
+            run = futures[future]
+            say(history={"id": run.id, "count": run.historyLineCount, "sampled": not complete, "rows": rows})
+
+
+def _history(run: Any, say: Say) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of a run, and whether they are all there are: what the server thins is read page by page."""
+    count = run.historyLineCount
+    rows = run.history(samples=count or UNTOLD, pandas=False) if count != 0 else []
+    if count is None or len(rows) >= count:
+        return rows, count is not None
+    scanned = []
+    for row in run.scan_history():
+        scanned.append(row)
+        if len(scanned) % ALIVE_ROWS == 0:
+            say(alive=True)
+    return (scanned, len(scanned) >= count) if len(scanned) > len(rows) else (rows, False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,382 @@
+"""Runs from W&B, and from folders of offline W&B runs: pulled once, kept in the home, usable without a network.
+
+Each project has a folder in `<home>/wandb/projects/`: the list of its runs with settings and last values, and a file
+for each curve that was asked for. Names that other people's code uses are mapped onto this project's once, and
+remembered with it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tfbind.config import TrainConfig
+from tfbind.files import read_json, write_json
+from tfbind.history import Past
+from tfbind.runs import Row
+from tfbind.wandb_client import FOLDER, base_url, converse, find_key
+from tfbind.wandb_names import check_names
+
+PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
+INDEX, NAMES, HISTORIES = "project", "names", "histories"
+ODD_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+NUMERIC = {name for name, about in TrainConfig.model_fields.items() if isinstance(about.default, int | float)}
+
+Progress = Callable[[int, int], None]
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is kept of a W&B project, or of imported folders (`source` "offline").
+
+    `scopes` says when the whole project ("") or one of its sweeps was pulled; `key` names the project in this home.
+    """
+
+    folder: Path
+    path: str
+    base_url: str
+    source: str
+    scopes: dict[str, str]
+    runs: dict[str, dict[str, Any]]
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Names of other people's code, and what they are called here."""
+        path = self.folder / f"{NAMES}.json"
+        return read_json(path) if path.exists() else {}
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """The runs that were asked for. `fresh`: the server was asked just now; else they were kept since `when`."""
+
+    project: Project
+    pasts: list[Past]
+    fresh: bool
+    when: str
+
+
+def parse_path(text: str) -> tuple[str, str | None]:
+    """Entity/project, and the sweep, from `entity/project[/sweeps/id]` or the address of such a page.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    given = text.strip()
+    if "://" in given:
+        given = unquote(urlsplit(given).path).removeprefix("/wandb/").strip("/")
+    found = PATH.fullmatch(given)
+    if not found or ".." in given:
+        raise ValueError(f"{text[:80]!r}: expected ENTITY/PROJECT or ENTITY/PROJECT/sweeps/ID")
+    return found["project"], found["sweep"]
+
+
+def pull(
+    home: Path,
+    path: str,
+    base_url: str | None = None,
+    key: str | None = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
+    histories: bool = False,
+) -> Pulled:
+    """The runs of a project or sweep: as they are kept, else, or to `refresh` them, from the server.
+
+    Args:
+        path: `entity/project[/sweeps/id]`.
+        progress: told how many of how many curves there are.
+        histories: ask for all curves, too; without them a run has one row, its last values.
+
+    Raises:
+        ValueError: the path or the address is not one.
+        WandbError: the server could not be asked; what is kept stays.
+    """
+    name, sweep = parse_path(path)
+    url = _url(base_url)
+    project = _open(home, url, name)
+    scope = sweep or ""
+    ask = refresh or not project or not {scope, ""} & set(project.scopes)
+    if project and not ask:
+        if histories:
+            fetch_histories(home, [past.key for past in _pasts(project, sweep)], key=key, progress=progress)
+        return Pulled(project, _pasts(project, sweep), False, project.scopes.get(scope) or project.scopes[""])
+    request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
+    found = _ask(home, url, key, project or _new(home, url, name), request, progress)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    before = project.runs if project and sweep else {}
+    scopes = {**(project.scopes if project and sweep else {}), scope: now}
+    kept = replace(project or _new(home, url, name), scopes=scopes, runs={**before, **found})
+    _save(kept)
+    return Pulled(kept, _pasts(kept, sweep), True, now)
+
+
+def _url(given: str | None) -> str:
+    return base_url(given)
+
+
+def fetch_histories(
+    home: Path, keys: Iterable[str], key: str | None = None, progress: Progress | None = None
+) -> None:
+    """Ask for the curves that are missing of the runs with these `Past.key`s.
+
+    Raises:
+        WandbError: the server could not be asked; what came before that is kept.
+    """
+    asked = set(keys)
+    for project in projects(home):
+        lacking = [id for id in project.runs if _key(project, id) in asked and not _complete(project, id)]
+        if lacking and project.source == "wandb":
+            request = {"path": project.path, "sweep": None, "list": False, "histories": lacking}
+            found = _ask(home, project.base_url, key, project, request, progress)
+            listed = {id: facts for id, facts in found.items() if id in project.runs}
+            _save(replace(project, runs={**project.runs, **listed}))
+
+
+def _ask(
+    home: Path, url: str, key: str | None, project: Project, request: dict[str, Any], progress: Progress | None
+) -> dict[str, dict[str, Any]]:
+    """The runs that the server tells of; curves are kept as they come."""
+    found: dict[str, dict[str, Any]] = {}
+    counts = {"all": 0, "done": 0}
+
+    def hear(said: dict[str, Any]) -> None:
+        if "run" in said:
+            found[said["run"]["id"]] = said["run"]
+        elif "histories" in said:
+            counts["all"] = said["histories"]
+        elif "history" in said:
+            keep_history(project, **said["history"])
+            counts["done"] += 1
+        if progress and ("histories" in said or "history" in said):
+            progress(counts["done"], counts["all"])
+
+    known = {id: _known_count(project, id) for id in project.runs}
+    secret = find_key(url, key)
+    converse(home, url, secret, "tfbind.wandb_pull", {**request, "known": known}, hear)
+    return found
+
+
+def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:
+    """Keep a curve: its numbers as columns, None where a row has no value."""
+    names = {name for row in rows for name, value in row.items() if _is_number(value)}
+    columns = {name: [row.get(name) if _is_number(row.get(name)) else None for row in rows] for name in sorted(names)}
+    path = _history_path(project, id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"count": count, "sampled": sampled, "columns": columns})
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, int | float) and not isinstance(value, bool)) or value in tuple(ODD_NUMBERS)
+
+
+def _history_path(project: Project, id: str) -> Path:
+    return project.folder / HISTORIES / f"{hashlib.sha256(id.encode()).hexdigest()[:20]}.json"
+
+
+def _known_count(project: Project, id: str) -> int | None:
+    path = _history_path(project, id)
+    kept = _load(path, path.stat().st_mtime_ns) if path.exists() else None
+    return None if kept is None or kept["sampled"] else kept["count"]
+
+
+def _complete(project: Project, id: str) -> bool:
+    known = _known_count(project, id)
+    return known is not None and known == project.runs[id]["count"]
+
+
+def projects(home: Path) -> list[Project]:
+    """What is kept, by path.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    folders = (home / FOLDER / "projects").glob(f"*/{INDEX}.json")
+    return sorted((_read(path.parent) for path in folders), key=lambda project: project.path)
+
+
+def stored(home: Path, project: str | None = None) -> list[Past]:
+    """The runs of all kept projects, or of the one with this key.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    kept = [found for found in projects(home) if project in (None, found.key)]
+    return [past for found in kept for past in _pasts(found)]
+
+
+def forget(home: Path, project: str) -> None:
+    """Move a kept project to the trash of the home."""
+    trash = home / "trash"
+    trash.mkdir(exist_ok=True)
+    folder = home / FOLDER / "projects" / Path(project).name
+    folder.rename(trash / f"wandb-{folder.name}-{datetime.now(UTC):%Y%m%d%H%M%S%f}")
+
+
+def save_names(project: Project, names: dict[str, str]) -> None:
+    """Remember what the names in a project are called here.
+
+    Raises:
+        ValueError: two names become one, or a name becomes one that nobody knows.
+    """
+    write_json(project.folder / f"{NAMES}.json", check_names(names))
+
+
+def names_in(project: Project) -> tuple[list[str], list[str]]:
+    """The settings and the metrics of a project, as its own code calls them."""
+    settings = {name for facts in project.runs.values() for name in _flat(facts["config"])}
+    metrics = {name for facts in project.runs.values() for name, v in facts["summary"].items() if _is_number(v)}
+    return sorted(settings), sorted(name for name in metrics if not name.startswith("_"))
+
+
+def offline_project(home: Path, name: str) -> Project:
+    """The project that keeps imported offline runs of this project name; empty when none were imported."""
+    return _open(home, "", f"offline/{name}") or _new(home, "", f"offline/{name}", "offline")
+
+
+def keep_offline(project: Project, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Project:
+    """Keep an imported run with its curve."""
+    keep_history(project, facts["id"], rows, len(rows), False)
+    scopes = {"": datetime.now(UTC).isoformat(timespec="seconds")}
+    kept = replace(project, scopes=scopes, runs={**project.runs, facts["id"]: {**facts, "count": len(rows)}})
+    _save(kept)
+    return kept
+
+
+def _new(home: Path, url: str, path: str, source: str = "wandb") -> Project:
+    name = hashlib.sha256(f"{url}/{path}".encode()).hexdigest()[:16]
+    return Project(home / FOLDER / "projects" / name, path, url, source, {}, {})
+
+
+def _open(home: Path, url: str, path: str) -> Project | None:
+    folder = _new(home, url, path).folder
+    return _read(folder) if (folder / f"{INDEX}.json").exists() else None
+
+
+def _read(folder: Path) -> Project:
+    path = folder / f"{INDEX}.json"
+    kept = read_json(path)
+    try:
+        return Project(folder, *(kept[name] for name in ("path", "base_url", "source", "scopes", "runs")))
+    except KeyError as missing:
+        raise ValueError(f"{path}: {missing} missing; the file was damaged") from None
+
+
+def _save(project: Project) -> None:
+    project.folder.mkdir(parents=True, exist_ok=True)
+    names = ("path", "base_url", "source", "scopes", "runs")
+    text = json.dumps({name: getattr(project, name) for name in names}, default=str)
+    write_json(project.folder / f"{INDEX}.json", json.loads(text, parse_constant=str))
+
+
+def _key(project: Project, id: str) -> str:
+    return f"{project.source}:{project.key}:{id}"
+
+
+def _pasts(project: Project, sweep: str | None = None) -> list[Past]:
+    names = project.names
+    chosen = [facts for facts in project.runs.values() if sweep in (None, facts["sweep"])]
+    return [_past(project, facts, names) for facts in chosen]
+
+
+def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Past:
+    path = _history_path(project, facts["id"])
+    if path.exists():
+        kept = _load(path, path.stat().st_mtime_ns)
+        rows = list(_rows(path, path.stat().st_mtime_ns, tuple(sorted(names.items()))))
+        sampled = kept["sampled"] or kept["count"] != facts["count"]
+    else:
+        rows, sampled = merge({name: [v] for name, v in facts["summary"].items() if _is_number(v)}, names), True
+    return Past(
+        key=_key(project, facts["id"]),
+        id=facts["id"],
+        name=facts["name"],
+        state=facts["state"],
+        source="offline" if project.source == "offline" else "wandb",
+        group=facts["sweep"] or facts["group"] or project.path,
+        config={
+            names.get(name, name): _number(names.get(name, name), v) for name, v in _flat(facts["config"]).items()
+        },
+        rows=rows,
+        created=facts["created"] or "",
+        sampled=sampled,
+        tags=facts["tags"],
+        note=facts["note"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _load(path: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - a file that changed is another one
+    return read_json(path)
+
+
+@lru_cache(maxsize=4096)
+def _rows(path: Path, changed: int, names: tuple[tuple[str, str], ...]) -> tuple[Row, ...]:
+    return tuple(merge(_load(path, changed)["columns"], dict(names)))
+
+
+def merge(columns: Columns, names: dict[str, str]) -> list[Row]:
+    """One row for each epoch, from columns of equal length in which an epoch may have several rows.
+
+    Of several values in an epoch the last counts. Epochs that count from 0 are counted from 1. Where no epochs were
+    logged, or fractions of them, the rows are numbered. `seconds` come from W&B's clock when nobody logged them.
+    """
+    named = {names.get(name, name): values for name, values in columns.items()}
+    length = max(map(len, named.values()), default=0)
+    epochs = _epochs(named.pop("epoch", None), length)
+    clock = named.get("_runtime")
+    shown = {name: values for name, values in named.items() if not name.startswith("_")}
+    merged: dict[int, Row] = {epoch: {"epoch": epoch} for epoch in sorted({e for e in epochs if e is not None})}
+    for name, values in shown.items():
+        for epoch, value in zip(epochs, values, strict=True):
+            if epoch is not None and value is not None:
+                merged[epoch][name] = ODD_NUMBERS[value] if isinstance(value, str) else value
+    rows = [row for row in merged.values() if len(row) > 1]
+    if clock and "seconds" not in shown:
+        _add_seconds(rows, epochs, clock)
+    return rows
+
+
+def _epochs(logged: list[Any] | None, length: int) -> list[int | None]:
+    numbers = [value for value in logged or [] if isinstance(value, int | float)]
+    if not numbers or any(value != int(value) for value in numbers):
+        return list(range(1, length + 1))
+    shift = 1 if min(numbers) == 0 else 0
+    return [int(value) + shift if isinstance(value, int | float) else None for value in logged or []]
+
+
+def _add_seconds(rows: list[Row], epochs: list[int | None], clock: list[Any]) -> None:
+    ends = {epoch: time for epoch, time in zip(epochs, clock, strict=True) if isinstance(time, int | float)}
+    before = 0.0
+    for row in rows:
+        if row["epoch"] in ends:
+            row["seconds"] = max(0.0, ends[row["epoch"]] - before)
+            before = ends[row["epoch"]]
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings within settings, joined by dots."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _number(name: str, value: Any) -> Any:
+    """A number that YAML took for text, such as 1e-5."""
+    if name not in NUMERIC or not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
