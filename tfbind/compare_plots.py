@@ -14,6 +14,7 @@ from tfbind.plots import CURVE_POINTS, OBSERVED, plain, thin
 from tfbind.verdict import Verdict
 
 COLOURS = ("#1a7fc4", "#d9691a", "#12936f", "#c2609b", "#a3842a", "#6f7bd0", "#5a9bb0")
+SCALE = ((0.0, "#8a8f98"), (0.5, "#1a7fc4"), (1.0, "#dc9f10"))  # from worst to best, seen on white and on black
 DASHES = ("solid", "dash", "dot", "dashdot")
 COLOURED = 20  # of more curves than this, the best are coloured and the rest drawn in grey
 TICKS = 6
@@ -251,7 +252,7 @@ def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choic
         go.Parcoords(
             line={
                 "color": results,
-                "colorscale": "Viridis",
+                "colorscale": SCALE,
                 "reversescale": choice.goal == "min",
                 "showscale": False,
             },

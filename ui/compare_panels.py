@@ -15,6 +15,8 @@ from ui.compare_settings import settings_panels
 from ui.compare_take import chart_config, take_away
 from ui.session import plain
 
+SHOWN = 4  # comparisons that are open to read at once
+
 
 def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
     """Draw everything about the selected runs."""
@@ -30,17 +32,20 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
 
 def _verdict(verdict: Verdict) -> None:
     st.subheader("Verdict", anchor=False)
-    said = plain(headline(verdict))
+    answer = plain(headline(verdict))
     if verdict.refused:
-        st.warning(said)
+        st.warning(answer)
         return
     sure = verdict.comparisons and not verdict.tied
-    (st.success if sure else st.info)(said, icon=":material/trophy:" if sure else ":material/balance:")
+    (st.success if sure else st.info)(answer, icon=":material/trophy:" if sure else ":material/balance:")
     st.caption(plain(f"Judged by {verdict.choice.words}."))
     words, picture = st.columns([3, 2], gap="large")
     with words:
-        for line in lines(verdict):
-            st.markdown(f"- {plain(line)}")
+        said = lines(verdict)
+        _bullets(said if len(said) <= SHOWN + 1 else [*said[:SHOWN], said[-1]])
+        if len(said) > SHOWN + 1:
+            with st.expander(f"{len(said) - SHOWN - 1} more comparisons"):
+                _bullets(said[SHOWN:-1])
         for note in verdict.notes:
             st.caption(plain(note))
     if verdict.standings:
@@ -58,8 +63,11 @@ def _verdict(verdict: Verdict) -> None:
         )
     _next(verdict)
     with st.expander("The rule behind this verdict"):
-        for rule in RULE:
-            st.markdown(f"- {plain(rule)}")
+        _bullets(list(RULE))
+
+
+def _bullets(said: list[str]) -> None:
+    st.markdown("\n".join(f"- {plain(line)}" for line in said))
 
 
 def _next(verdict: Verdict) -> None:
@@ -67,8 +75,7 @@ def _next(verdict: Verdict) -> None:
     if not steps:
         return
     st.markdown("**What would settle the rest**")
-    for step in steps:
-        st.markdown(f"- {plain(step.text)}")
+    _bullets([step.text for step in steps])
     commands = list(dict.fromkeys(command for step in steps for command in step.commands))
     if commands:
         with st.expander("The commands"):

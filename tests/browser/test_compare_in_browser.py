@@ -1,0 +1,57 @@
+"""From two ticked runs to a verdict that is read and a report that opens without a network."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from driving import Server, wait_until
+from playwright.sync_api import BrowserContext, Page, expect
+from stand_in import CONFIG, make_rows
+
+from tfbind import runs
+
+ROW, HEADER, TICK = 35, 35, 18  # pixels of the table, which is one picture
+
+
+def finished(home: Path, id: str, rate: float) -> None:
+    config = CONFIG.model_copy(update={"learning_rate": rate})
+    run = runs.create(home, config, id=id, name=f"run {id}", facts={"dataset_hash": "ab", "windows": 9, "length": 30})
+    for row in make_rows(5):
+        runs.append_row(run, row | {"val_pearsonr": row["val_pearsonr"] - rate})
+    runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+
+
+def test_tick_two_runs_read_the_verdict_take_the_report(
+    server: Server, home: Path, open_page: Callable[..., Page], chromium: BrowserContext, tmp_path: Path
+) -> None:
+    finished(home, "a", 0.01)
+    finished(home, "b", 0.001)
+    page = open_page(f"{server.url}/compare?runs=a")
+    expect(page.get_by_text("One setting only")).to_be_visible()
+    table = page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert table is not None
+    page.mouse.click(table["x"] + TICK, table["y"] + HEADER + ROW / 2)  # b, the newest, is the first row
+    expect(page.get_by_text("cannot be told. learning_rate 0.001 has the best figure").first).to_be_visible()
+    wait_until(lambda: "b" in page.url.partition("runs=")[2] and "a" in page.url.partition("runs=")[2], 20)
+    expect(page.locator(".st-key-curves .main-svg").first).to_be_visible()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Report (HTML)").click()
+    report = tmp_path / "report.html"
+    waiting.value.save_as(report)
+    page.reload()
+    expect(page.get_by_text("cannot be told. learning_rate 0.001 has the best figure").first).to_be_visible()
+    read_without_network(chromium, report)
+
+
+def read_without_network(chromium: BrowserContext, report: Path) -> None:
+    """Open a file as its reader does, and fail if it asks for anything else or logs an error."""
+    page = chromium.new_page()
+    complaints: list[str] = []
+    page.on("request", lambda request: request.url.startswith(("file:", "data:")) or complaints.append(request.url))
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(report.as_uri())
+    expect(page.get_by_text("One run each: cannot be told.").first).to_be_visible()
+    expect(page.locator("#figure-curves-val-pearsonr .main-svg").first).to_be_visible()
+    expect(page.get_by_text("python -m tfbind train --dataset builtin --learning-rate 0.001").first).to_be_visible()
+    page.close()
+    assert complaints == []
