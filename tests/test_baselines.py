@@ -66,15 +66,16 @@ def test_windows_shorter_than_a_word_are_no_error() -> None:
 def test_they_are_computed_once_for_a_split(tmp_path, builtin) -> None:
     parts = split(builtin, TrainConfig())
     record = {"dataset_hash": builtin.hash, "split_hash": parts.hash}
-    assert baselines.stored(tmp_path, record) == []
+    assert baselines.stored(tmp_path, record) is None
     made = baselines.make(tmp_path, builtin, parts)
     assert baselines.stored(tmp_path, record) == made
-    (kept,) = (tmp_path / baselines.FOLDER).iterdir()
+    assert made.leaks.held_out == 600
+    (kept,) = (tmp_path / baselines.FOLDER).glob("*.json")
     written = kept.stat().st_mtime_ns
     assert baselines.make(tmp_path, builtin, parts) == made
     assert kept.stat().st_mtime_ns == written
     kept.write_text('{"baselines": [{"key": 1}]}')
-    with pytest.raises(ValueError, match="not figures of baselines"):
+    with pytest.raises(ValueError, match="not what is known of a split"):
         baselines.stored(tmp_path, record)
 
 

@@ -4,16 +4,24 @@ Each is fitted on the training part in seconds and measured on the validation pa
 float32, one per base.
 """
 
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+from filelock import FileLock
 from numpy.typing import NDArray
 
+from tfbind.config import PROJECT, flag
 from tfbind.datasets import Windows
 from tfbind.files import read_json, write_json
+from tfbind.leaks import Leaks, find_leaks
 from tfbind.metrics import pearson, window_loss, window_pearson
 from tfbind.motifs import Motif, jaspar, paint, threshold_of
 from tfbind.sequences import UNKNOWN, Codes
@@ -22,6 +30,8 @@ from tfbind.splits import Places, Split
 
 WORDS = (10, 8, 6)
 FOLDER = "baselines"
+SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
+LOWEST_PRIORITY = 19
 FEWEST_WINDOWS = 500
 FITTED_WINDOWS = 4_000  # enough to fit the two numbers of a line, and quick
 
@@ -196,33 +206,62 @@ def _path(home: Path, dataset_hash: str, split_hash: str) -> Path:
     return home / FOLDER / f"{dataset_hash[:24]}-{split_hash[:24]}.json"
 
 
-def stored(home: Path, record: dict[str, Any]) -> list[Baseline]:
-    """The baselines for the split of a run, from its `config.json`; [] while they have not been computed.
+@dataclass(frozen=True)
+class Appraisal:
+    """What is known of a split whatever is trained on it."""
+
+    baselines: list[Baseline]
+    leaks: Leaks
+
+
+def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
+    """What is known of the split of a run, from its `config.json`; None while that has not been computed.
 
     Raises:
-        ValueError: the file that holds them is damaged.
+        ValueError: the file that holds it is damaged.
     """
     if not record.get("dataset_hash") or not record.get("split_hash"):
-        return []
+        return None
     path = _path(home, record["dataset_hash"], record["split_hash"])
     if not path.exists():
-        return []
+        return None
     try:
-        return [Baseline(**entry) for entry in read_json(path)["baselines"]]
+        kept = read_json(path)
+        leaks = Leaks(**{**kept["leaks"], "example": kept["leaks"]["example"] and tuple(kept["leaks"]["example"])})
+        return Appraisal([Baseline(**entry) for entry in kept["baselines"]], leaks)
     except (KeyError, TypeError):
-        raise ValueError(f"{path}: not figures of baselines; delete it, and they are computed again") from None
+        raise ValueError(f"{path}: not what is known of a split; delete it, and it is computed again") from None
 
 
-def make(home: Path, data: Windows, parts: Split) -> list[Baseline]:
-    """The baselines for a split, computed if they have not been."""
+def make(home: Path, data: Windows, parts: Split) -> Appraisal:
+    """What is known of a split, computed if it has not been; of several processes that ask, one computes."""
     record = {"dataset_hash": data.hash, "split_hash": parts.hash}
-    found = stored(home, record)
-    if not found:
-        found = compute(data, parts)
-        path = _path(home, data.hash, parts.hash)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"baselines": [asdict(baseline) for baseline in found]})
+    path = _path(home, data.hash, parts.hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        found = stored(home, record)
+        if found is None:
+            found = Appraisal(compute(data, parts), find_leaks(data, parts))
+            write_json(path, asdict(found))
     return found
+
+
+def start(home: Path, record: dict[str, Any]) -> None:
+    """Have a process of low priority find out what is not known of the split of a run, if it is large enough."""
+    if not record.get("split_hash") or record["windows"] < FEWEST_WINDOWS or stored(home, record):
+        return
+    settings = [word for field in SPLIT for word in (flag(field), str(record[field]))]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tfbind", "baselines", *settings],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TFBIND_HOME": str(home)},
+        start_new_session=True,
+        cwd=PROJECT,
+    )
+    psutil.Process(child.pid).nice(LOWEST_PRIORITY)
+    threading.Thread(target=child.wait, daemon=True).start()  # leaves no zombie
 
 
 def remark(found: list[Baseline], val_pearsonr: float | None) -> str | None:

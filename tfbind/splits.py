@@ -106,6 +106,12 @@ def coordinates(data: Data) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     return numbers.astype(np.intp), np.array([int(start) for _, start, _ in found], dtype=np.int64)
 
 
+def held_blocks(data: Data, config: TrainConfig) -> NDArray[np.intp]:
+    """The block of each validation window (M,), numbered from 0."""
+    blocks = _blocks(*coordinates(data))[split(data, config).validation]
+    return np.unique(blocks, return_inverse=True)[1].reshape(-1)
+
+
 def _blocks(chromosomes: NDArray[np.intp], starts: NDArray[np.int64]) -> NDArray[np.intp]:
     """The number of each window's block: of the longest stretches of which there are enough."""
     groups = chromosomes

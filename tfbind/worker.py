@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from tfbind import devices, runs, wandb_log
+from tfbind import baselines, devices, runs, wandb_log
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_dataset
 from tfbind.files import write_bytes, write_json
@@ -81,6 +81,7 @@ class Worker:
         with self._wait_for_slots(config) as slots:
             runs.take_over(self.run, "running", started=time.time(), device=config.device)
             self._log_to_wandb()
+            self._appraise_split()
             self._train(config, f"cuda:{slots[0]}" if config.device == "cuda" else config.device)
 
     def _log_to_wandb(self) -> None:
@@ -89,6 +90,12 @@ class Worker:
                 wandb_log.start(self.run)
             except (OSError, ValueError) as error:  # W&B never stops a run
                 log.warning("not logged to W&B: %s", error)
+
+    def _appraise_split(self) -> None:
+        try:
+            baselines.start(self.run.home, runs.read_record(self.run))
+        except (OSError, ValueError) as error:  # a run is worth as much without figures to hold it against
+            log.warning("no baselines: %s", error)
 
     @contextlib.contextmanager
     def _wait_for_slots(self, config: TrainConfig) -> Iterator[list[int]]:

@@ -8,6 +8,7 @@ from tfbind import runs
 from tfbind.datasets import Windows, open_dataset
 from tfbind.plots import exemplary, pearson_histogram, profiles
 from tfbind.runs import Run
+from ui.run_science import science
 from ui.session import plain
 
 CHART = {
@@ -35,6 +36,10 @@ def results(run: Run) -> None:
         _examples(data, windows, predictions, pearson)
     with spread:
         _spread(pearson)
+    try:
+        science(run, data)
+    except (ValueError, OSError) as error:
+        st.warning(plain(str(error)))
 
 
 def _data_of(run: Run) -> Windows:

@@ -11,6 +11,7 @@ from tfbind.runs import Row, Run, Status
 from ui.live_chart import Chart, live_charts
 from ui.results import results
 from ui.run_actions import actions, stop_buttons
+from ui.run_science import appraisal, baseline_curves, baseline_words
 from ui.session import close_run, plain
 
 POLL_SECONDS = 1.0
@@ -114,6 +115,7 @@ def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
 
 
 def _charts(run: Run, rows: list[Row]) -> None:
+    known = appraisal(run)
     loss = Chart(
         "Loss: mean squared error, lower is better",
         "loss",
@@ -125,8 +127,11 @@ def _charts(run: Run, rows: list[Row]) -> None:
         "Pearson r",
         "Pearson correlation of predicted and true scores on the validation windows, against epoch",
         [
+            *(baseline_curves(known, len(rows)) if rows else []),
             curve("all bases", rows, "val_pearsonr"),
             curve("mean of windows", rows, "val_pearsonr_window", dash="dot", colour=2),
         ],
     )
     live_charts([loss, pearson], key=f"curves-{run.id}")
+    if rows and (said := baseline_words(known)):
+        st.caption(plain(said))

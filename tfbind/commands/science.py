@@ -5,10 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from tfbind import runs
+from tfbind.baselines import SPLIT, make
 from tfbind.commands import Parser, add_command, answer, figure
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
-
-SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
 
 
 def add(commands: Any) -> None:
@@ -46,13 +45,12 @@ def leaks(options: argparse.Namespace) -> int:
 
 def baselines(options: argparse.Namespace) -> int:
     """Measure far simpler models on a split, and the ceiling where it is known."""
-    from tfbind.baselines import make
     from tfbind.datasets import open_dataset
     from tfbind.splits import split
 
     config, home = _config(options), home_folder()
     data = open_dataset(home, config.dataset)
-    found = make(home, data, split(data, config))
+    found = make(home, data, split(data, config)).baselines
     lines = [
         f"{base.name:20} val_loss {base.val_loss:8.4f}  val_pearsonr {figure(base.val_pearsonr):10} "
         f"mean of windows {figure(base.val_pearsonr_window):10} {base.about}"
