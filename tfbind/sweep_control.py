@@ -92,11 +92,12 @@ class Controller:
         interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in self._young_dead()][:room]
         for run in interrupted:
             launch.resume(run)
-        left = None if spec.size() is None else (spec.size() or 0) - len(past) + len(active)
+        to_come = max(1, (spec.size() or 0) - len(past))
+        threads = share_of_cores(self.capacity(spec), to_come, [part_left(run) for run in active])
         configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
-            launch.submit(self.sweep.home, with_threads(config, self.capacity(spec), left), order)
+            launch.submit(self.sweep.home, with_threads(config, threads), order)
         return len(interrupted) + len(configs)
 
     def capacity(self, spec: Spec) -> int:
@@ -154,12 +155,33 @@ def room_for(base: TrainConfig) -> int:
     return devices.cuda_count() if device == "cuda" else 1
 
 
-def with_threads(config: TrainConfig, capacity: int, left: int | None) -> TrainConfig:
-    """`config` with a share of the cores: one thread each while many runs are `left`, more for the last ones."""
+def share_of_cores(at_once: int, to_come: int | None = None, parts_left: Sequence[float] = ()) -> int:
+    """Threads for the next runs on a CPU.
+
+    Each gets its share of the cores. The last ones of a sweep share all cores among them and wait for those that run
+    now, if that is sooner done than training at once on what is free.
+
+    Args:
+        at_once: so many runs share the cores.
+        to_come: runs that have not started, None for many.
+        parts_left: of each run under way, the part that it still has to do.
+    """
+    cores = devices.cpu_cores()
+    narrow = max(1, cores // at_once)
+    wide = max(1, cores // min(at_once, to_come or at_once))
+    return wide if max(parts_left, default=0.0) + narrow / wide < 1 else narrow
+
+
+def part_left(run: Past) -> float:
+    """The part of its epochs that a run still has to train."""
+    return max(0.0, 1 - len(run.rows) / int(run.config["num_epochs"]))
+
+
+def with_threads(config: TrainConfig, threads: int) -> TrainConfig:
+    """`config` on so many threads, if it trains on a CPU and says nothing of threads itself."""
     if config.threads or devices.settle(config).device != "cpu":
         return config
-    at_once = capacity if left is None else max(1, min(capacity, left))
-    return config.model_copy(update={"threads": max(1, devices.cpu_cores() // at_once)})
+    return config.model_copy(update={"threads": threads})
 
 
 def run_name(spec: Spec, config: TrainConfig) -> str:
@@ -250,7 +272,7 @@ def add_run(sweep: Sweep, config: TrainConfig) -> Run:
             raise ValueError(f"run {run.id} of this sweep has that configuration already")
     settings = sweep_folder.read_settings(sweep)
     order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
-    return launch.submit(sweep.home, with_threads(config, room_for(config), None), order)
+    return launch.submit(sweep.home, with_threads(config, share_of_cores(room_for(config))), order)
 
 
 def retry(sweep: Sweep) -> None:

@@ -4,6 +4,7 @@
 project's own: each configuration runs with N random seeds. Keys that only W&B's agent needs are noted and left out.
 """
 
+import contextlib
 import difflib
 import math
 from collections.abc import Iterable
@@ -309,10 +310,11 @@ def _number(where: str, given: Any) -> float:
 
 
 def _whole(where: str, given: Any, low: int, high: int) -> int:
-    number = _number(where, given)
-    if not number.is_integer() or not low <= number <= high:
-        raise ValueError(f"{where}: {_shown(given)}; expected a whole number from {low} to {high:,}")
-    return int(number)
+    with contextlib.suppress(ValueError):
+        number = _number(where, given)
+        if number.is_integer() and low <= number <= high:
+            return int(number)
+    raise ValueError(f"{where}: {_shown(given)}; expected a whole number from {low} to {high:,}")
 
 
 def _text(where: str, given: Any) -> str:
