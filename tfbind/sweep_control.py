@@ -93,7 +93,9 @@ class Controller:
         for run in interrupted:
             launch.resume(run)
         to_come = max(1, (spec.size() or 0) - len(past))
-        threads = share_of_cores(self.capacity(spec), to_come, [part_left(run) for run in active])
+        threads = share_of_cores(
+            devices.cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active]
+        )
         configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
@@ -155,18 +157,18 @@ def room_for(base: TrainConfig) -> int:
     return devices.cuda_count() if device == "cuda" else 1
 
 
-def share_of_cores(at_once: int, to_come: int | None = None, parts_left: Sequence[float] = ()) -> int:
+def share_of_cores(cores: int, at_once: int, to_come: int | None = None, parts_left: Sequence[float] = ()) -> int:
     """Threads for the next runs on a CPU.
 
     Each gets its share of the cores. The last ones of a sweep share all cores among them and wait for those that run
     now, if that is sooner done than training at once on what is free.
 
     Args:
-        at_once: so many runs share the cores.
+        cores: those of this machine.
+        at_once: so many runs share them.
         to_come: runs that have not started, None for many.
         parts_left: of each run under way, the part that it still has to do.
     """
-    cores = devices.cpu_cores()
     narrow = max(1, cores // at_once)
     wide = max(1, cores // min(at_once, to_come or at_once))
     return wide if max(parts_left, default=0.0) + narrow / wide < 1 else narrow
@@ -272,7 +274,9 @@ def add_run(sweep: Sweep, config: TrainConfig) -> Run:
             raise ValueError(f"run {run.id} of this sweep has that configuration already")
     settings = sweep_folder.read_settings(sweep)
     order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
-    return launch.submit(sweep.home, with_threads(config, share_of_cores(room_for(config))), order)
+    return launch.submit(
+        sweep.home, with_threads(config, share_of_cores(devices.cpu_cores(), room_for(config))), order
+    )
 
 
 def retry(sweep: Sweep) -> None:

@@ -5,6 +5,7 @@ of which names its sweep.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -90,10 +91,11 @@ def check_data(home: Path, spec: Spec) -> None:
         ValueError: as it says.
     """
     devices.settle(spec.base)
+    ways = ("validation_split", "test_split", "split_by")
     for dataset in _possible(spec, "dataset"):
         data = open_dataset(home, dataset)
-        for share in _possible(spec, "validation_split"):
-            split(data, spec.base.model_copy(update={"validation_split": share}))
+        for values in itertools.product(*(_possible(spec, field) for field in ways)):
+            split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
 
 
 def _possible(spec: Spec, field: str) -> tuple[Any, ...]:

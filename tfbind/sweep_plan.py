@@ -8,7 +8,7 @@ from statistics import median
 
 from tfbind import estimate
 from tfbind.config import TrainConfig
-from tfbind.devices import settle
+from tfbind.devices import cpu_cores, settle
 from tfbind.estimate import Estimate
 from tfbind.history import Past
 from tfbind.runs import ACTIVE
@@ -47,7 +47,7 @@ def plan(
     at_once = min(parallel or room_for(spec.base), total)
     configs = _first_configs(spec)
     timed = configs or [spec.base]
-    each = [_time(with_threads(config, share_of_cores(at_once)), sizes, speeds) for config in timed]
+    each = [_time(with_threads(config, share_of_cores(cpu_cores(), at_once)), sizes, speeds) for config in timed]
     seconds = makespan([time.seconds for time in each], at_once) * total / len(timed)
     basis = each[0].basis if len({time.basis for time in each}) == 1 else "measured for some of the runs only"
     time = Estimate(max(seconds, max(time.seconds for time in each)), basis, all(time.measured for time in each))
