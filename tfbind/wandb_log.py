@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tfbind import runs
 from tfbind.files import read_json, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.runs import Run
-from tfbind.wandb_client import FINISH_SECONDS, FOLDER, WandbError, base_url, environment, explain, find_key
+from tfbind.wandb_client import FINISH_SECONDS, FOLDER, KEY, URL, WandbError, base_url, environment, explain, find_key
 
 DEFAULT_PROJECT = "tfbind"
 POLL_SECONDS = 0.5
@@ -115,46 +116,59 @@ def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
         time.sleep(POLL_SECONDS / 2)
 
 
-def send(run: Run) -> Logged:
-    """Send to the server what it lacks of a run, and say what became of it.
+def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start to send to the server what it lacks of a run.
+
+    Args:
+        secrets: WANDB_ variables that go before those of the environment.
 
     Raises:
-        ValueError: the run is being logged already, or there is no key.
+        ValueError: the run is being logged already, or the address is not one.
+        WandbError: there is no key.
     """
     before = read_logged(run)
     if before and before.state in WORKING:
         raise ValueError(f"run {run.id} is being logged already")
-    find_key(_server(run))
-    start(run, online=True).wait()
+    given = secrets or {}
+    find_key(_server(run, given), given.get(KEY))
+    return start(run, True, given)
+
+
+def send(run: Run) -> Logged:
+    """Send to the server what it lacks of a run, and say what became of it.
+
+    Raises:
+        ValueError, WandbError: as for `begin_sending`.
+    """
+    begin_sending(run).wait()
     logged = read_logged(run)
     if logged is None:
         raise WandbError(f"run {run.id}: the process that logs ended without a word")
     return logged
 
 
-def start(run: Run, online: bool = False) -> subprocess.Popen[bytes]:
+def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start the process that logs `run`, in a session of its own; `online` whatever the run was asked to do.
 
     Raises:
-        ValueError: WANDB_BASE_URL is not an address.
+        ValueError: the address is not one.
         OSError: there is no further process.
     """
-    url = _server(run)
-    with contextlib.suppress(WandbError):  # the process says so where the run keeps it
-        return _spawn(run, environment(run.home, url, find_key(url)), online)
-    return _spawn(run, environment(run.home, url), online)
-
-
-def _server(run: Run) -> str:
-    """The address in the environment, else that of the attempt before."""
-    before = read_logged(run)
-    return base_url(os.environ.get("WANDB_BASE_URL") or (before.base_url if before else None))
-
-
-def _spawn(run: Run, values: dict[str, str], online: bool) -> subprocess.Popen[bytes]:
+    given = secrets or {}
+    url, key = _server(run, given), ""
+    with contextlib.suppress(WandbError):  # the process itself says so, where the run keeps it
+        key = find_key(url, given.get(KEY))
+    others = {name: value for name, value in given.items() if name not in (KEY, URL)}
     words = [sys.executable, "-m", "tfbind.wandb_log", str(run.home), run.id, *["--online"] * online]
     nothing = subprocess.DEVNULL
+    values = {**environment(run.home, url, key), **others}
     return subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, env=values, start_new_session=True)
+
+
+def _server(run: Run, given: Mapping[str, str]) -> str:
+    """The address that is given or in the environment, else that of the attempt before."""
+    before = read_logged(run)
+    return base_url(given.get(URL) or os.environ.get(URL) or (before.base_url if before else None))
 
 
 class _Log:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tfbind.wandb_client import WandbError, environment
+from tfbind.wandb_client import BASE_URL, WandbError, environment
 from tfbind.wandb_runs import Project, Pulled, keep_offline, offline_project, stored
 
 READ_SECONDS = 120
@@ -44,7 +44,11 @@ def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
     words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
     try:
         done = subprocess.run(
-            words, env=environment(home, ""), stdin=subprocess.DEVNULL, capture_output=True, timeout=READ_SECONDS
+            words,
+            env=environment(home, BASE_URL),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=READ_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise WandbError(f"{path}: the reader did not end within {READ_SECONDS} s") from None

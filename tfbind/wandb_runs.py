@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tfbind import wandb_client
 from tfbind.config import TrainConfig
 from tfbind.files import read_json, write_json
 from tfbind.history import Past
 from tfbind.runs import Row
-from tfbind.wandb_client import FOLDER, base_url, converse, find_key
+from tfbind.wandb_client import FOLDER, converse, find_key
 from tfbind.wandb_names import check_names
 
 PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
@@ -30,6 +31,8 @@ NUMERIC = {name for name, about in TrainConfig.model_fields.items() if isinstanc
 
 Progress = Callable[[int, int], None]
 Columns = dict[str, list[Any]]
+
+_SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def pull(
         WandbError: the server could not be asked; what is kept stays.
     """
     name, sweep = parse_path(path)
-    url = _url(base_url)
+    url = wandb_client.base_url(base_url)
     project = _open(home, url, name)
     scope = sweep or ""
     ask = refresh or not project or not {scope, ""} & set(project.scopes)
@@ -119,10 +122,6 @@ def pull(
     kept = replace(project or _new(home, url, name), scopes=scopes, runs={**before, **found})
     _save(kept)
     return Pulled(kept, _pasts(kept, sweep), True, now)
-
-
-def _url(given: str | None) -> str:
-    return base_url(given)
 
 
 def fetch_histories(
@@ -290,11 +289,20 @@ def _pasts(project: Project, sweep: str | None = None) -> list[Past]:
 
 
 def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Past:
+    """The run as a comparison sees it: the very same object as long as nothing has changed."""
     path = _history_path(project, facts["id"])
-    if path.exists():
-        kept = _load(path, path.stat().st_mtime_ns)
-        rows = list(_rows(path, path.stat().st_mtime_ns, tuple(sorted(names.items()))))
-        sampled = kept["sampled"] or kept["count"] != facts["count"]
+    stamp = path.stat().st_mtime_ns if path.exists() else 0
+    key = _key(project, facts["id"])
+    kept = _SEEN.get((project.folder, key))
+    if kept is None or kept[:3] != (stamp, facts, names):
+        _SEEN[project.folder, key] = kept = (stamp, facts, names, _make(project, facts, names, stamp))
+    return kept[3]
+
+
+def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp: int) -> Past:
+    if stamp:
+        kept = _load(_history_path(project, facts["id"]), stamp)
+        rows, sampled = merge(kept["columns"], names), kept["sampled"] or kept["count"] != facts["count"]
     else:
         rows, sampled = merge({name: [v] for name, v in facts["summary"].items() if _is_number(v)}, names), True
     return Past(
@@ -318,11 +326,6 @@ def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Pas
 @lru_cache(maxsize=4096)
 def _load(path: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - a file that changed is another one
     return read_json(path)
-
-
-@lru_cache(maxsize=4096)
-def _rows(path: Path, changed: int, names: tuple[tuple[str, str], ...]) -> tuple[Row, ...]:
-    return tuple(merge(_load(path, changed)["columns"], dict(names)))
 
 
 def merge(columns: Columns, names: dict[str, str]) -> list[Row]:

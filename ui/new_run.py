@@ -12,6 +12,7 @@ from tfbind.estimate import estimate, recent
 from ui.config_form import config_form
 from ui.run_actions import start
 from ui.session import home, next_run_id, plain, show_run, start_key
+from ui.wandb_settings import secrets, wandb_mode
 
 SHOWN_RUNS = 20
 LOW_DISK_BYTES = 1e9
@@ -46,10 +47,10 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
     id = next_run_id()
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
-    order = launch.Order(name, id)
+    order = launch.Order(name, id, wandb=wandb_mode())
     if button.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
         with st.spinner("Starting"):
-            start(lambda: launch.submit(home(), config, order), id)
+            start(lambda: launch.submit(home(), config, order, secrets()), id)
     with place:
         _figures(config, windows, length)
     st.caption("What Start executes; the same line works in a terminal")

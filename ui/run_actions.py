@@ -9,6 +9,7 @@ from tfbind import launch, runs
 from tfbind.runs import Run, Status
 from ui.config_form import fill
 from ui.session import close_run, home, next_run_id, plain, show_run, start_key
+from ui.wandb_settings import secrets
 
 RESUMABLE = ("killed", "crashed", "failed")
 MORE_EPOCHS = 5
@@ -18,7 +19,7 @@ def actions(run: Run, status: Status) -> None:
     """Draw the buttons that the state of the run allows, other than Stop."""
     with st.container(horizontal=True, key="actions"):
         if status.state in RESUMABLE and st.button("Resume", type="primary", icon=":material/resume:"):
-            _attempt(lambda: launch.resume(run))
+            _attempt(lambda: launch.resume(run, secrets()))
         if not status.active and (run.folder / runs.BEST).exists():
             _more_epochs(run)
         st.button(

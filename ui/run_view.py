@@ -13,6 +13,7 @@ from ui.results import results
 from ui.run_actions import actions, stop_buttons
 from ui.run_science import appraisal, baseline_curves, baseline_words
 from ui.session import close_run, plain
+from ui.wandb_settings import wandb_note
 
 POLL_SECONDS = 1.0
 COLOURS = {
@@ -40,6 +41,7 @@ def run_view(run: Run) -> None:
     actions(run, status)
     live = st.fragment(_live, run_every=POLL_SECONDS if status.active else None)
     live(run, runs.read_config(run), status.active)
+    wandb_note(run)
     if not status.active:
         results(run)
 
