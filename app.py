@@ -29,8 +29,8 @@ install()
 page = st.navigation(
     [
         st.Page("pages/train.py", title="Train", icon=":material/model_training:", default=True),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/sweep.py", title="Sweep", icon=":material/stacked_line_chart:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/predict.py", title="Predict", icon=":material/genetics:"),
         st.Page("pages/data.py", title="Data", icon=":material/database:"),
         st.Page("pages/lesson.py", title="Lesson", icon=":material/school:"),

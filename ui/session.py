@@ -16,6 +16,7 @@ NEXT_RUN = "next_run_id"
 NEXT_SWEEP = "next_sweep_id"
 TRAIN_PAGE = "pages/train.py"
 SWEEP_PAGE = "pages/sweep.py"
+COMPARE_PAGE = "pages/compare.py"
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 

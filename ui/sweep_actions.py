@@ -12,7 +12,7 @@ from tfbind.sweep_control import RETRIED
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_spec import MAX_TEXT
 from ui.config_form import label
-from ui.session import TRAIN_PAGE, home, plain
+from ui.session import COMPARE_PAGE, TRAIN_PAGE, home, plain
 
 
 def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
@@ -26,6 +26,10 @@ def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
             _retry(sweep, sum(run.state in RETRIED for run in past))
         _extend(sweep)
         _add(sweep)
+        if past:
+            st.page_link(
+                COMPARE_PAGE, label="Compare", icon=":material/compare_arrows:", query_params={"sweep": sweep.id}
+            )
 
 
 def _stop(sweep: Sweep, status: Status) -> None:

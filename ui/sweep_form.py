@@ -23,7 +23,7 @@ METHOD_HELP = (
     "All combinations: every value with every other. Random search: values drawn by chance. Guided search: the next "
     "values follow from the runs so far (Optuna's TPE). In a sweep file: grid, random, bayes."
 )
-TEXT, UPLOAD = "sweep-text", "sweep-upload"
+TEXT, UPLOAD, WAY = "sweep-text", "sweep-upload", "sweep-way"
 FIRST_VALUES = {"learning_rate": "0.01, 0.001, 0.0001"}
 SCALES = {"uniform": "evenly", "log_uniform_values": "on a log scale"}
 
@@ -36,7 +36,14 @@ def new_sweep() -> None:
     form, side = st.columns([6, 5], gap="large")
     with form:
         dataset, preset = _base(list(sizes))
-        way = st.segmented_control("Way in", [BUILD, WRITE], default=BUILD, key="sweep-way", persist_state="session")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            way = st.segmented_control("Way in", [BUILD, WRITE], default=BUILD, key=WAY, persist_state="session")
+            st.button(
+                "Use the example",
+                icon=":material/lightbulb:",
+                on_click=_take_example,
+                help="The published sweep: three learning rates, five epochs each.",
+            )
         text = _built() if way != WRITE else _written()
         options = _options()
     with side, st.container(border=True, key="plan"):
@@ -95,6 +102,7 @@ def _take_upload() -> None:
 
 def _take_example() -> None:
     st.session_state[TEXT] = sweep_folder.EXAMPLE.read_text()
+    st.session_state[WAY] = WRITE
 
 
 def _built() -> str:
@@ -248,6 +256,7 @@ def _show_plan(spec: Spec, found: Plan) -> None:
         if spec.varied
         else pd.DataFrame({"Configuration": [runs.default_name(config) for config in found.configs]}),
         height=min(280, 38 + 35 * len(found.configs)),
+        hide_index=True,
         alt="The runs that this sweep will make",
     )
     if found.runs > len(found.configs):

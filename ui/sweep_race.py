@@ -119,8 +119,10 @@ def _names(past: list[Past]) -> dict[str, str]:
 def _table(spec: Spec, past: list[Past]) -> None:
     if not past:
         return
+    ranked = sorted(past, key=lambda run: _rank(spec, run))
+    table = pd.DataFrame([_row(spec, run) for run in ranked])
     event: Any = st.dataframe(
-        pd.DataFrame([_row(spec, run) for run in past]),
+        table if table["Why"].any() else table.drop(columns="Why"),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-cell",
@@ -131,9 +133,9 @@ def _table(spec: Spec, past: list[Past]) -> None:
             "val_pearsonr": st.column_config.NumberColumn("Pearson r", format="%.4f"),
         },
     )
-    st.caption("Figures are those of each run's best epoch. Click a row to open that run.")
+    st.caption("The best run comes first; figures are those of each run's best epoch. Click a row to open that run.")
     for row, _ in event["selection"]["cells"]:
-        st.switch_page(TRAIN_PAGE, query_params={"run": past[row].id})
+        st.switch_page(TRAIN_PAGE, query_params={"run": ranked[row].id})
 
 
 def _row(spec: Spec, run: Past) -> dict[str, object]:

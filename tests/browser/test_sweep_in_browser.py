@@ -1,0 +1,50 @@
+"""A sweep from the example to its winner, as a user drives it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from driving import CHART, Server, serve
+from playwright.sync_api import Page, expect
+from toy import toy_home
+
+from tfbind import runs, sweep_control, sweep_folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(toy_home(tmp_path_factory.mktemp("sweep"))) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_sweep_left(home: Path) -> Iterator[None]:
+    yield
+    for sweep in sweep_folder.list_sweeps(home):
+        if runs.read_status(sweep).active:
+            sweep_control.stop(sweep)
+
+
+def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server.url}/sweep")
+    page.get_by_role("button", name="Use the example").click()
+    expect(page.get_by_label("Sweep file, in the format of Weights & Biases")).to_have_value(
+        sweep_folder.EXAMPLE.read_text()
+    )
+    page.get_by_role("combobox", name="Data set").click()
+    page.get_by_role("option", name="toy").click()
+    expect(page.get_by_test_id("stCode").first).to_contain_text("--dataset toy")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("runs ended").first).to_be_visible()
+    expect(page.locator(CHART).first).to_be_visible()
+    expect(page.get_by_text("3 finished")).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("best so far")).to_be_visible()
+    (sweep,) = sweep_folder.list_sweeps(home)
+    assert runs.read_status(sweep).state == "finished"
+    assert f"sweep={sweep.id}" in page.url
+    names = page.evaluate("document.querySelector('.live-chart').data.map(trace => [trace.name, trace.x.length])")
+    assert names == [[f"learning_rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]
+    page.reload()
+    expect(page.get_by_text("3 finished")).to_be_visible()
+    page.get_by_role("link", name="Compare").last.click()
+    expect(page.get_by_text("learning_rate 0.01").first).to_be_visible()

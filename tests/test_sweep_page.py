@@ -1,0 +1,186 @@
+"""The Sweep page as Streamlit runs it: the form, a file, the plan, Start, the race, bad input, hostile text."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from driven import app, button, checked, labels, words
+from stand_in import make_rows
+from streamlit.testing.v1 import AppTest
+from toy import toy_home
+
+from tfbind import runs, sweep_control, sweep_folder
+from tfbind.config import TrainConfig
+from tfbind.sweep_folder import Sweep
+from ui.session import plain
+
+HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
+TEXT = "method: grid\nparameters: {learning_rate: {values: [0.1, 0.01]}, num_epochs: {value: 5}}\n"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    home = toy_home(tmp_path)
+    monkeypatch.setenv("TFBIND_HOME", str(home))
+    yield home
+    for sweep in sweep_folder.list_sweeps(home):
+        status = runs.read_status(sweep)
+        if status.active and status.pid != os.getpid():
+            sweep_control.stop(sweep)
+
+
+def page_of(sweep: Sweep | str | None = None) -> AppTest:
+    page = app()
+    page.switch_page("pages/sweep.py")
+    if sweep:
+        page.query_params["sweep"] = sweep if isinstance(sweep, str) else sweep.id
+    return checked(page.run())
+
+
+def with_file(page: AppTest, text: str) -> AppTest:
+    page.segmented_control("sweep-way").set_value("Sweep file").run()
+    return checked(page.text_area("sweep-text").set_value(text).run())
+
+
+def make_sweep(home: Path, states: list[str], text: str = TEXT, name: str = "mine") -> Sweep:
+    """A sweep of this process with runs in these states; one that is not finished has two epochs."""
+    sweep = sweep_folder.create(home, text, TrainConfig(dataset="toy", device="cpu"), name=name)
+    spec = sweep_folder.read_spec(sweep)
+    for place, (state, config) in enumerate(zip(states, spec.grid(), strict=False)):
+        settled = config.model_copy(update={"threads": 1})
+        facts = {"sweep": sweep.id, "wandb": "off", "windows": 50, "length": 20}
+        run = runs.create(home, settled, name=sweep_control.run_name(spec, config), facts=facts)
+        for row in make_rows(5 if state == "finished" else 2):
+            runs.append_row(run, row | {"val_loss": row["val_loss"] + place})
+        ended = None if state in runs.ACTIVE else time.time()
+        error = "the steps were too large" if state == "failed" else None
+        runs.take_over(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
+    active = any(state in runs.ACTIVE for state in states)
+    runs.take_over(sweep, "running" if active else "finished", started=time.time() - 60)
+    return sweep
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def test_the_form_stands_on_a_sweep_that_works() -> None:
+    page = page_of()
+    assert metrics(page)["Runs"] == "3"
+    assert list(page.dataframe[0].value["Learning rate"]) == [0.01, 0.001, 0.0001]
+    assert not button(page, "Start").disabled
+    assert "None yet" in words(page)
+    assert "tfbind sweep" in page.code[0].value
+
+
+def test_the_form_writes_what_is_chosen_in_it() -> None:
+    page = page_of()
+    page.multiselect("sweep-fields").set_value(["learning_rate", "norm", "num_epochs"]).run()
+    page.text_input("sweep-of-num_epochs").set_value("2").run()
+    page.number_input("sweep-replicates").set_value(2).run()
+    assert metrics(checked(page))["Runs"] == "12"
+    assert list(page.dataframe[0].value.columns) == ["Learning rate", "Normalisation", "Random seed"]
+    page.segmented_control("sweep-method").set_value("bayes").run()
+    page.toggle("sweep-range-learning_rate").set_value(True).run()
+    page.number_input("sweep-cap").set_value(8).run()
+    assert metrics(checked(page))["Runs"] == "8"
+    assert "draws the configurations as it goes" in words(page)
+    assert "log_uniform_values" in words(page) or "distribution: uniform" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("learning_rate", "fast, 1", "parameters.learning_rate: 'fast'"), ("learning_rate", "", "expected a list")],
+)
+def test_a_bad_field_is_one_clear_line_and_no_start(field: str, value: str, said: str) -> None:
+    page = page_of()
+    page.text_input(f"sweep-of-{field}").set_value(value).run()
+    checked(page)
+    assert plain(said) in page.error[0].value
+    assert button(page, "Start").disabled
+
+
+def test_a_pasted_file_is_planned_and_a_bad_one_refused() -> None:
+    page = with_file(page_of(), TEXT + "replicates: 3\nproject: mine\n")
+    assert metrics(page)["Runs"] == "6"
+    assert "project is for W" in words(page)
+    with_file(page, TEXT.replace("learning_rate", HOSTILE))
+    assert "no such hyperparameter" in page.error[0].value
+    assert "<img" not in page.error[0].value
+    assert button(page, "Start").disabled
+    assert "There is no sweep file yet" in words(with_file(page, " "))
+
+
+def test_the_example_is_one_click_and_start_runs_it(home: Path) -> None:
+    page = page_of()
+    button(page, "Use the example").click().run()
+    page.selectbox("sweep-dataset").select("toy").run()
+    assert metrics(checked(page))["Runs"] == "3"
+    shown = page.code[0].value
+    button(page, "Start").click().run()
+    checked(page)
+    (sweep,) = sweep_folder.list_sweeps(home)
+    assert page.query_params["sweep"] == sweep.id
+    assert f"--id {sweep.id}" in shown
+    assert sweep_folder.read_text(sweep) == sweep_folder.EXAMPLE.read_text()
+    deadline = time.monotonic() + 60
+    while not sweep_folder.sweep_runs(sweep):
+        assert time.monotonic() < deadline, runs.log_tail(sweep)
+        time.sleep(0.1)
+    sweep_control.stop(sweep)
+    assert runs.read_status(sweep).state == "killed"
+    assert "Resume" in labels(checked(page.run()))
+
+
+def test_the_race_of_a_running_sweep(home: Path) -> None:
+    page = page_of(make_sweep(home, ["finished", "running"]))
+    assert page.header[0].value == "mine"
+    said = words(page)
+    assert "1 finished · 1 running" in said
+    assert "best so far" in said
+    assert plain("learning_rate 0.1") in said
+    assert str(page.get("progress")[0].proto.text) == "1 of 2 runs ended · about 5 s left"
+    assert {"Stop all", "Start no more", "Stop this run"} <= set(labels(page))
+    assert "Resume" not in labels(page)
+    table = page.dataframe[0].value
+    assert list(table["State"]) == ["finished", "running"]
+    assert list(table["Epochs"]) == ["5 of 5", "2 of 5"]
+
+
+def test_stop_asks_the_sweep_and_its_runs(home: Path) -> None:
+    sweep = make_sweep(home, ["running", "running"])
+    page = page_of(sweep)
+    button(page, "Stop this run").click().run()
+    first, second = sweep_folder.sweep_runs(sweep)
+    assert (runs.stop_requested(first), runs.stop_requested(second)) == (True, False)
+    button(checked(page), "Stop all").click().run()
+    assert runs.stop_requested(checked(page) and second)
+    assert runs.stop_reason(second) == sweep_folder.WITH_SWEEP
+    assert button(page, "Stop all").disabled
+
+
+def test_a_finished_sweep_says_what_failed_and_can_retry(home: Path) -> None:
+    page = page_of(make_sweep(home, ["finished", "failed"]))
+    assert "Retry 1 failed" in labels(page)
+    assert list(page.dataframe[0].value["Why"])[1] == "the steps were too large"
+    assert not {"Stop all", "Resume"} & set(labels(page))
+
+
+def test_hostile_names_are_shown_as_written(home: Path) -> None:
+    page = page_of(make_sweep(home, ["finished", "finished"], name=HOSTILE))
+    assert page.header[0].value == plain(HOSTILE)
+
+
+@pytest.mark.parametrize("id", ["gone", "../../etc", "<img src=x>"])
+def test_an_unknown_sweep_is_one_line_and_the_form(id: str) -> None:
+    page = page_of(id)
+    assert plain(id) in page.error[0].value
+    assert button(page, "Start")
+
+
+def test_the_side_bar_leads_to_a_running_sweep(home: Path) -> None:
+    make_sweep(home, ["running"])
+    links = [link.proto.label for link in app().sidebar.get("page_link")]
+    assert "mine" in links
