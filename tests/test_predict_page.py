@@ -20,6 +20,7 @@ from tfbind.config import TrainConfig
 from tfbind.datasets import make_builtin
 from tfbind.models import build_model, pack_weights
 from tfbind.scoring import BUILTIN_FOLDER, load_model, score
+from tfbind.sequence_plots import AROUND_FOCUS
 from tfbind.sequences import decode, encode, reverse_complement
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
@@ -207,6 +208,12 @@ def test_markdown_in_a_header_is_shown_as_written() -> None:
     assert "\\<img" in heading
 
 
+def test_brackets_in_a_header_are_no_variant() -> None:
+    page = predict(f">NM_004496.5 FOXA1 [Homo sapiens]\n{SITE}")
+    assert not page.error
+    assert "1 site" in words(page)
+
+
 def test_one_base_has_a_profile() -> None:
     page = predict("A")
     assert not page.error
@@ -264,7 +271,7 @@ def test_a_chosen_site_is_shown_close_and_all_again() -> None:
     key = page.dataframe[-1].proto.id.rpartition("-sites-")[2]
     page.session_state[f"sites-{key}"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     checked(page.run())
-    assert figure(page)["layout"]["xaxis"]["range"] == [start - 1 - 20 + 0.5, end + 20 + 0.5]
+    assert figure(page)["layout"]["xaxis"]["range"] == [start - 0.5 - AROUND_FOCUS, end + 0.5 + AROUND_FOCUS]
     checked(button(page, "Show all").click().run())
     assert figure(page)["layout"]["xaxis"]["range"] == [0.5, len(SITE) + 0.5]
 

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 
 from tfbind.interpret import Mutagenesis
+from tfbind.plots import OBSERVED, PREDICTED
 from tfbind.scoring import Site
-from tfbind.sequence_plots import LETTERED_BASES, Line, mutagenesis_figure, profile_figure
+from tfbind.sequence_plots import (
+    AROUND_FOCUS,
+    CHOSEN,
+    LETTERED_BASES,
+    STACKED_POINTS,
+    Line,
+    mutagenesis_figure,
+    profile_figure,
+    stacked_figure,
+)
 from tfbind.sequences import encode
 from tfbind.sites import Hit
 
@@ -66,3 +76,36 @@ def test_the_map_shows_changes_and_leaves_out_the_base_that_is_there():
     assert np.isnan(shown[[0, 1, 2, 3], [0, 1, 2, 3]]).all()
     assert shown[1, 0] == 5.0
     assert not np.isnan(shown[:, 4]).any()
+
+
+def test_a_chosen_site_is_shown_close_with_every_letter_and_every_fifth_number():
+    codes = encode("ACGT" * 50)
+    figure = profile_figure(
+        codes, np.zeros(200, np.float32), name="m", sites=[Site(99, 107, 5.0, 100)], focus=(99, 107)
+    )
+    axis = figure.layout.xaxis
+    assert axis.range == (99 - AROUND_FOCUS + 0.5, 107 + AROUND_FOCUS + 0.5)
+    assert axis.dtick == 1
+    assert (axis.labelalias["100"], axis.labelalias["101"]) == ("T<br>100", "A")
+    assert figure.layout.shapes[0].fillcolor == CHOSEN
+    at_the_edge = profile_figure(codes, np.zeros(200, np.float32), name="m", focus=(0, 8)).layout.xaxis
+    assert at_the_edge.range == (0.5, 8 + AROUND_FOCUS + 0.5)
+
+
+def test_stacked_profiles_share_scale_and_positions_and_one_is_marked():
+    profiles = [np.array(values, np.float32) for values in ([0, 4, 0], [0, 1, 0, 0], [0, 0])]
+    figure = stacked_figure(["a", "<b>", "c"], profiles, chosen=1)
+    assert [trace.x.tolist() for trace in figure.data] == [[1, 2, 3], [1, 2, 3, 4], [1, 2]]
+    assert [trace.y.tolist() for trace in figure.data] == [values.tolist() for values in profiles]
+    assert {figure.layout[axis].range for axis in ("yaxis", "yaxis2", "yaxis3")} == {(-0.5, 4 * 1.6)}
+    assert {figure.layout[axis].range for axis in ("xaxis", "xaxis2", "xaxis3")} == {(0.5, 4.5)}
+    assert [trace.line.color for trace in figure.data] == [OBSERVED, PREDICTED, OBSERVED]
+    assert [note.text for note in figure.layout.annotations] == ["a", "&lt;b&gt;", "c"]
+
+
+def test_a_long_stacked_profile_is_thinned_and_keeps_its_peak():
+    scores = np.zeros(50_000, np.float32)
+    scores[31_337] = 9
+    (drawn,) = stacked_figure(["a"], [scores]).data
+    assert len(drawn.x) <= STACKED_POINTS
+    assert drawn.x[drawn.y.argmax()] == 31_338

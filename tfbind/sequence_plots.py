@@ -22,7 +22,8 @@ LETTERED_BASES = 2_000
 STACKED_POINTS = 400
 REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
 CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
-AROUND_FOCUS = 20  # bases on either side of a site that is shown close
+EVERY_LETTER = 80  # at most so many bases have each a letter under the axis
+AROUND_FOCUS = 12  # bases on either side of a site that is shown close
 BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
 STRAND_ARROWS = {"+": "▶", "-": "◀"}
 
@@ -82,12 +83,28 @@ def profile_figure(
     )
     _mark(figure, len(codes), sites, shaded, focus)
     _draw_hits(figure, hits)
-    aliases = {str(i + 1): f"{letter}<br>{i + 1}" for i, letter in enumerate(letters)} if _lettered(codes) else {}
     first, last = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
-    shown = [first + 0.5, min(last, len(codes)) + 0.5]
-    figure.update_xaxes(title_text="position (1-based)", tickformat="d", labelalias=aliases, range=shown)
+    figure.update_xaxes(
+        title_text="position (1-based)",
+        tickformat="d",
+        labelalias=_ticks(letters, focus),
+        range=[first + 0.5, min(last, len(codes)) + 0.5],
+    )
+    if focus and last - first <= EVERY_LETTER:
+        figure.update_xaxes(dtick=1, tickangle=0)
     figure.update_yaxes(title_text="score (nats above background)")
     return figure.update_layout(**_frame(330))
+
+
+def _ticks(letters: NDArray[np.str_], focus: tuple[int, int] | None) -> dict[str, str]:
+    """What stands under the axis instead of a position: its letter, and close up only every fifth number."""
+    if len(letters) > LETTERED_BASES:
+        return {}
+    numbered = 5 if focus else 1
+    return {
+        str(place): f"{letter}<br>{place}" if place % numbered == 0 else str(letter)
+        for place, letter in enumerate(letters, start=1)
+    }
 
 
 def _lettered(codes: Codes) -> bool:

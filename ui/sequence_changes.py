@@ -18,6 +18,7 @@ CHANGES = "changes"
 VARIANT = "variant"
 REFUSED = "variant-refused"
 POSITION = "edit-position"
+REVISION = "changes-revision"
 LONGEST_SHOWN = 2_000
 
 
@@ -43,7 +44,7 @@ def show_effect(before: Profile, after: Profile, edited: Edited, threshold: floa
     if found is None:
         st.markdown("**Nothing of the original is left** to compare with.")
         return
-    st.markdown(f"**{edits.headline(found)}**: {plain(edits.details(found))}")
+    st.markdown(f"**{edits.headline(found)}**: {edits.details(found)}")
 
 
 def draw_changes(
@@ -64,16 +65,12 @@ def draw_changes(
             width=240,
         )
         _draw_base(edited, made)
-        if st.button("Undo", disabled=not made, icon=":material/undo:"):
-            made.pop()
-            st.rerun()
-        if st.button("Back to the original", disabled=not made):
-            made.clear()
-            st.rerun()
+        st.button("Undo", disabled=not made, icon=":material/undo:", on_click=_keep, args=(made, made[:-1]))
+        st.button("Back to the original", disabled=not made, on_click=_keep, args=(made, []))
     if refused := st.session_state.pop(REFUSED, None):
         st.error(plain(refused))
     if made:
-        st.caption(plain(f"Changed: {', '.join(map(edits.describe, made))}. The grey line is the original."))
+        st.caption(f"Changed: {', '.join(map(edits.describe, made))}. The grey line is the original.")
         if len(edited.codes) <= LONGEST_SHOWN:
             st.code(decode(edited.codes), language=None, wrap_lines=True)
 
@@ -91,11 +88,31 @@ def _draw_base(edited: Edited, made: list[Variant]) -> None:
         help="Or click a point of the profile.",
         width=150,
     )
-    now = LETTERS[edited.codes[position - 1]]
-    base = st.segmented_control(f"Base, now {now}", list("ACGT"), default=None, key=f"base-{position}-{len(made)}")
-    if base and base != now:
-        made.append(edits.substitution(edited.codes, position - 1, LETTERS.index(base)))
-        st.rerun()
+    widget = f"base-{position}-{st.session_state.get(REVISION, 0)}"
+    st.segmented_control(
+        f"Base, now {LETTERS[edited.codes[position - 1]]}",
+        list("ACGT"),
+        default=None,
+        key=widget,
+        on_change=_take_base,
+        args=(widget, edited, position - 1, made),
+    )
+
+
+def _take_base(widget: str, edited: Edited, place: int, made: list[Variant]) -> None:
+    base = st.session_state[widget]
+    if base and base != LETTERS[edited.codes[place]]:
+        _keep(made, [*made, edits.substitution(edited.codes, place, LETTERS.index(base))])
+
+
+def _keep(made: list[Variant], changes: Sequence[Variant]) -> None:
+    """Let `changes` be those made to a record.
+
+    The choice of a base gets a new key every time: under one that was used before, the browser may send again what
+    was chosen then.
+    """
+    made[:] = changes
+    st.session_state[REVISION] = st.session_state.get(REVISION, 0) + 1
 
 
 def _take_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:
@@ -110,7 +127,7 @@ def _take_variant(record: Record, records: Sequence[Record], open_record: Callab
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
         return
-    made.append(moved)
+    _keep(made, [*made, moved])
     st.session_state[VARIANT] = ""
     open_record(meant)
 

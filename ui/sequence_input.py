@@ -141,7 +141,7 @@ def _read(data: str | bytes) -> list[Record]:
         st.caption("Nothing to score yet: paste a sequence, or try the example.")
         return []
     try:
-        if isinstance(data, str) and "[" in data:
+        if isinstance(data, str) and _has_variant(data):
             return [_read_variant(data)]
         return read_records(data, MAX_RECORDS, MAX_BASES)
     except RefusedLetter as error:
@@ -152,6 +152,13 @@ def _read(data: str | bytes) -> list[Record]:
     except ValueError as error:
         st.error(plain(str(error)))
     return []
+
+
+def _has_variant(text: str) -> bool:
+    """Whether brackets stand in a sequence, not in its header."""
+    lines = text.strip().splitlines()
+    headers = [line for line in lines if line.startswith(">")]
+    return len(headers) <= 1 and any("[" in line for line in lines if line not in headers)
 
 
 def _read_variant(text: str) -> Record:
