@@ -30,6 +30,7 @@ FOLDER = "wandb"  # in the home: what was pulled, and what the client itself wri
 START_SECONDS = 40.0  # the client's own code is loaded
 STALL_SECONDS = 11.0  # nothing is heard from the server
 PROBE_SECONDS = 3.0
+END_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 FINISH_SECONDS = 12
 
 # What the client sees of the caller's settings; anything else could send its rows elsewhere, or print the key.
@@ -161,52 +162,47 @@ def converse(
         start_new_session=True,
         text=True,
     )
+    queue: Queue[str | None] = Queue()
+    reader = threading.Thread(target=_read, args=(child.stdout, queue), daemon=True)
+    reader.start()
     try:
         assert child.stdin
-        assert child.stdout
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError), child.stdin:
             child.stdin.write(json.dumps(request))
-            child.stdin.close()
-        for said in _lines(child.stdout):
+        for said in _answers(queue):
             if "error" in said:
                 raise WandbError(explain(said["error"], url, key, request.get("path", "")))
             heard(said)
-    except TimeoutError:
+    except Empty:
         raise WandbError(f"W&B at {url} did not answer for {STALL_SECONDS:.0f} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        reader.join(END_SECONDS)
 
 
-def _lines(stream: IO[str]) -> Iterator[dict[str, Any]]:
+def _read(stream: IO[str], queue: "Queue[str | None]") -> None:
+    with stream:
+        for line in stream:
+            queue.put(line)
+    queue.put(None)
+
+
+def _answers(queue: "Queue[str | None]") -> Iterator[dict[str, Any]]:
     """The objects that a child prints, until it says that it is done.
 
     Raises:
-        TimeoutError: the next one does not come.
+        Empty: the next one does not come.
     """
-    queue: Queue[str | None] = Queue()
-
-    def read() -> None:
-        for line in stream:
-            queue.put(line)
-        queue.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
     patience = START_SECONDS
-    while True:
-        try:
-            line = queue.get(timeout=patience)
-        except Empty:
-            raise TimeoutError from None
-        if line is None:
-            yield {"error": "its process ended without a word"}
-            return
-        said = json.loads(line)
+    while line := queue.get(timeout=patience):
+        said: dict[str, Any] = json.loads(line)
         if said.get("done"):
             return
         patience = STALL_SECONDS
         yield said
+    yield {"error": "its process ended without a word"}
 
 
 def explain(error: str, url: str, key: str, path: str) -> str:

@@ -1,0 +1,219 @@
+"""Runs logged by the real W&B client to a server on loopback: every epoch once, whatever goes wrong on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from stand_in import make_rows, make_run
+from toy import toy_home
+from wandb_server import ENTITY, KEY, Fault, WandbServer
+
+from tfbind import runs, wandb_log
+from tfbind.files import read_json, write_json
+from tfbind.wandb_client import WandbError
+from tfbind.wandb_offline import import_offline
+
+ACTIVE = {"num_epochs": 100_000}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    with WandbServer() as server:
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        yield server
+
+
+def wait_for(condition, seconds: float = 60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def wanted(home, state: str, epochs: int, mode: str = "online", **created):
+    """A run that is to be logged."""
+    run = make_run(home, state, epochs, **created)
+    write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": mode, "sweep": "s-1"})
+    return run
+
+
+def log(run) -> wandb_log.Logged:
+    wandb_log.start(run).wait(120)
+    logged = wandb_log.read_logged(run)
+    assert logged
+    return logged
+
+
+def on_server(server, run):
+    return server.runs[ENTITY, "tfbind"][run.id]
+
+
+def epochs(server, run) -> list[int]:
+    return [row["epoch"] for row in on_server(server, run).history]
+
+
+def holds_key(folder) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+def test_each_epoch_is_one_row_with_the_names_of_this_project_and_a_resumed_run_goes_on(tmp_path, server):
+    run = wanted(tmp_path, "killed", 3)
+    logged = log(run)
+    assert (logged.mode, logged.state, logged.rows, logged.error) == ("online", "finished", 3, "")
+    assert logged.url == f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
+    kept = on_server(server, run)
+    assert (kept.state, kept.group, kept.tags) == ("failed", "s-1", ["s-1"])
+    assert kept.display_name == runs.read_labels(run)["name"]
+    assert kept.config["learning_rate"]["value"] == runs.read_config(run).learning_rate
+    assert kept.config["num_res_blocks"]["value"] == 3
+    for row, ours in zip(kept.history, make_rows(3), strict=True):
+        assert {name: row[name] for name in ours} == pytest.approx(ours)
+        assert row["_step"] == row["epoch"]
+    for row in make_rows(5)[3:]:
+        runs.append_row(run, row)
+    runs.take_over(run, "finished", ended=time.time())
+    assert log(run).rows == 5
+    assert epochs(server, run) == [1, 2, 3, 4, 5]
+    assert on_server(server, run).state == "finished"
+    assert server.unknown == []
+    assert wandb_log.said(run) == f"W&B: logged online, 5 epochs, {logged.url}"
+    assert holds_key(tmp_path) == []
+    assert [path.name for path in (tmp_path / "wandb").glob("*run-2*")] == []
+
+
+def test_what_is_sent_names_neither_this_machine_nor_its_user(tmp_path, server):
+    run = wanted(tmp_path, "finished", 1)
+    log(run)
+    import getpass
+    import socket
+
+    sent = "\n".join(server.seen)
+    assert [word for word in (socket.gethostname(), str(tmp_path), sys.executable) if word in sent] == []
+    assert f'"{getpass.getuser()}"' not in sent
+
+
+def test_without_a_server_it_is_logged_offline_said_so_and_sent_later(tmp_path, server, monkeypatch):
+    run = wanted(tmp_path, "finished", 4)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    logged = log(run)
+    assert (logged.asked, logged.mode, logged.state, logged.rows) == ("online", "offline", "finished", 4)
+    assert wandb_log.said(run).startswith(
+        "W&B at http://127.0.0.1:9 could not be reached: connection refused; logged offline instead, 4 epochs in "
+    )
+    (offline,) = (tmp_path / "wandb").glob("offline-run-*")
+    (past,) = import_offline(tmp_path, offline).pasts
+    assert (past.id, past.state, past.source) == (run.id, "finished", "offline")
+    assert past.rows == [pytest.approx(row) for row in make_rows(4)]
+    assert past.config["learning_rate"] == runs.read_config(run).learning_rate
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    assert wandb_log.send(run).state == "finished"
+    assert epochs(server, run) == [1, 2, 3, 4]
+    assert not offline.exists()
+
+
+def test_offline_needs_no_key_and_a_torn_file_gives_the_rows_before_the_tear(tmp_path, server, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = wanted(tmp_path, "finished", 30, mode="offline")
+    assert log(run).state == "finished"
+    assert server.seen == []
+    (file,) = (tmp_path / "wandb").rglob("*.wandb")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) * 2 // 3])
+    (past,) = import_offline(tmp_path, file).pasts
+    assert past.state == "crashed"
+    assert 5 < len(past.rows) < 30
+    assert past.rows == [pytest.approx(row) for row in make_rows(len(past.rows))]
+    with pytest.raises(WandbError, match=r"^no W&B key: set WANDB_API_KEY, or keep one for 127.0.0.1 in netrc$"):
+        wandb_log.send(run)
+
+
+def test_the_key_may_lie_in_netrc(tmp_path, server, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "keys").write_text(f"machine 127.0.0.1 login user password {KEY}\n")
+    (tmp_path / "keys").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "keys"))
+    run = wanted(tmp_path / "home", "finished", 2)
+    assert log(run).state == "finished"
+    assert epochs(server, run) == [1, 2]
+    assert holds_key(tmp_path / "home") == []
+
+
+def test_rows_that_the_server_refuses_are_not_called_logged_and_can_be_sent_again(tmp_path, server):
+    run = wanted(tmp_path, "finished", 3)
+    server.fault = Fault("401", "file_stream")
+    logged = log(run)
+    assert (logged.mode, logged.state) == ("online", "incomplete")
+    assert epochs(server, run) == []
+    again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
+    assert wandb_log.said(run) == (
+        f"W&B: perhaps not everything arrived (the server does not show every epoch yet); {again}"
+    )
+    server.fault = None
+    assert wandb_log.send(run).state == "finished"
+    assert epochs(server, run) == [1, 2, 3]
+
+
+def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
+    run = wanted(tmp_path, "running", 2)
+    child = wandb_log.start(run)
+    wait_for(lambda: (run.folder / runs.WANDB).exists() and wandb_log.read_logged(run).rows == 2)
+    with pytest.raises(ValueError, match="is being logged already"):
+        wandb_log.send(run)
+    child.kill()
+    child.wait()
+    assert wandb_log.read_logged(run).state == "incomplete"
+    assert "the process that logs ended without a word" in wandb_log.said(run)
+    runs.append_row(run, make_rows(3)[2])
+    runs.take_over(run, "finished", ended=time.time())
+    assert wandb_log.send(run).state == "finished"
+    assert epochs(server, run) == [1, 2, 3]
+
+
+def test_a_wandb_agent_trains_with_its_flags_its_ids_and_its_signal(tmp_path, server):
+    home = toy_home(tmp_path)
+    environment = {**os.environ, "TFBIND_HOME": str(home), "WANDB_SWEEP_ID": "swp1", "WANDB_RUN_ID": "agentrun"}
+    environment |= {"WANDB_PROJECT": "seed", "WANDB_ENTITY": ENTITY, "WANDB_SERVICE": "3-1-tcp-localhost-1"}
+    flags = ["--learning_rate=0.01", "--num_channels=8", "--batch_size=8", "--num_epochs=100000", "--device=cpu"]
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "tfbind", "train", "--dataset=toy", "--early_stopping_patience=10000", *flags],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: (server.find(ENTITY, "seed", "agentrun") or agent) is not agent, 120)
+    kept = server.find(ENTITY, "seed", "agentrun")
+    wait_for(lambda: len(kept.history) > 2, 120)
+    assert kept.sweep == "swp1"
+    agent.send_signal(signal.SIGTERM)
+    said, _ = agent.communicate(timeout=120)
+    assert agent.returncode == 130
+    (run,) = runs.list_runs(home)
+    assert [row["epoch"] for row in kept.history] == [row["epoch"] for row in runs.read_rows(run)]
+    assert kept.state == "failed"
+    assert f"W&B: logged online, {len(kept.history)} epochs, {server.url}/{ENTITY}/seed/runs/agentrun" in said
+    assert KEY not in said
+    assert holds_key(home) == []
+
+
+def test_a_server_that_hangs_neither_stops_nor_slows_training(tmp_path, server):
+    home = toy_home(tmp_path)
+    server.fault = Fault("hang")
+    words = "train --dataset toy --num-channels 8 --batch-size 8 --num-epochs 3 --device cpu --wandb online --id slow"
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tfbind", *words.split()],
+        env={**os.environ, "TFBIND_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: (home / "runs" / "slow" / runs.WANDB).exists())
+    run = runs.find(home, "slow")
+    wait_for(lambda: runs.read_status(run).state == "finished")
+    assert wandb_log.read_logged(run).state == "starting"
+    assert "does not answer; logged offline instead, 3 epochs" in worker.communicate(timeout=120)[0]

@@ -1,0 +1,220 @@
+"""Runs pulled by the real W&B client from a server on loopback: complete, kept, and one sentence for every fault."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
+
+from tfbind import wandb_runs
+from tfbind.wandb_client import WandbError, base_url, find_key
+from tfbind.wandb_names import suggest
+from tfbind.wandb_runs import fetch_histories, merge, parse_path, pull, stored
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    with WandbServer() as server:
+        for run in seed_runs():
+            server.add(run)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        yield server
+
+
+def cli(home, *words):
+    environment = {**os.environ, "TFBIND_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "tfbind", "pull", *words], env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def long_runs(server, count: int, steps: int, project: str = "big"):
+    for number in range(count):
+        run = StoredRun(ENTITY, project, f"run{number}", f"run {number}", {"lr": {"value": 0.1 / (number + 1)}})
+        run.history = [{"_step": step, "epoch": step + 1, "val_loss": 1 / (step + 1)} for step in range(steps)]
+        run.summary = run.history[-1]
+        run.state = "finished"
+        server.add(run)
+
+
+def test_the_seeds_three_runs_come_as_one_row_an_epoch_and_stay_without_the_server(tmp_path, server):
+    said = cli(tmp_path, "lab/seed", "--json")
+    assert said.returncode == 0, said.stderr
+    found = json.loads(said.stdout.splitlines()[-1])["runs"]
+    assert [run["config"] for run in found] == [{"learning_rate": r, "batch_size": 64} for r in (0.01, 0.001, 0.0001)]
+    assert [found[0][name] for name in ("id", "name", "state")] == ["seed0", "sweep-1", "finished"]
+    assert found[0]["rows"][0] == pytest.approx(
+        {"epoch": 1, "train_loss": 1.5923, "val_loss": 1.4923, "val_pearsonr": 0.646525}
+    )
+    last = [(run["rows"][-1]["epoch"], run["rows"][-1]["val_loss"], run["rows"][-1]["val_pearsonr"]) for run in found]
+    assert last == [(5, 0.5548, 0.8809), (5, 0.6159, 0.8686), (5, 1.4150, 0.6542)]
+    asked = server.requests.total()
+    server.fault = Fault("drop")
+    again = cli(tmp_path, "lab/seed", "--json")
+    assert (again.returncode, again.stdout) == (0, said.stdout)
+    refreshed = cli(tmp_path, "lab/seed", "--refresh", "--json")
+    assert (refreshed.returncode, refreshed.stdout) == (1, "")
+    assert refreshed.stderr == f"tfbind: W&B at {server.url} drops the connection\n"
+    assert cli(tmp_path, "lab/seed", "--json").stdout == said.stdout
+    assert asked == 6  # who is asking, twice; the list; a curve for each run
+    assert server.unknown == []
+    everything = said.stdout + said.stderr + again.stderr + refreshed.stderr
+    assert KEY not in everything
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+
+
+FAULTS = {
+    "401": "refuses the key (401)",
+    "403": "forbids it (403); this key may not see lab/seed",
+    "404": "has no lab/seed (404)",
+    "429": "answers nothing more for now (429: too many requests)",
+    "500": "is out of order (HTTP 500)",
+    "hang": "d",
+    "malformed": "answers with something that is not W&B's language",
+    "truncated": "breaks off in the middle of an answer",
+    "drop": "drops the connection",
+}
+
+
+@pytest.mark.parametrize("where", ["Viewer", "Runs"])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where):
+    if (kind, where) == ("hang", "Viewer"):
+        pytest.skip("the same wait as at Runs")
+    server.fault = Fault(kind, "" if where == "Viewer" else where)
+    began = time.monotonic()
+    with pytest.raises(WandbError) as error:
+        pull(tmp_path, "lab/seed")
+    assert time.monotonic() - began < 15
+    said = str(error.value)
+    assert said.startswith(f"W&B at {server.url} {FAULTS[kind]}")
+    assert "\n" not in said
+    assert KEY not in said
+    assert stored(tmp_path) == []
+
+
+def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, server):
+    first = pull(tmp_path, "lab/seed")
+    server.fault = Fault("500", "RunFullHistory")
+    with pytest.raises(WandbError, match="is out of order"):
+        fetch_histories(tmp_path, [past.key for past in first.pasts])
+    assert stored(tmp_path) == first.pasts
+    server.fault = Fault("slow", "RunFullHistory")
+    fetch_histories(tmp_path, [past.key for past in first.pasts])
+    assert [(len(past.rows), past.sampled) for past in stored(tmp_path)] == [(5, False)] * 3
+
+
+def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(tmp_path, server):
+    long_runs(server, 1000, 100)
+    pulled = pull(tmp_path, "lab/big")
+    assert len(pulled.pasts) == 1000
+    assert server.requests["Runs"] == 2
+    assert server.requests.total() == 4
+    assert {past.sampled for past in pulled.pasts} == {True}
+    assert pulled.pasts[7].rows == [{"epoch": 100, "val_loss": 0.01}]
+    keys = [past.key for past in pulled.pasts[10:14]]
+    fetch_histories(tmp_path, keys)
+    assert server.requests["RunFullHistory"] == 4
+    fetch_histories(tmp_path, keys)
+    assert server.requests["RunFullHistory"] == 4
+    full = {past.key: past for past in stored(tmp_path)}
+    assert [len(full[key].rows) for key in keys] == [100] * 4
+    assert [row["epoch"] for row in full[keys[0]].rows] == list(range(1, 101))
+    assert stored(tmp_path)[5] is stored(tmp_path)[5]
+    assert pull(tmp_path, "lab/big").fresh is False
+    server.find(ENTITY, "big", "run11").history.append({"_step": 100, "epoch": 101, "val_loss": 0.0})
+    pull(tmp_path, "lab/big", refresh=True)
+    fetch_histories(tmp_path, keys)
+    assert server.requests["RunFullHistory"] == 5
+    assert len({past.id: past for past in stored(tmp_path)}["run11"].rows) == 101
+
+
+def test_a_curve_that_the_server_thins_is_read_in_full_or_called_sampled(tmp_path, server):
+    long_runs(server, 1, 300)
+    server.sampled = 50
+    assert [(len(past.rows), past.sampled) for past in pull(tmp_path, "lab/big", histories=True).pasts] == [
+        (300, False)
+    ]
+    server.pages = False
+    (tmp_path / "other").mkdir()
+    thin = pull(tmp_path / "other", "lab/big", histories=True).pasts
+    assert [(len(past.rows), past.sampled) for past in thin] == [(50, True)]
+
+
+def test_a_sweep_is_a_part_of_its_project(tmp_path, server):
+    server.add(StoredRun(ENTITY, "seed", "alone", "alone", state="running"))
+    assert len(pull(tmp_path, "lab/seed/sweeps/abcd1234").pasts) == 3
+    assert len(stored(tmp_path)) == 3
+    whole = pull(tmp_path, "https://wandb.ai/lab/seed/workspace")
+    assert (whole.fresh, len(whole.pasts), len(stored(tmp_path))) == (True, 4, 4)
+    assert pull(tmp_path, "lab/seed/sweeps/abcd1234").fresh is False
+
+
+def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
+    run = StoredRun(ENTITY, "theirs", "x", "x", {"lr": {"value": "1e-3"}, "model": {"value": {"act": "relu"}}})
+    run.history = [{"_step": e, "epoch": e, "val/r": 0.5 + e / 10, "val/loss": "NaN"} for e in range(3)]
+    run.summary = run.history[-1]
+    server.add(run)
+    pulled = pull(tmp_path, "lab/theirs", histories=True)
+    settings, metrics = wandb_runs.names_in(pulled.project)
+    likely = suggest([*settings, *metrics])
+    assert likely == {"lr": "learning_rate", "val/r": "val_pearsonr", "val/loss": "val_loss"}
+    with pytest.raises(ValueError, match="cannot become 'loss'; expected one of"):
+        wandb_runs.save_names(pulled.project, {"lr": "loss"})
+    with pytest.raises(ValueError, match="cannot both become val_loss"):
+        wandb_runs.save_names(pulled.project, {"a": "val_loss", "b": "val_loss"})
+    wandb_runs.save_names(pulled.project, likely)
+    (past,) = stored(tmp_path)
+    assert past.config == {"learning_rate": 0.001, "model.act": "relu"}
+    assert [row["val_pearsonr"] for row in past.rows] == [0.5, 0.6, 0.7]
+    assert [row["epoch"] for row in past.rows] == [1, 2, 3]
+    assert all(math.isnan(row["val_loss"]) for row in past.rows)
+    pull(tmp_path, "lab/theirs", refresh=True)
+    assert stored(tmp_path)[0].config["learning_rate"] == 0.001
+    shown = json.loads(cli(tmp_path, "lab/theirs", "--json").stdout)
+    assert shown["runs"][0]["rows"][0] == {"epoch": 1, "val_loss": None, "val_pearsonr": 0.5}
+
+
+def test_rows_are_merged_by_epoch():
+    columns = {"epoch": [1, 1, 1, 2], "train_loss": [9, 8, None, 7], "val_loss": [None, None, 5, 4]}
+    assert merge({**columns, "_runtime": [1.0, 2.0, 3.0, 7.0]}, {}) == [
+        {"epoch": 1, "train_loss": 8, "val_loss": 5, "seconds": 3.0},
+        {"epoch": 2, "train_loss": 7, "val_loss": 4, "seconds": 4.0},
+    ]
+    assert merge({"_step": [0, 1], "loss": [2.0, 1.0]}, {"loss": "train_loss"}) == [
+        {"epoch": 1, "train_loss": 2.0},
+        {"epoch": 2, "train_loss": 1.0},
+    ]
+    assert [row["epoch"] for row in merge({"epoch": [0.5, 1.0, 1.5], "a": [1, 2, 3]}, {})] == [1, 2, 3]
+    assert merge({}, {}) == []
+
+
+def test_what_cannot_be_asked_for_is_said_at_once(tmp_path, server, monkeypatch):
+    for text in ("seed", "a/b/c", "a/b/sweeps/", "../b", ""):
+        with pytest.raises(ValueError, match="expected ENTITY/PROJECT"):
+            parse_path(text)
+    for address in ("wandb.ai", "ftp://x", "http://"):
+        with pytest.raises(ValueError, match="expected one such as"):
+            base_url(address)
+    with pytest.raises(ValueError, match="leave user and password out"):
+        base_url("http://me:secret@x")
+    with pytest.raises(WandbError, match="cannot be one: expected at least 40") as error:
+        find_key(server.url, "short-key")
+    assert "short-key" not in str(error.value)
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    said = cli(tmp_path, "lab/seed")
+    assert (said.returncode, said.stderr) == (
+        1,
+        "tfbind: no W&B key: set WANDB_API_KEY, or keep one for 127.0.0.1 in netrc\n",
+    )
+    assert cli(tmp_path).returncode == 2
+    assert "no file .wandb in it" in cli(tmp_path, "--offline", str(tmp_path)).stderr
+    assert server.seen == []
