@@ -28,9 +28,7 @@ def no_sweep_left(home: Path) -> Iterator[None]:
 def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server.url}/sweep")
     page.get_by_role("button", name="Use the example").click()
-    expect(page.get_by_label("Sweep file, in the format of Weights & Biases")).to_have_value(
-        sweep_folder.EXAMPLE.read_text()
-    )
+    expect(page.get_by_role("textbox", name="Sweep file")).to_have_value(sweep_folder.EXAMPLE.read_text())
     page.get_by_role("combobox", name="Data set").click()
     page.get_by_role("option", name="toy").click()
     expect(page.get_by_test_id("stCode").first).to_contain_text("--dataset toy")
