@@ -310,7 +310,7 @@ class _Log:
         for row in runs.read_rows(self.run)[self.first - 1 :]:
             self.session.log({key: value for key, value in row.items() if value is not None}, step=row["epoch"])
             self.first = row["epoch"] + 1
-            self._note(rows=row["epoch"])
+        self._note(rows=self.first - 1)
 
     def _finish(self) -> None:
         state = runs.read_status(self.run).state
