@@ -1,10 +1,17 @@
 """The way of a biologist in a real browser: paste, read, change a base, take a file away."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 from driving import Server
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
+
+from tfbind import jobs
+from tfbind.files import read_json
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
 
@@ -56,3 +63,68 @@ def test_a_hostile_header_is_only_text(server: Server, open_page: Callable[..., 
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
     assert page.locator("img[src*='evil']").count() == 0
     expect(page.get_by_role("heading", name="**B**<img/src=http")).to_be_visible()
+
+
+def chart(page: Page, place: int) -> Locator:
+    """Where a chart can be clicked."""
+    return page.locator(".js-plotly-plot").nth(place).locator(".nsewdrag")
+
+
+def axis(page: Page) -> list[float]:
+    found: list[float] = page.evaluate(
+        "[...document.querySelectorAll('.js-plotly-plot')].at(-2).layout.xaxis.range"
+    )  # the last chart is the map of base changes
+    return found
+
+
+def test_records_and_sites_open_by_a_click(server: Server, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("textbox", name="DNA sequence").fill(
+        f">first\n{SITE[:36]}\n>second\n{SITE}\n>third\n{SITE[:36]}"
+    )
+    page.get_by_test_id("stBaseButton-primary").click()
+    expect(page.get_by_role("heading", name="first")).to_be_visible()
+    expect(page.get_by_text("No site")).to_be_visible()
+    expect(chart(page, 0)).to_have_count(3)
+    chart(page, 0).nth(1).click(position={"x": 20, "y": 25})
+    expect(page.get_by_role("heading", name="second")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    whole = chart(page, 1).bounding_box()
+    assert whole
+    assert axis(page) == [0.5, len(SITE) + 0.5]
+    top_of_site = {"x": whole["width"] * 40 / len(SITE), "y": whole["height"] * 0.12}
+    chart(page, 1).click(position=top_of_site)
+    expect(page.get_by_role("button", name="Show all")).to_be_visible()
+    page.wait_for_function("[...document.querySelectorAll('.js-plotly-plot')].at(-2).layout.xaxis.range[0] > 10")
+    assert 10 < axis(page)[0] < 37 < 43 < axis(page)[1] < 70
+    assert int(page.get_by_role("spinbutton", name="Position").input_value()) in range(36, 46)
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("[...document.querySelectorAll('.js-plotly-plot')].at(-2).layout.xaxis.range[0] < 1")
+
+
+def test_a_killed_background_job_is_said_and_goes_on_to_a_file(
+    server: Server, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    codes = np.random.default_rng(3).integers(0, 4, 8_000_000)
+    genome = tmp_path / "my genome.fa"
+    genome.write_bytes(b">chr9\n" + np.frombuffer(b"ACGT", np.uint8)[codes].tobytes() + b"\n")
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("button", name="Open a file").click()
+    page.locator("input[type=file]").set_input_files(genome)
+    expect(page.get_by_text("at most 10,000 records and 2,000,000 bases in all")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("combobox", name="Format").click()
+    page.get_by_role("option", name="Called sites (BED)").click()
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("scoring:")).to_be_visible()
+    (job,) = jobs.list_jobs(server.home)
+    os.kill(read_json(job.folder / jobs.PROCESS)["owner"]["pid"], signal.SIGKILL)
+    expect(page.get_by_text("the process ended without a word")).to_be_visible()
+    page.reload()
+    page.get_by_role("button", name="Resume").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download (").click(timeout=60_000)
+    assert download.value.suggested_filename == "my_genome.bed"
+    content = download.value.path().read_bytes()
+    assert content == jobs.output(job, jobs.read_order(job)).read_bytes()
+    assert content.count(b"\nchr9\t") > 1000
