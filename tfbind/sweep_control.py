@@ -86,7 +86,7 @@ class Controller:
     def _fill(self, spec: Spec, past: Sequence[Past]) -> int:
         """Start as many runs as there is room for; how many that were."""
         active = [run for run in past if run.state in ACTIVE]
-        room = self.capacity(spec) - len(active)
+        room = self.capacity(spec) - len(active) + self._ahead(active)
         if room <= 0:
             return 0
         interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in self._young_dead()][:room]
@@ -101,6 +101,12 @@ class Controller:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
             launch.submit(self.sweep.home, with_threads(config, threads), order)
         return len(interrupted) + len(configs)
+
+    def _ahead(self, active: Sequence[Past]) -> int:
+        """One run more when another is in its last epoch: it gets ready while it waits in line."""
+        waits = any(run.state == "pending" for run in active)
+        ends = any(len(run.rows) + 1 >= int(run.config["num_epochs"]) for run in active)
+        return int(ends and not waits and self._settings()["parallel"] is None)
 
     def capacity(self, spec: Spec) -> int:
         """How many runs at once."""

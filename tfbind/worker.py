@@ -6,6 +6,7 @@ dies, going on from the checkpoint repeats at most the epoch in flight and leave
 
 import contextlib
 import ctypes
+import importlib
 import io
 import logging
 import signal
@@ -109,6 +110,7 @@ class Worker:
                         log.info("runs on %s", devices.describe(device, config.threads))
                         yield slots
                         return
+                importlib.import_module("torch")  # takes seconds: while another run has the device, not after it
             self._beat("pending")
             time.sleep(QUEUE_SECONDS)
 
