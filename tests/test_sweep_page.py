@@ -87,7 +87,9 @@ def test_the_form_writes_what_is_chosen_in_it() -> None:
     page.number_input("sweep-cap").set_value(8).run()
     assert metrics(checked(page))["Runs"] == "8"
     assert "draws the configurations as it goes" in words(page)
-    assert "log_uniform_values" in words(page) or "distribution: uniform" in words(page)
+    assert "distribution: log_uniform_values" in words(page)
+    page.toggle("sweep-early").set_value(True).run()
+    assert "type: hyperband" in words(checked(page))
 
 
 @pytest.mark.parametrize(
