@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
-from wandb_server import ENTITY, KEY, StoredRun, WandbServer
+from wandb_server import ENTITY, KEY, StoredRun, WandbServer  # noqa: E402
 
-from tfbind import wandb_runs
+from tfbind import wandb_runs  # noqa: E402
 
 
 def main(count: int, epochs: int) -> None:

@@ -131,7 +131,11 @@ def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
         raise ValueError(f"run {run.id} is being logged already")
     given = secrets or {}
     find_key(_server(run, given), given.get(KEY))
-    return start(run, True, given)
+    child = start(run, True, given)
+    if before:  # whoever looks now sees that it is under way
+        owner = {"pid": child.pid, "process_started": time.time(), "heartbeat": time.time()}
+        write_json(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
+    return child
 
 
 def send(run: Run) -> Logged:
@@ -162,7 +166,9 @@ def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = No
     words = [sys.executable, "-m", "tfbind.wandb_log", str(run.home), run.id, *["--online"] * online]
     nothing = subprocess.DEVNULL
     values = {**environment(run.home, url, key), **others}
-    return subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, env=values, start_new_session=True)
+    child = subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, env=values, start_new_session=True)
+    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
+    return child
 
 
 def _server(run: Run, given: Mapping[str, str]) -> str:

@@ -1,0 +1,59 @@
+"""Logging to W&B as the Train page offers it: where the key goes, and what is said of a run."""
+
+import os
+
+import pytest
+from driven import app, button, checked, words
+from stand_in import make_run
+from wandb_server import ENTITY, KEY, WandbServer
+
+from tfbind import runs, wandb_log
+from tfbind.files import read_json, write_json
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / "home"
+
+
+def test_the_key_is_asked_for_online_and_never_shown(home):
+    page = app()
+    assert "--wandb" not in words(page)
+    page.segmented_control(key="wandb-mode").set_value("online")
+    checked(page.run())
+    assert "--wandb online" in words(page)
+    assert "The run would be logged offline" in words(page)
+    page.text_input(key="wandb-url").set_value("nowhere")
+    checked(page.run())
+    assert "expected one such as" in words(page)
+    page.text_input(key="wandb-url").set_value("http://127.0.0.1:9")
+    page.text_input(key="wandb-key").set_value(KEY)
+    checked(page.run())
+    assert "The key goes to the run by its environment" in words(page)
+    assert KEY not in words(page)
+    assert [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
+
+
+def test_what_a_server_lacks_is_sent_from_the_runs_page_with_the_key_of_the_session(home):
+    with WandbServer() as server:
+        run = make_run(home, "finished", 3)
+        write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "offline"})
+        wandb_log.start(run).wait(60)
+        page = app()
+        page.segmented_control(key="wandb-mode").set_value("online")
+        page.run()
+        page.text_input(key="wandb-url").set_value(server.url)
+        page.text_input(key="wandb-key").set_value(KEY)
+        page.run()
+        page.query_params["run"] = run.id
+        checked(page.run())
+        assert "logged offline, 3 epochs in" in words(page).replace("\\", "").replace("\u2060", "")
+        checked(button(page, "Send to W&B").click().run())
+        wandb_log.wait(run)
+        assert wandb_log.read_logged(run).state == "finished"
+        assert [row["epoch"] for row in server.runs[ENTITY, "tfbind"][run.id].history] == [1, 2, 3]
+        assert [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
