@@ -56,7 +56,7 @@ def test_the_graph_computes_what_torch_computes(config, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(pack_weights(model, {}))
     loaded = load_model(tmp_path, str(path))
-    assert np.abs(score_windows(loaded, codes) - by_torch(model, codes)).max() < 1e-5
+    np.testing.assert_allclose(score_windows(loaded, codes), by_torch(model, codes), rtol=1e-5, atol=1e-5)
     assert loaded.receptive_field == receptive_field(config)
     assert loaded.length == (LENGTH if config.norm == "layer" else None)
 
