@@ -88,18 +88,21 @@ def _draw_base(edited: Edited, made: list[Variant]) -> None:
         help="Or click a point of the profile.",
         width=150,
     )
-    widget = f"base-{position}-{st.session_state.get(REVISION, 0)}"
+    revision = st.session_state.get(REVISION, 0)
+    widget = f"base-{position}-{revision}"
     st.segmented_control(
         f"Base, now {LETTERS[edited.codes[position - 1]]}",
         list("ACGT"),
         default=None,
         key=widget,
         on_change=_take_base,
-        args=(widget, edited, position - 1, made),
+        args=(widget, revision, edited, position - 1, made),
     )
 
 
-def _take_base(widget: str, edited: Edited, place: int, made: list[Variant]) -> None:
+def _take_base(widget: str, revision: int, edited: Edited, place: int, made: list[Variant]) -> None:
+    if revision != st.session_state.get(REVISION, 0):  # an old choice that the browser sent again
+        return
     base = st.session_state[widget]
     if base and base != LETTERS[edited.codes[place]]:
         _keep(made, [*made, edits.substitution(edited.codes, place, LETTERS.index(base))])
