@@ -30,7 +30,7 @@ from tfbind.wandb_client import FINISH_SECONDS, FOLDER, KEY, URL, WandbError, ba
 DEFAULT_PROJECT = "tfbind"
 POLL_SECONDS = 0.5
 END_SECONDS = 90.0  # after the run's end, finishing may take so long
-CONFIRM_SECONDS = 10.0
+CONFIRM_SECONDS = 6.0
 WAIT_SECONDS = 60.0
 TAG_LENGTH = 64
 
