@@ -52,7 +52,7 @@ def test_make_alone_lists_the_commands(folder: Path) -> None:
     shown = make(folder)
     assert shown.returncode == 0
     assert [line.split()[:2] for line in shown.stdout.splitlines()] == [
-        ["make", name] for name in ("help", "setup", "run", "lint", "test")
+        ["make", name] for name in ("help", "setup", "run", "lint", "test", "stress")
     ]
 
 
