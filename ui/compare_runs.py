@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind import history, runs
+from tfbind import history, runs, wandb_runs
 from tfbind.history import Past
 from tfbind.runs import Run
 
@@ -66,6 +66,15 @@ def local_runs(home: Path) -> tuple[list[Past], list[str]]:
         except (ValueError, OSError, KeyError) as error:
             problems.append(f"{run.id}: {error}")
     return found, problems
+
+
+def known_runs(home: Path) -> tuple[list[Past], list[str]]:
+    """The runs of this home and those that were pulled or imported, and a line for each that cannot be read."""
+    found, problems = local_runs(home)
+    try:
+        return [*found, *wandb_runs.stored(home)], problems
+    except (ValueError, OSError) as error:
+        return found, [*problems, str(error)]
 
 
 def selected(pasts: list[Past]) -> list[Past]:

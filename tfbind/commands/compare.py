@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from tfbind import history, runs
+from tfbind import history, runs, wandb_runs
 from tfbind.commands import add_command, answer
 from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics
 from tfbind.config import home_folder
@@ -56,14 +56,14 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def known_runs(home: Path) -> list[Past]:
-    """Every run that a comparison may use, newest first; damaged ones are left out."""
+    """Every run that a comparison may use, those of this home newest first; damaged ones are left out."""
     found = []
     for run in reversed(runs.list_runs(home)):
         try:
             found.append(history.local(run))
         except ValueError:
             continue
-    return found
+    return [*found, *wandb_runs.stored(home)]
 
 
 def _choice(options: argparse.Namespace) -> Choice:

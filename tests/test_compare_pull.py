@@ -1,0 +1,78 @@
+"""Pulling runs on the Compare page, by the real W&B client from a server on loopback."""
+
+import os
+from pathlib import Path
+
+import pytest
+from driven import APP, button, checked, words
+from streamlit.testing.v1 import AppTest
+from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
+
+from tfbind import wandb_runs
+from ui.session import plain
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    with WandbServer() as server:
+        for run in seed_runs():
+            server.add(run)
+        yield server
+
+
+def compare() -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=120).run()
+    return checked(page.switch_page("pages/compare.py").run())
+
+
+def pull(page: AppTest, server: WandbServer, path: str, key: str = KEY) -> AppTest:
+    page.text_input("pull-url").set_value(server.url)
+    page.text_input("pull-key").set_value(key)
+    page.text_input("pull-path").set_value(path).run()
+    return checked(button(page, "Pull").click().run())
+
+
+def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_demand(home: Path, server) -> None:
+    page = pull(compare(), server, "lab/seed")
+    assert plain("3 runs of lab/seed, just now.") in words(page)
+    assert "One run each" in words(page)
+    assert page.dataframe[0].value.shape[0] == 3
+    checked(button(page, "Get their curves").click().run())
+    assert all(len(past.rows) == 5 for past in wandb_runs.stored(home))
+    assert "Get their curves" not in [found.label for found in page.button]
+    kept = [path for path in home.rglob("*") if path.is_file()]
+    assert kept
+    assert all(KEY.encode() not in path.read_bytes() for path in kept)
+    server.fault = Fault("drop")
+    assert "3" in words(compare())
+
+
+@pytest.mark.parametrize(("path", "key"), [("lab/seed", "short"), ("nowhere", KEY), ("lab/none", KEY)])
+def test_what_cannot_be_pulled_is_one_line_and_keeps_the_page(server, path: str, key: str) -> None:
+    page = pull(compare(), server, path, key)
+    (error,) = page.error
+    assert len(error.value.splitlines()) == 1
+    assert page.text_input("pull-path").value == path
+
+
+def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) -> None:
+    run = StoredRun(ENTITY, "other", "r1", "first", {"lr": {"value": 0.1}})
+    run.history = [{"_step": 0, "epoch": 1, "val/r": 0.5, "val_loss": 1.0}]
+    run.summary, run.state = run.history[-1], "finished"
+    server.add(run)
+    page = pull(compare(), server, f"{ENTITY}/other")
+    (project,) = wandb_runs.projects(home)
+    assert page.selectbox(f"name-{project.key}-lr").value == "learning_rate"
+    page.selectbox(f"name-{project.key}-val/r").set_value("val_pearsonr")
+    checked(button(page, "Save names").click().run())
+    (past,) = wandb_runs.stored(home)
+    assert past.config["learning_rate"] == 0.1
+    assert past.rows[-1]["val_pearsonr"] == 0.5

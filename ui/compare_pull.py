@@ -1,0 +1,156 @@
+"""Runs from elsewhere on the Compare page: pulled from W&B, imported from offline folders, names mapped once."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from tfbind import wandb_offline, wandb_runs
+from tfbind.history import Past
+from tfbind.wandb_client import BASE_URL, KEY, URL, WandbError
+from tfbind.wandb_names import OURS, suggest
+from tfbind.wandb_runs import Project, Pulled
+from ui.compare_runs import select
+from ui.session import home, plain
+
+UPLOAD_MB = 50
+SAID = "pulled-said"
+
+
+def elsewhere() -> None:
+    """Draw the ways in, folded away."""
+    with st.expander("Runs from Weights & Biases", icon=":material/cloud_download:"):
+        pulled, offline = st.columns(2, gap="large")
+        with pulled:
+            _pull()
+        with offline:
+            _offline()
+        _names()
+    said = st.session_state.pop(SAID, None)
+    if said:
+        st.success(plain(said))
+
+
+def curves_of(chosen: list[Past]) -> None:
+    """Offer to get the curves of selected runs of which only the last values are here."""
+    thin = [past for past in chosen if past.source == "wandb" and past.sampled and len(past.rows) < 2]
+    if not thin:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Of {len(thin):,} selected runs only the last values are here, not their curves.")
+        if st.button("Get their curves", icon=":material/show_chart:"):
+            _attempt(lambda: wandb_runs.fetch_histories(home(), [past.key for past in thin], _key()))
+
+
+def _key() -> str | None:
+    return (st.session_state.get("pull-key") or "").strip() or None
+
+
+def _pull() -> None:
+    path = st.text_input(
+        "Project or sweep", key="pull-path", placeholder="entity/project or entity/project/sweeps/id"
+    )
+    left, right = st.columns(2)
+    url = left.text_input("Server", os.environ.get(URL) or BASE_URL, key="pull-url")
+    right.text_input(
+        "Key",
+        type="password",
+        autocomplete="off",
+        key="pull-key",
+        placeholder=f"as in {KEY} or netrc",
+        help="Kept in this browser session only. It is written nowhere.",
+    )
+    with st.container(horizontal=True):
+        if st.button("Pull", icon=":material/download:", disabled=not path.strip()):
+            _take(lambda: wandb_runs.pull(home(), path, url, _key()))
+        if st.button(
+            "Refresh", disabled=not path.strip(), help="Asks the server again; what is kept stays if it fails."
+        ):
+            _take(lambda: wandb_runs.pull(home(), path, url, _key(), refresh=True))
+
+
+def _offline() -> None:
+    files = st.file_uploader(
+        "Offline runs",
+        type=["wandb"],
+        accept_multiple_files=True,
+        max_upload_size=UPLOAD_MB,
+        key="offline-files",
+        help="The files run-….wandb from folders named wandb/offline-run-…",
+    )
+    if st.button("Import", disabled=not files, key="offline-import"):
+        with tempfile.TemporaryDirectory() as name:
+            for number, file in enumerate(files):
+                (Path(name) / f"{number}.wandb").write_bytes(file.getvalue())
+            _take(lambda: wandb_offline.import_offline(home(), Path(name)))
+
+
+def _take(get: Callable[[], Pulled]) -> None:
+    try:
+        with st.spinner("Asking"):
+            pulled = get()
+    except (ValueError, WandbError, OSError) as error:
+        st.error(plain(str(error)))
+        return
+    when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
+    st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}."
+    select([past.key for past in pulled.pasts])
+    st.rerun()
+
+
+def _attempt(action: Callable[[], object]) -> None:
+    try:
+        with st.spinner("Asking"):
+            action()
+    except (ValueError, WandbError, OSError) as error:
+        st.error(plain(str(error)))
+    else:
+        st.rerun()
+
+
+def _names() -> None:
+    """Names that a project's own code uses, and what they are called here."""
+    try:
+        kept = wandb_runs.projects(home())
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
+    if not kept:
+        return
+    st.caption("Kept here: " + plain(", ".join(f"{project.path} ({len(project.runs):,})" for project in kept)))
+    strange = {project.key: project for project in kept if _strange(project)}
+    if not strange:
+        return
+    key = st.selectbox(
+        "Names that are not known here, in",
+        list(strange),
+        format_func=lambda key: strange[key].path,
+        key="names-project",
+    )
+    _map(strange[key])
+
+
+def _strange(project: Project) -> list[str]:
+    settings, metrics = wandb_runs.names_in(project)
+    return [name for name in [*settings, *metrics] if name not in OURS]
+
+
+def _map(project: Project) -> None:
+    strange = _strange(project)
+    likely = {**suggest(strange), **project.names}
+    with st.form(f"names-{project.key}"):
+        st.caption("What is it called here? Leave open what has no name here. Remembered for this project.")
+        columns = st.columns(3)
+        given = {
+            name: columns[place % 3].selectbox(
+                plain(name),
+                ["", *OURS],
+                index=(["", *OURS].index(likely[name]) if likely.get(name) in OURS else 0),
+                key=f"name-{project.key}-{name}",
+            )
+            for place, name in enumerate(strange[:30])
+        }
+        if st.form_submit_button("Save names"):
+            _attempt(lambda: wandb_runs.save_names(project, given))
