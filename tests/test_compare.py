@@ -1,11 +1,13 @@
 """Settings, replicates, figures at an epoch, and the columns in which runs differ."""
 
 from math import nan
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from past_runs import SETTINGS, curve, past, replicates
+from toy import toy_home
 
 from tfbind.compare import (
     Point,
@@ -23,6 +25,9 @@ from tfbind.compare import (
     table,
     why_left_out,
 )
+from tfbind.config import TrainConfig
+from tfbind.datasets import open_dataset
+from tfbind.splits import facts, split
 
 PEARSON = choose("val_pearsonr")
 
@@ -78,6 +83,18 @@ def test_seed_device_and_names_make_no_setting() -> None:
     assert [run.key for run in first.pasts] == ["a", "b"]
     assert first.values == [0.5, 0.7]
     assert (first.label, second.label) == ("learning_rate 0.01", "learning_rate 0.001")
+
+
+@pytest.mark.parametrize("test_split", [0.0, 0.1])
+def test_seeds_that_hold_out_other_windows_are_replicates(tmp_path: Path, test_split: float) -> None:
+    data = open_dataset(toy_home(tmp_path), "toy")
+    runs = []
+    for seed in range(3):
+        config = TrainConfig(test_split=test_split, seed=seed)
+        runs.append(past(str(seed), 0.5, **config.model_dump(), **facts(split(data, config))))
+    assert len({run.config["split_hash"] for run in runs}) == 3
+    (only,) = group(runs, PEARSON)
+    assert "split" not in only.label
 
 
 def test_a_seed_that_was_run_twice_is_one_replicate() -> None:

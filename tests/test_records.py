@@ -199,7 +199,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(text, said):
         (b"PK\x03\x04" + random.Random(0).randbytes(50_000), "this is a Word, Excel or zip file"),
         (b"\xd0\xcf\x11\xe0\xa1", "this is a Word or Excel file"),
         (b"\x89PNG\r\n\x1a\n", "this is a picture"),
-        (gzip.compress(b"PK\x03\x04"), "this is a Word, Excel or zip file"),
+        (gzip.compress(b"PK\x03\x04", mtime=0), "this is a Word, Excel or zip file"),
         (gzip.compress(random.Random(0).randbytes(9000))[:500], "the gzip data stop before their end"),
         (b"\x1f\x8bnonsense", "not readable as gzip"),
         (random.Random(1).randbytes(1_000_000), "this is not text"),

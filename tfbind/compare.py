@@ -24,6 +24,7 @@ DATA = ("dataset", "dataset_hash")
 # What tells runs apart without making them another experiment.
 BOOKKEEPING = (
     *("seed", "device", "threads", "name", "created", "versions", "sweep", "wandb", "windows", "length"),
+    *("split_hash", "split_windows"),  # follow from the data, the seed and the settings of the split
     *("run_id", "tags", "note"),
 )
 

@@ -122,8 +122,9 @@ def test_a_killed_background_job_is_said_and_goes_on_to_a_file(
     expect(page.get_by_text("the process ended without a word")).to_be_visible()
     page.reload()
     page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Download (")).to_be_visible(timeout=90_000)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download (").click(timeout=60_000)
+        page.get_by_role("button", name="Download (").click()
     assert download.value.suggested_filename == "my_genome.bed"
     content = download.value.path().read_bytes()
     assert content == jobs.output(job, jobs.read_order(job)).read_bytes()

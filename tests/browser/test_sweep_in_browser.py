@@ -45,4 +45,4 @@ def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: C
     page.reload()
     expect(page.get_by_text("3 finished")).to_be_visible()
     page.get_by_role("link", name="Compare").last.click()
-    expect(page.get_by_text("learning_rate 0.01").first).to_be_visible()
+    expect(page.get_by_text("learning_rate 0.01 has the best figure").first).to_be_visible()
