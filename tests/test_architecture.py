@@ -12,125 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from knowledge import ALLOWED, TORCH
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("app.py", "pages", "ui")
 CODE = ("tfbind", *PAGES, "benchmarks", "tests")
 WRITTEN = (".py", ".js", ".css", ".html")
 LINES = 400
-
-# Knowledge flows one way: a module of tfbind/ may import these modules of tfbind/, anywhere in its text.
-ALLOWED: dict[str, set[str]] = {
-    "config": set(),
-    "sequences": set(),
-    "motifs": {"sequences"},
-    "simulate": {"sequences", "motifs"},
-    "tables": set(),
-    "pairs": {"sequences", "tables"},
-    "jaspar": {"motifs", "tables"},
-    "motif_files": {"jaspar", "motifs", "tables"},
-    "datasets": {"config", "sequences", "motifs", "simulate", "tables", "pairs"},
-    "splits": {"config", "sequences"},
-    "models": {"config"},
-    "metrics": set(),
-    "training": {"config", "datasets", "models", "metrics", "splits"},
-    "files": set(),
-    "owner": set(),
-    "runs": {"config", "files", "owner"},
-    "devices": {"config", "runs"},
-    "wandb_client": {"config"},
-    "wandb_log": {"config", "files", "owner", "runs", "wandb_client"},
-    "worker": {
-        "config",
-        "datasets",
-        "models",
-        "metrics",
-        "training",
-        "files",
-        "runs",
-        "devices",
-        "onnx_graph",
-        "wandb_log",
-        "splits",
-        "baselines",
-    },
-    "launch": {"config", "datasets", "runs", "devices", "splits"},
-    "onnx_graph": set(),
-    "convert": {"models"},
-    "imported": {"config", "files", "onnx_graph"},
-    "scoring": {"config", "sequences", "runs", "onnx_graph", "imported"},
-    "interpret": {"sequences", "scoring"},
-    "sites": {"motifs", "scoring", "sequences", "simulate"},
-    "queries": {"files"},
-    "jobs": {"config", "export", "files", "owner"},
-    "observed": {"datasets", "scoring", "sequences", "tables"},
-    "edits": {"interpret", "scoring", "sequences"},
-    "sequence_plots": {"interpret", "plots", "scoring", "sequences", "sites"},
-    "letters": {"sequences", "tables"},
-    "records": {"letters", "sequences", "tables"},
-    "export": {"letters", "scoring", "sequences", "tables"},
-    "predict": {"export", "files", "letters", "records", "scoring", "sequences", "tables"},
-    "genome": {"letters", "sequences", "tables"},
-    "vcf": {"tables"},
-    "variants": {"export", "interpret", "letters", "records", "sequences", "tables"},
-    "vcf_effects": {
-        "export",
-        "genome",
-        "interpret",
-        "letters",
-        "scoring",
-        "sequences",
-        "tables",
-        "variants",
-        "vcf",
-    },
-    "bundle": {"imported", "onnx_graph", "runs", "scoring", "sequences", "tables"},
-    "history": {"files", "runs"},
-    "wandb_pull": {"wandb_client"},
-    "wandb_names": {"config"},
-    "wandb_runs": {"config", "files", "history", "runs", "wandb_client", "wandb_names"},
-    "wandb_offline": {"wandb_client", "wandb_runs"},
-    "compare": {"config", "history", "runs"},
-    "ranges": set(),
-    "curves": {"compare", "history", "ranges"},
-    "paired": {"datasets", "history", "runs"},
-    "verdict": {"compare", "curves", "history", "paired", "ranges"},
-    "verdict_text": {"config", "curves", "history", "ranges", "verdict"},
-    "compare_plots": {"compare", "curves", "history", "plots", "verdict"},
-    "importance": {"compare"},
-    "report": {"compare", "compare_plots", "export", "history", "verdict", "verdict_text"},
-    "sweep_space": {"config"},
-    "sweep_spec": {"config", "sweep_space"},
-    "sweeps": {"config", "history", "runs", "sweep_space"},
-    "sweep_folder": {
-        "config",
-        "datasets",
-        "devices",
-        "files",
-        "history",
-        "runs",
-        "sweep_space",
-        "sweep_spec",
-        "sweeps",
-        "splits",
-    },
-    "sweep_control": {"config", "devices", "history", "launch", "runs", "sweep_folder", "sweep_space", "sweeps"},
-    "sweep_plan": {"config", "devices", "estimate", "history", "runs", "sweep_control", "sweep_space", "sweeps"},
-    "hints": {"config", "runs"},
-    "leaks": {"sequences", "splits"},
-    "baselines": {"config", "datasets", "leaks", "files", "metrics", "motifs", "sequences", "simulate", "splits"},
-    "sealed": {"datasets", "files", "metrics", "runs", "scoring", "splits"},
-    "lesson": {"config", "datasets", "sweep_folder"},
-    "housekeeping": {"runs"},
-    "doctor": {"config", "datasets", "devices", "launch", "runs"},
-    "estimate": {"config", "datasets", "runs", "devices"},
-    "plots": {"config", "sequences", "metrics", "runs"},
-}
-LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
-ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in (PROJECT / "tfbind" / "commands").glob("*.py")}
-ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
-ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
-TORCH = {"models", "training", "worker", "convert"}
 
 
 def sources(root: Path, *places: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:

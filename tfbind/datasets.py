@@ -80,7 +80,7 @@ def list_datasets(home: Path) -> list[dict[str, Any]]:
     A damaged one is left out, so that it does not hide the others; opening it says what is wrong.
     """
     found = []
-    for folder in sorted(_data_folder(home).glob("*")):
+    for folder in sorted(data_folder(home).glob("*")):
         if NAME.fullmatch(folder.name):
             with suppress(ValueError, OSError):
                 meta = _read_meta(folder)
@@ -98,7 +98,7 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     Raises:
         ValueError: no such data set, or a damaged one.
     """
-    stored = _data_folder(home) / name_or_folder
+    stored = data_folder(home) / name_or_folder
     if NAME.fullmatch(name_or_folder) and stored.is_dir():
         return _open(stored)
     if name_or_folder == BUILTIN:
@@ -112,8 +112,8 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
 
 def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
     """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
-    folder = _data_folder(home) / BUILTIN
-    with _lock(home):
+    folder = data_folder(home) / BUILTIN
+    with lock(home):
         if not folder.is_dir():
             made = simulate(windows)
             pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
@@ -143,11 +143,19 @@ def import_pair(
         ValueError: one line that names the file and the place, and what was expected there.
         OSError: a file cannot be read or written.
     """
-    _check_free(home, name)
-    pair, origin = _read_pair(sequences, scores, transpose, progress)
-    folder = _data_folder(home) / name
-    with _lock(home):
-        _check_free(home, name)
+    check_free(home, name)
+    return keep(home, name, *_read_pair(sequences, scores, transpose, progress))
+
+
+def keep(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
+    """Store windows that were read or made as a data set; `origin` says from what, its `kind` first.
+
+    Raises:
+        ValueError: the name cannot be used or is taken.
+    """
+    folder = data_folder(home) / name
+    with lock(home):
+        check_free(home, name)
         _store(folder, pair, origin)
     return _open(folder)
 
@@ -198,23 +206,25 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _data_folder(home: Path) -> Path:
+def data_folder(home: Path) -> Path:
+    """Where a home keeps its data sets."""
     return home / "data"
 
 
-def _lock(home: Path) -> FileLock:
+def lock(home: Path) -> FileLock:
     """Held while anything is written under data/; the system frees it when its holder dies."""
-    _data_folder(home).mkdir(parents=True, exist_ok=True)
-    return FileLock(_data_folder(home) / LOCK, timeout=600)
+    data_folder(home).mkdir(parents=True, exist_ok=True)
+    return FileLock(data_folder(home) / LOCK, timeout=600)
 
 
-def _check_free(home: Path, name: str) -> None:
+def check_free(home: Path, name: str) -> None:
+    """Refuse a name that cannot be used, or is taken."""
     if not NAME.fullmatch(name):
         rule = "1 to 80 of A-Z a-z 0-9 . _ - that begin with a letter or digit"
         raise ValueError(f"data set name {shown(name)}: expected {rule}")
     if name == BUILTIN:
         raise ValueError(f"data set name {name!r}: kept for the built-in data set; choose another name")
-    if (_data_folder(home) / name).exists():
+    if (data_folder(home) / name).exists():
         raise ValueError(f"data set {name!r}: exists already and is not overwritten; choose another name")
 
 
@@ -309,10 +319,10 @@ def _open_pair_in(home: Path, folder: Path) -> Windows:
     sequences, scores = (_only_file(folder, suffix) for suffix in PAIR_SUFFIXES)
     content = hashlib.sha256((sha256(sequences) + sha256(scores)).encode()).hexdigest()
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:60]
-    stored = _data_folder(home) / f"{words or 'pair'}-{content[:8]}"
+    stored = data_folder(home) / f"{words or 'pair'}-{content[:8]}"
     if not stored.is_dir():
         pair, origin = _read_pair(sequences, scores)
-        with _lock(home):
+        with lock(home):
             if not stored.is_dir():
                 _store(stored, pair, origin)
     return _open(stored)

@@ -33,6 +33,11 @@ def figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
+def bar(share: float) -> str:
+    """A progress bar of so much of the whole."""
+    return ("█" * round(min(share, 1.0) * BAR_WIDTH)).ljust(BAR_WIDTH, "·")
+
+
 def add_command(commands: Any, name: str, run: Callable[..., int], **id: str | None) -> Parser:
     """Add a command whose help is the docstring of `run`."""
     words = (run.__doc__ or "").strip()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfbind import datasets
 from tfbind.commands import Parser, add_command, answer
+from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
 
 
@@ -15,7 +16,7 @@ def add(commands: Any) -> None:
     data = commands.add_parser("data", help="Data sets: list, build, import, check.", allow_abbrev=False)
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
     add_command(actions, "list", list_data)
-    add_command(actions, "build", build_data).add_argument("name", choices=[datasets.BUILTIN])
+    add_build(actions)
     _add_pair(add_command(actions, "import", import_data)).add_argument("--name", required=True, help="its name here")
     _add_pair(add_command(actions, "check", check_data))
 
@@ -32,11 +33,6 @@ def list_data(options: argparse.Namespace) -> int:
     found = datasets.list_datasets(home_folder())
     lines = [f"{data['name']}  {data['windows']} windows of {data['length']} bases  {data['path']}" for data in found]
     return answer(options.json, {"datasets": found}, lines)
-
-
-def build_data(options: argparse.Namespace) -> int:
-    """Make the built-in data set, if it is not there yet."""
-    return _answer_data(options, datasets.make_builtin(home_folder()))
 
 
 def import_data(options: argparse.Namespace) -> int:

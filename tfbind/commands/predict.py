@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfbind.commands import BAR_WIDTH, add_command, answer
+from tfbind.commands import add_command, answer, bar
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
 
@@ -73,9 +73,8 @@ def _stage_bar() -> Callable[[str, int, int], None]:
         drawn = now
         said = f"{stage} {done:,} bases"
         if total and done > first:
-            bar = ("█" * round(done / total * BAR_WIDTH)).ljust(BAR_WIDTH, "·")
             left = (now - started) * (total - done) / (done - first)
-            said = f"{stage} {bar} {done:,} of {total:,} bases  {left:.0f} s left"
+            said = f"{stage} {bar(done / total)} {done:,} of {total:,} bases  {left:.0f} s left"
         print(f"\r\033[K{said}", end="", file=sys.stderr, flush=True)
 
     return draw

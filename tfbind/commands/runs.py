@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, runs, wandb_log
-from tfbind.commands import BAR_WIDTH, add_command, answer, complain, figure, sweep
+from tfbind.commands import add_command, answer, bar, complain, figure, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.devices import settle
 from tfbind.launch import Order
@@ -125,8 +125,7 @@ def _result(run: Run) -> dict[str, Any]:
 
 def _draw_bar(progress: dict[str, Any]) -> None:
     done = progress["batches"] / progress["batches_per_epoch"]
-    bar = ("█" * round(done * BAR_WIDTH)).ljust(BAR_WIDTH, "·")
-    said = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar}"]
+    said = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar(done)}"]
     if progress["windows_per_second"]:
         said += [f"loss {progress['train_loss']:.4f}", f"{progress['windows_per_second']:.0f} windows/s"]
         said += [f"{progress['seconds_left']:.0f} s left"]

@@ -1,0 +1,180 @@
+"""Data sets built from a genome, a bigWig and regions, held against arrays that were written into the files."""
+
+import gzip
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pybigtools
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfbind.build_signal import Rule, Sources, build_signal
+from tfbind.datasets import Windows, list_datasets
+from tfbind.regions import Region, elsewhere, read_regions
+
+SIZES = {"chr1": 5000, "chr2": 3000}
+GENOME = {name: "".join(np.random.default_rng(size).choice(list("ACGT"), size)) for name, size in SIZES.items()}
+# Every base has its own value, but the first 100 of chr1 have none.
+SIGNAL = {name: np.random.default_rng(size + 1).random(size, dtype=np.float32) * 50 for name, size in SIZES.items()}
+BARE = 100
+RULE = Rule(length=100)
+
+
+def sources(folder: Path, regions: str, genome: dict[str, str] = GENOME, sizes: dict[str, int] = SIZES) -> Sources:
+    found = Sources(folder / "genome.fa.gz", folder / "signal.bw", folder / "regions.bed")
+    text = "".join(f">{name}\n{letters}\n" for name, letters in genome.items())
+    found.genome.write_bytes(gzip.compress(text.encode()))
+    rows = [
+        (name, at, at + 1, float(SIGNAL[name][at]))
+        for name, size in sizes.items()
+        for at in range(BARE if name == "chr1" else 0, size)
+    ]
+    pybigtools.open(str(found.signal), "w").write(sizes, iter(rows))
+    found.regions.write_text(regions)
+    return found
+
+
+def built(folder: Path, regions: str, rule: Rule = RULE, **files: dict[str, str]) -> Windows:
+    return build_signal(folder / "home", "own", sources(folder, regions, **files), rule)
+
+
+def check(data: Windows, places: list[tuple[str, int]], length: int = 100) -> None:
+    """These windows, each with the letters of the genome and the values that the bigWig was given."""
+    assert data.names.tolist() == [f"{name}_{start}_{start + length - 1}".encode() for name, start in places]
+    for (name, start), codes, scores in zip(places, data.codes, data.scores, strict=True):
+        assert "".join("ACGT"[code] for code in codes) == GENOME[name][start : start + length]
+        expected = SIGNAL[name][start : start + length].copy()
+        expected[: max(0, BARE - start) if name == "chr1" else 0] = 0
+        np.testing.assert_array_equal(scores, expected)
+
+
+def test_windows_lie_around_middles_and_carry_the_signal_of_each_base(tmp_path: Path) -> None:
+    data = built(tmp_path, "# c\ntrack name=x\nchr2\t1000\t1101\n\nchr1\t400\t500\tpeak\nchr1\t60\t70\n")
+    check(data, [("chr1", 15), ("chr1", 400), ("chr2", 1000)])
+    assert data.meta["origin"]["left_out"]["bases without a value, counted 0"] == 85
+
+
+def test_summits_of_a_narrowpeak_are_the_middles(tmp_path: Path) -> None:
+    line = "chr1\t1000\t1400\tp\t0\t.\t1\t1\t1"
+    check(built(tmp_path, f"{line}\t20\n{line}\t-1\n"), [("chr1", 970), ("chr1", 1150)])
+
+
+def test_windows_over_an_end_and_repeats_are_left_out_and_counted(tmp_path: Path) -> None:
+    data = built(tmp_path, "chr1\t0\t20\nchr1\t4980\t5000\nchr2\t500\t600\nchr2\t510\t590\nchrX\t5\t9\n")
+    check(data, [("chr2", 500)])
+    left_out = data.meta["origin"]["left_out"]
+    assert left_out["over an end, or the same window again"] == 3
+    assert left_out["on chromosomes without signal"] == 1
+
+
+def test_log1p_is_stated_and_applied(tmp_path: Path) -> None:
+    data = built(tmp_path, "chr2\t1000\t1100\n", Rule(length=100, transform="log1p"))
+    np.testing.assert_allclose(data.scores[0], np.log1p(SIGNAL["chr2"][1000:1100]), rtol=1e-6)
+    assert data.meta["origin"]["transform"] == "log1p"
+
+
+def test_names_with_and_without_chr_are_matched_and_it_is_said(tmp_path: Path) -> None:
+    bare = {name.removeprefix("chr"): letters for name, letters in GENOME.items()}
+    data = built(tmp_path, "1\t1000\t1100\nchr2\t1000\t1100\n", genome=bare)
+    assert data.names.tolist() == [b"1_1000_1099", b"2_1000_1099"]
+    assert data.meta["origin"]["renamed"] == [
+        "1 of regions.bed is chr1 of signal.bw",
+        "chr1 of signal.bw is 1 of genome.fa.gz",
+        "chr2 of signal.bw is 2 of genome.fa.gz",
+    ]
+
+
+def test_random_windows_keep_away_from_regions_and_from_each_other(tmp_path: Path) -> None:
+    data = built(tmp_path, "chr1\t1000\t1300\nchr2\t700\t720\n", Rule(length=100, random=20, seed=3))
+    places = [name.decode().split("_") for name in data.names.tolist()]
+    spans = sorted((chromosome, int(start), int(end)) for chromosome, start, end in places)
+    assert len(spans) == 22
+    for (name, _, end), (other, start, _) in pairwise(spans):
+        assert name != other or end < start
+    drawn = [span for span in spans if span not in (("chr1", 1100, 1199), ("chr2", 660, 759))]
+    assert len(drawn) == 20
+    assert not [span for span in drawn if span[0] == "chr1" and span[1] < 1300 and span[2] >= 1000]
+    again = build_signal(
+        tmp_path / "home",
+        "again",
+        sources(tmp_path, "chr1\t1000\t1300\nchr2\t700\t720\n"),
+        Rule(length=100, random=20, seed=3),
+    )
+    assert again.hash == data.hash
+
+
+@given(st.integers(0, 12), st.integers(5, 40), st.integers(0, 99))
+def test_there_are_as_many_random_windows_as_there_is_room_for(count: int, length: int, seed: int) -> None:
+    found = elsewhere({"chr1": [(100, 120)]}, {"chr1": 220, "chr2": 3}, count, length, seed)
+    starts = found.get("chr1", [])
+    assert len(starts) <= count
+    assert all(start + length <= 100 or start >= 120 for start in starts)
+    assert all(b - a >= length for a, b in pairwise(starts))
+    assert length > 10 or count > 2 or len(starts) == count
+
+
+REGION = "chr1\t1000\t1100\n"
+
+
+@pytest.mark.parametrize(
+    ("regions", "rule", "said"),
+    [
+        ("chr1\t4000\t5001\n", {}, "line 1: chr1:4000-5001 reaches past the end of chr1, which has 5,000 bases"),
+        ("chr9\t1\t2\n", {}, "regions.bed and signal.bw have no chromosome in common: chr9 against chr1, chr2"),
+        ("chr1\t5\n", {}, "regions.bed: line 1: 'chr1\\t5'; expected BED"),
+        ("\nchr1\tx\t9\n", {}, "line 2: start 'x'; expected a whole number"),
+        ("chr1\t9\t9\n", {}, "line 1"),
+        (
+            "chr1\t1000\t1400\tp\t0\t.\t1\t1\t1\t400\n",
+            {},
+            "a summit 400 bases from the start; expected less",
+        ),
+        ("", {}, "regions.bed"),
+        ("# nothing\n", {}, "no region; expected BED"),
+        (REGION, {"length": 5}, "windows of 5 bases; expected 10 to 100,000"),
+        (REGION, {"random": -1}, "-1 random windows"),
+        ("chr1\t50\t150\n", {"missing": "refuse"}, "signal.bw: chr1:50 (0-based) has no value"),
+        ("chr1\t0\t20\n", {}, "no window without an N lies in genome.fa.gz; left out: 1 over an end"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_one_line(
+    tmp_path: Path, regions: str, rule: dict[str, int], said: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        built(tmp_path, regions, replace(Rule(length=100), **rule))  # type: ignore[arg-type]
+    assert str(caught.value).isprintable()
+    assert list_datasets(tmp_path / "home") == []
+
+
+def test_another_assembly_is_seen_by_its_lengths(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"chr1 has 4,999 bases in genome.fa.gz and 5,000 in signal.bw"):
+        built(tmp_path, REGION, genome=GENOME | {"chr1": GENOME["chr1"][1:]})
+
+
+@pytest.mark.parametrize("damage", [b"", b"chr1\t1\t2\t3\n", None])
+def test_a_file_that_is_no_bigwig_or_is_cut_is_refused(tmp_path: Path, damage: bytes | None) -> None:
+    found = sources(tmp_path, REGION)
+    found.signal.write_bytes(found.signal.read_bytes()[:3000] if damage is None else damage)
+    with pytest.raises(ValueError, match=r"signal.bw.*not a readable bigWig file, or a damaged one"):
+        build_signal(tmp_path / "home", "own", found, Rule(length=100))
+
+
+def test_infinite_and_undefined_values_are_told_by_their_place(tmp_path: Path) -> None:
+    found = sources(tmp_path, REGION)
+    rows = [("chr1", at, at + 1, float("inf") if at == 1042 else -2.0 if at == 1043 else 1.0) for at in range(2000)]
+    pybigtools.open(str(found.signal), "w").write(SIZES, iter(rows))
+    with pytest.raises(ValueError, match=r"chr1:1042 \(0-based\) is not finite"):
+        build_signal(tmp_path / "home", "own", found, Rule(length=100))
+    found.regions.write_text("chr1\t1050\t1130\n")
+    with pytest.raises(ValueError, match=r"chr1:1043 \(0-based\) is -1 or below, which has no log1p"):
+        build_signal(tmp_path / "home", "own", found, Rule(length=94, transform="log1p"))
+
+
+def test_regions_are_read_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "r.bed"
+    path.write_text("browser x\n\nchr1 5 10\r\nchr2\t0\t1\tname\n")
+    assert read_regions(path) == [Region("chr1", 5, 10, 7, 3), Region("chr2", 0, 1, 0, 4)]

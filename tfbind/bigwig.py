@@ -1,0 +1,69 @@
+"""Signal from a bigWig file, read by a process of its own: a damaged file may end the one that reads it.
+
+Run as a program it is that process: `bigwig.py FILE` prints the bases of each chromosome as JSON, and
+`bigwig.py FILE OUT` writes the values (N, length) of the windows asked for on standard input, float32, NaN where the
+file has none. It imports nothing of this project.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pybigtools
+from numpy.typing import NDArray
+
+SECONDS = 3600
+
+
+def chromosomes(path: Path) -> dict[str, int]:
+    """The bases of each chromosome that the file knows.
+
+    Raises:
+        ValueError: not a readable bigWig file.
+        OSError: there is no such file.
+    """
+    found: dict[str, int] = json.loads(_reader(path))
+    return found
+
+
+def values(path: Path, windows: Sequence[tuple[str, int]], length: int, out: Path) -> NDArray[np.float32]:
+    """The signal of windows, each a chromosome and its 0-based start, mapped from `out`, which is written.
+
+    Returns:
+        (N, length), NaN where the file has no value.
+
+    Raises:
+        ValueError: not a readable bigWig file.
+    """
+    _reader(path, str(out), asked=json.dumps({"length": length, "windows": windows}))
+    return np.memmap(out, dtype=np.float32, mode="r", shape=(len(windows), length))
+
+
+def _reader(path: Path, *words: str, asked: str = "") -> str:
+    with path.open("rb"):
+        pass  # that there is no such file is said by the system
+    command = [sys.executable, "-P", __file__, str(path), *words]
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=SECONDS)
+    if done.returncode:
+        raise ValueError(f"{path.name!r}: not a readable bigWig file, or a damaged one; expected bigWig")
+    return done.stdout
+
+
+def _main(file: str, out: str = "") -> None:
+    with pybigtools.open(file) as bigwig:
+        if not out:
+            print(json.dumps(bigwig.chroms()))
+            return
+        asked: dict[str, Any] = json.load(sys.stdin)
+        with Path(out).open("wb") as stream:
+            for chromosome, start in asked["windows"]:
+                found = bigwig.values(chromosome, start, start + asked["length"], fillna=None)
+                stream.write(np.asarray(found, dtype=np.float32).tobytes())
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,187 @@
+"""Data sets from a genome and a motif: windows on a grid, hits painted as the course's scores are. See `RULE`."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import numpy as np
+
+from tfbind.datasets import Windows, check_free, keep, sha256
+from tfbind.fasta_stream import Progress, contigs, other_name, stretches
+from tfbind.motif_files import Found
+from tfbind.motifs import CROWDED, Motif, Scores, paint, threshold_of
+from tfbind.pairs import Pair
+from tfbind.sequences import UNKNOWN, Codes
+from tfbind.tables import counted, label
+
+LENGTH = 300
+LENGTHS = range(10, 100_001)
+P_VALUE = 1e-3
+
+RULE = (
+    "A score is the sum of natural-log odds against 0.25 per base over the motif; both strands are scanned; an N "
+    "adds 0. A hit scores at least the threshold. On each strand, of two hits whose starts are fewer than 5 bases "
+    "apart the lower is dropped, of two equal ones the earlier; every pair is judged, also with a hit that another "
+    "pair drops. A hit gives its score to the bases it covers. Where hits of one strand overlap, the one further "
+    "along that strand counts; of the two strands, the higher. All is judged along the whole chromosome: of a hit "
+    "across the edge of a window each window has the part inside. Windows lie on a grid of their length that begins "
+    "at base 0. Left out are the incomplete window at the end of a chromosome, windows with an N and, unless all are "
+    "wanted, windows without a score. Names are CHROMOSOME_START_END, 0-based, END inclusive."
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which hits count, and which windows are kept. One of `threshold` and `p_value`, or neither.
+
+    With neither the motif file's own threshold is taken, or else the score that one random place in a thousand
+    reaches. `chromosomes` is empty for all.
+    """
+
+    threshold: float | None = None
+    p_value: float | None = None
+    length: int = LENGTH
+    chromosomes: tuple[str, ...] = ()
+    every_window: bool = False
+
+
+def build(
+    home: Path, name: str, genome: Path, found: Found, rule: Rule, progress: Progress = lambda _: None
+) -> Windows:
+    """Scan a genome with a motif and store the windows that hold a hit as a data set.
+
+    Args:
+        genome: FASTA, plain or gzip, read once from end to end.
+        progress: told the share of the file that is read.
+
+    Raises:
+        ValueError: one line that says what cannot be used, and where.
+        OSError: the genome cannot be read, or the disk is full.
+    """
+    check_free(home, name)
+    threshold = chosen_threshold(found, rule)
+    home.mkdir(parents=True, exist_ok=True)
+    with Spool(home, rule.length) as spool:
+        scanned, skipped = _scan(genome, found.motif, threshold, rule, spool, progress)
+        if not spool.names:
+            where = counted(len(scanned), "chromosome")
+            raise ValueError(f"{label(genome)}: no window with a hit of {threshold:g} or more on {where}")
+        origin = {
+            "kind": "motif",
+            "genome": {"file": genome.name, "sha256": sha256(genome)},
+            "chromosomes": scanned,
+            "motif": found.motif.name,
+            "matrix_id": found.motif.matrix_id,
+            "matrix": found.motif.probabilities.tolist(),
+            "threshold": threshold,
+            "p_value": rule.p_value,
+            "every_window": rule.every_window,
+            "left_out": dict(skipped),
+        }
+        return keep(home, name, spool.pair(), origin)
+
+
+def chosen_threshold(found: Found, rule: Rule) -> float:
+    """The lowest score of a hit.
+
+    Raises:
+        ValueError: two thresholds, or one that no sequence or any sequence reaches; or an impossible length.
+    """
+    if rule.threshold is not None and rule.p_value is not None:
+        raise ValueError("a threshold and a p-value; expected one of them")
+    if rule.length not in LENGTHS or rule.length < found.motif.width:
+        raise ValueError(
+            f"windows of {rule.length} bases; expected {max(LENGTHS[0], found.motif.width)} to {LENGTHS[-1]:,}"
+        )
+    if rule.threshold is not None:
+        threshold, what = rule.threshold, "threshold"
+    elif rule.p_value is None and found.threshold is not None:
+        threshold, what = found.threshold, "the motif file's threshold"
+    else:
+        p_value = P_VALUE if rule.p_value is None else rule.p_value
+        threshold, what = threshold_of(found.motif, p_value), f"the threshold of p-value {p_value:g}"
+    best = float(found.motif.log_odds.max(axis=0).sum())
+    if not 0 < threshold <= best:
+        raise ValueError(
+            f"{what}, {threshold:g}: no hit of {found.motif.name or 'the motif'} could be told from none; expected a "
+            f"score above 0 and at most {best:.4f}, its best"
+        )
+    return threshold
+
+
+def _scan(
+    genome: Path, motif: Motif, threshold: float, rule: Rule, spool: "Spool", progress: Progress
+) -> tuple[list[str], Counter[str]]:
+    """Fill the spool; the chromosomes that were scanned, and how many windows were left out why."""
+    wanted = set(rule.chromosomes)
+    met: list[str] = []
+    scanned: list[str] = []
+    skipped: Counter[str] = Counter()
+    for contig, pieces in contigs(genome, progress):
+        met.append(contig)
+        asked = {contig, other_name(contig)} & wanted
+        if rule.chromosomes and not asked:
+            continue
+        wanted -= asked
+        scanned.append(contig)
+        for stretch in stretches(contig, pieces, rule.length, 2 * motif.width + CROWDED):
+            inside = slice(stretch.first - stretch.start, stretch.last - stretch.start)
+            painted = paint(motif, stretch.codes[None], threshold)[0, inside].reshape(-1, rule.length)
+            codes = stretch.codes[inside].reshape(-1, rule.length)
+            unknown, empty = (codes == UNKNOWN).any(axis=1), ~painted.any(axis=1) & (not rule.every_window)
+            skipped["with an N"] += int(unknown.sum())
+            skipped["without a hit"] += int((empty & ~unknown).sum())
+            kept = np.flatnonzero(~unknown & ~empty)
+            starts = (stretch.first + kept * rule.length).tolist()
+            spool.add(window_names(contig, starts, rule.length), codes[kept], painted[kept])
+    if wanted:
+        listed = f"{', '.join(met[:5])}{', ...' if len(met) > 5 else ''}"
+        raise ValueError(f"{label(genome)}: no chromosome {', '.join(sorted(wanted))}; there are: {listed}")
+    return scanned, skipped
+
+
+def window_names(contig: str, starts: Collection[int], length: int) -> list[str]:
+    """Names in the course's form: 0-based start, inclusive end."""
+    return [f"{contig}_{start}_{start + length - 1}" for start in starts]
+
+
+@dataclass
+class Spool:
+    """Windows on their way into a data set, on the disk, in files without a name: they are gone with the process."""
+
+    folder: Path
+    length: int
+    names: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._open = ExitStack()
+        self._files: list[IO[bytes]] = [
+            self._open.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115
+            for _ in range(2)
+        ]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def add(self, names: list[str], codes: Codes, scores: Scores) -> None:
+        """Append windows: codes and scores (n, L)."""
+        self.names += names
+        for file, array in zip(self._files, (codes, scores.astype(np.float32, copy=False)), strict=True):
+            file.write(np.ascontiguousarray(array).data)
+
+    def pair(self) -> Pair:
+        """Everything that was added, mapped from the disk."""
+        shape = (len(self.names), self.length)
+        mapped: list[Any] = []
+        for file, kind in zip(self._files, (np.uint8, np.float32), strict=True):
+            file.flush()
+            mapped.append(np.memmap(file, dtype=kind, mode="r", shape=shape))
+        return Pair(np.array(self.names, dtype=np.bytes_), *mapped)
