@@ -3,27 +3,33 @@
 import hashlib
 import os
 import secrets
+import struct
+import zlib
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from pyfaidx import Faidx, FastaIndexingError, UnsupportedCompressionFormat
+from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
 
-from tfbind.letters import read_codes
+from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
-from tfbind.tables import label
+from tfbind.tables import counted, label
 
 BLOCK = 1 << 16  # bases that are read at a time
 BLOCKS = 64  # and how many of these are kept
 
+LONGEST_HEADER = 1 << 16
+
 _GZIP, _BGZF = b"\x1f\x8b", b"BC\x02\x00"  # what a gzip file begins with; what a bgzip file has at byte 12
+_DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
 
 
 class Genome:
     """The contigs of a FASTA file, plain or bgzip. `lengths` gives the bases of each, by its first word.
 
-    An index that lies beside the file and is newer is used, otherwise one is made and kept in `cache`.
+    An index that lies beside the file is used if it is newer and fits, otherwise one is made and kept in `cache`.
 
     Raises:
         ValueError: one line: no such file, no FASTA, or one that cannot be read from the middle.
@@ -39,7 +45,7 @@ class Genome:
         """The codes of a contig from start to end (exclusive), which must lie inside it.
 
         Raises:
-            ValueError: a letter that cannot be used.
+            ValueError: a letter that cannot be used, or a damaged file.
         """
         first, last = start // BLOCK, max(start, end - 1) // BLOCK
         blocks = [self._block(contig, number) for number in range(first, last + 1)]
@@ -48,8 +54,15 @@ class Genome:
 
     def _read(self, contig: str, number: int) -> Codes:
         start, end = number * BLOCK, min((number + 1) * BLOCK, self.lengths[contig])
-        letters = str(self._faidx.fetch(contig, start + 1, end)).encode()
-        return read_codes(letters, contig, start, Counter(), repair=False)
+        try:
+            letters = str(self._faidx.fetch(contig, start + 1, end)).encode()
+        except (*_DAMAGED, ValueError) as error:
+            raise ValueError(f"{self.path}: damaged, or not completely copied: {error}") from None
+        codes = read_codes(letters, contig, start, Counter(), repair=False)
+        if len(codes) != end - start:
+            where = f"{self.path}: {short(contig)}, positions {start + 1} to {end}"
+            raise ValueError(f"{where}: {counted(len(codes), 'letter')}; expected lines of letters without blanks")
+        return codes
 
 
 def _open(path: Path, cache: Path) -> Faidx:
@@ -67,13 +80,14 @@ def _open(path: Path, cache: Path) -> Faidx:
         return _indexed(path, cache, zipped)
     except (FastaIndexingError, UnsupportedCompressionFormat, ValueError) as error:
         raise ValueError(f"{path}: not readable as FASTA: {' '.join(str(error).split())}") from None
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
 
 
 def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
-    beside = path.with_name(f"{path.name}.fai")
     facts = path.stat()
-    if not zipped and beside.exists() and beside.stat().st_mtime_ns >= facts.st_mtime_ns:
-        return Faidx(str(path), indexname=str(beside))
+    if not zipped and (faidx := _beside(path, facts.st_mtime_ns)):
+        return faidx
     identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.fai"
     if not kept.exists():
@@ -88,3 +102,34 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
             draft.unlink(missing_ok=True)
             draft.with_suffix(".gzi").unlink(missing_ok=True)
     return Faidx(str(path), indexname=str(kept), gzi_indexname=str(kept.with_suffix(".gzi")))
+
+
+def _beside(path: Path, changed: int) -> Faidx | None:
+    """The genome by the index beside it; None if there is none, or an older, a damaged or that of another file."""
+    index = path.with_name(f"{path.name}.fai")
+    if not index.exists() or index.stat().st_mtime_ns < changed:
+        return None
+    try:
+        faidx = Faidx(str(path), indexname=str(index))
+    except ValueError:
+        return None
+    with path.open("rb") as file:
+        if faidx.index and all(_fits(file, name, record) for name, record in faidx.index.items()):
+            return faidx
+    faidx.close()
+    return None
+
+
+def _fits(file: BinaryIO, name: str, record: IndexRecord) -> bool:
+    """Whether a contig of this name begins and ends where its record in an index says."""
+    start = max(0, record.offset - LONGEST_HEADER)
+    line_end = record.lenb - record.lenc  # which the last line of a file may lack
+    last = max(record.offset, record.bend - line_end)
+    if min(record) < 0 or last > file.seek(0, os.SEEK_END):
+        return False
+    file.seek(start)
+    header = file.read(record.offset - start)
+    file.seek(last)
+    after = file.read(line_end + 2).lstrip(b"\r\n")
+    words = header.removesuffix(b"\n").rpartition(b"\n")[2].split()
+    return header.endswith(b"\n") and words[:1] == [b">" + name.encode()] and after[:1] in (b"", b">")
