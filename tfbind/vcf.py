@@ -12,7 +12,8 @@ from tfbind.tables import label, shown, whole_lines
 
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 _ALLELE = re.compile("[ACGTN]+", re.IGNORECASE)
-_LARGEST_POSITION = 1 << 40
+_POSITION = re.compile("[0-9]{1,12}")
+_BREAKEND = re.compile(r"[ACGTN]*([\[\]])[^\[\]]+\1[ACGTN]*|\.[ACGTN]+|[ACGTN]+\.", re.IGNORECASE)
 
 
 class Call(NamedTuple):
@@ -55,8 +56,10 @@ def _calls(path: Path, number: int, line: bytes) -> Iterator[Call]:
     cells = [cell.decode(errors="replace").strip() for cell in line.split(b"\t", len(COLUMNS))[: len(COLUMNS)]]
     if len(cells) < len(COLUMNS) or not all(cells):
         _refuse(path, number, f"expected the columns {' '.join(COLUMNS)}, separated by tabs")
+    if not "".join(cells).isprintable():
+        _refuse(path, number, "a control character; expected printable text")
     chromosome, position, id, reference, alternatives = cells
-    if not position.isdecimal() or int(position) > _LARGEST_POSITION:
+    if not _POSITION.fullmatch(position):
         _refuse(path, number, f"POS is {shown(position)}; expected a whole number")
     if not _ALLELE.fullmatch(reference):
         _refuse(path, number, f"REF is {shown(reference)}; expected letters A C G T N")
@@ -74,7 +77,7 @@ def _why_skipped(reference: str, alternative: str) -> str:
         return "allele lost with another deletion"
     if alternative.startswith("<") and alternative.endswith(">"):
         return "symbolic allele"
-    if re.search(r"[\[\]]|^\.|\.$", alternative):
+    if _BREAKEND.fullmatch(alternative):
         return "breakend"
     return "same as the reference" if alternative.upper() == reference.upper() else ""
 

@@ -19,7 +19,7 @@ from tfbind.interpret import Variant, largest_change
 from tfbind.letters import short
 from tfbind.scoring import Model, Scores, score_windows
 from tfbind.sequences import Codes, decode, encode
-from tfbind.tables import label, shown
+from tfbind.tables import counted, label, shown
 from tfbind.variants import bare
 from tfbind.vcf import Call, read_calls
 
@@ -108,7 +108,7 @@ def _row(call: Call, effect: Effect | None, separator: str) -> str:
     if effect:
         change, position, reference, alternative = effect
         scores = [f"{change:.6g}", str(position), f"{reference:.6g}", f"{alternative:.6g}"]
-    alleles = call.reference, call.alternative
+    alleles = call.reference, safe_cell(call.alternative)
     cells = [safe_cell(call.chromosome), str(call.position), safe_cell(call.id), *alleles, *scores, call.skipped]
     return separator.join(map(quoted, cells) if separator == "," else cells) + "\n"
 
@@ -204,7 +204,9 @@ class _Scorer:
         if not renamed:
             return []
         name, contig = renamed[0]
-        return [f"{len(renamed)} contigs have other names in the FASTA, such as {short(contig)} for {short(name)}"]
+        return [
+            f"{counted(len(renamed), 'contig')} called otherwise in the FASTA, such as {short(contig)} for {short(name)}"
+        ]
 
 
 def _task(start: int, before: Codes, variant: Variant, after: Codes, length: int | None = None) -> _Task:
