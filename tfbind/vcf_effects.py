@@ -204,9 +204,8 @@ class _Scorer:
         if not renamed:
             return []
         name, contig = renamed[0]
-        return [
-            f"{counted(len(renamed), 'contig')} called otherwise in the FASTA, such as {short(contig)} for {short(name)}"
-        ]
+        known = counted(len(renamed), "contig")
+        return [f"{known} called otherwise in the FASTA, such as {short(contig)} for {short(name)}"]
 
 
 def _task(start: int, before: Codes, variant: Variant, after: Codes, length: int | None = None) -> _Task:
