@@ -101,7 +101,7 @@ def test_changing_a_base_of_the_site_destroys_it_and_undo_brings_it_back() -> No
     page = predict(SITE)
     before = sites(page)["score"].max()
     checked(page.number_input(key="edit-position").set_value(41).run())
-    checked(page.segmented_control("base-41-0").set_value("C").run())
+    checked(button(page, "C").click().run())
     assert "Changed: 41 T>C." in read(page)
     assert "Destroys the site at" in read(page)
     assert "No site" in words(page)

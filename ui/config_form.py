@@ -8,11 +8,11 @@ from tfbind.config import PRESETS, TrainConfig, flag, parse_config
 from ui.session import plain
 
 PRESET_NAMES = {"seed": "Seed experiment", "recommended": "Recommended", "quick": "Quick look"}
-PRESET_HELP = (
-    "Ready-made settings. Seed experiment: the published model, whose scores see only 15 bases. "
-    "Recommended: a smaller model that sees more and learns better in less time. "
-    "Quick look: the smallest, for a first try. Every setting can still be changed."
-)
+PRESET_HELP = {
+    "seed": "Fills the form with the published model, whose scores see only 15 bases.",
+    "recommended": "Fills the form with a smaller model that sees more and learns better in less time.",
+    "quick": "Fills the form with the smallest model, for a first try.",
+}
 LABELS = {
     "dataset": "Data set",
     "num_epochs": "Epochs",
@@ -57,7 +57,7 @@ def config_form(datasets: list[str]) -> TrainConfig:
         ValueError: one line that says which field cannot be used, and why.
     """
     _first_time(datasets)
-    _preset_control()
+    _preset_buttons()
     common = [field for field in _schema if _schema[field]["common"]]
     values = _fields(common, datasets)
     with st.expander("More settings"):
@@ -89,18 +89,20 @@ def _first_time(datasets: list[str]) -> None:
         st.session_state[_key("dataset")] = datasets[0]
 
 
-def _preset_control() -> None:
+def _preset_buttons() -> None:
+    """One press, one application: a control that holds a choice may send it again after a field was changed."""
     held = {field: st.session_state[_key(field)] for field in _schema}
-    st.session_state["preset"] = next((name for name in PRESETS if _holds(held, PRESETS[name])), None)
-    st.segmented_control(
-        "Preset",
-        list(PRESETS),
-        format_func=PRESET_NAMES.__getitem__,
-        key="preset",
-        on_change=_apply_preset,
-        help=PRESET_HELP,
-        width="stretch",
-    )
+    with st.container(horizontal=True, gap="small"):
+        for name, title in PRESET_NAMES.items():
+            st.button(
+                title,
+                key=f"preset-{name}",
+                icon=":material/check:" if _holds(held, PRESETS[name]) else None,
+                help=PRESET_HELP[name],
+                on_click=_apply_preset,
+                args=(name,),
+                width="stretch",
+            )
 
 
 def _holds(held: dict[str, Any], preset: TrainConfig) -> bool:
@@ -108,13 +110,11 @@ def _holds(held: dict[str, Any], preset: TrainConfig) -> bool:
     return all(held[field] == _shown(field, getattr(preset, field)) for field in fields)
 
 
-def _apply_preset() -> None:
-    name = st.session_state["preset"]
-    if name:
-        kept = {field: st.session_state[_key(field)] for field in KEPT_BY_PRESETS}
-        fill(PRESETS[name])
-        for field, value in kept.items():
-            st.session_state[_key(field)] = value
+def _apply_preset(name: str) -> None:
+    kept = {field: st.session_state[_key(field)] for field in KEPT_BY_PRESETS}
+    fill(PRESETS[name])
+    for field, value in kept.items():
+        st.session_state[_key(field)] = value
 
 
 def _fields(fields: list[str], datasets: list[str]) -> dict[str, Any]:

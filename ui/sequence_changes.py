@@ -18,7 +18,6 @@ CHANGES = "changes"
 VARIANT = "variant"
 REFUSED = "variant-refused"
 POSITION = "edit-position"
-REVISION = "changes-revision"
 LONGEST_SHOWN = 2_000
 
 
@@ -88,34 +87,26 @@ def _draw_base(edited: Edited, made: list[Variant]) -> None:
         help="Or click a point of the profile.",
         width=150,
     )
-    revision = st.session_state.get(REVISION, 0)
-    widget = f"base-{position}-{revision}"
-    st.segmented_control(
-        f"Base, now {LETTERS[edited.codes[position - 1]]}",
-        list("ACGT"),
-        default=None,
-        key=widget,
-        on_change=_take_base,
-        args=(widget, revision, edited, position - 1, made),
-    )
+    now = int(edited.codes[position - 1])
+    # Buttons, since a control that holds a choice may send it again after an undo.
+    with st.container(width="content", gap="xsmall"):
+        st.caption(f"Base, now {LETTERS[now]}")
+        with st.container(horizontal=True, gap="xsmall"):
+            for code, letter in enumerate("ACGT"):
+                st.button(
+                    letter, key=f"base-{letter}", disabled=code == now, on_click=_set_base, args=(edited, code, made)
+                )
 
 
-def _take_base(widget: str, revision: int, edited: Edited, place: int, made: list[Variant]) -> None:
-    if revision != st.session_state.get(REVISION, 0):  # an old choice that the browser sent again
-        return
-    base = st.session_state[widget]
-    if base and base != LETTERS[edited.codes[place]]:
-        _keep(made, [*made, edits.substitution(edited.codes, place, LETTERS.index(base))])
+def _set_base(edited: Edited, code: int, made: list[Variant]) -> None:
+    place = st.session_state[POSITION] - 1  # as it is now, not when the button was drawn
+    if edited.codes[place] != code:
+        _keep(made, [*made, edits.substitution(edited.codes, place, code)])
 
 
 def _keep(made: list[Variant], changes: Sequence[Variant]) -> None:
-    """Let `changes` be those made to a record.
-
-    The choice of a base gets a new key every time: under one that was used before, the browser may send again what
-    was chosen then.
-    """
+    """Let `changes` be those made to a record."""
     made[:] = changes
-    st.session_state[REVISION] = st.session_state.get(REVISION, 0) + 1
 
 
 def _take_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:

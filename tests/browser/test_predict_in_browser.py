@@ -28,7 +28,7 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     page.get_by_role("spinbutton", name="Position").fill("41")
     page.get_by_role("spinbutton", name="Position").press("Enter")
     expect(page.get_by_text("now T")).to_be_visible()
-    page.get_by_role("radio", name="C", exact=True).click()
+    page.get_by_role("button", name="C", exact=True).click()
     expect(page.get_by_text("Changed: 41 T>C.")).to_be_visible()
     expect(page.get_by_text("scores 3 nats or more in this sequence")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
