@@ -16,6 +16,7 @@ from tfbind.sequences import one_hot
 
 LOCAL = PRESETS["quick"].model_copy(update={"num_channels": 8})
 FIXED = TrainConfig(num_channels=8, num_res_blocks=1)
+BLOCKS = TrainConfig(num_channels=16, num_res_blocks=1)  # as many channels as are computed together
 LENGTH = 40
 
 
@@ -49,7 +50,7 @@ def home(tmp_path_factory):
     return home
 
 
-@pytest.mark.parametrize("config", [LOCAL, FIXED, PRESETS["recommended"], TrainConfig(num_res_blocks=0)])
+@pytest.mark.parametrize("config", [LOCAL, FIXED, PRESETS["recommended"], TrainConfig(num_res_blocks=0), BLOCKS])
 def test_the_graph_computes_what_torch_computes(config, tmp_path):
     model = network(config)
     codes = np.stack([sequence(LENGTH, seed) for seed in range(5)])
