@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from knowledge import ALLOWED, TORCH
+from knowledge import ALLOWED, RAY, TORCH
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("app.py", "pages", "ui")
@@ -83,6 +83,13 @@ def torch_stays_in(root: Path) -> Iterator[str]:
     yield from _importing(root, "torch", library + sources(root, *PAGES))
     for page in sources(root, *PAGES):
         yield from _reaching_torch(root, page)
+
+
+def ray_stays_in(root: Path) -> Iterator[str]:
+    """Ray, which need not be installed, is imported by one module, and that by nobody."""
+    paths = [path for path in sources(root, "tfbind", *PAGES) if path.stem != RAY]
+    yield from _importing(root, "ray", paths)
+    yield from _importing(root, RAY, paths)
 
 
 def _importing(root: Path, package: str, paths: list[Path]) -> Iterator[str]:
@@ -204,6 +211,7 @@ CHECKS: list[Check] = [
     flow,
     streamlit_stays_out,
     torch_stays_in,
+    ray_stays_in,
     docstrings,
     forwarding,
     file_names,
@@ -239,6 +247,8 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
             '"""P."""\ntry:\n    from tfbind.models import Model\nfinally:\n    pass',
             "pages/train.py -> tfbind.plots -> tfbind.models -> torch",
         ),
+        (ray_stays_in, "tfbind/runs.py", '"""R."""\ndef f():\n    import ray', "runs.py:3 imports ray"),
+        (ray_stays_in, "ui/form.py", '"""F."""\nfrom tfbind.ray_driver import X', "imports tfbind.ray_driver.X"),
         (docstrings, "tests/test_x.py", "import os\nos.getcwd()", "tests/test_x.py: no docstring"),
         (forwarding, "ui/form.py", '"""F."""\nfrom tfbind.runs import LOG as L\n__all__ = ["L"]', "form.py: only"),
         (forwarding, "ui/form.py", '"""F."""\nimport tfbind.runs\nlog = tfbind.runs.LOG', "form.py: only forwards"),
@@ -277,7 +287,9 @@ def test_a_planted_violation_is_found(tmp_path: Path, check: Check, path: str, t
 
 def test_nothing_that_a_page_imports_loads_torch() -> None:
     modules = [
-        module_name(PROJECT, path) for path in sorted((PROJECT / "tfbind").rglob("*.py")) if path.stem not in TORCH
+        module_name(PROJECT, path)
+        for path in sorted((PROJECT / "tfbind").rglob("*.py"))
+        if path.stem not in TORCH | {RAY, "ray_task"}
     ]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0

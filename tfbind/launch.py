@@ -18,6 +18,7 @@ from pathlib import Path
 from tfbind import devices, runs, splits
 from tfbind.config import PROJECT, TrainConfig, check_continuation, flags
 from tfbind.datasets import open_dataset
+from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
 
 GRACE_SECONDS = 15.0
@@ -29,7 +30,7 @@ class Order:
     """What a run is made with beside its hyperparameters.
 
     `parent` is the run whose weights it starts from, `sweep` the sweep it belongs to, `wandb` whether and how it is
-    logged to W&B: off, offline or online.
+    logged to W&B: off, offline or online; `ray` the address of the Ray cluster that trains it, "" for this machine.
     """
 
     name: str = ""
@@ -37,6 +38,7 @@ class Order:
     parent: Run | None = None
     sweep: str | None = None
     wandb: str = "off"
+    ray: str = ""
 
 
 def command(config: TrainConfig, order: Order = Order()) -> list[str]:
@@ -49,17 +51,18 @@ def command(config: TrainConfig, order: Order = Order()) -> list[str]:
         "--id": order.id,
         "--sweep": order.sweep,
         "--wandb": "" if order.wandb == "off" else order.wandb,
+        "--ray": order.ray,
     }
     return words + [word for flag, value in given.items() if value for word in (flag, value)]
 
 
 def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
-    """A new pending run, after every check that needs no training.
+    """A new pending run, after every check that needs no training; `config` is settled if a cluster trains it.
 
     Raises:
         ValueError: the configuration, the data set, the name, the id or the parent cannot be used, in one line.
     """
-    config = devices.settle(config)
+    config = config if order.ray else devices.settle(config)
     if order.parent:
         check_continuation(config, runs.read_config(order.parent))
     data = open_dataset(home, config.dataset)
@@ -67,6 +70,7 @@ def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     facts = {
         "sweep": order.sweep,
         "wandb": order.wandb,
+        "ray": order.ray,
         "dataset_hash": data.hash,
         **splits.facts(parts),
         "windows": len(data.codes),
@@ -75,12 +79,23 @@ def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
     return runs.create(home, config, id=order.id, name=order.name, facts=facts, parent=order.parent)
 
 
-def submit(home: Path, config: TrainConfig, order: Order = Order(), secrets: Mapping[str, str] | None = None) -> Run:
-    """Create a run and start its worker, which finds `secrets` in its environment and nowhere else.
+def submit(
+    home: Path,
+    config: TrainConfig,
+    order: Order = Order(),
+    secrets: Mapping[str, str] | None = None,
+    cluster: Cluster | None = None,
+) -> Run:
+    """Create a run and start its worker: on `cluster` for as long as this process leads it, else as a process of its
+    own, which finds `secrets` in its environment and nowhere else.
 
     Raises:
-        ValueError: as for `prepare`.
+        ValueError: as for `prepare`, or the cluster has no place for it.
     """
+    if cluster:
+        run = prepare(home, cluster.settle(config), replace(order, ray=cluster.address))
+        cluster.start(run)
+        return run
     config = devices.settle(config)
     order = replace(order, id=order.id or runs.new_id())
     run = prepare(home, config, order)
@@ -88,16 +103,21 @@ def submit(home: Path, config: TrainConfig, order: Order = Order(), secrets: Map
     return run
 
 
-def resume(run: Run, secrets: Mapping[str, str] | None = None) -> None:
-    """Start a worker that goes on after the last finished epoch; `secrets` as for `submit`.
+def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Cluster | None = None) -> Run:
+    """Start a worker that goes on after the last finished epoch; `secrets` and `cluster` as for `submit`. The run.
 
     Raises:
-        ValueError: the run is active, or finished.
+        ValueError: the run is active, or finished, or its device is not there.
     """
     check_resumable(run)
+    (cluster or devices).settle(runs.read_config(run))
     runs.clear_stop(run)
+    if cluster:
+        cluster.start(run)
+        return run
     runs.take_over(run, "pending", ended=None, error=None)
     start(run, [sys.executable, "-m", "tfbind", "resume", run.id], secrets)
+    return run
 
 
 def check_resumable(run: Run) -> None:

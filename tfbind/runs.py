@@ -36,6 +36,7 @@ VALIDATION = "validation.npz"  # that epoch's predictions on the validation wind
 GRAPH = "model.onnx"  # the same weights as a graph that needs no torch, once the run has finished
 CHECKPOINT = "last.ckpt"  # everything needed to go on after the last finished epoch
 TEST = "test.json"  # what its best weights reached on the sealed test windows, once that was opened
+FILTERS = "filters.json"  # what the filters of the first layer look for, once that was asked
 LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
 STOP = "stop"  # there when somebody asked the run to stop
@@ -254,8 +255,8 @@ def owned(state: str) -> Status:
 
 
 def waiting_before(run: Run, device: str) -> list[Run]:
-    """The older runs that wait for the same device."""
-    older = [other for other in list_runs(run.home) if other.id < run.id]
+    """The older runs that wait for the same device of this machine."""
+    older = [other for other in list_runs(run.home) if other.id < run.id and not read_record(other).get("ray")]
     return [other for other in older if read_status(other).state == "pending" and read_config(other).device == device]
 
 

@@ -18,6 +18,7 @@ from tfbind import devices, launch, runs, sweep_folder
 from tfbind.config import TrainConfig
 from tfbind.history import Past
 from tfbind.launch import Order
+from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE, Run
 from tfbind.sweep_folder import WITH_SWEEP, Known, Sweep
 from tfbind.sweep_space import Spec
@@ -39,10 +40,11 @@ def _ignore(_: Spec, __: Sequence[Past]) -> None:
 
 @dataclass
 class Controller:
-    """One attempt at a sweep. `on_step` lets a terminal watch it."""
+    """One attempt at a sweep, on this machine or on `cluster`. `on_step` lets a terminal watch it."""
 
     sweep: Sweep
     on_step: Callable[[Spec, Sequence[Past]], None] = _ignore
+    cluster: Cluster | None = None
     _known: Known = field(default_factory=dict, init=False)
     _signalled: bool = field(default=False, init=False)
     _beaten: float = field(default=0.0, init=False)
@@ -55,16 +57,22 @@ class Controller:
         """
         with runs.sole_worker(self.sweep), self._signals():
             try:
-                runs.take_over(self.sweep, "running", started=time.time())
-                self._mark_crashed()
-                while self._step():
-                    time.sleep(POLL_SECONDS)
-                return self._end("finished")
-            except Stopped:
-                self._stop_runs()
-                return self._end("killed")
+                return self._end(self._work())
             except (ValueError, OSError) as error:
-                return self._end("failed", " ".join(str(error).split()))
+                said = " ".join(str(error).split())
+                self._give_up_runs(said)
+                return self._end("failed", said)
+
+    def _work(self) -> str:
+        runs.take_over(self.sweep, "running", started=time.time())
+        self._mark_crashed()
+        try:
+            while self._step():
+                self._wait()
+        except Stopped:
+            self._stop_runs()
+            return "killed"
+        return "finished"
 
     def _end(self, state: str, error: str | None = None) -> str:
         runs.take_over(self.sweep, state, ended=time.time(), error=error)
@@ -83,6 +91,17 @@ class Controller:
         started = self._fill(spec, past)
         return started > 0 or any(run.state in ACTIVE for run in past) or bool(self._young_dead())
 
+    def _wait(self) -> None:
+        if self.cluster:
+            self.cluster.step(POLL_SECONDS)
+        else:
+            time.sleep(POLL_SECONDS)
+
+    def _give_up_runs(self, error: str) -> None:
+        """Runs on a cluster end with the process that leads them; the sweep goes on with them when it is resumed."""
+        for run in self.cluster.end_all(error) if self.cluster else []:
+            runs.request_stop(run, WITH_SWEEP)
+
     def _fill(self, spec: Spec, past: Sequence[Past]) -> int:
         """Start as many runs as there is room for; how many that were."""
         active = [run for run in past if run.state in ACTIVE]
@@ -91,7 +110,7 @@ class Controller:
             return 0
         interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in self._young_dead()][:room]
         for run in interrupted:
-            launch.resume(run)
+            launch.resume(run, cluster=self.cluster)
         to_come = max(1, (spec.size() or 0) - len(past))
         threads = share_of_cores(
             devices.cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active]
@@ -99,7 +118,8 @@ class Controller:
         configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
-            launch.submit(self.sweep.home, with_threads(config, threads), order)
+            settled = config if self.cluster else with_threads(config, threads)
+            launch.submit(self.sweep.home, settled, order, cluster=self.cluster)
         return len(interrupted) + len(configs)
 
     def _ahead(self, active: Sequence[Past]) -> int:
@@ -110,7 +130,8 @@ class Controller:
 
     def capacity(self, spec: Spec) -> int:
         """How many runs at once."""
-        return int(self._settings()["parallel"] or room_for(spec.base))
+        room = self.cluster.room if self.cluster else room_for
+        return int(self._settings()["parallel"] or room(spec.base))
 
     def _settings(self) -> dict[str, Any]:
         return sweep_folder.read_settings(self.sweep)
@@ -134,10 +155,13 @@ class Controller:
             runs.take_over(self.sweep, "running")
 
     def _stop_runs(self) -> None:
-        if runs.stop_reason(self.sweep) == LEAVE_RUNS:
-            return
-        stop_runs(self.sweep)
-        _wait(lambda: not active_runs(self.sweep), launch.GRACE_SECONDS)
+        if runs.stop_reason(self.sweep) != LEAVE_RUNS:
+            stop_runs(self.sweep)
+            if not self.cluster:
+                _wait(lambda: not active_runs(self.sweep), launch.GRACE_SECONDS)
+        while self.cluster and self.cluster.busy:
+            self._wait()
+            self._beat()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

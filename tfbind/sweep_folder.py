@@ -27,7 +27,7 @@ from tfbind.sweep_spec import parse_spec
 from tfbind.sweeps import PRUNED
 
 SPEC = "spec.yaml"  # as the user wrote it; an earlier one that was replaced is spec-1.yaml, and so on
-SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B; never rewritten
+SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B, Ray; never rewritten
 WITH_SWEEP = "stopped with its sweep"  # why a run was asked to stop that its sweep goes on with when it is resumed
 EXAMPLE = Path(__file__).parent / "examples" / "seed_sweep.yaml"
 
@@ -47,6 +47,7 @@ def create(
     name: str = "",
     parallel: int | None = None,
     wandb: str = "off",
+    ray: str = "",
 ) -> Sweep:
     """A new `pending` sweep that this process owns until a controller takes it over.
 
@@ -54,18 +55,20 @@ def create(
         text: the sweep file.
         base: the settings of which the sweep file says nothing.
         parallel: how many runs at once; as many as the machine has room for if None.
+        ray: the address of the Ray cluster that trains its runs, "" for this machine.
 
     Raises:
         ValueError: the file, the name, the id or a data set cannot be used, or the id is taken.
     """
     spec = parse_spec(text, base)
-    check_data(home, spec)
+    check_data(home, spec, here=not ray)
     sweep = Sweep(home / "sweeps" / runs.checked_id(id or runs.new_id()))
     settings = {
         "name": runs.checked_name(name or spec.name or default_name(spec)),
         "base": base.model_dump(),
         "parallel": parallel,
         "wandb": wandb,
+        "ray": ray,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
     draft = sweep.folder.with_name(f".{sweep.id}.{os.getpid()}.new")
@@ -84,13 +87,15 @@ def create(
     return sweep
 
 
-def check_data(home: Path, spec: Spec) -> None:
-    """Refuse a sweep whose data sets are not here, or too small for what is held out.
+def check_data(home: Path, spec: Spec, here: bool = True) -> None:
+    """Refuse a sweep whose data sets are not here, or too small for what is held out, or that trains `here` on a
+    device that is not here.
 
     Raises:
         ValueError: as it says.
     """
-    devices.settle(spec.base)
+    if here:
+        devices.settle(spec.base)
     ways = ("validation_split", "test_split", "split_by")
     for dataset in _possible(spec, "dataset"):
         data = open_dataset(home, dataset)
@@ -169,7 +174,7 @@ def extend(sweep: Sweep, text: str) -> Spec:
         ValueError: the file, or a data set in it, cannot be used.
     """
     spec = parse_spec(text, parse_config(read_settings(sweep)["base"]))
-    check_data(sweep.home, spec)
+    check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
     if text != read_text(sweep):
         number = 1 + len(list(sweep.folder.glob("spec-*.yaml")))
         shutil.copyfile(sweep.folder / SPEC, sweep.folder / f"spec-{number}.yaml")

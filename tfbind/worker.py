@@ -10,15 +10,17 @@ import importlib
 import io
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
-from tfbind import baselines, devices, runs, wandb_log
+from tfbind import beside, devices, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_dataset
 from tfbind.files import write_bytes, write_json
@@ -26,7 +28,7 @@ from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run
 
 if TYPE_CHECKING:
-    from tfbind.training import Training, Validation
+    from tfbind.training import Data, Training, Validation
 
 QUEUE_SECONDS = 0.5
 PROGRESS_SECONDS = 0.5
@@ -45,11 +47,14 @@ def _ignore(_: dict[str, Any]) -> None:
 
 @dataclass
 class Worker:
-    """One attempt at a run. `on_progress` and `on_row` let a terminal watch it."""
+    """One attempt at a run. `on_progress` and `on_row` let others watch it, `on_start` starts what goes beside it,
+    and `open_data` opens a data set of a home by its name."""
 
     run: Run
     on_progress: Callable[[dict[str, Any]], None] = _ignore
     on_row: Callable[[Row], None] = _ignore
+    on_start: Callable[[Run], None] = beside.start
+    open_data: "Callable[[Path, str], Data]" = open_dataset
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
     _reported: float = field(default=0.0, init=False)
@@ -81,22 +86,8 @@ class Worker:
         config = runs.read_config(self.run)
         with self._wait_for_slots(config) as slots:
             runs.take_over(self.run, "running", started=time.time(), device=config.device)
-            self._log_to_wandb()
-            self._appraise_split()
+            self.on_start(self.run)
             self._train(config, f"cuda:{slots[0]}" if config.device == "cuda" else config.device)
-
-    def _log_to_wandb(self) -> None:
-        if (runs.read_record(self.run).get("wandb") or "off") != "off":
-            try:
-                wandb_log.start(self.run)
-            except (OSError, ValueError) as error:  # W&B never stops a run
-                log.warning("not logged to W&B: %s", error)
-
-    def _appraise_split(self) -> None:
-        try:
-            baselines.start(self.run.home, runs.read_record(self.run))
-        except (OSError, ValueError) as error:  # a run is worth as much without figures to hold it against
-            log.warning("no baselines: %s", error)
 
     @contextlib.contextmanager
     def _wait_for_slots(self, config: TrainConfig) -> Iterator[list[int]]:
@@ -122,7 +113,7 @@ class Worker:
         from tfbind.training import Training, shares
 
         torch.set_num_threads(max(1, (config.threads or devices.cpu_cores()) // shares(config)))
-        data = open_dataset(self.run.home, config.dataset)
+        data = self.open_data(self.run.home, config.dataset)
         model = build_model(config, data.codes.shape[1])
         if (self.run.folder / runs.INITIAL).exists():
             model.load_state_dict(read_weights(self.run.folder / runs.INITIAL))
@@ -176,6 +167,10 @@ class Worker:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():  # which alone hears them
+            yield
+            return
+
         def note(_signal: int, _frame: object) -> None:
             self._signalled = True
 

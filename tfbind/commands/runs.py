@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tfbind.commands import add_command, answer, bar, complain, figure, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.devices import settle
 from tfbind.launch import Order
+from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
+RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: the one that this machine is in"
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 
@@ -27,7 +30,8 @@ def add(commands: Any) -> None:
     add_command(commands, "stop", stop, id=None).add_argument(
         "--grace", type=float, default=launch.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
     )
-    add_command(commands, "resume", resume, id=None)
+    again = add_command(commands, "resume", resume, id=None)
+    again.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
 
 
 def _add_train(commands: Any) -> None:
@@ -41,6 +45,7 @@ def _add_train(commands: Any) -> None:
     command.add_argument("--sweep", metavar="ID", help="the sweep that the run belongs to")
     mode = "online" if os.environ.get("WANDB_SWEEP_ID") else "off"  # else a W&B agent has started this
     command.add_argument("--wandb", choices=["off", "offline", "online"], default=mode, help="log it to W&B")
+    command.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     for field, about in TrainConfig.model_fields.items():
         command.add_argument(
             flag(field),
@@ -53,12 +58,15 @@ def _add_train(commands: Any) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train one run in this process, to its end."""
+    """Train one run to its end: in this process, or on a Ray cluster."""
     home = home_folder()
     parent = runs.find(home, options.parent) if options.parent else None
     base = runs.read_config(parent) if parent else PRESETS[options.preset]
     given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
     config = parse_config(given, base)
+    if options.ray:
+        order = Order(options.name, options.id, parent, options.sweep, options.wandb)
+        return _lead(options, lambda cluster: launch.submit(home, config, order, cluster=cluster))
     run = _adopt(home, config, options.id, parent)
     if run is None:
         order = Order(options.name, options.id, parent, options.sweep, options.wandb)
@@ -77,10 +85,13 @@ def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) 
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Go on with a stopped, crashed or failed run, or with a sweep, in this process."""
+    """Go on with a stopped, crashed or failed run, or with a sweep."""
     if sweep.is_sweep(options.id):
         return sweep.resume(options)
     run = runs.find(home_folder(), options.id)
+    if options.ray:
+        return _lead(options, lambda cluster: launch.resume(run, cluster=cluster))
+    settle(runs.read_config(run))
     if runs.read_status(run).state != "pending":
         launch.check_resumable(run)
         runs.clear_stop(run)
@@ -90,15 +101,30 @@ def resume(options: argparse.Namespace) -> int:
 def _work(run: Run, as_json: bool) -> int:
     from tfbind.worker import Worker
 
-    terminal = sys.stderr.isatty()
     if not as_json:
         print(f"run {run.id}: {runs.read_labels(run)['name']}", flush=True)
-    worker = Worker(
-        run,
-        on_progress=_draw_bar if terminal else lambda _: None,
-        on_row=(lambda _: None) if as_json else lambda row: _print_row(row, terminal),
-    )
-    state = worker.work()
+    state = Worker(run, *_watching(as_json)).work()
+    return _told(run, state, as_json)
+
+
+def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
+    """Lead the run that `start` hands to the Ray cluster, to its end."""
+    with Cluster(options.ray, *_watching(options.json)) as cluster:
+        run = start(cluster)
+        if not options.json:
+            print(f"run {run.id}: {runs.read_labels(run)['name']}", flush=True)
+        cluster.lead()
+    return _told(run, runs.read_status(run).state, options.json)
+
+
+def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:
+    """What a terminal shows of progress, and of a row."""
+    terminal = sys.stderr.isatty()
+    draw = _draw_bar if terminal else lambda _: None
+    return draw, (lambda _: None) if as_json else lambda row: _print_row(row, terminal)
+
+
+def _told(run: Run, state: str, as_json: bool) -> int:
     _await_log(run, as_json)
     error = runs.read_status(run).error
     if error:
@@ -184,7 +210,8 @@ def _log(run: Run, as_json: bool) -> int:
 def _repeat(run: Run) -> str:
     record = runs.read_record(run)
     parent = runs.find(run.home, record["from"]) if record["from"] else None
-    words = launch.command(runs.read_config(run), Order(parent=parent, wandb=record.get("wandb", "off")))
+    order = Order(parent=parent, wandb=record.get("wandb", "off"), ray=record.get("ray", ""))
+    words = launch.command(runs.read_config(run), order)
     return shlex.join(["python", *words[1:]])
 
 

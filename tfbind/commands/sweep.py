@@ -1,21 +1,27 @@
 """Sweeps: many runs from one file."""
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfbind import runs, sweep_control, sweep_folder, sweeps
+from tfbind import ray_pipe, runs, sweep_control, sweep_folder, sweeps
 from tfbind.commands import Parser, add_command, answer, complain, figure
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.history import Past
+from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE
 from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_space import Spec
 
+RAY_HELP = (
+    "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
+)
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 
@@ -31,6 +37,7 @@ def add(commands: Any) -> None:
     command.add_argument("--name", default="", help="what the sweep is called")
     command.add_argument("--id", help="the id of the sweep; made up if missing")
     command.add_argument("--wandb", choices=["off", "offline", "online"], default="off", help="log its runs to W&B")
+    command.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
     _add_actions(command)
 
 
@@ -43,8 +50,11 @@ def _add_actions(command: Parser) -> None:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Run a sweep file to its end in this process; its runs are processes of their own."""
+    """Run a sweep file to its end in this process; its runs are processes of their own, or tasks on a Ray cluster."""
     home = home_folder()
+    ray = "" if options.ray == "off" else options.ray
+    if ray:
+        ray_pipe.check(ray)
     if options.list:
         found = [summary(each) for each in sweep_folder.list_sweeps(home)]
         return answer(options.json, {"sweeps": found}, [_line(each) for each in found])
@@ -52,14 +62,14 @@ def sweep(options: argparse.Namespace) -> int:
         raise ValueError(f"--parallel: {options.parallel}; expected 1 or more")
     id = options.resume or options.retry or options.extend
     if id:
-        return _work(_again(home, id, options), options.json)
+        return _work(_again(home, id, options), options.json, ray)
     text = _read(options.spec)
     base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
     chosen = _adopt(home, text, base, options.id)
     if chosen is None:
         details = {"id": options.id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
-        chosen = sweep_folder.create(home, text, base, **details)
-    return _work(chosen, options.json)
+        chosen = sweep_folder.create(home, text, base, **details, ray=ray or "")
+    return _work(chosen, options.json, ray)
 
 
 def _read(path: Path | None) -> str:
@@ -117,7 +127,8 @@ def stop(options: argparse.Namespace) -> int:
     return answer(options.json, {"id": found.id, "state": state}, [f"sweep {found.id}: {state}"])
 
 
-def _work(found: Sweep, as_json: bool) -> int:
+def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
+    """Lead a sweep: on the cluster at `ray`, on this machine if that is "", where it began if None."""
     said: dict[str, str] = {}
     if not as_json:
         print(f"sweep {found.id}: {sweep_folder.read_settings(found)['name']}", flush=True)
@@ -131,7 +142,9 @@ def _work(found: Sweep, as_json: bool) -> int:
                 metric = figure(sweeps.value(spec, run))
                 print(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}", flush=True)
 
-    state = Controller(found, (lambda _, __: None) if as_json else tell).work()
+    address = sweep_folder.read_settings(found).get("ray", "") if ray is None else ray
+    with _cluster(found, address) as cluster:
+        state = Controller(found, (lambda _, __: None) if as_json else tell, cluster).work()
     error = runs.read_status(found).error
     if error:
         complain(error, EXIT_CODES[state])
@@ -144,6 +157,21 @@ def _work(found: Sweep, as_json: bool) -> int:
         again = "" if state == "finished" else f"; `python -m tfbind sweep --resume {found.id}` goes on"
         print(_line(facts) + again)
     return EXIT_CODES[state]
+
+
+@contextlib.contextmanager
+def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
+    """The cluster that trains a sweep, if one does; that it cannot be reached is how the sweep has ended."""
+    if not address:
+        yield None
+        return
+    try:
+        cluster = Cluster(address)
+    except (OSError, ValueError) as error:
+        runs.take_over(found, "failed", ended=time.time(), error=str(error))
+        raise
+    with cluster:
+        yield cluster
 
 
 def summary(found: Sweep) -> dict[str, Any]:

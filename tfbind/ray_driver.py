@@ -1,0 +1,187 @@
+"""The process that is connected to Ray, and the only module that imports it: a child of the one that asked for it.
+
+It hands tasks to the cluster and passes on what they say, until its standard input ends.
+"""
+
+import contextlib
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ray
+from ray import ObjectRef, ObjectRefGenerator
+from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError, TaskCancelledError, TaskUnschedulableError
+
+from tfbind import ray_task, runs
+from tfbind.config import PROJECT
+from tfbind.datasets import open_dataset
+from tfbind.ray_pipe import Message, read, write
+from tfbind.runs import Run
+
+POLL_SECONDS = 0.2
+NODES_SECONDS = 2.0
+REACH_SECONDS = 10.0
+GIVEN = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
+
+
+@ray.remote
+def _train(*job: Any) -> Iterator[ray_task.Event]:
+    yield from ray_task.train(*job)
+
+
+class Tasks:
+    """The tasks under way, by the key that the parent gave them."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._under_way: dict[ObjectRefGenerator, str] = {}
+        self._data: dict[str, list[ObjectRef]] = {}  # arrays of each data set by hash, put there once
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def train(self, order: Mapping[str, Any]) -> None:
+        """Have a run trained, from where its folder stands."""
+        run = Run(Path(order["folder"]))
+        try:
+            record = runs.read_record(run)
+            files = {name: (run.folder / name).read_bytes() for name in GIVEN if (run.folder / name).exists()}
+            arrays = self._arrays(run.home, record["dataset"])
+        except (ValueError, OSError) as error:
+            self._say(order["key"], {"event": "failed", "error": _one_line(error)})
+            return
+        task = _train.options(
+            num_cpus=order["cpus"],
+            num_gpus=order["gpus"],
+            num_returns="streaming",
+            max_retries=0,
+            scheduling_strategy="SPREAD",
+            name=f"tfbind {run.id}",
+        )
+        quiet = {**record, "wandb": "off"}
+        self._under_way[task.remote(run.id, quiet, files, *arrays)] = order["key"]
+
+    def _arrays(self, home: Path, dataset: str) -> list[ObjectRef]:
+        data = open_dataset(home, dataset)
+        if data.hash not in self._data:
+            self._data[data.hash] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
+        return self._data[data.hash]
+
+    def cancel(self, order: Mapping[str, Any]) -> None:
+        """End a task: after the batch in hand, or at once where that is not listened to."""
+        for task, key in self._under_way.items():
+            if key == order["key"]:
+                ray.cancel(task, force=order["force"])
+
+    def poll(self) -> None:
+        """Pass on what the next task has to say, if one has within the time."""
+        ready, _ = ray.wait(list(self._under_way), num_returns=1, timeout=POLL_SECONDS)
+        for task in ready:
+            key = self._under_way[task]
+            try:
+                facts, files = ray.get(next(task))
+                self._say(key, facts, files)
+                if facts["event"] != "end":
+                    continue
+            except StopIteration:
+                pass
+            except RayError as error:
+                self._say(key, _ended(error))
+            del self._under_way[task]
+
+    def _say(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+        write(self._out, {"key": key, **facts}, files)
+
+
+def _ended(error: RayError) -> dict[str, str]:
+    """How a task has ended that did not end by itself: `stopped`, `failed` by its own fault, or `lost`."""
+    if isinstance(error, TaskCancelledError):
+        return {"event": "stopped"}
+    if isinstance(error, RayTaskError):
+        return {"event": "failed", "error": f"{type(error.cause).__name__}: {_one_line(error.cause)}"}
+    if isinstance(error, RuntimeEnvSetupError | TaskUnschedulableError):
+        return {"event": "failed", "error": _one_line(error)}
+    return {"event": "lost", "error": f"{type(error).__name__}: {_one_line(error)}"}
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def connect(address: str) -> None:
+    """Join the cluster, whose nodes get the code of this project.
+
+    Raises:
+        OSError: nothing listens there, or Ray refuses.
+    """
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
+            pass
+    local = address.startswith(("127.", "localhost:"))
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"py_modules": [str(PROJECT / "tfbind")]},
+            **({"_node_ip_address": "127.0.0.1"} if local else {}),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ConnectionError(_one_line(error)) from error
+
+
+def nodes() -> list[tuple[float, float]]:
+    """CPUs and GPUs of each node that lives."""
+    living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [(found.get("CPU", 0.0), found.get("GPU", 0.0)) for found in living]
+
+
+def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
+    """Do what the parent says, until it has no more to say."""
+    tasks, known = Tasks(out), nodes()
+    write(out, {"nodes": known})
+    looked = time.monotonic()
+    while True:
+        with contextlib.suppress(queue.Empty):
+            while order := inbox.get(timeout=0 if len(tasks) else POLL_SECONDS):
+                {"train": tasks.train, "cancel": tasks.cancel}[order.facts["do"]](order.facts)
+            return
+        if len(tasks):
+            tasks.poll()
+        if time.monotonic() - looked >= NODES_SECONDS:
+            looked, before, known = time.monotonic(), known, nodes()
+            if known != before:
+                write(out, {"nodes": known})
+
+
+def main() -> int:
+    """Serve the parent; what Ray prints goes to standard error."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        try:
+            connect(sys.argv[1])
+        except OSError as error:
+            write(out, {"refused": _one_line(error)})
+            return 1
+        inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+
+        def listen() -> None:
+            while message := read(sys.stdin.buffer):
+                inbox.put(message)
+            inbox.put(None)
+
+        threading.Thread(target=listen, daemon=True).start()
+        serve(inbox, out)
+        ray.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""The way to a Ray cluster: a child process that speaks to Ray, and the messages to and from it.
+
+A process that is connected to Ray ends hard, seconds after the head of the cluster is lost. So that one is a child,
+and this process learns from the end of a pipe that the cluster is gone. A message is a line of JSON, followed by the
+bytes that its `sizes` announce.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from typing import IO, Any, NamedTuple
+
+from tfbind.config import PROJECT
+
+INSTALL = "pip install -r requirements-ray.txt"
+CONNECT_SECONDS = 60.0
+END_SECONDS = 10.0
+
+
+class Gone(ConnectionError):
+    """There is no cluster, or no longer."""
+
+
+class Message(NamedTuple):
+    """Facts, and files by name."""
+
+    facts: dict[str, Any]
+    files: dict[str, bytes]
+
+
+def installed() -> bool:
+    """Whether Ray can be imported here; it is not imported to find out."""
+    return importlib.util.find_spec("ray") is not None
+
+
+def check(address: str) -> None:
+    """Refuse an address before anything is started.
+
+    Raises:
+        ValueError: Ray is not installed, or this is no address.
+    """
+    if not installed():
+        raise ValueError(f"--ray {address}: Ray is not installed here; `{INSTALL}` installs it")
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdecimal() and "/" not in address):
+        raise ValueError(
+            f"--ray {address}: expected auto or HOST:PORT of the head of a cluster that this machine has joined"
+        )
+
+
+def write(stream: IO[bytes], facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+    """Write one message."""
+    given = files or {}
+    head = {**facts, "sizes": {name: len(content) for name, content in given.items()}}
+    stream.write(json.dumps(head).encode() + b"\n")
+    for content in given.values():
+        stream.write(content)
+    stream.flush()
+
+
+def read(stream: IO[bytes]) -> Message | None:
+    """The next message; None when the other side has ended, be it in the middle of one."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        return None
+    facts = json.loads(line)
+    files = {}
+    for name, size in facts.pop("sizes").items():
+        files[name] = stream.read(size)
+        if len(files[name]) < size:
+            return None
+    return Message(facts, files)
+
+
+class Driver:
+    """The child process. It ends when this process does, however that ends, and its tasks with it.
+
+    Raises:
+        ValueError: as for `check`.
+        Gone: there is no cluster at this address.
+    """
+
+    def __init__(self, address: str) -> None:
+        check(address)
+        self.address = address
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        given = {"PYTHONPATH": os.pathsep.join(paths), "RAY_USAGE_STATS_ENABLED": "0"}
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tfbind.ray_driver", address],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, **given},
+            start_new_session=True,
+        )
+        self._heard: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            self.nodes = self._connected()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connected(self) -> list[tuple[float, float]]:
+        message = self.receive(CONNECT_SECONDS)
+        if message is None:
+            raise Gone(f"--ray {self.address}: no answer from the cluster in {CONNECT_SECONDS:.0f} s")
+        if "refused" in message.facts:
+            raise Gone(f"--ray {self.address}: {message.facts['refused']}")
+        return [(cpus, gpus) for cpus, gpus in message.facts["nodes"]]
+
+    def _listen(self) -> None:
+        assert self._child.stdout is not None
+        while message := read(self._child.stdout):
+            self._heard.put(message)
+        self._heard.put(None)
+
+    def send(self, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+        """Tell the child something; if it has ended, `receive` says so."""
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            write(self._child.stdin, facts, files)
+
+    def receive(self, seconds: float) -> Message | None:
+        """The next message, None if there is none within so many seconds. What is said of the nodes is also kept.
+
+        Raises:
+            Gone: the child has ended: the head of the cluster, or this machine's part of it, is lost.
+        """
+        try:
+            message = self._heard.get(timeout=seconds) if seconds else self._heard.get_nowait()
+        except queue.Empty:
+            return None
+        if message is None:
+            self._heard.put(None)
+            raise Gone(f"the Ray cluster at {self.address} is gone: its head, or Ray on this machine, has ended")
+        if "nodes" in message.facts:
+            self.nodes = [(cpus, gpus) for cpus, gpus in message.facts["nodes"]]
+        return message
+
+    def last_words(self) -> str:
+        """What the child complained of last."""
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
+        return self._errors.read().decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """End the child, and with it all its tasks."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()
+        try:
+            self._child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._errors.close()

@@ -1,0 +1,278 @@
+"""Runs on a Ray cluster, as the machine that the app runs on sees them.
+
+The process that calls this owns the runs: it holds their locks, and writes into their folders what the nodes hand
+over, in the order in which a worker writes it. A run whose worker or node is lost goes on elsewhere from its last
+checkpoint. When the cluster is lost, or this process, the runs can be resumed like any other.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfbind import beside, runs
+from tfbind.config import TrainConfig
+from tfbind.files import write_bytes, write_json
+from tfbind.ray_pipe import Driver, Gone, Message
+from tfbind.runs import Row, Run
+
+HEARTBEAT_SECONDS = 10.0
+WAIT_SECONDS = 0.3
+STOP_SECONDS = 8.0  # a node that does not stop a run by then is not waited for
+LOSSES = 3  # in a row, without an epoch between them
+RECEIVED = 64  # messages at a time, so that whoever calls is not kept waiting
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+@dataclass
+class _Held:
+    """A run that this process owns. `attempt` counts its workers, `losses` those lost since the last epoch."""
+
+    run: Run
+    lock: contextlib.ExitStack
+    state: str = "pending"
+    attempt: int = 0
+    losses: int = 0
+    beaten: float = 0.0
+    asked: float | None = None  # when its worker was asked to stop
+
+    @property
+    def key(self) -> str:
+        return f"{self.run.id}/{self.attempt}"
+
+
+@dataclass
+class Cluster:
+    """A Ray cluster at work. `on_progress` and `on_row` let a terminal watch.
+
+    Raises:
+        ValueError: Ray is not installed, or the address is none.
+        Gone: there is no cluster at the address.
+    """
+
+    address: str
+    on_progress: Callable[[dict[str, Any]], None] = _ignore
+    on_row: Callable[[Row], None] = _ignore
+    clock: Callable[[], float] = time.monotonic
+    _driver: Driver = field(init=False)
+    _held: dict[str, _Held] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._driver = Driver(self.address)
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end_all("the process that led its Ray task has ended")
+        self._driver.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any run is under way or waits."""
+        return bool(self._held)
+
+    def settle(self, config: TrainConfig) -> TrainConfig:
+        """`config` with its device and its number of threads made definite for this cluster.
+
+        Raises:
+            ValueError: no node has that.
+        """
+        settled = self._settled(config)
+        if not self._places(settled):
+            most = max((cpus for cpus, _ in self._driver.nodes), default=0)
+            raise ValueError(
+                f"--device {settled.device}, --threads {settled.threads}: no node of the Ray cluster at "
+                f"{self.address} has that; the largest of {len(self._driver.nodes)} has {most:g} CPUs, "
+                f"{'some have GPUs' if self._gpus else 'none has a GPU'}"
+            )
+        return settled
+
+    def room(self, config: TrainConfig) -> int:
+        """How many runs like this the cluster trains at once; 1 if it has lost the nodes for it."""
+        return max(1, self._places(self._settled(config)))
+
+    @property
+    def _gpus(self) -> bool:
+        return any(gpus >= 1 for _, gpus in self._driver.nodes)
+
+    def _settled(self, config: TrainConfig) -> TrainConfig:
+        device = ("cuda" if self._gpus else "cpu") if config.device == "auto" else config.device
+        return config.model_copy(update={"device": device, "threads": config.threads or 1})
+
+    def _places(self, config: TrainConfig) -> int:
+        if config.device == "cuda":
+            return sum(min(int(cpus // (config.threads or 1)), int(gpus)) for cpus, gpus in self._driver.nodes)
+        fit = config.device == "cpu"
+        return sum(int(cpus // (config.threads or 1)) for cpus, _ in self._driver.nodes) if fit else 0
+
+    def start(self, run: Run) -> None:
+        """Have a pending run trained, from where it stands.
+
+        Raises:
+            ValueError: another process is working on it.
+        """
+        lock = contextlib.ExitStack()
+        lock.enter_context(runs.sole_worker(run))
+        held = self._held[run.id] = _Held(run, lock)
+        runs.take_over(run, "pending", ended=None, error=None)
+        self._order(held)
+
+    def _order(self, held: _Held) -> None:
+        config = runs.read_config(held.run)
+        gpus = int(config.device == "cuda")
+        order = {"do": "train", "key": held.key, "folder": str(held.run.folder), "cpus": config.threads, "gpus": gpus}
+        self._driver.send(order)
+
+    def step(self, seconds: float = 0.0) -> None:
+        """Write what the nodes have handed over, pass on requests to stop, and show that the runs are alive.
+
+        Args:
+            seconds: wait so long for the first message.
+
+        Raises:
+            Gone: the cluster is lost.
+        """
+        for number in range(RECEIVED):
+            message = self._driver.receive(0.0 if number else seconds)
+            if message is None:
+                break
+            self._handle(message)
+        for held in list(self._held.values()):
+            self._heed_stop(held)
+            self._beat(held)
+
+    def lead(self) -> None:
+        """Work until no run is left. SIGTERM and SIGINT are requests to stop; with the cluster the runs fail."""
+        with self._signals():
+            while self.busy:
+                try:
+                    self.step(WAIT_SECONDS)
+                except Gone as error:
+                    self.end_all(str(error))
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(_signal: int, _frame: object) -> None:
+            for held in self._held.values():
+                runs.request_stop(held.run)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def end_all(self, error: str) -> list[Run]:
+        """Have every run failed that is still under way; which those are."""
+        held = list(self._held.values())
+        for each in held:
+            self._end(each, "failed", error)
+        return [each.run for each in held]
+
+    def _handle(self, message: Message) -> None:
+        id, _, attempt = str(message.facts.get("key", "")).partition("/")
+        held = self._held.get(id)
+        if held is None or attempt != str(held.attempt):
+            return
+        try:
+            getattr(self, f"_on_{message.facts['event']}")(held, message)
+        except (OSError, ValueError) as error:  # such as a full disk, or a damaged file in this run
+            self._driver.send({"do": "cancel", "key": held.key, "force": True})
+            self._end(held, "failed", " ".join(str(error).split()))
+
+    def _on_running(self, held: _Held, message: Message) -> None:
+        node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")
+        self._note(held, f"runs on {node}, a node of the Ray cluster at {self.address}")
+        if message.facts["torch"] != ours:
+            self._note(held, f"torch {message.facts['torch']} there, {ours} here: results may differ", "WARNING")
+        held.state = "running"
+        device = runs.read_config(held.run).device
+        runs.take_over(held.run, "running", started=time.time(), device=device)
+        if held.attempt == 0:
+            beside.start(held.run)
+
+    def _on_progress(self, held: _Held, message: Message) -> None:
+        self._log(held, message)
+        if "rows" in message.facts:
+            runs.complete_rows(held.run, message.facts["rows"])
+        write_json(held.run.folder / runs.PROGRESS, message.facts["progress"])
+        self.on_progress(message.facts["progress"])
+
+    def _on_row(self, held: _Held, message: Message) -> None:
+        for name in (runs.BEST, runs.VALIDATION, runs.CHECKPOINT):
+            if name in message.files:
+                write_bytes(held.run.folder / name, message.files[name])
+        runs.append_row(held.run, message.facts["row"])
+        self._log(held, message)
+        held.losses = 0
+        self.on_row(message.facts["row"])
+
+    def _on_end(self, held: _Held, message: Message) -> None:
+        if runs.GRAPH in message.files:
+            write_bytes(held.run.folder / runs.GRAPH, message.files[runs.GRAPH])
+        self._log(held, message)
+        self._end(held, message.facts["state"], message.facts["error"], say=False)
+
+    def _on_stopped(self, held: _Held, _: Message) -> None:
+        self._end(held, "killed")
+
+    def _on_failed(self, held: _Held, message: Message) -> None:
+        self._end(held, *("failed", message.facts["error"]) if held.asked is None else ("killed",))
+
+    def _on_lost(self, held: _Held, message: Message) -> None:
+        if held.asked is not None:
+            self._end(held, "killed")
+            return
+        held.losses += 1
+        error = message.facts["error"]
+        if held.losses == LOSSES:
+            said = f"its worker was lost {LOSSES} times in a row without finishing an epoch; the last time: {error}"
+            self._end(held, "failed", said)
+            return
+        self._note(held, f"its worker was lost ({error}); goes on from the last checkpoint", "WARNING")
+        held.attempt += 1
+        held.state = "pending"
+        runs.take_over(held.run, "pending")
+        self._order(held)
+
+    def _heed_stop(self, held: _Held) -> None:
+        if held.asked is None and runs.stop_requested(held.run):
+            held.asked = self.clock()
+            self._driver.send({"do": "cancel", "key": held.key, "force": False})
+        elif held.asked is not None and self.clock() - held.asked > STOP_SECONDS:
+            self._driver.send({"do": "cancel", "key": held.key, "force": True})
+            self._end(held, "killed")
+
+    def _beat(self, held: _Held) -> None:
+        if held.run.id in self._held and self.clock() - held.beaten >= HEARTBEAT_SECONDS:
+            held.beaten = self.clock()
+            runs.take_over(held.run, held.state)
+
+    def _end(self, held: _Held, state: str, error: str | None = None, *, say: bool = True) -> None:
+        del self._held[held.run.id]
+        with held.lock:
+            if say:
+                self._note(held, state if error is None else f"{state}: {error}")
+            runs.take_over(held.run, state, ended=time.time(), error=error)
+
+    def _note(self, held: _Held, text: str, level: str = "INFO") -> None:
+        """A line in the log of a run, as its worker would write it."""
+        now = time.time()
+        stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(now))},{int(now % 1 * 1000):03d}"
+        _append(held.run.folder / runs.LOG, f"{stamp} {level} {text}\n".encode())
+
+    def _log(self, held: _Held, message: Message) -> None:
+        _append(held.run.folder / runs.LOG, message.files.get(runs.LOG, b""))
+
+
+def _append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)

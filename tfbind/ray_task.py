@@ -1,0 +1,140 @@
+"""What a node of a cluster does: train a run. Nothing here knows Ray.
+
+The run is trained by the code that trains it locally, in a home of its own that is gone afterwards. What that code
+writes is handed over as it is written: the caller has all of an epoch, or nothing.
+"""
+
+import queue
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind import runs
+from tfbind.files import write_json
+from tfbind.runs import Row, Run
+from tfbind.sequences import Codes
+from tfbind.worker import Worker
+
+LOOK_SECONDS = 0.5  # a request to stop is seen so late at most
+
+Files = dict[str, bytes]
+Event = tuple[dict[str, Any], Files]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A data set as it comes from elsewhere: names (N,), codes (N, L), scores (N, L)."""
+
+    names: NDArray[np.bytes_]
+    codes: Codes
+    scores: NDArray[np.float32]
+
+
+def train(
+    id: str,
+    record: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    names: NDArray[np.bytes_],
+    codes: Codes,
+    scores: NDArray[np.float32],
+) -> Iterator[Event]:
+    """Train a run to its end and hand over what happens: `running`, `progress`, `row`, at last `end`.
+
+    Args:
+        record: its `config.json`.
+        files: the files of its folder to go on from, by name.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfbind-") as folder:
+        run = Run(Path(folder) / "runs" / id)
+        run.folder.mkdir(parents=True)
+        write_json(run.folder / runs.CONFIG, record)
+        write_json(run.folder / runs.STATE, asdict(runs.owned("pending")))
+        for name, content in files.items():
+            (run.folder / name).write_bytes(content)
+        reporter = _Reporter(run)
+        data = Arrays(names, codes, scores)
+        worker = Worker(
+            run,
+            on_progress=reporter.progress,
+            on_row=reporter.row,
+            open_data=lambda _home, _name: data,
+            on_start=lambda _run: None,
+        )
+        thread = threading.Thread(target=lambda: reporter.end(worker.work()))
+        thread.start()
+        try:
+            yield {"event": "running", "node": socket.gethostname(), "torch": version("torch")}, {}
+            yield from reporter.events(thread)
+        finally:  # also when the caller wants no more
+            runs.request_stop(run)
+            thread.join()
+
+
+@dataclass
+class _Reporter:
+    """Turns what a worker tells into events; called in the worker's thread, between two of its writes."""
+
+    run: Run
+    _said: "queue.SimpleQueue[Event]" = field(default_factory=queue.SimpleQueue)
+    _known: dict[str, int] = field(default_factory=dict)
+    _begun: bool = False
+
+    def __post_init__(self) -> None:
+        self._changed(runs.BEST, runs.VALIDATION)
+
+    def progress(self, progress: dict[str, Any]) -> None:
+        begun = {} if self._begun else {"rows": runs.read_rows(self.run)}
+        self._begun = True
+        self._said.put(({"event": "progress", "progress": progress, **begun}, self._log()))
+
+    def row(self, row: Row) -> None:
+        files = self._changed(runs.BEST, runs.VALIDATION, runs.CHECKPOINT)
+        self._said.put(({"event": "row", "row": row}, files | self._log()))
+
+    def end(self, state: str) -> None:
+        error = runs.read_status(self.run).error
+        self._said.put(({"event": "end", "state": state, "error": error}, self._changed(runs.GRAPH) | self._log()))
+
+    def events(self, thread: threading.Thread) -> Iterator[Event]:
+        """All events up to the end.
+
+        Raises:
+            RuntimeError: the thread has ended without one.
+        """
+        last = False
+        while not last:
+            try:
+                event = self._said.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                if not thread.is_alive() and self._said.empty():
+                    raise RuntimeError("the worker ended without a word") from None
+                continue
+            yield event
+            last = event[0]["event"] == "end"
+
+    def _changed(self, *names: str) -> Files:
+        """Those of the files that were written since they were asked for last."""
+        found = {}
+        for name in names:
+            path = self.run.folder / name
+            written = path.stat().st_mtime_ns if path.exists() else 0
+            if written != self._known.get(name, 0):
+                found[name] = path.read_bytes()
+                self._known[name] = written
+        return found
+
+    def _log(self) -> Files:
+        """What was added to the log."""
+        with (self.run.folder / runs.LOG).open("rb") as file:
+            file.seek(self._known.get(runs.LOG, 0))
+            added = file.read()
+            self._known[runs.LOG] = file.tell()
+        return {runs.LOG: added} if added else {}
