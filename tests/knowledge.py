@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "onnx_graph": set(),
     "convert": {"models"},
     "imported": {"config", "files", "onnx_graph"},
-    "scoring": {"config", "sequences", "runs", "onnx_graph", "imported"},
+    "scoring": {"config", "devices", "sequences", "runs", "onnx_graph", "imported"},
     "interpret": {"sequences", "scoring"},
     "sites": {"motifs", "scoring", "sequences", "simulate"},
     "queries": {"files"},

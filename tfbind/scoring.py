@@ -6,7 +6,9 @@ the arithmetic, so that nothing here needs torch.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +18,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from tfbind import imported, runs
+from tfbind import devices, imported, runs
 from tfbind.onnx_graph import Weights, build, read_shape
 from tfbind.sequences import Codes, one_hot, reverse_complement
 
 Scores = NDArray[np.float32]
 
-BATCH_BASES = 32_768
-TILE = 1_024  # several tiles are scored together, so that every core has some
+BATCH_BASES = 16_384
+TILE = 1_024  # rows of about this length are scored the fastest
 HASH_LETTERS = 12
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -90,9 +92,7 @@ def load_model(home: Path, names: str) -> Model:
     shapes = [read_shape(weights) for weights in loaded]
     if len({shape.length for shape in shapes}) > 1:
         raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
-    members = tuple(
-        onnxruntime.InferenceSession(build(weights), providers=["CPUExecutionProvider"]) for weights in loaded
-    )
+    members = tuple(map(_session, loaded))
     reach = max(shape.receptive_field for shape in shapes)
     return Model(names, _digest(loaded), members, reach, shapes[0].length)
 
@@ -139,6 +139,20 @@ def load_weights(path: Path) -> Weights:
     return weights
 
 
+def _session(weights: Weights) -> onnxruntime.InferenceSession:
+    """A network that scores with the thread that asks. Threads that share a batch wait for each other at every layer:
+    on busy cores that costs twice the time, and batches enough for all cores come from `_run`.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(build(weights), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(devices.cpu_cores(), "scoring")
+
+
 def _digest(members: Sequence[Weights]) -> str:
     """The hash of weights, whatever file they came in."""
     content = hashlib.sha256()
@@ -162,7 +176,12 @@ def _run(member: onnxruntime.InferenceSession, length: int | None, codes: Codes)
         raise ValueError(f"this model takes windows of {length} bases, not of {codes.shape[1]}")
     rows = max(1, BATCH_BASES // codes.shape[1])
     batches = [codes[start : start + rows] for start in range(0, len(codes), rows)]
-    return np.concatenate([member.run(None, {"X": one_hot(batch)})[0] for batch in batches])
+
+    def scores(batch: Codes) -> Scores:
+        found: Scores = member.run(None, {"X": one_hot(batch)})[0]
+        return found
+
+    return np.concatenate(list(_threads().map(scores, batches))) if len(batches) > 1 else scores(codes)
 
 
 def score(model: Model, codes: Codes, *, both: bool = False, pad: bool = False, tile: int = TILE) -> Profile:
