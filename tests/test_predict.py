@@ -368,23 +368,6 @@ def test_two_processes_do_not_write_one_file(home, tmp_path):
     assert len(out.read_text().splitlines()) == 3
 
 
-def test_memory_does_not_grow_with_the_file(home, tmp_path):
-    """One contig of 2 and one of 12 million bases: what the longer one takes more is far less than its scores."""
-    peaks = []
-    for millions in (2, 12):
-        data = tmp_path / f"{millions}.fa"
-        data.write_bytes(b">c\n" + (b"ACGTTGCATTACCTGAGTAC" * 3 + b"\n") * (millions * 1_000_000 // 60))
-        code = (
-            "import resource, sys; from tfbind.__main__ import main;"
-            "main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-        )
-        words = ["predict", "--model", "local", "--data", str(data), "--out", str(tmp_path / "p.bed")]
-        environment = {**os.environ, "TFBIND_HOME": str(home)}
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment)
-        peaks.append(int(done.stdout.splitlines()[-1]) >> 10)
-    assert peaks[1] - peaks[0] < 30
-
-
 def test_the_courses_windows_keep_their_names_order_and_scores(home, real_pair, tmp_path):
     with gzip.open(real_pair[0], "rt") as text:
         lines = [next(text).rstrip("\n") for _ in range(301)]

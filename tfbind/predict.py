@@ -30,6 +30,8 @@ from tfbind.tables import counted, label
 GROUP = 1 << 20  # bases that are scored, then kept, together
 SHORT = 4096  # longer records are scored one by one
 FLOAT_BYTES = 4
+GZIP = b"\x1f\x8b"
+GZIP_BASES = 4  # a byte of gzip holds about four bases
 
 Progress = Callable[[str, int, int], None]
 
@@ -90,6 +92,10 @@ class Stored:
         return self.start + self.length
 
 
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
 class _Stretch(NamedTuple):
     """Bases of one record that are scored at a time, 0-based half-open within the record."""
 
@@ -105,23 +111,27 @@ def predict(
     options: Options | None = None,
     on_progress: Progress = lambda _stage, _done, _total: None,
     clock: Callable[[], float] = time.monotonic,
+    free_bytes: Callable[[Path], int] = _free_bytes,
 ) -> Outcome:
     """Score the records of `data` and write `out` in the format that its suffix names, in place of what was there.
 
     Args:
         data: a file, or a stream such as standard input.
         on_progress: told the stage (`reading`, `scoring`, `writing`), the bases done and all bases (0: unknown).
+        free_bytes: what is free on the disk of a folder.
 
     Raises:
         ValueError: one line with the file and the record: letters that cannot be used, sequences too short for the
             model, predictions that the format cannot hold.
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read or written, or the disk is too full for the parts.
     """
     started, options = clock(), options or Options()
     export.writer_of(out)
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
     parts = _Parts(out.with_name(f"{out.name}.parts"))
+    if isinstance(data, Path) and data.is_file():
+        _check_disk(data, parts, free_bytes)
     with _opened(data) as stream, _alone(parts.folder, out):
         try:
             records, notes = _read(parts, stream, _identity(model, data, options), on_progress)
@@ -145,6 +155,19 @@ def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
         return data.open("rb")
     except FileNotFoundError:
         raise ValueError(f"{data}: no such file") from None
+
+
+def _check_disk(data: Path, parts: _Parts, free_bytes: Callable[[Path], int]) -> None:
+    """Refuse a file whose parts do not fit on the disk, as far as its size tells; those of before are counted in."""
+    with data.open("rb") as file:
+        bases = data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
+    there = sum(path.stat().st_size for path in (parts.codes, parts.scores) if path.exists())
+    needed, free = bases * (1 + FLOAT_BYTES) - there, free_bytes(parts.folder.parent)
+    if needed > free:
+        raise OSError(
+            f"{parts.folder}: scoring {label(data)} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
+            f"{free / 1e6:,.0f} MB are free there"
+        )
 
 
 @contextmanager
