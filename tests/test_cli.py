@@ -173,7 +173,7 @@ ERRORS = {
     "data": "the following arguments are required: ACTION",
     "data import --sequences /nowhere --scores /nowhere --name x": "/nowhere",
     "data import --sequences /nowhere --name x": "--scores",
-    "data build other": "invalid choice: 'other'",
+    "data build other": "expected `builtin`, or --genome FILE with --motif FILE|ID",
 }
 
 

@@ -204,5 +204,5 @@ def test_a_server_that_hangs_neither_stops_nor_slows_training(tmp_path, server):
     wait_for(lambda: (home / "runs" / "slow" / runs.WANDB).exists())
     run = runs.find(home, "slow")
     wait_for(lambda: runs.read_status(run).state == "finished")
-    assert wandb_log.read_logged(run).state == "starting"
+    assert wandb_log.read_logged(run).state in ("starting", "logging")  # not at its end yet: nobody waits for it
     assert "does not answer; logged offline instead, 3 epochs" in worker.communicate(timeout=120)[0]

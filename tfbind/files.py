@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file as a whole, and have it on the disk before this returns."""
+    write_chunks(path, [content])
+
+
+def write_chunks(path: Path, content: Iterable[bytes]) -> None:
+    """The same for content that comes in chunks."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
-        file.write(content)
+        file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -23,7 +23,7 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
     port = free_port()
     with serve(tmp_path, port) as server:
         page = open_page(server.url)
-        page.get_by_text("Quick look", exact=True).click()
+        page.get_by_role("button", name="Quick look").click()
         expect(page.get_by_text("--num-epochs 3")).to_be_visible()
         page.get_by_role("button", name="Start").click()
         page.wait_for_url("**/?run=*", timeout=60_000)

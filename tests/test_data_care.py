@@ -1,0 +1,82 @@
+"""Data sets renamed, exported and thrown away, without losing any."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stand_in import CONFIG
+from toy import toy_home
+
+from tfbind import data_care, runs
+from tfbind.datasets import import_pair, list_datasets, open_dataset
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return toy_home(tmp_path)
+
+
+def test_an_export_imported_again_is_the_same_data(home: Path, tmp_path: Path) -> None:
+    data = open_dataset(home, "toy")
+    sequences, scores = data_care.export(data, tmp_path)
+    assert import_pair(home, sequences, scores, "again").hash == data.hash
+    with pytest.raises(ValueError, match=r"toy_sequences.txt.gz: exists already and is not overwritten"):
+        data_care.export(data, tmp_path)
+    with pytest.raises(ValueError, match="expected a folder that exists"):
+        data_care.export(data, tmp_path / "none")
+
+
+@given(st.lists(st.floats(-1048576, 1048576, width=32, allow_subnormal=False), min_size=4, max_size=4))
+def test_every_number_survives_an_export(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "s.txt").write_text("sequence\twindow_name\nAC\tw0\nGT\tw1\n")
+    (folder / "v.txt").write_text(f"w0\tw1\n{values[0]}\t{values[1]}\n{values[2]}\t{values[3]}\n")
+    data = import_pair(folder, folder / "s.txt", folder / "v.txt", "own")
+    again = import_pair(folder, *data_care.export(data, folder), "again")
+    np.testing.assert_array_equal(again.scores, data.scores)
+
+
+def test_a_renamed_data_set_is_found_by_its_new_name_only(home: Path) -> None:
+    before = open_dataset(home, "toy").hash
+    assert data_care.rename(home, "toy", "mine").hash == before
+    assert [data["name"] for data in list_datasets(home)] == ["mine"]
+    with pytest.raises(ValueError, match="data set 'toy': not found; there are: builtin, mine"):
+        data_care.rename(home, "toy", "other")
+
+
+@pytest.mark.parametrize("name", ["", "builtin", "a/b", "../x", ".hidden"])
+def test_a_name_that_cannot_be_used_is_refused_and_nothing_moves(home: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="data set name"):
+        data_care.rename(home, "toy", name)
+    assert len(open_dataset(home, "toy")) == 50
+
+
+def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:
+    names = open_dataset(home, "toy").names.tolist()
+    trashed = data_care.delete(home, "toy")
+    assert list_datasets(home) == []
+    assert trashed.parent == home / "trash"
+    assert open_dataset(home, str(trashed)).names.tolist() == names
+
+
+def test_data_that_a_run_learns_from_stay(home: Path) -> None:
+    run = runs.create(home, CONFIG.model_copy(update={"dataset": "toy"}))
+    runs.take_over(run, "running", started=time.time(), pid=os.getpid(), host=socket.gethostname())
+    for attempt in (lambda: data_care.delete(home, "toy"), lambda: data_care.rename(home, "toy", "mine")):
+        with pytest.raises(ValueError, match=f"data set 'toy': in use by run {run.id}; stop it first"):
+            attempt()
+    runs.take_over(run, "finished", ended=time.time())
+    data_care.delete(home, "toy")
+
+
+def test_a_folder_outside_the_home_is_not_touched(home: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    open_dataset(home, "toy").path.rename(outside)
+    with pytest.raises(ValueError, match="a folder outside this home"):
+        data_care.delete(home, str(outside))
+    assert outside.is_dir()

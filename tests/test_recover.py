@@ -1,0 +1,117 @@
+"""The motif behind scores: planted ones come back, from painted labels exactly, from a signal by its letters."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import Toy
+
+from tfbind.motifs import Motif, jaspar, paint, threshold_of
+from tfbind.pairs import read_pair
+from tfbind.recover import agreement, information, motif_behind
+from tfbind.sequences import Codes
+
+# The published forkhead motif behind the course's labels, rows A C G T.
+FORKHEAD = np.array(
+    [
+        [0.483, 0.644, 0.575, 0.128, 0.001, 0.893, 0.969, 0.997, 0.001, 0.997],
+        [0.026, 0.067, 0.002, 0.001, 0.152, 0.105, 0.029, 0.001, 0.775, 0.001],
+        [0.010, 0.240, 0.111, 0.870, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001],
+        [0.481, 0.049, 0.313, 0.001, 0.846, 0.001, 0.001, 0.001, 0.223, 0.001],
+    ]
+)
+
+
+def random_codes(windows: int, length: int, seed: int) -> Codes:
+    return np.random.default_rng(seed).integers(0, 4, (windows, length), dtype=np.uint8)
+
+
+def same_letters(first: Motif, second: Motif, atol: float) -> bool:
+    """Whether two motifs of one width agree, on either strand."""
+    return any(
+        np.allclose(first.probabilities, other.probabilities, atol=atol)
+        for other in (second, second.reverse_complement())
+    )
+
+
+@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0106.3", "MA0079.5", "MA0002.3"])
+def test_a_planted_motif_is_read_off_painted_scores(matrix_id: str) -> None:
+    motif = jaspar(matrix_id)
+    codes = random_codes(4000, 120, 5)
+    scores = paint(motif, codes, threshold_of(motif, 1e-3))
+    behind = motif_behind(Toy(codes, scores))
+    assert behind is not None
+    assert behind.how == "painted"
+    assert behind.agreement is not None
+    assert behind.agreement.r > 0.98
+    assert behind.motif.consensus in (motif.consensus, motif.reverse_complement().consensus)
+    assert behind.threshold == pytest.approx(scores[scores > 0].min())
+
+
+def test_the_published_motif_comes_back_to_the_third_digit() -> None:
+    codes = random_codes(6_000, 300, 0)
+    motif = Motif("FOXA1", "", FORKHEAD / FORKHEAD.sum(axis=0))
+    behind = motif_behind(Toy(codes, paint(motif, codes, 6.3672)))
+    assert behind is not None
+    assert behind.agreement is not None
+    assert behind.agreement.exact > 0.999
+    assert same_letters(behind.motif, motif, atol=0.002)
+
+
+def test_the_published_rule_rebuilds_the_courses_scores(real_pair: tuple[Path, Path]) -> None:
+    data = read_pair(*real_pair)
+    rebuilt = agreement(data, Motif("FOXA1", "", FORKHEAD / FORKHEAD.sum(axis=0)), 6.3662)
+    assert rebuilt.r >= 0.985
+    assert rebuilt.exact >= 0.975
+    behind = motif_behind(data)
+    assert behind is not None
+    assert same_letters(behind.motif, Motif("", "", FORKHEAD / FORKHEAD.sum(axis=0)), atol=0.032)
+    assert behind.agreement is not None
+    assert behind.agreement.exact >= 0.975
+    assert behind.threshold == pytest.approx(6.3672, abs=1e-3)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_motif_is_found_under_the_peaks_of_a_signal(noise: float) -> None:
+    rng = np.random.default_rng(1)
+    codes = random_codes(4000, 200, 2)
+    bound = rng.random(4000) < 0.5
+    centres = rng.integers(60, 140, 4000)
+    word = np.array([3, 2, 3, 3, 3, 0, 1], np.uint8)  # TGTTTAC
+    for row in np.flatnonzero(bound):
+        flipped = 3 - word[::-1] if row % 2 else word
+        codes[row, centres[row] - 3 : centres[row] + 4] = flipped
+    place = np.arange(200)
+    signal = bound[:, None] * 20 * np.exp(-((place - centres[:, None]) ** 2) / (2 * 25**2))
+    scores = (signal + noise * rng.random((4000, 200))).astype(np.float32)
+    behind = motif_behind(Toy(codes, scores))
+    assert behind is not None
+    assert behind.how == "enriched"
+    assert behind.motif.consensus in ("TGTTTAC", "GTAAACA")
+    assert behind.explained > 0.5
+
+
+def test_where_nothing_varies_there_is_no_motif() -> None:
+    codes = random_codes(500, 50, 0)
+    assert motif_behind(Toy(codes, np.zeros((500, 50), np.float32))) is None
+    assert motif_behind(Toy(codes[:20], paint(jaspar(), codes[:20], 4.0))) is None
+
+
+def test_agreement_counts_windows_up_to_where_hits_hang_over_the_edge() -> None:
+    motif = jaspar()
+    codes = random_codes(400, 60, 3)
+    scores = paint(motif, codes, 4.0)
+    assert agreement(Toy(codes, scores), motif, 4.0).exact == 1
+    scores[:100, -(motif.width - 1) :] = 9
+    assert agreement(Toy(codes, scores), motif, 4.0).exact == 1
+    scores[:100, 0] += 1
+    found = agreement(Toy(codes, scores), motif, 4.0)
+    assert found.exact == 0.75
+    assert found.r == pytest.approx(np.corrcoef(paint(motif, codes, 4.0).ravel(), scores.ravel())[0, 1], abs=1e-6)
+
+
+def test_information_of_a_column_is_two_bits_at_most() -> None:
+    even, sure = [0.25] * 4, [1 - 3e-9, 1e-9, 1e-9, 1e-9]
+    half = [0.5, 0.5 - 2e-9, 1e-9, 1e-9]
+    motif = Motif("", "", np.array([even, sure, half]).T)
+    np.testing.assert_allclose(information(motif), [0, 2, 1], atol=1e-5)

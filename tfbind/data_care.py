@@ -1,0 +1,108 @@
+"""Data sets renamed, taken away as the course's pair of files, and thrown away."""
+
+import gzip
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfbind import runs
+from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
+from tfbind.files import write_chunks
+from tfbind.sequences import decode
+
+SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
+
+
+def used_by(home: Path, name: str) -> list[str]:
+    """The ids of the active runs that learn from a data set."""
+    every = runs.list_runs(home)
+    return [run.id for run in every if runs.read_record(run).get("dataset") == name and runs.read_status(run).active]
+
+
+def rename(home: Path, name: str, to: str) -> Windows:
+    """Give a data set another name. Runs know their data by name: those of the old one no longer find theirs.
+
+    Raises:
+        ValueError: there is none of that name, the new one is taken or cannot be used, or a run is using it.
+    """
+    with lock(home):
+        folder = _free(home, name)
+        check_free(home, to)
+        folder.rename(data_folder(home) / to)
+    return open_dataset(home, to)
+
+
+def delete(home: Path, name: str) -> Path:
+    """Move a data set to the trash of its home; where it lies now.
+
+    Raises:
+        ValueError: there is none of that name, or a run is using it.
+    """
+    with lock(home):
+        folder = _free(home, name)
+        trash = home / "trash"
+        trash.mkdir(exist_ok=True)
+        return folder.rename(trash / f"data-{name}-{secrets.token_hex(2)}")
+
+
+def _free(home: Path, name: str) -> Path:
+    folder = open_dataset(home, name).path
+    if folder.parent != data_folder(home):
+        raise ValueError(f"data set {name!r}: a folder outside this home; expected the name of a data set in it")
+    users = used_by(home, name)
+    if users:
+        raise ValueError(f"data set {name!r}: in use by run {users[0]}; stop it first")
+    return folder
+
+
+def export(data: Windows, folder: Path) -> tuple[Path, Path]:
+    """Write a data set as the course's pair of files, gzip; importing them gives the same data.
+
+    Raises:
+        ValueError: `folder` is no folder, or holds such files already.
+        OSError: they cannot be written.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder that exists")
+    paths = (folder / SEQUENCES.format(data.name), folder / SCORES.format(data.name))
+    for path in paths:
+        if path.exists():
+            raise ValueError(f"{path}: exists already and is not overwritten")
+    for path, lines in zip(paths, (sequence_lines(data), score_lines(data)), strict=True):
+        write_chunks(path, packed(lines))
+    return paths
+
+
+def packed(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines as the pieces of a gzip file."""
+    return (gzip.compress(block, 6, mtime=0) for block in _blocks(lines))
+
+
+def sequence_lines(data: Windows) -> Iterator[bytes]:
+    """The table of sequences, line by line."""
+    yield b"sequence\twindow_name\n"
+    for name, codes in zip(data.names.tolist(), data.codes, strict=True):
+        yield decode(codes).encode() + b"\t" + name + b"\n"
+
+
+def score_lines(data: Windows) -> Iterator[bytes]:
+    """The table of scores, a column for each window, line by line; numbers as short as they can be told apart."""
+    yield b"\t".join(data.names.tolist()) + b"\n"
+    for place in range(data.length):
+        row = np.ascontiguousarray(data.scores[:, place])
+        words = {value: np.format_float_positional(value, unique=True, trim="-") for value in np.unique(row)}
+        yield "\t".join([words[value] for value in row]).encode() + b"\n"
+
+
+def _blocks(lines: Iterator[bytes], size: int = 1 << 20) -> Iterator[bytes]:
+    held: list[bytes] = []
+    length = 0
+    for line in lines:
+        held.append(line)
+        length += len(line)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    yield b"".join(held)

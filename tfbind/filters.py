@@ -1,0 +1,147 @@
+"""What the filters of the first layer look for, as motifs: the words that excite each of them, aligned and counted.
+
+A word counts where a filter's sum over it is more than half of the highest (as Alipanahi et al., Nature Biotechnology
+33, 831, 2015).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from tfbind import runs
+from tfbind.datasets import Windows
+from tfbind.files import read_json, write_json
+from tfbind.motif_match import Match, nearest
+from tfbind.motifs import Motif, from_counts
+from tfbind.recover import Behind, information, motif_behind
+from tfbind.runs import Run
+from tfbind.sequences import LETTERS, Codes
+
+FIRST_LAYER = "initial_conv.weight"
+EXCITED = 0.5
+FEWEST_WORDS = 10
+MOST_WINDOWS = 2_000
+TELLING = 2.0  # bits in all; a filter with less looks for no word
+RESEMBLES = 0.05  # the highest E-value of a match
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter: the motif (4, W) of the `words` that excite it, in `windows` of those looked at, and its matches.
+
+    `motif` is None for a filter that nothing excites, or nothing in particular.
+    """
+
+    number: int
+    words: int
+    windows: int
+    motif: Motif | None
+    matches: list[Match]
+
+    @property
+    def match(self) -> Match | None:
+        """The nearest known motif, if it is near."""
+        return self.matches[0] if self.matches and self.matches[0].e_value <= RESEMBLES else None
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The filters of a run, how many windows they were shown, and what the motif behind the labels is called."""
+
+    filters: list[Filter]
+    windows: int
+    behind: str | None
+
+
+def learnt(run: Run, data: Windows) -> Learnt:
+    """Show the run's held-out windows to its filters, and compare what excites them with known motifs.
+
+    The motif behind the labels, where the data tell it, is among those. What is found is kept in the run's folder.
+
+    Raises:
+        ValueError: the run has no weights yet.
+    """
+    weights = run.folder / runs.BEST
+    if not weights.is_file():
+        raise ValueError(f"run {run.id}: no weights yet; expected a run with a finished epoch")
+    with np.load(run.folder / runs.VALIDATION) as saved:
+        shown = np.sort(saved["windows"])[:MOST_WINDOWS]
+    codes = np.asarray(data.codes[shown])
+    behind = motif_behind(data)
+    own = _named(behind) if behind and behind.how == "painted" else None
+    found = [_filter(number, weight, codes) for number, weight in enumerate(load_file(weights)[FIRST_LAYER], 1)]
+    matches = iter(nearest([one.motif for one in found if one.motif], own))
+    filters = [
+        Filter(one.number, one.words, one.windows, one.motif, next(matches) if one.motif else []) for one in found
+    ]
+    result = Learnt(filters, len(codes), own.name if own else None)
+    write_json(run.folder / runs.FILTERS, _packed(result))
+    return result
+
+
+def stored(run: Run) -> Learnt | None:
+    """What `learnt` found last; None if it was never asked, or the weights have changed since."""
+    path, weights = run.folder / runs.FILTERS, run.folder / runs.BEST
+    if not path.is_file() or path.stat().st_mtime < weights.stat().st_mtime:
+        return None
+    kept = read_json(path)
+    try:
+        return _unpacked(kept)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not what was written there ({error}); delete it") from None
+
+
+def _named(behind: Behind) -> Motif:
+    return Motif("the motif behind the labels", "", behind.motif.probabilities)
+
+
+def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
+    """The words that excite one filter (4, W), in windows (n, L)."""
+    width = weight.shape[1]
+    sums = np.zeros((len(codes), codes.shape[1] - width + 1), dtype=np.float32)
+    by_code = np.vstack([weight, np.full((len(LETTERS) - 4, width), -np.inf, np.float32)])  # words with an N are out
+    for column in range(width):
+        sums += by_code[codes[:, column : column + sums.shape[1]], column]
+    highest = float(sums.max())
+    rows, starts = np.nonzero(sums > EXCITED * highest) if highest > 0 else (np.array([], np.intp),) * 2
+    if len(rows) < FEWEST_WORDS:
+        return Filter(number, len(rows), len(np.unique(rows)), None, [])
+    words = codes[rows[:, None], starts[:, None] + np.arange(width)]
+    motif = from_counts(f"filter {number}", "", np.stack([(words == code).sum(axis=0) for code in range(4)]))
+    telling = information(motif).sum() >= TELLING
+    return Filter(number, len(rows), len(np.unique(rows)), motif if telling else None, [])
+
+
+def _packed(found: Learnt) -> dict[str, Any]:
+    filters = [
+        {
+            **{key: getattr(one, key) for key in ("number", "words", "windows")},
+            "motif": one.motif.probabilities.round(6).tolist() if one.motif else None,
+            "matches": [asdict(match) for match in one.matches],
+        }
+        for one in found.filters
+    ]
+    return {"filters": filters, "windows": found.windows, "behind": found.behind}
+
+
+def _unpacked(kept: dict[str, Any]) -> Learnt:
+    def motif(number: int, matrix: list[list[float]] | None) -> Motif | None:
+        if matrix is None:
+            return None
+        probabilities = np.maximum(np.array(matrix, dtype=np.float64), 1e-6)
+        return Motif(f"filter {number}", "", probabilities / probabilities.sum(axis=0))
+
+    filters = [
+        Filter(
+            one["number"],
+            one["words"],
+            one["windows"],
+            motif(one["number"], one["motif"]),
+            [Match(**match) for match in one["matches"]],
+        )
+        for one in kept["filters"]
+    ]
+    return Learnt(filters, kept["windows"], kept["behind"])

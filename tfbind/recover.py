@@ -1,0 +1,273 @@
+"""The motif behind the scores of a data set: read off painted hits exactly, else from what is common at high scores.
+
+Labels painted by a motif scan are sums of one number per column and base: with the strand of each hit known, these
+numbers solve linear equations. The strands are found by turns with the numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.motifs import BACKGROUND, Motif, Scores, from_counts, paint, scan
+from tfbind.sequences import UNKNOWN, Codes, reverse_complement
+
+FEWEST_HITS = 100
+PAINTED = 0.7  # of all stretches of one score, the share that has the commonest length, when a motif painted them
+WIDTHS = range(4, 41)
+TURNS = 20
+STARTS = 10
+SAMPLE = 2_000
+RAREST = 0.001  # the probability of a base that no hit has in a column
+EQUAL = 0.01  # published matrices have three digits, which adds up to some thousandths of a nat
+ROUNDING = 1e-3  # what the recovered numbers may be off by
+
+PEAK_WINDOWS = 2_000
+AROUND_PEAK = 40
+WORD = 7
+FLANK = 4
+INFORMATIVE = 0.3  # bits; columns below it at the ends are no part of an enriched motif
+
+Places = NDArray[np.intp]
+
+
+class Data(Protocol):
+    """Codes (N, L) and scores (N, L)."""
+
+    @property
+    def codes(self) -> Codes: ...
+    @property
+    def scores(self) -> Scores: ...
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far scores are those that a motif paints.
+
+    `r` is Pearson's over all bases. `exact` is the share of windows whose bases, all but the last W - 1, have the
+    painted score to 0.01: a hit that hangs over the right edge starts at one of those.
+    """
+
+    r: float
+    exact: float
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A motif that explains scores.
+
+    `how` is `painted` (read off stretches of one score; `threshold` is the lowest of them) or `enriched` (found where
+    scores are high). `explained` is the squared Pearson correlation of the scores with those that the motif paints,
+    or, of an enriched one, of each window's mean score with its best match.
+    """
+
+    motif: Motif
+    how: Literal["painted", "enriched"]
+    hits: int
+    explained: float
+    threshold: float | None = None
+    agreement: Agreement | None = None
+
+
+def motif_behind(data: Data) -> Behind | None:
+    """The motif that explains the scores best; None where none is found."""
+    rows, starts, lengths, values = _stretches(data.scores)
+    width = int(np.bincount(lengths).argmax()) if len(lengths) else 0
+    whole = lengths == width
+    if width in WIDTHS and whole.sum() >= FEWEST_HITS and whole.mean() >= PAINTED:
+        words = data.codes[rows[whole, None], starts[whole, None] + np.arange(width)]
+        known = (words != UNKNOWN).all(axis=1)
+        return _painted(data, words[known], values[whole][known])
+    return _enriched(data)
+
+
+def agreement(data: Data, motif: Motif, threshold: float) -> Agreement:
+    """Paint every window by itself with a motif, and compare."""
+    painted = paint(motif, data.codes, threshold)
+    inside = slice(0, data.codes.shape[1] - motif.width + 1)
+    exact = (np.abs(painted[:, inside] - data.scores[:, inside]) < EQUAL).all(axis=1)
+    return Agreement(_pearson(painted.ravel(), data.scores.ravel()), float(exact.mean()))
+
+
+def _pearson(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Pearson's r in float64; 0 where one of them does not vary."""
+    a, b = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (first, second))
+    scale = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / scale) if scale > 0 else 0.0
+
+
+def _stretches(scores: Scores) -> tuple[Places, Places, Places, Scores]:
+    """Rows, starts, lengths and values of the stretches of one score that is not 0, in order."""
+    edges = np.ones((len(scores), scores.shape[1] + 1), dtype=bool)
+    edges[:, 1:-1] = scores[:, 1:] != scores[:, :-1]
+    rows, bounds = np.nonzero(edges)
+    same = rows[1:] == rows[:-1]
+    rows, starts, ends = rows[:-1][same], bounds[:-1][same], bounds[1:][same]
+    values = scores[rows, starts]
+    kept = values != 0
+    return rows[kept], starts[kept], (ends - starts)[kept], values[kept]
+
+
+# Painted scores
+
+
+def _painted(data: Data, words: Codes, values: Scores) -> Behind | None:
+    """Solve for the log-odds from words (n, W) and their scores (n,), and for the strand of each by turns."""
+    if len(words) < FEWEST_HITS:
+        return None
+    both = np.stack([words, reverse_complement(words)])
+    order = np.argsort(-values, kind="stable")
+    # The strongest first: the fewer words a start has to agree with, the surer it is of their strands.
+    few = order[: max(FEWEST_HITS // 2, len(order) // 20)]
+    some = order[:: max(1, len(order) // SAMPLE)]
+    starts = [_solved(both[:, few], values[few], _begun(words[place])) for place in few[:: len(few) // STARTS]]
+    tried = [_solved(both[:, some], values[some], odds) for odds in starts]
+    best = min(tried, key=lambda found: _misfit(found, both[:, some], values[some]))
+    odds = _solved(both, values, best)
+    motif = Motif("recovered", "", _normalised(odds))
+    threshold = float(values.min())
+    found = agreement(data, motif, threshold - ROUNDING)
+    return Behind(motif, "painted", len(words), found.r**2, threshold, found)
+
+
+def _begun(word: Codes) -> NDArray[np.float64]:
+    """Log-odds (4, W) that know a single word (W,)."""
+    return from_counts("", "", _indicator(word[None]).reshape(-1, 4).T).log_odds
+
+
+def _solved(both: Codes, values: Scores, odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares of the scores over the bases of each column, and the strand that fits better, by turns.
+
+    Args:
+        both: words on the forward and on the reverse strand, (2, n, W).
+        odds: (4, W) to begin with.
+
+    Returns:
+        (4, W), NaN where no word has the base.
+    """
+    before = None
+    for _ in range(TURNS):
+        turned = _sums(odds, both[1]) > _sums(odds, both[0])
+        if before is not None and (turned == before).all():
+            break
+        before = turned
+        indicator = _indicator(np.where(turned[:, None], both[1], both[0]))
+        seen = indicator.T @ indicator
+        solution = np.linalg.lstsq(seen, indicator.T @ values.astype(np.float64), rcond=1e-10)[0]
+        odds = np.where(seen.diagonal() == 0, np.nan, solution).astype(np.float64).reshape(-1, 4).T
+    return odds
+
+
+def _misfit(odds: NDArray[np.float64], both: Codes, values: Scores) -> float:
+    """Mean squared error, each word on the strand that fits better."""
+    found = np.maximum(_sums(odds, both[0]), _sums(odds, both[1]))
+    return float(((found - values) ** 2).mean())
+
+
+def _indicator(words: Codes) -> NDArray[np.float64]:
+    """One row a word (n, 4 W): 1 at each column's base."""
+    found = np.zeros((len(words), words.shape[1] * 4))
+    found[np.arange(len(words))[:, None], np.arange(words.shape[1]) * 4 + words] = 1
+    return found
+
+
+def _sums(odds: NDArray[np.float64], words: Codes) -> NDArray[np.float64]:
+    filled = np.where(np.isnan(odds), np.log(RAREST / BACKGROUND), odds)
+    found: NDArray[np.float64] = filled[words, np.arange(words.shape[1])].sum(axis=1)
+    return found
+
+
+def _normalised(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities (4, W) whose log-odds add up as `odds` do.
+
+    The sums leave one constant for each column open. It follows from a column's sum of one; where bases were never
+    seen, what they have of that one is what the constants, which must cancel, leave to them.
+    """
+    unseen = np.isnan(odds)
+    weights = np.where(unseen, 0.0, np.exp(np.where(unseen, 0.0, odds)) * BACKGROUND)
+    seen = weights.sum(axis=0)
+    gaps = unseen.any(axis=0)
+    left = float(np.exp(np.log(seen).sum() / max(1, gaps.sum())))
+    missing = unseen.sum(axis=0)
+    part = np.where(gaps, np.minimum(left, 1 - RAREST * missing), 1.0)
+    shared = (1 - part) / np.maximum(missing, 1)
+    found = np.where(unseen, shared, np.maximum(weights / seen * part, 1e-6))
+    return found / found.sum(axis=0)
+
+
+# Measured scores
+
+
+def _enriched(data: Data) -> Behind | None:
+    """Align the words that are commoner around the highest scores than elsewhere."""
+    means = data.scores.mean(axis=1)
+    length = data.codes.shape[1]
+    if len(means) < FEWEST_HITS or length < WORD + 2 * FLANK or means.max() == means.min():
+        return None
+    order = np.argsort(means)
+    high, low = order[-min(PEAK_WINDOWS, len(order) // 4) :], order[: len(order) // 2]
+    peaks = data.scores[high].argmax(axis=1).clip(AROUND_PEAK, max(AROUND_PEAK, length - AROUND_PEAK - 1))
+    span = np.arange(-AROUND_PEAK, AROUND_PEAK + 1)
+    near = data.codes[high[:, None], (peaks[:, None] + span).clip(0, length - 1)]
+    seed = _commonest(near, data.codes[low])
+    motif = _seeded(seed)
+    for _ in range(TURNS):
+        before = motif.consensus
+        motif = _refined(motif, near)
+        if motif.consensus == before:
+            break
+    motif = _trimmed(motif)
+    best = np.maximum(*(found.max(axis=1) for found in scan(motif, data.codes)))
+    return Behind(motif, "enriched", len(near), _pearson(best, means) ** 2)
+
+
+def _commonest(near: Codes, far: Codes) -> Codes:
+    """The word, either strand, in the most windows `near` beyond what its share of windows `far` explains."""
+    shares = []
+    for codes in (near, far):
+        words = np.lib.stride_tricks.sliding_window_view(codes, WORD, axis=1).reshape(-1, WORD)
+        words = words[(words != UNKNOWN).all(axis=1)].astype(np.int64)
+        powers = 4 ** np.arange(WORD)
+        numbers = np.minimum(words @ powers, (3 - words[:, ::-1]) @ powers)
+        shares.append((np.bincount(numbers, minlength=4**WORD) + 1) / (len(numbers) + 4**WORD))
+    surplus = shares[0] * np.log(shares[0] / shares[1])
+    best: Codes = (int(surplus.argmax()) // 4 ** np.arange(WORD) % 4).astype(np.uint8)
+    return best
+
+
+def _seeded(word: Codes) -> Motif:
+    counts = np.ones((4, WORD + 2 * FLANK))
+    counts[word, FLANK + np.arange(WORD)] += 8
+    return from_counts("enriched", "", counts)
+
+
+def _refined(motif: Motif, near: Codes) -> Motif:
+    """Count the bases of each window's best match, where it has one."""
+    forward, reverse = scan(motif, near)
+    turned = reverse.max(axis=1) > forward.max(axis=1)
+    chosen = np.where(turned[:, None], reverse, forward)
+    starts, best = chosen.argmax(axis=1), chosen.max(axis=1)
+    words = near[np.arange(len(near))[:, None], starts[:, None] + np.arange(motif.width)]
+    words = np.where(turned[:, None], reverse_complement(words), words)[best > np.median(best) / 2]
+    counts = np.stack([(words == code).sum(axis=0) for code in range(4)])
+    return from_counts(motif.name, "", counts)
+
+
+def _trimmed(motif: Motif) -> Motif:
+    """Without the columns at either end that say next to nothing."""
+    telling = np.flatnonzero(information(motif) >= INFORMATIVE)
+    if not len(telling):
+        return motif
+    kept = motif.probabilities[:, telling[0] : telling[-1] + 1]
+    return Motif(motif.name, "", kept / kept.sum(axis=0))
+
+
+def information(motif: Motif) -> NDArray[np.float64]:
+    """Bits of each column (W,): 2 minus its entropy, without a correction for few sites.
+
+    Schneider and Stephens, Nucleic Acids Research 18, 6097 (1990).
+    """
+    probabilities = motif.probabilities
+    bits: NDArray[np.float64] = 2 + (probabilities * np.log2(probabilities)).sum(axis=0)
+    return bits
