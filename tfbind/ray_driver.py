@@ -26,13 +26,15 @@ from tfbind.runs import Run
 
 POLL_SECONDS = 0.2
 NODES_SECONDS = 2.0
-REACH_SECONDS = 10.0
+REACH_SECONDS = 5.0
+MISSED = 5  # so often in a row the head does not answer when it is lost
+END_SECONDS = 5.0
 GIVEN = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
 
 
 @ray.remote
 def _train(*job: Any) -> Iterator[ray_task.Event]:
-    yield from ray_task.train(*job)
+    yield from ray_task.train(ray.get_runtime_context().get_node_id(), *job)
 
 
 class Tasks:
@@ -86,7 +88,7 @@ class Tasks:
             key = self._under_way[task]
             try:
                 facts, files = ray.get(next(task))
-                self._say(key, facts, files)
+                self._say(key, _with_address(facts), files)
                 if facts["event"] != "end":
                     continue
             except StopIteration:
@@ -97,6 +99,14 @@ class Tasks:
 
     def _say(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         write(self._out, {"key": key, **facts}, files)
+
+
+def _with_address(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts whose `node` is an address instead of an id."""
+    if "node" not in facts:
+        return facts
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}
+    return {**facts, "node": addresses.get(facts["node"], facts["node"])}
 
 
 def _ended(error: RayError) -> dict[str, str]:
@@ -143,6 +153,20 @@ def nodes() -> list[tuple[float, float]]:
     return [(found.get("CPU", 0.0), found.get("GPU", 0.0)) for found in living]
 
 
+def watch_head() -> None:
+    """End this process when nobody listens at the address of the head any more; Ray itself takes a minute to."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    missed = 0
+    while missed < MISSED:
+        time.sleep(NODES_SECONDS)
+        try:
+            with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
+                missed = 0
+        except OSError:
+            missed += 1
+    os._exit(1)
+
+
 def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
     """Do what the parent says, until it has no more to say."""
     tasks, known = Tasks(out), nodes()
@@ -176,8 +200,11 @@ def main() -> int:
             while message := read(sys.stdin.buffer):
                 inbox.put(message)
             inbox.put(None)
+            time.sleep(END_SECONDS)
+            os._exit(1)  # Ray waits long for a head that is gone
 
         threading.Thread(target=listen, daemon=True).start()
+        threading.Thread(target=watch_head, daemon=True).start()
         serve(inbox, out)
         ray.shutdown()
     return 0

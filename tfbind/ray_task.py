@@ -5,7 +5,6 @@ writes is handed over as it is written: the caller has all of an epoch, or nothi
 """
 
 import queue
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -39,6 +38,7 @@ class Arrays:
 
 
 def train(
+    node: str,
     id: str,
     record: Mapping[str, Any],
     files: Mapping[str, bytes],
@@ -49,6 +49,7 @@ def train(
     """Train a run to its end and hand over what happens: `running`, `progress`, `row`, at last `end`.
 
     Args:
+        node: what the run is to call this node.
         record: its `config.json`.
         files: the files of its folder to go on from, by name.
     """
@@ -71,7 +72,7 @@ def train(
         thread = threading.Thread(target=lambda: reporter.end(worker.work()))
         thread.start()
         try:
-            yield {"event": "running", "node": socket.gethostname(), "torch": version("torch")}, {}
+            yield {"event": "running", "node": node, "torch": version("torch")}, {}
             yield from reporter.events(thread)
         finally:  # also when the caller wants no more
             runs.request_stop(run)

@@ -1,0 +1,178 @@
+"""A Ray cluster loses workers, a node, its head, or the process that leads the runs: no finished epoch is lost, no state
+lies, and the reason is said in words."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from toy import toy_config, toy_home
+
+from tfbind import launch, runs, sweep_folder
+from tfbind.config import PROJECT
+from tfbind.runs import Run
+
+pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
+
+from ray_cluster import TwoNodes
+
+LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
+TIMES = ("seconds", "windows_per_second")
+RATES = [0.01, 0.003]
+SECONDS = 90
+
+
+@pytest.fixture
+def cluster() -> Iterator[TwoNodes]:
+    nodes = TwoNodes()
+    yield nodes
+    nodes.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return toy_home(tmp_path)
+
+
+def wait_for(holds: Callable[[], object], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """Starts a command of the program."""
+    started = []
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tfbind", *words],
+            cwd=PROJECT,
+            env={**os.environ, "TFBIND_HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def start_sweep(start: Start, home: Path, address: str, epochs: int = 10_000) -> "subprocess.Popen[str]":
+    """A sweep of two runs, one for each node."""
+    config = {**toy_config(**{**LONG, "num_epochs": epochs}).model_dump(), "learning_rate": None}
+    parameters = {field: {"value": value} for field, value in config.items() if value is not None}
+    parameters |= {"learning_rate": {"values": RATES}}
+    spec = home / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters}))
+    return start("sweep", str(spec), "--id", "s", "--dataset", "toy", "--ray", address)
+
+
+def both(home: Path, epochs: int) -> list[Run]:
+    """The two runs of the sweep, once each has so many epochs."""
+    wait_for(lambda: len(runs.list_runs(home)) == 2)
+    found = runs.list_runs(home)
+    wait_for(lambda: min(len(runs.read_rows(run)) for run in found) >= epochs)
+    return found
+
+
+def untimed(run: Run) -> list[dict[str, object]]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
+
+
+def log(run: Run) -> str:
+    return (run.folder / runs.LOG).read_text()
+
+
+def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: TwoNodes, home: Path, start: Start) -> None:
+    sweep = start_sweep(start, home, cluster.address, epochs=150)
+    found = both(home, 20)
+    for process in [worker for node in cluster.nodes for worker in node.workers()]:
+        process.kill()
+    out, err = sweep.communicate(timeout=SECONDS)
+    assert sweep.returncode == 0, out + err
+    for run in found:
+        assert runs.read_status(run).state == "finished"
+        assert log(run).count("its worker was lost") == 1
+        here = launch.submit(home, runs.read_config(run))
+        wait_for(lambda run=here: not runs.read_status(run).active)
+        assert untimed(run) == untimed(here)
+
+
+def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: TwoNodes, home: Path, start: Start) -> None:
+    sweep = start_sweep(start, home, cluster.address)
+    found = both(home, 5)
+    there = next(run for run in found if "runs on 127.0.0.2" in log(run))
+    cluster.other.kill()
+    here = next(run for run in found if run != there)
+    wait_for(lambda: "its worker was lost" in log(there))
+    assert runs.read_status(there).state == "pending"
+    before = runs.read_rows(there)
+    launch.stop(here)
+    assert runs.read_status(here).state == "killed"
+    wait_for(lambda: len(runs.read_rows(there)) > len(before) + 2)
+    assert runs.read_rows(there)[: len(before)] == before
+    again = log(there).split("its worker was lost")[1]
+    assert "runs on" in again
+    assert "runs on 127.0.0.2" not in again
+    sweep.send_signal(signal.SIGTERM)
+    sweep.communicate(timeout=SECONDS)
+    assert sweep.returncode == 130
+
+
+def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: TwoNodes, home: Path, start: Start) -> None:
+    sweep = start_sweep(start, home, cluster.address)
+    found = both(home, 5)
+    cluster.head.kill()
+    killed = time.monotonic()
+    _, err = sweep.communicate(timeout=SECONDS)
+    assert time.monotonic() - killed < 30
+    said = f"the Ray cluster at {cluster.address} is gone: its head, or Ray on this machine, has ended"
+    assert (sweep.returncode, err) == (1, f"tfbind: {said}\n")
+    for run in found:
+        assert (runs.read_status(run).state, runs.read_status(run).error) == ("failed", said)
+    before = {run: runs.read_rows(run) for run in found}
+    unreachable = start("sweep", "--resume", "s")
+    _, err = unreachable.communicate(timeout=SECONDS)
+    assert unreachable.returncode == 1
+    assert err.startswith(f"tfbind: --ray {cluster.address}: ")
+    assert len(err.splitlines()) == 1
+    again = start("sweep", "--resume", "s", "--ray", "off")
+    wait_for(lambda: all(len(runs.read_rows(run)) > len(before[run]) + 2 for run in found))
+    for run in found:
+        assert runs.read_rows(run)[: len(before[run])] == before[run]
+    again.send_signal(signal.SIGTERM)
+    again.communicate(timeout=SECONDS)
+    assert {runs.read_status(run).state for run in found} == {"killed"}
+
+
+def test_a_killed_controller_ends_its_tasks_and_another_goes_on(cluster: TwoNodes, home: Path, start: Start) -> None:
+    sweep = start_sweep(start, home, cluster.address)
+    found = both(home, 5)
+    sweep.kill()
+    sweep.communicate()
+    assert {runs.read_status(run).state for run in found} == {"crashed"}
+    wait_for(lambda: not [worker for node in cluster.nodes for worker in node.workers()])
+    before = {run: runs.read_rows(run) for run in found}
+    again = start("sweep", "--resume", "s")
+    wait_for(lambda: all(len(runs.read_rows(run)) > len(before[run]) + 2 for run in found))
+    for run in found:
+        assert runs.read_rows(run)[: len(before[run])] == before[run]
+    stop = start("stop", "s")
+    stop.communicate(timeout=SECONDS)
+    again.communicate(timeout=SECONDS)
+    assert {runs.read_status(run).state for run in (*found, sweep_folder.find(home, "s"))} == {"killed"}
