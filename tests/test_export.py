@@ -2,6 +2,8 @@
 
 import csv
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -45,7 +47,10 @@ def test_tsv_has_a_row_for_each_base():
 
 
 def test_bed_has_sites_and_bedgraph_all_bases_0_based_half_open():
-    assert text(".bed", made("a")).splitlines()[2:] == ["a\t1\t3\ta\t3.0000\t.", "a\t4\t5\ta\t2.0000\t."]
+    assert text(".bed", made("a")).splitlines()[2:] == [
+        "a\t1\t3\ta\t300\t.\t3.0000",
+        "a\t4\t5\ta\t200\t.\t2.0000",
+    ]
     assert text(".bedgraph", made("a")).splitlines()[1:3] == ["a\t0\t1\t0.100000001", "a\t1\t2\t2.5"]
     for suffix in (".bed", ".bedgraph"):
         assert text(suffix, made("a")).startswith(
@@ -53,6 +58,42 @@ def test_bed_has_sites_and_bedgraph_all_bases_0_based_half_open():
             + "0-based half-open; " * (suffix == ".bedgraph")
             + "each record is its own chromosome and starts at 0\n"
         )
+
+
+def test_bed_scores_are_whole_numbers_from_0_to_1000_and_the_score_itself_stands_last():
+    scores = [-3, 0.004, 0.006, 9.996, 250]
+    one_site_each = [made(f"s{number}", "A", [score]) for number, score in enumerate(scores)]
+    rows = [
+        line.split("\t") for line in text(".bed", *one_site_each, about=About("m", threshold=-5)).splitlines()[2:]
+    ]
+    assert [(row[4], row[6]) for row in rows] == [
+        ("0", "-3.0000"),
+        ("0", "0.0040"),
+        ("1", "0.0060"),
+        ("1000", "9.9960"),
+        ("1000", "250.0000"),
+    ]
+
+
+def test_bed_has_the_strand_of_the_motif_and_another_library_finds_its_letters_there(tmp_path):
+    """FOXA1's word is GTAAACA, and TGTTTAC on the other strand; pyfaidx reads both back from the genome."""
+    flank = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"
+    letters = flank + "TGTAAACA" + flank + "TGTTTACA" + flank
+    scores = np.zeros(len(letters))
+    scores[32:40], scores[72:80], scores[100:103] = 7, 8, 3
+    write(tmp_path / "sites.bed", [made("chr7", letters, scores)], ABOUT)
+    (tmp_path / "genome.fa").write_text(f">chr7\n{letters}\n")
+    rows = [line.split("\t") for line in (tmp_path / "sites.bed").read_text().splitlines()[2:]]
+    assert [(int(row[1]), int(row[2]), row[5]) for row in rows] == [(32, 40, "+"), (72, 80, "-"), (100, 103, ".")]
+    command = [sys.executable, "-c", "from pyfaidx.cli import main; main()", "--bed", "sites.bed", "genome.fa"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout.split() == [
+        ">chr7:33-40",
+        "TGTAAACA",
+        ">chr7:73-80",
+        "TGTTTACA",
+        ">chr7:101-103",
+        letters[100:103],
+    ]
 
 
 def test_fasta_has_the_letters_of_the_sites():

@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 
-from tfbind import queries
+from tfbind import queries, sites
 from tfbind.motifs import jaspar, threshold_of
 from tfbind.scoring import BUILTIN, Site, load_model, score
 from tfbind.sequences import encode, reverse_complement
-from tfbind.sites import Background, Hit, background, describe_sites, motif_hits, strand_of
+from tfbind.simulate import simulate_chromosome
+from tfbind.sites import (
+    Background,
+    Hit,
+    Strands,
+    background,
+    describe_sites,
+    known_motif,
+    motif_hits,
+    strand_of,
+)
 
 FLANK = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"
 
@@ -31,6 +41,20 @@ def test_strand_is_that_of_the_best_match_that_overlaps():
     assert strand_of(Site(5, 7, 9.0, 5), hits) == "-"
     assert strand_of(Site(0, 5, 9.0, 0), hits) == "+"
     assert strand_of(Site(14, 20, 9.0, 14), hits) == "."
+
+
+def test_strands_looked_up_a_stretch_at_a_time_are_those_of_the_whole_record():
+    codes = simulate_chromosome(np.random.default_rng(4))[0, : 2 * sites.STRETCH + 1000]
+    motif, threshold = known_motif()
+    hits = motif_hits(motif, codes, threshold)
+    strands = Strands(lambda start, end: codes[start:end], len(codes))
+    called = [Site(start, start + 10, 5.0, start) for start in range(0, len(codes) - 10, 977)]
+    called += [Site(max(0, edge - 3), min(edge + 3, len(codes)), 5.0, edge) for edge in (sites.STRETCH, len(codes))]
+    called.sort(key=lambda site: site.start)
+    found = [strands.of(site) for site in called]
+    assert found == [strand_of(site, hits) for site in called]
+    assert set(found) == {"+", "-", "."}
+    assert Strands(lambda start, end: codes[start:end], 3).of(Site(0, 3, 5.0, 1)) == "."
 
 
 def test_the_consensus_is_found_on_the_strand_it_was_planted_on():

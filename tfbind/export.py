@@ -24,8 +24,10 @@ import pybigtools
 from tfbind.letters import short
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
+from tfbind.sites import Strands, known_motif
 from tfbind.tables import counted, shown
 
+BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
 THRESHOLD = 3.0  # from here on a site is called, unless said otherwise; in the unit of the scores
 PIECE_BASES = 1 << 20
 MAX_COLUMNS = 1_000_000
@@ -46,6 +48,10 @@ class Track:
     name: str
     length: int
     read: Callable[[int, int], tuple[Codes, Scores]]
+
+    def codes(self, start: int, end: int) -> Codes:
+        """Those from start to end (exclusive)."""
+        return self.read(start, end)[0]
 
     def pieces(self) -> Iterator[tuple[int, Codes, Scores]]:
         """Start, codes and scores of one stretch after the other."""
@@ -264,14 +270,17 @@ def _in_order(tracks: Sequence[Track]) -> tuple[list[_Placed], str]:
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
     where, words = places(tracks)
+    motif, _ = known_motif()
     yield f"# {about_line(about)}; {words}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
-    yield "highest score (not scaled to 0-1000), strand\n"
+    yield f"score x {BED_SCALE} in 0-1000, strand of the best match of {motif.name} (. where none), score\n"
     for track, place in zip(tracks, where, strict=True):
-        name = _column(track.name)
+        name, strands = _column(track.name), Strands(track.codes, track.length)
         for site, _ in sites(track, about.threshold):
             start, end = place.start + site.start, place.start + site.end
-            yield f"{place.chromosome}\t{start}\t{end}\t{name}\t{site.score:.4f}\t.\n"
+            shade = min(max(round(BED_SCALE * site.score), 0), 1000)
+            columns = place.chromosome, start, end, name, shade, strands.of(site), f"{site.score:.4f}"
+            yield "\t".join(map(str, columns)) + "\n"
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:

@@ -1,17 +1,21 @@
 """Called sites in a reader's terms: which strand, which letters, and how often such a score comes by chance."""
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.motifs import Motif, hits, scan
+from tfbind.motifs import Motif, hits, jaspar, scan, threshold_of
 from tfbind.scoring import Model, Scores, Site, call_sites, score
 from tfbind.sequences import Codes, decode
-from tfbind.simulate import simulate_chromosome
+from tfbind.simulate import P_VALUE, simulate_chromosome
 
 BACKGROUND_BASES = 300_000
 BACKGROUND_SEED = 11
+STRETCH = 1 << 18  # bases that are scanned at a time
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ def background(model: Model, threshold: float, bases: int = BACKGROUND_BASES) ->
     return Background(np.sort([site.score for site in found]), len(codes))
 
 
+@cache
+def known_motif() -> tuple[Motif, float]:
+    """FOXA1 of JASPAR and the score from which a match counts, that of the built-in data."""
+    return jaspar(), threshold_of(jaspar(), P_VALUE)
+
+
 def motif_hits(motif: Motif, codes: Codes, threshold: float) -> list[Hit]:
     """The matches of a motif in one sequence (L,), both strands, by position."""
     found = []
@@ -63,6 +73,35 @@ def strand_of(site: Site, found: list[Hit]) -> str:
     """The strand of the best motif match that overlaps a site, `.` if none does."""
     inside = [hit for hit in found if hit.start < site.end and hit.end > site.start]
     return max(inside, key=lambda hit: hit.score).strand if inside else "."
+
+
+class Strands:
+    """The strand of each called site of a record, in its order, by the known motif; `.` where that has no match.
+
+    Args:
+        read: the codes of the record from start to end (exclusive).
+        length: bases of the record.
+    """
+
+    def __init__(self, read: Callable[[int, int], Codes], length: int) -> None:
+        self.read, self.length = read, length
+        self.motif, self.threshold = known_motif()
+        self.start, self.end, self.hits = 0, 0, list[Hit]()
+
+    def of(self, site: Site) -> str:
+        """`+`, `-` or `.`."""
+        first, last = max(0, site.start - self.motif.width), min(self.length, site.end + self.motif.width)
+        if first < self.start or last > self.end:
+            self._look(first, max(last, min(self.length, first + STRETCH)))
+        return strand_of(site, self.hits[self._place(first) : self._place(last)])
+
+    def _look(self, start: int, end: int) -> None:
+        found = motif_hits(self.motif, self.read(start, end), self.threshold)
+        self.hits = [Hit(hit.start + start, hit.end + start, hit.strand, hit.score) for hit in found]
+        self.start, self.end = start, end
+
+    def _place(self, start: int) -> int:
+        return bisect_left(self.hits, start, key=lambda hit: hit.start)
 
 
 def describe_sites(

@@ -16,7 +16,7 @@ from tfbind.runs import ACTIVE
 from tfbind.sequence_plots import profile_figure
 from tfbind.sequences import Codes, decode, encode, reverse_complement
 from tfbind.simulate import LENGTH
-from tfbind.sites import motif_hits
+from tfbind.sites import known_motif, motif_hits
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline, lines
 from ui import scored
@@ -73,7 +73,7 @@ def _strongest(data: Windows) -> NDArray[np.intp]:
 
 
 def _words(codes: Codes) -> list[dict[str, object]]:
-    motif, threshold = scored.known_motif()
+    motif, threshold = known_motif()
     rows: list[dict[str, object]] = []
     for hit in motif_hits(motif, codes, threshold):
         word = codes[hit.start : hit.end]
@@ -196,7 +196,7 @@ def _pearson(run: Past) -> float:
 
 
 def _widen() -> bool:
-    motif, _ = scored.known_motif()
+    motif, _ = known_motif()
     narrow = lesson.reach(lesson.FIRST_KERNELS[0])
     st.markdown(
         f"Even the best of them stays far from 1, and no learning rate will change that. This model sees only "

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from tfbind import imported, runs
 from tfbind.interpret import Mutagenesis, mutagenesis
-from tfbind.motifs import Motif, jaspar, threshold_of
 from tfbind.runs import Run
 from tfbind.scoring import BUILTIN, Model, Profile, load_model, score
-from tfbind.simulate import P_VALUE
 from tfbind.sites import Background, background
 
 
@@ -97,13 +95,6 @@ def changes(model: Model, codes: bytes, start: int, stop: int) -> Mutagenesis:
 def chance(model: Model, threshold: float) -> Background:
     """What the model calls in simulated DNA at this threshold."""
     return background(model, threshold)
-
-
-@st.cache_resource
-def known_motif() -> tuple[Motif, float]:
-    """FOXA1 of JASPAR and the score from which a match counts, that of the built-in data."""
-    motif = jaspar()
-    return motif, threshold_of(motif, P_VALUE)
 
 
 def as_codes(codes: bytes) -> NDArray[np.uint8]:

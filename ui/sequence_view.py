@@ -13,7 +13,7 @@ from tfbind.records import Record
 from tfbind.scoring import Model, Profile, call_sites
 from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, profile_figure
 from tfbind.sequences import Codes, reverse_complement
-from tfbind.sites import Hit, motif_hits
+from tfbind.sites import Hit, known_motif, motif_hits
 from ui import scored
 from ui.model_choice import PAD, Choice, Settings, padded
 from ui.results import CHART
@@ -44,7 +44,7 @@ def sequence_view(
         st.error(str(error))
         draw_changes(record, edited, records, open_record)
         return
-    motif, motif_threshold = scored.known_motif()
+    motif, motif_threshold = known_motif()
     hits = motif_hits(motif, edited.codes, motif_threshold)
     rows = find_sites(how.model, edited.codes, found, hits, how.threshold)
     if original:
