@@ -1,24 +1,53 @@
-"""Data sets: list, build, import, check."""
+"""Data sets: list, build, import, fetch, check, the motif behind them; rename, export, delete."""
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfbind import datasets
+from tfbind import data_care, datasets, fetch, recover
 from tfbind.commands import Parser, add_command, answer
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
+from tfbind.motif_files import get_motif
+from tfbind.motif_match import nearest
 
 
 def add(commands: Any) -> None:
     """Add `data` and its actions."""
-    data = commands.add_parser("data", help="Data sets: list, build, import, check.", allow_abbrev=False)
+    data = commands.add_parser(
+        "data", help="Data sets: list, build, import, fetch, check, and more.", allow_abbrev=False
+    )
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
     add_command(actions, "list", list_data)
     add_build(actions)
     _add_pair(add_command(actions, "import", import_data)).add_argument("--name", required=True, help="its name here")
     _add_pair(add_command(actions, "check", check_data))
+    _add_fetch(add_command(actions, "fetch", fetch_data))
+    _add_motif(add_command(actions, "motif", find_motif))
+    rename = _add_name(add_command(actions, "rename", rename_data))
+    rename.add_argument("to", metavar="NEW", help="its new name")
+    export = _add_name(add_command(actions, "export", export_data))
+    export.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where; default: here")
+    _add_name(add_command(actions, "delete", delete_data))
+
+
+def _add_name(command: Parser) -> Parser:
+    command.add_argument("name", metavar="NAME", help="a data set")
+    return command
+
+
+def _add_fetch(command: Parser) -> None:
+    command.add_argument("source", choices=list(fetch.SOURCES), help="which")
+    command.add_argument("--name", help="its name here; default: that of the source")
+    command.add_argument("--from", dest="address", metavar="URL", help="a mirror; the checksums stay the same")
+
+
+def _add_motif(command: Parser) -> None:
+    _add_name(command)
+    command.add_argument("--motif", metavar="FILE|ID", help="how far this motif explains the scores")
+    command.add_argument("--motif-name", metavar="NAME", help="which motif of a file that holds several")
+    command.add_argument("--threshold", type=float, metavar="SCORE", help="its lowest hit, unless the file says")
 
 
 def _add_pair(command: Parser) -> Parser:
@@ -46,6 +75,60 @@ def import_data(options: argparse.Namespace) -> int:
 def _answer_data(options: argparse.Namespace, data: datasets.Windows) -> int:
     facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
     return answer(options.json, facts, [f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"])
+
+
+def fetch_data(options: argparse.Namespace) -> int:
+    """Download a public pair of files and keep it as a data set."""
+    return _answer_data(options, fetch.fetch(home_folder(), options.source, options.name, options.address))
+
+
+def rename_data(options: argparse.Namespace) -> int:
+    """Give a data set another name."""
+    return _answer_data(options, data_care.rename(home_folder(), options.name, options.to))
+
+
+def export_data(options: argparse.Namespace) -> int:
+    """Write a data set as the course's pair of files."""
+    paths = [str(path) for path in data_care.export(datasets.open_dataset(home_folder(), options.name), options.to)]
+    return answer(options.json, {"files": paths}, paths)
+
+
+def delete_data(options: argparse.Namespace) -> int:
+    """Move a data set to the trash."""
+    path = data_care.delete(home_folder(), options.name)
+    return answer(options.json, {"path": str(path)}, [f"{options.name} lies in {path}"])
+
+
+def find_motif(options: argparse.Namespace) -> int:
+    """Say which motif is behind the scores, or how far a given one explains them."""
+    data = datasets.open_dataset(home_folder(), options.name)
+    if options.motif is None:
+        return _answer_behind(options, recover.motif_behind(data))
+    given = get_motif(options.motif, options.motif_name)
+    threshold = options.threshold if options.threshold is not None else given.threshold
+    if threshold is None:
+        raise ValueError("--threshold: this motif has none of its own; expected the score of its lowest hit, in nats")
+    found = recover.agreement(data, given.motif, threshold)
+    words = f"R {found.r:.4f} over all bases; {found.exact:.1%} of the windows exact, but for what overhangs the edge"
+    return answer(options.json, {**asdict(found), "threshold": threshold}, [words])
+
+
+def _answer_behind(options: argparse.Namespace, behind: recover.Behind | None) -> int:
+    if behind is None:
+        return answer(options.json, {"motif": None}, [f"{options.name}: no motif was found behind the scores"])
+    (matches,) = nearest([behind.motif])
+    facts = {
+        "how": behind.how,
+        "consensus": behind.motif.consensus,
+        "matrix": behind.motif.probabilities.round(4).tolist(),
+        "threshold": behind.threshold,
+        "explained": behind.explained,
+        "agreement": asdict(behind.agreement) if behind.agreement else None,
+        "nearest": [asdict(match) for match in matches],
+    }
+    lines = [f"{behind.motif.consensus}, {behind.how}: explains {behind.explained:.1%} of the variance of the scores"]
+    lines += [f"  nearest: {match.name} {match.matrix_id}  E-value {match.e_value:.1g}" for match in matches]
+    return answer(options.json, facts, lines)
 
 
 def check_data(options: argparse.Namespace) -> int:

@@ -11,10 +11,11 @@ from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, pars
 
 
 def add(commands: Any) -> None:
-    """Add `leaks`, `baselines` and `test`."""
+    """Add `leaks`, `baselines`, `test` and `filters`."""
     _add_split(add_command(commands, "leaks", leaks))
     _add_split(add_command(commands, "baselines", baselines))
     add_command(commands, "test", test, id=None)
+    add_command(commands, "filters", filters, id=None)
 
 
 def _add_split(command: Parser) -> None:
@@ -72,3 +73,26 @@ def test(options: argparse.Namespace) -> int:
         f"{figure(result.test_pearsonr)}, mean of windows {figure(result.test_pearsonr_window)}"
     ]
     return answer(options.json, {"id": run.id, **asdict(result)}, lines)
+
+
+def filters(options: argparse.Namespace) -> int:
+    """Say what the filters of a run's first layer look for, and which known motifs that resembles."""
+    from tfbind.datasets import open_dataset
+    from tfbind.filters import learnt
+
+    run = runs.find(home_folder(), options.id)
+    found = learnt(run, open_dataset(run.home, runs.read_record(run)["dataset"]))
+    facts, lines = [], []
+    for one in found.filters:
+        near = f"{one.match.name} {one.match.matrix_id}  E-value {one.match.e_value:.1g}" if one.match else "-"
+        word = one.motif.consensus if one.motif else "nothing in particular"
+        lines.append(f"filter {one.number:3}  {one.words:8,} words  {word}  {near}")
+        facts.append(
+            {
+                "number": one.number,
+                "words": one.words,
+                "consensus": one.motif.consensus if one.motif else None,
+                "matches": [asdict(match) for match in one.matches],
+            }
+        )
+    return answer(options.json, {"windows": found.windows, "behind": found.behind, "filters": facts}, lines)

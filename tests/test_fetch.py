@@ -1,0 +1,120 @@
+"""The published pair over HTTP: whole, refused when it is another file, gone on with, and said to be out of reach."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from toy import toy_home
+
+from tfbind import data_care, fetch
+from tfbind.datasets import Windows, list_datasets, open_dataset, sha256
+from tfbind.fetch import Source
+
+
+@dataclass
+class Shop:
+    """A server on loopback with files by name; `faults` says what becomes of some."""
+
+    address: str
+    files: dict[str, bytes]
+    faults: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Windows:
+    return open_dataset(toy_home(tmp_path), "toy")
+
+
+@pytest.fixture
+def shop(own: Windows, tmp_path: Path) -> Iterator[Shop]:
+    found = Shop("", {path.name: path.read_bytes() for path in data_care.export(own, tmp_path)})
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.rpartition("/")[2]
+            found.asked.append(name)
+            fault = found.faults.get(name)
+            content = found.files[name]
+            self.send_response(404 if fault == "missing" else 200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:9] if fault == "cut" else b"x" * len(content) if fault == "other" else content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found.address = f"http://127.0.0.1:{server.server_port}/data/"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def sources(shop: Shop, tmp_path: Path) -> dict[str, Source]:
+    return {"toy-pair": Source(shop.address, {name: sha256(tmp_path / name) for name in shop.files}, "toys")}
+
+
+def test_what_was_published_is_checked_and_becomes_a_data_set(
+    own: Windows, sources: dict[str, Source], tmp_path: Path
+) -> None:
+    home = tmp_path / "other"
+    data = fetch.fetch(home, "toy-pair", sources=sources)
+    assert (data.name, data.hash) == ("toy-pair", own.hash)
+    assert list((home / fetch.DOWNLOADS).iterdir()) == []
+
+
+# pooch leaves the response of a download that broke off to the garbage collector.
+@pytest.mark.filterwarnings(r"ignore:unclosed <socket\.socket \[closed\]:ResourceWarning")
+@pytest.mark.parametrize(
+    ("fault", "kind", "said"),
+    [
+        ("missing", OSError, "the server refused (404"),
+        ("cut", OSError, "no answer"),
+        ("other", ValueError, "not the file that was published"),
+    ],
+)
+def test_a_bad_answer_is_one_line_and_the_file_that_came_is_kept(
+    shop: Shop, sources: dict[str, Source], tmp_path: Path, fault: str, kind: type[Exception], said: str
+) -> None:
+    home = tmp_path / "other"
+    first, second = shop.files
+    shop.faults[second] = fault
+    with pytest.raises(kind) as caught:
+        fetch.fetch(home, "toy-pair", sources=sources)
+    assert said in str(caught.value)
+    assert f"{shop.address}{second}" in str(caught.value)
+    assert list_datasets(home) == []
+    shop.faults.clear()
+    fetch.fetch(home, "toy-pair", sources=sources)
+    assert shop.asked == [first, second, second]
+
+
+def test_without_a_network_it_is_said_what_to_do(sources: dict[str, Source], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(OSError, match=r"no answer; this needs a network.*use `data import`"):
+        fetch.fetch(tmp_path / "other", "toy-pair", address=f"http://127.0.0.1:{port}/", sources=sources)
+
+
+def test_a_taken_name_is_refused_before_anything_is_asked(
+    shop: Shop, sources: dict[str, Source], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="'toy': exists already"):
+        fetch.fetch(tmp_path / "home", "toy-pair", name="toy", sources=sources)
+    assert shop.asked == []
+
+
+def test_the_course_is_pinned_to_one_commit_and_two_checksums() -> None:
+    source = fetch.SOURCES["course-chr22"]
+    assert source.address.startswith("https://")
+    assert all(len(checksum) == 64 for checksum in source.files.values())
+    with pytest.raises(ValueError, match="'chr1': expected one of course-chr22"):
+        fetch.fetch(Path("/nowhere"), "chr1")
