@@ -58,6 +58,10 @@ def test_the_program_predicts_the_table_that_the_command_line_writes(home, bundl
     assert np.abs(theirs.to_numpy() - ours.to_numpy()).max() < 1e-5
 
 
+def test_whoever_imports_the_weights_of_a_bundle_has_the_same_model(home, bundles):
+    assert load_model(home, str(bundles["batch"].out / "model_weights.pt")).hash == bundles["batch"].hash
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_bundle_holds_weights_program_and_readme(home, bundles, name):
     made = bundles[name]

@@ -1,5 +1,7 @@
 """Scoring against torch, and that a score does not depend on batches or tiles."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,13 +13,14 @@ from tfbind import runs
 from tfbind.config import PRESETS, TrainConfig, receptive_field
 from tfbind.models import build_model, pack_weights
 from tfbind.onnx_graph import build, read_shape
-from tfbind.scoring import Site, call_sites, load_model, score, score_windows
+from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, score, score_windows
 from tfbind.sequences import one_hot
 
 LOCAL = PRESETS["quick"].model_copy(update={"num_channels": 8})
 FIXED = TrainConfig(num_channels=8, num_res_blocks=1)
 BLOCKS = TrainConfig(num_channels=16, num_res_blocks=1)  # as many channels as are computed together
 LENGTH = 40
+HASHES = ["8954f4b1ecc1", "d273f52775e3", "6e382442f710"]  # of the shipped networks
 
 
 def network(config: TrainConfig, seed: int = 0):
@@ -148,6 +151,32 @@ def test_sites_by_hand():
     assert call_sites(scores, 2) == [Site(0, 1, 7.0, 0), Site(2, 5, 3.0, 3), Site(7, 8, 9.0, 7)]
     assert call_sites(scores, 10) == []
     assert call_sites(scores, -1) == [Site(0, 8, 9.0, 7)]
+
+
+def test_the_hash_follows_the_tensors_that_scores_depend_on_and_nothing_else(tmp_path):
+    """Neither order, file, metadata nor a counter of the training; every other tensor, in its last bit."""
+    weights = {name: value.numpy() for name, value in network(LOCAL).state_dict().items()}
+    written = itertools.count()
+
+    def hash_of(tensors: dict[str, np.ndarray], facts: dict[str, str] | None = None) -> str:
+        path = tmp_path / f"{next(written)}.safetensors"
+        save_file(tensors, path, facts)
+        return load_model(tmp_path, str(path)).hash
+
+    first = hash_of(weights)
+    assert hash_of(dict(reversed(weights.items())), {"run": "other"}) == first
+    counters = [name for name in weights if name.endswith("num_batches_tracked")]
+    assert hash_of({**weights, counters[0]: np.array(7)}) == first
+    assert hash_of({name: value for name, value in weights.items() if name not in counters}) == first
+    for name, value in weights.items():
+        if name not in counters:
+            nearest = np.nextafter(value, np.float32(1e9), dtype=np.float32)
+            assert hash_of({**weights, name: nearest}) != first
+
+
+def test_the_names_that_files_give_the_shipped_model_stay_what_they_are(tmp_path):
+    assert load_model(tmp_path, "builtin").hash == "8167049f56a7"
+    assert [load_model(tmp_path, str(path)).hash for path in sorted(BUILTIN_FOLDER.glob("*.safetensors"))] == HASHES
 
 
 def test_a_graph_needs_every_tensor():

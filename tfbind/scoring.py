@@ -5,6 +5,7 @@ the arithmetic, so that nothing here needs torch.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ Scores = NDArray[np.float32]
 BATCH_BASES = 16_384
 TILE = 1_024  # rows of about this length are scored the fastest
 HASH_LETTERS = 12
+COUNTER = "num_batches_tracked"  # of batch norm, which torch counts in training
+THREADS = "TFBIND_SCORING_THREADS"  # how many score at once in a process that shares its machine; default: one a core
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 
@@ -87,8 +90,25 @@ def load_model(home: Path, names: str) -> Model:
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
+    return make_model(names, read_members(home, names))
+
+
+def read_members(home: Path, names: str) -> list[Weights]:
+    """The weights of each member of a model.
+
+    Raises:
+        ValueError: no such model.
+    """
     files = [file for name in names.split(",") for file in weight_files(home, name.strip())]
-    loaded = [load_weights(file) for file in files]
+    return [load_weights(file) for file in files]
+
+
+def make_model(names: str, loaded: Sequence[Weights]) -> Model:
+    """The model with these members, called `names`.
+
+    Raises:
+        ValueError: they cannot be averaged.
+    """
     shapes = [read_shape(weights) for weights in loaded]
     if len({shape.length for shape in shapes}) > 1:
         raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
@@ -150,15 +170,16 @@ def _session(weights: Weights) -> onnxruntime.InferenceSession:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(devices.cpu_cores(), "scoring")
+    return ThreadPoolExecutor(int(os.environ.get(THREADS) or devices.cpu_cores()), "scoring")
 
 
 def _digest(members: Sequence[Weights]) -> str:
-    """The hash of weights, whatever file they came in."""
+    """The hash of the tensors that scores depend on, whatever file they came in, in whatever order."""
     content = hashlib.sha256()
     for weights in members:
         for name in sorted(weights):
-            content.update(f"{name} {weights[name].shape} ".encode() + weights[name].tobytes())
+            if not name.endswith(COUNTER):
+                content.update(f"{name} {weights[name].shape} ".encode() + weights[name].tobytes())
     return content.hexdigest()[:HASH_LETTERS]
 
 
