@@ -4,12 +4,13 @@ The codes, then the scores, are kept beside the output as `<out>.parts/` until t
 base. A prediction that is killed goes on from there when the same command is given again.
 """
 
+import functools
 import itertools
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,19 @@ class Stored:
         return self.start + self.length
 
 
+class Piece(NamedTuple):
+    """Bases that are scored together: whole records of these `lengths`, one after the other, or, if None, a region of
+    one record, of whose scores those from `first` to `last` (exclusive) are wanted."""
+
+    codes: Codes
+    lengths: list[int] | None
+    first: int
+    last: int
+
+
+ScorePieces = Callable[[Iterable[Piece]], Iterator[Scores]]
+
+
 def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
@@ -112,6 +126,7 @@ def predict(
     on_progress: Progress = lambda _stage, _done, _total: None,
     clock: Callable[[], float] = time.monotonic,
     free_bytes: Callable[[Path], int] = _free_bytes,
+    score_pieces: ScorePieces | None = None,
 ) -> Outcome:
     """Score the records of `data` and write `out` in the format that its suffix names, in place of what was there.
 
@@ -119,6 +134,7 @@ def predict(
         data: a file, or a stream such as standard input.
         on_progress: told the stage (`reading`, `scoring`, `writing`), the bases done and all bases (0: unknown).
         free_bytes: what is free on the disk of a folder.
+        score_pieces: turns pieces into their scores, in order; None: here, one after the other.
 
     Raises:
         ValueError: one line with the file and the record: letters that cannot be used, sequences too short for the
@@ -136,7 +152,8 @@ def predict(
         try:
             records, notes = _read(parts, stream, _identity(model, data, options), on_progress)
             _check(records, model, out, options)
-            _score_all(parts, records, model, options, on_progress)
+            here: ScorePieces = functools.partial(map, functools.partial(score_piece, model, options))
+            _score_all(parts, records, model, score_pieces or here, on_progress)
             about = About(f"{model.name} {model.hash}", _rule(model, records, options), options.threshold)
             export.write(out, _tracks(parts, records, on_progress), about)
         except ValueError:
@@ -254,7 +271,7 @@ def _check(records: Sequence[Stored], model: Model, out: Path, options: Options)
 
 
 def _score_all(
-    parts: _Parts, records: Sequence[Stored], model: Model, options: Options, on_progress: Progress
+    parts: _Parts, records: Sequence[Stored], model: Model, score_pieces: ScorePieces, on_progress: Progress
 ) -> None:
     """Bring the scores up to the last record, from the last group that was finished."""
     done = int(read_json(parts.done)["bases"]) if parts.done.exists() else 0
@@ -263,15 +280,14 @@ def _score_all(
     os.truncate(parts.scores, done * FLOAT_BYTES)
     with parts.scores.open("ab") as file:
         on_progress("scoring", done, total)
-        for group in _groups(records):
-            end = group[-1].record.start + group[-1].end
-            if end <= done:
-                continue
-            file.write(_score_group(model, parts.codes, group, options).tobytes())
+        left = [group for group in _groups(records) if group[-1].record.start + group[-1].end > done]
+        for scores in score_pieces(_piece(model, parts.codes, group) for group in left):
+            file.write(scores.tobytes())
             file.flush()
             os.fsync(file.fileno())
-            write_json(parts.done, {"bases": end})
-            on_progress("scoring", end, total)
+            done += len(scores)
+            write_json(parts.done, {"bases": done})
+            on_progress("scoring", done, total)
 
 
 def _groups(records: Sequence[Stored]) -> Iterator[list[_Stretch]]:
@@ -292,18 +308,25 @@ def _groups(records: Sequence[Stored]) -> Iterator[list[_Stretch]]:
         yield group
 
 
-def _score_group(model: Model, codes: Path, group: Sequence[_Stretch], options: Options) -> Scores:
+def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Piece:
     if group[0].record.length > GROUP:
-        return score_region(model, codes, *group[0], options.both)
+        return _region(model, codes, *group[0])
     first, last = group[0].record, group[-1].record
     bases = np.fromfile(codes, np.uint8, last.end - first.start, offset=first.start)
-    scores = np.empty(len(bases), np.float32)
+    return Piece(bases, [stretch.end for stretch in group], 0, len(bases))
+
+
+def score_piece(model: Model, options: Options, piece: Piece) -> Scores:
+    """The scores that are wanted of a piece."""
+    if piece.lengths is None:
+        return score(model, piece.codes, both=options.both).scores[piece.first : piece.last]
+    scores = np.empty(len(piece.codes), np.float32)
     by_length: dict[int, list[int]] = {}
-    for record, _, length in group:
-        by_length.setdefault(length, []).append(record.start - first.start)
+    for start, length in zip(itertools.accumulate(piece.lengths, initial=0), piece.lengths, strict=False):
+        by_length.setdefault(length, []).append(start)
     for length, starts in by_length.items():
         places = np.array(starts)[:, None] + np.arange(length)
-        scores[places] = _score_equal(model, bases[places], options)
+        scores[places] = _score_equal(model, piece.codes[places], options)
     return scores
 
 
@@ -319,7 +342,12 @@ def _score_equal(model: Model, codes: Codes, options: Options) -> Scores:
 
 
 def score_region(model: Model, codes: Path, record: Stored, start: int, end: int, both: bool) -> Scores:
-    """The scores of a long record from start to end (exclusive), the same as if all of it were scored at once.
+    """The scores of a long record from start to end (exclusive), the same as if all of it were scored at once."""
+    return score_piece(model, Options(both), _region(model, codes, record, start, end))
+
+
+def _region(model: Model, codes: Path, record: Stored, start: int, end: int) -> Piece:
+    """The piece that gives the scores of a long record from start to end (exclusive).
 
     They are computed with the bases around that they depend on, read from the file `codes`. A model of fixed length
     scores tiles that are counted from the start of the record, and on the other strand from its end; so what is read
@@ -330,7 +358,7 @@ def score_region(model: Model, codes: Path, record: Stored, start: int, end: int
     first = max(0, start - margin) // step * step
     last = record.length - max(0, record.length - end - margin) // step * step
     bases = np.fromfile(codes, np.uint8, last - first, offset=record.start + first)
-    return score(model, bases, both=both).scores[start - first : end - first]
+    return Piece(bases, None, start - first, end - first)
 
 
 def _rule(model: Model, records: Sequence[Stored], options: Options) -> str:

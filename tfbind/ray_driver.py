@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import ray
 from ray import ObjectRef, ObjectRefGenerator
 from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError, TaskCancelledError, TaskUnschedulableError
@@ -21,8 +22,10 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError, TaskCan
 from tfbind import ray_task, runs
 from tfbind.config import PROJECT
 from tfbind.datasets import open_dataset
+from tfbind.predict import Options, Piece
 from tfbind.ray_pipe import Message, read, write
 from tfbind.runs import Run
+from tfbind.scoring import THREADS
 
 POLL_SECONDS = 0.2
 NODES_SECONDS = 2.0
@@ -37,19 +40,26 @@ def _train(*job: Any) -> Iterator[ray_task.Event]:
     yield from ray_task.train(ray.get_runtime_context().get_node_id(), *job)
 
 
+@ray.remote(num_cpus=1)
+def _score(*job: Any) -> bytes:
+    return ray_task.score(*job).tobytes()
+
+
 class Tasks:
     """The tasks under way, by the key that the parent gave them."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._under_way: dict[ObjectRefGenerator, str] = {}
+        self._under_way: dict[ObjectRefGenerator | ObjectRef, str] = {}
+        self._model: tuple[ObjectRef, ...] = ()
         self._data: dict[str, list[ObjectRef]] = {}  # arrays of each data set by hash, put there once
 
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def train(self, order: Mapping[str, Any]) -> None:
+    def train(self, message: Message) -> None:
         """Have a run trained, from where its folder stands."""
+        order = message.facts
         run = Run(Path(order["folder"]))
         try:
             record = runs.read_record(run)
@@ -75,8 +85,21 @@ class Tasks:
             self._data[data.hash] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
         return self._data[data.hash]
 
-    def cancel(self, order: Mapping[str, Any]) -> None:
+    def model(self, message: Message) -> None:
+        """Have pieces scored by this model from now on."""
+        options = Options(**message.facts["options"])
+        self._model = tuple(map(ray.put, (message.facts["name"], list(message.files.values()), options)))
+
+    def score(self, message: Message) -> None:
+        """Have a piece scored; on another node if one is lost."""
+        order, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
+        name, members, options = self._model
+        piece = Piece(codes, order["lengths"], order["first"], order["last"])
+        self._under_way[_score.remote(name, members, piece, options)] = order["key"]
+
+    def cancel(self, message: Message) -> None:
         """End a task: after the batch in hand, or at once where that is not listened to."""
+        order = message.facts
         for task, key in self._under_way.items():
             if key == order["key"]:
                 ray.cancel(task, force=order["force"])
@@ -87,6 +110,10 @@ class Tasks:
         for task in ready:
             key = self._under_way[task]
             try:
+                if isinstance(task, ObjectRef):
+                    self._say(key, {"event": "scores"}, {"scores": ray.get(task)})
+                    del self._under_way[task]
+                    continue
                 facts, files = ray.get(next(task))
                 self._say(key, _with_address(facts), files)
                 if facts["event"] != "end":
@@ -140,7 +167,7 @@ def connect(address: str) -> None:
             address=address,
             log_to_driver=False,
             logging_level="ERROR",
-            runtime_env={"py_modules": [str(PROJECT / "tfbind")]},
+            runtime_env={"py_modules": [str(PROJECT / "tfbind")], "env_vars": {THREADS: "1"}},
             **({"_node_ip_address": "127.0.0.1"} if local else {}),
         )
     except (RuntimeError, ValueError) as error:
@@ -175,7 +202,7 @@ def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
     while True:
         with contextlib.suppress(queue.Empty):
             while order := inbox.get(timeout=0 if len(tasks) else POLL_SECONDS):
-                {"train": tasks.train, "cancel": tasks.cancel}[order.facts["do"]](order.facts)
+                getattr(tasks, order.facts["do"])(order)
             return
         if len(tasks):
             tasks.poll()

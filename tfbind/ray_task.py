@@ -1,24 +1,28 @@
-"""What a node of a cluster does: train a run. Nothing here knows Ray.
+"""What a node of a cluster does: train a run, score DNA. Nothing here knows Ray.
 
-The run is trained by the code that trains it locally, in a home of its own that is gone afterwards. What that code
+A run is trained by the code that trains it locally, in a home of its own that is gone afterwards. What that code
 writes is handed over as it is written: the caller has all of an epoch, or nothing.
 """
 
 import queue
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load
 
 from tfbind import runs
 from tfbind.files import write_json
+from tfbind.predict import Options, Piece, score_piece
 from tfbind.runs import Row, Run
+from tfbind.scoring import Model, Scores, make_model
 from tfbind.sequences import Codes
 from tfbind.worker import Worker
 
@@ -77,6 +81,16 @@ def train(
         finally:  # also when the caller wants no more
             runs.request_stop(run)
             thread.join()
+
+
+def score(name: str, members: Sequence[bytes], piece: Piece, options: Options) -> Scores:
+    """The scores of a piece, by the model with these members, each a file of weights."""
+    return score_piece(_model(name, tuple(members)), options, piece)
+
+
+@lru_cache(maxsize=1)
+def _model(name: str, members: tuple[bytes, ...]) -> Model:
+    return make_model(name, [load(weights) for weights in members])
 
 
 @dataclass

@@ -1,5 +1,5 @@
-"""A Ray cluster loses workers, a node, its head, or the process that leads the runs: no finished epoch is lost, no state
-lies, and the reason is said in words."""
+"""A Ray cluster loses workers, a node, its head, or the process that leads the runs: no finished epoch is lost, no
+state lies, and the reason is said in words."""
 
 import os
 import signal

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--strand", choices=["forward", "both"], default="forward", help="both: their mean")
     command.add_argument("--pad", action="store_true", help="fill up with N what is too short for the model")
+    command.add_argument("--ray", metavar="ADDRESS", help="score on the Ray cluster at HOST:PORT, or auto")
     command.add_argument(
         "--threshold",
         type=float,
@@ -38,18 +40,21 @@ def add(commands: Any) -> None:
 def predict(options: argparse.Namespace) -> int:
     """Score a file of DNA and write the predictions, in the format that the suffix of --out names."""
     from tfbind.predict import Options, predict
+    from tfbind.ray_scores import scorer
     from tfbind.scoring import load_model
 
     model = load_model(home_folder(), options.model)
     data = sys.stdin.buffer if options.data == "-" else Path(options.data)
     how = Options(options.strand == "both", options.pad, options.threshold)
-    if sys.stderr.isatty():
-        try:
-            outcome = predict(model, data, options.out, how, _stage_bar())
-        finally:
+    terminal = sys.stderr.isatty()
+    cluster = scorer(options.ray, home_folder(), options.model, how) if options.ray else nullcontext()
+    try:
+        with cluster as score_pieces:
+            watch = _stage_bar() if terminal else lambda _stage, _done, _total: None
+            outcome = predict(model, data, options.out, how, watch, score_pieces=score_pieces)
+    finally:
+        if terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-    else:
-        outcome = predict(model, data, options.out, how)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:

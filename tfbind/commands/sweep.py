@@ -19,9 +19,7 @@ from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_space import Spec
 
-RAY_HELP = (
-    "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
-)
+RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 

@@ -1,0 +1,155 @@
+"""Runs and predictions on a real Ray cluster of two nodes are those of this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from toy import toy_config, toy_home
+
+from tfbind import runs
+from tfbind.config import PROJECT
+from tfbind.runs import Run
+from tfbind.sequences import decode
+
+pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
+
+from ray_cluster import TwoNodes
+
+TIMES = ("seconds", "windows_per_second")
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[TwoNodes]:
+    nodes = TwoNodes()
+    yield nodes
+    nodes.stop()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_home(tmp_path_factory.mktemp("ray"))
+
+
+def start(home: Path, *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfbind", *words],
+        cwd=PROJECT,
+        env={**os.environ, "TFBIND_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def tfbind(home: Path, *words: str) -> tuple[int, str, str]:
+    with start(home, *words) as process:
+        out, err = process.communicate(timeout=SECONDS)
+    return process.returncode, out, err
+
+
+def kept(run: Run) -> tuple[list[dict[str, object]], dict[str, bytes]]:
+    """What has to be equal wherever a run was trained: rows but for their times, weights, graph, predictions."""
+    rows = [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
+    weights = np.load(run.folder / runs.VALIDATION)
+    files = {name: weights[name].tobytes() for name in weights.files}
+    return rows, {**files, "graph": (run.folder / runs.GRAPH).read_bytes()}
+
+
+def test_a_sweep_over_two_nodes_leaves_what_the_same_runs_leave_here(cluster: TwoNodes, home: Path) -> None:
+    fixed = toy_config(num_epochs=4).model_dump(exclude={"learning_rate", "first_kernel_size"})
+    rates = [0.01, 0.003, 0.001]
+    parameters = {field: {"value": value} for field, value in fixed.items()} | {"learning_rate": {"values": rates}}
+    spec = home / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters}))
+    code, out, err = tfbind(home, "sweep", str(spec), "--dataset", "toy", "--ray", cluster.address, "--json")
+    assert code == 0, err
+    there = [runs.find(home, run["id"]) for run in json.loads(out.splitlines()[-1])["runs"]]
+    assert [runs.read_config(run).learning_rate for run in there] == rates
+    on = {line.split("runs on ")[1].split(",")[0] for run in there for line in log(run) if "node of the Ray" in line}
+    assert len(on) == 2
+    for run in there:
+        words = ["--learning-rate", str(runs.read_config(run).learning_rate), "--id", f"here-{run.id}"]
+        flags = [word for field, value in fixed.items() for word in ("--" + field.replace("_", "-"), str(value))]
+        code, _, err = tfbind(home, "train", *flags, *words)
+        assert code == 0, err
+        here = runs.find(home, f"here-{run.id}")
+        assert kept(run) == kept(here)
+        assert {path.name for path in run.folder.iterdir()} == {path.name for path in here.folder.iterdir()}
+        assert runs.read_status(run).state == "finished"
+        assert [line.split(" ", 2)[2] for line in log(run)[1:]] == [line.split(" ", 2)[2] for line in log(here)]
+
+
+def log(run: Run) -> list[str]:
+    return (run.folder / runs.LOG).read_text().splitlines()
+
+
+def test_a_run_that_is_stopped_there_goes_on_here(cluster: TwoNodes, home: Path) -> None:
+    flags = ["--num-epochs", "10000", "--early-stopping-patience", "10000", "--num-channels", "4", "--threads", "1"]
+    training = start(home, "train", "--dataset", "toy", *flags, "--id", "long", "--ray", cluster.address)
+    run = Run(home / "runs" / "long")
+    deadline = time.monotonic() + SECONDS
+    while not (run.folder / runs.METRICS).exists() or len(runs.read_rows(run)) < 3:
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    assert runs.read_status(run).state == "running"
+    assert runs.read_status(run).pid == training.pid
+    assert tfbind(home, "stop", "long")[:2] == (0, "run long: killed\n")
+    out, err = training.communicate(timeout=SECONDS)
+    assert training.returncode == 130, err
+    assert "`python -m tfbind resume long` goes on" in out
+    before = runs.read_rows(run)
+    with start(home, "resume", "long") as again:
+        while len(runs.read_rows(run)) < len(before) + 3:
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
+        assert runs.read_rows(run)[: len(before)] == before
+        again.terminate()
+        again.communicate(timeout=SECONDS)
+    assert again.returncode == 130
+
+
+@pytest.mark.parametrize("suffix", [".bw", ".csv"])
+def test_a_prediction_there_is_that_of_here_byte_for_byte(
+    cluster: TwoNodes, home: Path, tmp_path: Path, suffix: str
+) -> None:
+    rng = np.random.default_rng(1)
+    lengths = {"chr1": 1_200_000, "chrM": 300, "chr2": 9_100} if suffix == ".bw" else {"a": 300, "b": 300}
+    codes = {name: rng.integers(0, 4, length, dtype=np.uint8) for name, length in lengths.items()}
+    genome = tmp_path / "genome.fa"
+    genome.write_text("".join(f">{name}\n{decode(letters)}\n" for name, letters in codes.items()))
+    here, there = tmp_path / f"here{suffix}", tmp_path / f"there{suffix}"
+    words = ["predict", "--model", "builtin", "--data", str(genome), "--out"]
+    assert tfbind(home, *words, str(here))[0] == 0
+    code, _, err = tfbind(home, *words, str(there), "--ray", cluster.address)
+    assert code == 0, err
+    assert there.read_bytes() == here.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        ("ray://127.0.0.1:10001", 2, "expected auto or HOST:PORT of the head"),
+        ("127.0.0.1:1", 1, "Connection refused"),
+    ],
+)
+def test_what_is_no_cluster_is_one_line(home: Path, address: str, code: int, said: str) -> None:
+    ended, _, err = tfbind(home, "train", "--dataset", "toy", "--ray", address)
+    assert ended == code
+    assert err.startswith(f"tfbind: --ray {address}: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_run_for_which_no_node_has_room_is_refused(cluster: TwoNodes, home: Path) -> None:
+    code, _, err = tfbind(home, "train", "--dataset", "toy", "--threads", "3", "--ray", cluster.address)
+    assert code == 2
+    assert "--threads 3: no node of the Ray cluster" in err
+    assert "the largest of 2 has 1 CPUs, none has a GPU" in err

@@ -1,0 +1,64 @@
+"""Scoring on a Ray cluster: pieces go out as tasks, and their scores come back in order."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from tfbind.predict import Options, Piece, ScorePieces
+from tfbind.ray_pipe import Driver
+from tfbind.scoring import Scores, read_members
+
+AHEAD = 2  # pieces under way for each CPU: one that is scored, one on its way
+WAIT_SECONDS = 1.0
+
+
+@contextmanager
+def scorer(address: str, home: Path, names: str, options: Options) -> Iterator[ScorePieces]:
+    """What scores pieces on the cluster at `address`, with the model of `names`.
+
+    Raises:
+        ValueError: Ray is not installed, or the address or the model is none.
+        OSError: there is no cluster, or it is lost while it scores.
+    """
+    members = {str(number): save(dict(weights)) for number, weights in enumerate(read_members(home, names))}
+    driver = Driver(address)
+    try:
+        driver.send({"do": "model", "name": names, "options": asdict(options)}, members)
+        yield lambda pieces: _scores(driver, pieces)
+    finally:
+        driver.close()
+
+
+def _scores(driver: Driver, pieces: Iterable[Piece]) -> Iterator[Scores]:
+    done: dict[int, Scores] = {}
+    sent = taken = 0
+    for piece in pieces:
+        order = {"do": "score", "key": str(sent), "lengths": piece.lengths, "first": piece.first, "last": piece.last}
+        driver.send(order, {"codes": piece.codes.tobytes()})
+        sent += 1
+        while sent - taken >= AHEAD * _cpus(driver):
+            yield _next(driver, done, taken)
+            taken += 1
+    while taken < sent:
+        yield _next(driver, done, taken)
+        taken += 1
+
+
+def _cpus(driver: Driver) -> int:
+    return max(1, int(sum(cpus for cpus, _ in driver.nodes)))
+
+
+def _next(driver: Driver, done: dict[int, Scores], number: int) -> Scores:
+    while number not in done:
+        message = driver.receive(WAIT_SECONDS)
+        if message is None or "key" not in message.facts:
+            continue
+        if message.facts["event"] != "scores":
+            said = message.facts.get("error", message.facts["event"])
+            raise OSError(f"the Ray cluster at {driver.address} did not score a piece: {said}")
+        done[int(message.facts["key"])] = np.frombuffer(message.files["scores"], np.float32)
+    return done.pop(number)
