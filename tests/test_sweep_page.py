@@ -186,3 +186,20 @@ def test_the_side_bar_leads_to_a_running_sweep(home: Path) -> None:
     make_sweep(home, ["running"])
     links = [link.proto.label for link in app().sidebar.get("page_link")]
     assert "mine" in links
+
+
+def test_a_ray_cluster_is_part_of_the_command_and_promises_no_time() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
+    page = checked(page_of().text_input("sweep-ray").set_value("10.0.0.1:6379").run())
+    assert "--ray 10.0.0.1:6379" in page.get("code")[0].value
+    assert list(metrics(page)) == ["Runs"]
+    assert "As many at once as the cluster has room for" in words(page)
+    page = checked(page.text_input("sweep-ray").set_value("http://10.0.0.1").run())
+    assert plain("expected auto or HOST:PORT") in words(page)
+    assert button(page, "Start").disabled
+
+
+def test_a_race_on_a_cluster_says_where_it_runs(home: Path) -> None:
+    sweep = sweep_folder.create(home, TEXT, TrainConfig(dataset="toy", device="cuda"), ray="10.0.0.1:6379")
+    page = page_of(sweep)
+    assert f"on the Ray cluster at {plain('10.0.0.1:6379')}" in words(page)

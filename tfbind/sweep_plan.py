@@ -21,7 +21,8 @@ LISTED = 500  # more runs than that are neither listed nor estimated one by one
 
 @dataclass(frozen=True)
 class Plan:
-    """What Start will do: the first runs, how many in all, how many `at_once`, how long that takes.
+    """What Start will do: the first runs, how many in all, how many `at_once`, how long that takes; None for other
+    machines, whose speed is not known.
 
     `certain`: these are the runs; else a search draws them as it goes and `configs` are examples at most.
     """
@@ -29,12 +30,16 @@ class Plan:
     configs: list[TrainConfig]
     runs: int
     at_once: int
-    time: Estimate
+    time: Estimate | None
     certain: bool
 
 
 def plan(
-    spec: Spec, sizes: Mapping[str, tuple[int, int]], speeds: Sequence[estimate.Past], parallel: int | None = None
+    spec: Spec,
+    sizes: Mapping[str, tuple[int, int]],
+    speeds: Sequence[estimate.Past],
+    parallel: int | None = None,
+    here: bool = True,
 ) -> Plan:
     """The plan of a sweep.
 
@@ -42,10 +47,13 @@ def plan(
         sizes: windows and bases per window of each data set by name; another one counts as the first.
         speeds: finished runs, newest first.
         parallel: how many runs at once, None for as many as fit.
+        here: whether this machine trains them.
     """
     total = spec.size() or 0
-    at_once = min(parallel or room_for(spec.base), total)
     configs = _first_configs(spec)
+    if not here:
+        return Plan(configs, total, min(parallel or total, total), None, spec.method != "bayes")
+    at_once = min(parallel or room_for(spec.base), total)
     timed = configs or [spec.base]
     each = [_time(with_threads(config, share_of_cores(cpu_cores(), at_once)), sizes, speeds) for config in timed]
     seconds = makespan([time.seconds for time in each], at_once) * total / len(timed)

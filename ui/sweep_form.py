@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from tfbind import launch, runs, simulate, sweep_control, sweep_folder
+from tfbind import launch, ray_pipe, runs, simulate, sweep_control, sweep_folder
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import BUILTIN, list_datasets
 from tfbind.estimate import recent
@@ -25,6 +25,10 @@ METHOD_HELP = (
 )
 EARLY_HELP = (
     "At epoch 3, 9, 27 and so on only the best third of the runs so far goes on. Saves time; a slow starter is lost."
+)
+RAY_HELP = (
+    "HOST:PORT of the head of a Ray cluster that this machine has joined, or auto. The runs train there; their "
+    "results come back here."
 )
 TEXT, UPLOAD, WAY = "sweep-text", "sweep-upload", "sweep-way"
 FIRST_VALUES = {"learning_rate": "0.01, 0.001, 0.0001"}
@@ -80,7 +84,18 @@ def _options() -> dict[str, Any]:
             help="0: as many as the machine has room for, one on each core or GPU.",
         )
         wandb = st.selectbox("Log to Weights & Biases", ["off", "offline", "online"], key="sweep-wandb")
-    return {"name": name, "parallel": parallel or None, "wandb": "" if wandb == "off" else wandb}
+        ray = _ray()
+    return {"name": name, "parallel": parallel or None, "wandb": "" if wandb == "off" else wandb, "ray": ray}
+
+
+def _ray() -> str:
+    """The address of a Ray cluster; "" trains on this machine."""
+    if not ray_pipe.installed():
+        st.caption(f"Many machines: after `{ray_pipe.INSTALL}` a sweep can train on a Ray cluster.")
+        return ""
+    return st.text_input(
+        "Ray cluster address", key="sweep-ray", placeholder="Empty: train on this machine", help=RAY_HELP
+    ).strip()
 
 
 def _written() -> str:
@@ -216,7 +231,9 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
         if not text.strip():
             raise ValueError("There is no sweep file yet: paste one, upload one, or use the example.")
         spec = parse_spec(text, base)
-        found = plan(spec, sizes, recent(runs.list_runs(home())), options["parallel"])
+        if options["ray"]:
+            ray_pipe.check(options["ray"])
+        found = plan(spec, sizes, recent(runs.list_runs(home())), options["parallel"], here=not options["ray"])
     except ValueError as error:
         st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
         (st.error if text.strip() else st.info)(plain(str(error)))
@@ -249,8 +266,11 @@ def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], words
 def _show_plan(spec: Spec, found: Plan) -> None:
     left, right = st.columns(2)
     left.metric("Runs", f"{found.runs:,}", help="Each one a model of its own, with its own page.")
-    right.metric("Takes about", found.time.text, help=f"All runs together: {found.time.basis}.")
-    st.caption(f"{found.at_once} at once · time: {found.time.basis}")
+    if found.time:
+        right.metric("Takes about", found.time.text, help=f"All runs together: {found.time.basis}.")
+        st.caption(f"{found.at_once} at once · time: {found.time.basis}")
+    else:
+        st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
     for note in spec.notes:
         st.caption(plain(f"Note: {note}."))
     if not found.configs:

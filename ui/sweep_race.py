@@ -57,9 +57,12 @@ def live(sweep: Sweep, was_busy: bool) -> None:
 
 
 def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
-    at_once = sweep_folder.read_settings(sweep)["parallel"] or room_for(spec.base)
+    settings = sweep_folder.read_settings(sweep)
+    running = sum(run.state == "running" for run in past)
+    at_once = settings["parallel"] or (running if settings.get("ray") else room_for(spec.base))
     far = progress(spec, past, at_once)
-    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)))
+    on = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
+    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)) + on)
     if status.error:
         st.error(plain(status.error))
     if status.active:

@@ -166,8 +166,9 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
     try:
         cluster = Cluster(address)
     except (OSError, ValueError) as error:
-        runs.take_over(found, "failed", ended=time.time(), error=str(error))
-        raise
+        said = f"{error}; `python -m tfbind sweep --resume {found.id} --ray ADDRESS` goes on there, off: here"
+        runs.take_over(found, "failed", ended=time.time(), error=said)
+        raise type(error)(said) from None
     with cluster:
         yield cluster
 
