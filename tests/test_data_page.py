@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from driven import app, button, checked, words
 from stand_in import make_pair
 from streamlit.testing.v1 import AppTest
 
-from tfbind.datasets import import_pair, list_datasets
+from tfbind.datasets import import_pair, list_datasets, make_builtin, open_dataset
 from ui.session import plain
 
 
@@ -83,3 +84,90 @@ def test_transposed_scores_are_offered_to_be_turned(tmp_path: Path) -> None:
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     page = upload(data_page(), *make_pair(tmp_path), "small")
     assert "exists already" in page.error[0].value
+
+
+def look_at(name: str) -> AppTest:
+    page = app()
+    page.query_params["data"] = name
+    return checked(page.switch_page("pages/data.py").run())
+
+
+@pytest.mark.usefixtures("small")
+def test_a_data_set_is_shown_with_what_it_holds(home: Path) -> None:
+    page = look_at("small")
+    figures = {metric.label: metric.value for metric in page.metric}
+    assert figures["Windows"] == "40"
+    assert figures["Bases per window"] == "30"
+    assert figures["Scored bases"] == "33.3%"
+    assert "Imported from two files" in words(page)
+    assert any(code.value == open_dataset(home, "small").hash for code in page.code)
+    assert len(page.get("plotly_chart")) >= 5
+
+
+def test_the_motif_behind_a_scan_is_named_as_what_it_is(home: Path) -> None:
+    make_builtin(home, windows=800)
+    page = look_at("builtin")
+    assert "A motif scan made these scores." in words(page)
+    assert "not what happens in a cell" in words(page)
+
+
+@pytest.mark.usefixtures("small")
+def test_renaming_keeps_the_data_and_shows_them(home: Path) -> None:
+    page = look_at("small")
+    page.text_input("rename-small").set_value("mine").run()
+    page.button("rename").click().run()
+    assert [data["name"] for data in list_datasets(checked(page) and home)] == ["mine"]
+    assert page.subheader[0].value == "mine"
+    page.text_input("rename-mine").set_value("a/b").run()
+    page.button("rename").click().run()
+    assert "expected 1 to 80 of" in checked(page).error[0].value
+    assert [data["name"] for data in list_datasets(home)] == ["mine"]
+
+
+@pytest.mark.usefixtures("small")
+def test_deleting_moves_to_the_trash_and_the_disk_section_can_empty_it(home: Path) -> None:
+    page = look_at("small")
+    page.button("delete-data").click().run()
+    assert list_datasets(checked(page) and home) == []
+    assert len(list((home / "trash").iterdir())) == 1
+    page.button("free-trash").click().run()
+    assert list((checked(page) and home / "trash").iterdir()) == []
+
+
+GENOME = "".join(np.random.default_rng(0).choice(list("ACGT"), 60_000))
+
+
+def test_a_genome_and_a_motif_become_a_data_set(home: Path) -> None:
+    page = data_page()
+    page.button("build-motif").click().run()
+    assert checked(page).error[0].value == "Still to be given: genome, motif, name."
+    page.file_uploader("motif-genome").upload("g.fa", f">chr1\n{GENOME}\n".encode())
+    page.text_input("motif-id").set_value("MA0148.5")
+    page.text_input("motif-name").set_value("own").run()
+    page.button("build-motif").click().run(timeout=120)
+    assert "windows of 300 bases are ready" in checked(page).success[0].value
+    data = open_dataset(home, "own")
+    assert data.meta["origin"]["matrix_id"] == "MA0148.5"
+    assert b"chr1_0_299" in data.names.tolist()
+    assert list(home.glob("upload-*")) == []
+
+
+def test_what_cannot_be_built_is_said_in_the_words_of_the_command(home: Path) -> None:
+    page = data_page()
+    page.file_uploader("motif-genome").upload("g.fa", f">chr1\n{GENOME[:100]}\n".encode())
+    page.text_input("motif-id").set_value("no such motif")
+    page.text_input("motif-name").set_value("own").run()
+    page.button("build-motif").click().run(timeout=120)
+    assert plain("not in JASPAR 2026") in checked(page).error[0].value
+    assert list_datasets(home) == []
+
+
+def test_a_file_of_the_server_is_no_motif(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.motif"
+    secret.write_text("> secret")
+    page = data_page()
+    page.file_uploader("motif-genome").upload("g.fa", b">chr1\nACGT\n")
+    page.text_input("motif-id").set_value(str(secret))
+    page.text_input("motif-name").set_value("own").run()
+    page.button("build-motif").click().run()
+    assert checked(page).error[0].value == "Still to be given: motif."

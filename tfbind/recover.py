@@ -217,7 +217,7 @@ def _enriched(data: Data) -> Behind | None:
         motif = _refined(motif, near)
         if motif.consensus == before:
             break
-    motif = _trimmed(motif)
+    motif = trimmed(motif)
     best = np.maximum(*(found.max(axis=1) for found in scan(motif, data.codes)))
     return Behind(motif, "enriched", len(near), _pearson(best, means) ** 2)
 
@@ -254,13 +254,12 @@ def _refined(motif: Motif, near: Codes) -> Motif:
     return from_counts(motif.name, "", counts)
 
 
-def _trimmed(motif: Motif) -> Motif:
-    """Without the columns at either end that say next to nothing."""
+def trimmed(motif: Motif) -> Motif:
+    """Without the columns at either end that say next to nothing; whole if none says more."""
     telling = np.flatnonzero(information(motif) >= INFORMATIVE)
     if not len(telling):
         return motif
-    kept = motif.probabilities[:, telling[0] : telling[-1] + 1]
-    return Motif(motif.name, "", kept / kept.sum(axis=0))
+    return Motif(motif.name, motif.matrix_id, motif.probabilities[:, telling[0] : telling[-1] + 1])
 
 
 def information(motif: Motif) -> NDArray[np.float64]:

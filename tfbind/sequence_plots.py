@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from tfbind.interpret import Mutagenesis
+from tfbind.logos import Letter, draw_letters
 from tfbind.plots import OBSERVED, PREDICTED, plain, thin
 from tfbind.scoring import Scores, Site
 from tfbind.sequences import LETTERS, Codes, decode
@@ -24,7 +25,6 @@ REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
 CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
 EVERY_LETTER = 80  # at most so many bases have each a letter under the axis
 AROUND_FOCUS = 12  # bases on either side of a site that is shown close
-BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
 STRAND_ARROWS = {"+": "▶", "-": "◀"}
 
 
@@ -185,19 +185,11 @@ def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
     """What every base adds (a logo) above what every base change does (a heat map, rows A C G T)."""
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.45, 0.55])
     position = found.start + 1 + np.arange(len(found.reference))
-    for base, (x, y) in _logo(found.reference, found.contribution, found.start).items():
-        figure.add_scatter(
-            x=x,
-            y=y,
-            fill="toself",
-            fillcolor=BASE_COLOURS[base],
-            line={"width": 0, "color": BASE_COLOURS[base]},
-            mode="lines",
-            hoverinfo="skip",
-            showlegend=False,
-            row=1,
-            col=1,
-        )
+    places = np.flatnonzero(found.reference < 4)
+    letters = [
+        Letter(int(found.reference[at]), float(position[at]), 0, float(found.contribution[at])) for at in places
+    ]
+    draw_letters(figure, letters, row=1, col=1)
     effect = found.effect.astype(float)
     known = found.reference < 4
     effect[found.reference[known], np.flatnonzero(known)] = np.nan
@@ -215,40 +207,9 @@ def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
     present = position[known], [LETTERS[code] for code in found.reference[known]]
     dots = {"mode": "markers", "marker": {"size": 4, "color": "#808080"}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=present[0], y=present[1], row=2, col=1, **dots)
-    letters = decode(found.reference)
-    aliases = {str(place): f"{letter}<br>{place}" for place, letter in zip(position.tolist(), letters, strict=True)}
+    bases = decode(found.reference)
+    aliases = {str(place): f"{base}<br>{place}" for place, base in zip(position.tolist(), bases, strict=True)}
     figure.update_xaxes(tickformat="d", labelalias=aliases, row=2, col=1)
     figure.update_yaxes(title_text="contribution", row=1, col=1)
     figure.update_yaxes(title_text="changed to", autorange="reversed", row=2, col=1)
     return figure.update_layout(**_frame(360))
-
-
-def _logo(codes: Codes, heights: Scores, start: int) -> dict[int, tuple[list[float | None], list[float | None]]]:
-    """The outlines of all letters, by base: x in 1-based positions, y from 0 to the height, which may be negative."""
-    drawn: dict[int, tuple[list[float | None], list[float | None]]] = {}
-    for base, outline in enumerate(_OUTLINES):
-        x: list[float | None] = []
-        y: list[float | None] = []
-        for place in np.flatnonzero(codes == base):
-            x += [*(start + 0.5 + float(place) + outline[:, 0]), None]
-            y += [*(outline[:, 1] * float(heights[place])), None]
-        drawn[base] = (x, y)
-    return drawn
-
-
-def _arc(opening: float, flat: float) -> NDArray[np.float64]:
-    """A ring open on the right by `opening` radians either side, as the outline of a C in the unit square."""
-    turn = np.linspace(opening, 2 * np.pi - opening, 24)
-    outer = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    inner = outer[::-1] * [1 - 2 * flat, 1 - 1.6 * flat]
-    return np.concatenate([outer, inner]) * 0.5 + 0.5
-
-
-_A_LEGS = [(0, 0), (0.4, 1), (0.6, 1), (1, 0), (0.8, 0), (0.71, 0.24)]
-_A_HOLE = [(0.65, 0.4), (0.5, 0.82), (0.35, 0.4), (0.65, 0.4), (0.71, 0.24), (0.29, 0.24), (0.2, 0)]
-_A = np.array([*_A_LEGS, *_A_HOLE])
-_T = np.array([(0.4, 0), (0.4, 0.83), (0, 0.83), (0, 1), (1, 1), (1, 0.83), (0.6, 0.83), (0.6, 0)])
-_G_BAR = np.array([(0.55, 0.5), (1.0, 0.5), (1.0, 0.12), (0.8, 0.12), (0.8, 0.35), (0.55, 0.35)])
-_C = _arc(0.75, 0.18)
-_G = np.concatenate([_C, [(_C[0])], _G_BAR[[3, 4, 5, 0, 1, 2, 3]]])
-_OUTLINES = tuple(np.clip(outline * [0.92, 1] + [0.04, 0], 0, 1) for outline in (_A, _C, _G, _T))

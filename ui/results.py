@@ -8,6 +8,7 @@ from tfbind import runs
 from tfbind.datasets import Windows, open_dataset
 from tfbind.plots import exemplary, pearson_histogram, profiles
 from tfbind.runs import Run
+from ui.run_filters import run_filters
 from ui.run_science import science
 from ui.session import plain
 
@@ -38,6 +39,7 @@ def results(run: Run) -> None:
         _spread(pearson)
     try:
         science(run, data)
+        run_filters(run)
     except (ValueError, OSError) as error:
         st.warning(plain(str(error)))
 

@@ -1,0 +1,97 @@
+"""Filters as motifs: a filter that looks for a known motif is told by it, one that looks for nothing is not."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from stand_in import CONFIG
+
+from tfbind import filters, runs
+from tfbind.datasets import Windows, make_builtin
+from tfbind.filters import FIRST_LAYER, Learnt
+from tfbind.motifs import jaspar
+from tfbind.runs import Run
+
+FOXA1 = jaspar()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Windows:
+    return make_builtin(tmp_path, windows=1500)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run whose filters are FOXA1, its reverse complement, the same for every word, and never excited."""
+    made = runs.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
+    flanked = np.zeros((4, 4, 12), np.float32)
+    flanked[0, :, 2:10] = FOXA1.log_odds
+    flanked[1, :, 2:10] = FOXA1.reverse_complement().log_odds
+    flanked[2] = 1
+    flanked[3] = -1
+    save_file({FIRST_LAYER: flanked}, made.folder / runs.BEST)
+    np.savez(made.folder / runs.VALIDATION, windows=np.arange(900))
+    return made
+
+
+def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows) -> None:
+    """One search for all: the comparison is compiled the first time it runs in an environment."""
+    found = filters.learnt(run, data)
+    assert found.windows == 900
+    first, second, constant, dead = found.filters
+    assert first.motif is not None
+    assert second.motif is not None
+    assert FOXA1.consensus in first.motif.consensus
+    assert FOXA1.reverse_complement().consensus in second.motif.consensus
+    assert constant.motif is None
+    assert (dead.motif, dead.words) == (None, 0)
+    for one in (first, second):
+        assert {"FOXA1", found.behind} & {match.name for match in one.matches}
+        assert one.match is not None
+        assert one.match.e_value < 1e-3
+    assert first.matches[0].strand != second.matches[0].strand
+    kept = filters.stored(run)
+    assert kept is not None
+    assert_same(kept, found)
+
+
+def assert_same(first: Learnt, second: Learnt) -> None:
+    assert (first.windows, first.behind) == (second.windows, second.behind)
+    for one, other in zip(first.filters, second.filters, strict=True):
+        assert (one.number, one.words, one.windows, one.matches) == (
+            other.number,
+            other.words,
+            other.windows,
+            other.matches,
+        )
+        assert (one.motif is None) == (other.motif is None)
+        if one.motif and other.motif:
+            np.testing.assert_allclose(one.motif.probabilities, other.motif.probabilities, atol=1e-5)
+
+
+def test_nothing_is_told_before_it_was_asked_or_after_the_weights_have_changed(run: Run) -> None:
+    assert filters.stored(run) is None
+    kept = run.folder / runs.FILTERS
+    kept.write_text('{"filters": [], "windows": 3, "behind": null}')
+    assert filters.stored(run) == Learnt([], 3, None)
+    later = time.time() + 10
+    touch(run.folder / runs.BEST, later)
+    assert filters.stored(run) is None
+    touch(kept, later + 1)
+    kept.write_text('{"filters": 3}')
+    touch(kept, later + 1)
+    with pytest.raises(ValueError, match=r"filters.json: not what was written there"):
+        filters.stored(run)
+
+
+def touch(path: Path, when: float) -> None:
+    os.utime(path, (when, when))
+
+
+def test_a_run_without_weights_is_refused(tmp_path: Path, data: Windows) -> None:
+    empty = runs.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
+    with pytest.raises(ValueError, match="no weights yet; expected a run with a finished epoch"):
+        filters.learnt(empty, data)

@@ -1,0 +1,260 @@
+"""Ways to a data set of one's own: the course's pair of files, a genome with a motif or a signal, a download."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from tfbind.build import LENGTH, P_VALUE, RULE
+from tfbind.config import PROJECT
+from tfbind.datasets import Windows, import_pair, open_dataset
+from tfbind.fetch import SOURCES
+from ui.session import home, plain
+
+SUFFIXES = ["txt", "tsv", "gz"]
+TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BUILD_SECONDS = 6 * 3600
+IMPORTED = "imported"
+
+
+def add_data() -> None:
+    """Draw the ways in, each on a tab."""
+    st.subheader("Add data", anchor=False)
+    pair, motif, signal, public = st.tabs(
+        ["A pair of files", "A genome and a motif", "A genome and a signal", "The course's chromosome 22"]
+    )
+    with pair:
+        _pair()
+    with motif:
+        _from_motif()
+    with signal:
+        _from_signal()
+    with public:
+        _public()
+
+
+# A pair of files
+
+
+def _pair() -> None:
+    st.caption(
+        "One file has a sequence per window (columns `sequence` and `window_name`), the other a score for every base "
+        "of every window (a column per window). Text with tabs, also packed with gzip. All is checked before it is "
+        "kept."
+    )
+    left, right = st.columns(2)
+    sequences = left.file_uploader("Sequences", SUFFIXES, help="Such as `chr22_sequences.txt.gz`")
+    scores = right.file_uploader("Scores", SUFFIXES, help="Such as `chr22_scores.txt.gz`")
+    name = left.text_input("Name of the data set", placeholder="chr22", max_chars=80, key="import-name").strip()
+    missing = [what for what, given in (("sequences", sequences), ("scores", scores), ("name", name)) if not given]
+    pressed = st.button("Import", type="primary", icon=":material/upload:")
+    problem_line = st.container()
+    turned = bool(st.session_state.get("turn")) and st.button("Read the scores with one row per window", key="turned")
+    if pressed and missing:
+        problem_line.error(f"Still to be given: {', '.join(missing)}.")
+    elif (pressed or turned) and sequences and scores:
+        try:
+            data = _import_uploads(sequences, scores, name, transpose=turned)
+            st.session_state.update({"turn": False, "import_problem": None, IMPORTED: data.name})
+        except (ValueError, OSError) as error:
+            st.session_state.update({"turn": TURN in str(error), "import_problem": str(error), IMPORTED: None})
+        else:
+            _show(data.name)
+        st.rerun()
+    elif problem := st.session_state.get("import_problem"):
+        problem_line.error(plain(problem))
+
+
+def _import_uploads(sequences: UploadedFile, scores: UploadedFile, name: str, transpose: bool) -> Windows:
+    """Check and store a pair of uploaded files, which are on disk only while that lasts."""
+    with _folder() as folder, st.spinner("Checking every window"):
+        paths = [_write(file, Path(folder, role)) for role, file in (("a", sequences), ("b", scores))]
+        bar = st.progress(0.0)
+
+        def tell(share: float) -> None:
+            bar.progress(share)
+
+        return import_pair(home(), paths[0], paths[1], name, transpose, tell)
+
+
+def _show(name: str) -> None:
+    st.query_params["data"] = name
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=home()) as folder:
+        yield Path(folder)
+
+
+def _write(file: UploadedFile, folder: Path) -> Path:
+    """Write an upload under a name that is safe and still tells the user which file is meant."""
+    folder.mkdir()
+    path = folder / re.sub(r"[^A-Za-z0-9._-]|^\.+", "_", file.name)[-80:]
+    path.write_bytes(file.getbuffer())
+    return path
+
+
+# A genome
+
+
+def _genome(key: str) -> UploadedFile | Path | None:
+    return _file("Genome (FASTA)", ["fa", "fasta", "fna", "gz"], f"{key}-genome")
+
+
+def _file(label: str, suffixes: list[str], key: str) -> UploadedFile | Path | None:
+    """An upload, or, for the user of this very computer, a path on it."""
+    if st.get_option("server.address") in LOOPBACK:
+        typed = st.text_input(
+            f"{label}: path on this computer", key=f"{key}-path", placeholder="/data/hg38.fa.gz, or upload it below"
+        ).strip()
+        if typed:
+            return Path(typed).expanduser()
+    return st.file_uploader(label, suffixes, key=key)
+
+
+def _from_motif() -> None:
+    st.caption("Windows of your genome, painted with the hits of your motif: labels like those of the course.")
+    with st.expander("The exact rule"):
+        st.markdown(RULE)
+    left, right = st.columns(2)
+    with left:
+        genome = _genome("motif")
+    with right:
+        typed = st.text_input(
+            "Motif", placeholder="FOXA1, or MA0148.5", help="A name or id of JASPAR", key="motif-id"
+        )
+        file = st.file_uploader("or a motif file (HOMER, MEME, JASPAR)", key="motif-file")
+        which = st.text_input("Which motif of the file, if it has several", key="motif-which")
+    left, middle, right = st.columns(3)
+    name = left.text_input("Name of the new data set", max_chars=80, key="motif-name").strip()
+    p_value = middle.text_input(
+        "p-value of a hit",
+        placeholder=f"that of the file, or {P_VALUE:g}",
+        help="The chance that a random place on one strand scores as high.",
+        key="motif-p",
+    )
+    length = right.number_input("Bases per window", 10, 100_000, LENGTH, key="motif-length")
+    known = "" if "/" in typed or Path(typed.strip()).exists() else typed.strip()  # files come by upload
+    missing = [what for what, it in (("genome", genome), ("motif", file or known), ("name", name)) if not it]
+
+    def words(folder: Path) -> list[str]:
+        chosen = str(_write(file, folder / "motif")) if file else known
+        options = {"--p-value": p_value.strip(), "--motif-name": which.strip()}
+        given = [word for flag, value in options.items() if value for word in (flag, value)]
+        return ["--motif", chosen, "--length", str(length), *given]
+
+    _build("motif", name, genome, missing, words)
+
+
+def _from_signal() -> None:
+    st.caption("Windows around the regions of an experiment, each base with the measured signal as its score.")
+    left, right = st.columns(2)
+    with left:
+        genome = _genome("signal")
+        regions = _file("Regions (BED, narrowPeak)", ["bed", "narrowPeak", "narrowpeak", "gz"], "signal-regions")
+    with right:
+        signal = _file("Signal (bigWig)", ["bw", "bigwig", "bigWig"], "signal-signal")
+    left, middle, right = st.columns(3)
+    name = left.text_input("Name of the new data set", max_chars=80, key="signal-name").strip()
+    random = middle.number_input(
+        "Random windows elsewhere", 0, 1_000_000, 0, help="Windows without a region, to learn from too.", key="random"
+    )
+    length = right.number_input("Bases per window", 10, 100_000, LENGTH, key="signal-length")
+    log = left.checkbox("log(1 + signal)", help="Takes the edge off few very high peaks.", key="signal-log")
+    refuse = middle.checkbox("Refuse bases without a value", help="Else they count 0.", key="signal-refuse")
+    given = {"genome": genome, "signal": signal, "regions": regions, "name": name}
+
+    def words(folder: Path) -> list[str]:
+        flags = ["--log1p"] * log + ["--refuse-missing"] * refuse
+        assert signal is not None
+        assert regions is not None
+        places = [str(_path(signal, folder / "signal")), str(_path(regions, folder / "regions"))]
+        return [
+            "--signal",
+            places[0],
+            "--regions",
+            places[1],
+            "--length",
+            str(length),
+            "--random",
+            str(random),
+            *flags,
+        ]
+
+    _build("signal", name, genome, [what for what, it in given.items() if not it], words)
+
+
+def _path(file: UploadedFile | Path, folder: Path) -> Path:
+    return file if isinstance(file, Path) else _write(file, folder)
+
+
+def _build(
+    key: str,
+    name: str,
+    genome: UploadedFile | Path | None,
+    missing: list[str],
+    words: Callable[[Path], list[str]],
+) -> None:
+    if not st.button("Build", type="primary", icon=":material/construction:", key=f"build-{key}"):
+        return
+    if missing or genome is None:
+        st.error(f"Still to be given: {', '.join(missing)}.")
+        return
+    with _folder() as folder, st.spinner("Reading the genome. It goes on when you look at other pages."):
+        given = words(folder)
+        said = _command("build", name, "--genome", str(_path(genome, folder / "genome")), *given)
+    _answer(name, said)
+
+
+def _command(*words: str) -> str:
+    """Run a command of the command line in a process of its own; "" or what it complains of."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tfbind", "data", *words, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        cwd=PROJECT,
+        env=None,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.stderr.strip().splitlines()[-1].removeprefix("tfbind: ") if done.returncode else ""
+
+
+def _answer(name: str, complaint: str) -> None:
+    if complaint:
+        st.error(plain(complaint))
+        return
+    st.session_state[IMPORTED] = name
+    _show(name)
+    st.rerun()
+
+
+# A download
+
+
+def _public() -> None:
+    (key, source), *_ = SOURCES.items()
+    st.caption(f"{source.about}. Downloaded once, checked against the published checksums, then imported.")
+    name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
+    if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):
+        with st.spinner("Downloading"):
+            said = _command("fetch", key, "--name", name)
+        _answer(name, said)
+
+
+def announce() -> None:
+    """Say once which data set has just been added."""
+    name = st.session_state.pop(IMPORTED, None)
+    if name:
+        data = open_dataset(home(), name)
+        notes = "; ".join(data.meta["notes"])
+        st.success(plain(f"{name}: {len(data):,} windows of {data.length} bases are ready. {notes}"))

@@ -1,0 +1,214 @@
+"""One data set: what it holds, the motif behind its scores, and what can be done with it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from tfbind import data_care, data_plots
+from tfbind.config import PROJECT
+from tfbind.datasets import BUILTIN, Windows
+from tfbind.logos import motif_logo
+from tfbind.recover import Behind, motif_behind
+from ui.config_form import choose_dataset
+from ui.session import TRAIN_PAGE, home, plain
+
+ORIGINS = {
+    "simulation": "simulated, with a real motif",
+    "pair": "imported from two files",
+    "motif": "built from a genome and a motif",
+    "signal": "built from a genome, a signal and regions",
+}
+SEARCH_SECONDS = 600
+
+
+def _hash(data: Windows) -> str:
+    return data.hash
+
+
+remembered = st.cache_data(hash_funcs={Windows: _hash}, max_entries=30, show_spinner=False)
+
+
+def origin(data: Windows) -> str:
+    """Where a data set came from, in words."""
+    kind = str(data.meta["origin"]["kind"])
+    return ORIGINS.get(kind, kind)
+
+
+def detail(data: Windows) -> None:
+    """Draw everything about a data set."""
+    st.subheader(plain(data.name), anchor=False)
+    _figures(data)
+    _actions(data)
+    scores, windows, motif, report = st.tabs(["Scores", "Windows", "Motif behind the scores", "Report"])
+    with scores:
+        st.caption("Scores other than 0.")
+        st.plotly_chart(data_plots.score_histogram(data), key="score-histogram", alt="How often which score occurs")
+        st.plotly_chart(data_plots.gc_histogram(data), key="gc-histogram", alt="Windows by their share of G and C")
+    with windows:
+        _windows(data)
+    with motif:
+        _motif(data)
+    with report:
+        _report(data)
+
+
+def _figures(data: Windows) -> None:
+    facts = data.meta
+    size = sum(path.stat().st_size for path in data.path.iterdir())
+    columns = st.columns(5)
+    columns[0].metric("Windows", f"{len(data):,}")
+    columns[1].metric("Bases per window", f"{data.length:,}")
+    columns[2].metric("Scored bases", f"{facts['scored']:.1%}", help="Bases whose score is not 0.")
+    columns[3].metric("G and C", f"{_gc(data):.1%}", help="Of all known bases.")
+    columns[4].metric("On disk", f"{size / 1e6:,.1f} MB")
+    st.caption(f"{origin(data).capitalize()} · {plain(str(facts['created'])[:10])} · hash {data.hash[:16]}")
+
+
+@remembered
+def _gc(data: Windows) -> float:
+    letters = data.meta["letters"]
+    known = sum(letters[base] for base in "ACGT")
+    return (letters["G"] + letters["C"]) / known if known else 0.0
+
+
+def _actions(data: Windows) -> None:
+    with st.container(horizontal=True):
+        if st.button("Train on it", type="primary", icon=":material/model_training:", key="train-on"):
+            choose_dataset(data.name)
+            st.switch_page(TRAIN_PAGE)
+        with st.popover("Export", icon=":material/download:"):
+            st.caption("The course's pair of files. Importing them gives the same data.")
+            _download(data, "Sequences", data_care.SEQUENCES, data_care.sequence_lines)
+            _download(data, "Scores", data_care.SCORES, data_care.score_lines)
+        if data.name != BUILTIN:
+            with st.popover("Rename", icon=":material/edit:"):
+                to = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
+                st.caption("Runs know their data by name: those of the old name no longer find theirs.")
+                if st.button("Rename", key="rename") and to != data.name:
+                    _attempt(lambda: data_care.rename(home(), data.name, to), to)
+        with st.popover("Delete", icon=":material/delete:"):
+            st.caption(f"It moves to the folder trash in {plain(str(home()))}.")
+            if st.button("Move to trash", key="delete-data"):
+                _attempt(lambda: data_care.delete(home(), data.name), None)
+
+
+def _download(data: Windows, label: str, name: str, lines: Callable[[Windows], Any]) -> None:
+    st.download_button(
+        label,
+        data=lambda: b"".join(data_care.packed(lines(data))),
+        file_name=name.format(data.name),
+        on_click="ignore",
+        key=f"export-{label}",
+    )
+
+
+def _attempt(action: Callable[[], object], then: str | None) -> None:
+    """Do something to the data set; `then` is the one to show afterwards."""
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+        return
+    st.query_params.pop("data", None)
+    if then:
+        st.query_params["data"] = then
+    st.rerun()
+
+
+def _windows(data: Windows) -> None:
+    coverage = data_plots.coverage_figure(data)
+    if coverage:
+        st.caption("Where the windows lie. Empty stretches are gaps.")
+        st.plotly_chart(coverage, key="coverage", alt="Windows along each chromosome")
+    for what, place in _examples(data).items():
+        name = data.names[place].decode(errors="replace")
+        st.caption(f"{what}: {plain(name)}")
+        st.plotly_chart(
+            data_plots.window_figure(data.scores[place]), key=f"window-{what}", alt=f"Scores along {name}"
+        )
+
+
+@remembered
+def _examples(data: Windows) -> dict[str, int]:
+    order = np.argsort(data.scores.mean(axis=1), kind="stable")
+    return {"Highest scores": int(order[-1]), "Typical": int(order[len(order) // 2]), "Lowest": int(order[0])}
+
+
+@remembered
+def _behind(data: Windows) -> Behind | None:
+    return motif_behind(data)
+
+
+def _motif(data: Windows) -> None:
+    with st.spinner("Reading the motif off the scores"):
+        behind = _behind(data)
+    if behind is None:
+        st.caption("No motif was found behind these scores.")
+        return
+    st.plotly_chart(motif_logo(behind.motif), key="motif-logo", alt=f"Sequence logo of {behind.motif.consensus}")
+    if behind.how == "painted":
+        agreement = behind.agreement
+        exact = f" and {agreement.exact:.1%} of the windows are exactly what it gives" if agreement else ""
+        st.markdown(
+            f"**A motif scan made these scores.** This matrix, read off {behind.hits:,} hits of at least "
+            f"{behind.threshold:.2f} nats, explains **{behind.explained:.1%}** of their variance{exact}. A model "
+            "that learns them has learnt this matrix, not what happens in a cell."
+        )
+    else:
+        st.markdown(
+            f"**Enriched under high scores**, in {behind.hits:,} windows. Its best match explains "
+            f"**{behind.explained:.1%}** of how the windows' mean scores differ."
+        )
+    st.caption("The reverse complement says the same: scores do not tell the strand of a motif.")
+    _nearest(data)
+
+
+def _nearest(data: Windows) -> None:
+    asked = f"nearest-{data.hash}"
+    if not st.session_state.get(asked):
+        st.button(
+            "Find it in JASPAR", icon=":material/search:", on_click=st.session_state.update, args=({asked: True},)
+        )
+        return
+    with st.spinner("Comparing with 1,019 motifs; the first time on a machine takes a minute or two"):
+        found = _searched(data)
+    rows = [
+        {"Motif": match["name"], "JASPAR": match["matrix_id"], "E-value": f"{match['e_value']:.1g}"}
+        for match in found
+    ]
+    st.dataframe(rows, hide_index=True, width="content", alt="The nearest motifs of JASPAR")
+    st.caption("E-value: how many motifs of JASPAR would come as close by chance (TOMTOM).")
+
+
+@remembered
+def _searched(data: Windows) -> list[dict[str, Any]]:
+    """Ask a process of its own, since what compares motifs takes seconds to import."""
+    command = [sys.executable, "-m", "tfbind", "data", "motif", str(data.path), "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SEARCH_SECONDS, cwd=PROJECT, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        raise ValueError(done.stderr.strip().splitlines()[-1])
+    found: list[dict[str, Any]] = json.loads(done.stdout)["nearest"]
+    return found
+
+
+def _report(data: Windows) -> None:
+    facts = data.meta
+    letters = ", ".join(f"{count:,} {letter}" for letter, count in facts["letters"].items() if count)
+    lines = [
+        "Every window has a sequence and a score for each base, all letters are A, C, G, T or N, all scores finite.",
+        f"Letters: {letters}.",
+        f"Coordinates in the names: {facts['coordinates'] or 'none'}.",
+        *facts["notes"],
+    ]
+    st.markdown("\n".join(f"- {plain(line)}" for line in lines))
+    st.caption("Where it came from")
+    st.json({key: value for key, value in facts["origin"].items() if key != "matrix"})
+    st.caption("SHA-256 of names, codes and scores")
+    st.code(data.hash, language=None)
