@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pybigtools
 
+from tfbind import bigwig_writer
 from tfbind.letters import short
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
@@ -328,17 +328,14 @@ def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
     sizes: dict[str, int] = {}
     for track, chromosome, start in placed:
         sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)
-    entries = itertools.chain.from_iterable(map(_entries, placed))
-    draft.touch()  # says in the system's words what keeps a file from being written here
-    pybigtools.open(str(draft), "w").write(sizes, entries)
-    _check_bigwig(draft, sizes, placed)
-
-
-def _entries(placed: _Placed) -> Iterator[tuple[str, int, int, float]]:
-    for start, _, scores in placed.track.pieces():
-        first = placed.start + start
-        ends = range(first + 1, first + len(scores) + 1)
-        yield from zip(itertools.repeat(placed.chromosome), range(first, first + len(scores)), ends, scores.tolist())
+    rank = {chromosome: place for place, chromosome in enumerate(bigwig_writer.order(sizes))}
+    placed.sort(key=lambda entry: (rank[entry.chromosome], entry.start))
+    pieces = (
+        (entry.chromosome, entry.start + start, scores)
+        for entry in placed
+        for start, _, scores in entry.track.pieces()
+    )
+    bigwig_writer.write(draft, sizes, pieces)
 
 
 TEXT_FORMATS: dict[str, Lines] = {
@@ -348,15 +345,3 @@ TEXT_FORMATS: dict[str, Lines] = {
     ".bedgraph": _bedgraph,
     ".fa": _fasta,
 }
-
-
-def _check_bigwig(draft: Path, sizes: dict[str, int], placed: Sequence[_Placed]) -> None:
-    """The library reports a failed write on stderr only, so read back what there must be."""
-    try:
-        reader = pybigtools.open(str(draft))
-        written, covered = reader.chroms(), reader.info()["summary"]["basesCovered"]
-    except (pybigtools.BBIReadError, OSError) as error:
-        raise OSError(f"{draft.parent}: the bigWig could not be written ({error}); is the disk full?") from None
-    bases = sum(entry.track.length for entry in placed)
-    if written != sizes or covered != bases:
-        raise OSError(f"{draft.parent}: the bigWig holds {covered} of {counted(bases, 'base')}; is the disk full?")
