@@ -63,8 +63,9 @@ def _draw(found: Learnt) -> None:
         )
     st.caption(
         "The thousand words that excite a filter most, and at least half as much as the best one does, in "
-        f"{found.windows:,} held-out windows. E-value: how many of the motifs compared would come as close by chance (TOMTOM). Later layers "
-        "combine filters, so that a filter alone may look for a part of a motif, or for what is none."
+        f"{found.windows:,} held-out windows. E-value: how many of the motifs compared would come as close by chance "
+        "(TOMTOM). Later layers combine filters, so that a filter alone may look for a part of a motif, or for what "
+        "is none."
     )
 
 
