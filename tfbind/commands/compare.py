@@ -3,7 +3,7 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfbind import history, runs, wandb_runs
 from tfbind.commands import add_command, answer
@@ -11,9 +11,9 @@ from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics
 from tfbind.config import home_folder
 from tfbind.files import write_bytes
 from tfbind.history import Past
-from tfbind.report import Report, csv_table, facts, html_report, markdown_report, now
-from tfbind.verdict import judge
-from tfbind.verdict_text import headline, lines, next_steps
+
+if TYPE_CHECKING:
+    from tfbind.report import Report
 
 SUFFIXES = (".html", ".csv", ".md")
 
@@ -35,6 +35,11 @@ def add(commands: Any) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Say which setting is best, by how much, and whether that is beyond chance."""
+    # Figures and statistics take half a second to import, which no other command should wait for.
+    from tfbind.report import Report, facts, now
+    from tfbind.verdict import judge
+    from tfbind.verdict_text import headline, lines, next_steps
+
     if options.out and options.out.suffix not in SUFFIXES:
         raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
     choice = _choice(options)
@@ -98,7 +103,9 @@ def _command(options: argparse.Namespace) -> str:
     return shlex.join([*words, "--out", options.out.name])
 
 
-def _write(path: Path, report: Report) -> None:
+def _write(path: Path, report: "Report") -> None:
+    from tfbind.report import csv_table, html_report, markdown_report
+
     makers = {
         ".html": html_report,
         ".md": markdown_report,
