@@ -36,7 +36,7 @@ def compare() -> AppTest:
 def pull(page: AppTest, server: WandbServer, path: str, key: str = KEY) -> AppTest:
     page.text_input("pull-url").set_value(server.url)
     page.text_input("pull-key").set_value(key)
-    page.text_input("pull-path").set_value(path).run()
+    page.text_input("pull-path").set_value(path)
     return checked(button(page, "Pull").click().run())
 
 

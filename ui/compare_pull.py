@@ -49,6 +49,17 @@ def _key() -> str | None:
 
 
 def _pull() -> None:
+    # A form, since a password field outside one forgets what was typed when it is left by Tab.
+    with st.form("pull", border=False):
+        path, url, how = _asked()
+    if how and not path.strip():
+        st.error("Project or sweep: expected entity/project or entity/project/sweeps/id.")
+    elif how:
+        _take(lambda: wandb_runs.pull(home(), path, url, _key(), refresh=how == "refresh"))
+
+
+def _asked() -> tuple[str, str, str]:
+    """The fields of the form: what to pull, from where, and which button was pressed."""
     path = st.text_input(
         "Project or sweep", key="pull-path", placeholder="entity/project or entity/project/sweeps/id"
     )
@@ -63,12 +74,9 @@ def _pull() -> None:
         help="Kept in this browser session only. It is written nowhere.",
     )
     with st.container(horizontal=True):
-        if st.button("Pull", icon=":material/download:", disabled=not path.strip()):
-            _take(lambda: wandb_runs.pull(home(), path, url, _key()))
-        if st.button(
-            "Refresh", disabled=not path.strip(), help="Asks the server again; what is kept stays if it fails."
-        ):
-            _take(lambda: wandb_runs.pull(home(), path, url, _key(), refresh=True))
+        pull = st.form_submit_button("Pull", icon=":material/download:")
+        refresh = st.form_submit_button("Refresh", help="Asks the server again; what is kept stays if it fails.")
+    return path, url, "pull" if pull else "refresh" if refresh else ""
 
 
 def _offline() -> None:
