@@ -15,7 +15,7 @@ from driven import app, button, checked, labels, words
 from stand_in import make_run
 from streamlit.testing.v1 import AppTest
 
-from tfbind import jobs, queries, runs
+from tfbind import imported, jobs, queries, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import make_builtin
 from tfbind.models import build_model, pack_weights
@@ -245,6 +245,23 @@ def test_an_average_of_runs_is_their_mean_with_a_band_and_a_second_model_lies_ov
     assert line(page, "one") == pytest.approx(alone, abs=1e-3)
     r = np.corrcoef(score(mean, encode(SITE)).scores, alone)[0, 1]
     assert f"the two models: Pearson {r:.3f} in this sequence" in read(page)
+
+
+def test_an_imported_model_is_chosen_and_scores_as_its_file_does(home: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "Theirs.safetensors"
+    shutil.copy(BUILTIN_FOLDER / "seed1.safetensors", theirs)
+    imported.import_model(home, theirs)
+    page = predict(SITE)
+    assert "theirs (imported)" in page.selectbox(key="model").options
+    page = checked(page.selectbox(key="model").set_value("theirs").run())
+    assert line(page, "predicted") == pytest.approx(
+        score(load_model(home, str(theirs)), encode(SITE)).scores, abs=1e-3
+    )
+    assert sites(page).iloc[0]["strand"] == "-"
+    page = checked(page.selectbox(key="compare-with").set_value("builtin").run())
+    assert line(page, "Built-in model") == pytest.approx(
+        score(load_model(home, "builtin"), encode(SITE)).scores, abs=1e-3
+    )
 
 
 def test_a_window_of_a_data_set_is_drawn_with_its_observed_scores(home: Path) -> None:
