@@ -350,3 +350,15 @@ def test_names_are_shown_as_they_were_written(home: Path) -> None:
         assert "**" not in text.replace("\\*", "")
         assert "<" not in text.replace("\\<", "")
         assert "http:" not in text.replace("http\\:\u2060", "")
+
+
+def test_the_plan_counts_the_windows_of_each_part_and_finds_leaks(small: str) -> None:
+    page = app()
+    page.selectbox("config-dataset").set_value(small)
+    page.text_input("config-test_split").set_value("0.25").run()
+    assert {metric.label: metric.value for metric in page.metric}["Training windows"] == "22"
+    assert "8 windows of 30 bases measure it · 10 stay sealed for a test" in words(page)
+    checked(button(page, "Check for leaks").click().run())
+    assert "Leaks: " in words(page)
+    page.number_input("config-seed").set_value(3).run()
+    assert "Leaks: " not in words(page)

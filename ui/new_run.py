@@ -12,6 +12,7 @@ from tfbind.estimate import estimate, recent
 from ui.config_form import config_form
 from ui.run_actions import start
 from ui.session import home, next_run_id, plain, show_run, start_key
+from ui.split_line import counts, leak_check
 from ui.wandb_settings import secrets, wandb_mode
 
 SHOWN_RUNS = 20
@@ -58,18 +59,25 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
 
 
 def _figures(config: TrainConfig, windows: int, length: int) -> None:
-    held_out = int(windows * config.validation_split)
+    try:
+        part = counts(config, windows)
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
     time = estimate(config, windows, length, recent(runs.list_runs(home())))
     left, right = st.columns(2)
     left.metric("Takes about", time.text, help=f"From Start to the end of the last epoch: {time.basis}.")
-    right.metric("Training windows", f"{windows - held_out:,}", help="Windows that the model learns from.")
+    right.metric("Training windows", f"{part['train']:,}", help="Windows that the model learns from.")
     left.metric("Receptive field", f"{receptive_field(config)} bases", help="How many bases a score depends on.")
     right.metric("Parameters", f"{parameter_count(config, length):,}", help="Numbers that training adjusts.")
     free = launch.free_disk(home())
     st.caption(
         f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
-        f"{held_out:,} windows of {length} bases measure it · {free / 1e9:,.1f} GB of disk free"
+        f"{part['validation']:,} windows of {length} bases measure it · "
+        + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
+        + f"{free / 1e9:,.1f} GB of disk free"
     )
+    leak_check(config)
     if free < LOW_DISK_BYTES:
         st.warning("The disk is nearly full: the run may fail when it writes its weights.")
 
