@@ -175,9 +175,15 @@ def connect(address: str) -> None:
 
 
 def nodes() -> list[tuple[float, float]]:
-    """CPUs and GPUs of each node that lives."""
-    living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [(found.get("CPU", 0.0), found.get("GPU", 0.0)) for found in living]
+    """CPUs and GPUs of each node that lives.
+
+    Raises:
+        ConnectionError: that of this machine does not, without which no large result comes here.
+    """
+    living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+    if ray.get_runtime_context().get_node_id() not in living:
+        raise ConnectionError("Ray on this machine has ended")
+    return [(found.get("CPU", 0.0), found.get("GPU", 0.0)) for found in living.values()]
 
 
 def watch_head() -> None:
