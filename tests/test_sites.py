@@ -57,6 +57,15 @@ def test_strands_looked_up_a_stretch_at_a_time_are_those_of_the_whole_record():
     assert Strands(lambda start, end: codes[start:end], 3).of(Site(0, 3, 5.0, 1)) == "."
 
 
+def test_strands_of_records_scanned_together_are_those_of_each_alone():
+    codes = simulate_chromosome(np.random.default_rng(5))[0, :60_000].reshape(200, 300)
+    reads = [lambda start, end, record=record: record[start:end] for record in codes]
+    places = [Site(start, start + 8, 5.0, start) for start in range(0, 293, 4)]
+    alone = [Strands(read, 300) for read in reads]
+    for together, one in zip(Strands.of_several(reads, 300), alone, strict=True):
+        assert [together.of(site) for site in places] == [one.of(site) for site in places]
+
+
 def test_the_consensus_is_found_on_the_strand_it_was_planted_on():
     motif = jaspar()
     planted = encode(FLANK + motif.consensus + FLANK)

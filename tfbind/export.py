@@ -24,7 +24,7 @@ from tfbind import bigwig_writer
 from tfbind.letters import short
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
-from tfbind.sites import Strands, known_motif
+from tfbind.sites import STRETCH, Strands, known_motif
 from tfbind.tables import counted, shown
 
 BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
@@ -274,13 +274,19 @@ def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
     yield f"# {about_line(about)}; {words}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
     yield f"score x {BED_SCALE} in 0-1000, strand of the best match of {motif.name} (. where none), score\n"
-    for track, place in zip(tracks, where, strict=True):
-        name, strands = _column(track.name), Strands(track.codes, track.length)
+    for track, place, strands in zip(tracks, where, _strands(tracks), strict=True):
+        name = _column(track.name)
         for site, _ in sites(track, about.threshold):
             start, end = place.start + site.start, place.start + site.end
             shade = min(max(round(BED_SCALE * site.score), 0), 1000)
             columns = place.chromosome, start, end, name, shade, strands.of(site), f"{site.score:.4f}"
             yield "\t".join(map(str, columns)) + "\n"
+
+
+def _strands(tracks: Sequence[Track]) -> Iterator[Strands]:
+    for length, group in itertools.groupby(tracks, key=lambda track: track.length):
+        while some := list(itertools.islice(group, max(1, STRETCH // length))):
+            yield from Strands.of_several([track.codes for track in some], length)
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Called sites in a reader's terms: which strand, which letters, and how often such a score comes by chance."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -62,11 +62,17 @@ def known_motif() -> tuple[Motif, float]:
 
 def motif_hits(motif: Motif, codes: Codes, threshold: float) -> list[Hit]:
     """The matches of a motif in one sequence (L,), both strands, by position."""
-    found = []
-    for strand, scores in zip("+-", scan(motif, codes[None]), strict=True):
-        _, starts = hits(scores, threshold)
-        found += [Hit(int(at), int(at) + motif.width, strand, float(scores[0, at])) for at in starts]
-    return sorted(found, key=lambda hit: (hit.start, hit.strand))
+    return _hits_of_all(motif, codes[None], threshold)[0]
+
+
+def _hits_of_all(motif: Motif, codes: Codes, threshold: float) -> list[list[Hit]]:
+    """The same for each of several sequences (N, L)."""
+    found: list[list[Hit]] = [[] for _ in codes]
+    for strand, scores in zip("+-", scan(motif, codes), strict=True):
+        rows, starts = hits(scores, threshold)
+        for row, at, height in zip(rows.tolist(), starts.tolist(), scores[rows, starts].tolist(), strict=True):
+            found[row].append(Hit(at, at + motif.width, strand, height))
+    return [sorted(each, key=lambda hit: (hit.start, hit.strand)) for each in found]
 
 
 def strand_of(site: Site, found: list[Hit]) -> str:
@@ -87,6 +93,17 @@ class Strands:
         self.read, self.length = read, length
         self.motif, self.threshold = known_motif()
         self.start, self.end, self.hits = 0, 0, list[Hit]()
+
+    @classmethod
+    def of_several(cls, reads: Sequence[Callable[[int, int], Codes]], length: int) -> list["Strands"]:
+        """Those of records of one length, which are scanned together."""
+        made = [cls(read, length) for read in reads]
+        if len(made) > 1:
+            motif, threshold = known_motif()
+            found = _hits_of_all(motif, np.stack([read(0, length) for read in reads]), threshold)
+            for strands, each in zip(made, found, strict=True):
+                strands.start, strands.end, strands.hits = 0, length, each
+        return made
 
     def of(self, site: Site) -> str:
         """`+`, `-` or `.`."""
