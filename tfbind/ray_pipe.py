@@ -22,6 +22,7 @@ from tfbind.config import PROJECT
 INSTALL = "pip install -r requirements-ray.txt"
 CONNECT_SECONDS = 60.0
 END_SECONDS = 10.0
+WAITING = 32  # messages that wait for this process; those after them wait in the cluster
 
 
 class Gone(ConnectionError):
@@ -101,7 +102,7 @@ class Driver:
             env={**os.environ, **given},
             start_new_session=True,
         )
-        self._heard: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._heard: queue.Queue[Message | None] = queue.Queue(WAITING)
         threading.Thread(target=self._listen, daemon=True).start()
         try:
             self.nodes = self._connected()

@@ -7,6 +7,7 @@ writes is handed over as it is written: the caller has all of an epoch, or nothi
 import queue
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -27,6 +28,7 @@ from tfbind.sequences import Codes
 from tfbind.worker import Worker
 
 LOOK_SECONDS = 0.5  # a request to stop is seen so late at most
+PROGRESS_SECONDS = 2.0  # between two reports: hundreds of runs may report to one process
 
 Files = dict[str, bytes]
 Event = tuple[dict[str, Any], Files]
@@ -100,14 +102,17 @@ class _Reporter:
     run: Run
     _said: "queue.SimpleQueue[Event]" = field(default_factory=queue.SimpleQueue)
     _known: dict[str, int] = field(default_factory=dict)
-    _begun: bool = False
+    _reported: float = 0.0
 
     def __post_init__(self) -> None:
         self._changed(runs.BEST, runs.VALIDATION)
 
     def progress(self, progress: dict[str, Any]) -> None:
-        begun = {} if self._begun else {"rows": runs.read_rows(self.run)}
-        self._begun = True
+        now = time.monotonic()
+        if self._reported and now - self._reported < PROGRESS_SECONDS:
+            return
+        begun = {} if self._reported else {"rows": runs.read_rows(self.run)}
+        self._reported = now
         self._said.put(({"event": "progress", "progress": progress, **begun}, self._log()))
 
     def row(self, row: Row) -> None:
