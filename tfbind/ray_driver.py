@@ -76,8 +76,7 @@ class Tasks:
             scheduling_strategy="SPREAD",
             name=f"tfbind {run.id}",
         )
-        quiet = {**record, "wandb": "off"}
-        self._under_way[task.remote(run.id, quiet, files, *arrays)] = order["key"]
+        self._under_way[task.remote(run.id, record, files, *arrays)] = order["key"]
 
     def _arrays(self, home: Path, dataset: str) -> list[ObjectRef]:
         data = open_dataset(home, dataset)

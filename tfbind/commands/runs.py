@@ -17,7 +17,7 @@ from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
-RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: the one that this machine is in"
+RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine"
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 
@@ -89,7 +89,7 @@ def resume(options: argparse.Namespace) -> int:
     if sweep.is_sweep(options.id):
         return sweep.resume(options)
     run = runs.find(home_folder(), options.id)
-    if options.ray:
+    if options.ray and options.ray != "off":
         return _lead(options, lambda cluster: launch.resume(run, cluster=cluster))
     settle(runs.read_config(run))
     if runs.read_status(run).state != "pending":

@@ -114,7 +114,7 @@ def resume(options: argparse.Namespace) -> int:
     if runs.read_status(found).state != "pending":
         sweep_control.check_resumable(found)
     runs.clear_stop(found)
-    return _work(found, options.json)
+    return _work(found, options.json, "" if options.ray == "off" else options.ray)
 
 
 def stop(options: argparse.Namespace) -> int:
