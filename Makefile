@@ -12,7 +12,7 @@ PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyth
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run free-port lint test stress
+.PHONY: help setup setup-dev run free-port lint test audit stress
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -27,13 +27,18 @@ run: free-port setup ## the app on http://localhost:8501; PORT=8502 takes anothe
 	@$(VENV)/bin/python -m tfbind data build builtin
 	@exec $(VENV)/bin/python -m streamlit run app.py --server.port $(PORT) --browser.serverAddress localhost
 
-lint: setup-dev ## ruff and mypy
+lint: setup-dev ## ruff, mypy and bandit
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py
 
 test: lint ## lint, then all tests
 	$(VENV)/bin/python -m pytest -n 2
+
+audit: setup ## known vulnerabilities of what is installed; asks PyPI
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
 
 stress: setup-dev ## kills, full disks, hostile files: 10,000 of each kind
 	$(VENV)/bin/python -m pytest tests/stress

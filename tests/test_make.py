@@ -52,7 +52,7 @@ def test_make_alone_lists_the_commands(folder: Path) -> None:
     shown = make(folder)
     assert shown.returncode == 0
     assert [line.split()[:2] for line in shown.stdout.splitlines()] == [
-        ["make", name] for name in ("help", "setup", "run", "lint", "test", "stress")
+        ["make", name] for name in ("help", "setup", "run", "lint", "test", "audit", "stress")
     ]
 
 
@@ -64,10 +64,11 @@ def test_run_builds_the_data_and_then_starts_the_app_on_the_port(folder: Path) -
 
 def test_test_checks_the_code_before_it_runs_the_tests(folder: Path) -> None:
     commands = make(folder, "-n", "test").stdout.splitlines()
-    assert [command.partition("bin/")[2] for command in commands[-4:]] == [
+    assert [command.partition("bin/")[2] for command in commands[-5:]] == [
         "ruff check",
         "ruff format --check",
         "mypy",
+        "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py",
         "python -m pytest -n 2",
     ]
 

@@ -112,9 +112,9 @@ def check(program: Path, model: Model) -> float:
 
 def _windows(length: int) -> Codes:
     """Random DNA (N, L) with a few unknown bases."""
-    random = np.random.default_rng(0)
-    codes = random.integers(0, 4, (WINDOWS, length), dtype=np.uint8)
-    codes[random.random(codes.shape) < SHARE_UNKNOWN] = 4
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (WINDOWS, length), dtype=np.uint8)
+    codes[rng.random(codes.shape) < SHARE_UNKNOWN] = 4
     return codes
 
 

@@ -17,6 +17,9 @@ from tfbind.tables import shown
 RELEASE = "JASPAR2026"
 ID = re.compile(r"([A-Z]{2}\d{4})(?:\.(\d+))?", re.IGNORECASE)
 
+BY_ID = "SELECT BASE_ID, VERSION, NAME FROM MATRIX WHERE UPPER(BASE_ID) = ?"
+BY_NAME = "SELECT BASE_ID, VERSION, NAME FROM MATRIX WHERE UPPER(NAME) = ?"
+
 
 def find_motif(id_or_name: str) -> Motif:
     """The motif of an id such as MA0148.5 (without a version: the latest) or of a factor's name such as FOXA1.
@@ -30,9 +33,8 @@ def find_motif(id_or_name: str) -> Motif:
     match = ID.fullmatch(wanted)
     if match and match[2]:
         return jaspar(wanted.upper())
-    column = "BASE_ID" if match else "NAME"
     latest: dict[str, tuple[int, str]] = {}
-    for base, version, name in _rows(f"SELECT BASE_ID, VERSION, NAME FROM MATRIX WHERE UPPER({column}) = ?", wanted):
+    for base, version, name in _rows(BY_ID if match else BY_NAME, wanted):
         latest[base] = max(latest.get(base, (0, "")), (version, name))
     ids = [f"{base}.{version}" for base, (version, _) in sorted(latest.items())]
     if not ids:

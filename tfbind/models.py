@@ -5,7 +5,7 @@ the order in which weights are drawn are those of the published experiment, so t
 seeds start from equal weights.
 """
 
-import pickle
+import pickle  # for the name of its error only  # nosec B403
 import re
 import struct
 import zipfile

@@ -92,7 +92,7 @@ def _read(text: str) -> dict[str, Any]:
         raise ValueError(f"the sweep file has {len(text):,} characters; at most {MAX_TEXT:,}")
     try:
         _check_events(text)
-        document = yaml.load(text, _Loader)  # a SafeLoader: it makes plain values only
+        document = yaml.load(text, _Loader)  # a SafeLoader, which makes plain values only  # nosec B506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
