@@ -131,5 +131,6 @@ def printable(text: str) -> str:
 
 
 def short(name: str) -> str:
-    """A name for a message."""
-    return name if len(name) <= SHORT_NAME else f"{name[: SHORT_NAME - 3]}..."
+    """A name for a message: on one line, cut when long."""
+    line = "".join(letter if letter.isprintable() else " " for letter in name[: SHORT_NAME + 1])
+    return line if len(line) <= SHORT_NAME else f"{line[: SHORT_NAME - 3]}..."

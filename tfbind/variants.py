@@ -19,7 +19,7 @@ from tfbind.tables import shown
 FORMS = "chr22:10510600 A>G, 12 A>G, A12G, or ACGT[A/G]TTT"
 LONGEST_CHANGE = 10_000
 
-_SPOKEN = re.compile(r"(?:(.+)[:\s-])?([\d,]+)[\s:-]*([A-Za-z]+)\s*[>/:\s-]\s*([A-Za-z]+)")
+_SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)\s*[>/:\s-]\s*([A-Za-z]+)")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
 _VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
 
@@ -34,7 +34,7 @@ class _Change(NamedTuple):
 
     @property
     def where(self) -> str:
-        return f"{self.chromosome}:{self.position}" if self.chromosome else f"position {self.position}"
+        return f"{short(self.chromosome)}:{self.position}" if self.chromosome else f"position {self.position}"
 
 
 def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]:

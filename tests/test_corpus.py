@@ -1,0 +1,46 @@
+"""What the fuzzer has found once is tried for good, and some of what it may find next.
+
+Each file of `corpus/<reader>/` made that reader fail: it has to end in an answer or in one clear line.
+"""
+
+from pathlib import Path
+
+import pytest
+from mutation import mutants
+from parsers import PARSERS, Parser
+
+CORPUS = Path(__file__).parent / "corpus"
+FOUND = [
+    pytest.param(parser, path, id=f"{parser.name}/{path.name}")
+    for parser in PARSERS
+    for path in sorted((CORPUS / parser.name).glob("*"))
+]
+
+
+def refusal(parser: Parser, data: bytes, folder: Path) -> str:
+    """What a reader says against `data`; "" when it takes them."""
+    try:
+        parser.read(data, folder)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def check(said: str) -> None:
+    assert len(said.splitlines()) <= 1
+    assert len(said) <= 1000
+
+
+@pytest.mark.parametrize(("parser", "path"), FOUND)
+def test_what_was_found_once_ends_in_an_answer_or_in_one_line(parser: Parser, path: Path, tmp_path: Path) -> None:
+    check(refusal(parser, path.read_bytes(), tmp_path))
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_nearly_valid_input_ends_in_an_answer_or_in_one_line(parser: Parser, tmp_path: Path) -> None:
+    for _, data in mutants(parser.valid, 60, seed=1):
+        check(refusal(parser, data, tmp_path))
+
+
+def test_every_folder_of_the_corpus_has_a_reader() -> None:
+    assert {path.name for path in CORPUS.iterdir()} <= {parser.name for parser in PARSERS}
