@@ -24,6 +24,7 @@ from tfbind import beside, devices, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_dataset
 from tfbind.files import write_bytes, write_json
+from tfbind.meter import Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run
 
@@ -57,6 +58,8 @@ class Worker:
     open_data: "Callable[[Path, str], Data]" = open_dataset
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
+    _meter: Meter = field(default_factory=Meter, init=False)
+    _device: str = field(default="cpu", init=False)
     _reported: float = field(default=0.0, init=False)
     _beaten: float = field(default=0.0, init=False)
 
@@ -107,6 +110,7 @@ class Worker:
 
     def _train(self, config: TrainConfig, device: str) -> None:
         _keep_freed_memory()
+        self._device = device
         import torch
 
         from tfbind.models import build_model, read_weights
@@ -152,7 +156,7 @@ class Worker:
 
     def _report(self, training: "Training") -> None:
         self._reported = self.clock()
-        progress = training.progress()
+        progress = training.progress() | self._meter.read() | _gpu_memory(self._device)
         write_json(self.run.folder / runs.PROGRESS, progress)
         self.on_progress(progress)
 
@@ -212,6 +216,14 @@ def _pack_validation(validation: "Validation") -> bytes:
         pearson=validation.pearson.astype(np.float32),
     )
     return buffer.getvalue()
+
+
+def _gpu_memory(device: str) -> dict[str, int]:
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    return {"gpu_memory": int(torch.cuda.memory_reserved(device))}
 
 
 def _keep_freed_memory() -> None:

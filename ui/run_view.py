@@ -1,5 +1,7 @@
 """One run on the page: live while it is active, what it has learnt when it ended."""
 
+from typing import Any
+
 import streamlit as st
 
 from tfbind import devices, launch, runs
@@ -102,6 +104,15 @@ def _progress(run: Run) -> None:
         f"{duration(now['seconds_left'])} left",
     ]
     st.progress(min(1.0, share), " · ".join(words))
+    st.caption(_load(now))
+
+
+def _load(now: dict[str, Any]) -> str:
+    """What the run takes of the machine."""
+    taken = {"GB of memory": now.get("memory"), "GB of GPU memory": now.get("gpu_memory")}
+    words = [f"{size / 1e9:.2f} {what}" for what, size in taken.items() if size is not None]
+    cores = now.get("cores")
+    return "It takes " + ", ".join(([f"{cores:.1f} cores"] if cores is not None else []) + words) if words else ""
 
 
 def _outcome(run: Run, status: Status, rows: list[Row]) -> None:

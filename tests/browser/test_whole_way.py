@@ -28,6 +28,7 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
         page.get_by_role("button", name="Start").click()
         page.wait_for_url("**/?run=*", timeout=60_000)
         expect(page.get_by_text("Epoch 1 of 3")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("GB of memory")).to_be_visible()
         page.reload()
         expect(page.get_by_text("of 3 · batch")).to_be_visible(timeout=60_000)
         address = page.url
