@@ -41,7 +41,7 @@ audit: setup ## known vulnerabilities of what is installed; asks PyPI
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
 
 stress: setup-dev ## kills, full disks, hostile files: 10,000 of each kind
-	$(VENV)/bin/python -m pytest tests/stress
+	$(VENV)/bin/python -m pytest -n 2 tests/stress
 
 free-port:
 	@python=$(VENV)/bin/python; [ -x $$python ] || { $(find_python); }; "$$python" -c "$$CHECK_PORT" '$(PORT)'

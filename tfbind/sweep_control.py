@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,8 +229,8 @@ def command(home: Path, id: str, dataset: str, preset: str, **options: object) -
     return words + [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
 
 
-def resume(sweep: Sweep) -> None:
-    """Start a controller that goes on with a sweep.
+def resume(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
+    """Start a controller that goes on with a sweep; it and its runs find `secrets` in their environment.
 
     Raises:
         ValueError: it is active already.
@@ -238,7 +238,7 @@ def resume(sweep: Sweep) -> None:
     check_resumable(sweep)
     runs.clear_stop(sweep)
     runs.take_over(sweep, "pending", ended=None, error=None)
-    launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
+    launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
 
 
 def check_resumable(sweep: Sweep) -> None:
@@ -292,7 +292,7 @@ def stop_runs(sweep: Sweep) -> None:
             runs.request_stop(run, WITH_SWEEP)
 
 
-def add_run(sweep: Sweep, config: TrainConfig) -> Run:
+def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None = None) -> Run:
     """Start a run of the user's own choice as part of a sweep; it waits until there is room.
 
     Raises:
@@ -304,12 +304,11 @@ def add_run(sweep: Sweep, config: TrainConfig) -> Run:
             raise ValueError(f"run {run.id} of this sweep has that configuration already")
     settings = sweep_folder.read_settings(sweep)
     order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
-    return launch.submit(
-        sweep.home, with_threads(config, share_of_cores(devices.cpu_cores(), room_for(config))), order
-    )
+    threads = share_of_cores(devices.cpu_cores(), room_for(config))
+    return launch.submit(sweep.home, with_threads(config, threads), order, secrets)
 
 
-def retry(sweep: Sweep) -> None:
+def retry(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
     """Have the failed and crashed runs tried again, by the controller at work or by a new one.
 
     Raises:
@@ -317,7 +316,7 @@ def retry(sweep: Sweep) -> None:
     """
     mark_failed(sweep)
     if not runs.read_status(sweep).active:
-        resume(sweep)
+        resume(sweep, secrets)
 
 
 def mark_failed(sweep: Sweep) -> int:

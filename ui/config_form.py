@@ -9,9 +9,9 @@ from ui.session import plain
 
 PRESET_NAMES = {"seed": "Seed experiment", "recommended": "Recommended", "quick": "Quick look"}
 PRESET_HELP = {
-    "seed": "Fills the form with the published model, whose scores see only 15 bases.",
-    "recommended": "Fills the form with a smaller model that sees more and learns better in less time.",
-    "quick": "Fills the form with the smallest model, for a first try.",
+    "seed": "the published model, whose scores see only 15 bases",
+    "recommended": "a smaller model that sees more and learns better in less time",
+    "quick": "the smallest model, for a first try",
 }
 LABELS = {
     "dataset": "Data set",
@@ -98,7 +98,7 @@ def _preset_buttons() -> None:
                 title,
                 key=f"preset-{name}",
                 icon=":material/check:" if _holds(held, PRESETS[name]) else None,
-                help=PRESET_HELP[name],
+                help=f"Fills the form with {PRESET_HELP[name]}.",
                 on_click=_apply_preset,
                 args=(name,),
                 width="stretch",

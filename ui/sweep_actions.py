@@ -13,6 +13,7 @@ from tfbind.sweep_folder import Sweep
 from tfbind.sweep_spec import MAX_TEXT
 from ui.config_form import label
 from ui.session import COMPARE_PAGE, TRAIN_PAGE, home, plain
+from ui.wandb_settings import secrets
 
 
 def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
@@ -21,7 +22,7 @@ def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
         if status.active or any(run.state in ACTIVE for run in past):
             _stop(sweep, status)
         elif status.state != "finished" and st.button("Resume", type="primary", icon=":material/resume:"):
-            _attempt(lambda: sweep_control.resume(sweep))
+            _attempt(lambda: sweep_control.resume(sweep, secrets()))
         if any(run.state in RETRIED for run in past):
             _retry(sweep, sum(run.state in RETRIED for run in past))
         _extend(sweep)
@@ -44,7 +45,7 @@ def _stop(sweep: Sweep, status: Status) -> None:
 
 def _retry(sweep: Sweep, count: int) -> None:
     if st.button(f"Retry {count} failed", icon=":material/replay:", help="Each goes on after its last good epoch."):
-        _attempt(lambda: sweep_control.retry(sweep))
+        _attempt(lambda: sweep_control.retry(sweep, secrets()))
 
 
 def _extend(sweep: Sweep) -> None:
@@ -60,7 +61,7 @@ def _extend(sweep: Sweep) -> None:
 def _extended(sweep: Sweep, text: str) -> None:
     sweep_folder.extend(sweep, text)
     if not runs.read_status(sweep).active:
-        sweep_control.resume(sweep)
+        sweep_control.resume(sweep, secrets())
 
 
 def _add(sweep: Sweep) -> None:
@@ -72,7 +73,7 @@ def _add(sweep: Sweep) -> None:
             for field in spec.varied or ["learning_rate"]
         }
         if st.button("Start", type="primary", key="add"):
-            _attempt(lambda: sweep_control.add_run(sweep, parse_config(values, spec.base)))
+            _attempt(lambda: sweep_control.add_run(sweep, parse_config(values, spec.base), secrets()))
 
 
 def run_actions(past: list[Past]) -> None:

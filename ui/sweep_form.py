@@ -16,6 +16,7 @@ from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
 from ui.config_form import PRESET_HELP, PRESET_NAMES, label
 from ui.session import home, next_sweep_id, plain, show_sweep, start_key
+from ui.wandb_settings import secrets, wandb_mode
 
 BUILD, WRITE = "Build it here", "Sweep file"
 METHODS = {"grid": "All combinations", "random": "Random search", "bayes": "Guided search"}
@@ -68,7 +69,8 @@ def _base(datasets: list[str]) -> tuple[str, str]:
         format_func=PRESET_NAMES.__getitem__,
         key="sweep-preset",
         persist_state="session",
-        help=f"What the sweep leaves open is taken from here. {PRESET_HELP}",
+        help="What the sweep leaves open is taken from here. "
+        + "; ".join(f"{name}: {PRESET_HELP[preset]}" for preset, name in PRESET_NAMES.items()),
     )
     return dataset, preset
 
@@ -83,7 +85,7 @@ def _options() -> dict[str, Any]:
             key="sweep-parallel",
             help="0: as many as the machine has room for, one on each core or GPU.",
         )
-        wandb = st.selectbox("Log to Weights & Biases", ["off", "offline", "online"], key="sweep-wandb")
+        wandb = wandb_mode()
         ray = _ray()
     return {"name": name, "parallel": parallel or None, "wandb": "" if wandb == "off" else wandb, "ray": ray}
 
@@ -254,7 +256,7 @@ def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], words
     try:
         details = {**options, "wandb": options["wandb"] or "off"}
         sweep = sweep_folder.create(home(), text, base, id=id, **details)
-        launch.start(sweep, words)
+        launch.start(sweep, words, secrets())
     except (ValueError, OSError) as error:
         if not (home() / "sweeps" / id).exists():  # else this is the second click of a double click
             st.error(plain(str(error)))
