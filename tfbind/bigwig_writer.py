@@ -3,6 +3,10 @@
 The format is that of Kent et al. 2010 (doi 10.1093/bioinformatics/btq351), version 4, little-endian: a header, the
 names of the chromosomes as a B+ tree, values in compressed sections, summaries of these at several zooms, and R trees
 that say where each section lies. Coordinates are 0-based half-open.
+
+Written here because the track of a genome would else take longer to write than to predict: pybigtools takes a Python
+object for each value and tells of a full disk on stderr only, pyBigWig takes three times as long and has no wheels for
+macOS. The tests read what is written with both.
 """
 
 import shutil
