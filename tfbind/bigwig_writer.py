@@ -5,8 +5,8 @@ names of the chromosomes as a B+ tree, values in compressed sections, summaries 
 that say where each section lies. Coordinates are 0-based half-open.
 
 Written here because the track of a genome would else take longer to write than to predict: pybigtools takes a Python
-object for each value and tells of a full disk on stderr only, pyBigWig takes three times as long and has no wheels for
-macOS. The tests read what is written with both.
+object for each value and tells of a full disk on stderr only; pyBigWig takes three times as long and has no wheels
+for macOS. The tests read what is written with both.
 """
 
 import shutil
