@@ -49,7 +49,7 @@ def read_regions(path: Path) -> list[Region]:
 
 def _region(text: str, place: str, number: int) -> Region:
     cells = text.split("\t") if "\t" in text else text.split()
-    if len(cells) < 3 or not cells[0].strip():
+    if len(cells) < 3 or not cells[0].strip() or not cells[0].isprintable():
         raise ValueError(
             f"{place}: {shown(text)}; expected BED: chromosome, start and end, separated by tabs, such as "
             "chr22 100 400"
