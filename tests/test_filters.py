@@ -49,10 +49,12 @@ def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows)
     assert constant.motif is None
     assert (dead.motif, dead.words) == (None, 0)
     for one in (first, second):
-        assert {"FOXA1", found.behind} & {match.name for match in one.matches}
+        assert "FOXA1" in {match.name for match in one.matches}
         assert one.match is not None
         assert one.match.e_value < 1e-3
     assert first.matches[0].strand != second.matches[0].strand
+    assert found.behind in (FOXA1.consensus, FOXA1.reverse_complement().consensus)
+    assert found.for_the_labels == [first, second]
     kept = filters.stored(run)
     assert kept is not None
     assert_same(kept, found)
@@ -61,11 +63,12 @@ def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows)
 def assert_same(first: Learnt, second: Learnt) -> None:
     assert (first.windows, first.behind) == (second.windows, second.behind)
     for one, other in zip(first.filters, second.filters, strict=True):
-        assert (one.number, one.words, one.windows, one.matches) == (
+        assert (one.number, one.words, one.windows, one.matches, one.behind) == (
             other.number,
             other.words,
             other.windows,
             other.matches,
+            other.behind,
         )
         assert (one.motif is None) == (other.motif is None)
         if one.motif and other.motif:

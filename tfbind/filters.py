@@ -5,7 +5,7 @@ A word counts where a filter's sum over it is more than half of the highest (as 
 Columns at the ends that say next to nothing are cut off.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from safetensors.numpy import load_file
 from tfbind import runs
 from tfbind.datasets import Windows
 from tfbind.files import read_json, write_json
-from tfbind.motif_match import Match, nearest
+from tfbind.motif_match import Match, nearest, resemblance
 from tfbind.motifs import Motif, from_counts
-from tfbind.recover import Behind, information, motif_behind, trimmed
+from tfbind.recover import information, motif_behind, trimmed
 from tfbind.runs import Run
 from tfbind.sequences import LETTERS, Codes
 
@@ -33,7 +33,8 @@ RESEMBLES = 0.05  # the highest E-value of a match
 class Filter:
     """A filter: the motif (4, W) of the `words` that excite it, in `windows` of those looked at, and its matches.
 
-    `motif` is None for a filter that nothing excites, or nothing in particular.
+    `motif` is None for a filter that nothing excites, or nothing in particular. `behind` is the chance that it would
+    resemble the motif behind the labels so by chance (p-value), None where that is not known.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Filter:
     windows: int
     motif: Motif | None
     matches: list[Match]
+    behind: float | None = None
 
     @property
     def match(self) -> Match | None:
@@ -50,17 +52,23 @@ class Filter:
 
 @dataclass(frozen=True)
 class Learnt:
-    """The filters of a run, how many windows they were shown, and what the motif behind the labels is called."""
+    """The filters of a run, how many windows they were shown, and the consensus of the motif behind the labels."""
 
     filters: list[Filter]
     windows: int
     behind: str | None
 
+    @property
+    def for_the_labels(self) -> list[Filter]:
+        """The filters that look for the motif behind the labels; with a chance of 5 % one of them only seems to."""
+        return [one for one in self.filters if one.behind is not None and one.behind * len(self.filters) <= RESEMBLES]
+
 
 def learnt(run: Run, data: Windows) -> Learnt:
     """Show the run's held-out windows to its filters, and compare what excites them with known motifs.
 
-    The motif behind the labels, where the data tell it, is among those. What is found is kept in the run's folder.
+    They are compared with the motif behind the labels, too, where the data tell it. What is found is kept in the
+    run's folder.
 
     Raises:
         ValueError: the run has no weights yet.
@@ -72,13 +80,13 @@ def learnt(run: Run, data: Windows) -> Learnt:
         shown = np.sort(saved["windows"])[:MOST_WINDOWS]
     codes = np.asarray(data.codes[shown])
     behind = motif_behind(data)
-    own = _named(behind) if behind and behind.how == "painted" else None
+    own = behind.motif if behind and behind.how == "painted" else None
     found = [_filter(number, weight, codes) for number, weight in enumerate(load_file(weights)[FIRST_LAYER], 1)]
-    matches = iter(nearest([one.motif for one in found if one.motif], own))
-    filters = [
-        Filter(one.number, one.words, one.windows, one.motif, next(matches) if one.motif else []) for one in found
-    ]
-    result = Learnt(filters, len(codes), own.name if own else None)
+    motifs = [one.motif for one in found if one.motif]
+    matches = iter(nearest(motifs))
+    chances = iter(resemblance(motifs, own) if own else [None] * len(motifs))
+    filters = [replace(one, matches=next(matches), behind=next(chances)) if one.motif else one for one in found]
+    result = Learnt(filters, len(codes), own.consensus if own else None)
     write_json(run.folder / runs.FILTERS, _packed(result))
     return result
 
@@ -93,10 +101,6 @@ def stored(run: Run) -> Learnt | None:
         return _unpacked(kept)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not what was written there ({error}); delete it") from None
-
-
-def _named(behind: Behind) -> Motif:
-    return Motif("the motif behind the labels", "", behind.motif.probabilities)
 
 
 def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
@@ -123,7 +127,7 @@ def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
 def _packed(found: Learnt) -> dict[str, Any]:
     filters = [
         {
-            **{key: getattr(one, key) for key in ("number", "words", "windows")},
+            **{key: getattr(one, key) for key in ("number", "words", "windows", "behind")},
             "motif": one.motif.probabilities.round(6).tolist() if one.motif else None,
             "matches": [asdict(match) for match in one.matches],
         }
@@ -146,6 +150,7 @@ def _unpacked(kept: dict[str, Any]) -> Learnt:
             one["windows"],
             motif(one["number"], one["motif"]),
             [Match(**match) for match in one["matches"]],
+            one["behind"],
         )
         for one in kept["filters"]
     ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfbind.jaspar import vertebrates
 from tfbind.motifs import Motif
@@ -25,24 +26,37 @@ class Match:
     strand: str
 
 
-def nearest(queries: Sequence[Motif], own: Motif | None = None, best: int = BEST) -> list[list[Match]]:
-    """The `best` matches of each query, the closest first, by TOMTOM (Gupta et al., Genome Biology 8, R24, 2007).
-
-    Args:
-        own: a motif to be among those searched, such as the one behind the labels.
-    """
-    from memelite import tomtom
-
-    targets = [*([own] if own else []), *vertebrates()]
-    if not queries:
-        return []
-    chances, _, _, _, strands, places = tomtom(
-        [query.probabilities for query in queries], [target.probabilities for target in targets], n_nearest=best
-    )
+def nearest(queries: Sequence[Motif], best: int = BEST) -> list[list[Match]]:
+    """The `best` matches of each query, the closest first, by TOMTOM (Gupta et al., Genome Biology 8, R24, 2007)."""
+    known = vertebrates()
+    chances, strands = _compared(queries, known)
     return [
         [
-            Match(targets[at].name, targets[at].matrix_id, float(chance) * len(targets), "-" if strand else "+")
-            for at, chance, strand in zip(row.astype(np.intp), row_chances, row_strands, strict=True)
+            Match(
+                known[at].name, known[at].matrix_id, float(row[at]) * len(known), "-" if strands[place, at] else "+"
+            )
+            for at in np.argsort(row, kind="stable")[:best]
         ]
-        for row, row_chances, row_strands in zip(places, chances, strands, strict=True)
+        for place, row in enumerate(chances)
     ]
+
+
+def resemblance(queries: Sequence[Motif], target: Motif) -> list[float]:
+    """The chance that a random motif resembles `target` as much as each query does: TOMTOM's p-value.
+
+    What is random is told by the columns of the known motifs.
+    """
+    chances, _ = _compared(queries, [target, *vertebrates()])
+    return [float(chance) for chance in chances[:, 0]]
+
+
+def _compared(queries: Sequence[Motif], targets: Sequence[Motif]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """p-values and strands, a row for each query, a column for each target."""
+    from memelite import tomtom
+
+    if not queries:
+        return np.empty((0, len(targets))), np.empty((0, len(targets)))
+    chances, _, _, _, strands = tomtom(
+        [query.probabilities for query in queries], [target.probabilities for target in targets]
+    )
+    return chances, strands

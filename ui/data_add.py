@@ -107,14 +107,14 @@ def _write(file: UploadedFile, folder: Path) -> Path:
 
 
 def _genome(key: str) -> UploadedFile | Path | None:
-    return _file("Genome (FASTA)", ["fa", "fasta", "fna", "gz"], f"{key}-genome")
+    return _file("Genome (FASTA)", ["fa", "fasta", "fna", "gz"], f"{key}-genome", "/data/hg38.fa.gz")
 
 
-def _file(label: str, suffixes: list[str], key: str) -> UploadedFile | Path | None:
+def _file(label: str, suffixes: list[str], key: str, example: str) -> UploadedFile | Path | None:
     """An upload, or, for the user of this very computer, a path on it."""
     if st.get_option("server.address") in LOOPBACK:
         typed = st.text_input(
-            f"{label}: path on this computer", key=f"{key}-path", placeholder="/data/hg38.fa.gz, or upload it below"
+            f"{label}: path on this computer", key=f"{key}-path", placeholder=f"{example}, or upload it below"
         ).strip()
         if typed:
             return Path(typed).expanduser()
@@ -160,9 +160,10 @@ def _from_signal() -> None:
     left, right = st.columns(2)
     with left:
         genome = _genome("signal")
-        regions = _file("Regions (BED, narrowPeak)", ["bed", "narrowPeak", "narrowpeak", "gz"], "signal-regions")
+        suffixes = ["bed", "narrowPeak", "narrowpeak", "gz"]
+        regions = _file("Regions (BED, narrowPeak)", suffixes, "signal-regions", "/data/peaks.narrowPeak")
     with right:
-        signal = _file("Signal (bigWig)", ["bw", "bigwig", "bigWig"], "signal-signal")
+        signal = _file("Signal (bigWig)", ["bw", "bigwig", "bigWig"], "signal-signal", "/data/signal.bw")
     left, middle, right = st.columns(3)
     name = left.text_input("Name of the new data set", max_chars=80, key="signal-name").strip()
     random = middle.number_input(

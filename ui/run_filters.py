@@ -45,14 +45,16 @@ def _learn(run: Run) -> None:
 
 
 def _draw(found: Learnt) -> None:
-    telling = sorted((one for one in found.filters if one.motif), key=lambda one: -one.words)
+    telling = sorted((one for one in found.filters if one.motif), key=lambda one: one.matches[0].e_value)
     matched = [one for one in telling if one.match]
-    behind = [one for one in telling if found.behind in [match.name for match in one.matches[:1] if one.match]]
     said = (
         f"{len(telling)} of {len(found.filters)} filters look for something in particular, {len(matched)} of them "
         "for something like a known motif"
     )
-    said += f", {len(behind)} for the motif behind the labels." if found.behind else "."
+    behind = (
+        f", {len(found.for_the_labels)} for the motif behind the labels, {found.behind}." if found.behind else "."
+    )
+    said += behind
     st.markdown(said)
     for row in (telling[:3], telling[3:SHOWN]):
         for column, one in zip(st.columns(3), row, strict=False):
@@ -86,4 +88,5 @@ def _row(one: Filter) -> dict[str, object]:
         "Consensus": one.motif.consensus if one.motif else None,
         "Nearest motif": f"{nearest.name} {nearest.matrix_id}".strip() if nearest else None,
         "E-value": f"{nearest.e_value:.1g}" if nearest else None,
+        "Like the labels' motif (p)": None if one.behind is None else f"{one.behind:.1g}",
     }

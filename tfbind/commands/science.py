@@ -92,6 +92,7 @@ def filters(options: argparse.Namespace) -> int:
                 "number": one.number,
                 "words": one.words,
                 "consensus": one.motif.consensus if one.motif else None,
+                "behind_labels_p": one.behind,
                 "matches": [asdict(match) for match in one.matches],
             }
         )
