@@ -137,7 +137,7 @@ ALLOWED: dict[str, set[str]] = {
     "sealed": {"datasets", "files", "metrics", "runs", "scoring", "splits"},
     "lesson": {"config", "datasets", "sweep_folder"},
     "housekeeping": {"runs"},
-    "doctor": {"config", "datasets", "devices", "launch", "runs"},
+    "doctor": {"config", "datasets", "devices", "launch", "runs", "wandb_client"},
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},
 }

@@ -20,9 +20,9 @@ from tfbind import __version__, devices, runs
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_dataset
 from tfbind.launch import free_disk
+from tfbind.wandb_client import BASE_URL, KEY, URL
 
 LOW_DISK_BYTES = 1_000_000_000
-WANDB_URL = "https://api.wandb.ai"
 REACH_SECONDS = 5.0
 
 
@@ -155,8 +155,8 @@ def _few(words: list[str]) -> str:
 
 
 def _wandb(_home: Path) -> Iterator[Finding]:
-    url = os.environ.get("WANDB_BASE_URL") or WANDB_URL
-    key = "a key in the environment" if os.environ.get("WANDB_API_KEY") else "no key in the environment"
+    url = os.environ.get(URL) or BASE_URL
+    key = "a key in the environment" if os.environ.get(KEY) else "no key in the environment"
     try:
         request = urllib.request.Request(url, method="HEAD")
         if request.type not in ("http", "https"):
