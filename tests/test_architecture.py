@@ -169,11 +169,7 @@ def file_map(root: Path) -> Iterator[str]:
     The map is the fenced block that holds a line `tfbind/`: one path a line, its description after two spaces,
     what lies in a folder indented below it. A folder with nothing below it stands for all its files.
     """
-    readme = root / "README.md"
-    if not readme.exists():
-        return
-    blocks = re.findall(r"^```\w*\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL)
-    maps = [block for block in blocks if re.search(r"^tfbind/", block, re.MULTILINE)]
+    maps = _maps(root)
     if len(maps) != 1:
         yield f"README.md: {len(maps)} file maps, expected one fenced block with a line tfbind/"
         return
@@ -184,6 +180,21 @@ def file_map(root: Path) -> Iterator[str]:
         name = path.relative_to(root).as_posix()
         if name not in entries and not name.startswith(whole):
             yield f"README.md: {name} is missing in the file map"
+
+
+def map_order(root: Path) -> Iterator[str]:
+    """In README's file map a module of tfbind/ stands below all those that it imports."""
+    entries = _entries("".join(_maps(root)))
+    places = {root / entry: place for place, entry in enumerate(entries) if re.fullmatch(r"tfbind/\w+\.py", entry)}
+    for path, place in places.items():
+        targets = {file_of(root, name) for _, name in imported(path)} if path.exists() else set()
+        below = sorted(target.name for target in targets if target and places.get(target, -1) > place)
+        yield from (f"README.md: {path.name} stands above {name}, which it imports" for name in below)
+
+
+def _maps(root: Path) -> list[str]:
+    blocks = re.findall(r"^```\w*\n(.*?)^```", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if re.search(r"^tfbind/", block, re.MULTILINE)]
 
 
 def _entries(block: str) -> list[str]:
@@ -217,6 +228,7 @@ CHECKS: list[Check] = [
     file_names,
     length,
     file_map,
+    map_order,
 ]
 
 
@@ -261,6 +273,12 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
             "README.md",
             "```\napp.py\ntfbind/  all\nui/\npages/\ngone.py\n```",
             "gone.py is in the file map only",
+        ),
+        (
+            map_order,
+            "README.md",
+            "```\ntfbind/\n  plots.py\n  config.py\n  runs.py\n```",
+            "plots.py stands above runs.py, which it imports",
         ),
     ],
 )
