@@ -38,10 +38,11 @@ def offer(file: Upload, how: Settings, too_large: bool) -> None:
         pad = bool(how.model.length) and st.checkbox(f"Fill up short records with N to {how.model.length} bases")
         order = Order(file.name[:LONGEST_NAME], how.main.name, suffix, how.strand, how.threshold, pad)
         id = _next_id()
-        st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
-        st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
+        # Above the command, whose length follows from the choices: a button that moves under a click is not clicked.
         if st.button("Start", type="primary", icon=":material/play_arrow:", key=f"start-{id}"):
             _attempt(lambda: _submit(order, file, id))
+        st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
+        st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
 
 
 def _next_id() -> str:
