@@ -140,9 +140,9 @@ def test_predicted_and_observed_are_drawn(
 def test_import_in_the_browser(server: Server, home: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
     sequences, scores = make_pair(tmp_path, turned=True)
     page = open_page(f"{server.url}/data")
-    chooser = page.locator("input[type=file]")
-    for place, file in enumerate((sequences, scores)):
-        chooser.nth(place).set_input_files(file)
+    for label, file in (("Sequences", sequences), ("Scores", scores)):
+        field = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text(label, exact=True))
+        field.locator("input[type=file]").set_input_files(file)
         expect(page.get_by_text(file.name)).to_be_visible()
     page.get_by_role("textbox", name="Name of the data set").fill("uploaded")
     page.get_by_role("textbox", name="Name of the data set").press("Enter")
