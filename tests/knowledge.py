@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "build_signal": {"bigwig", "build", "datasets", "fasta_stream", "regions", "sequences", "tables"},
     "data_care": {"datasets", "files", "runs", "sequences"},
     "fetch": {"datasets", "pairs"},
-    "recover": {"motifs", "sequences"},
+    "recover": {"metrics", "motifs", "sequences"},
     "motif_match": {"jaspar", "motifs"},
     "filters": {"datasets", "files", "motif_match", "motifs", "recover", "runs", "sequences"},
     "splits": {"config", "sequences"},

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.metrics import pearson
 from tfbind.motifs import BACKGROUND, Motif, Scores, from_counts, paint, scan
 from tfbind.sequences import UNKNOWN, Codes, reverse_complement
 
@@ -87,14 +88,7 @@ def agreement(data: Data, motif: Motif, threshold: float) -> Agreement:
     painted = paint(motif, data.codes, threshold)
     inside = slice(0, data.codes.shape[1] - motif.width + 1)
     exact = (np.abs(painted[:, inside] - data.scores[:, inside]) < EQUAL).all(axis=1)
-    return Agreement(_pearson(painted.ravel(), data.scores.ravel()), float(exact.mean()))
-
-
-def _pearson(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Pearson's r in float64; 0 where one of them does not vary."""
-    a, b = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (first, second))
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else 0.0
+    return Agreement(pearson(painted, data.scores) or 0.0, float(exact.mean()))
 
 
 def _stretches(scores: Scores) -> tuple[Places, Places, Places, Scores]:
@@ -219,7 +213,7 @@ def _enriched(data: Data) -> Behind | None:
             break
     motif = trimmed(motif)
     best = np.maximum(*(found.max(axis=1) for found in scan(motif, data.codes)))
-    return Behind(motif, "enriched", len(near), _pearson(best, means) ** 2)
+    return Behind(motif, "enriched", len(near), (pearson(best, means) or 0.0) ** 2)
 
 
 def _commonest(near: Codes, far: Codes) -> Codes:

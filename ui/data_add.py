@@ -1,8 +1,6 @@
 """Ways to a data set of one's own: the course's pair of files, a genome with a motif or a signal, a download."""
 
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +10,9 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from tfbind.build import LENGTH, P_VALUE, RULE
-from tfbind.config import PROJECT
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
+from ui.child import command
 from ui.session import home, plain
 
 SUFFIXES = ["txt", "tsv", "gz"]
@@ -212,27 +210,15 @@ def _build(
         return
     with _folder() as folder, st.spinner("Reading the genome. It goes on when you look at other pages."):
         given = words(folder)
-        said = _command("build", name, "--genome", str(_path(genome, folder / "genome")), *given)
-    _answer(name, said)
+        _make(name, "build", name, "--genome", str(_path(genome, folder / "genome")), *given)
 
 
-def _command(*words: str) -> str:
-    """Run a command of the command line in a process of its own; "" or what it complains of."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tfbind", "data", *words, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=BUILD_SECONDS,
-        cwd=PROJECT,
-        env=None,
-        stdin=subprocess.DEVNULL,
-    )
-    return done.stderr.strip().splitlines()[-1].removeprefix("tfbind: ") if done.returncode else ""
-
-
-def _answer(name: str, complaint: str) -> None:
-    if complaint:
-        st.error(plain(complaint))
+def _make(name: str, *words: str) -> None:
+    """Have a command make the data set, then show it."""
+    try:
+        command("data", *words, "--json", seconds=BUILD_SECONDS)
+    except ValueError as error:
+        st.error(plain(str(error)))
         return
     st.session_state[IMPORTED] = name
     _show(name)
@@ -248,8 +234,7 @@ def _public() -> None:
     name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
     if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):
         with st.spinner("Downloading"):
-            said = _command("fetch", key, "--name", name)
-        _answer(name, said)
+            _make(name, "fetch", key, "--name", name)
 
 
 def announce() -> None:

@@ -1,8 +1,6 @@
 """One data set: what it holds, the motif behind its scores, and what can be done with it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +8,10 @@ import numpy as np
 import streamlit as st
 
 from tfbind import data_care, data_plots
-from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, Windows
 from tfbind.logos import motif_logo
 from tfbind.recover import Behind, motif_behind
+from ui.child import command
 from ui.config_form import choose_dataset
 from ui.session import TRAIN_PAGE, home, plain
 
@@ -188,13 +186,8 @@ def _nearest(data: Windows) -> None:
 @remembered
 def _searched(data: Windows) -> list[dict[str, Any]]:
     """Ask a process of its own, since what compares motifs takes seconds to import."""
-    command = [sys.executable, "-m", "tfbind", "data", "motif", str(data.path), "--json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=SEARCH_SECONDS, cwd=PROJECT, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        raise ValueError(done.stderr.strip().splitlines()[-1])
-    found: list[dict[str, Any]] = json.loads(done.stdout)["nearest"]
+    answer = command("data", "motif", str(data.path), "--json", seconds=SEARCH_SECONDS)
+    found: list[dict[str, Any]] = json.loads(answer)["nearest"]
     return found
 
 

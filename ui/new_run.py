@@ -12,7 +12,7 @@ from tfbind.estimate import estimate, recent
 from ui.config_form import config_form
 from ui.run_actions import start
 from ui.session import home, next_run_id, plain, show_run, start_key
-from ui.split_line import counts, leak_check
+from ui.split_line import counts, data_of, leak_check
 from ui.wandb_settings import secrets, wandb_mode
 
 SHOWN_RUNS = 20
@@ -60,7 +60,8 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
 
 def _figures(config: TrainConfig, windows: int, length: int) -> None:
     try:
-        part = counts(config, windows)
+        data = data_of(config)
+        part = counts(data, config, windows)
     except ValueError as error:
         st.error(plain(str(error)))
         return
@@ -77,7 +78,8 @@ def _figures(config: TrainConfig, windows: int, length: int) -> None:
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
         + f"{free / 1e9:,.1f} GB of disk free"
     )
-    leak_check(config)
+    if data is not None:
+        leak_check(data, config)
     if free < LOW_DISK_BYTES:
         st.warning("The disk is nearly full: the run may fail when it writes its weights.")
 

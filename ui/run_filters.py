@@ -1,16 +1,13 @@
 """What the filters of a run's first layer look for: their motifs, and the known ones these resemble."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import streamlit as st
 
 from tfbind import filters
-from tfbind.config import PROJECT
 from tfbind.filters import Filter, Learnt
 from tfbind.logos import motif_logo
 from tfbind.runs import Run
+from ui.child import command
 from ui.session import plain
 
 SHOWN = 6
@@ -26,22 +23,13 @@ def run_filters(run: Run) -> None:
             st.caption("Each filter of the first layer looks for a word of DNA. Which, and is it a known motif?")
             if st.button("Find out", icon=":material/search:", key="filters"):
                 with st.spinner("Comparing with the motifs of JASPAR; the first time takes a minute or two"):
-                    _learn(run)
+                    command("filters", run.id, seconds=SECONDS)
                 st.rerun()
             return
     except ValueError as error:
         st.error(plain(str(error)))
         return
     _draw(found)
-
-
-def _learn(run: Run) -> None:
-    command = [sys.executable, "-m", "tfbind", "filters", run.id]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=SECONDS, cwd=PROJECT, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        raise ValueError(done.stderr.strip().splitlines()[-1].removeprefix("tfbind: "))
 
 
 def _draw(found: Learnt) -> None:

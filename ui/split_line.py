@@ -38,30 +38,26 @@ def _leaks(data: Windows, config: TrainConfig) -> str:
     return find_leaks(data, split(data, config)).words
 
 
-def _data(config: TrainConfig) -> Windows | None:
+def data_of(config: TrainConfig) -> Windows | None:
     """The data set, unless it is the built-in one and not made yet."""
     made = config.dataset in [data["name"] for data in list_datasets(home())]
     return open_dataset(home(), config.dataset) if made else None
 
 
-def counts(config: TrainConfig, windows: int) -> dict[str, int]:
+def counts(data: Windows | None, config: TrainConfig, windows: int) -> dict[str, int]:
     """Windows that train, that measure (validation), and that stay sealed (test).
 
     Raises:
         ValueError: the data cannot be divided so.
     """
-    data = _data(config)
     if data is not None:
         return _parts(data, config)
     held_out, test = int(windows * config.validation_split), int(windows * config.test_split)
     return {"train": windows - held_out - test, "validation": held_out, "test": test}
 
 
-def leak_check(config: TrainConfig) -> None:
+def leak_check(data: Windows, config: TrainConfig) -> None:
     """Offer to look for leaks; say what was found as long as the split stays the same."""
-    data = _data(config)
-    if data is None:
-        return
     asked = (data.hash, _settings(config))
     if st.session_state.get(CHECKED) == asked:
         with st.spinner("Comparing windows"):
