@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"config", "datasets", "models", "metrics", "splits"},
     "files": set(),
     "owner": set(),
+    "signals": set(),
     "meter": set(),
     "runs": {"config", "files", "owner"},
     "devices": {"config", "runs"},
@@ -39,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "beside": {"baselines", "runs", "wandb_log"},
     "worker": {
         "beside",
+        "signals",
         "config",
         "datasets",
         "models",
@@ -55,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "ray_task": {"files", "predict", "runs", "scoring", "sequences", "worker"},
     "ray_driver": {"config", "datasets", "predict", "ray_pipe", "ray_task", "runs", "scoring"},
     "ray_scores": {"predict", "ray_pipe", "scoring"},
-    "ray_runs": {"beside", "config", "files", "ray_pipe", "runs"},
+    "ray_runs": {"beside", "config", "files", "ray_pipe", "runs", "signals"},
     "launch": {"config", "datasets", "runs", "devices", "ray_runs", "splits"},
     "onnx_graph": set(),
     "convert": {"models"},
@@ -121,6 +123,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "sweep_control": {
         "config",
+        "signals",
         "devices",
         "history",
         "launch",

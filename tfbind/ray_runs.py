@@ -6,9 +6,8 @@ checkpoint. When the cluster is lost, or this process, the runs can be resumed l
 """
 
 import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tfbind.config import TrainConfig
 from tfbind.files import write_bytes, write_json
 from tfbind.ray_pipe import Driver, Gone, Message
 from tfbind.runs import Row, Run
+from tfbind.signals import heard
 
 HEARTBEAT_SECONDS = 10.0
 WAIT_SECONDS = 0.3
@@ -150,25 +150,16 @@ class Cluster:
 
     def lead(self) -> None:
         """Work until no run is left. SIGTERM and SIGINT are requests to stop; with the cluster the runs fail."""
-        with self._signals():
+        with heard(self._stop_all):
             while self.busy:
                 try:
                     self.step(WAIT_SECONDS)
                 except Gone as error:
                     self.end_all(str(error))
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        def stop(_signal: int, _frame: object) -> None:
-            for held in self._held.values():
-                runs.request_stop(held.run)
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _stop_all(self) -> None:
+        for held in self._held.values():
+            runs.request_stop(held.run)
 
     def end_all(self, error: str) -> list[Run]:
         """Have every run failed that is still under way; which those are."""

@@ -4,12 +4,11 @@ It holds nothing in memory that is not in the folders: killed at any moment, its
 takes up where it was.
 """
 
-import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tfbind.history import Past
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE, Run
+from tfbind.signals import heard
 from tfbind.sweep_folder import WITH_SWEEP, Known, Sweep
 from tfbind.sweep_space import Spec
 from tfbind.sweeps import generator, losing, next_configs, point
@@ -55,7 +55,7 @@ class Controller:
         Raises:
             ValueError: another process is working on this sweep.
         """
-        with runs.sole_worker(self.sweep), self._signals():
+        with runs.sole_worker(self.sweep), heard(self._note_signal):
             try:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
@@ -163,17 +163,8 @@ class Controller:
             self._wait()
             self._beat()
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        def note(_signal: int, _frame: object) -> None:
-            self._signalled = True
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _note_signal(self) -> None:
+        self._signalled = True
 
 
 LEAVE_RUNS = "its runs go on"

@@ -9,8 +9,6 @@ import ctypes
 import importlib
 import io
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from tfbind.files import write_bytes, write_json
 from tfbind.meter import Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run
+from tfbind.signals import heard
 
 if TYPE_CHECKING:
     from tfbind.training import Data, Training, Validation
@@ -69,7 +68,7 @@ class Worker:
         Raises:
             ValueError: another process is working on this run.
         """
-        with runs.sole_worker(self.run), self._signals(), _log_to(self.run):
+        with runs.sole_worker(self.run), heard(self._note_signal), _log_to(self.run):
             try:
                 self._work()
                 return self._end("finished")
@@ -169,21 +168,8 @@ class Worker:
         if self._signalled or runs.stop_requested(self.run):
             raise Stopped
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():  # which alone hears them
-            yield
-            return
-
-        def note(_signal: int, _frame: object) -> None:
-            self._signalled = True
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _note_signal(self) -> None:
+        self._signalled = True
 
 
 @contextlib.contextmanager
