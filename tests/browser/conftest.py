@@ -1,16 +1,13 @@
 """The real app on a free port with a home of its own, driven in headless Chromium."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from driving import CHROMIUM, FLAGS, Server, serve
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from driving import WAIT_MS, Server, headless, serve
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
-WAIT_MS = 30_000
 LAPTOP = {"width": 1280, "height": 800}
 
 
@@ -23,15 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[BrowserContext]:
     """One browser for all tests, so that what the pages load is fetched once."""
-    path = next((path for path in CHROMIUM if shutil.which(path)), None)
-    if path is None:
-        said = "no Chromium here: `apt-get install chromium` on Debian"
-        pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)
-    expect.set_options(timeout=WAIT_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with headless() as browser:
         yield browser.new_context()
-        browser.close()
 
 
 @pytest.fixture(scope="module")

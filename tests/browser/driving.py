@@ -1,6 +1,7 @@
-"""Starting the real app on a free port with a home of its own, and waiting for it."""
+"""Starting the real app on a free port with a home of its own, and a browser, and waiting for them."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tfbind import launch, runs
 
@@ -24,6 +28,21 @@ FLAGS = [
     "--disable-sync",
 ]
 CHART = ".live-chart .main-svg"
+WAIT_MS = 30_000
+
+
+@contextmanager
+def headless() -> Iterator[Browser]:
+    """Chromium, until the block ends; without one the test is skipped, on a machine that checks changes it fails."""
+    path = next((path for path in CHROMIUM if shutil.which(path)), None)
+    if path is None:
+        said = "no Chromium here: `apt-get install chromium` on Debian"
+        pytest.fail(said) if os.environ.get("CI") == "true" else pytest.skip(said)
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @dataclass

@@ -3,66 +3,24 @@ lies, and the reason is said in words."""
 
 import contextlib
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from life import LONG, SEED, outcome, tfbind, wait_for_end, wait_for_kill
 from mutation import mutant
-from safetensors.numpy import load_file
-from toy import toy_config, toy_home
+from toy import toy_config
 
 from tfbind import launch, runs
 from tfbind.launch import Order
 from tfbind.runs import Run
 
-SEED = int(os.environ.get("TFBIND_STRESS_SEED", random.randrange(10**6)))
 KILLS = 50
 EPOCHS = 40
-TIMES = ("seconds", "windows_per_second")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    home = toy_home(tmp_path)
-    yield home
-    for run in runs.list_runs(home):
-        status = runs.read_status(run)
-        if status.active and status.pid != os.getpid():
-            os.kill(status.pid, signal.SIGKILL)
-
-
-def tfbind(home: Path, *words: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    """A command of the program, in a process whose files cannot grow beyond `limit` bytes."""
-    code = (
-        "import resource, sys\n"
-        f"limit = {limit!r}\n"
-        "limit and resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
-        "from tfbind.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    )
-    environment = {**os.environ, "TFBIND_HOME": str(home)}
-    return subprocess.run(
-        [sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, timeout=300
-    )
-
-
-def wait_for_end(run: Run, seconds: float = 120) -> str:
-    deadline = time.monotonic() + seconds
-    while runs.read_status(run).active:
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return runs.read_status(run).state
-
-
-def outcome(run: Run) -> tuple[list[dict[str, object]], dict[str, bytes]]:
-    rows = [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
-    return rows, {name: value.tobytes() for name, value in load_file(run.folder / runs.BEST).items()}
 
 
 @pytest.fixture
@@ -93,18 +51,6 @@ def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run
             launch.resume(run)
         assert runs.read_status(run).state == "finished", f"seed {SEED}"
         assert outcome(run) == outcome(undisturbed), f"seed {SEED}, run {number}"
-
-
-def wait_for_kill(run: Run, seconds: float) -> bool:
-    """Let a run live for so long and kill its process; False if it had ended by then."""
-    deadline = time.monotonic() + seconds
-    while runs.read_status(run).pid == os.getpid() or time.monotonic() < deadline:
-        if not runs.read_status(run).active:
-            return False
-        time.sleep(0.005)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(runs.read_status(run).pid, signal.SIGKILL)
-    return wait_for_end(run) == "crashed"
 
 
 @pytest.mark.timeout(1200)
@@ -149,7 +95,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, undisturbed: Run) -> None:
     small.mkdir()
     with mounted(small, "-t", "tmpfs", "-o", "size=2m", "tmpfs"):
         shutil.copytree(undisturbed.home / "data", small / "data")
-        run = launch.submit(small, toy_config(num_epochs=100_00, early_stopping_patience=10_000), Order(id="full"))
+        run = launch.submit(small, toy_config(**LONG), Order(id="full"))
         deadline = time.monotonic() + 60
         while len(runs.read_rows(run)) < 3:
             assert time.monotonic() < deadline
@@ -188,7 +134,7 @@ def test_a_home_that_cannot_be_written(undisturbed: Run) -> None:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("file", [runs.CHECKPOINT, runs.BEST, runs.METRICS, runs.STATE, runs.CONFIG, runs.VALIDATION])
 def test_a_torn_file_ends_in_a_reason_and_harms_no_other_file(home: Path, file: str) -> None:
-    run = launch.submit(home, toy_config(num_epochs=10_000, early_stopping_patience=10_000), Order(id="torn"))
+    run = launch.submit(home, toy_config(**LONG), Order(id="torn"))
     while len(runs.read_rows(run)) < 3:
         time.sleep(0.02)
     launch.stop(run)

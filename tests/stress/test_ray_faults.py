@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from life import LONG, untimed, wait_until
 from toy import toy_config, toy_home
 
 from tfbind import launch, runs, sweep_folder
@@ -21,8 +22,6 @@ pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirem
 
 from ray_cluster import TwoNodes
 
-LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
-TIMES = ("seconds", "windows_per_second")
 RATES = [0.01, 0.003]
 SECONDS = 90
 
@@ -39,11 +38,8 @@ def home(tmp_path: Path) -> Path:
     return toy_home(tmp_path)
 
 
-def wait_for(holds: Callable[[], object], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+def wait_for(holds: Callable[[], object]) -> None:
+    wait_until(holds, SECONDS)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -88,10 +84,6 @@ def both(home: Path, epochs: int) -> list[Run]:
     found = runs.list_runs(home)
     wait_for(lambda: min(len(runs.read_rows(run)) for run in found) >= epochs)
     return found
-
-
-def untimed(run: Run) -> list[dict[str, object]]:
-    return [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
 
 
 def log(run: Run) -> str:

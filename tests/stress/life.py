@@ -1,0 +1,79 @@
+"""What the stress tests share: a seed, commands, processes that live for a while, and what is left of a run."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from tfbind import launch, runs
+from tfbind.config import PROJECT
+from tfbind.runs import Run
+
+SEED = int(os.environ.setdefault("TFBIND_STRESS_SEED", str(random.randrange(10**6))))  # one for all processes
+TIMES = ("seconds", "windows_per_second")
+LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
+
+
+def tfbind(home: Path, *words: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    """A command of the program, in a process whose files cannot grow beyond `limit` bytes."""
+    code = (
+        "import resource, sys\n"
+        f"limit = {limit!r}\n"
+        "limit and resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "from tfbind.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    environment = {**os.environ, "TFBIND_HOME": str(home)}
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 120) -> None:
+    """Poll until `holds()` is true; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"seed {SEED}: waited in vain for {seconds} s"
+        time.sleep(0.02)
+
+
+def wait_for_end(run: Run, seconds: float = 120) -> str:
+    """The state in which a run, or a sweep, ends."""
+    wait_until(lambda: not runs.read_status(run).active, seconds)
+    return runs.read_status(run).state
+
+
+def wait_for_kill(run: Run, seconds: float) -> bool:
+    """Let a run live for so long and kill its process; False if it had ended by then."""
+    deadline = time.monotonic() + seconds
+    while runs.read_status(run).pid == os.getpid() or time.monotonic() < deadline:
+        if not runs.read_status(run).active:
+            return False
+        time.sleep(0.005)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(runs.read_status(run).pid, signal.SIGKILL)
+    return wait_for_end(run) == "crashed"
+
+
+def end_all(home: Path) -> None:
+    """Kill every process that works on a run of this home."""
+    for run in runs.list_runs(home):
+        status = runs.read_status(run)
+        if status.active and status.pid != os.getpid():
+            with contextlib.suppress(ValueError, ProcessLookupError):  # it has just ended
+                launch.kill(run)
+
+
+def untimed(run: Run) -> list[dict[str, object]]:
+    """The rows of a run without their times."""
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
+
+
+def outcome(run: Run) -> tuple[list[dict[str, object]], dict[str, bytes]]:
+    """What has to be equal however often a run was disturbed: its rows, but for their times, and its best weights."""
+    return untimed(run), {name: value.tobytes() for name, value in load_file(run.folder / runs.BEST).items()}
