@@ -1,5 +1,7 @@
 """Baselines: what they reach on planted rules, worked out by hand where that is possible."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from toy import toy_data
@@ -42,15 +44,38 @@ def builtin(tmp_path):
 
 def test_the_rule_behind_the_labels_is_the_ceiling_and_the_scan_reaches_it(builtin) -> None:
     found = by_key(baselines.compute(builtin, split(builtin, TrainConfig())))
-    assert list(found) == ["mean", "words", "jaspar", "ceiling"]
+    assert list(found) == ["mean", "words", "pwm", "jaspar", "ceiling"]
     assert found["ceiling"].val_pearsonr == pytest.approx(0.987, abs=0.005)
-    assert found["jaspar"].val_pearsonr == pytest.approx(found["ceiling"].val_pearsonr, abs=1e-6)
+    assert found["jaspar"].name == "JASPAR FOXA1"
+    for scan in ("jaspar", "pwm"):
+        assert found[scan].val_pearsonr == pytest.approx(found["ceiling"].val_pearsonr, abs=0.001)
+        assert found[scan].val_pearsonr < found["ceiling"].val_pearsonr + 1e-6
     assert found["mean"].val_pearsonr is None
     assert found["mean"].val_windows_undefined == 600
     truth = np.asarray(builtin.scores)
     held = split(builtin, TrainConfig())
     expected = float(((truth[held.validation] - truth[held.train].mean()) ** 2).mean())
     assert found["mean"].val_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_nothing_is_fitted_to_what_is_held_out(builtin) -> None:
+    parts = split(builtin, TrainConfig())
+    other = np.array(builtin.scores)
+    other[parts.validation] = np.random.default_rng(0).random((len(parts.validation), builtin.length))
+    unlike = replace(builtin, scores=other, meta={**builtin.meta, "origin": {"kind": "pair"}})
+    like = replace(builtin, meta=unlike.meta)
+    mine, theirs = by_key(baselines.compute(like, parts)), by_key(baselines.compute(unlike, parts))
+    assert mine["ceiling"].val_pearsonr > 0.98
+    assert theirs["pwm"].val_pearsonr < 0.1
+    assert [base.about for base in mine.values()] == [base.about for base in theirs.values()]
+
+
+def test_a_matrix_that_cannot_be_fitted_has_no_figures_but_says_why(builtin) -> None:
+    flat = replace(builtin, scores=np.ones(builtin.scores.shape, np.float32), meta={"origin": {"kind": "pair"}})
+    found = by_key(baselines.compute(flat, split(flat, TrainConfig())))
+    assert list(found) == ["mean", "words", "pwm", "jaspar"]
+    assert found["pwm"].val_loss is None
+    assert "no motif is to be found behind the training scores" in found["pwm"].about
 
 
 def test_the_length_of_word_is_that_of_the_motif(builtin) -> None:
@@ -81,7 +106,13 @@ def test_they_are_computed_once_for_a_split(tmp_path, builtin) -> None:
 
 @pytest.mark.parametrize(
     ("reached", "said"),
-    [(None, None), (0.70, "A simpler model does as well"), (0.93, None), (0.986, "The ceiling is 0.9900")],
+    [
+        (None, None),
+        (0.70, "A simpler model does as well"),
+        (0.904, "A simpler model does as well"),
+        (0.93, None),
+        (0.986, "The ceiling is 0.9900"),
+    ],
 )
 def test_the_remark_says_when_a_simpler_model_is_as_good_or_nothing_is_left(reached, said) -> None:
     found = [
@@ -101,3 +132,5 @@ def test_a_table_of_words_reaches_what_is_known_of_the_real_data(tmp_path, real_
     assert found["words"].val_pearsonr > 0.96
     assert found["words"].val_pearsonr_window > 0.97
     assert found["mean"].val_loss == pytest.approx(2.45, abs=0.05)
+    assert found["pwm"].val_pearsonr == pytest.approx(0.987, abs=0.003)
+    assert found["ceiling"].val_pearsonr == pytest.approx(0.992, abs=0.002)

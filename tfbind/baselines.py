@@ -23,16 +23,18 @@ from tfbind.datasets import Windows
 from tfbind.files import read_json, write_json
 from tfbind.leaks import Leaks, find_leaks
 from tfbind.metrics import pearson, window_loss, window_pearson
-from tfbind.motifs import Motif, jaspar, paint, threshold_of
+from tfbind.motif_models import Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind
+from tfbind.recover import Behind
 from tfbind.sequences import UNKNOWN, Codes
-from tfbind.simulate import P_VALUE
 from tfbind.splits import Places, Split
 
 WORDS = (10, 8, 6)
 FOLDER = "baselines"
+FORMAT = 2  # of what is kept; older figures are made anew
 SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
 LOWEST_PRIORITY = 19
 FEWEST_WINDOWS = 500
+ALIKE = 0.005  # differences of Pearson r below that are the luck of a seed
 FITTED_WINDOWS = 4_000  # enough to fit the two numbers of a line, and quick
 
 Scores = NDArray[np.float32]
@@ -40,64 +42,75 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple model's figures on the validation windows; None where a correlation is undefined."""
+    """A simple model's figures on the validation windows; None where a correlation is undefined.
+
+    One that could not be fitted has no figures at all: `about` says why.
+    """
 
     key: str
     name: str
     about: str
-    val_loss: float
-    val_pearsonr: float | None
-    val_pearsonr_window: float | None
-    val_windows_undefined: int
+    val_loss: float | None = None
+    val_pearsonr: float | None = None
+    val_pearsonr_window: float | None = None
+    val_windows_undefined: int | None = None
 
 
 def compute(data: Windows, parts: Split) -> list[Baseline]:
-    """All baselines for a split, the ceiling last where the rule behind the labels is known."""
-    codes, scores = np.asarray(data.codes), np.asarray(data.scores)
-    train, held = parts.train, parts.validation
-    mean = float(scores[train].mean())
-    motif, threshold = jaspar(), threshold_of(jaspar(), P_VALUE)
-    word = best_word(codes, scores, train)
+    """All baselines for a split, the ceiling last where the rule behind the labels is known.
+
+    All is fitted on the training part; what is held out is only measured.
+    """
+    held = Examples(np.asarray(data.codes[parts.validation]), np.asarray(data.scores[parts.validation]))
+    codes, scores, train = np.asarray(data.codes), np.asarray(data.scores), parts.train
+    examples, origin = Examples(codes[train], scores[train]), data.meta["origin"]
+    word, fit = best_word(codes, scores, train), fitted(examples)
+    known, its_own = known_motif(origin, examples)
+    how = "which made these labels" if its_own else "of all vertebrate motifs the one nearest to the training scores"
+    mean = np.full_like(held.scores, examples.scores.mean())
     found = [
-        _measure("mean", "mean", "the mean score, everywhere", np.full_like(scores[held], mean), scores[held]),
-        _fitted(
+        _measure("mean", "mean", "the mean score, everywhere", mean, held.scores),
+        _lined_up(
             "words",
             f"table of {word}-mers",
             f"for each word of {word} bases the score it had in training",
             word_table(codes, scores, train, word),
-            codes,
-            scores,
-            train,
+            examples,
             held,
         ),
-        _fitted(
+        _fitted_matrix(fit, examples, held),
+        _lined_up(
             "jaspar",
-            f"JASPAR {motif.matrix_id}",
-            f"a scan with the matrix of {motif.name}, both strands",
-            lambda windows: paint(motif, windows, threshold),
-            codes,
-            scores,
-            train,
+            f"JASPAR {known.motif.name}",
+            f"a scan with {known.motif.matrix_id}, {how}",
+            known,
+            examples,
             held,
         ),
     ]
-    rule = known_rule(data)
+    rule = rule_behind(origin, fit)
     if rule:
-        about = "the rule that made the labels, seeing no more than the window"
-        found.append(_measure("ceiling", "ceiling", about, paint(rule[0], codes[held], rule[1]), scores[held]))
+        about = (
+            "all that a window shows of the rule behind the labels; only guesses at hits across its edges go beyond"
+        )
+        found.append(
+            _measure("ceiling", "ceiling", about, all_but_overhang(rule, held.codes, held.scores), held.scores)
+        )
     return found
 
 
-def known_rule(data: Windows) -> tuple[Motif, float] | None:
-    """The motif and the threshold that the labels of a data set were made with, None where nobody knows.
-
-    A hit across the edge of a window is painted into it, but cannot be seen in it: the rule applied to the window
-    alone is the best that any model can do.
-    """
-    origin = data.meta["origin"]
-    if origin["kind"] != "simulation":
-        return None
-    return jaspar(origin["matrix_id"]), float(origin["threshold"])
+def _fitted_matrix(fit: tuple[Scan, Behind] | None, examples: Examples, held: Examples) -> Baseline:
+    if fit is None:
+        return Baseline(
+            "pwm", "fitted matrix", "cannot be fitted: no motif is to be found behind the training scores"
+        )
+    scan, behind = fit
+    how = (
+        "read off the painted hits of the training part"
+        if behind.how == "painted"
+        else "of the words that are common at high training scores, which no motif scan made"
+    )
+    return _lined_up("pwm", "fitted matrix", f"a scan with {behind.motif.consensus}, {how}", scan, examples, held)
 
 
 def best_word(codes: Codes, scores: Scores, train: Places) -> int:
@@ -168,24 +181,17 @@ def _values(windows: Codes, tables: dict[int, Scores], width: int) -> Scores:
     return np.nan_to_num(values, copy=False)
 
 
-def _fitted(
-    key: str,
-    name: str,
-    about: str,
-    model: Callable[[Codes], Scores],
-    codes: Codes,
-    scores: Scores,
-    train: Places,
-    held: Places,
+def _lined_up(
+    key: str, name: str, about: str, model: Callable[[Codes], Scores], examples: Examples, held: Examples
 ) -> Baseline:
     """The figures of a model after the straight line that fits its scores to those of the training part best, which
     changes its loss and no correlation."""
-    chosen = train[:: max(1, len(train) // FITTED_WINDOWS)]
-    x, y = model(codes[chosen]).ravel().astype(np.float64), scores[chosen].ravel().astype(np.float64)
+    some = examples.some(FITTED_WINDOWS)
+    x, y = model(some.codes).ravel().astype(np.float64), some.scores.ravel().astype(np.float64)
     spread = float(x.var())
     slope = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread else 0.0
-    predicted = model(codes[held]) * np.float32(slope) + np.float32(y.mean() - slope * x.mean())
-    return _measure(key, name, about, predicted, scores[held])
+    predicted = model(held.codes) * np.float32(slope) + np.float32(y.mean() - slope * x.mean())
+    return _measure(key, name, about, predicted, held.scores)
 
 
 def _measure(key: str, name: str, about: str, predicted: Scores, truth: Scores) -> Baseline:
@@ -203,7 +209,7 @@ def _measure(key: str, name: str, about: str, predicted: Scores, truth: Scores) 
 
 
 def _path(home: Path, dataset_hash: str, split_hash: str) -> Path:
-    return home / FOLDER / f"{dataset_hash[:24]}-{split_hash[:24]}.json"
+    return home / FOLDER / f"{dataset_hash[:24]}-{split_hash[:24]}-{FORMAT}.json"
 
 
 @dataclass(frozen=True)
@@ -265,17 +271,20 @@ def start(home: Path, record: dict[str, Any]) -> None:
 
 
 def remark(found: list[Baseline], val_pearsonr: float | None) -> str | None:
-    """A sentence where a simple model is as good as the run, or the run as good as it can be."""
+    """What there is to say where a simple model is as good as the run, or the run as good as it can be."""
     if val_pearsonr is None:
         return None
+    said = []
     simple = [base for base in found if base.key != "ceiling" and base.val_pearsonr is not None]
     best = max(simple, key=lambda base: base.val_pearsonr or 0.0, default=None)
-    if best and (best.val_pearsonr or 0.0) >= val_pearsonr:
-        return (
+    if best and (best.val_pearsonr or 0.0) >= val_pearsonr - ALIKE:
+        said.append(
             f"A simpler model does as well. {best.name}, {best.about}: Pearson {best.val_pearsonr:.4f} on the same "
-            f"windows; this run: {val_pearsonr:.4f}. It has learnt nothing that the simpler one does not know."
+            f"windows; this run: {val_pearsonr:.4f}. Nothing shows that it has learnt more than the simpler one."
         )
     ceiling = next((base for base in found if base.key == "ceiling" and base.val_pearsonr), None)
-    if ceiling and ceiling.val_pearsonr and val_pearsonr >= ceiling.val_pearsonr - 0.005:
-        return f"The ceiling is {ceiling.val_pearsonr:.4f}, for {ceiling.about}: there is nothing left to learn here."
-    return None
+    if ceiling and ceiling.val_pearsonr and val_pearsonr >= ceiling.val_pearsonr - ALIKE:
+        said.append(
+            f"The ceiling is {ceiling.val_pearsonr:.4f}, {ceiling.about}. There is nothing left to learn here."
+        )
+    return " ".join(said) or None

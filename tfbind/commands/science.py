@@ -53,7 +53,7 @@ def baselines(options: argparse.Namespace) -> int:
     data = open_dataset(home, config.dataset)
     found = make(home, data, split(data, config)).baselines
     lines = [
-        f"{base.name:20} val_loss {base.val_loss:8.4f}  val_pearsonr {figure(base.val_pearsonr):10} "
+        f"{base.name:20} val_loss {figure(base.val_loss):10} val_pearsonr {figure(base.val_pearsonr):10} "
         f"mean of windows {figure(base.val_pearsonr_window):10} {base.about}"
         for base in found
     ]
