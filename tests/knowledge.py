@@ -106,7 +106,7 @@ ALLOWED: dict[str, set[str]] = {
     "verdict_text": {"config", "curves", "history", "ranges", "verdict"},
     "compare_plots": {"compare", "curves", "history", "plots", "verdict"},
     "importance": {"compare"},
-    "report": {"compare", "compare_plots", "export", "history", "verdict", "verdict_text"},
+    "report": {"baselines", "compare", "compare_plots", "export", "history", "verdict", "verdict_text"},
     "sweep_space": {"config"},
     "sweep_spec": {"config", "sweep_space"},
     "sweeps": {"config", "history", "runs", "sweep_space"},
@@ -161,5 +161,5 @@ ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
-TORCH = {"models", "training", "worker", "convert"}
+TORCH = {"fused", "models", "training", "worker", "convert"}
 RAY = "ray_driver"  # the only module that imports it

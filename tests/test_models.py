@@ -11,7 +11,8 @@ from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, r
 from tfbind.models import (
     FIRST,
     BindingPredictorCNN,
-    ByteDropout,
+    ChannelNorm,
+    Dropout,
     build_model,
     model_from_weights,
     pack_weights,
@@ -52,6 +53,28 @@ def test_equal_weights_predict_what_the_published_model_predicts(published, tmp_
     ours = model_from_weights(read_weights(tmp_path / "weights.pt"))
     with torch.inference_mode():
         assert torch.allclose(ours(random_batch()), theirs(random_batch()), atol=1e-6, rtol=0)
+
+
+def test_gradients_are_those_of_the_published_model(published):
+    theirs = published(16, 2, 5, 0.0).train()
+    ours = BindingPredictorCNN(16, 2, 5, 0.0).train()
+    ours.load_state_dict(theirs.state_dict())
+    target = torch.randn(4, 300, generator=torch.Generator().manual_seed(1))
+    for model in (ours, theirs):
+        torch.nn.functional.mse_loss(model(random_batch()), target).backward()
+    for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_channel_norm_keeps_the_statistics_that_torch_keeps():
+    ours, theirs = ChannelNorm(8), torch.nn.BatchNorm1d(8)
+    for seed in range(3):
+        X = torch.randn(4, 8, 20, generator=torch.Generator().manual_seed(seed)) * 3 + 1
+        torch.testing.assert_close(ours(X), torch.relu(theirs(X)), rtol=1e-4, atol=1e-5)
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours.eval()(X), torch.relu(theirs.eval()(X)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrap", ["plain", "parallel", "compiled in a checkpoint", "lightning"])
@@ -119,7 +142,7 @@ def test_batch_norm_models_take_any_length():
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean():
-    dropout = ByteDropout(0.2)
+    dropout = Dropout(0.2)
     dropout.generator = torch.Generator().manual_seed(1)
     out = dropout(torch.ones(1_000_003))
     # A share of 0.2 of a million has a standard deviation of 0.0004.
@@ -129,18 +152,18 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
 
 
 def test_dropout_masks_follow_from_the_generator_and_are_gone_when_predicting():
-    dropout, X = ByteDropout(0.5), torch.ones(7, 11, 13)
+    dropout, X = Dropout(0.5), torch.ones(7, 11, 13)
     masks = []
     for _ in range(2):
         dropout.generator = torch.Generator().manual_seed(5)
         masks.append(dropout(X))
     assert torch.equal(*masks)
     assert torch.equal(dropout.eval()(X), X)
-    assert torch.equal(ByteDropout(0.0).train()(X), X)
+    assert torch.equal(Dropout(0.0).train()(X), X)
 
 
 def test_dropout_passes_gradients_only_where_it_kept():
-    dropout, X = ByteDropout(0.5), torch.ones(1000, requires_grad=True)
+    dropout, X = Dropout(0.5), torch.ones(1000, requires_grad=True)
     out = dropout(X)
     out.sum().backward()
     assert torch.equal(X.grad, out.detach())
