@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from driving import Server
+from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,6 +27,7 @@ TEXTS = {
     "progress": "text",
 }
 CHART = "bidi_component"
+WRONG = ("error", "warning", "exception")
 
 Place = tuple[int, ...]
 
@@ -49,7 +51,7 @@ class Visitor:
 
     def complaints(self) -> list[str]:
         """The errors and warnings on the page, and why the session ended if it did."""
-        said = [text for kind, text in list(self.shown.values()) if kind in ("alert", "exception")]
+        said = [text for kind, text in list(self.shown.values()) if kind in WRONG]
         return said + [self.lost] * bool(self.lost)
 
     def last_epochs(self) -> set[int]:
@@ -101,6 +103,8 @@ class Visitor:
         text = element.bidi_component.json if kind == CHART else ""
         if kind in TEXTS:
             text = getattr(getattr(element, kind), TEXTS[kind])
+        if kind == "alert":
+            kind = Alert.Format.Name(element.alert.format).lower()
         self._drawn[tuple(message.metadata.delta_path)] = (kind, text)
 
     def _finish(self, status: int) -> None:

@@ -1,0 +1,253 @@
+"""Many people at one home: many sessions at one run, long runs, thousands of runs, two apps.
+
+Most sessions here have no browser (see `visitor.py`): twenty browsers would draw on the two cores that train, as no
+user's browser does. What training loses is told by the processor time that its process takes for an epoch, not by the
+clock: the clock also counts whatever else this machine does just then. Of each kind of epoch the quickest quarter
+counts, as noise only ever adds.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from driving import CHART, WAIT_MS, Server, headless, serve
+from life import tfbind, wait_for_end, wait_until
+from playwright.sync_api import Page, expect
+from toy import toy_config
+from visitor import Visitor, visiting
+
+from tfbind import launch, runs
+from tfbind.files import read_json
+from tfbind.launch import Order
+from tfbind.runs import Run
+
+CROWD = 20
+SLOWER = 1.05
+GROWTH = 30e6  # bytes
+PAGE_MEMORY = 400e6
+MANY = 2_000
+ANSWER_SECONDS = 5.0
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Server]:
+    with serve(home) as running:
+        yield running
+
+
+def slow_epochs(home: Path, count: int) -> Run:
+    """A run of the built-in data on one thread, whose epochs take about half a second."""
+    assert tfbind(home, "data", "build", "builtin").returncode == 0
+    small = {"num_channels": 4, "num_res_blocks": 1, "batch_size": 128}
+    config = toy_config(dataset="builtin", num_epochs=count, early_stopping_patience=count, **small)
+    return launch.submit(home, config, Order(id="watched"))
+
+
+def processor_seconds(run: Run) -> float:
+    times = psutil.Process(runs.read_status(run).pid).cpu_times()
+    return times.user + times.system
+
+
+def wait_for_rows(run: Run, count: int) -> None:
+    wait_until(lambda: len(runs.read_rows(run)) >= count)
+
+
+def wait_for_each(visitors: Sequence[Visitor], holds: Callable[[Visitor], object]) -> None:
+    wait_until(lambda: all(holds(visitor) for visitor in visitors))
+
+
+def costs(run: Run, count: int) -> list[float]:
+    """The processor seconds of each of the next epochs."""
+    done = len(runs.read_rows(run)) + 1
+    wait_for_rows(run, done)
+    taken, before = [], processor_seconds(run)
+    for number in range(done + 1, done + 1 + count):
+        wait_for_rows(run, number)
+        now = processor_seconds(run)
+        taken.append(now - before)
+        before = now
+    return taken
+
+
+def quick(seconds: list[float]) -> float:
+    """The mean of the quickest quarter."""
+    quarter = sorted(seconds)[: len(seconds) // 4]
+    return sum(quarter) / len(quarter)
+
+
+@pytest.mark.timeout(600)
+def test_twenty_sessions_at_one_run_take_nothing_from_it_and_see_the_same_end(home: Path, server: Server) -> None:
+    epochs, rounds, each = 140, 4, 8
+    run = slow_epochs(home, epochs)
+    wait_for_rows(run, 1)
+    alone, watched = [], []
+    for _ in range(rounds):
+        alone += costs(run, each)
+        visitors = [Visitor(f"run={run.id}") for _ in range(CROWD)]
+        with visiting(server, visitors):
+            wait_for_each(visitors, lambda visitor: visitor.last_epochs())
+            watched += costs(run, each)
+            if len(watched) == rounds * each:
+                assert wait_for_end(run, 300) == "finished"
+                wait_for_each(visitors, lambda visitor: "finished" in visitor.words())
+        assert [said for visitor in visitors for said in visitor.complaints()] == []
+    assert [visitor.last_epochs() for visitor in visitors] == [{epochs}] * CROWD
+    assert all(f"{epochs} of {epochs} epochs" in visitor.words() for visitor in visitors)
+    slower = quick(watched) / quick(alone)
+    print(f"processor seconds an epoch: alone {quick(alone):.3f}, watched {quick(watched):.3f}: {slower:.3f} times")
+    assert slower < SLOWER, (alone, watched)
+
+
+def browsers(most: int) -> int:
+    """How many pages fit into the memory of this machine."""
+    return min(most, int(psutil.virtual_memory().available / PAGE_MEMORY))
+
+
+@pytest.mark.timeout(600)
+def test_twenty_browsers_at_one_run_all_show_its_end(home: Path, server: Server) -> None:
+    epochs, count = 160, browsers(CROWD)
+    with headless() as chromium:
+        run = slow_epochs(home, epochs)
+        pages = [chromium.new_context().new_page() for _ in range(count)]
+        complaints: list[str] = []
+        for page in pages:
+            page.set_default_timeout(CROWD * WAIT_MS)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(f"{server.url}/?run={run.id}", wait_until="commit")
+        for page in pages:
+            expect(page.locator(CHART).first).to_be_visible(timeout=CROWD * WAIT_MS)
+        seen_while_it_ran = len(runs.read_rows(run))
+        assert runs.read_status(run).state == "running", f"all epochs went by while {count} pages opened"
+        assert wait_for_end(run, 400) == "finished"
+        drawn = "document.querySelector('.live-chart').data[0].x.at(-1)"
+        for page in pages:
+            expect(page.get_by_text("finished", exact=True).first).to_be_visible(timeout=CROWD * WAIT_MS)
+            expect(page.get_by_text(f"{epochs} of {epochs} epochs")).to_be_visible()
+            expect(page.get_by_test_id("stException")).to_have_count(0)
+            expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+            page.wait_for_function(f"{drawn} === {epochs}")
+        print(f"{count} pages, the last one open at epoch {seen_while_it_ran} of {epochs}")
+        assert complaints == []
+
+
+@pytest.mark.timeout(600)
+def test_a_thousand_epochs_before_five_sessions_take_no_more_memory(home: Path, server: Server) -> None:
+    epochs = 1_000
+    config = toy_config(num_epochs=epochs, early_stopping_patience=epochs)
+    run = launch.submit(home, config, Order(id="long"))
+    visitors = [Visitor(f"run={run.id}") for _ in range(5)]
+    taken: dict[str, list[tuple[int, int]]] = {"server": [], "worker": []}
+    with visiting(server, visitors):
+        wait_for_rows(run, 1)
+        processes = {"server": psutil.Process(server.pid), "worker": psutil.Process(runs.read_status(run).pid)}
+        while runs.read_status(run).active:
+            done = len(runs.read_rows(run))
+            for name, process in processes.items():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    taken[name].append((done, process.memory_info().rss))
+            time.sleep(0.1)
+        wait_for_each(visitors, lambda visitor: "finished" in visitor.words())
+    assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, epochs + 1))
+    assert [visitor.last_epochs() for visitor in visitors] == [{epochs}] * 5
+    assert [said for visitor in visitors for said in visitor.complaints()] == []
+    for name, samples in taken.items():
+        early = max(size for done, size in samples if done <= 150)
+        late = max(size for done, size in samples if done >= 900)
+        print(f"{name}: {early / 1e6:.1f} MB by epoch 150, {late / 1e6:.1f} MB after epoch 900")
+        assert late - early < GROWTH, name
+
+
+def fill_home(home: Path, count: int) -> None:
+    """So many finished runs: copies of a real one, each with a configuration of its own, the other files shared."""
+    first = launch.submit(home, toy_config(), Order(id="a-real-one"))
+    assert wait_for_end(first) == "finished"
+    record = read_json(first.folder / runs.CONFIG)
+    for number in range(count - 1):
+        folder = home / "runs" / f"copy-{number:05d}"
+        folder.mkdir()
+        for path in first.folder.iterdir():
+            if path.name != runs.CONFIG:
+                os.link(path, folder / path.name)
+        own = {"learning_rate": 0.01 / (1 + number % 20), "seed": number // 20}
+        (folder / runs.CONFIG).write_text(json.dumps(record | own))
+
+
+def seconds_of(act: Callable[[], object]) -> float:
+    begun = time.monotonic()
+    act()
+    return time.monotonic() - begun
+
+
+@pytest.mark.timeout(600)
+def test_two_thousand_runs_are_listed_shown_and_do_not_hold_up_the_next(home: Path, server: Server) -> None:
+    fill_home(home, MANY)
+    listed = []
+    taken = {"list": seconds_of(lambda: listed.append(tfbind(home, "runs", "--json")))}
+    assert len(json.loads(listed[0].stdout)["runs"]) == MANY
+    for page in ("train", "compare"):
+        for visit in ("first", "next"):
+            visitor = Visitor(page=page)
+            with visiting(server, [visitor]):
+                taken[f"{page}, {visit}"] = seconds_of(lambda visitor=visitor: wait_until(lambda: visitor.shown))
+            assert visitor.complaints() == []
+    pressed = time.time()
+    run = launch.submit(home, toy_config(), Order(id="next"))
+    wait_until(lambda: runs.read_status(run).started)
+    taken["start"] = (runs.read_status(run).started or 0) - pressed
+    print({what: round(seconds, 2) for what, seconds in taken.items()})
+    assert wait_for_end(run) == "finished"
+    assert max(taken.values()) < ANSWER_SECONDS, taken
+
+
+def press_start(page: Page) -> None:
+    page.get_by_role("button", name="Start").click(no_wait_after=True)
+
+
+def fill_form(page: Page, url: str, epochs: int) -> None:
+    """The form of a new run on the toy data."""
+    page.goto(url)
+    page.get_by_role("combobox", name="Data set").click()
+    page.get_by_role("option", name="toy", exact=True).click()
+    page.get_by_role("spinbutton", name="Epochs", exact=True).fill(str(epochs))
+    page.get_by_role("spinbutton", name="Epochs", exact=True).press("Enter")
+    expect(page.get_by_text(f"--num-epochs {epochs}")).to_be_visible()
+
+
+@pytest.mark.timeout(600)
+def test_two_apps_on_one_home_share_it(home: Path, server: Server) -> None:
+    with serve(home) as second, headless() as chromium:
+        one, two = (chromium.new_context().new_page() for _ in range(2))
+        for page, app in ((one, server), (two, second)):
+            page.set_default_timeout(WAIT_MS)
+            fill_form(page, app.url, epochs=300)
+        for page in (one, two):
+            press_start(page)
+        for page in (one, two):
+            page.wait_for_url("**/?run=*")
+        mine, theirs = (runs.find(home, page.url.split("run=")[1]) for page in (one, two))
+        assert {run.id for run in runs.list_runs(home)} == {mine.id, theirs.id}
+        assert mine != theirs
+        for page in (one, two):
+            links = page.get_by_test_id("stSidebar").get_by_role("link", name="toy lr")
+            expect(links).to_have_count(2)
+        for run in (mine, theirs):
+            assert wait_for_end(run) == "finished"
+            assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, 301))
+        former, latter = sorted((runs.read_status(run) for run in (mine, theirs)), key=lambda status: status.started)
+        assert former.ended <= latter.started, "both had the device at once"
+        two.goto(f"{second.url}/?run={mine.id}")
+        for page in (one, two):
+            expect(page.get_by_text("300 of 300 epochs")).to_be_visible()
+        two.get_by_role("button", name="Delete").click()
+        two.get_by_role("button", name="Move to trash").click()
+        expect(two.get_by_role("button", name="Start")).to_be_visible()
+        one.get_by_role("button", name="Clone").click()
+        expect(one.get_by_text(f"no run '{mine.id}'")).to_be_visible()
+        expect(one.get_by_test_id("stException")).to_have_count(0)
+        assert [run.id for run in runs.list_runs(home)] == [theirs.id]
+        assert (home / "trash" / mine.id / runs.METRICS).exists()
