@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy import toy_data
+from toy import toy_data, toy_home
 
 from tfbind import baselines
 from tfbind.baselines import Baseline, best_word, remark, word_table
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair, make_builtin
+from tfbind.datasets import import_pair, make_builtin, open_dataset
 from tfbind.sequences import encode
 from tfbind.splits import split
 
@@ -102,6 +102,20 @@ def test_they_are_computed_once_for_a_split(tmp_path, builtin) -> None:
     kept.write_text('{"baselines": [{"key": 1}]}')
     with pytest.raises(ValueError, match="not what is known of a split"):
         baselines.stored(tmp_path, record)
+
+
+def test_in_a_comparison_they_have_one_value_for_each_split_of_the_runs(tmp_path) -> None:
+    home = toy_home(tmp_path)
+    data = open_dataset(home, "toy")
+    parts = [split(data, TrainConfig(dataset="toy", seed=seed)) for seed in (0, 1)]
+    made = [baselines.make(home, data, one).baselines for one in parts]
+    records = [{"dataset_hash": data.hash, "split_hash": parts[seed].hash} for seed in (0, 1, 1)]
+    unknown = {"dataset_hash": data.hash, "split_hash": "f" * 64}
+    rows = {row.key: row for row in baselines.beside(home, [*records, unknown, {}], "val_loss")}
+    assert rows["mean"].values == [by_key(found)["mean"].val_loss for found in made]
+    assert rows["mean"].mean == pytest.approx(sum(rows["mean"].values) / 2)
+    assert "mean" not in {row.key for row in baselines.beside(home, records, "val_pearsonr")}
+    assert baselines.beside(home, records, "seconds") == baselines.beside(home, [unknown], "val_loss") == []
 
 
 @pytest.mark.parametrize(

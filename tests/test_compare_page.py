@@ -7,8 +7,11 @@ from driven import APP, button, checked, words
 from stand_in import CONFIG, crash, make_run
 from streamlit.testing.v1 import AppTest
 
-from tfbind import history, runs
+from tfbind import baselines, history, runs
+from tfbind.config import TrainConfig
+from tfbind.datasets import make_builtin
 from tfbind.runs import Run
+from tfbind.splits import split
 from ui.compare_table import table_key
 from ui.session import plain
 
@@ -28,10 +31,12 @@ def compare(**address: str) -> AppTest:
     return checked(page.switch_page("pages/compare.py").run())
 
 
-def finished(home: Path, rate: float, seed: int, final: float, *, sweep: str | None = None, name: str = "") -> Run:
+def finished(
+    home: Path, rate: float, seed: int, final: float, *, sweep: str | None = None, name: str = "", facts=None
+) -> Run:
     """A finished run of 3 epochs whose val_pearsonr ends at `final`."""
     config = CONFIG.model_copy(update={"learning_rate": rate, "seed": seed})
-    facts = {"sweep": sweep, "dataset_hash": "ab", "windows": 100, "length": 30}
+    facts = {"sweep": sweep, "dataset_hash": "ab", "windows": 100, "length": 30} | (facts or {})
     run = runs.create(home, config, name=name or f"lr {rate:g} seed {seed}", facts=facts)
     for epoch in (1, 2, 3):
         row = {
@@ -53,6 +58,21 @@ def sweep(home: Path) -> list[Run]:
         for rate, top in ((0.01, 0.9), (0.0001, 0.7))
         for seed in range(3)
     ]
+
+
+def test_baselines_of_the_same_split_are_rows_beside_the_settings(home: Path) -> None:
+    data = make_builtin(home, windows=300)
+    parts = split(data, TrainConfig())
+    for rate, reached in ((0.01, 0.98), (0.001, 0.7)):
+        finished(home, rate, 0, reached, facts={"dataset_hash": data.hash, "split_hash": parts.hash})
+    known = baselines.make(home, data, parts).baselines
+    expected = [f"baseline: {one.name}" for one in known if one.val_pearsonr is not None]
+    page = compare()
+    table = next(element.value for element in page.dataframe if "setting" in element.value)
+    assert len(expected) == 4
+    assert list(table["setting"])[2:] == expected
+    assert plain("on the same held-out windows") in words(page)
+    assert "A simpler model does as well" in words(page)
 
 
 def charts(page: AppTest) -> int:

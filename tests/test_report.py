@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from past_runs import past, replicates
 from stand_in import CONFIG, make_run
 
 from tfbind import history, runs
+from tfbind.baselines import Beside, remark_beside
 from tfbind.compare import choose
 from tfbind.importance import importance
-from tfbind.report import Report, csv_table, facts, html_report, markdown_report
+from tfbind.report import Report, csv_table, facts, html_report, markdown_report, standings_table
 from tfbind.verdict import judge
 
 PROJECT = Path(__file__).parents[1]
@@ -68,6 +70,24 @@ def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
     danger = [past("a", 0.5, name="=1+1"), past("b", 0.5, name="@x")]
     assert [row["name"] for row in csv.DictReader(io.StringIO(csv_table(danger, PEARSON)))] == ["'=1+1", "'@x"]
     assert csv_table([], PEARSON) == ""
+
+
+def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
+    words = Beside("words", "table of 10-mers", "for each word its score", [0.88, 0.89])
+    made = replace(report(), beside=[words])
+    rows = standings_table(made.verdict, made.beside)
+    assert [row["setting"] for row in rows] == [
+        "learning_rate 0.01",
+        "learning_rate 0.0001",
+        "baseline: table of 10-mers",
+    ]
+    assert (rows[-1]["mean val_pearsonr"], rows[-1]["seeds"]) == ("0.8850", 2)
+    for text in (html_report(made), markdown_report(made)):
+        assert "baseline: table of 10-mers" in text
+        assert "table of 10-mers: for each word its score" in text
+    assert "does as well" in remark_beside(made.beside, "val_pearsonr", 0.883, "learning_rate 0.01")
+    assert remark_beside(made.beside, "val_pearsonr", 0.95, "learning_rate 0.01") is None
+    assert remark_beside(made.beside, "val_loss", 0.883, "learning_rate 0.01") is None
 
 
 def test_facts_are_plain_json() -> None:

@@ -46,10 +46,13 @@ def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: P
     assert ("A simpler model does as well" in said) == bool(better)
 
 
-def test_while_nothing_is_known_of_the_split_the_rest_is_shown(home: Path) -> None:
+def test_while_nothing_is_known_of_the_split_the_rest_is_shown_and_it_can_be_asked_for(home: Path) -> None:
     page = app(trained(home).id)
     assert "95 % bootstrap interval" in words(page)
     assert not page.warning
+    checked(button(page, "Measure simpler models").click().run())
+    assert "Measure simpler models" not in [found.label for found in page.button]
+    assert any("Model" in element.value for element in page.dataframe)
 
 
 def test_a_damaged_appraisal_is_one_line(home: Path) -> None:

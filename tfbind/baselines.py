@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -239,6 +239,38 @@ def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
         raise ValueError(f"{path}: not what is known of a split; delete it, and it is computed again") from None
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A baseline beside the runs of a comparison: one value of a metric for each of their splits, where defined."""
+
+    key: str
+    name: str
+    about: str
+    values: list[float]
+
+    @property
+    def mean(self) -> float | None:
+        """None where no split gave a value."""
+        return sum(self.values) / len(self.values) if self.values else None
+
+
+def beside(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> list[Beside]:
+    """The baselines of the splits of some runs, from their `config.json`; [] where none has such a metric.
+
+    Raises:
+        ValueError: a file that holds them is damaged.
+    """
+    splits = {(one.get("dataset_hash"), one.get("split_hash")): dict(one) for one in records}
+    known = [found for record in splits.values() if (found := stored(home, record))]
+    rows: dict[tuple[str, str], Beside] = {}
+    for base in [base for found in known for base in found.baselines]:
+        value = vars(base).get(metric)
+        row = rows.setdefault((base.key, base.name), Beside(base.key, base.name, base.about, []))
+        row.values.extend([] if value is None else [value])
+    order = {base.key: place for found in known for place, base in enumerate(found.baselines)}
+    return sorted((row for row in rows.values() if row.values), key=lambda row: order[row.key])
+
+
 def make(home: Path, data: Windows, parts: Split) -> Appraisal:
     """What is known of a split, computed if it has not been; of several processes that ask, one computes."""
     record = {"dataset_hash": data.hash, "split_hash": parts.hash}
@@ -252,13 +284,17 @@ def make(home: Path, data: Windows, parts: Split) -> Appraisal:
     return found
 
 
+def words(record: Mapping[str, Any]) -> list[str]:
+    """The words of the command that finds out what is known of the split of a run."""
+    return ["baselines", *(word for field in SPLIT for word in (flag(field), str(record[field])))]
+
+
 def start(home: Path, record: dict[str, Any]) -> None:
     """Have a process of low priority find out what is not known of the split of a run, if it is large enough."""
     if not record.get("split_hash") or record["windows"] < FEWEST_WINDOWS or stored(home, record):
         return
-    settings = [word for field in SPLIT for word in (flag(field), str(record[field]))]
     child = subprocess.Popen(
-        [sys.executable, "-m", "tfbind", "baselines", *settings],
+        [sys.executable, "-m", "tfbind", *words(record)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -270,8 +306,8 @@ def start(home: Path, record: dict[str, Any]) -> None:
     threading.Thread(target=child.wait, daemon=True).start()  # leaves no zombie
 
 
-def remark(found: list[Baseline], val_pearsonr: float | None) -> str | None:
-    """What there is to say where a simple model is as good as the run, or the run as good as it can be."""
+def remark(found: Sequence[Baseline], val_pearsonr: float | None, model: str = "this run") -> str | None:
+    """What there is to say where a simple model is as good as another, or that one as good as it can be."""
     if val_pearsonr is None:
         return None
     said = []
@@ -280,7 +316,7 @@ def remark(found: list[Baseline], val_pearsonr: float | None) -> str | None:
     if best and (best.val_pearsonr or 0.0) >= val_pearsonr - ALIKE:
         said.append(
             f"A simpler model does as well. {best.name}, {best.about}: Pearson {best.val_pearsonr:.4f} on the same "
-            f"windows; this run: {val_pearsonr:.4f}. Nothing shows that it has learnt more than the simpler one."
+            f"windows; {model}: {val_pearsonr:.4f}. Nothing shows that more was learnt than the simpler one knows."
         )
     ceiling = next((base for base in found if base.key == "ceiling" and base.val_pearsonr), None)
     if ceiling and ceiling.val_pearsonr and val_pearsonr >= ceiling.val_pearsonr - ALIKE:
@@ -288,3 +324,10 @@ def remark(found: list[Baseline], val_pearsonr: float | None) -> str | None:
             f"The ceiling is {ceiling.val_pearsonr:.4f}, {ceiling.about}. There is nothing left to learn here."
         )
     return " ".join(said) or None
+
+
+def remark_beside(found: Sequence[Beside], metric: str, value: float, model: str) -> str | None:
+    """The same for the best setting of a comparison; None where it is judged by anything but Pearson's r."""
+    if metric != "val_pearsonr":
+        return None
+    return remark([Baseline(one.key, one.name, one.about, val_pearsonr=one.mean) for one in found], value, model)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import plotly
 
 from tfbind import __version__
+from tfbind.baselines import Beside
 from tfbind.compare import Choice, columns_of, differing, shown, table
 from tfbind.compare_plots import Look, learning_curves, parallel, ranking
 from tfbind.export import safe_cell
@@ -42,12 +44,13 @@ MOST_COLUMNS = 8  # axes of parallel coordinates that can still be read
 
 @dataclass(frozen=True)
 class Report:
-    """What a report is made from; `command` makes it again, `made` is when."""
+    """What a report is made from; `command` makes it again, `made` is when, `beside` are baselines of the splits."""
 
     pasts: Sequence[Past]
     verdict: Verdict
     command: str
     made: str
+    beside: Sequence[Beside] = ()
 
     @property
     def choice(self) -> Choice:
@@ -115,20 +118,28 @@ def facts(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def standings_table(verdict: Verdict) -> list[dict[str, Any]]:
-    """One record for each setting, the best first: its figures over seeds, and how its curves end."""
-    return [
-        {
-            "setting": standing.setting.label,
-            "seeds": standing.seeds,
-            f"mean {verdict.choice.metric}": amount(standing.mean),
-            "standard deviation": "–" if standing.sd is None else amount(standing.sd),
-            "lowest": amount(min(standing.setting.values)),
-            "highest": amount(max(standing.setting.values)),
-            "how its curves end": trend_words(standing),
-        }
+def standings_table(verdict: Verdict, beside: Sequence[Beside] = ()) -> list[dict[str, Any]]:
+    """One record for each setting, the best first: its figures over seeds, and how its curves end; then baselines."""
+    if not verdict.standings:
+        return []
+    metric = verdict.choice.metric
+    rows = [
+        _standing(metric, standing.setting.label, standing.seeds, standing.setting.values, trend_words(standing))
         for standing in verdict.standings
     ]
+    return rows + [_standing(metric, f"baseline: {one.name}", len(one.values), one.values, "–") for one in beside]
+
+
+def _standing(metric: str, label: str, seeds: int, values: Sequence[float], ends: str) -> dict[str, Any]:
+    return {
+        "setting": label,
+        "seeds": seeds,
+        f"mean {metric}": amount(fmean(values)),
+        "standard deviation": amount(stdev(values)) if len(values) > 1 else "–",
+        "lowest": amount(min(values)),
+        "highest": amount(max(values)),
+        "how its curves end": ends,
+    }
 
 
 def ranked(verdict: Verdict) -> list[Any]:
@@ -179,7 +190,7 @@ def html_report(report: Report) -> str:
         f'<p class="small">Judged by {escape(choice.words)}.</p>',
     ]
     if not verdict.refused:
-        parts += _verdict_html(verdict)
+        parts += _verdict_html(verdict, report.beside)
     parts += ["<h2>Learning curves</h2>", *_figures(report), "<h2>Runs</h2>", _html_table(_run_rows(report))]
     parts += ["<h2>What all these runs share</h2>", _html_table(_pairs(shared(report.pasts)))]
     parts += ["<h2>The rule behind the verdict</h2>", _list(RULE)]
@@ -196,8 +207,8 @@ def html_report(report: Report) -> str:
     )
 
 
-def _verdict_html(verdict: Verdict) -> list[str]:
-    parts = [_html_table(standings_table(verdict)), _list(lines(verdict))]
+def _verdict_html(verdict: Verdict, beside: Sequence[Beside]) -> list[str]:
+    parts = [_html_table(standings_table(verdict, beside)), *_about(beside), _list(lines(verdict))]
     parts += [f'<p class="small">{escape(note)}</p>' for note in verdict.notes]
     if verdict.standings:
         parts.append(_figure(ranking(verdict), "ranking"))
@@ -207,6 +218,15 @@ def _verdict_html(verdict: Verdict) -> list[str]:
         parts += ["<h2>What would settle the rest</h2>", _list([step.text for step in steps])]
         parts += [f"<pre>{escape(commands)}</pre>"] if commands else []
     return parts
+
+
+def _about(beside: Sequence[Beside]) -> list[str]:
+    return [f'<p class="small">{escape(baseline_words(beside))}</p>'] if beside else []
+
+
+def baseline_words(beside: Sequence[Beside]) -> str:
+    """What the baselines are."""
+    return "Baselines, on the same held-out windows. " + " ".join(f"{one.name}: {one.about}." for one in beside)
 
 
 def _figures(report: Report) -> list[str]:
@@ -275,7 +295,8 @@ def markdown_report(report: Report) -> str:
         f"# Comparison of {len(report.pasts)} runs",
         f"**{_mark(headline(verdict))}**",
         f"Judged by {_mark(report.choice.words)}. Made {report.made} with tfbind {__version__}.",
-        _markdown_table(standings_table(verdict)),
+        _markdown_table(standings_table(verdict, report.beside)),
+        _mark(baseline_words(report.beside)) if report.beside else "",
         _bullets([*lines(verdict), *verdict.notes]),
     ]
     if steps:

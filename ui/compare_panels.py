@@ -4,16 +4,17 @@ from typing import get_args
 
 import streamlit as st
 
+from tfbind.baselines import Beside, beside, remark_beside
 from tfbind.compare import Choice, Setting
 from tfbind.compare_plots import Axis, Look, learning_curves, ranking
 from tfbind.history import Past
-from tfbind.report import ranked, standings_table
+from tfbind.report import baseline_words, ranked, standings_table
 from tfbind.verdict import Verdict, judge
 from tfbind.verdict_text import RULE, headline, lines, next_steps
 from ui.compare_runs import remembered
 from ui.compare_settings import settings_panels
 from ui.compare_take import chart_config, take_away
-from ui.session import plain
+from ui.session import home, plain
 
 SHOWN = 4  # comparisons that are open to read at once
 
@@ -24,13 +25,22 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
         st.info("Tick the runs to compare in the table.")
         return
     verdict = remembered("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
-    _verdict(verdict)
+    found = _baselines(chosen, choice)
+    _verdict(verdict, found)
     _curves(ranked(verdict), choice)
     settings_panels(chosen, choice)
-    take_away(chosen, verdict)
+    take_away(chosen, verdict, found)
 
 
-def _verdict(verdict: Verdict) -> None:
+def _baselines(chosen: list[Past], choice: Choice) -> list[Beside]:
+    try:
+        return beside(home(), [past.config for past in chosen], choice.metric)
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return []
+
+
+def _verdict(verdict: Verdict, found: list[Beside]) -> None:
     st.subheader("Verdict", anchor=False)
     answer = plain(headline(verdict))
     if verdict.refused:
@@ -56,14 +66,25 @@ def _verdict(verdict: Verdict) -> None:
             alt="The settings by their mean, with a dot for each seed",
         )
         st.dataframe(
-            standings_table(verdict),
+            standings_table(verdict, found),
             hide_index=True,
-            height=min(38 + 35 * len(verdict.standings), 250),
-            alt="Each setting with its figures over seeds and how its curves end",
+            height=min(38 + 35 * (len(verdict.standings) + len(found)), 320),
+            alt="Each setting with its figures over seeds and how its curves end, and baselines on the same windows",
         )
+        _beside(verdict, found)
     _next(verdict)
     with st.expander("The rule behind this verdict"):
         _bullets(list(RULE))
+
+
+def _beside(verdict: Verdict, found: list[Beside]) -> None:
+    """Say what the baselines are, and whether one of them does as well as the best setting."""
+    best = verdict.best
+    said = best and remark_beside(found, verdict.choice.metric, best.mean, best.setting.label)
+    if said:
+        st.info(plain(said), icon=":material/balance:")
+    if found:
+        st.caption(plain(baseline_words(found)))
 
 
 def _bullets(said: list[str]) -> None:

@@ -5,6 +5,7 @@ import shlex
 import streamlit as st
 
 from tfbind import history, runs
+from tfbind.baselines import Beside
 from tfbind.history import Past
 from tfbind.report import Report, csv_table, html_report, markdown_report, now
 from tfbind.verdict import Verdict
@@ -23,14 +24,14 @@ def chart_config(name: str) -> dict[str, object]:
     }
 
 
-def take_away(chosen: list[Past], verdict: Verdict) -> None:
+def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None:
     """Draw the downloads."""
     st.subheader("Take it away", anchor=False)
     command = _command(chosen, verdict)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.download_button(
             "Report (HTML)",
-            data=lambda: html_report(Report(chosen, verdict, command, now())).encode(),
+            data=lambda: html_report(Report(chosen, verdict, command, now(), found)).encode(),
             file_name="comparison.html",
             mime="text/html",
             icon=":material/download:",
@@ -40,7 +41,7 @@ def take_away(chosen: list[Past], verdict: Verdict) -> None:
         )
         st.download_button(
             "Report (Markdown)",
-            data=lambda: markdown_report(Report(chosen, verdict, command, now())).encode(),
+            data=lambda: markdown_report(Report(chosen, verdict, command, now(), found)).encode(),
             file_name="comparison.md",
             mime="text/markdown",
             icon=":material/download:",

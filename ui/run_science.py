@@ -15,8 +15,10 @@ from tfbind.paired import interval
 from tfbind.plots import GREY, Curve
 from tfbind.runs import Run
 from tfbind.splits import held_blocks
+from ui.child import command
 from ui.session import plain
 
+MEASURING_SECONDS = 600
 HELP = {
     "Pearson r": "All held-out bases as one list: correlation of predicted and true scores. 1 is perfect.",
     "Mean of windows": "Pearson r within each window, averaged. Windows where it is undefined are left out.",
@@ -64,6 +66,8 @@ def science(run: Run, data: Windows) -> None:
         if remark:
             st.info(plain(remark), icon=":material/balance:")
         _table(known, best)
+    elif best:
+        _offer(run)
     low, high = _interval(run, config, data)
     over = "blocks" if config.split_by == "blocks" else "windows"
     st.markdown(
@@ -74,6 +78,22 @@ def science(run: Run, data: Windows) -> None:
     if known:
         st.markdown(f"**Leaks.** {plain(known.leaks.words)}")
     _test(run, config)
+
+
+def _offer(run: Run) -> None:
+    """Have the baselines of a run measured, where no process beside it has done that."""
+    st.caption("What far simpler models reach on the same windows has not been measured yet.")
+    if not st.button("Measure simpler models", icon=":material/balance:", key="baselines"):
+        return
+    try:
+        with st.spinner("Fitting simpler models to the training windows"):
+            command(*baselines.words(runs.read_record(run)), seconds=MEASURING_SECONDS)
+        if baselines.stored(run.home, runs.read_record(run)) is None:
+            raise ValueError("The data set or the program has changed since: its split is another one now.")
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
+    st.rerun()
 
 
 def _figure(value: float | None) -> str:

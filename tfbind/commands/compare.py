@@ -2,11 +2,12 @@
 
 import argparse
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind import history, runs, wandb_runs
-from tfbind.commands import add_command, answer
+from tfbind import baselines, history, runs, wandb_runs
+from tfbind.commands import add_command, answer, figure
 from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics
 from tfbind.config import home_folder
 from tfbind.files import write_bytes
@@ -49,15 +50,24 @@ def compare(options: argparse.Namespace) -> int:
     if choice.metric not in available:
         raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
     verdict = judge(pasts, choice, pool)
+    beside = baselines.beside(home_folder(), [past.config for past in pasts], choice.metric)
     written = {}
     if options.out:
-        report = Report(pasts, verdict, _command(options), now())
+        report = Report(pasts, verdict, _command(options), now(), beside)
         _write(options.out, report)
         written = {"out": str(options.out)}
     said = [headline(verdict), *(f"- {line}" for line in lines(verdict)), *verdict.notes]
+    said += [f"baseline {one.name}: {choice.metric} {figure(one.mean)}, {one.about}" for one in beside]
+    best = verdict.best
+    remark = best and baselines.remark_beside(beside, choice.metric, best.mean, best.setting.label)
+    said += [remark] if remark else []
     for step in next_steps(verdict):
         said += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
-    return answer(options.json, {**facts(verdict), **written}, [*said, *written.values()])
+    return answer(
+        options.json,
+        {**facts(verdict), "baselines": [asdict(one) for one in beside], **written},
+        [*said, *written.values()],
+    )
 
 
 def known_runs(home: Path) -> list[Past]:
