@@ -97,7 +97,7 @@ def test_csv_has_the_windows_in_order_with_what_torch_computes(cli, tmp_path, na
     with torch.inference_mode():
         expected = network(CONFIGS[name])(torch.from_numpy(one_hot(np.stack(list(windows.values()))))).numpy()
     assert np.abs(table.iloc[:, 1:].to_numpy() - expected).max() < 1e-5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt.gz", "p.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.txt.gz", "p.csv", "p.csv.about.json"]
 
 
 def test_strands_are_forward_unless_both_are_asked_for(cli, home, tmp_path):

@@ -90,6 +90,17 @@ def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
     assert remark_beside(made.beside, "val_loss", 0.883, "learning_rate 0.01") is None
 
 
+def test_report_and_table_say_data_split_device_and_versions() -> None:
+    facts = {"dataset_hash": "ab" * 32, "split_hash": "cd" * 32, "device": "cuda", "threads": 3, "seed": 5}
+    known = [past("a", 0.9, versions={"torch": "2.13"}, **facts), past("b", 0.8, learning_rate=0.1)]
+    text = markdown_report(Report(known, judge(known, PEARSON), "x", "now"))
+    assert f"a: split SHA-256 {'cd' * 32}, seed 5, device cuda, 3 threads" in text
+    rows = list(csv.DictReader(io.StringIO(csv_table(known, PEARSON))))
+    assert [rows[0][key] for key in ("split_hash", "device", "threads")] == ["cd" * 32, "cuda", "3"]
+    assert json.loads(rows[0]["versions"]) == {"torch": "2.13"}
+    assert rows[1]["split_hash"] == ""
+
+
 def test_facts_are_plain_json() -> None:
     found = json.loads(json.dumps(facts(report().verdict), allow_nan=False))
     assert found["best"] == "learning_rate 0.01"

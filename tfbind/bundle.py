@@ -15,13 +15,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
 from tfbind.onnx_graph import Weights, read_shape
+from tfbind.provenance import of_run
 from tfbind.scoring import Model, load_model, load_weights, score_windows, weight_files
 from tfbind.sequences import Codes, decode
 from tfbind.tables import counted
@@ -156,7 +156,5 @@ def _training(home: Path, name: str) -> list[str]:
     """How a run was trained; nothing is known of other models."""
     if not runs.RUN_ID.fullmatch(name) or not (home / "runs" / name / runs.CONFIG).is_file():
         return []
-    run = runs.find(home, name)
-    best, config = runs.best_row(runs.read_rows(run)) or {}, runs.read_config(run).model_dump()
-    facts: dict[str, Any] = {key: best[key] for key in ("epoch", "val_loss", "val_pearsonr") if key in best}
-    return ["", "Best epoch and hyperparameters:", "", "```json", json.dumps(facts | config, indent=1), "```"]
+    facts = json.dumps(of_run(runs.find(home, name)), indent=1)
+    return ["", "How it was trained, and its best epoch:", "", "```json", facts, "```"]

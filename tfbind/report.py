@@ -39,6 +39,7 @@ th { background: #f4f6f8; } pre { background: #f4f6f8; padding: .8rem; overflow-
 """
 CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
 HIDDEN = ("key",)
+PROVENANCE = ("dataset_hash", "split_hash", "device", "threads", "versions")
 MOST_COLUMNS = 8  # axes of parallel coordinates that can still be read
 
 
@@ -63,14 +64,20 @@ def now() -> str:
 
 
 def csv_table(pasts: Sequence[Past], choice: Choice) -> str:
-    """The table of runs, as `compare.table` has it; no cell is taken for a formula by a spreadsheet."""
-    records = table(pasts, choice)
+    """The table of runs, as `compare.table` has it, and what each comes from; no cell is taken for a formula by a
+    spreadsheet."""
+    records = [record | _provenance(past) for record, past in zip(table(pasts, choice), pasts, strict=True)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(safe_cell(str(key)) for key in records[0]) if records else None
     for record in records:
         writer.writerow(safe_cell(cell) if isinstance(cell, str) else cell for cell in record.values())
     return text.getvalue()
+
+
+def _provenance(past: Past) -> dict[str, Any]:
+    known = {key: past.config.get(key) for key in PROVENANCE}
+    return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in known.items()}
 
 
 def facts(verdict: Verdict) -> dict[str, Any]:
@@ -181,6 +188,20 @@ def data_lines(pasts: Sequence[Past]) -> list[str]:
     ]
 
 
+def split_lines(pasts: Sequence[Past]) -> list[str]:
+    """How each run was divided and where it ran: the hash of its split, its seed, its device."""
+    return [
+        f"{past.id}: split SHA-256 {past.config['split_hash']}, seed {past.config.get('seed')}, "
+        f"device {past.config.get('device')}, {past.config.get('threads')} threads"
+        for past in pasts
+        if past.config.get("split_hash")
+    ]
+
+
+def _origins(pasts: Sequence[Past]) -> list[str]:
+    return [*data_lines(pasts), *split_lines(pasts), *versions(pasts)]
+
+
 def html_report(report: Report) -> str:
     """The report as one HTML file."""
     verdict, choice = report.verdict, report.choice
@@ -194,7 +215,7 @@ def html_report(report: Report) -> str:
     parts += ["<h2>Learning curves</h2>", *_figures(report), "<h2>Runs</h2>", _html_table(_run_rows(report))]
     parts += ["<h2>What all these runs share</h2>", _html_table(_pairs(shared(report.pasts)))]
     parts += ["<h2>The rule behind the verdict</h2>", _list(RULE)]
-    parts += ["<h2>Data and versions</h2>", _list([*data_lines(report.pasts), *versions(report.pasts)])]
+    parts += ["<h2>Data and versions</h2>", _list(_origins(report.pasts))]
     parts += ["<h2>Repeat it</h2>", f"<pre>{escape(chr(10).join([report.command, *_repeats(report.pasts)]))}</pre>"]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Comparison of runs</title>\n'
@@ -304,7 +325,7 @@ def markdown_report(report: Report) -> str:
     parts += ["## Runs", _markdown_table([{k: v for k, v in row.items() if v != ""} for row in _run_rows(report)])]
     parts += ["## What all these runs share", _markdown_table(_pairs(shared(report.pasts)))]
     parts += ["## The rule behind the verdict", _bullets(RULE)]
-    parts += ["## Data and versions", _bullets([*data_lines(report.pasts), *versions(report.pasts)])]
+    parts += ["## Data and versions", _bullets(_origins(report.pasts))]
     parts += ["## Repeat it", "\n".join(f"    {line}" for line in [report.command, *_repeats(report.pasts)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -40,6 +40,7 @@ def add(commands: Any) -> None:
 def predict(options: argparse.Namespace) -> int:
     """Score a file of DNA and write the predictions, in the format that the suffix of --out names."""
     from tfbind.predict import Options, predict
+    from tfbind.provenance import write_beside
     from tfbind.ray_scores import scorer
     from tfbind.scoring import load_model
 
@@ -55,6 +56,7 @@ def predict(options: argparse.Namespace) -> int:
     finally:
         if terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+    write_beside(options.out, home_folder(), model, **asdict(how))
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:

@@ -23,12 +23,14 @@ def add(commands: Any) -> None:
 
 def variants(options: argparse.Namespace) -> int:
     """Score what each variant of a VCF file changes in the binding around it."""
+    from tfbind.provenance import write_beside
     from tfbind.scoring import load_model
     from tfbind.vcf_effects import score_vcf
 
     home = home_folder()
     model = load_model(home, options.model)
     outcome = score_vcf(model, options.data, options.fasta, options.out, home / "cache" / "fasta")
+    write_beside(options.out, home, model)
     for note in [] if options.json else outcome.notes:
         print(note, file=sys.stderr)
     said = [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
