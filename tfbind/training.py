@@ -5,9 +5,8 @@ windows, in the very order, with the very dropout masks, that it would have seen
 
 On a CPU each thread takes a share of every batch through a replica of the network, and the gradients are added up in
 a fixed order. Threads then wait for each other once a step instead of once an operation: as fast as torch's own
-threads on an idle machine, and many times faster beside another busy process. A share goes through the network in
-parts that fit into the cache of a core. The mathematics is that of the whole batch, but for batch norm, whose
-statistics are those of a share.
+threads on an idle machine, and many times faster beside another busy process. The mathematics is that of the whole
+batch, but for batch norm, whose statistics are those of a share.
 """
 
 import copy
@@ -32,7 +31,7 @@ from tfbind.splits import split
 Row = dict[str, Any]
 
 SCORING_BATCH = 256
-CACHED = 32 * 32 * 300  # numbers that a layer hands on at a time on a CPU, so that the next finds them in the cache
+CACHED = 64 * 32 * 300  # numbers that a layer hands on at a time on a CPU, so that the next finds them in the cache
 SMALLEST_SHARE = 8
 BATCHES_BETWEEN_CHECKS = 64
 
@@ -107,7 +106,7 @@ def shares(config: TrainConfig) -> int:
 
 
 def windows_at_a_time(config: TrainConfig, length: int) -> int:
-    """How many windows go through the network together where the result does not depend on it."""
+    """How many windows are measured together: the result does not depend on it."""
     if config.device != "cpu":
         return SCORING_BATCH
     return max(SMALLEST_SHARE, CACHED // (config.num_channels * length))
@@ -267,16 +266,6 @@ class Training:
     def _share_of_step(self, job: tuple[BindingPredictorCNN, Tensor, int]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What a share adds to the loss of its batch, and to the gradients of the parameters."""
         replica, chosen, batch = job
-        # Batch norm looks at all windows of a share together.
-        parts = chosen.split(self._at_a_time) if self.config.norm == "layer" else [chosen]
-        losses, gradients = zip(*(self._part_of_step(replica, part, batch) for part in parts), strict=True)
-        return sum(losses[1:], start=losses[0]), tuple(
-            sum(summands[1:], start=summands[0]) for summands in zip(*gradients, strict=True)
-        )
-
-    def _part_of_step(
-        self, replica: BindingPredictorCNN, chosen: Tensor, batch: int
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         loss = mse_loss(replica(one_hot(self._codes[chosen])), self._scores[chosen]) * (len(chosen) / batch)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
 
