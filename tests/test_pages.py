@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from tfbind import launch, runs
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import import_pair, open_dataset
+from tfbind.files import read_json, write_json
 from ui.session import plain
 
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
@@ -290,6 +291,15 @@ def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None
     assert runs.read_config(child).num_epochs == 2
     assert runs.read_labels(child)["name"] == "mother + 2 epochs"
     assert page.query_params["run"] == child.id
+
+
+def test_more_epochs_are_logged_as_the_run_was_and_the_command_says_so(small: str, home: Path) -> None:
+    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
+    (run.folder / runs.BEST).write_bytes(b"weights")
+    assert "--wandb" not in words(app(run.id))
+    write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "offline"})
+    (command,) = [code.value for code in app(run.id).code if f"--from {run.id}" in code.value]
+    assert "--wandb offline" in command
 
 
 def test_a_damaged_run_that_is_active_leaves_every_page_usable(home: Path) -> None:

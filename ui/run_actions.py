@@ -1,5 +1,6 @@
 """What can be done with a run: stop it, go on with it, start another from it, rename it, throw it away."""
 
+import shlex
 import time
 from collections.abc import Callable
 
@@ -57,10 +58,13 @@ def _more_epochs(run: Run) -> None:
     with st.popover("More epochs", icon=":material/forward:"):
         st.caption("A new run that starts from the best weights of this one.")
         epochs = st.number_input("Epochs", min_value=1, max_value=10_000, value=MORE_EPOCHS, key="more-epochs")
+        config = runs.read_config(run).model_copy(update={"num_epochs": epochs})
+        name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
+        order = launch.Order(name, id, run, wandb=runs.read_record(run).get("wandb") or "off")
         if st.button("Start", type="primary", key=start_key(id)):
-            config = runs.read_config(run).model_copy(update={"num_epochs": epochs})
-            name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
-            start(lambda: launch.submit(home(), config, launch.Order(name, id, run)), id)
+            start(lambda: launch.submit(home(), config, order, secrets()), id)
+        st.caption("What Start executes, logged to W&B as this run is")
+        st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
 
 
 def start(submit: Callable[[], object], id: str) -> None:
