@@ -10,6 +10,7 @@ import streamlit as st
 
 from tfbind import jobs
 from tfbind.jobs import Job, Order, Status
+from tfbind.provenance import SUFFIX, beside
 from ui.downloads import FORMATS
 from ui.model_choice import Settings
 from ui.session import home, plain
@@ -122,6 +123,16 @@ def _draw_download(job: Job, order: Order) -> None:
         on_click="ignore",
         key=f"download-{job.id}",
     )
+    about = beside(path)
+    if about.exists():
+        st.download_button(
+            "Where it comes from",
+            data=about.read_bytes,
+            file_name=f"{stem}{order.suffix}{SUFFIX}",
+            mime="application/json",
+            on_click="ignore",
+            key=f"about-{job.id}",
+        )
 
 
 def _how_far(status: Status) -> str:

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from tfbind.export import About, as_bytes, track
+from tfbind.provenance import SUFFIX, as_json, provenance
 from tfbind.records import Record
 from ui import scored
 from ui.model_choice import Settings, padded
-from ui.session import plain
+from ui.session import home, plain
 
 FORMATS = {
     ".csv": "Table with one row a record (CSV)",
@@ -44,6 +45,15 @@ def downloads(records: list[Record], how: Settings) -> None:
         icon=":material/download:",
         on_click="ignore",
         width="stretch",
+    )
+    st.download_button(
+        "Where it comes from",
+        data=lambda: as_json(provenance(home(), model, {"both": how.both, "threshold": how.threshold})),
+        file_name=f"predictions{suffix}{SUFFIX}",
+        mime="application/json",
+        type="tertiary",
+        on_click="ignore",
+        help="A file that says by which model: its data, split, settings, versions, device and seed.",
     )
     left_out = len(records) - len(usable)
     if left_out:
