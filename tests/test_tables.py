@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pair_files import (
     NAMES,
     SCORES,
+    SEQUENCES,
     Edit,
     edited_pair,
     refusal_of,
@@ -32,6 +33,11 @@ GOOD: dict[str, Edit] = {
     "Windows line ends": replaced("\n", "\r\n", EVERY),
     "no line end at the end": bytes.rstrip,
     "half a Windows line end at the end": lambda text: text.replace(b"\n", b"\r\n").removesuffix(b"\n"),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "a byte order mark in gzip": lambda text: zipped(b"\xef\xbb\xbf" + text),
+    "empty lines at the end": lambda text: text + b"\n\n\n",
+    "empty Windows lines at the end": lambda text: text.replace(b"\n", b"\r\n") + b"\r\n\r\n",
+    "empty lines over several pieces": lambda text: text + b"\n" * 3_000_000,
     "gzip under a plain name": zipped,
     "gzip in two parts": lambda text: zipped(text[:40]) + zipped(text[40:]),
     "zero in other spellings": lambda text: text.replace(b"0.0\t", b"0\t").replace(b"\t0.0\n", b"\t-0e0\n"),
@@ -64,7 +70,10 @@ BAD: list[tuple[str, Edit, str]] = [
     ("text in the last cell", with_cell(7, 3, "x"), rf"line 7, column 3, window '{NAMES[2]}': 'x' is not"),
     ("a cell too few", replaced("0.0\t", ""), "line 2 has 2 columns; expected 3, as in line 1"),
     ("a cell too many", lambda text: text.rstrip() + b"\t1.0\n", "line 7 has 4 columns; expected 3"),
-    ("an empty line", lambda text: text + b"\n", "line 8 has 1 column; expected 3"),
+    ("an empty line", replaced("\n", "\n\n"), "line 2 has 1 column; expected 3"),
+    ("empty lines far down", lambda text: text[:-12] + b"\n" + text[-12:], "line 7 has 1 column; expected 3"),
+    ("a last line of empty cells", lambda text: text + b"\t\t\n", "line 8, column 1"),
+    ("a byte order mark in the middle", lambda text: text + b"\xef\xbb\xbf\n", "line 8, byte 1 is 0xef"),
     ("unnamed row names", lambda text: text.replace(b"\n", b"\n1\t")[:-2], "line 2 has 4 columns; expected 3"),
     ("cut gzip", lambda text: zipped(text)[:-20], "the gzip data stop before their end; the file is damaged"),
     ("gzip cut in its header", lambda text: zipped(text)[:6], "the gzip data stop"),
@@ -89,6 +98,22 @@ BAD: list[tuple[str, Edit, str]] = [
 def test_tables_may_be_written_in_several_ways(tmp_path: Path, edit: Edit) -> None:
     pair = read_pair(*edited_pair(tmp_path, scores=edit))
     assert np.array_equal(pair.scores, np.array(SCORES, dtype=np.float32))
+
+
+@pytest.mark.parametrize("edit", [GOOD[how] for how in GOOD if "byte order" in how or "empty" in how])
+def test_what_editors_leave_around_a_table_of_sequences_is_passed_over(tmp_path: Path, edit: Edit) -> None:
+    pair = read_pair(*edited_pair(tmp_path, sequences=edit))
+    assert pair.names.tolist() == [name.encode() for name in NAMES]
+    assert [decode(window) for window in pair.codes] == list(SEQUENCES)
+
+
+def test_one_window_may_be_followed_by_empty_lines_but_not_be_broken_by_one(tmp_path: Path) -> None:
+    table = "a\n0.0\n0.0\n6.5\n0.0\n"
+    sequences = sequence_table("a", ["ACGT"])
+    pair = read_pair(*write_pair(tmp_path, sequences, table + "\n\n"))
+    assert pair.scores.tolist() == [[0, 0, 6.5, 0]]
+    said = refusal_of(write_pair(tmp_path, sequences, table.replace("6.5", "6.5\n")))
+    assert "line 5, column 1, window 'a': '' is not a number" in said
 
 
 @settings(max_examples=200, deadline=None)

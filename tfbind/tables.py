@@ -1,6 +1,7 @@
 """Tab-separated tables of bytes, plain or gzip, read about a megabyte at a time and with a diagnosis.
 
-Lines and columns in messages are counted from 1. The text is printable ASCII; lines may end as on any system.
+Lines and columns in messages are counted from 1. The text is printable ASCII; lines may end as on any system. A byte
+order mark before the text and empty lines after it are passed over, since editors and spreadsheets leave them there.
 """
 
 import gzip
@@ -17,6 +18,7 @@ FIRST_CHUNK, CHUNK = 64 << 10, 1 << 20
 LONGEST_LINE = 64 << 20
 LONGEST_NUMBER = 40
 TAB, LINE_END = 9, 10
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Places = NDArray[np.intp]
 
@@ -58,7 +60,7 @@ def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
 def blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block]:
     """The table from `first_line` on, about a megabyte at a time; every line must have `columns` cells."""
     line = 1
-    for text in whole_lines(path):
+    for text in _without_empty_end(whole_lines(path)):
         separators = _separators(label(path), text, line)
         line_ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == LINE_END)
         cells = np.diff(np.searchsorted(separators, line_ends), prepend=-1)
@@ -105,14 +107,27 @@ def whole_lines(path: Path) -> Iterator[bytes]:
         yield last + b"\n"
 
 
+def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces without the empty lines at the end; of several before more text one stays, to be refused."""
+    empty = False
+    for text in pieces:
+        kept = text
+        if text.endswith(b"\n\n") or text == b"\n":
+            kept = text.rstrip(b"\n")
+            kept += b"\n" if kept else b""
+        if kept:
+            yield b"\n" + kept if empty else kept
+            empty = False
+        empty |= len(kept) < len(text)
+
+
 def _chunks(path: Path) -> Iterator[bytes]:
     again = "the file is damaged or not completely copied"
     try:
         with _open(path) as stream:
-            size = FIRST_CHUNK
-            while chunk := stream.read(size):
+            yield stream.read(FIRST_CHUNK).removeprefix(BYTE_ORDER_MARK)
+            while chunk := stream.read(CHUNK):
                 yield chunk
-                size = CHUNK
     except EOFError:
         raise ValueError(f"{label(path)}: the gzip data stop before their end; {again}") from None
     except (gzip.BadGzipFile, zlib.error) as error:
