@@ -88,6 +88,12 @@ function place(root, chart) {
   root.append(box)
 }
 
+// Not before a drawing under way is done: its last steps need what a purge takes away.
+function purge(node) {
+  const free = () => node.isConnected || window.Plotly?.purge(node)
+  Promise.resolve(node.drawn).then(free, free)
+}
+
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".live-charts")
   root.latest = data
@@ -99,11 +105,11 @@ export default function ({ data, parentElement }) {
       const theme = readTheme(root)
       root.querySelectorAll(".live-chart").forEach((node, index) => {
         const traces = charts[index].curves.map((curve) => trace(curve, theme))
-        Plotly.react(node, traces, layout(charts[index], empty, height, theme), config)
+        node.drawn = Plotly.react(node, traces, layout(charts[index], empty, height, theme), config)
       })
     })
     .catch((error) => {
       root.textContent = `The charts could not be drawn (${error.message}). Reload the page.`
     })
-  return () => root.querySelectorAll(".live-chart").forEach((node) => window.Plotly?.purge(node))
+  return () => root.querySelectorAll(".live-chart").forEach(purge)
 }

@@ -80,7 +80,10 @@ def start(submit: Callable[[], object], id: str) -> None:
 
 
 def _clone(run: Run) -> None:
-    fill(runs.read_config(run))
+    try:
+        fill(runs.read_config(run))
+    except ValueError:  # thrown away or damaged since it was drawn: the page, drawn anew, says so
+        return
     close_run()
 
 

@@ -27,7 +27,6 @@ TEXTS = {
     "progress": "text",
 }
 CHART = "bidi_component"
-WRONG = ("error", "warning", "exception")
 
 Place = tuple[int, ...]
 
@@ -42,6 +41,9 @@ class Visitor:
     updates: int = 0
     lost: str = ""
     _hash: str = ""
+    _buttons: dict[str, str] = field(default_factory=dict)
+    _socket: ClientConnection | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
     _drawn: dict[Place, tuple[str, str]] = field(default_factory=dict)
     _timers: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
 
@@ -49,9 +51,9 @@ class Visitor:
         """All text on the page."""
         return "\n".join(text for _, text in list(self.shown.values()))
 
-    def complaints(self) -> list[str]:
+    def complaints(self, kinds: Sequence[str] = ("error", "warning", "exception")) -> list[str]:
         """The errors and warnings on the page, and why the session ended if it did."""
-        said = [text for kind, text in list(self.shown.values()) if kind in WRONG]
+        said = [text for kind, text in list(self.shown.values()) if kind in kinds]
         return said + [self.lost] * bool(self.lost)
 
     def last_epochs(self) -> set[int]:
@@ -59,11 +61,19 @@ class Visitor:
         charts = [json.loads(text)["charts"] for kind, text in list(self.shown.values()) if kind == CHART]
         return {curve["x"][-1] for drawn in charts for chart in drawn for curve in chart["curves"] if curve["x"]}
 
+    def press(self, label: str) -> None:
+        """Press a button that is on the page."""
+        assert self._socket
+        assert self._loop
+        pressed = self._ask(self._socket, button=self._buttons[label])
+        asyncio.run_coroutine_threadsafe(pressed, self._loop).result(30)
+
     async def stay(self, url: str) -> None:
         """Open the page and keep it open until this task is cancelled."""
         address = url.replace("http://", "ws://") + "/_stcore/stream"
         try:
             async with connect(address, subprotocols=["streamlit"], max_size=None) as socket:
+                self._socket, self._loop = socket, asyncio.get_running_loop()
                 await self._ask(socket)
                 async for data in socket:
                     self._take(socket, ForwardMsg.FromString(data))
@@ -73,11 +83,13 @@ class Visitor:
         finally:
             self._end_timers()
 
-    async def _ask(self, socket: ClientConnection, fragment: str = "") -> None:
+    async def _ask(self, socket: ClientConnection, fragment: str = "", button: str = "") -> None:
         message = BackMsg()
         state = message.rerun_script
         state.query_string, state.page_name, state.page_script_hash = self.query, self.page, self._hash
         state.fragment_id, state.is_auto_rerun = fragment, bool(fragment)
+        if button:
+            state.widget_states.widgets.add(id=button, trigger_value=True)
         await socket.send(message.SerializeToString())
 
     def _take(self, socket: ClientConnection, message: ForwardMsg) -> None:
@@ -100,6 +112,8 @@ class Visitor:
         kind = element.WhichOneof("type")
         if message.delta.WhichOneof("type") != "new_element" or kind is None:
             return
+        if kind == "button":
+            self._buttons[element.button.label] = element.button.id
         text = element.bidi_component.json if kind == CHART else ""
         if kind in TEXTS:
             text = getattr(getattr(element, kind), TEXTS[kind])
