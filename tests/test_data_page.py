@@ -9,7 +9,9 @@ from stand_in import make_pair
 from streamlit.testing.v1 import AppTest
 
 from tfbind.datasets import import_pair, list_datasets, make_builtin, open_dataset
+from ui.data_detail import TABS
 from ui.session import plain
+from ui.storage import DISK
 
 
 @pytest.fixture(autouse=True)
@@ -100,13 +102,23 @@ def test_a_data_set_is_shown_with_what_it_holds(home: Path) -> None:
     assert figures["Bases per window"] == "30"
     assert figures["Scored bases"] == "33.3%"
     assert "Imported from two files" in words(page)
-    assert any(code.value == open_dataset(home, "small").hash for code in page.code)
-    assert len(page.get("plotly_chart")) >= 5
+    assert len(page.get("plotly_chart")) == 2
+    assert len(opened(page, "Windows").get("plotly_chart")) == 4
+    report = opened(page, "Report")
+    assert any(code.value == open_dataset(home, "small").hash for code in report.code)
+    assert not report.get("plotly_chart")
 
 
-def test_the_motif_behind_a_scan_is_named_as_what_it_is(home: Path) -> None:
+def opened(page: AppTest, tab: str) -> AppTest:
+    page.session_state[TABS] = tab
+    return checked(page.run())
+
+
+def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_is(home: Path) -> None:
     make_builtin(home, windows=800)
     page = look_at("builtin")
+    assert "A motif scan made these scores." not in words(page)
+    page = opened(page, "Motif behind the scores")
     assert "A motif scan made these scores." in words(page)
     assert "not what happens in a cell" in words(page)
 
@@ -130,6 +142,9 @@ def test_deleting_moves_to_the_trash_and_the_disk_section_can_empty_it(home: Pat
     page.button("delete-data").click().run()
     assert list_datasets(checked(page) and home) == []
     assert len(list((home / "trash").iterdir())) == 1
+    assert "Empty the trash" not in str(page.get("popover"))
+    page.session_state[DISK] = True
+    page.run()
     page.button("free-trash").click().run()
     assert list((checked(page) and home / "trash").iterdir()) == []
 

@@ -22,6 +22,7 @@ ORIGINS = {
     "signal": "built from a genome, a signal and regions",
 }
 SEARCH_SECONDS = 600
+TABS = "data-tabs"
 
 
 def _hash(data: Windows) -> str:
@@ -42,17 +43,18 @@ def detail(data: Windows) -> None:
     st.subheader(plain(data.name), anchor=False)
     _figures(data)
     _actions(data)
-    scores, windows, motif, report = st.tabs(["Scores", "Windows", "Motif behind the scores", "Report"])
-    with scores:
-        st.caption("Scores other than 0.")
-        st.plotly_chart(data_plots.score_histogram(data), key="score-histogram", alt="How often which score occurs")
-        st.plotly_chart(data_plots.gc_histogram(data), key="gc-histogram", alt="Windows by their share of G and C")
-    with windows:
-        _windows(data)
-    with motif:
-        _motif(data)
-    with report:
-        _report(data)
+    drawn = {"Scores": _scores, "Windows": _windows, "Motif behind the scores": _motif, "Report": _report}
+    # Only what is looked at is computed: a motif takes seconds to read off, and any press of a button runs the page.
+    for tab, draw in zip(st.tabs(list(drawn), key=TABS, on_change="rerun"), drawn.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw(data)
+
+
+def _scores(data: Windows) -> None:
+    st.caption("Scores other than 0.")
+    st.plotly_chart(data_plots.score_histogram(data), key="score-histogram", alt="How often which score occurs")
+    st.plotly_chart(data_plots.gc_histogram(data), key="gc-histogram", alt="Windows by their share of G and C")
 
 
 def _figures(data: Windows) -> None:

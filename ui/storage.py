@@ -6,6 +6,7 @@ from tfbind import housekeeping
 from tfbind.launch import free_disk
 from ui.session import home, plain
 
+DISK = "disk"
 WORDS = {
     "runs": "runs",
     "data": "data sets",
@@ -19,9 +20,13 @@ WORDS = {
 
 
 def storage() -> None:
-    """Draw what takes the room, and the two ways to make some."""
-    with st.expander("Disk", icon=":material/hard_drive:"):
-        used = housekeeping.usage(home())
+    """Draw what takes the room, and the two ways to make some. Nothing is counted while it is folded."""
+    folded = st.expander("Disk", icon=":material/hard_drive:", key=DISK, on_change="rerun")
+    if not folded.open:
+        return
+    with folded:
+        with st.spinner("Adding up the files"):
+            used = housekeeping.usage(home())
         st.markdown(f"**{_mb(used.total)}** in {plain(str(home()))}, {free_disk(home()) / 1e9:,.1f} GB free.")
         largest = sorted(used.folders.items(), key=lambda item: -item[1])
         st.caption(" · ".join(f"{WORDS.get(name, name)} {_mb(size)}" for name, size in largest if size))
