@@ -152,7 +152,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "sealed": {"datasets", "files", "metrics", "runs", "scoring", "splits"},
     "lesson": {"config", "datasets", "sweep_folder"},
-    "housekeeping": {"runs"},
+    "housekeeping": {"files", "runs"},
     "doctor": {"config", "datasets", "devices", "launch", "runs", "wandb_client"},
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},

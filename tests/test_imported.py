@@ -166,6 +166,6 @@ def test_a_deleted_model_lies_in_the_trash_and_its_name_is_free(cli, home, local
         shutil.copytree(kept, home / "models" / "gone")
         code, out, _ = cli("model", "delete", "gone", "--json")
         assert (code, json.loads(out)["name"]) == (0, "gone")
-    assert len(list((home / "trash").glob("gone-*/weights.safetensors"))) == 2
+    assert len(list((home / "trash").glob("model-gone*/weights.safetensors"))) == 2
     assert cli("model", "delete", "gone")[0] == 2
     assert cli("predict", "--model", "gone", "--data", "x", "--out", "p.csv")[0] == 2

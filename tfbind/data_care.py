@@ -1,7 +1,6 @@
 """Data sets renamed, taken away as the course's pair of files, and thrown away."""
 
 import gzip
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from tfbind import runs
 from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
-from tfbind.files import write_chunks
+from tfbind.files import to_trash, write_chunks
 from tfbind.sequences import decode
 
 SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
@@ -42,9 +41,7 @@ def delete(home: Path, name: str) -> Path:
     """
     with lock(home):
         folder = _free(home, name)
-        trash = home / "trash"
-        trash.mkdir(exist_ok=True)
-        return folder.rename(trash / f"data-{name}-{secrets.token_hex(2)}")
+        return to_trash(home, folder, f"data-{name}")
 
 
 def _free(home: Path, name: str) -> Path:

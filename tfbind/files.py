@@ -1,4 +1,7 @@
-"""Files that are replaced as a whole: a reader sees the old content or the new, however the writer ends."""
+"""Files that are replaced as a whole: a reader sees the old content or the new, however the writer ends.
+
+And folders that are thrown away: they move to the trash of their home.
+"""
 
 import json
 import os
@@ -6,6 +9,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+TRASH = "trash"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -28,6 +33,16 @@ def write_chunks(path: Path, content: Iterable[bytes]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def to_trash(home: Path, folder: Path, name: str) -> Path:
+    """Move a folder to the trash of its home, under a name like `name` that is free there; where it lies now."""
+    trash = home / TRASH
+    trash.mkdir(exist_ok=True)
+    target = trash / name
+    while target.exists():
+        target = trash / f"{name}-{secrets.token_hex(2)}"
+    return folder.rename(target)
 
 
 def read_json(path: Path) -> dict[str, Any]:

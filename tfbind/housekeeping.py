@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbind import runs
-
-TRASH = "trash"
+from tfbind.files import TRASH
 
 
 @dataclass(frozen=True)

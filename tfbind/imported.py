@@ -18,7 +18,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from tfbind.config import PROJECT
-from tfbind.files import read_json, write_json
+from tfbind.files import read_json, to_trash, write_json
 from tfbind.onnx_graph import read_shape
 
 WEIGHTS = "weights.safetensors"
@@ -184,6 +184,4 @@ def delete_model(home: Path, name: str) -> Path:
     """
     if weights_of(home, name) is None:
         raise ValueError(f"no imported model {name[:80]!r}; `python -m tfbind model list` lists them")
-    trash = home / "trash"
-    trash.mkdir(exist_ok=True)
-    return (_folder(home) / name).rename(trash / f"{name}-{secrets.token_hex(2)}")
+    return to_trash(home, _folder(home) / name, f"model-{name}")

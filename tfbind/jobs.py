@@ -24,7 +24,7 @@ import psutil
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import read_json, write_json
+from tfbind.files import read_json, to_trash, write_json
 from tfbind.owner import Owner
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
@@ -217,9 +217,7 @@ def delete(job: Job) -> Path:
     """
     if read_status(job).state == "running":
         raise ValueError(f"job {job.id} runs; stop it first")
-    trash = job.home / "trash"
-    trash.mkdir(exist_ok=True)
-    return job.folder.rename(trash / f"job-{job.id}")
+    return to_trash(job.home, job.folder, f"job-{job.id}")
 
 
 def _owner(job: Job) -> Owner:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import read_json, write_json
+from tfbind.files import read_json, to_trash, write_json
 from tfbind.owner import Owner, this_process
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
@@ -387,9 +387,4 @@ def delete(run: Run) -> Path:
     """
     if read_status(run).active:
         raise ValueError(f"run {run.id} is {read_status(run).state}; stop it first")
-    trash = run.home / "trash"
-    trash.mkdir(exist_ok=True)
-    target = trash / run.id
-    while target.exists():
-        target = trash / f"{run.id}-{secrets.token_hex(2)}"
-    return run.folder.rename(target)
+    return to_trash(run.home, run.folder, run.id)

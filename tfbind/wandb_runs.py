@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from tfbind import wandb_client
 from tfbind.config import TrainConfig
-from tfbind.files import read_json, write_json
+from tfbind.files import read_json, to_trash, write_json
 from tfbind.history import Past
 from tfbind.runs import Row
 from tfbind.wandb_client import FOLDER, converse, find_key
@@ -216,10 +216,8 @@ def stored(home: Path, project: str | None = None) -> list[Past]:
 
 def forget(home: Path, project: str) -> None:
     """Move a kept project to the trash of the home."""
-    trash = home / "trash"
-    trash.mkdir(exist_ok=True)
     folder = home / FOLDER / "projects" / Path(project).name
-    folder.rename(trash / f"wandb-{folder.name}-{datetime.now(UTC):%Y%m%d%H%M%S%f}")
+    to_trash(home, folder, f"wandb-{folder.name}")
 
 
 def save_names(project: Project, names: dict[str, str]) -> None:
