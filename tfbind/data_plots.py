@@ -5,10 +5,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from tfbind.datasets import Windows
-from tfbind.plots import OBSERVED, PREDICTED
+from tfbind.plots import AS_OBSERVED, bars
 from tfbind.splits import coordinates
 
 BARS = 60
+HEIGHT = 260
 STRETCHES = 120  # along the longest chromosome
 SHOWN_CHROMOSOMES = 24
 SAMPLE = 5_000_000  # scores that a histogram is made from
@@ -20,13 +21,13 @@ def score_histogram(data: Windows) -> go.Figure:
     values = np.asarray(data.scores[::step])
     values = values[values != 0]
     counts, edges = np.histogram(values, bins=BARS) if len(values) else (np.zeros(1, int), np.array([0.0, 1.0]))
-    return _bars(edges, counts * step, "score of a base", "bases")
+    return bars(edges, counts * step, "score of a base", "bases", HEIGHT)
 
 
 def gc_histogram(data: Windows) -> go.Figure:
     """How many windows have which share of G and C among their known bases."""
     counts, edges = np.histogram(gc_content(data), bins=40, range=(0, 1))
-    return _bars(edges * 100, counts, "G and C (%)", "windows")
+    return bars(edges * 100, counts, "G and C (%)", "windows", HEIGHT)
 
 
 def gc_content(data: Windows) -> NDArray[np.float64]:
@@ -36,26 +37,6 @@ def gc_content(data: Windows) -> NDArray[np.float64]:
     strong = ((codes == 1) | (codes == 2)).sum(axis=1)
     found: NDArray[np.float64] = strong[known > 0] / known[known > 0]
     return found
-
-
-def _bars(edges: NDArray[np.floating], counts: NDArray[np.integer], what: str, of: str) -> go.Figure:
-    figure = go.Figure(
-        go.Bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=counts,
-            width=np.diff(edges),
-            marker={"color": PREDICTED, "line": {"width": 0}},
-            customdata=np.stack([edges[:-1], edges[1:]], axis=1),
-            hovertemplate=f"%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}: %{{y:,}} {of}<extra></extra>",
-        )
-    )
-    return figure.update_layout(
-        height=260,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        bargap=0.05,
-        xaxis={"title": what},
-        yaxis={"title": of},
-    )
 
 
 def coverage_figure(data: Windows) -> go.Figure | None:
@@ -92,8 +73,7 @@ def window_figure(scores: NDArray[np.floating]) -> go.Figure:
         go.Scatter(
             x=position,
             y=np.round(scores, 3),
-            fill="tozeroy",
-            line={"color": OBSERVED, "shape": "hvh", "width": 1},
+            **AS_OBSERVED,
             hovertemplate="base %{x}: %{y}<extra></extra>",
         )
     )

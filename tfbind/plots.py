@@ -13,6 +13,7 @@ CURVE_POINTS = 500
 DIGITS = 5
 GREY = -1
 OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
+AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": "tozeroy"}
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ def profiles(
             x=position,
             y=np.round(truth, 3),
             name="observed",
-            line={"color": OBSERVED, "shape": "hvh", "width": 1},
-            fill="tozeroy",
+            **AS_OBSERVED,
             showlegend=row == 1,
             legendgroup="observed",
             row=row,
@@ -141,26 +141,33 @@ def profiles(
     return figure
 
 
+def bars(
+    edges: NDArray[np.floating[Any]], counts: NDArray[np.integer[Any]], what: str, of: str, height: int
+) -> go.Figure:
+    """A histogram: `counts` (N,) of `of` between `edges` (N + 1,) of `what`."""
+    figure = go.Figure(
+        go.Bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": PREDICTED, "line": {"width": 0}},
+            customdata=np.stack([edges[:-1], edges[1:]], axis=1),
+            hovertemplate=f"%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}: %{{y:,}} {of}<extra></extra>",
+        )
+    )
+    return figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        bargap=0.05,
+        xaxis={"title": what},
+        yaxis={"title": of},
+    )
+
+
 def pearson_histogram(pearson: NDArray[np.floating[Any]]) -> go.Figure:
     """How many windows reach which Pearson r; undefined ones are left out."""
     defined = pearson[~np.isnan(pearson)]
     counts, edges = np.histogram(np.clip(defined, -1, 1), bins=40, range=(-1, 1))
     first = int(np.argmax(counts > 0)) if counts.any() else 0
-    figure = go.Figure(
-        go.Bar(
-            x=(edges[first:-1] + edges[first + 1 :]) / 2,
-            y=counts[first:],
-            width=np.diff(edges[first:]),
-            marker={"color": PREDICTED, "line": {"width": 0}},
-            customdata=np.stack([edges[first:-1], edges[first + 1 :]], axis=1),
-            hovertemplate="r from %{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} windows<extra></extra>",
-        )
-    )
-    figure.update_layout(
-        height=320,
-        margin={"l": 8, "r": 8, "t": 16, "b": 8},
-        bargap=0.05,
-        xaxis={"title": "Pearson r of a window", "range": [edges[first], 1]},
-        yaxis={"title": "windows"},
-    )
-    return figure
+    figure = bars(edges[first:], counts[first:], "Pearson r of a window", "windows", height=320)
+    return figure.update_xaxes(range=[edges[first], 1])

@@ -13,6 +13,7 @@ from tfbind.logos import motif_logo
 from tfbind.recover import Behind, motif_behind
 from ui.child import command
 from ui.config_form import choose_dataset
+from ui.remembered import remembered
 from ui.session import TRAIN_PAGE, home, plain
 
 ORIGINS = {
@@ -23,13 +24,6 @@ ORIGINS = {
 }
 SEARCH_SECONDS = 600
 TABS = "data-tabs"
-
-
-def _hash(data: Windows) -> str:
-    return data.hash
-
-
-remembered = st.cache_data(hash_funcs={Windows: _hash}, max_entries=30, show_spinner=False)
 
 
 def origin(data: Windows) -> str:

@@ -16,6 +16,7 @@ from tfbind.plots import GREY, Curve
 from tfbind.runs import Run
 from tfbind.splits import held_blocks
 from ui.child import command
+from ui.remembered import remembered
 from ui.session import plain
 
 MEASURING_SECONDS = 600
@@ -123,17 +124,6 @@ def _row(name: str, about: str, figures: dict[str, Any]) -> dict[str, Any]:
         "Loss": figures.get("val_loss"),
         "What it is": about,
     }
-
-
-def _weights(run: Run) -> str:
-    return f"{run.folder} {(run.folder / runs.VALIDATION).stat().st_mtime_ns}"
-
-
-def _hash(data: Windows) -> str:
-    return data.hash
-
-
-remembered = st.cache_data(hash_funcs={Run: _weights, Windows: _hash}, max_entries=50, show_spinner=False)
 
 
 @remembered

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from tfbind.baselines import SPLIT
 from tfbind.config import TrainConfig
 from tfbind.datasets import Windows, list_datasets, open_dataset
 from tfbind.leaks import find_leaks
 from tfbind.splits import split
+from ui.remembered import remembered, split_of
 from ui.session import home, plain
 
 CHECKED = "leaks-checked"
@@ -14,17 +14,6 @@ HELP = (
     "Held-out windows that are the same, nearly the same, or beside windows that train make a model look better than "
     "it is."
 )
-
-
-def _hash(data: Windows) -> str:
-    return data.hash
-
-
-def _settings(config: TrainConfig) -> str:
-    return repr([getattr(config, field) for field in SPLIT])
-
-
-remembered = st.cache_data(hash_funcs={Windows: _hash, TrainConfig: _settings}, max_entries=100, show_spinner=False)
 
 
 @remembered
@@ -58,7 +47,7 @@ def counts(data: Windows | None, config: TrainConfig, windows: int) -> dict[str,
 
 def leak_check(data: Windows, config: TrainConfig) -> None:
     """Offer to look for leaks; say what was found as long as the split stays the same."""
-    asked = (data.hash, _settings(config))
+    asked = (data.hash, split_of(config))
     if st.session_state.get(CHECKED) == asked:
         with st.spinner("Comparing windows"):
             st.caption(f"Leaks: {plain(_leaks(data, config))}")
