@@ -20,6 +20,7 @@ from tfbind.sites import known_motif, motif_hits
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline, lines
 from ui import scored
+from ui.remembered import remembered
 from ui.results import CHART
 from ui.session import home, plain
 from ui.sweep_race import live
@@ -62,11 +63,7 @@ def _look() -> bool:
     return True
 
 
-def _identity(data: Windows) -> str:
-    return data.hash
-
-
-@st.cache_data(hash_funcs={Windows: _identity})
+@remembered
 def _strongest(data: Windows) -> NDArray[np.intp]:
     """The windows of a data set in order of their highest score."""
     return np.argsort(-np.asarray(data.scores).max(axis=1), kind="stable")
