@@ -55,7 +55,8 @@ def painted_by_hand(sequence: str, threshold: float) -> list[float]:
                 kept.append((at, value))
         profile = [0.0] * len(sequence)
         for at, value in reversed(kept) if flip else kept:
-            profile[at : at + width] = [value] * width
+            end = min(at + width, (at // 10 + 1) * 10)  # its own window of 10 bases, and no further
+            profile[at:end] = [value] * (end - at)
         best = [max(pair) for pair in zip(best, profile, strict=True)]
     return best
 

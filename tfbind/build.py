@@ -27,11 +27,12 @@ RULE = (
     "A score is the sum of natural-log odds against 0.25 per base over the motif; both strands are scanned; an N "
     "adds 0. A hit scores at least the threshold. On each strand, of two hits whose starts are fewer than 5 bases "
     "apart the lower is dropped, of two equal ones the earlier; every pair is judged, also with a hit that another "
-    "pair drops. A hit gives its score to the bases it covers. Where hits of one strand overlap, the one further "
-    "along that strand counts; of the two strands, the higher. All is judged along the whole chromosome: of a hit "
-    "across the edge of a window each window has the part inside. Windows lie on a grid of their length that begins "
-    "at base 0. Left out are the incomplete window at the end of a chromosome, windows with an N and, unless all are "
-    "wanted, windows without a score. Names are CHROMOSOME_START_END, 0-based, END inclusive."
+    "pair drops. That is judged along the whole chromosome. A hit gives its score to the bases that it covers in the "
+    "window in which its leftmost base lies; what hangs over into the next window is lost, as in the course's data. "
+    "Where hits of one strand overlap, the one further along that strand counts; of the two strands, the higher. "
+    "Windows lie on a grid of their length that begins at base 0. Left out are the incomplete window at the end of a "
+    "chromosome, windows with an N and, unless all are wanted, windows without a score. Names are "
+    "CHROMOSOME_START_END, 0-based, END inclusive."
 )
 
 
@@ -131,7 +132,8 @@ def _scan(
         scanned.append(contig)
         for stretch in stretches(contig, pieces, rule.length, 2 * motif.width + CROWDED):
             inside = slice(stretch.first - stretch.start, stretch.last - stretch.start)
-            painted = paint(motif, stretch.codes[None], threshold)[0, inside].reshape(-1, rule.length)
+            window = (np.arange(len(stretch.codes)) + stretch.start) // rule.length
+            painted = paint(motif, stretch.codes[None], threshold, window)[0, inside].reshape(-1, rule.length)
             codes = stretch.codes[inside].reshape(-1, rule.length)
             unknown, empty = (codes == UNKNOWN).any(axis=1), ~painted.any(axis=1) & (not rule.every_window)
             skipped["with an N"] += int(unknown.sum())

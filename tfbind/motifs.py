@@ -158,22 +158,27 @@ def hits(scores: Scores, threshold: float, crowded: int = CROWDED) -> tuple[NDAr
     return rows[keep], starts[keep]
 
 
-def paint(motif: Motif, codes: Codes, threshold: float) -> Scores:
+def paint(motif: Motif, codes: Codes, threshold: float, window: NDArray[np.intp] | None = None) -> Scores:
     """Per-base scores (N, L): each hit's score over the bases it covers, 0 elsewhere, the higher of the strands.
 
     Where hits of one strand overlap, the one further along that strand covers the other. This is the rule
     behind the labels of the course's chromosome 22, as far as windows alone can tell.
+
+    Args:
+        window: the number of each base's window (L,), rising; a hit is painted only in the one in which it starts.
     """
     forward, reverse = scan(motif, codes)
+    window = np.zeros(codes.shape[1], dtype=np.intp) if window is None else window
     return np.maximum(
-        _paint_strand(forward, threshold, motif.width, codes.shape, order=1),
-        _paint_strand(reverse, threshold, motif.width, codes.shape, order=-1),
+        _paint_strand(forward, threshold, motif.width, window, order=1),
+        _paint_strand(reverse, threshold, motif.width, window, order=-1),
     )
 
 
-def _paint_strand(scores: Scores, threshold: float, width: int, shape: tuple[int, ...], order: int) -> Scores:
+def _paint_strand(scores: Scores, threshold: float, width: int, window: NDArray[np.intp], order: int) -> Scores:
     rows, starts = (place[::order] for place in hits(scores, threshold))
-    painted = np.zeros(shape, dtype=np.float32)
+    painted = np.zeros((len(scores), len(window)), dtype=np.float32)
     bases = starts[:, None] + np.arange(width)
-    painted[rows[:, None], bases] = scores[rows, starts][:, None]  # of repeated places the last is kept
+    here, column = np.nonzero(window[bases] == window[starts][:, None])
+    painted[rows[here], bases[here, column]] = scores[rows, starts][here]  # of repeated places the last is kept
     return painted
