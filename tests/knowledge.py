@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "bigwig": set(),
     "build": {"datasets", "fasta_stream", "motif_files", "motifs", "pairs", "sequences", "tables"},
     "build_signal": {"bigwig", "build", "datasets", "fasta_stream", "regions", "sequences", "tables"},
-    "data_care": {"datasets", "files", "runs", "sequences"},
+    "data_care": {"datasets", "files", "metrics", "recover", "runs", "sequences"},
     "fetch": {"datasets", "pairs"},
     "recover": {"metrics", "motifs", "sequences"},
     "motif_match": {"jaspar", "motifs"},

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from dataclasses import replace
 from math import log
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_motif_files import HOMER
 
 from tfbind.build import Rule, build
-from tfbind.datasets import Windows, list_datasets
+from tfbind.data_care import compare
+from tfbind.datasets import Windows, import_pair, list_datasets
 from tfbind.fasta_stream import contigs, cut, stretches
 from tfbind.motif_files import Found, get_motif
 from tfbind.motifs import Motif
-from tfbind.sequences import UNKNOWN
+from tfbind.sequences import UNKNOWN, decode
 
 # Columns of T, G, T/a, T: short enough that hits are common, not palindromic.
 COLUMNS = np.array([[0.1, 0.1, 0.3, 0.1], [0.1, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1], [0.7, 0.1, 0.5, 0.7]])
@@ -184,3 +187,24 @@ def test_contigs_are_told_by_the_first_word(tmp_path: Path) -> None:
     found = {name: np.concatenate(list(pieces)).tolist() for name, pieces in contigs(path, shares.append)}
     assert found == {"chr1": [0, 1, 2, 3, UNKNOWN, 0, 1], "chr3": [3]}
     assert shares[-1] == 1
+
+
+def test_the_courses_scores_come_back_from_a_genome_and_its_motif(
+    tmp_path: Path, real_pair: tuple[Path, Path]
+) -> None:
+    """The genome is the first 4,000 windows of the course in their places, N between them."""
+    real = import_pair(tmp_path, *real_pair, "chr22")
+    names, kept = [name.decode().split("_") for name in real.names[:4000].tolist()], np.asarray(real.codes[:4000])
+    first = int(names[0][1])
+    genome = np.full(int(names[-1][2]) + 1 - first, UNKNOWN, np.uint8)
+    for (_, start, end), codes in zip(names, kept, strict=True):
+        genome[int(start) - first : int(end) + 1 - first] = codes
+    (tmp_path / "chr22.fa").write_text(fasta({"chr22": decode(genome)}))
+    (tmp_path / "foxa1.motif").write_text(HOMER)
+    data = build(tmp_path, "again", tmp_path / "chr22.fa", get_motif(str(tmp_path / "foxa1.motif")), Rule())
+    shifted = [f"chr22_{int(start) - first}_{int(end) - first}".encode() for _, start, end in names]
+    course = replace(real, names=np.array(shifted), codes=kept, scores=real.scores[:4000])
+    found = compare(data, course, 291)
+    assert found.shared > 3900
+    assert found.r > 0.985
+    assert found.exact >= 0.975

@@ -3,16 +3,18 @@
 import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stand_in import CONFIG
 from toy import toy_home
 
 from tfbind import data_care, runs
+from tfbind.data_care import Likeness
 from tfbind.datasets import import_pair, list_datasets, open_dataset
 
 
@@ -32,6 +34,7 @@ def test_an_export_imported_again_is_the_same_data(home: Path, tmp_path: Path) -
 
 
 @given(st.lists(st.floats(-1048576, 1048576, width=32, allow_subnormal=False), min_size=4, max_size=4))
+@example([0.0, 9.15308695663898e-37, -1.17549435e-38, 3.4e38])
 def test_every_number_survives_an_export(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
     folder = tmp_path_factory.mktemp("export")
     (folder / "s.txt").write_text("sequence\twindow_name\nAC\tw0\nGT\tw1\n")
@@ -54,6 +57,20 @@ def test_a_name_that_cannot_be_used_is_refused_and_nothing_moves(home: Path, nam
     with pytest.raises(ValueError, match="data set name"):
         data_care.rename(home, "toy", name)
     assert len(open_dataset(home, "toy")) == 50
+
+
+def test_two_data_sets_are_compared_by_the_names_of_their_windows(home: Path) -> None:
+    data = open_dataset(home, "toy")
+    scores, names = np.array(data.scores[10:]), np.array(data.names[10:])[::-1]
+    scores[0, 19] += 1  # the last base of one window
+    scores[1, 4] += 0.005  # less than what counts as another score
+    other = replace(data, names=names, codes=data.codes[10:][::-1], scores=scores[::-1])
+    assert data_care.compare(data, other) == Likeness(40, 10, 0, pytest.approx(0.997, abs=0.003), 39 / 40)
+    assert data_care.compare(data, other, 19).exact == 1
+    nothing = replace(other, names=np.array([b"x%d" % at for at in range(40)]))
+    assert data_care.compare(data, nothing) == Likeness(0, 50, 40, None, None)
+    with pytest.raises(ValueError, match="the first 21 bases; expected 1 to 20"):
+        data_care.compare(data, other, 21)
 
 
 def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:

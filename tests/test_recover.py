@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_motifs import FORKHEAD as COLUMNS
 from toy import Toy
 
 from tfbind.motifs import Motif, jaspar, paint, threshold_of
@@ -11,15 +12,7 @@ from tfbind.pairs import read_pair
 from tfbind.recover import agreement, information, motif_behind
 from tfbind.sequences import Codes
 
-# The published forkhead motif behind the course's labels, rows A C G T.
-FORKHEAD = np.array(
-    [
-        [0.483, 0.644, 0.575, 0.128, 0.001, 0.893, 0.969, 0.997, 0.001, 0.997],
-        [0.026, 0.067, 0.002, 0.001, 0.152, 0.105, 0.029, 0.001, 0.775, 0.001],
-        [0.010, 0.240, 0.111, 0.870, 0.001, 0.001, 0.001, 0.001, 0.001, 0.001],
-        [0.481, 0.049, 0.313, 0.001, 0.846, 0.001, 0.001, 0.001, 0.223, 0.001],
-    ]
-)
+FORKHEAD = np.array(COLUMNS).T  # the published forkhead motif behind the course's labels
 
 
 def random_codes(windows: int, length: int, seed: int) -> Codes:

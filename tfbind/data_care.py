@@ -1,7 +1,8 @@
-"""Data sets renamed, taken away as the course's pair of files, and thrown away."""
+"""Data sets compared, renamed, taken away as the course's pair of files, and thrown away."""
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import numpy as np
 from tfbind import runs
 from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
 from tfbind.files import to_trash, write_chunks
+from tfbind.metrics import pearson
+from tfbind.recover import EQUAL
 from tfbind.sequences import decode
 
+LONGEST_POSITIONAL = 20
 SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
 
 
@@ -54,6 +58,45 @@ def _free(home: Path, name: str) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """How far two data sets agree on the windows of one name.
+
+    `r` is Pearson's over all of their bases, `exact` the share of windows that have the same scores, to 0.01, at all
+    the bases that were judged; None where there are none.
+    """
+
+    shared: int
+    only_first: int
+    only_second: int
+    r: float | None
+    exact: float | None
+
+
+def compare(first: Windows, second: Windows, bases: int | None = None) -> Likeness:
+    """Compare two data sets by the names of their windows; `exact` is judged on so many first bases, or on all.
+
+    Raises:
+        ValueError: their windows have other lengths, or fewer bases than are to be judged.
+    """
+    if first.length != second.length:
+        raise ValueError(f"windows of {first.length} and of {second.length} bases; expected those of one length")
+    if bases is not None and not 0 < bases <= first.length:
+        raise ValueError(f"the first {bases} bases; expected 1 to {first.length}, the length of a window")
+    place = {name: at for at, name in enumerate(second.names.tolist())}
+    mine = [at for at, name in enumerate(first.names.tolist()) if name in place]
+    theirs = [place[first.names[at]] for at in mine]
+    x, y = np.asarray(first.scores[mine]), np.asarray(second.scores[theirs])
+    exact = (np.abs(x - y)[:, :bases] < EQUAL).all(axis=1)
+    return Likeness(
+        len(mine),
+        len(first) - len(mine),
+        len(second) - len(mine),
+        pearson(x, y),
+        float(exact.mean()) if len(mine) else None,
+    )
+
+
 def export(data: Windows, folder: Path) -> tuple[Path, Path]:
     """Write a data set as the course's pair of files, gzip; importing them gives the same data.
 
@@ -89,8 +132,14 @@ def score_lines(data: Windows) -> Iterator[bytes]:
     yield b"\t".join(data.names.tolist()) + b"\n"
     for place in range(data.length):
         row = np.ascontiguousarray(data.scores[:, place])
-        words = {value: np.format_float_positional(value, unique=True, trim="-") for value in np.unique(row)}
+        words = {value: _short(value) for value in np.unique(row)}
         yield "\t".join([words[value] for value in row]).encode() + b"\n"
+
+
+def _short(value: np.float32) -> str:
+    """A number in the fewest digits that tell it from others; with an exponent where a point would need many zeros."""
+    written = np.format_float_positional(value, trim="-")
+    return written if len(written) <= LONGEST_POSITIONAL else np.format_float_scientific(value, trim="-")
 
 
 def _blocks(lines: Iterator[bytes], size: int = 1 << 20) -> Iterator[bytes]:

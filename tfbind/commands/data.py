@@ -1,4 +1,4 @@
-"""Data sets: list, build, import, fetch, check, the motif behind them; rename, export, delete."""
+"""Data sets: list, build, import, fetch, check, the motif behind them; compare, rename, export, delete."""
 
 import argparse
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import data_care, datasets, fetch, recover
-from tfbind.commands import Parser, add_command, answer
+from tfbind.commands import Parser, add_command, answer, figure
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
 from tfbind.motif_files import get_motif
@@ -25,6 +25,9 @@ def add(commands: Any) -> None:
     _add_pair(add_command(actions, "check", check_data))
     _add_fetch(add_command(actions, "fetch", fetch_data))
     _add_motif(add_command(actions, "motif", find_motif))
+    compare = _add_name(add_command(actions, "compare", compare_data))
+    compare.add_argument("other", metavar="OTHER", help="another data set")
+    compare.add_argument("--first", type=int, metavar="BASES", help="judge windows on so many bases from their start")
     rename = _add_name(add_command(actions, "rename", rename_data))
     rename.add_argument("to", metavar="NEW", help="its new name")
     export = _add_name(add_command(actions, "export", export_data))
@@ -91,6 +94,20 @@ def export_data(options: argparse.Namespace) -> int:
     """Write a data set as the course's pair of files."""
     paths = [str(path) for path in data_care.export(datasets.open_dataset(home_folder(), options.name), options.to)]
     return answer(options.json, {"files": paths}, paths)
+
+
+def compare_data(options: argparse.Namespace) -> int:
+    """Say how far two data sets have the same scores in the windows of one name."""
+    first, second = (datasets.open_dataset(home_folder(), name) for name in (options.name, options.other))
+    found = data_care.compare(first, second, options.first)
+    judged = f"positions 0-{options.first - 1}" if options.first else "all positions"
+    lines = [
+        f"{found.shared:,} windows in both, {found.only_first:,} only in {first.name}, {found.only_second:,} only in "
+        f"{second.name}"
+    ]
+    if found.exact is not None:
+        lines.append(f"R {figure(found.r)} over all bases; {found.exact:.1%} of the windows exact on {judged}")
+    return answer(options.json, asdict(found), lines)
 
 
 def delete_data(options: argparse.Namespace) -> int:
