@@ -137,7 +137,7 @@ def score_lines(data: Windows) -> Iterator[bytes]:
 
 
 def _short(value: np.float32) -> str:
-    """A number in the fewest digits that tell it from others; with an exponent where a point would need many zeros."""
+    """A number in the fewest digits that tell it from others; with an exponent where it would have many zeros."""
     written = np.format_float_positional(value, trim="-")
     return written if len(written) <= LONGEST_POSITIONAL else np.format_float_scientific(value, trim="-")
 
