@@ -1,15 +1,21 @@
 """The sealed test: never trained on, opened once, its figures those of the best weights."""
 
 import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pair_files import score_table, sequence_table, write_pair
 from toy import toy_config, toy_data, toy_home
 
 from tfbind import launch, runs, sealed
 from tfbind.__main__ import main
+from tfbind.datasets import import_pair
 from tfbind.metrics import pearson
 from tfbind.scoring import load_model, score_windows
+from tfbind.sequences import decode
 from tfbind.splits import split
 from tfbind.worker import Worker
 
@@ -45,6 +51,34 @@ def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsy
     (run.folder / runs.BEST).unlink()
     assert main(["test", "one"]) == 0
     assert f"opened before, on {first['opened']}" in capsys.readouterr().out
+
+
+def test_the_printed_command_repeats_a_run_by_blocks_with_its_split_and_its_test(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home"
+    monkeypatch.setenv("TFBIND_HOME", str(home))
+    import_pair(home, *far_apart(tmp_path), "far")
+    run = trained(home, dataset="far", split_by="blocks", test_split=0.2, seed=3, num_epochs=2)
+    assert main(["runs", "one", "--command"]) == 0
+    words = shlex.split(capsys.readouterr().out)
+    assert main([*words[3:], "--id", "two"]) == 0
+    again = runs.find(home, "two")
+    first, second = (runs.read_record(one) for one in (run, again))
+    assert (first["split_hash"], first["split_windows"]) == (second["split_hash"], second["split_windows"])
+    assert first["split_windows"]["test"] > 0
+    figures = ("epoch", "train_loss", "val_loss", "val_pearsonr", "val_pearsonr_window")
+    rows = [[tuple(row[key] for key in figures) for row in runs.read_rows(one)] for one in (run, again)]
+    assert rows[0] == rows[1]
+    opened = [replace(sealed.open_test(one), opened="") for one in (run, again)]
+    assert opened[0] == opened[1]
+
+
+def far_apart(folder: Path) -> tuple[Path, Path]:
+    """A pair of files whose 50 windows lie 10 kb from each other."""
+    data = toy_data()
+    names = [f"chr1_{place * 10_000}_{place * 10_000 + 19}" for place in range(len(data.codes))]
+    return write_pair(
+        folder, sequence_table(names, [decode(codes) for codes in data.codes]), score_table(names, data.scores)
+    )
 
 
 @pytest.mark.parametrize(
