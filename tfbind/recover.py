@@ -18,6 +18,7 @@ FEWEST_HITS = 100
 PAINTED = 0.7  # of all stretches of one score, the share that has the commonest length, when a motif painted them
 WIDTHS = range(4, 41)
 TURNS = 20
+HALVINGS = 50
 STARTS = 10
 SAMPLE = 2_000
 RAREST = 0.001  # the probability of a base that no hit has in a column
@@ -119,8 +120,8 @@ def _painted(data: Data, words: Codes, values: Scores) -> Behind | None:
     tried = [_solved(both[:, some], values[some], odds) for odds in starts]
     best = min(tried, key=lambda found: _misfit(found, both[:, some], values[some]))
     odds = _solved(both, values, best)
-    motif = Motif("recovered", "", _normalised(odds))
     threshold = float(values.min())
+    motif = Motif("recovered", "", _normalised(odds, threshold))
     found = agreement(data, motif, threshold - ROUNDING)
     return Behind(motif, "painted", len(words), found.r**2, threshold, found)
 
@@ -172,22 +173,40 @@ def _sums(odds: NDArray[np.float64], words: Codes) -> NDArray[np.float64]:
     return found
 
 
-def _normalised(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normalised(odds: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
     """Probabilities (4, W) whose log-odds add up as `odds` do.
 
     The sums leave one constant for each column open. It follows from a column's sum of one; where bases were never
-    seen, what they have of that one is what the constants, which must cancel, leave to them.
+    seen, what they have of that one is what the constants, which must cancel, leave to them. They share it equally,
+    but none has so much that the best word with it would reach `threshold`: then it would have been seen.
     """
     unseen = np.isnan(odds)
     weights = np.where(unseen, 0.0, np.exp(np.where(unseen, 0.0, odds)) * BACKGROUND)
     seen = weights.sum(axis=0)
-    gaps = unseen.any(axis=0)
-    left = float(np.exp(np.log(seen).sum() / max(1, gaps.sum())))
-    missing = unseen.sum(axis=0)
-    part = np.where(gaps, np.minimum(left, 1 - RAREST * missing), 1.0)
-    shared = (1 - part) / np.maximum(missing, 1)
-    found = np.where(unseen, shared, np.maximum(weights / seen * part, 1e-6))
+    left = float(np.exp(np.log(seen).sum()))  # the product of what the seen bases have of each column
+    best = np.nanmax(odds, axis=0)
+    most = BACKGROUND * np.exp(threshold - (best.sum() - best)) / seen * min(left, 1.0)
+    shared = _shared(unseen, np.where(unseen, np.minimum(most, 1.0), 0.0), left)
+    found = np.where(unseen, shared, np.maximum(weights / seen * (1 - shared.sum(axis=0)), 1e-6))
     return found / found.sum(axis=0)
+
+
+def _shared(unseen: NDArray[np.bool_], most: NDArray[np.float64], left: float) -> NDArray[np.float64]:
+    """What each base that was never seen has of its column, (4, W): the same for all, up to `most` of each, such that
+    the product of what is left in the columns is `left`; without regard to `most` where that cannot be."""
+
+    def share(each: float, limit: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(unseen, np.clip(each, RAREST, np.maximum(limit, RAREST)), 0.0)
+
+    def product(each: float, limit: NDArray[np.float64]) -> float:
+        return float(np.prod(np.maximum(1 - share(each, limit).sum(axis=0), 0.0)))
+
+    limit = most if product(1.0, most) <= left else np.ones_like(most)
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if product(middle, limit) <= left else (middle, high)
+    return share(low, limit)
 
 
 # Measured scores
