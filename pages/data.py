@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tfbind.datasets import list_datasets, open_dataset
+from tfbind.datasets import list_datasets, make_builtin, open_dataset
 from ui.data_add import add_data, announce
 from ui.data_detail import detail, origin
 from ui.session import home, inside_app, plain
@@ -68,6 +68,13 @@ if names:
             except (ValueError, OSError) as error:
                 st.error(plain(str(error)))
 else:
-    st.caption("No data set is on the disk yet. The built-in one is made when the first training starts.")
+    st.caption(
+        "No data set is on the disk yet. Add one of yours below, or begin with the built-in one: simulated DNA, "
+        "painted with the hits of FOXA1's motif. It is made in seconds, at the latest when the first training starts."
+    )
+    if st.button("Make the built-in data set", icon=":material/science:"):
+        with st.spinner("Simulating DNA and scanning it"):
+            st.query_params["data"] = make_builtin(home()).name
+        st.rerun()
 add_data()
 storage()

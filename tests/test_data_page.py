@@ -35,6 +35,9 @@ def test_data_page_of_an_empty_home() -> None:
     assert "No data set" in words(page)
     button(page, "Import").click().run()
     assert checked(page).error[0].value == "Still to be given: sequences, scores, name."
+    button(page, "Make the built-in data set").click().run(timeout=120)
+    assert list(checked(page).dataframe[0].value["Name"]) == ["builtin"]
+    assert page.subheader[0].value == "builtin"
 
 
 @pytest.mark.usefixtures("small")
