@@ -106,7 +106,7 @@ def test_twenty_sessions_at_one_run_take_nothing_from_it_and_see_the_same_end(ho
 
 @pytest.mark.timeout(600)
 def test_browsers_and_other_sessions_at_one_run_all_show_its_end(home: Path, server: Server) -> None:
-    epochs = 100
+    epochs = 45
     visitors = [Visitor("run=watched") for _ in range(CROWD - BROWSERS)]
     with headless() as chromium:
         run = slow_epochs(home, epochs)
