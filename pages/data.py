@@ -56,6 +56,7 @@ if names:
         hide_index=True,
         alt="Data sets on this disk",
         column_config={
+            "Name": st.column_config.TextColumn(width="medium"),
             "Windows": st.column_config.NumberColumn(format="localized"),
             "Scored bases": st.column_config.NumberColumn(format="percent"),
         },

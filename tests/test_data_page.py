@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driven import app, button, checked, words
+from pair_files import edited_pair
 from stand_in import make_pair
 from streamlit.testing.v1 import AppTest
+from test_pairs import BAD as BAD_PAIRS
+from test_tables import BAD as BAD_SCORES
 
 from tfbind.datasets import import_pair, list_datasets, make_builtin, open_dataset
 from ui.data_detail import TABS
@@ -73,6 +76,22 @@ def test_bad_files_are_one_line_and_leave_nothing(home: Path, tmp_path: Path) ->
     assert len(page.error) == 1
     assert "\n" not in page.error[0].value
     assert plain(sequences.name) in page.error[0].value
+    assert list_datasets(home) == []
+    assert list(home.glob("upload-*")) == []
+
+
+def test_dozens_of_damaged_pairs_are_each_refused_in_one_line(home: Path, tmp_path: Path) -> None:
+    damaged = {f"scores: {what}": {"scores": edit} for what, edit, _ in BAD_SCORES}
+    damaged |= {f"pair: {what}": edits for what, edits, _ in BAD_PAIRS}
+    page = data_page()
+    said = {}
+    for number, (what, edits) in enumerate(damaged.items()):
+        page = upload(page, *edited_pair(tmp_path / str(number), **edits), "mine")
+        assert len(page.error) == 1, what
+        said[what] = page.error[0].value
+    assert len(said) > 50
+    assert all("\n" not in line and 20 < len(line) < 500 for line in said.values())
+    assert all(plain("toy_") in line for line in said.values())
     assert list_datasets(home) == []
     assert list(home.glob("upload-*")) == []
 

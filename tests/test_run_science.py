@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from driven import app, button, checked, words
-from toy import toy_config, toy_home
+from pair_files import score_table, sequence_table, write_pair
+from toy import Toy, toy_config, toy_home
 
 from tfbind import baselines, launch, runs, sealed
-from tfbind.datasets import make_builtin, open_dataset
+from tfbind.datasets import import_pair, make_builtin, open_dataset
+from tfbind.sequences import decode, reverse_complement
 from tfbind.splits import split
 from tfbind.worker import Worker
 from ui.session import plain
@@ -61,6 +64,36 @@ def test_a_damaged_appraisal_is_one_line(home: Path) -> None:
     (kept,) = (home / baselines.FOLDER).glob("*.json")
     kept.write_text("{")
     assert "the file was damaged" in app(run.id).warning[0].value
+
+
+def test_planted_leaks_are_found_before_training_and_said_on_the_run(home: Path, tmp_path: Path) -> None:
+    import_pair(home, *with_leaks(tmp_path), "leaky")
+    expected = plain("1 identical to, 1 the reverse complement of, 1 nearly the same as, 1 overlapping a window")
+    page = app()
+    page.selectbox("config-dataset").set_value("leaky").run()
+    assert expected in words(checked(button(page, "Check for leaks").click().run()))
+    run = trained(home, dataset="leaky", num_epochs=1)
+    appraise(home, run)
+    assert expected in words(app(run.id))
+
+
+def with_leaks(folder: Path) -> tuple[Path, Path]:
+    """200 windows of 300 bases, far apart: of four that train, held-out windows hold a copy, the mirror image, a copy
+    with two changes, and a neighbour that begins in the middle."""
+    codes = np.random.default_rng(0).integers(0, 4, (200, 300), dtype=np.uint8)
+    starts = np.arange(200) * 1000
+    parts = split(Toy(codes, codes.astype(np.float32)), toy_config())
+    held, train = parts.validation, parts.train
+    codes[held[0]], codes[held[1]], codes[held[2]] = (
+        codes[train[0]],
+        reverse_complement(codes[train[1]]),
+        codes[train[2]],
+    )
+    codes[held[2], [100, 200]] = (codes[held[2], [100, 200]] + 1) % 4
+    starts[held[3]] = starts[train[3]] + 150
+    names = [f"chr1_{start}_{start + 299}" for start in starts]
+    scores = np.array([0, 1, 4, 2], dtype=np.float32)[codes]
+    return write_pair(folder, sequence_table(names, [decode(row) for row in codes]), score_table(names, scores))
 
 
 def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:

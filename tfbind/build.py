@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +85,12 @@ def build(
             "left_out": dict(skipped),
         }
         return keep(home, name, spool.pair(), origin)
+
+
+def remarks(origin: Mapping[str, Any]) -> list[str]:
+    """What was done with a genome that its user should know: windows left out, chromosomes under other names."""
+    left_out = [f"left out: {count:,} {why}" for why, count in origin.get("left_out", {}).items() if count]
+    return left_out + list(origin.get("renamed", []))
 
 
 def chosen_threshold(found: Found, rule: Rule) -> float:

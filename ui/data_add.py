@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from tfbind.build import LENGTH, P_VALUE, RULE
+from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from ui.child import command
@@ -242,5 +242,5 @@ def announce() -> None:
     name = st.session_state.pop(IMPORTED, None)
     if name:
         data = open_dataset(home(), name)
-        notes = "; ".join(data.meta["notes"])
+        notes = "; ".join([*data.meta["notes"], *remarks(data.meta["origin"])])
         st.success(plain(f"{name}: {len(data):,} windows of {data.length} bases are ready. {notes}"))

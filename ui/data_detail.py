@@ -8,9 +8,10 @@ import numpy as np
 import streamlit as st
 
 from tfbind import data_care, data_plots
+from tfbind.build import remarks
 from tfbind.datasets import BUILTIN, Windows
 from tfbind.logos import motif_logo
-from tfbind.recover import Behind, motif_behind
+from tfbind.recover import FEWEST_HITS, Behind, motif_behind
 from ui.child import command
 from ui.config_form import choose_dataset
 from ui.remembered import remembered
@@ -54,12 +55,16 @@ def _scores(data: Windows) -> None:
 def _figures(data: Windows) -> None:
     facts = data.meta
     size = sum(path.stat().st_size for path in data.path.iterdir())
-    columns = st.columns(5)
-    columns[0].metric("Windows", f"{len(data):,}")
-    columns[1].metric("Bases per window", f"{data.length:,}")
-    columns[2].metric("Scored bases", f"{facts['scored']:.1%}", help="Bases whose score is not 0.")
-    columns[3].metric("G and C", f"{_gc(data):.1%}", help="Of all known bases.")
-    columns[4].metric("On disk", f"{size / 1e6:,.1f} MB")
+    shown = {
+        "Windows": (f"{len(data):,}", None),
+        "Bases per window": (f"{data.length:,}", None),
+        "Scored bases": (f"{facts['scored']:.1%}", "Bases whose score is not 0."),
+        "G and C": (f"{_gc(data):.1%}", "Of all known bases."),
+        "On disk": (f"{size / 1e6:,.1f} MB", None),
+    }
+    with st.container(horizontal=True, gap="large"):
+        for label, (value, about) in shown.items():
+            st.metric(label, value, help=about, width="content")
     st.caption(f"{origin(data).capitalize()} · {plain(str(facts['created'])[:10])} · hash {data.hash[:16]}")
 
 
@@ -142,7 +147,8 @@ def _motif(data: Windows) -> None:
     with st.spinner("Reading the motif off the scores"):
         behind = _behind(data)
     if behind is None:
-        st.caption("No motif was found behind these scores.")
+        few = f" A search needs at least {FEWEST_HITS} windows." if len(data) < FEWEST_HITS else ""
+        st.caption(f"No motif was found behind these scores.{few}")
         return
     st.plotly_chart(motif_logo(behind.motif), key="motif-logo", alt=f"Sequence logo of {behind.motif.consensus}")
     if behind.how == "painted":
@@ -195,6 +201,7 @@ def _report(data: Windows) -> None:
         f"Letters: {letters}.",
         f"Coordinates in the names: {facts['coordinates'] or 'none'}.",
         *facts["notes"],
+        *remarks(facts["origin"]),
     ]
     st.markdown("\n".join(f"- {plain(line)}" for line in lines))
     st.caption("Where it came from")
