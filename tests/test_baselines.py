@@ -122,7 +122,7 @@ def test_in_a_comparison_they_have_one_value_for_each_split_of_the_runs(tmp_path
     ("reached", "said"),
     [
         (None, None),
-        (0.70, "A simpler model does as well"),
+        (0.70, "A simpler model does better"),
         (0.904, "A simpler model does as well"),
         (0.93, None),
         (0.986, "The ceiling is 0.9900"),

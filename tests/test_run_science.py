@@ -45,8 +45,8 @@ def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: P
     assert "95 % bootstrap interval" in said
     assert ("Grey lines" in said) == any(base.val_pearsonr is not None for base in known.baselines)
     best = runs.best_row(runs.read_rows(run))["val_pearsonr"]
-    better = [base for base in known.baselines if (base.val_pearsonr or 0) >= best]
-    assert ("A simpler model does as well" in said) == bool(better)
+    better = [base for base in known.baselines[:4] if (base.val_pearsonr or 0) >= best - baselines.ALIKE]
+    assert ("A simpler model does" in said) == bool(better)
 
 
 def test_while_nothing_is_known_of_the_split_the_rest_is_shown_and_it_can_be_asked_for(home: Path) -> None:

@@ -314,9 +314,11 @@ def remark(found: Sequence[Baseline], val_pearsonr: float | None, model: str = "
     simple = [base for base in found if base.key != "ceiling" and base.val_pearsonr is not None]
     best = max(simple, key=lambda base: base.val_pearsonr or 0.0, default=None)
     if best and (best.val_pearsonr or 0.0) >= val_pearsonr - ALIKE:
+        reached = best.val_pearsonr or 0.0
+        how = "better" if reached > val_pearsonr + ALIKE else "as well"
         said.append(
-            f"A simpler model does as well. {best.name}, {best.about}: Pearson {best.val_pearsonr:.4f} on the same "
-            f"windows; {model}: {val_pearsonr:.4f}. Nothing shows that more was learnt than the simpler one knows."
+            f"A simpler model does {how}: {best.name} ({best.about}) reaches Pearson {reached:.4f} on the same "
+            f"windows, {model} {val_pearsonr:.4f}. Nothing shows that more was learnt than the simpler one knows."
         )
     ceiling = next((base for base in found if base.key == "ceiling" and base.val_pearsonr), None)
     if ceiling and ceiling.val_pearsonr and val_pearsonr >= ceiling.val_pearsonr - ALIKE:

@@ -134,7 +134,11 @@ def standings_table(verdict: Verdict, beside: Sequence[Beside] = ()) -> list[dic
         _standing(metric, standing.setting.label, standing.seeds, standing.setting.values, trend_words(standing))
         for standing in verdict.standings
     ]
-    return rows + [_standing(metric, f"baseline: {one.name}", len(one.values), one.values, "–") for one in beside]
+    return rows + [_standing(metric, _label(one), len(one.values), one.values, "–") for one in beside]
+
+
+def _label(one: Beside) -> str:
+    return one.name if one.key == "ceiling" else f"baseline: {one.name}"
 
 
 def _standing(metric: str, label: str, seeds: int, values: Sequence[float], ends: str) -> dict[str, Any]:
@@ -331,7 +335,7 @@ def markdown_report(report: Report) -> str:
 
 
 def _mark(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!" else sign for sign in " ".join(text.split()))
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!~&$" else sign for sign in " ".join(text.split()))
 
 
 def _bullets(items: Iterable[str]) -> str:

@@ -62,7 +62,7 @@ def _figures(data: Windows) -> None:
         "G and C": (f"{_gc(data):.1%}", "Of all known bases."),
         "On disk": (f"{size / 1e6:,.1f} MB", None),
     }
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for label, (value, about) in shown.items():
             st.metric(label, value, help=about, width="content")
     st.caption(f"{origin(data).capitalize()} · {plain(str(facts['created'])[:10])} · hash {data.hash[:16]}")
