@@ -206,3 +206,18 @@ def test_listing_and_stopping_do_not_load_torch(home):
     code = "import sys; from tfbind.__main__ import main; main(['runs']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "TFBIND_HOME": str(home)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def test_a_cluster_without_ray_installed_is_one_line_that_names_what_installs_it(home):
+    code = "import sys; sys.modules['ray'] = None; from tfbind.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    for words in (["train", *TOY], ["predict", "--model", "builtin", "--data", "-", "--out", "p.csv"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--ray", "auto"],
+            capture_output=True,
+            text=True,
+            input="ACGT\n",
+            env={**os.environ, "TFBIND_HOME": str(home)},
+            timeout=120,
+        )
+        said = "tfbind: --ray auto: Ray is not installed here; `pip install -r requirements-ray.txt` installs it\n"
+        assert (done.returncode, done.stderr) == (2, said)

@@ -31,7 +31,7 @@ BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
 THRESHOLD = 3.0  # from here on a site is called, unless said otherwise; in the unit of the scores
 PIECE_BASES = 1 << 20
 MAX_COLUMNS = 1_000_000
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
 _RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
 _PLACES = (  # the form of a name, the number of the first base, 1 if the end is inclusive, the rule in words

@@ -78,7 +78,7 @@ def test_a_sweep_whose_controller_is_killed_at_any_instant_makes_each_run_once(h
     while kills < KILLS:
         number += 1
         sweep = start_sweep(home, f"killed-{number}")
-        while controller := child("sweep"):
+        while controller := child("sweep", sweep.id):
             if not live(controller, rng.uniform(0, 6)):
                 break
             kills += 1
