@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from stand_in import CONFIG, make_pair, make_run, report_progress, write_validation
 
 from tfbind import runs
-from tfbind.datasets import import_pair, open_dataset
+from tfbind.datasets import import_pair, make_builtin, open_dataset
 
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$ www.evil.com"
 
@@ -152,3 +152,18 @@ def test_import_in_the_browser(server: Server, home: Path, tmp_path: Path, open_
     page.get_by_role("button", name="Train on it").click()
     expect(page.get_by_text("--dataset uploaded")).to_be_visible()
     assert list(home.glob("upload-*")) == []
+
+
+def test_what_a_tab_or_fold_of_the_data_page_holds_comes_when_it_is_opened(
+    server: Server, home: Path, open_page: Callable[..., Page]
+) -> None:
+    make_builtin(home, windows=800)
+    page = open_page(f"{server.url}/data?data=builtin")
+    expect(page.get_by_text("Scores other than 0.")).to_be_visible()
+    page.get_by_role("tab", name="Motif behind the scores").click()
+    expect(page.get_by_text("A motif scan made these scores.")).to_be_visible()
+    page.get_by_role("tab", name="Report").click()
+    expect(page.get_by_text("SHA-256 of names, codes and scores")).to_be_visible()
+    page.get_by_text("Disk", exact=True).click()
+    expect(page.get_by_text("GB free.")).to_be_visible()
+    expect(page.get_by_text("SHA-256 of names, codes and scores")).to_be_visible()
