@@ -19,6 +19,11 @@ ID = re.compile(r"([A-Z]{2}\d{4})(?:\.(\d+))?", re.IGNORECASE)
 
 BY_ID = "SELECT BASE_ID, VERSION, NAME FROM MATRIX WHERE UPPER(BASE_ID) = ?"
 BY_NAME = "SELECT BASE_ID, VERSION, NAME FROM MATRIX WHERE UPPER(NAME) = ?"
+ABOUT = """
+    SELECT m.BASE_ID, m.VERSION, a.VAL, COUNT(DISTINCT d.col) FROM MATRIX m
+    JOIN MATRIX_ANNOTATION a ON a.ID = m.ID AND a.TAG = 'tax_group'
+    JOIN MATRIX_DATA d ON d.ID = m.ID WHERE UPPER(m.NAME) = ? GROUP BY m.ID
+"""
 
 
 def find_motif(id_or_name: str) -> Motif:
@@ -43,7 +48,11 @@ def find_motif(id_or_name: str) -> Motif:
             "a motif file"
         )
     if len(ids) > 1:
-        raise ValueError(f"motif {shown(wanted)}: {len(ids)} profiles of JASPAR 2026; name one: {', '.join(ids)}")
+        said = {
+            f"{base}.{version}": f"{group}, {width} bases" for base, version, group, width in _rows(ABOUT, wanted)
+        }
+        listed = "; ".join(f"{one} ({said[one]})" if one in said else one for one in ids)
+        raise ValueError(f"motif {shown(wanted)}: {len(ids)} profiles of JASPAR 2026; name one: {listed}")
     return jaspar(ids[0])
 
 

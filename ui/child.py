@@ -12,14 +12,18 @@ def command(*words: str, seconds: float) -> str:
     Raises:
         ValueError: what the command complains of.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "tfbind", *words],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "tfbind", *words],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{words[0]}: stopped after {seconds:,.0f} seconds without an end") from None
     if done.returncode:
-        raise ValueError(done.stderr.strip().splitlines()[-1].removeprefix("tfbind: "))
+        said = done.stderr.strip().splitlines() or [f"{words[0]}: ended from outside (code {done.returncode})"]
+        raise ValueError(said[-1].removeprefix("tfbind: "))
     return done.stdout
