@@ -40,7 +40,7 @@ audit: setup ## known vulnerabilities of what is installed; asks PyPI
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
 
-stress: setup-dev ## kills, full disks, hostile files: 10,000 of each kind
+stress: setup-dev ## kills, crowds, full disks, hostile files: 10,000 of each kind
 	$(VENV)/bin/python -m pytest -n 2 tests/stress
 
 free-port:
