@@ -64,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "convert": {"models"},
     "imported": {"config", "files", "onnx_graph"},
     "scoring": {"config", "devices", "sequences", "runs", "onnx_graph", "imported"},
+    "scoring_torch": {"models", "onnx_graph", "scoring", "sequences"},
     "interpret": {"sequences", "scoring"},
     "sites": {"motifs", "scoring", "sequences", "simulate"},
     "queries": {"files"},
@@ -162,5 +163,5 @@ ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
-TORCH = {"fused", "models", "training", "worker", "convert"}
+TORCH = {"fused", "models", "training", "worker", "convert", "scoring_torch"}
 RAY = "ray_driver"  # the only module that imports it

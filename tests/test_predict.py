@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from tfbind import predict, runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
+from tfbind.files import read_json
 from tfbind.models import build_model, pack_weights
 from tfbind.predict import Options
 from tfbind.scoring import load_model, score
@@ -120,6 +121,17 @@ def test_short_sequences_are_refused_unless_padding_is_asked_for(cli, home, tmp_
     assert "".join(table.base) == decode(sequence(11))
     expected = score(load_model(home, "fixed"), sequence(11), pad=True).scores
     assert np.abs(table.score.to_numpy() - expected).max() < 1e-5
+
+
+def test_the_device_is_one_that_is_here_and_is_said_beside_the_file(cli, tmp_path):
+    (tmp_path / "in.fa").write_text(fasta({"a": sequence(LENGTH)}))
+    words = ("--model", "local", "--data", "in.fa", "--out", "p.tsv")
+    assert cli(*words)[0] == 0
+    assert read_json(tmp_path / "p.tsv.about.json")["device"] == "cpu"  # a small file is not worth a GPU
+    refused = "tfbind: --device cuda: with --ray the nodes score, on their CPUs; expected one of the two\n"
+    assert cli(*words, "--device", "cuda", "--ray", "auto") == (2, "", refused)
+    if not torch.cuda.is_available():
+        assert cli(*words, "--device", "cuda") == (2, "", "tfbind: --device cuda: not on this machine; here: cpu\n")
 
 
 def test_standard_input_is_read_and_changes_are_told(home, tmp_path):

@@ -1,6 +1,7 @@
 """Scoring against torch, and that a score does not depend on batches or tiles."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tfbind.config import PRESETS, TrainConfig, receptive_field
 from tfbind.models import build_model, pack_weights
 from tfbind.onnx_graph import build, read_shape
 from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, score, score_windows
+from tfbind.scoring_torch import BATCH_BASES, TorchNetwork
 from tfbind.sequences import one_hot
 
 LOCAL = PRESETS["quick"].model_copy(update={"num_channels": 8})
@@ -185,3 +187,15 @@ def test_a_graph_needs_every_tensor():
     for missing in weights:
         with pytest.raises(ValueError, match=f"weights lack {missing}"):
             build({name: value for name, value in weights.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))],
+)
+@pytest.mark.parametrize("names", ["local", "fixed"])
+def test_networks_in_torch_give_the_scores_of_the_page(home, names, device):
+    codes = sequence(60_000 if names == "fixed" else BATCH_BASES + 5_000)
+    expected = score(load_model(home, names), codes, both=True)
+    found = score(load_model(home, names, partial(TorchNetwork, device=device)), codes, both=True)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)

@@ -1,16 +1,17 @@
 """Score DNA with trained models: load them, predict in batches, tile what is long, call sites.
 
 Scores are (L,) or (N, L) float32, one per base, in the unit of the data the model was trained on. ONNX Runtime does
-the arithmetic, so that nothing here needs torch.
+the arithmetic, so that nothing here needs torch; a network on a GPU can stand in for it.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -34,6 +35,13 @@ BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 
 
+class Network(Protocol):
+    """One trained network, wherever it computes."""
+
+    def scores(self, codes: Codes) -> Scores:
+        """The scores (N, L) of windows (N, L) of one length that the network takes."""
+
+
 @dataclass(frozen=True)
 class Model:
     """One network, or the average of several with the same way of scoring.
@@ -44,7 +52,7 @@ class Model:
 
     name: str
     hash: str
-    members: tuple[onnxruntime.InferenceSession, ...]
+    members: tuple[Network, ...]
     receptive_field: int
     length: int | None
 
@@ -83,14 +91,47 @@ class Site:
     summit: int
 
 
-def load_model(home: Path, names: str) -> Model:
+class OnnxNetwork:
+    """A network that scores on the CPU, each batch with one thread.
+
+    Threads that share a batch wait for each other at every layer: on busy cores that costs twice the time, and there
+    are batches enough for all cores.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(build(weights), options, providers=["CPUExecutionProvider"])
+
+    def scores(self, codes: Codes) -> Scores:
+        """The scores (N, L) of windows (N, L) of one length that the network takes."""
+        rows = max(1, BATCH_BASES // codes.shape[1])
+        batches = [codes[start : start + rows] for start in range(0, len(codes), rows)]
+        if len(batches) == 1:
+            return self._batch(codes)
+        return np.concatenate(list(_threads().map(self._batch, batches)))
+
+    def _batch(self, codes: Codes) -> Scores:
+        found: Scores = self._session.run(None, {"X": one_hot(codes)})[0]
+        return found
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(int(os.environ.get(THREADS) or devices.cpu_cores()), "scoring")
+
+
+def load_model(home: Path, names: str, network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
     """The model of `names`: `builtin`, the id of a run, an imported model, a file of weights, or several of them
     joined by commas, which are averaged. A run goes before an imported model of the same name.
+
+    Args:
+        network: makes what computes of the weights of a member.
 
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
-    return make_model(names, read_members(home, names))
+    return make_model(names, read_members(home, names), network)
 
 
 def read_members(home: Path, names: str) -> list[Weights]:
@@ -103,7 +144,7 @@ def read_members(home: Path, names: str) -> list[Weights]:
     return [load_weights(file) for file in files]
 
 
-def make_model(names: str, loaded: Sequence[Weights]) -> Model:
+def make_model(names: str, loaded: Sequence[Weights], network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
     """The model with these members, called `names`.
 
     Raises:
@@ -112,7 +153,7 @@ def make_model(names: str, loaded: Sequence[Weights]) -> Model:
     shapes = [read_shape(weights) for weights in loaded]
     if len({shape.length for shape in shapes}) > 1:
         raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
-    members = tuple(map(_session, loaded))
+    members = tuple(map(network, loaded))
     reach = max(shape.receptive_field for shape in shapes)
     return Model(names, _digest(loaded), members, reach, shapes[0].length)
 
@@ -159,20 +200,6 @@ def load_weights(path: Path) -> Weights:
     return weights
 
 
-def _session(weights: Weights) -> onnxruntime.InferenceSession:
-    """A network that scores with the thread that asks. Threads that share a batch wait for each other at every layer:
-    on busy cores that costs twice the time, and batches enough for all cores come from `_run`.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(build(weights), options, providers=["CPUExecutionProvider"])
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(int(os.environ.get(THREADS) or devices.cpu_cores()), "scoring")
-
-
 def _digest(members: Sequence[Weights]) -> str:
     """The hash of the tensors that scores depend on, whatever file they came in, in whatever order."""
     content = hashlib.sha256()
@@ -192,17 +219,10 @@ def score_windows(model: Model, codes: Codes) -> Scores:
     return np.stack([_run(member, model.length, codes) for member in model.members]).mean(axis=0)
 
 
-def _run(member: onnxruntime.InferenceSession, length: int | None, codes: Codes) -> Scores:
+def _run(member: Network, length: int | None, codes: Codes) -> Scores:
     if length not in (None, codes.shape[1]):
         raise ValueError(f"this model takes windows of {length} bases, not of {codes.shape[1]}")
-    rows = max(1, BATCH_BASES // codes.shape[1])
-    batches = [codes[start : start + rows] for start in range(0, len(codes), rows)]
-
-    def scores(batch: Codes) -> Scores:
-        found: Scores = member.run(None, {"X": one_hot(batch)})[0]
-        return found
-
-    return np.concatenate(list(_threads().map(scores, batches))) if len(batches) > 1 else scores(codes)
+    return member.scores(codes)
 
 
 def score(model: Model, codes: Codes, *, both: bool = False, pad: bool = False, tile: int = TILE) -> Profile:
@@ -269,7 +289,7 @@ def _padded(codes: Codes, length: int, pad: bool) -> tuple[int, Codes]:
     return missing // 2, np.pad(codes, (missing // 2, missing - missing // 2), constant_values=4)
 
 
-def _score_local(member: onnxruntime.InferenceSession, reach: int, codes: Codes, tile: int) -> Scores:
+def _score_local(member: Network, reach: int, codes: Codes, tile: int) -> Scores:
     """Tiles with `reach` bases more on each side, which are then dropped: what is left does not know of the tiles.
 
     The first and the last lie at the ends of the sequence, so that the network sees those as ends.
@@ -286,7 +306,7 @@ def _score_local(member: onnxruntime.InferenceSession, reach: int, codes: Codes,
     return scores
 
 
-def _score_fixed(member: onnxruntime.InferenceSession, length: int, codes: Codes) -> tuple[Scores, Scores]:
+def _score_fixed(member: Network, length: int, codes: Codes) -> tuple[Scores, Scores]:
     starts = _tile_starts(len(codes), length)
     tiles = _run(member, length, np.stack([codes[start : start + length] for start in starts]))
     off_centre = np.abs(np.arange(length) - (length - 1) / 2)

@@ -6,14 +6,19 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfbind.commands import add_command, answer, bar
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
 
+if TYPE_CHECKING:
+    from tfbind.scoring import Model
+
 NOTES = 20
+GPU_FROM = 4 << 20  # bytes of a file whose scan on a CPU takes longer than starting torch does
 
 
 def add(commands: Any) -> None:
@@ -28,6 +33,12 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--strand", choices=["forward", "both"], default="forward", help="both: their mean")
     command.add_argument("--pad", action="store_true", help="fill up with N what is too short for the model")
+    command.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="auto: a GPU, if there is one, for large files",
+    )
     command.add_argument("--ray", metavar="ADDRESS", help="score on the Ray cluster at HOST:PORT, or auto")
     command.add_argument(
         "--threshold",
@@ -42,10 +53,10 @@ def predict(options: argparse.Namespace) -> int:
     from tfbind.predict import Options, predict
     from tfbind.provenance import write_beside
     from tfbind.ray_scores import scorer
-    from tfbind.scoring import load_model
 
-    model = load_model(home_folder(), options.model)
     data = sys.stdin.buffer if options.data == "-" else Path(options.data)
+    device = _device(options, data)
+    model = _load(options.model, device)
     how = Options(options.strand == "both", options.pad, options.threshold)
     terminal = sys.stderr.isatty()
     cluster = scorer(options.ray, home_folder(), options.model, how) if options.ray else nullcontext()
@@ -56,14 +67,47 @@ def predict(options: argparse.Namespace) -> int:
     finally:
         if terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-    write_beside(options.out, home_folder(), model, **asdict(how))
+    write_beside(options.out, home_folder(), model, **asdict(how), device=device)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:
         print(f"and {len(outcome.notes) - NOTES:,} more records were changed in reading", file=sys.stderr)
-    facts = {**asdict(outcome), "notes": outcome.notes[:NOTES]}
-    said = f"{outcome.records:,} records, {outcome.bases:,} bases in {outcome.seconds:.1f} s: {outcome.out}"
+    facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
+    where = " on a GPU" if device == "cuda" else ""
+    said = f"{outcome.records:,} records, {outcome.bases:,} bases in {outcome.seconds:.1f} s{where}: {outcome.out}"
     return answer(options.json, facts, [said])
+
+
+def _device(options: argparse.Namespace, data: object) -> str:
+    """Where to score.
+
+    Raises:
+        ValueError: there is no such device here, or one was named for a cluster.
+    """
+    from tfbind import devices
+
+    asked: str = options.device
+    if options.ray:
+        if asked != "auto":
+            raise ValueError(f"--device {asked}: with --ray the nodes score, on their CPUs; expected one of the two")
+        return "cpu"
+    if asked == "cuda" and not devices.cuda_count():
+        raise ValueError(f"--device cuda: not on this machine; here: {', '.join(devices.available())}")
+    if asked != "auto":
+        return asked
+    large = isinstance(data, Path) and data.is_file() and data.stat().st_size >= GPU_FROM
+    return "cuda" if large and devices.cuda_count() else "cpu"
+
+
+def _load(names: str, device: str) -> "Model":
+    """The model, with networks on this device; torch is imported for a GPU only."""
+    from tfbind.scoring import OnnxNetwork, load_model
+
+    if device == "cpu":
+        return load_model(home_folder(), names, OnnxNetwork)
+    from tfbind.scoring_torch import TorchNetwork
+
+    return load_model(home_folder(), names, partial(TorchNetwork, device=device))
 
 
 def _stage_bar() -> Callable[[str, int, int], None]:
