@@ -360,3 +360,19 @@ def test_the_courses_file_is_read_as_the_table_it_is(real_pair):
         rows = [line.rstrip("\n").split("\t") for line in text]
     assert [(decode(record.codes), record.name) for record in records] == [tuple(row) for row in rows]
     assert np.unique([len(record.codes) for record in records]).tolist() == [300]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("hg38_dna range=chr22:101-104 5'pad=0 3'pad=0 strand=+ repeatMasking=none", "chr22:101-104"),
+        ("hg38_dna range=chr22:101-104 5'pad=0 3'pad=0 strand=- repeatMasking=none", "chr22:101-104(-)"),
+        ("22 dna:chromosome chromosome:GRCh38:22:101:104:1", "22:101-104"),
+        ("22 dna:chromosome chromosome:GRCh38:22:101:104:-1", "22:101-104(-)"),
+        ("22 dna:chromosome chromosome:GRCh38:22:1:50818468:1 REF", "22"),
+        ("seq1 a range of words", "seq1"),
+    ],
+)
+def test_a_record_is_named_by_its_place_where_a_genome_browser_has_written_it(header, name):
+    (record,) = read_records(f">{header}\nACGT\n")
+    assert (record.name, record.notes) == (name, [])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_scoring import FIXED, LENGTH, LOCAL, network
 
-from tfbind import runs, vcf_effects
+from tfbind import edits, runs, vcf_effects
 from tfbind.__main__ import main
 from tfbind.interpret import Variant, apply_variant, variant_effect
 from tfbind.models import pack_weights
@@ -23,7 +23,8 @@ from tfbind.sequences import decode, encode
 BASES = 400
 HEADER = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n"
 DNA = decode(np.random.default_rng(5).integers(0, 4, BASES, dtype=np.uint8))
-COLUMNS = ["chrom", "pos", "id", "ref", "alt", "effect", "effect_pos", "ref_score", "alt_score", "skipped"]
+COLUMNS = ["chrom", "pos", "id", "ref", "alt", "effect", "effect_pos", "ref_score", "alt_score"]
+COLUMNS += ["sites_lost", "sites_gained", "skipped"]
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +280,19 @@ def test_gzip_of_both_and_a_process_of_its_own(home, tmp_path):
     refused = run("g.fa.gz")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
     assert "gzip, which cannot be read from the middle; `gunzip -k g.fa.gz` makes a FASTA file" in refused.stderr
+
+
+def test_sites_that_a_variant_takes_away_and_makes_are_counted(cli, home):
+    """Against calling the sites of the whole contig with and without it, at a threshold that random DNA passes."""
+    found = list(changes([60, 100, 200, 300]))
+    model, codes = load_model(home, "local"), encode(DNA)
+    before = score(model, codes).scores
+    threshold = float(np.quantile(before, 0.9))
+    assert cli(written(found), "--threshold", str(threshold))[0] == 0
+    counted = []
+    for (place, reference, alternative), row in zip(found, rows(), strict=True):
+        changed = edits.edit(codes, [Variant(place - 1, encode(reference), encode(alternative))])
+        effect = edits.effect(before, score(model, changed.codes).scores, changed, threshold)
+        assert (int(row["sites_lost"]), int(row["sites_gained"])) == (len(effect.lost), len(effect.made))
+        counted += effect.lost + effect.made
+    assert counted

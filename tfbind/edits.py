@@ -70,11 +70,15 @@ def edit(codes: Codes, changes: Iterable[Variant]) -> Edited:
     """
     origin = np.arange(len(codes))
     for change in changes:
-        codes = apply_variant(codes, change)
-        kept = change.start + min(len(change.reference), len(change.alternative))
-        added = np.full(max(len(change.alternative) - len(change.reference), 0), ADDED)
-        origin = np.concatenate([origin[:kept], added, origin[change.start + len(change.reference) :]])
+        codes, origin = apply_variant(codes, change), moved(origin, change)
     return Edited(codes, origin)
+
+
+def moved(origin: NDArray[np.intp], change: Variant) -> NDArray[np.intp]:
+    """Where the bases come from that are there after one more change."""
+    kept = change.start + min(len(change.reference), len(change.alternative))
+    added = np.full(max(len(change.alternative) - len(change.reference), 0), ADDED)
+    return np.concatenate([origin[:kept], added, origin[change.start + len(change.reference) :]])
 
 
 def substitution(codes: Codes, place: int, base: int) -> Variant:
@@ -94,21 +98,31 @@ def effect(before: Scores, after: Scores, edited: Edited, threshold: float) -> E
     places = edited.origin[there]
     change = after[there] - before[places]
     largest = int(np.abs(change).argmax())
-    moved = places[np.abs(change) >= ACTS]
-    old, new = call_sites(before, threshold), call_sites(after, threshold)
+    acts = places[np.abs(change) >= ACTS]
     return Effect(
         float(change[largest]),
         int(places[largest]),
         float(before[places[largest]]),
         float(after[there[largest]]),
-        (int(moved[0]), int(moved[-1])) if len(moved) else None,
-        [site for site in old if not _meets(np.arange(site.start, site.end), [_origin(edited, s) for s in new])],
-        [site for site in new if not _meets(_origin(edited, site), [np.arange(s.start, s.end) for s in old])],
+        (int(acts[0]), int(acts[-1])) if len(acts) else None,
+        *lost_and_made(before, after, edited.origin, threshold),
     )
 
 
-def _origin(edited: Edited, site: Site) -> NDArray[np.intp]:
-    return edited.origin[site.start : site.end]
+def lost_and_made(
+    before: Scores, after: Scores, origin: NDArray[np.intp], threshold: float
+) -> tuple[list[Site], list[Site]]:
+    """The called sites of a profile (L,) that have no counterpart in that (L',) of the changed sequence, and those of
+    this that have none in the first.
+
+    Args:
+        origin: (L',) as in `Edited`.
+    """
+    old, new = call_sites(before, threshold), call_sites(after, threshold)
+    there = [np.arange(site.start, site.end) for site in old]
+    here = [origin[site.start : site.end] for site in new]
+    lost = [site for site, places in zip(old, there, strict=True) if not _meets(places, here)]
+    return lost, [site for site, places in zip(new, here, strict=True) if not _meets(places, there)]
 
 
 def _meets(places: NDArray[np.intp], others: list[NDArray[np.intp]]) -> bool:

@@ -219,7 +219,7 @@ def place_of(name: str, length: int) -> Place | None:
 
 
 def _place(name: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
-    match = pattern.fullmatch(name)
+    match = pattern.fullmatch(name.removesuffix("(+)"))  # as bedtools marks the forward strand
     if not match:
         return None
     start, end = int(match[2]), int(match[3])

@@ -33,6 +33,8 @@ EXPECTED = "expected DNA letters, FASTA, GenBank text, or a table with the colum
 _GENBANK = re.compile(rb"^(?:LOCUS|ORIGIN|ID  +|DEFINITION)\b", re.MULTILINE)
 _GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*?)(?:^//|\Z)", re.MULTILINE | re.DOTALL)
 _GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)", re.MULTILINE)
+_UCSC = re.compile(r" range=(\S+):(\d+)-(\d+)\b(?:.* strand=([+-]))?")
+_ENSEMBL = re.compile(r" [^:\s]+:[^:\s]+ [^:\s]+:[^:\s]+:([^:\s]+):(\d+):(\d+):(-?1)\b")
 _FOREIGN = (
     (b"PK\x03\x04", "a Word, Excel or zip file"),
     (b"\xd0\xcf\x11\xe0", "a Word or Excel file"),
@@ -43,6 +45,8 @@ _FOREIGN = (
     (b"GIF8", "a picture"),
     (b"BAM\x01", "a BAM file"),
     (b"<", "a web page (HTML or XML)"),
+    (b"##fileformat=VCF", "a VCF file, which lists variants"),
+    (b"#CHROM", "a VCF file, which lists variants"),
 )
 
 
@@ -82,12 +86,21 @@ def read_records(
         ValueError: one line that says what this is instead of DNA.
     """
     limit = 4 * max_bases + 1000 * max_records
-    raw = data.encode(errors="replace") if isinstance(data, str) else data
-    with _opened(io.BytesIO(raw)) as stream:
-        text = _read(stream, limit + 1)
+    text = unpacked(data, limit)
     if len(text) > limit:
         raise ValueError(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
     return assemble(_pieces_of_text(text, repair), max_records, max_bases)
+
+
+def unpacked(data: bytes | str, limit: int) -> bytes:
+    """The first bytes of a text or a file, gzip or not: one more than `limit` where there are more.
+
+    Raises:
+        ValueError: damaged gzip.
+    """
+    raw = data.encode(errors="replace") if isinstance(data, str) else data
+    with _opened(io.BytesIO(raw)) as stream:
+        return _read(stream, limit + 1)
 
 
 def _bounds(records: int, bases: int) -> str:
@@ -145,7 +158,7 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 
 def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
-    text = _plain_text(text)
+    text = plain_text(text)
     first = text.partition(b"\n")[0]
     if text.startswith(b">"):
         return fasta_pieces([text + b"\n"], repair)
@@ -168,21 +181,25 @@ def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
     return _pieces([(b"", line) for line in lines], repair, Changes({("split", ""): 1}))
 
 
-def _plain_text(data: bytes) -> bytes:
-    """Text in UTF-8 with newlines, without what surrounds it; anything that is no text is refused by name."""
+def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
+    """Text in UTF-8 with newlines, without what surrounds it.
+
+    Raises:
+        ValueError: this is no text, but a Word file or the like; `expected` says what would have been right.
+    """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         data = data.decode("utf-16", errors="replace").encode(errors="replace")
     data = data.removeprefix(b"\xef\xbb\xbf")
     for start, what in _FOREIGN:
         if data.lstrip(BLANK).startswith(start):
-            raise ValueError(f"this is {what}; {EXPECTED}")
+            raise ValueError(f"this is {what}; {expected}")
     if b"\0" in data:
-        raise ValueError(f"this is not text (it holds zero bytes); {EXPECTED}")
+        raise ValueError(f"this is not text (it holds zero bytes); {expected}")
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     bare = data.strip(BLANK)
     if not bare:
-        raise ValueError(f"nothing to read; {EXPECTED}")
+        raise ValueError(f"nothing to read; {expected}")
     return bare if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end is an empty cell
 
 
@@ -303,12 +320,23 @@ def first_word(header: str) -> str:
     return header.partition(" ")[0]
 
 
+def _region(header: str) -> str:
+    """The place that a header from UCSC or Ensembl names, as `chr22:101-400` or, of the other strand,
+    `chr22:101-400(-)`; "" where there is none, or where it is all of a chromosome."""
+    match = _UCSC.search(header) or _ENSEMBL.search(header)
+    if not match or match[2] == "1":
+        return ""
+    chromosome, start, end, strand = match.groups()
+    return f"{chromosome}:{start}-{end}" + "(-)" * str(strand).startswith("-")
+
+
 def unique_names(headers: list[str]) -> list[tuple[str, list[str]]]:
-    """A name for each header, and what had to be changed: the first word, the whole header where first words recur.
+    """A name for each header, and what had to be changed: the place in a genome where UCSC or Ensembl have written
+    one, or the first word, or the whole header where first words recur.
 
     No two names are the same, none is empty or longer than `LONGEST_NAME`.
     """
-    words = [first_word(header) for header in headers]
+    words = [_region(header) or first_word(header) for header in headers]
     whole = _repeats(words) and not _repeats(headers)
     wanted = [name[:LONGEST_NAME] for name in (headers if whole else words)]
     taken, reserved = set[str](), set(wanted)

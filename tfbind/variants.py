@@ -21,10 +21,11 @@ LONGEST_CHANGE = 10_000
 
 _SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)\s*[>/:\s-]\s*([A-Za-z]+)")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
+_REFSEQ = re.compile(r"NC_0{4,5}([1-9]|1\d|2[0-4])\.\d+")  # chromosomes 1 to 24 of man, 23 and 24 being X and Y
 _VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
     """A change as it was typed; `position` counts from 1 on `chromosome`, or on whatever record it fits."""
 
     chromosome: str | None
@@ -52,7 +53,7 @@ def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]
     if "[" in text:
         codes, variant = parse_variant(text)
         return Record("sequence in brackets", codes, []), variant
-    change = _read_change(text)
+    change = read_change(text)
     inside = [
         (record, start)
         for record in records
@@ -70,8 +71,13 @@ def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]
     raise ValueError(_ambiguous(change, fitting) if fitting else _unfitting(change, inside, records))
 
 
-def _read_change(text: str) -> _Change:
-    words = text.strip()
+def read_change(text: str) -> Change:
+    """A change in any of the forms of one that is meant for a sequence at hand.
+
+    Raises:
+        ValueError: one line: no such form, or an allele that is none.
+    """
+    words = text.strip().replace(":g.", ":")
     if len(words) > LONGEST_CHANGE:
         raise ValueError(f"a change of {len(words):,} characters; expected at most {LONGEST_CHANGE:,}, as {FORMS}")
     if match := _VCF_LINE.fullmatch(words) or _SPOKEN.fullmatch(words):
@@ -83,7 +89,7 @@ def _read_change(text: str) -> _Change:
     before, after = (_allele(letters) for letters in (reference, alternative))
     if np.array_equal(before, after):
         raise ValueError(f"{shown(words)}: both alleles are the same")
-    return _Change(chromosome and chromosome.strip(" :-"), int(position.replace(",", "")), before, after)
+    return Change(chromosome and chromosome.strip(" :-"), int(position.replace(",", "")), before, after)
 
 
 def _allele(letters: str) -> Codes:
@@ -93,7 +99,7 @@ def _allele(letters: str) -> Codes:
         raise ValueError(f"allele {shown(letters)}: {error}") from None
 
 
-def _starts(change: _Change, record: Record) -> set[int]:
+def _starts(change: Change, record: Record) -> set[int]:
     """Where in a record a change may start: along the genome, and from the start of the record."""
     place = place_of(record.name, len(record.codes))
     starts = set()
@@ -106,17 +112,19 @@ def _starts(change: _Change, record: Record) -> set[int]:
 
 
 def bare(chromosome: str) -> str:
-    """The name of a chromosome without what varies between files: `chr1` and `1`, `chrM` and `MT`."""
+    """The name of a chromosome without what varies between files: `chr1`, `1` and the human `NC_000001.11`."""
+    if match := _REFSEQ.fullmatch(chromosome):
+        return {"23": "X", "24": "Y"}.get(match[1], match[1])
     name = re.sub("^chr", "", chromosome, flags=re.IGNORECASE)
-    return "M" if name == "MT" else name
+    return "M" if name in ("MT", "NC_012920.1") else name
 
 
-def _ambiguous(change: _Change, fitting: list[tuple[Record, int]]) -> str:
+def _ambiguous(change: Change, fitting: list[tuple[Record, int]]) -> str:
     meant = ", ".join(f"base {start + 1} of {short(record.name)}" for record, start in fitting[:3])
     return f"{change.where}: this may be {meant}; expected the chromosome or the record before it, as in NAME:12 A>G"
 
 
-def _unfitting(change: _Change, inside: list[tuple[Record, int]], records: Sequence[Record]) -> str:
+def _unfitting(change: Change, inside: list[tuple[Record, int]], records: Sequence[Record]) -> str:
     letters = decode(change.reference)
     if inside:
         record, start = inside[0]

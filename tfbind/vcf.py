@@ -47,26 +47,34 @@ def read_calls(path: Path) -> Iterator[Call]:
                     f"{shown(line[:60])} above any header; expected a VCF, which starts ##fileformat=VCF",
                 )
             elif line.strip():
-                yield from _calls(path, number, line)
+                try:
+                    yield from calls_of(number, line)
+                except ValueError as error:
+                    _refuse(path, number, str(error))
     if not seen_header:
         raise ValueError(f"{label(path)}: no header of a VCF; expected a file that starts ##fileformat=VCF")
 
 
-def _calls(path: Path, number: int, line: bytes) -> Iterator[Call]:
+def calls_of(number: int, line: bytes) -> Iterator[Call]:
+    """The calls of one line, which has this number in its file.
+
+    Raises:
+        ValueError: columns are missing, a position or an allele is none.
+    """
     cells = [cell.decode(errors="replace").strip() for cell in line.split(b"\t", len(COLUMNS))[: len(COLUMNS)]]
     if len(cells) < len(COLUMNS) or not all(cells):
-        _refuse(path, number, f"expected the columns {' '.join(COLUMNS)}, separated by tabs")
+        raise ValueError(f"expected the columns {' '.join(COLUMNS)}, separated by tabs")
     if not "".join(cells).isprintable():
-        _refuse(path, number, "a control character; expected printable text")
+        raise ValueError("a control character; expected printable text")
     chromosome, position, id, reference, alternatives = cells
     if not _POSITION.fullmatch(position):
-        _refuse(path, number, f"POS is {shown(position)}; expected a whole number")
+        raise ValueError(f"POS is {shown(position)}; expected a whole number")
     if not _ALLELE.fullmatch(reference):
-        _refuse(path, number, f"REF is {shown(reference)}; expected letters A C G T N")
+        raise ValueError(f"REF is {shown(reference)}; expected letters A C G T N")
     for alternative in alternatives.split(","):
         skipped = _why_skipped(reference, alternative)
         if not skipped and not _ALLELE.fullmatch(alternative):
-            _refuse(path, number, f"ALT is {shown(alternatives)}; expected letters A C G T N, or <DEL> and the like")
+            raise ValueError(f"ALT is {shown(alternatives)}; expected letters A C G T N, or <DEL> and the like")
         yield Call(number, chromosome, int(position), id, reference, alternative, skipped)
 
 

@@ -1,4 +1,4 @@
-"""What the variants of a VCF file do: each scored in its surroundings, whatever the size of the file and the genome.
+"""What variants of a VCF file or a list do: each scored in its surroundings, whatever the size of the genome.
 
 Positions in the file and in the table that is written count from 1; inside, places count from 0.
 """
@@ -13,29 +13,65 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfbind.export import About, about_line, drafted, quoted, safe_cell
+from tfbind.edits import SLIGHT, Edited, lost_and_made, moved
+from tfbind.export import THRESHOLD, About, about_line, drafted, quoted, safe_cell
 from tfbind.genome import Genome
 from tfbind.interpret import Variant, largest_change
 from tfbind.letters import short
+from tfbind.reference import FromGenome, Reference, Stretch
 from tfbind.scoring import Model, Scores, score_windows
 from tfbind.sequences import Codes, decode, encode
 from tfbind.tables import counted, label, shown
-from tfbind.variants import bare
 from tfbind.vcf import Call, read_calls
 
 LONGEST_ALLELE = 10_000
+SAID = 3  # places that a message lists
 BATCH = 4_096  # calls that are scored together
-HEADER = ("chrom", "pos", "id", "ref", "alt", "effect", "effect_pos", "ref_score", "alt_score", "skipped")
+SEPARATORS = {".tsv": "\t", ".csv": ","}
+HEADER = (
+    "chrom",
+    "pos",
+    "id",
+    "ref",
+    "alt",
+    "effect",
+    "effect_pos",
+    "ref_score",
+    "alt_score",
+    "sites_lost",
+    "sites_gained",
+    "skipped",
+)
+
+
+class Unfit(ValueError):
+    """A variant that its reference does not bear out, with its line and place."""
 
 
 class Effect(NamedTuple):
-    """What a call does: the largest change of a score, the position (from 1) where it acts, and the highest scores
-    that the bases within reach have with the reference and with the alternative."""
+    """What a call does: the largest change of a score, the position (from 1) where it acts, the highest scores that
+    the bases within reach have with the reference and with the alternative, and how many called sites it takes away
+    and makes."""
 
     change: float
     position: int
     reference: float
     alternative: float
+    lost: int
+    gained: int
+
+    @property
+    def words(self) -> str:
+        """The direction, for a reader."""
+        if self.lost or self.gained:
+            done = ["destroys a site"] * bool(self.lost) + ["makes a site"] * bool(self.gained)
+            return ", ".join(done)
+        if abs(self.change) < SLIGHT:
+            return "changes little"
+        return "strengthens" if self.change > 0 else "weakens"
+
+
+Scored = tuple[Call, Effect | None]
 
 
 @dataclass(frozen=True)
@@ -50,20 +86,26 @@ class Outcome:
     out: Path
 
 
-class _Task(NamedTuple):
-    """A call in its surroundings: both sequences begin at `start` on the contig, the variant counts from there."""
+class Task(NamedTuple):
+    """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there."""
 
     start: int
     reference: Codes
     alternative: Codes
     variant: Variant
 
+    def edited(self) -> Edited:
+        """The changed sequence, and where its bases come from."""
+        origin = moved(np.arange(len(self.reference)), self.variant)[: len(self.alternative)]
+        return Edited(self.alternative[: len(origin)], origin)
 
-def score_vcf(model: Model, vcf: Path, fasta: Path, out: Path, cache: Path) -> Outcome:
+
+def score_vcf(model: Model, vcf: Path, fasta: Path, out: Path, cache: Path, threshold: float = THRESHOLD) -> Outcome:
     """Score every call of a VCF against a genome; write a table, .tsv or .csv, with a row for each in its order.
 
     Args:
         cache: a folder for the index of the genome.
+        threshold: the least score of a called site.
 
     Raises:
         ValueError: one line: a file that cannot be read, a reference that the genome does not have, a position past
@@ -71,24 +113,41 @@ def score_vcf(model: Model, vcf: Path, fasta: Path, out: Path, cache: Path) -> O
         OSError: a file cannot be read or written.
     """
     begun = time.monotonic()
-    separator = {".tsv": "\t", ".csv": ","}.get(out.suffix.lower())
-    if separator is None or not out.parent.is_dir() or out.is_dir():
+    if not out.parent.is_dir() or out.is_dir() or out.suffix.lower() not in SEPARATORS:
         raise ValueError(f"{out}: expected the name of a .tsv or .csv file in a folder that exists")
     if not vcf.is_file():
         raise ValueError(f"{vcf}: no such file; expected a VCF file")
-    scorer = _Scorer(model, Genome(fasta, cache), vcf)
+    scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold)
+    names = (label(vcf), label(fasta))
     with drafted(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"# {line}\n" for line in _preamble(model, vcf, fasta))
-        file.write(separator.join(HEADER) + "\n")
-        for call, effect in scorer.effects(read_calls(vcf)):
-            file.write(_row(call, effect, separator))
-        scorer.check_contigs()
+        try:
+            scored = scorer.effects(read_calls(vcf), strict=True)
+            file.writelines(table_lines(model, scored, names, threshold, out.suffix))
+            scorer.check_contigs()
+        except Unfit as error:
+            raise ValueError(f"{label(vcf)}: {error}") from None
     counts = scorer.reasons
-    variants, scored = counts.total(), counts.pop("", 0)
-    return Outcome(variants, scored, dict(counts.most_common()), scorer.notes(), time.monotonic() - begun, out)
+    variants, scored_calls = counts.total(), counts.pop("", 0)
+    return Outcome(variants, scored_calls, dict(counts.most_common()), scorer.notes(), time.monotonic() - begun, out)
 
 
-def _preamble(model: Model, vcf: Path, fasta: Path) -> list[str]:
+def table_lines(
+    model: Model, scored: Iterable[Scored], names: tuple[str, str], threshold: float, suffix: str
+) -> Iterator[str]:
+    """The lines of a table of effects.
+
+    Args:
+        names: what the variants and the reference are called.
+        suffix: `.tsv` or `.csv`.
+    """
+    separator = SEPARATORS[suffix.lower()]
+    yield from (f"# {line}\n" for line in _preamble(model, names, threshold))
+    yield separator.join(HEADER) + "\n"
+    for call, effect in scored:
+        yield _row(call, effect, separator)
+
+
+def _preamble(model: Model, names: tuple[str, str], threshold: float) -> list[str]:
     around = 2 * model.reach
     rule = (
         f"scored with {around} bases on either side"
@@ -97,125 +156,162 @@ def _preamble(model: Model, vcf: Path, fasta: Path) -> list[str]:
     )
     return [
         about_line(About(f"{model.name} {model.hash}", rule)),
-        f"variants of {label(vcf)} in {label(fasta)}; positions count from 1",
+        f"variants of {names[0]} in {names[1]}; positions count from 1",
         "effect: the largest change of a score, alternative minus reference, at effect_pos; ref_score, alt_score: "
-        f"the highest within {model.reach} bases",
+        f"the highest within {model.reach} bases; sites score {threshold:g} or more",
     ]
 
 
 def _row(call: Call, effect: Effect | None, separator: str) -> str:
-    scores = ["", "", "", ""]
+    scores = [""] * len(Effect._fields)
     if effect:
-        change, position, reference, alternative = effect
-        scores = [f"{change:.6g}", str(position), f"{reference:.6g}", f"{alternative:.6g}"]
+        change, position, reference, alternative, *sites = effect
+        scores = [f"{change:.6g}", str(position), f"{reference:.6g}", f"{alternative:.6g}", *map(str, sites)]
     alleles = call.reference, safe_cell(call.alternative)
     cells = [safe_cell(call.chromosome), str(call.position), safe_cell(call.id), *alleles, *scores, call.skipped]
     return separator.join(map(quoted, cells) if separator == "," else cells) + "\n"
 
 
-class _Scorer:
+class Scorer:
     """Scores calls in batches, and counts what became of them in `reasons`, "" for those with a score."""
 
-    def __init__(self, model: Model, genome: Genome, vcf: Path) -> None:
-        self.model, self.genome, self.vcf = model, genome, vcf
+    def __init__(self, model: Model, reference: Reference, threshold: float = THRESHOLD) -> None:
+        self.model, self.reference, self.threshold = model, reference, threshold
         self.reasons: Counter[str] = Counter()
-        self.contigs: dict[str, str | None] = {}
-        self._bare = {bare(name): name for name in genome.lengths}
+        self._known: dict[str, list[Stretch]] = {}
 
-    def effects(self, calls: Iterable[Call]) -> Iterator[tuple[Call, Effect | None]]:
-        """Each call with its effect; a call without one says why in `skipped`."""
+    def effects(self, calls: Iterable[Call], strict: bool = False) -> Iterator[Scored]:
+        """Each call with its effect; a call without one says why in `skipped`.
+
+        Args:
+            strict: refuse a variant that the reference does not bear out, instead of passing it over.
+
+        Raises:
+            Unfit: there is such a variant.
+        """
         rest = iter(calls)
         while batch := list(itertools.islice(rest, BATCH)):
-            prepared = [self._prepare(call) for call in batch]
-            tasks = [task for task in prepared if isinstance(task, _Task)]
-            found = iter(_score(self.model, tasks))
+            prepared = [self._prepare(call, strict) for call in batch]
+            tasks = [task for task in prepared if isinstance(task, Task)]
+            found = iter(_score(self.model, tasks, self.threshold))
             for call, task in zip(batch, prepared, strict=True):
                 reason = task if isinstance(task, str) else ""
                 self.reasons[reason] += 1
                 yield call._replace(skipped=reason), None if reason else next(found)
 
-    def _prepare(self, call: Call) -> "_Task | str":
+    def surroundings(self, call: Call, bases: int) -> Task:
+        """A call with so many bases on either side, or in the window of a model that has one length.
+
+        Raises:
+            ValueError: it has no score.
+        """
+        task = self._task(call, bases)
+        if isinstance(task, str):
+            raise ValueError(task)
+        return task
+
+    def _prepare(self, call: Call, strict: bool) -> Task | str:
         """What has to be scored for a call, or why it is skipped."""
-        contig = self._contig(call.chromosome)
-        if call.skipped or contig is None:
-            return call.skipped or "contig not in the FASTA"
+        try:
+            return self._task(call, 2 * self.model.reach)
+        except Unfit as error:
+            if strict:
+                raise
+            return str(error).removeprefix(_where(call))
+
+    def _task(self, call: Call, bases: int) -> Task | str:
+        stretches = self._stretches(call.chromosome)
+        if call.skipped or not stretches:
+            return call.skipped or self.reference.missing
         reference, alternative = encode(call.reference), encode(call.alternative)
-        variant = Variant(call.position - 1, reference, alternative)
-        self._check(call, contig, variant)
+        stretch = self._stretch(call, stretches, reference)
         if max(len(reference), len(alternative)) > LONGEST_ALLELE:
             return f"allele of over {LONGEST_ALLELE:,} bases"
+        variant = Variant(call.position - 1 - stretch.first, reference, alternative)
         if self.model.length is None:
-            return self._around(contig, variant)
-        return self._window(contig, variant, self.model.length)
+            return _around(stretch, variant, bases)
+        return _window(stretch, variant, self.model.length)
 
-    def _contig(self, name: str) -> str | None:
-        if name not in self.contigs:
-            exact = name if name in self.genome.lengths else None
-            self.contigs[name] = exact or self._bare.get(bare(name))
-        return self.contigs[name]
+    def _stretches(self, name: str) -> list[Stretch]:
+        if name not in self._known:
+            self._known[name] = self.reference.on(name)
+        return self._known[name]
 
-    def _check(self, call: Call, contig: str, variant: Variant) -> None:
-        place, end = variant.start, variant.start + len(variant.reference)
-        where = f"{label(self.vcf)}: line {call.line}: {short(call.chromosome)}:{call.position}"
-        length = self.genome.lengths[contig]
-        if place < 0 or end > length:
-            raise ValueError(
-                f"{where}: outside {short(contig)} of the FASTA, which has the positions 1 to {length:,}"
+    def _stretch(self, call: Call, stretches: Sequence[Stretch], reference: Codes) -> Stretch:
+        """The first stretch that has the bases of a call, and has its reference there."""
+        start, end = call.position - 1, call.position - 1 + len(reference)
+        inside = [stretch for stretch in stretches if stretch.holds(start, end)]
+        source = self.reference.source
+        if not inside:
+            extents = [f"{stretch.first + 1} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
+            name = short(stretches[0].name if len(stretches) == 1 else call.chromosome)
+            more = ", ..." if len(stretches) > SAID else ""
+            raise Unfit(
+                f"{_where(call)}outside {name} of {source}, which has the positions {', '.join(extents)}{more}"
             )
-        there = self.genome.codes(contig, place, end)
-        if not np.array_equal(there, variant.reference):
-            found, given = (shown(decode(codes)) for codes in (there, variant.reference))
-            raise ValueError(
-                f"{where}: REF is {given}; the FASTA has {found} there; expected the same assembly in both"
-            )
-
-    def _around(self, contig: str, variant: Variant) -> _Task:
-        """Twice the reach on either side: then what is left out cannot change what the variant can."""
-        end = variant.start + len(variant.reference)
-        start = max(0, variant.start - 2 * self.model.reach)
-        stop = min(self.genome.lengths[contig], end + 2 * self.model.reach)
-        before, after = self.genome.codes(contig, start, variant.start), self.genome.codes(contig, end, stop)
-        return _task(start, before, variant, after)
-
-    def _window(self, contig: str, variant: Variant, length: int) -> "_Task | str":
-        """Windows of one length with the variant in the middle, or as near to it as the contig allows."""
-        sizes = len(variant.reference), len(variant.alternative)
-        end = variant.start + sizes[0]
-        longest, most_around = max(sizes), length - min(sizes)
-        fewest = max(0, end + most_around - self.genome.lengths[contig])
-        if fewest > min(variant.start, length - longest):
-            return f"no window of {length} bases around it"
-        before = min(max((length - longest) // 2, fewest), variant.start)
-        start = variant.start - before
-        after = self.genome.codes(contig, end, end + most_around - before)
-        return _task(start, self.genome.codes(contig, start, variant.start), variant, after, length)
+        there = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
+        for stretch, codes in zip(inside, there, strict=True):
+            if np.array_equal(codes, reference):
+                return stretch
+        found, given = (shown(decode(codes)) for codes in (there[0], reference))
+        raise Unfit(f"{_where(call)}REF is {given}; {source} has {found} there; expected the same assembly in both")
 
     def check_contigs(self) -> None:
-        """Refuse a genome that has none of the contigs of the VCF."""
-        if self.contigs and not any(self.contigs.values()):
+        """Refuse a reference that has none of the contigs of the calls.
+
+        Raises:
+            Unfit: it has none.
+        """
+        if self._known and not any(self._known.values()):
             theirs, ours = (
-                ", ".join(map(short, itertools.islice(names, 3))) for names in (self.contigs, self._bare.values())
+                ", ".join(map(short, itertools.islice(names, SAID)))
+                for names in (self._known, self.reference.names())
             )
-            raise ValueError(f"{label(self.vcf)}: no contig of the FASTA: found {theirs}; expected such as {ours}")
+            raise Unfit(f"no contig of {self.reference.source}: found {theirs}; expected such as {ours}")
 
     def notes(self) -> list[str]:
         """What was assumed: other names for the same contigs."""
-        renamed = [(name, contig) for name, contig in self.contigs.items() if contig and contig != name]
+        renamed = [(name, found[0].name) for name, found in self._known.items() if found and found[0].name != name]
         if not renamed:
             return []
         name, contig = renamed[0]
         known = counted(len(renamed), "contig")
-        return [f"{known} called otherwise in the FASTA, such as {short(contig)} for {short(name)}"]
+        return [f"{known} called otherwise in {self.reference.source}, such as {short(contig)} for {short(name)}"]
 
 
-def _task(start: int, before: Codes, variant: Variant, after: Codes, length: int | None = None) -> _Task:
+def _where(call: Call) -> str:
+    return f"line {call.line}: {short(call.chromosome)}:{call.position}: "
+
+
+def _around(stretch: Stretch, variant: Variant, bases: int) -> Task:
+    """So many bases on either side: with twice the reach, what is left out cannot change what the variant can."""
+    end = variant.start + len(variant.reference)
+    start, stop = max(0, variant.start - bases), min(stretch.length, end + bases)
+    return _task(stretch, start, variant, stretch.read(end, stop))
+
+
+def _window(stretch: Stretch, variant: Variant, length: int) -> Task | str:
+    """Windows of one length with the variant in the middle, or as near to it as the stretch allows."""
+    sizes = len(variant.reference), len(variant.alternative)
+    end = variant.start + sizes[0]
+    longest, most_around = max(sizes), length - min(sizes)
+    fewest = max(0, end + most_around - stretch.length)
+    if fewest > min(variant.start, length - longest):
+        return f"no window of {length} bases around it"
+    before = min(max((length - longest) // 2, fewest), variant.start)
+    after = stretch.read(end, end + most_around - before)
+    return _task(stretch, variant.start - before, variant, after, length)
+
+
+def _task(stretch: Stretch, start: int, variant: Variant, after: Codes, length: int | None = None) -> Task:
+    before = stretch.read(start, variant.start)
     here = Variant(len(before), variant.reference, variant.alternative)
     alleles = (variant.reference, variant.alternative)
     reference, alternative = (np.concatenate([before, allele, after])[:length] for allele in alleles)
-    return _Task(start, reference, alternative, here)
+    return Task(stretch.first + start, reference, alternative, here)
 
 
-def _score(model: Model, tasks: Sequence[_Task]) -> list[Effect]:
+def _score(model: Model, tasks: Sequence[Task], threshold: float) -> list[Effect]:
     """The effects of tasks; sequences of one length are scored, and variants of one shape compared, all at once."""
     pair = _score_all(model, [codes for task in tasks for codes in task[1:3]])
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -225,10 +321,11 @@ def _score(model: Model, tasks: Sequence[_Task]) -> list[Effect]:
     for numbers in groups.values():
         variant = tasks[numbers[0]].variant
         reference, alternative = (np.stack([scores[number] for number in numbers]) for scores in pair)
-        for number, (change, place, *best) in zip(
-            numbers, _compare(reference, alternative, variant, model.reach), strict=True
+        sites = _sites(reference, alternative, variant, threshold)
+        for number, (change, place, best, best_there), counts in zip(
+            numbers, _compare(reference, alternative, variant, model.reach), sites, strict=True
         ):
-            effects[number] = Effect(change, tasks[number].start + int(place) + 1, *best)
+            effects[number] = Effect(change, tasks[number].start + int(place) + 1, best, best_there, *counts)
     return [effects[number] for number in range(len(tasks))]
 
 
@@ -245,7 +342,7 @@ def _score_all(model: Model, sequences: Sequence[Codes]) -> tuple[list[Scores], 
     return ordered[::2], ordered[1::2]
 
 
-def _shape(task: _Task) -> tuple[int, ...]:
+def _shape(task: Task) -> tuple[int, ...]:
     """What has to be equal for variants to be compared together: lengths, and which bases the two sequences share."""
     variant = task.variant
     sizes = len(task.reference), len(task.alternative), variant.start, len(variant.reference)
@@ -255,13 +352,32 @@ def _shape(task: _Task) -> tuple[int, ...]:
     return (*sizes, least.start, len(least.reference), len(least.alternative))
 
 
+def _sites(reference: Scores, alternative: Scores, variant: Variant, threshold: float) -> Iterator[tuple[int, int]]:
+    """How many called sites are lost and gained in each row of the scores (N, L) and (N, L')."""
+    reference, alternative = _cut(reference, alternative, variant)
+    origin = moved(np.arange(reference.shape[1]), variant)
+    called, called_there = reference >= threshold, alternative >= threshold
+    some = np.array(called.any(axis=1) | called_there.any(axis=1))
+    if called.shape == called_there.shape:
+        some &= (called != called_there).any(axis=1)
+    for row, changes in enumerate(some.tolist()):
+        lost, gained = lost_and_made(reference[row], alternative[row], origin, threshold) if changes else ([], [])
+        yield len(lost), len(gained)
+
+
+def _cut(reference: Scores, alternative: Scores, variant: Variant) -> tuple[Scores, Scores]:
+    """Scores (N, L) and (N, L') up to the last base that both have behind the variant."""
+    ends = [variant.start + len(allele) for allele in (variant.reference, variant.alternative)]
+    after = min(reference.shape[1] - ends[0], alternative.shape[1] - ends[1])
+    return reference[:, : ends[0] + after], alternative[:, : ends[1] + after]
+
+
 def _compare(reference: Scores, alternative: Scores, variant: Variant, reach: int) -> Iterator[tuple[float, ...]]:
     """Change, its place and the highest scores within reach, for each row of the scores (N, L) and (N, L')."""
     ends = [variant.start + len(allele) for allele in (variant.reference, variant.alternative)]
-    after = min(reference.shape[1] - ends[0], alternative.shape[1] - ends[1])
     first = max(0, variant.start - reach)
     best = [
         scores[:, first : end + reach].max(axis=1) for scores, end in zip((reference, alternative), ends, strict=True)
     ]
-    changes, places = largest_change(reference[:, : ends[0] + after], alternative[:, : ends[1] + after], variant)
+    changes, places = largest_change(*_cut(reference, alternative, variant), variant)
     return zip(*(values.tolist() for values in (changes, places, *best)), strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfbind.commands import add_command, answer
 from tfbind.config import home_folder
+from tfbind.export import THRESHOLD
 
 
 def add(commands: Any) -> None:
@@ -19,6 +20,9 @@ def add(commands: Any) -> None:
         "--fasta", type=Path, required=True, metavar="FILE", help="the genome that they are called on"
     )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
+    command.add_argument(
+        "--threshold", type=float, default=THRESHOLD, help=f"the least score of a site; default: {THRESHOLD:g}"
+    )
 
 
 def variants(options: argparse.Namespace) -> int:
@@ -29,8 +33,9 @@ def variants(options: argparse.Namespace) -> int:
 
     home = home_folder()
     model = load_model(home, options.model)
-    outcome = score_vcf(model, options.data, options.fasta, options.out, home / "cache" / "fasta")
-    write_beside(options.out, home, model)
+    cache = home / "cache" / "fasta"
+    outcome = score_vcf(model, options.data, options.fasta, options.out, cache, options.threshold)
+    write_beside(options.out, home, model, threshold=options.threshold)
     for note in [] if options.json else outcome.notes:
         print(note, file=sys.stderr)
     said = [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
