@@ -34,7 +34,7 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+        page.get_by_test_id("stDownloadButton").get_by_role("button", name="Download", exact=True).click()
     assert time.monotonic() - started < 60
     header, row = download.value.path().read_text().splitlines()
     assert header.split(",")[:3] == ["window_name", "0", "1"]
