@@ -26,10 +26,12 @@ ALLOWED: dict[str, set[str]] = {
     "motif_match": {"jaspar", "motifs"},
     "filters": {"datasets", "files", "motif_match", "motifs", "recover", "runs", "sequences"},
     "splits": {"config", "sequences"},
-    "fused": set(),
+    "tile": set(),
+    "fused": {"tile"},
     "models": {"config", "fused"},
     "metrics": set(),
-    "training": {"config", "datasets", "models", "metrics", "splits"},
+    "window_step": {"fused", "models", "tile"},
+    "training": {"config", "datasets", "models", "metrics", "splits", "window_step"},
     "files": set(),
     "owner": set(),
     "signals": set(),
@@ -79,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "bigwig_writer": {"devices"},
     "export": {"bigwig_writer", "letters", "scoring", "sequences", "sites", "tables"},
     "predict": {"export", "files", "letters", "records", "scoring", "sequences", "tables"},
-    "genome": {"letters", "sequences", "tables"},
+    "genome": {"files", "letters", "sequences", "tables"},
     "vcf": {"tables"},
     "variants": {"export", "interpret", "letters", "records", "sequences", "tables"},
     "reference": {"export", "genome", "letters", "records", "sequences", "variants"},
@@ -166,5 +168,5 @@ ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
-TORCH = {"fused", "models", "training", "worker", "convert", "scoring_torch"}
+TORCH = {"fused", "window_step", "models", "training", "worker", "convert", "scoring_torch"}
 RAY = "ray_driver"  # the only module that imports it

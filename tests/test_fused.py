@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import batch_norm, layer_norm, relu
+from torch.nn.functional import batch_norm, relu
 
-from tfbind.fused import Mask, channel_norm, channel_statistics, window_norm
+from tfbind.fused import Mask, channel_norm, channel_statistics
 
 EPS = 1e-5
 
@@ -18,28 +18,16 @@ def drawn(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def by_window(x, weight, bias, residual, mask):
-    return window_norm(x, weight, bias, EPS, residual, mask)
-
-
 def by_channel(x, weight, bias, residual, mask):
     return channel_norm(x, weight, bias, *channel_statistics(x), EPS, residual, mask)
-
-
-def plain_by_window(x, weight, bias):
-    return layer_norm(x, x.shape[1:], weight, bias, EPS)
 
 
 def plain_by_channel(x, weight, bias):
     return batch_norm(x, None, None, weight, bias, training=True, eps=EPS)
 
 
-KINDS = {"window": (by_window, plain_by_window), "channel": (by_channel, plain_by_channel)}
-
-
-def inputs(kind: str, windows: int, channels: int, length: int) -> list[torch.Tensor]:
-    scaled = (channels, length) if kind == "window" else (channels,)
-    return [3 * drawn(1, windows, channels, length) + 1, drawn(2, *scaled), drawn(3, *scaled)]
+def inputs(windows: int, channels: int, length: int) -> list[torch.Tensor]:
+    return [3 * drawn(1, windows, channels, length) + 1, drawn(2, channels), drawn(3, channels)]
 
 
 def with_gradients(function, arguments, slope):
@@ -48,26 +36,24 @@ def with_gradients(function, arguments, slope):
     return [out.detach(), *torch.autograd.grad(out, leaves, slope)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(
     shape=st.tuples(st.integers(2, 5), st.integers(1, 33), st.integers(2, 40)),
     has_residual=st.booleans(),
     side_by_side=st.booleans(),
 )
-def test_values_and_gradients_are_those_of_torch(kind, shape, has_residual, side_by_side):
-    ours, plain = KINDS[kind]
-    arguments, slope = inputs(kind, *shape), drawn(5, *shape)
+def test_values_and_gradients_are_those_of_torch(shape, has_residual, side_by_side):
+    arguments, slope = inputs(*shape), drawn(5, *shape)
     if has_residual:
         arguments.append(drawn(4, *shape))
     if side_by_side:
         arguments[0] = arguments[0].mT.contiguous().mT
 
     def fused(x, weight, bias, residual=None):
-        return ours(x, weight, bias, residual, None)
+        return by_channel(x, weight, bias, residual, None)
 
     def torchs(x, weight, bias, residual=None):
-        normal = plain(x, weight, bias)
+        normal = plain_by_channel(x, weight, bias)
         return relu(normal if residual is None else normal + residual)
 
     found = with_gradients(fused, arguments, slope)
@@ -77,25 +63,22 @@ def test_values_and_gradients_are_those_of_torch(kind, shape, has_residual, side
         assert float((ours_ - theirs).abs().max()) < 2e-4 * scale
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_mask_scales_what_it_keeps_and_passes_gradients_only_there(kind):
-    ours, plain = KINDS[kind]
-    arguments, slope = inputs(kind, 4, 8, 50), drawn(5, 4, 8, 50)
+def test_a_mask_scales_what_it_keeps_and_passes_gradients_only_there():
+    arguments, slope = inputs(4, 8, 50), drawn(5, 4, 8, 50)
     arguments[2] += 100  # nothing is below zero, so what is zero was dropped
     mask = Mask(round(0.3 * 2**32), (12, 34))
-    found = with_gradients(lambda *a: ours(*a, None, mask), arguments, slope)
+    found = with_gradients(lambda *a: by_channel(*a, None, mask), arguments, slope)
     kept = (found[0] > 0).double() / 0.7
     assert float((found[0] == 0).float().mean()) == pytest.approx(0.3, abs=0.05)  # of 1,600: five times the spread
     expected = with_gradients(
-        lambda *a: relu(plain(*a)) * kept, [argument.double() for argument in arguments], slope.double()
+        lambda *a: relu(plain_by_channel(*a)) * kept, [argument.double() for argument in arguments], slope.double()
     )
     for ours_, theirs in zip(found, expected, strict=True):
         assert float((ours_ - theirs).abs().max()) < 1e-4 * float(theirs.abs().max())
 
 
 def dropped(key: tuple[int, int], rate: float = 0.5) -> np.ndarray:
-    ones, zeros = torch.ones(32, 300), torch.zeros(32, 300)
-    out = window_norm(drawn(1, 64, 32, 300), zeros, ones, EPS, None, Mask(round(rate * 2**32), key))
+    out = by_channel(drawn(1, 64, 32, 300), torch.zeros(32), torch.ones(32), None, Mask(round(rate * 2**32), key))
     return (out == 0).mT.numpy().ravel()  # in the order of the positions
 
 
@@ -119,12 +102,11 @@ def test_another_key_draws_another_mask(other):
     assert abs((first * second).mean()) < 5 / math.sqrt(first.size)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_no_number_stays_visible(kind, bad):
-    arguments = inputs(kind, 3, 4, 10)
+def test_what_is_no_number_stays_visible(bad):
+    arguments = inputs(3, 4, 10)
     arguments[0][1, 2, 3] = bad
-    assert bool(KINDS[kind][0](*arguments, None, None).isnan().any())
+    assert bool(by_channel(*arguments, None, None).isnan().any())
 
 
 def test_statistics_of_channels_by_hand():

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from tfbind import window_step
 from tfbind.config import TrainConfig
 from tfbind.metrics import pearson, window_loss, window_pearson
 from tfbind.models import BindingPredictorCNN
@@ -266,6 +267,8 @@ class Training:
     def _share_of_step(self, job: tuple[BindingPredictorCNN, Tensor, int]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What a share adds to the loss of its batch, and to the gradients of the parameters."""
         replica, chosen, batch = job
+        if window_step.fits(replica):
+            return window_step.loss_and_gradients(replica, self._codes[chosen], self._scores[chosen], batch)
         loss = mse_loss(replica(one_hot(self._codes[chosen])), self._scores[chosen]) * (len(chosen) / batch)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
 
@@ -275,6 +278,8 @@ class Training:
 
     @torch.inference_mode()
     def _predict(self, codes: Tensor) -> Tensor:
+        if window_step.fits(self.model):
+            return window_step.predict(self.model, codes)
         scores: Tensor = self.model(one_hot(codes))
         return scores.cpu()
 
