@@ -9,6 +9,8 @@ from ui.record_choice import choose_record, open_record
 from ui.sequence_input import FILE, sequence_input, show_notes
 from ui.sequence_view import sequence_view
 from ui.session import inside_app, plain
+from ui.variant_input import variant_input
+from ui.variant_view import variant_view
 
 inside_app()
 st.title("Where does the factor bind?", anchor=False)
@@ -20,6 +22,9 @@ with box:
     file = st.session_state.get(FILE)
     if file and chosen:
         offer(file, chosen, too_large=not records)
+    variants = variant_input(records)
+if variants and chosen:
+    variant_view(variants, chosen)
 if records:
     show_notes(records)
 if records and chosen:

@@ -120,8 +120,8 @@ def test_what_a_record_does_not_bear_out_is_said_and_the_rest_is_scored(model):
     assert reasons(model, records, lines) == [
         "REF is 'G'; the sequence has 'A' there; expected the same assembly in both",
         "",
-        "outside chr22:101-120 of the sequence, which has the positions 101 to 120",
-        "outside chr22:101-120 of the sequence, which has the positions 101 to 120",
+        "outside the sequence, which has the positions 101 to 120",
+        "outside the sequence, which has the positions 101 to 120",
         "no sequence of this chromosome here",
     ]
 

@@ -1,18 +1,21 @@
 """A genome in a FASTA file: stretches of its contigs as codes, read where they lie, whatever the size of the file."""
 
+import gzip
 import hashlib
 import os
 import secrets
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
 
+from tfbind.files import write_chunks
 from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted, label
@@ -21,9 +24,51 @@ BLOCK = 1 << 16  # bases that are read at a time
 BLOCKS = 64  # and how many of these are kept
 
 LONGEST_HEADER = 1 << 16
+LARGEST = 4 << 30  # bytes of a FASTA that is kept
+KEPT = 3
+CHUNK = 1 << 20
 
 _GZIP, _BGZF = b"\x1f\x8b", b"BC\x02\x00"  # what a gzip file begins with; what a bgzip file has at byte 12
 _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
+
+
+def keep_fasta(content: BinaryIO, folder: Path) -> Path:
+    """A FASTA file that came as a stream, gzip or not, kept in `folder` unpacked and under the hash of its content.
+
+    The `KEPT` used last stay there.
+
+    Raises:
+        ValueError: damaged gzip, or more than `LARGEST` bytes.
+        OSError: the file cannot be written.
+    """
+    content.seek(0)
+    digest = hashlib.sha256()
+    while chunk := content.read(CHUNK):
+        digest.update(chunk)
+    content.seek(0)
+    kept = folder / f"{digest.hexdigest()[:32]}.fa"
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_chunks(kept, _unpacked(content))
+    kept.touch()  # its age says when it was used
+    for old in sorted(folder.glob("*.fa"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return kept
+
+
+def _unpacked(content: BinaryIO) -> Iterator[bytes]:
+    zipped = content.read(2) == _GZIP
+    content.seek(0)
+    stream: BinaryIO = cast(BinaryIO, gzip.GzipFile(fileobj=content) if zipped else content)
+    size = 0
+    try:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            if size > LARGEST:
+                raise ValueError(f"over {LARGEST >> 20:,} MB when unpacked; expected less, or a file given by path")
+            yield chunk
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise ValueError("the gzip data are damaged, or not completely copied") from None
 
 
 class Genome:

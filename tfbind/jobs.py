@@ -1,8 +1,8 @@
-"""Files of DNA that are scored in the background: `python -m tfbind predict` as a process that outlives the page.
+"""Files that are scored in the background: `python -m tfbind predict` or `variants`, outliving the page.
 
 A job is the folder `<home>/jobs/<id>/`: `job.json` says what was asked for, `process.json` which process works on it,
-`input` is the file of DNA, `printed.txt` what the command printed. How far a job is follows from the files that the
-command itself writes, so nothing has to be told to anybody.
+`input` is the file of DNA or of variants, `printed.txt` what the command printed. How far a job is follows from the
+files that the command itself writes, so nothing has to be told to anybody.
 """
 
 import os
@@ -40,7 +40,10 @@ ERROR = "tfbind: "
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for: `file` is what the user called the file, the rest are flags of `predict`."""
+    """What is asked for: `file` is what the user called the file, the rest are flags of the command.
+
+    `genome` is the FASTA file that variants are called on, "" for a file of DNA.
+    """
 
     file: str
     model: str
@@ -48,6 +51,12 @@ class Order:
     strand: str
     threshold: float
     pad: bool
+    genome: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "variants" if self.genome else "bases"
 
 
 @dataclass(frozen=True)
@@ -72,8 +81,8 @@ class Status:
     """How a job stands.
 
     `state` is one of running, finished, failed, stopped, crashed. `stage` (reading, scoring, writing), `done` and
-    `total` bases (0: not known yet) say how far it is, `seconds_left` how long it will take if known. `said` is the
-    result or the error in one line.
+    `total` bases or variants (0: not known) say how far it is, `seconds_left` how long it will take if known. `said`
+    is the result or the error in one line.
     """
 
     state: str
@@ -109,10 +118,12 @@ def read_order(job: Job) -> Order:
 
 def command(job: Job, order: Order) -> list[str]:
     """The command line of a job, as it is executed."""
-    words = [sys.executable, "-m", "tfbind", "predict", "--model", order.model]
+    words = [sys.executable, "-m", "tfbind", "variants" if order.genome else "predict", "--model", order.model]
     words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
-    words += ["--strand", order.strand, "--threshold", f"{order.threshold:g}"]
-    return words + ["--pad"] * order.pad
+    words += ["--threshold", f"{order.threshold:g}"]
+    if order.genome:
+        return [*words, "--fasta", order.genome]
+    return words + ["--strand", order.strand] + ["--pad"] * order.pad
 
 
 def output(job: Job, order: Order) -> Path:
@@ -128,7 +139,8 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
         FileExistsError: there is a job of this id.
         OSError: the copy cannot be written.
     """
-    writer_of(Path(f"predictions{order.suffix}"))
+    if not order.genome:
+        writer_of(Path(f"predictions{order.suffix}"))
     job = Job(home / "jobs" / (id or new_id()))
     _check_size(home, data)
     job.folder.mkdir(parents=True)
@@ -171,7 +183,9 @@ def resume(job: Job) -> None:
 
 
 def _start(job: Job, order: Order) -> None:
-    _, done, _ = _progress(output(job, order))
+    for draft in _drafts(output(job, order)):
+        draft.unlink()
+    _, done, _ = _progress(job, order)
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": os.pathsep.join(paths)}
     with (job.folder / LOG).open("ab") as log:
@@ -241,7 +255,7 @@ def read_status(job: Job) -> Status:
     """
     order = read_order(job)
     out = output(job, order)
-    stage, done, total = _progress(out)
+    stage, done, total = _progress(job, order)
     if _owner(job).alive:
         return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
     said = _said(job)
@@ -254,8 +268,18 @@ def read_status(job: Job) -> Status:
     return Status("crashed", stage, done, total, None, "the process ended without a word")
 
 
-def _progress(out: Path) -> tuple[str, int, int]:
-    """Stage, bases done and all bases, from the parts that predict keeps beside its output until that is there."""
+def _drafts(out: Path) -> list[Path]:
+    """What the commands write to until it is complete; a killed one leaves it behind."""
+    return list(out.parent.glob(f".{out.name}.*"))
+
+
+def _progress(job: Job, order: Order) -> tuple[str, int, int]:
+    """Stage, bases or variants done and all of them, from what the command keeps beside its output until that is
+    there: parts of the predictions, or the rows that a table of variants has so far."""
+    out = output(job, order)
+    if order.genome:
+        rows = sum(_rows(draft) for draft in _drafts(out))
+        return "scoring" if rows else "reading", rows, 0
     suffix, about, codes, scored = PARTS
     parts = out.with_name(out.name + suffix)
     try:
@@ -266,6 +290,13 @@ def _progress(out: Path) -> tuple[str, int, int]:
     except (FileNotFoundError, ValueError):
         return ("writing" if out.exists() else "reading"), 0, 0
     return ("scoring" if done < total else "writing"), done, total
+
+
+def _rows(table: Path) -> int:
+    try:
+        return max(0, sum(not line.startswith(b"#") for line in table.open("rb")) - 1)
+    except FileNotFoundError:
+        return 0
 
 
 def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:

@@ -47,6 +47,9 @@ class Reference(Protocol):
     def on(self, chromosome: str) -> list[Stretch]:
         """The stretches of a chromosome, [] where there is none."""
 
+    def called(self, stretch: Stretch) -> str:
+        """One of its stretches, for a message."""
+
     def names(self) -> list[str]:
         """What it has, for a message."""
 
@@ -67,6 +70,10 @@ class FromGenome:
         if contig is None:
             return []
         return [Stretch(contig, 0, self.genome.lengths[contig], partial(self.genome.codes, contig))]
+
+    def called(self, stretch: Stretch) -> str:
+        """A contig by its name."""
+        return f"{short(stretch.name)} of the FASTA"
 
     def names(self) -> list[str]:
         """Its contigs."""
@@ -93,6 +100,10 @@ class FromRecords:
     def on(self, chromosome: str) -> list[Stretch]:
         """The records of a chromosome, or the one of that name, which then counts from its own first base."""
         return self._stretches.get(bare(chromosome)) or self._stretches.get(chromosome, [])
+
+    def called(self, stretch: Stretch) -> str:  # noqa: ARG002
+        """A record, which has no name that a reader would miss."""
+        return "the sequence"
 
     def names(self) -> list[str]:
         """Where its records lie."""

@@ -48,6 +48,7 @@ def profile_figure(
     hits: Sequence[Hit] = (),
     shaded: int = 0,
     focus: tuple[int, int] | None = None,
+    first: int = 1,
 ) -> go.Figure:
     """The predicted score of each base (L,), with the letters under it when zoomed in.
 
@@ -57,9 +58,10 @@ def profile_figure(
         hits: matches of a known motif, drawn under the line.
         shaded: how many bases at either end see less of their surroundings than the others.
         focus: a stretch, 0-based half-open, to show close instead of all.
+        first: the number of the first base on the axis.
     """
     figure = go.Figure()
-    position = np.arange(1, len(codes) + 1)
+    position = np.arange(first, first + len(codes))
     letters = np.array(list(decode(codes)))
     if spread is not None:
         band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
@@ -81,29 +83,29 @@ def profile_figure(
         customdata=np.stack([position.astype(str), letters], axis=1),
         hovertemplate="base %{customdata[1]} at %{customdata[0]}: %{y:.2f} nats<extra></extra>",
     )
-    _mark(figure, len(codes), sites, shaded, focus)
-    _draw_hits(figure, hits)
-    first, last = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
+    _mark(figure, len(codes), sites, shaded, focus, first)
+    _draw_hits(figure, hits, first)
+    start, end = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
     figure.update_xaxes(
         title_text="position (1-based)",
         tickformat="d",
-        labelalias=_ticks(letters, focus),
-        range=[first + 0.5, min(last, len(codes)) + 0.5],
+        labelalias=_ticks(letters, focus, first),
+        range=[first + start - 0.5, first + min(end, len(codes)) - 0.5],
     )
-    if focus and last - first <= EVERY_LETTER:
+    if focus and end - start <= EVERY_LETTER:
         figure.update_xaxes(dtick=1, tickangle=0)
     figure.update_yaxes(title_text="score (nats above background)")
     return figure.update_layout(**_frame(330))
 
 
-def _ticks(letters: NDArray[np.str_], focus: tuple[int, int] | None) -> dict[str, str]:
+def _ticks(letters: NDArray[np.str_], focus: tuple[int, int] | None, first: int) -> dict[str, str]:
     """What stands under the axis instead of a position: its letter, and close up only every fifth number."""
     if len(letters) > LETTERED_BASES:
         return {}
     numbered = 5 if focus else 1
     return {
         str(place): f"{letter}<br>{place}" if place % numbered == 0 else str(letter)
-        for place, letter in enumerate(letters, start=1)
+        for place, letter in enumerate(letters, start=first)
     }
 
 
@@ -120,21 +122,30 @@ def _frame(height: int) -> dict[str, Any]:
     }
 
 
-def _mark(figure: go.Figure, bases: int, sites: Sequence[Site], shaded: int, focus: tuple[int, int] | None) -> None:
+def _mark(
+    figure: go.Figure, bases: int, sites: Sequence[Site], shaded: int, focus: tuple[int, int] | None, first: int
+) -> None:
+    left = first - 0.5
     for site in sites:
         colour = CHOSEN if (site.start, site.end) == focus else CALLED
-        figure.add_vrect(x0=site.start + 0.5, x1=site.end + 0.5, fillcolor=colour, line_width=0, layer="below")
+        figure.add_vrect(x0=left + site.start, x1=left + site.end, fillcolor=colour, line_width=0, layer="below")
     if shaded and bases > 2 * shaded:
-        for x0, x1 in ((0.5, shaded + 0.5), (bases - shaded + 0.5, bases + 0.5)):
-            figure.add_vrect(x0=x0, x1=x1, fillcolor="rgba(128,128,128,0.15)", line_width=0, layer="below")
+        for start in (0, bases - shaded):
+            figure.add_vrect(
+                x0=left + start,
+                x1=left + start + shaded,
+                fillcolor="rgba(128,128,128,0.15)",
+                line_width=0,
+                layer="below",
+            )
 
 
-def _draw_hits(figure: go.Figure, hits: Sequence[Hit]) -> None:
+def _draw_hits(figure: go.Figure, hits: Sequence[Hit], first: int) -> None:
     if not hits:
         return
     x: list[float | None] = []
     for hit in hits:
-        x += [hit.start + 0.5, hit.end + 0.5, None]
+        x += [first - 0.5 + hit.start, first - 0.5 + hit.end, None]
     words = [f"motif match {STRAND_ARROWS[hit.strand]} strand {hit.strand}: {hit.score:.1f} nats" for hit in hits]
     figure.add_scatter(
         x=x,

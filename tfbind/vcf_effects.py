@@ -244,11 +244,9 @@ class Scorer:
         source = self.reference.source
         if not inside:
             extents = [f"{stretch.first + 1} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
-            name = short(stretches[0].name if len(stretches) == 1 else call.chromosome)
             more = ", ..." if len(stretches) > SAID else ""
-            raise Unfit(
-                f"{_where(call)}outside {name} of {source}, which has the positions {', '.join(extents)}{more}"
-            )
+            outside = f"outside {self.reference.called(stretches[0])}, which has the positions"
+            raise Unfit(f"{_where(call)}{outside} {', '.join(extents)}{more}")
         there = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
         for stretch, codes in zip(inside, there, strict=True):
             if np.array_equal(codes, reference):

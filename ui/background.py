@@ -1,4 +1,4 @@
-"""Whole files scored in the background: the offer, and the list of jobs with progress, stop, resume and download."""
+"""Whole files of DNA or of variants scored in the background: the offer, and the list of jobs."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from ui.downloads import FORMATS
 from ui.model_choice import Settings
 from ui.session import home, plain
 
-NEXT_JOB = "next-job"
+NEXT_JOB, NEXT_VARIANTS = "next-job", "next-variants-job"
 SHOWN = 10
 POLL_SECONDS = 1.0
 LONGEST_NAME = 60
@@ -38,25 +38,37 @@ def offer(file: Upload, how: Settings, too_large: bool) -> None:
         suffix = st.selectbox("Format", list(FORMATS), list(FORMATS).index(".bw"), format_func=FORMATS.__getitem__)
         pad = bool(how.model.length) and st.checkbox(f"Fill up short records with N to {how.model.length} bases")
         order = Order(file.name[:LONGEST_NAME], how.main.name, suffix, how.strand, how.threshold, pad)
-        id = _next_id()
-        # Above the command, whose length follows from the choices: a button that moves under a click is not clicked.
-        if st.button("Start", type="primary", icon=":material/play_arrow:", key=f"start-{id}"):
-            _attempt(lambda: _submit(order, file, id))
-        st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
-        st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
+        _draw_start(order, cast(BinaryIO, file), NEXT_JOB)
 
 
-def _next_id() -> str:
+def offer_variants(name: str, content: BinaryIO, genome: Path, how: Settings) -> None:
+    """Offer to score all variants of a list against a genome in the background, to a TSV file."""
+    with st.expander("Score all variants in the background", icon=":material/schedule:", expanded=True):
+        order = Order(name[:LONGEST_NAME], how.main.name, ".tsv", "forward", how.threshold, False, str(genome))
+        _draw_start(order, content, NEXT_VARIANTS)
+
+
+def _draw_start(order: Order, content: BinaryIO, slot: str) -> None:
+    """Draw Start and what it runs."""
+    id = _next_id(slot)
+    # Above the command, whose length follows from the choices: a button that moves under a click is not clicked.
+    if st.button("Start", type="primary", icon=":material/play_arrow:", key=f"start-{id}"):
+        _attempt(lambda: _submit(order, content, id))
+    st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
+    st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
+
+
+def _next_id(slot: str) -> str:
     """The id of the job that Start makes; it stays while the button is pressed, for the sake of double clicks."""
-    id: str = st.session_state.setdefault(NEXT_JOB, jobs.new_id())
+    id: str = st.session_state.setdefault(slot, jobs.new_id())
     if (home() / "jobs" / id).exists() and not st.session_state.get(f"start-{id}"):
-        id = st.session_state[NEXT_JOB] = jobs.new_id()
+        id = st.session_state[slot] = jobs.new_id()
     return id
 
 
-def _submit(order: Order, file: Upload, id: str) -> None:
+def _submit(order: Order, content: BinaryIO, id: str) -> None:
     if not (home() / "jobs" / id).exists():  # else this is the second click of a double click
-        jobs.submit(home(), order, cast(BinaryIO, file), id)
+        jobs.submit(home(), order, content, id)
 
 
 def background_jobs() -> None:
@@ -91,11 +103,12 @@ def _draw_jobs(running: int) -> None:
 
 
 def _draw_job(job: Job, order: Order, status: Status) -> None:
-    st.markdown(f"**{plain(order.file)}** · {FORMATS[order.suffix]} · model {plain(order.model)} · {status.state}")
+    what = f"Effects of variants ({order.suffix[1:].upper()})" if order.genome else FORMATS[order.suffix]
+    st.markdown(f"**{plain(order.file)}** · {what} · model {plain(order.model)} · {status.state}")
     if status.state in ("running", "stopped", "crashed") and status.total:
-        st.progress(min(status.done / status.total, 1.0), _how_far(status))
+        st.progress(min(status.done / status.total, 1.0), _how_far(status, order.unit))
     elif status.state == "running":
-        st.caption(_how_far(status))
+        st.caption(_how_far(status, order.unit))
     if status.said:
         st.error(plain(status.said)) if status.state in ("failed", "crashed") else st.caption(plain(status.said))
     with st.container(horizontal=True):
@@ -135,11 +148,11 @@ def _draw_download(job: Job, order: Order) -> None:
         )
 
 
-def _how_far(status: Status) -> str:
+def _how_far(status: Status, unit: str) -> str:
     if not status.total:
-        return f"{status.stage}, {status.done:,} bases so far" if status.done else status.stage
+        return f"{status.stage}, {status.done:,} {unit} so far" if status.done else status.stage
     left = "" if status.seconds_left is None else f", about {_duration(status.seconds_left)} left"
-    return f"{status.stage}: {status.done:,} of {status.total:,} bases{left}"
+    return f"{status.stage}: {status.done:,} of {status.total:,} {unit}{left}"
 
 
 def _duration(seconds: float) -> str:

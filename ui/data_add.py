@@ -13,11 +13,10 @@ from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from ui.child import command
-from ui.session import home, plain
+from ui.session import home, on_loopback, plain
 
 SUFFIXES = ["txt", "tsv", "gz"]
 TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BUILD_SECONDS = 6 * 3600
 IMPORTED = "imported"
 
@@ -110,7 +109,7 @@ def _genome(key: str) -> UploadedFile | Path | None:
 
 def _file(label: str, suffixes: list[str], key: str, example: str) -> UploadedFile | Path | None:
     """An upload, or, for the user of this very computer, a path on it."""
-    if st.get_option("server.address") in LOOPBACK:
+    if on_loopback():
         typed = st.text_input(
             f"{label}: path on this computer", key=f"{key}-path", placeholder=f"{example}, or upload it below"
         ).strip()

@@ -12,7 +12,7 @@ from tfbind.sequences import decode
 from ui import scored
 from ui.model_choice import Settings
 from ui.results import CHART
-from ui.sequence_input import fill
+from ui.sequence_input import DNA
 
 TABLE = "records"
 CHART_KEY = "stack"
@@ -39,7 +39,7 @@ def open_record(record: Record, records: Sequence[Record]) -> None:
     if places:
         _select(places[0])
     else:
-        fill(f">{record.name}\n{decode(record.codes)}\n")
+        DNA.fill(f">{record.name}\n{decode(record.codes)}\n")
 
 
 def _selected(count: int) -> int:

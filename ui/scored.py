@@ -1,6 +1,7 @@
 """Scores for pages: models and profiles, loaded and computed once and then remembered."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 
 from tfbind import imported, runs
 from tfbind.interpret import Mutagenesis, mutagenesis
+from tfbind.reference import Reference
 from tfbind.runs import Run
 from tfbind.scoring import BUILTIN, Model, Profile, load_model, score
 from tfbind.sites import Background, background
+from tfbind.vcf import Call
+from tfbind.vcf_effects import Scored, Scorer
 
 
 def open_model(home: Path, names: str) -> Model:
@@ -100,3 +104,33 @@ def chance(model: Model, threshold: float) -> Background:
 def as_codes(codes: bytes) -> NDArray[np.uint8]:
     """The codes (L,) in some bytes."""
     return np.frombuffer(codes, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Variants with what they do: those with a score, the largest change first, then the others; notes on reading."""
+
+    scored: list[Scored]
+    unscored: list[Scored]
+    notes: list[str]
+
+
+@remembered(max_entries=8, show_spinner="Scoring the variants")
+def effects(
+    model: Model,
+    threshold: float,
+    identity: tuple[str, str],  # noqa: ARG001
+    _calls: list[Call],
+    _reference: Reference,
+) -> Effects:
+    """What variants do, by `identity` of the list and of the reference.
+
+    Raises:
+        ValueError: the reference has none of their chromosomes, or is damaged.
+    """
+    scorer = Scorer(model, _reference, threshold)
+    found = list(scorer.effects(_calls))
+    scorer.check_contigs()
+    known = [(call, effect) for call, effect in found if effect]
+    known.sort(key=lambda entry: -abs(entry[1].change))
+    return Effects(list(known), [entry for entry in found if not entry[1]], scorer.notes())

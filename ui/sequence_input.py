@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from tfbind import queries
 from tfbind.datasets import list_datasets, open_dataset
 from tfbind.jobs import MAX_MB
 from tfbind.letters import RefusedLetter
@@ -14,13 +13,13 @@ from tfbind.observed import draw_window, index_of
 from tfbind.records import Record, read_records, repaired
 from tfbind.sequences import decode
 from tfbind.simulate import simulate
+from tfbind.variant_list import looks_like_vcf
 from tfbind.variants import parse_change
+from ui.kept_text import KeptText
 from ui.sequence_changes import start_with
 from ui.session import home, plain
 
-BOX = "dna"
-KEPT = "kept"
-PARAMETER = "q"
+DNA, VARIANTS = KeptText("dna", "q"), KeptText("variants", "v")
 WINDOW_REFUSED = "window-refused"
 MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
@@ -45,19 +44,19 @@ def example() -> str:
 
 def sequence_input() -> list[Record]:
     """Draw the box and the buttons; the records in it, [] when it is empty or cannot be read."""
-    _restore()
+    DNA.restore()
     st.text_area(
         "DNA sequence",
-        key=BOX,
+        key=DNA.box,
         height=150,
         help=HELP,
         placeholder="Paste DNA here: letters or FASTA",
-        on_change=_keep,
+        on_change=DNA.keep,
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Score", type="primary", icon=":material/insights:")
-        st.button("Try an example", on_click=fill, args=(example(),), icon=":material/science:")
-        st.button("Clear", on_click=fill, args=("",))
+        st.button("Try an example", on_click=DNA.fill, args=(example(),), icon=":material/science:")
+        st.button("Clear", on_click=DNA.fill, args=("",))
         with st.popover("Open a file", icon=":material/upload_file:"):
             file = st.file_uploader(
                 "FASTA or text, plain or gzip",
@@ -69,7 +68,7 @@ def sequence_input() -> list[Record]:
         with st.popover("Try a window of a data set", icon=":material/database:"):
             _draw_windows()
     if file is None:
-        return _read(st.session_state[BOX])
+        return _read(st.session_state[DNA.box])
     st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
     if file.size > PAGE_MB << 20:
         st.info(f"{file.size / 2**20:,.0f} MB are more than this page shows ({PAGE_MB} MB).")
@@ -99,41 +98,7 @@ def _take_window(dataset: str) -> None:
     except (ValueError, OSError) as error:
         st.session_state[WINDOW_REFUSED] = str(error)
         return
-    fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
-
-
-def _restore() -> None:
-    """Fill a new session's box from the address; later, put the id back if the address has lost it."""
-    id = st.query_params.get(PARAMETER)
-    if KEPT in st.session_state:
-        if st.session_state[KEPT] and id != st.session_state[KEPT]:
-            st.query_params[PARAMETER] = st.session_state[KEPT]
-        st.session_state.setdefault(BOX, _kept_text())
-        return
-    st.session_state[KEPT] = id
-    st.session_state[BOX] = _kept_text()
-
-
-def _kept_text() -> str:
-    try:
-        return queries.load(home(), st.session_state[KEPT]) if st.session_state[KEPT] else ""
-    except ValueError as error:
-        st.warning(plain(str(error)))
-        return ""
-
-
-def _keep() -> None:
-    st.session_state[KEPT] = st.query_params[PARAMETER] = queries.save(home(), st.session_state[BOX])
-
-
-def fill(text: str) -> None:
-    """Put a text into the box; to be called before the box is drawn."""
-    st.session_state[BOX] = text
-    if text:
-        _keep()
-    else:
-        st.session_state[KEPT] = None
-        st.query_params.pop(PARAMETER, None)
+    DNA.fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
 
 
 def _read(data: str | bytes) -> list[Record]:
@@ -151,7 +116,14 @@ def _read(data: str | bytes) -> list[Record]:
             st.button("Read such letters as N", on_click=_repair, args=(data,), icon=":material/healing:")
     except ValueError as error:
         st.error(plain(str(error)))
+        if isinstance(data, str) and looks_like_vcf(data):
+            st.button("Read it as variants", on_click=_take_as_variants, args=(data,), icon=":material/difference:")
     return []
+
+
+def _take_as_variants(text: str) -> None:
+    VARIANTS.fill(text)
+    DNA.fill("")
 
 
 def _has_variant(text: str) -> bool:
@@ -171,7 +143,7 @@ def _read_variant(text: str) -> Record:
 
 
 def _repair(text: str) -> None:
-    fill(repaired(text))
+    DNA.fill(repaired(text))
 
 
 def show_notes(records: Sequence[Record]) -> None:

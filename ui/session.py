@@ -11,6 +11,7 @@ from tfbind.runs import Run, find, new_id
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_folder import find as find_sweep
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 INSIDE_APP = "inside_app"
 NEXT_RUN = "next_run_id"
 NEXT_SWEEP = "next_sweep_id"
@@ -37,6 +38,11 @@ def inside_app() -> None:
 def home() -> Path:
     """Where this app keeps runs and data sets."""
     return home_folder()
+
+
+def on_loopback() -> bool:
+    """Whether this computer alone reaches the app, so that its user may name files on it by path."""
+    return st.get_option("server.address") in LOOPBACK
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,52 @@
+"""A text box whose text a refresh brings back: it lies in the home, under an id that stands in the address."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from tfbind import queries
+from ui.session import home, plain
+
+
+@dataclass(frozen=True)
+class KeptText:
+    """A text box by its key, and the parameter of the address that names its text."""
+
+    box: str
+    parameter: str
+
+    @property
+    def _id(self) -> str:
+        return f"kept-{self.parameter}"
+
+    def restore(self) -> None:
+        """Fill a new session's box from the address, then let the address name what the box holds.
+
+        To be called in every run, before the box is drawn. The address is written here alone: what a callback writes
+        to it is lost to the browser when another press interrupts the callback.
+        """
+        named = st.query_params.get(self.parameter)
+        kept = st.session_state.setdefault(self._id, named)
+        if self.box not in st.session_state:
+            st.session_state[self.box] = self._load(kept)
+        if kept and named != kept:
+            st.query_params[self.parameter] = kept
+        elif named and not kept:
+            del st.query_params[self.parameter]
+
+    def _load(self, id: str | None) -> str:
+        try:
+            return queries.load(home(), id) if id else ""
+        except ValueError as error:
+            st.warning(plain(str(error)))
+            return ""
+
+    def keep(self) -> None:
+        """Keep what the box holds now; to be called when it has changed."""
+        text = st.session_state[self.box]
+        st.session_state[self._id] = queries.save(home(), text) if text else None
+
+    def fill(self, text: str) -> None:
+        """Put a text into the box; to be called before the box is drawn."""
+        st.session_state[self.box] = text
+        self.keep()
