@@ -76,7 +76,12 @@ def serve(home: Path, port: int | None = None) -> Iterator[Server]:
         yield Server(process, f"http://127.0.0.1:{port}", home)
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            # uvicorn waits without a limit for a connection that a browser opened meanwhile and never used.
+            process.kill()
+            process.wait()
         log.close()
 
 
