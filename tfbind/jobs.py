@@ -294,7 +294,8 @@ def _progress(job: Job, order: Order) -> tuple[str, int, int]:
 
 def _rows(table: Path) -> int:
     try:
-        return max(0, sum(not line.startswith(b"#") for line in table.open("rb")) - 1)
+        with table.open("rb") as lines:
+            return max(0, sum(not line.startswith(b"#") for line in lines) - 1)
     except FileNotFoundError:
         return 0
 

@@ -243,7 +243,7 @@ class Scorer:
         inside = [stretch for stretch in stretches if stretch.holds(start, end)]
         source = self.reference.source
         if not inside:
-            extents = [f"{stretch.first + 1} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
+            extents = [f"{stretch.first + 1:,} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
             more = ", ..." if len(stretches) > SAID else ""
             outside = f"outside {self.reference.called(stretches[0])}, which has the positions"
             raise Unfit(f"{_where(call)}{outside} {', '.join(extents)}{more}")

@@ -1,0 +1,149 @@
+"""Many variants on the Predict page: from a list or a VCF to effects and profiles, and what cannot be scored."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from driven import app, button, checked, labels
+from streamlit.testing.v1 import AppTest
+from test_predict_page import SITE, drawn, home, line, predict, read, wait_for
+
+from tfbind import jobs
+from tfbind.variant_list import MAX_CALLS
+from ui.variant_input import FILE, GENOME_PATH, VARIANTS
+
+__all__ = ["home"]
+
+PLACED = f">chr22:1001-{1000 + len(SITE)}\n{SITE}"
+HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+KILLS = "22\t1041\trs1\tT\tC\t.\t.\t.\n"  # in the core of the site, as a VCF without `chr` has it
+FAR = "22\t1003\tquiet\tA\tG\t.\t.\t.\n"
+ELSEWHERE = "22\t1041\telsewhere\tG\tC\t.\t.\t.\n"  # of another assembly
+INDEL = "22\t1039\tindel\tTTTA\tT\t.\t.\t.\n"
+
+
+def with_variants(page: AppTest, text: str) -> AppTest:
+    return checked(page.text_area(key=VARIANTS.box).set_value(text).run())
+
+
+def effects(page: AppTest):
+    (table,) = [frame.value for frame in page.dataframe if "Effect" in frame.value]
+    return table
+
+
+def refused(page: AppTest) -> dict[int, str]:
+    """Why lines have no score, by line."""
+    (table,) = [frame.value for frame in page.dataframe if "Why" in frame.value]
+    return dict(zip(table["Line"], table["Why"], strict=True))
+
+
+def genome(folder: Path, name: str = "chr22") -> Path:
+    path = folder / "genome.fa"
+    path.write_text(f">{name}\n{'N' * 1000}{SITE}{'N' * 500}\n")
+    return path
+
+
+@pytest.mark.parametrize("text", [HEADER + KILLS + FAR, KILLS + FAR, "chr22:1041 T>C\nchr22:1003 A>G"])
+def test_effects_come_with_the_largest_first_and_its_profiles(text: str) -> None:
+    page = with_variants(predict(PLACED), text)
+    table = effects(page)
+    assert [name.removeprefix("chr") for name in table["Variant"]] == ["22:1041 T>C", "22:1003 A>G"]
+    assert table["Effect"][0] < -2
+    assert abs(table["Effect"][1]) < 0.5
+    assert list(table["Lost"]) == [1, 0]
+    assert {"reference", "with the variant"} <= drawn(page)
+    assert "2 variants scored, the largest effect first" in read(page)
+    assert line(page, "reference").max() > line(page, "with the variant").max() + 2
+
+
+def test_a_deletion_is_scored_and_the_page_says_which_positions_are_drawn() -> None:
+    page = with_variants(predict(PLACED), HEADER + INDEL)
+    assert effects(page)["Lost"][0] == 1
+    assert "Behind it, positions are those of the changed sequence." in read(page)
+
+
+def test_lines_without_a_score_say_why_and_the_others_are_scored() -> None:
+    outside = "22\t5000\toutside\tA\tC\t.\t.\t.\n"
+    page = with_variants(predict(PLACED), HEADER + KILLS + ELSEWHERE + outside)
+    assert len(effects(page)) == 1
+    why = refused(page)
+    assert list(why) == [4, 5]
+    assert "'T'" in why[4]
+    assert "'G'" in why[4]
+    assert why[5] == "outside the sequence, which has the positions 1,001 to 1,082"
+
+
+def test_a_variant_without_its_bases_says_what_to_paste_or_open() -> None:
+    page = with_variants(predict(), "chr22:1041 T>C")
+    assert "The bases around the variants are missing" in read(page)
+
+
+def test_bases_come_from_a_genome_named_with_chr_or_without(tmp_path: Path) -> None:
+    page = predict()
+    checked(page.text_input(key=GENOME_PATH).set_value(str(genome(tmp_path))).run())
+    page = with_variants(page, HEADER + KILLS)
+    assert effects(page)["Lost"][0] == 1
+    assert "bases from genome.fa" in read(page)
+
+
+def test_a_genome_that_is_not_there_is_one_line_and_the_list_stays() -> None:
+    page = predict()
+    checked(page.text_input(key=GENOME_PATH).set_value("/no/such/genome.fa").run())
+    page = with_variants(page, HEADER + KILLS)
+    assert ["/no/such/genome.fa" in error.value.replace("\\", "") for error in page.error] == [True]
+    assert page.text_area(key=VARIANTS.box).value == HEADER + KILLS
+
+
+def test_words_that_are_no_variant_are_one_line() -> None:
+    page = with_variants(predict(PLACED), "hello there")
+    (why,) = refused(page).values()
+    assert "is no change of a base" in why
+    assert "with the variant" not in drawn(page)
+
+
+def test_an_uploaded_vcf_counts_before_the_box() -> None:
+    page = with_variants(predict(PLACED), "chr22:1003 A>G")
+    page.file_uploader(key=FILE).upload("mine.vcf", (HEADER + KILLS).encode())
+    checked(page.run())
+    assert list(effects(page)["ID"]) == ["rs1"]
+    assert "From the file mine.vcf" in read(page)
+
+
+def test_a_vcf_in_the_dna_box_is_offered_to_be_read_as_variants() -> None:
+    page = predict(HEADER + KILLS)
+    assert "Read it as variants" in labels(page)
+    checked(button(page, "Read it as variants").click().run())
+    assert page.text_area(key=VARIANTS.box).value == HEADER + KILLS
+    assert not page.text_area[0].value
+
+
+def test_variants_come_back_by_their_id_and_do_not_stand_in_the_address() -> None:
+    page = with_variants(predict(PLACED), HEADER + KILLS)
+    parameters = {name: page.query_params[name] for name in page.query_params}
+    assert "1041" not in str(parameters)
+    again = app()
+    for name, value in parameters.items():
+        again.query_params[name] = value
+    again = checked(again.switch_page("pages/predict.py").run())
+    assert again.text_area(key=VARIANTS.box).value == HEADER + KILLS
+    assert effects(again)["Lost"][0] == 1
+
+
+def test_a_list_too_long_for_the_page_goes_on_in_the_background(home: Path, tmp_path: Path) -> None:
+    page = predict()
+    checked(page.text_input(key=GENOME_PATH).set_value(str(genome(tmp_path))).run())
+    page.file_uploader(key=FILE).upload("many.vcf", (HEADER + KILLS + ELSEWHERE * (MAX_CALLS + 100)).encode())
+    checked(page.run())
+    assert "The list goes on: the first 20,000 lines are here." in read(page)
+    shown = next(block.value for block in page.code if "tfbind variants" in block.value)
+    checked(button(page, "Start").click().run())
+    (job,) = jobs.list_jobs(home)
+    assert shlex.split(shown) == jobs.command(job, jobs.read_order(job))
+    wait_for(lambda: jobs.read_status(job).state != "running", 60)
+    assert jobs.read_status(job).state == "finished", jobs.read_status(job).said
+    checked(page.run())
+    assert "Effects of variants (TSV)" in read(page)
+    written = jobs.output(job, jobs.read_order(job)).read_text()
+    lines = [text for text in written.splitlines() if text and not text.startswith("#")]
+    assert len(lines) == 1 + 1 + MAX_CALLS + 100  # the names of the columns, then every variant
+    assert sum("rs1" in text for text in lines) == 1
