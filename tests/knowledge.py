@@ -89,7 +89,6 @@ ALLOWED: dict[str, set[str]] = {
     "vcf_effects": {
         "edits",
         "export",
-        "genome",
         "interpret",
         "letters",
         "reference",
@@ -98,6 +97,7 @@ ALLOWED: dict[str, set[str]] = {
         "tables",
         "vcf",
     },
+    "effects_table": {"export", "genome", "reference", "scoring", "tables", "variant_list", "vcf", "vcf_effects"},
     "provenance": {"files", "runs", "scoring"},
     "bundle": {"imported", "onnx_graph", "provenance", "runs", "scoring", "sequences", "tables"},
     "history": {"files", "runs"},

@@ -121,7 +121,7 @@ def test_a_model_of_fixed_length_scores_windows_with_the_variant_in_the_middle(c
 def test_a_contig_without_room_for_a_window_is_skipped_with_its_reason(cli):
     code, out, _ = cli("chr22\t3\t.\tG\tT\n", fasta=">chr22\nACGTACGT\n", model="fixed")
     assert code == 0
-    assert out.splitlines()[1:] == ["skipped 1: no window of 40 bases around it"]
+    assert out.splitlines()[:-1] == ["skipped 1: no window of 40 bases around it"]
     assert (rows()[0]["effect"], rows()[0]["skipped"]) == ("", "no window of 40 bases around it")
 
 
@@ -296,3 +296,25 @@ def test_sites_that_a_variant_takes_away_and_makes_are_counted(cli, home):
         assert (int(row["sites_lost"]), int(row["sites_gained"])) == (len(effect.lost), len(effect.made))
         counted += effect.lost + effect.made
     assert counted
+
+
+def test_keep_going_gives_every_line_a_row_or_a_reason_below_the_table(cli):
+    wrong, here = other(DNA[99]), DNA[199]
+    listed = f"22\t200\trs1\t{here}\t{other(here)}\t50\nchr22:100 {wrong}>{DNA[99]}\nhello\nchr22:5000 A>C\n"
+    code, out, error = cli(listed, "--keep-going")
+    assert (code, error.splitlines()) == (0, ["1 contig called otherwise in the FASTA, such as chr22 for 22"])
+    assert out.splitlines()[-1].startswith("1 of 3 variants scored")
+    table = rows()
+    assert [(row["pos"], bool(row["effect"])) for row in table] == [("200", True), ("100", False), ("5000", False)]
+    assert f"REF is '{wrong}'" in table[1]["skipped"]
+    assert table[2]["skipped"] == f"outside chr22 of the FASTA, which has the positions 1 to {BASES}"
+    assert Path("e.tsv").read_text().splitlines()[-1].startswith("# not used, line 5: 'hello'")
+
+
+def test_keep_going_refuses_a_file_without_a_variant_and_leaves_no_table(cli):
+    code, _, error = cli("hello\nworld\n", "--keep-going")
+    assert code == 2
+    assert error.splitlines() == [
+        "tfbind: v.vcf: no variant in it; expected a VCF, or one change on each line, such as chr22:10510600 A>G"
+    ]
+    assert not Path("e.tsv").exists()

@@ -122,7 +122,7 @@ def command(job: Job, order: Order) -> list[str]:
     words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
     words += ["--threshold", f"{order.threshold:g}"]
     if order.genome:
-        return [*words, "--fasta", order.genome]
+        return [*words, "--fasta", order.genome, "--keep-going"]
     return words + ["--strand", order.strand] + ["--pad"] * order.pad
 
 

@@ -5,13 +5,14 @@ What can be used is kept, and every line that cannot is named with its reason.
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from tfbind.records import plain_text, unpacked
 from tfbind.sequences import decode
-from tfbind.tables import shown
+from tfbind.tables import shown, whole_lines
 from tfbind.variants import read_change
 from tfbind.vcf import COLUMNS, Call, calls_of
 
@@ -53,7 +54,7 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
     raw = unpacked(data, MAX_BYTES)
     text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else raw[:MAX_BYTES].replace(b"\r\n", b"\n")
     alone = names[0] if len(names) == 1 else None
-    found = _entries(text, alone)
+    found = _entries(text.splitlines(), alone)
     calls, bad = [], []
     for entry in itertools.islice(found, limit):
         if isinstance(entry, BadLine):
@@ -66,6 +67,15 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
     return VariantList(calls, bad, more)
 
 
+def read_lines(path: Path) -> Iterator[Call | BadLine]:
+    """The calls of a file of any size, and its lines that hold none, in their order.
+
+    Raises:
+        ValueError: one line: damaged gzip, or a line that is too long.
+    """
+    return _entries((line for piece in whole_lines(path) for line in piece.splitlines()), None)
+
+
 def looks_like_vcf(text: str) -> bool:
     """Whether a text begins as a VCF does."""
     return _is_vcf(text.lstrip()[:100].encode())
@@ -75,9 +85,9 @@ def _is_vcf(text: bytes) -> bool:
     return text.removeprefix(b"\xef\xbb\xbf").startswith((b"##fileformat=VCF", b"#CHROM"))
 
 
-def _entries(text: bytes, alone: str | None) -> Iterator[Call | BadLine]:
+def _entries(lines: Iterable[bytes], alone: str | None) -> Iterator[Call | BadLine]:
     first = True
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         words = line.split()
         if not words or line.startswith(b"#"):
             continue

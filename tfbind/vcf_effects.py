@@ -1,47 +1,28 @@
 """What variants of a VCF file or a list do: each scored in its surroundings, whatever the size of the genome.
 
-Positions in the file and in the table that is written count from 1; inside, places count from 0.
+Positions of calls and effects count from 1; inside, places count from 0.
 """
 
 import itertools
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tfbind.edits import SLIGHT, Edited, lost_and_made, moved
-from tfbind.export import THRESHOLD, About, about_line, drafted, quoted, safe_cell
-from tfbind.genome import Genome
+from tfbind.export import THRESHOLD
 from tfbind.interpret import Variant, largest_change
 from tfbind.letters import short
-from tfbind.reference import FromGenome, Reference, Stretch
+from tfbind.reference import Reference, Stretch
 from tfbind.scoring import Model, Scores, score_windows
 from tfbind.sequences import Codes, decode, encode
-from tfbind.tables import counted, label, shown
-from tfbind.vcf import Call, read_calls
+from tfbind.tables import counted, shown
+from tfbind.vcf import Call
 
 LONGEST_ALLELE = 10_000
 SAID = 3  # places that a message lists
 BATCH = 4_096  # calls that are scored together
-SEPARATORS = {".tsv": "\t", ".csv": ","}
-HEADER = (
-    "chrom",
-    "pos",
-    "id",
-    "ref",
-    "alt",
-    "effect",
-    "effect_pos",
-    "ref_score",
-    "alt_score",
-    "sites_lost",
-    "sites_gained",
-    "skipped",
-)
 
 
 class Unfit(ValueError):
@@ -74,18 +55,6 @@ class Effect(NamedTuple):
 Scored = tuple[Call, Effect | None]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a VCF: `skipped` counts the calls without a score by reason, `notes` says what was assumed."""
-
-    variants: int
-    scored: int
-    skipped: dict[str, int]
-    notes: list[str]
-    seconds: float
-    out: Path
-
-
 class Task(NamedTuple):
     """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there."""
 
@@ -98,78 +67,6 @@ class Task(NamedTuple):
         """The changed sequence, and where its bases come from."""
         origin = moved(np.arange(len(self.reference)), self.variant)[: len(self.alternative)]
         return Edited(self.alternative[: len(origin)], origin)
-
-
-def score_vcf(model: Model, vcf: Path, fasta: Path, out: Path, cache: Path, threshold: float = THRESHOLD) -> Outcome:
-    """Score every call of a VCF against a genome; write a table, .tsv or .csv, with a row for each in its order.
-
-    Args:
-        cache: a folder for the index of the genome.
-        threshold: the least score of a called site.
-
-    Raises:
-        ValueError: one line: a file that cannot be read, a reference that the genome does not have, a position past
-            the end of its contig, or no contig in common.
-        OSError: a file cannot be read or written.
-    """
-    begun = time.monotonic()
-    if not out.parent.is_dir() or out.is_dir() or out.suffix.lower() not in SEPARATORS:
-        raise ValueError(f"{out}: expected the name of a .tsv or .csv file in a folder that exists")
-    if not vcf.is_file():
-        raise ValueError(f"{vcf}: no such file; expected a VCF file")
-    scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold)
-    names = (label(vcf), label(fasta))
-    with drafted(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        try:
-            scored = scorer.effects(read_calls(vcf), strict=True)
-            file.writelines(table_lines(model, scored, names, threshold, out.suffix))
-            scorer.check_contigs()
-        except Unfit as error:
-            raise ValueError(f"{label(vcf)}: {error}") from None
-    counts = scorer.reasons
-    variants, scored_calls = counts.total(), counts.pop("", 0)
-    return Outcome(variants, scored_calls, dict(counts.most_common()), scorer.notes(), time.monotonic() - begun, out)
-
-
-def table_lines(
-    model: Model, scored: Iterable[Scored], names: tuple[str, str], threshold: float, suffix: str
-) -> Iterator[str]:
-    """The lines of a table of effects.
-
-    Args:
-        names: what the variants and the reference are called.
-        suffix: `.tsv` or `.csv`.
-    """
-    separator = SEPARATORS[suffix.lower()]
-    yield from (f"# {line}\n" for line in _preamble(model, names, threshold))
-    yield separator.join(HEADER) + "\n"
-    for call, effect in scored:
-        yield _row(call, effect, separator)
-
-
-def _preamble(model: Model, names: tuple[str, str], threshold: float) -> list[str]:
-    around = 2 * model.reach
-    rule = (
-        f"scored with {around} bases on either side"
-        if model.length is None
-        else (f"scored in windows of {model.length} bases with the variant in the middle")
-    )
-    return [
-        about_line(About(f"{model.name} {model.hash}", rule)),
-        f"variants of {names[0]} in {names[1]}; positions count from 1",
-        "effect: the largest change of a score, alternative minus reference, at effect_pos; ref_score, alt_score: "
-        f"the highest within {model.reach} bases; sites score {threshold:g} or more",
-    ]
-
-
-def _row(call: Call, effect: Effect | None, separator: str) -> str:
-    scores = [""] * len(Effect._fields)
-    if effect:
-        change, position, reference, alternative, *sites = effect
-        scores = [f"{change:.6g}", str(position), f"{reference:.6g}", f"{alternative:.6g}", *map(str, sites)]
-    alleles = call.reference, safe_cell(call.alternative)
-    cells = [safe_cell(call.chromosome), str(call.position), safe_cell(call.id), *alleles, *scores, call.skipped]
-    return separator.join(map(quoted, cells) if separator == "," else cells) + "\n"
 
 
 class Scorer:

@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from tfbind.effects_table import table_lines, unused_lines
 from tfbind.letters import short
 from tfbind.scoring import call_sites
 from tfbind.sequence_plots import Line, profile_figure
 from tfbind.sites import known_motif, motif_hits
 from tfbind.variant_list import MAX_CALLS, VariantList
 from tfbind.vcf import Call
-from tfbind.vcf_effects import Effect, Scored, Scorer, table_lines
+from tfbind.vcf_effects import Effect, Scored, Scorer
 from ui import scored
 from ui.background import offer_variants
 from ui.model_choice import Settings
@@ -127,8 +128,7 @@ def _draw_downloads(variants: Variants, found: Effects, how: Settings) -> None:
 
 def _file(suffix: str, variants: Variants, found: Effects, how: Settings) -> bytes:
     lines = table_lines(how.model, [*found.scored, *found.unscored], variants.names, how.threshold, suffix)
-    refused = [f"# not used, line {bad.line}: {bad.why}\n" for bad in variants.listed.bad]
-    return "".join([*refused, *lines]).encode()
+    return "".join([*lines, *unused_lines(variants.listed.bad)]).encode()
 
 
 def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: Settings) -> None:

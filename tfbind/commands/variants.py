@@ -23,21 +23,30 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--threshold", type=float, default=THRESHOLD, help=f"the least score of a site; default: {THRESHOLD:g}"
     )
+    command.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="give variants that the genome does not bear out a row with the reason instead of refusing the file; "
+        "takes lists of any form, such as chr22:10510600 A>G on each line",
+    )
 
 
 def variants(options: argparse.Namespace) -> int:
     """Score what each variant of a VCF file changes in the binding around it."""
+    from tfbind.effects_table import score_variants
     from tfbind.provenance import write_beside
     from tfbind.scoring import load_model
-    from tfbind.vcf_effects import score_vcf
+    from tfbind.tables import counted
 
     home = home_folder()
     model = load_model(home, options.model)
     cache = home / "cache" / "fasta"
-    outcome = score_vcf(model, options.data, options.fasta, options.out, cache, options.threshold)
+    files = options.data, options.fasta, options.out
+    outcome = score_variants(model, *files, cache, options.threshold, options.keep_going)
     write_beside(options.out, home, model, threshold=options.threshold)
     for note in [] if options.json else outcome.notes:
         print(note, file=sys.stderr)
-    said = [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
-    said += [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
+    said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
+    said += [f"{counted(outcome.unused, 'line')} without a variant: below the table"] * bool(outcome.unused)
+    said += [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
     return answer(options.json, asdict(outcome), said)
