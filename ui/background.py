@@ -13,7 +13,7 @@ from tfbind.jobs import Job, Order, Status
 from tfbind.provenance import SUFFIX, beside
 from ui.downloads import FORMATS
 from ui.model_choice import Settings
-from ui.session import home, plain
+from ui.session import attempt, home, next_job_id, plain, start_key
 
 NEXT_JOB, NEXT_VARIANTS = "next-job", "next-variants-job"
 SHOWN = 10
@@ -50,20 +50,12 @@ def offer_variants(name: str, content: BinaryIO, genome: Path, how: Settings) ->
 
 def _draw_start(order: Order, content: BinaryIO, slot: str) -> None:
     """Draw Start and what it runs."""
-    id = _next_id(slot)
+    id = next_job_id(slot)
     # Above the command, whose length follows from the choices: a button that moves under a click is not clicked.
-    if st.button("Start", type="primary", icon=":material/play_arrow:", key=f"start-{id}"):
-        _attempt(lambda: _submit(order, content, id))
+    if st.button("Start", type="primary", icon=":material/play_arrow:", key=start_key(id)):
+        attempt(lambda: _submit(order, content, id))
     st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
     st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
-
-
-def _next_id(slot: str) -> str:
-    """The id of the job that Start makes; it stays while the button is pressed, for the sake of double clicks."""
-    id: str = st.session_state.setdefault(slot, jobs.new_id())
-    if (home() / "jobs" / id).exists() and not st.session_state.get(f"start-{id}"):
-        id = st.session_state[slot] = jobs.new_id()
-    return id
 
 
 def _submit(order: Order, content: BinaryIO, id: str) -> None:
@@ -168,12 +160,3 @@ def _act(action: Callable[[Job], object], job: Job) -> None:
         action(job)
     except (ValueError, OSError) as error:
         st.toast(plain(str(error)))
-
-
-def _attempt(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()

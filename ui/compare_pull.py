@@ -9,11 +9,11 @@ import streamlit as st
 
 from tfbind import wandb_offline, wandb_runs
 from tfbind.history import Past
-from tfbind.wandb_client import BASE_URL, KEY, URL, WandbError
+from tfbind.wandb_client import BASE_URL, KEY, URL
 from tfbind.wandb_names import OURS, suggest
 from tfbind.wandb_runs import Project, Pulled
 from ui.compare_runs import select
-from ui.session import home, plain
+from ui.session import attempt, home, plain
 
 UPLOAD_MB = 50
 SAID = "pulled-said"
@@ -41,7 +41,8 @@ def curves_of(chosen: list[Past]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Of {len(thin):,} selected runs only the last values are here, not their curves.")
         if st.button("Get their curves", icon=":material/show_chart:"):
-            _attempt(lambda: wandb_runs.fetch_histories(home(), [past.key for past in thin], _key()))
+            with st.spinner("Asking"):
+                attempt(lambda: wandb_runs.fetch_histories(home(), [past.key for past in thin], _key()))
 
 
 def _key() -> str | None:
@@ -99,23 +100,13 @@ def _take(get: Callable[[], Pulled]) -> None:
     try:
         with st.spinner("Asking"):
             pulled = get()
-    except (ValueError, WandbError, OSError) as error:
+    except (ValueError, OSError) as error:
         st.error(plain(str(error)))
         return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
     st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}."
     select([past.key for past in pulled.pasts])
     st.rerun()
-
-
-def _attempt(action: Callable[[], object]) -> None:
-    try:
-        with st.spinner("Asking"):
-            action()
-    except (ValueError, WandbError, OSError) as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
 
 
 def _names() -> None:
@@ -161,4 +152,4 @@ def _map(project: Project) -> None:
             for place, name in enumerate(strange[:30])
         }
         if st.form_submit_button("Save names"):
-            _attempt(lambda: wandb_runs.save_names(project, given))
+            attempt(lambda: wandb_runs.save_names(project, given))

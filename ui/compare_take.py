@@ -9,7 +9,7 @@ from tfbind.baselines import Beside
 from tfbind.history import Past
 from tfbind.report import Report, csv_table, html_report, markdown_report, now
 from tfbind.verdict import Verdict
-from ui.session import home, plain
+from ui.session import attempt, home
 
 PICTURES = {"svg": "SVG", "png": "PNG"}
 
@@ -84,9 +84,4 @@ def labels_editor(chosen: list[Past]) -> None:
         tags = st.text_input("Tags, with commas between them", ", ".join(past.tags), key=f"tags-{key}")
         note = st.text_area("Note", past.note, max_chars=history.NOTE_LENGTH, key=f"note-{key}")
         if st.button("Save", key="save-labels"):
-            try:
-                history.annotate(runs.find(home(), key), tags, note)
-            except (ValueError, OSError) as error:
-                st.error(plain(str(error)))
-            else:
-                st.rerun()
+            attempt(lambda: history.annotate(runs.find(home(), key), tags, note))

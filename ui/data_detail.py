@@ -15,7 +15,7 @@ from tfbind.recover import FEWEST_HITS, Behind, motif_behind
 from ui.child import command
 from ui.config_form import choose_dataset
 from ui.remembered import remembered
-from ui.session import TRAIN_PAGE, home, plain
+from ui.session import TRAIN_PAGE, attempt, home, plain
 
 ORIGINS = {
     "simulation": "simulated, with a real motif",
@@ -89,11 +89,11 @@ def _actions(data: Windows) -> None:
                 to = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
                 st.caption("Runs know their data by name: those of the old name no longer find theirs.")
                 if st.button("Rename", key="rename") and to != data.name:
-                    _attempt(lambda: data_care.rename(home(), data.name, to), to)
+                    attempt(lambda: data_care.rename(home(), data.name, to), lambda: _open(to))
         with st.popover("Delete", icon=":material/delete:"):
             st.caption(f"It moves to the folder trash in {plain(str(home()))}.")
             if st.button("Move to trash", key="delete-data"):
-                _attempt(lambda: data_care.delete(home(), data.name), None)
+                attempt(lambda: data_care.delete(home(), data.name), lambda: _open(None))
 
 
 def _download(data: Windows, label: str, name: str, lines: Callable[[Windows], Any]) -> None:
@@ -106,17 +106,11 @@ def _download(data: Windows, label: str, name: str, lines: Callable[[Windows], A
     )
 
 
-def _attempt(action: Callable[[], object], then: str | None) -> None:
-    """Do something to the data set; `then` is the one to show afterwards."""
-    try:
-        action()
-    except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
-        return
+def _open(name: str | None) -> None:
+    """Put a data set into the address, None for none."""
     st.query_params.pop("data", None)
-    if then:
-        st.query_params["data"] = then
-    st.rerun()
+    if name:
+        st.query_params["data"] = name
 
 
 def _windows(data: Windows) -> None:

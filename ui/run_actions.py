@@ -9,7 +9,7 @@ import streamlit as st
 from tfbind import launch, runs
 from tfbind.runs import Run, Status
 from ui.config_form import fill
-from ui.session import close_run, home, next_run_id, plain, show_run, start_key
+from ui.session import attempt, close_run, home, next_run_id, plain, show_run, start_key
 from ui.wandb_settings import secrets
 
 RESUMABLE = ("killed", "crashed", "failed")
@@ -20,7 +20,7 @@ def actions(run: Run, status: Status) -> None:
     """Draw the buttons that the state of the run allows, other than Stop."""
     with st.container(horizontal=True, key="actions"):
         if status.state in RESUMABLE and st.button("Resume", type="primary", icon=":material/resume:"):
-            _attempt(lambda: launch.resume(run, secrets()))
+            attempt(lambda: launch.resume(run, secrets()))
         if not status.active and (run.folder / runs.BEST).exists():
             _more_epochs(run)
         st.button(
@@ -36,21 +36,12 @@ def stop_buttons(run: Run, status: Status) -> None:
     asked = runs.stop_requested(run)
     label = "Cancel" if status.state == "pending" else "Stop"
     if st.button(label, icon=":material/stop_circle:", disabled=asked, key="stop"):
-        _attempt(lambda: launch.cancel(run))
+        attempt(lambda: launch.cancel(run))
     if asked:
         st.caption("Stopping after the batch in hand. The best weights are kept.")
         waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
         if waited > launch.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
-            _attempt(lambda: launch.kill(run))
-
-
-def _attempt(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
+            attempt(lambda: launch.kill(run))
 
 
 def _more_epochs(run: Run) -> None:
@@ -91,17 +82,11 @@ def _rename(run: Run) -> None:
     with st.popover("Rename", icon=":material/edit:"):
         name = st.text_input("Name", runs.read_labels(run)["name"], max_chars=runs.NAME_LENGTH, key=f"name-{run.id}")
         if st.button("Save", key="save-name"):
-            _attempt(lambda: runs.rename(run, name))
+            attempt(lambda: runs.rename(run, name))
 
 
 def _delete(run: Run) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.caption(f"The run moves to the folder trash in {plain(str(home()))}.")
         if st.button("Move to trash", key="delete"):
-            try:
-                runs.delete(run)
-            except (ValueError, OSError) as error:
-                st.error(plain(str(error)))
-            else:
-                close_run()
-                st.rerun()
+            attempt(lambda: runs.delete(run), close_run)

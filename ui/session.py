@@ -1,6 +1,7 @@
-"""What every page needs first: the home folder, which run is open, and text that a user wrote as plain text."""
+"""What every page needs: the home folder, which run is open, user text as plain text, buttons that may fail."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -53,6 +54,17 @@ def plain(text: str) -> str:
     """
     escaped = _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
     return re.sub(r"([:@]|www)", "\\1\u2060", escaped)
+
+
+def attempt(action: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
+    """Do what a button asks for and draw the page anew, `then` done first; or say in one line why it cannot be."""
+    try:
+        action()
+    except (ValueError, OSError) as error:
+        st.error(plain(str(error)))
+        return
+    then()
+    st.rerun()
 
 
 def open_run() -> Run | None:
@@ -112,6 +124,11 @@ def next_run_id() -> str:
 def next_sweep_id() -> str:
     """The id that the next press of Start gives its sweep, kept in the same way."""
     return _next_id("sweeps", NEXT_SWEEP)
+
+
+def next_job_id(slot: str) -> str:
+    """The id that the next press of Start gives its background job; `slot` is that of its offer."""
+    return _next_id("jobs", slot)
 
 
 def _next_id(folder: str, slot: str) -> str:

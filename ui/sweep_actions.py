@@ -1,7 +1,5 @@
 """What can be done with a sweep: stop, resume, retry, extend, add a run; and with one of its runs."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from tfbind import launch, runs, sweep_control, sweep_folder
@@ -12,7 +10,7 @@ from tfbind.sweep_control import RETRIED
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_spec import MAX_TEXT
 from ui.config_form import label
-from ui.session import COMPARE_PAGE, TRAIN_PAGE, home, plain
+from ui.session import COMPARE_PAGE, TRAIN_PAGE, attempt, home
 from ui.wandb_settings import secrets
 
 
@@ -22,7 +20,7 @@ def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
         if status.active or any(run.state in ACTIVE for run in past):
             _stop(sweep, status)
         elif status.state != "finished" and st.button("Resume", type="primary", icon=":material/resume:"):
-            _attempt(lambda: sweep_control.resume(sweep, secrets()))
+            attempt(lambda: sweep_control.resume(sweep, secrets()))
         if any(run.state in RETRIED for run in past):
             _retry(sweep, sum(run.state in RETRIED for run in past))
         _extend(sweep)
@@ -36,16 +34,16 @@ def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
 def _stop(sweep: Sweep, status: Status) -> None:
     asked = runs.stop_requested(sweep)
     if st.button("Stop all", icon=":material/stop_circle:", disabled=asked, key="stop-all"):
-        _attempt(lambda: sweep_control.cancel(sweep))
+        attempt(lambda: sweep_control.cancel(sweep))
     if status.active and st.button(
         "Start no more", disabled=asked, key="stop-new", help="The runs that are under way go on to their end."
     ):
-        _attempt(lambda: sweep_control.cancel(sweep, leave_runs=True))
+        attempt(lambda: sweep_control.cancel(sweep, leave_runs=True))
 
 
 def _retry(sweep: Sweep, count: int) -> None:
     if st.button(f"Retry {count} failed", icon=":material/replay:", help="Each goes on after its last good epoch."):
-        _attempt(lambda: sweep_control.retry(sweep, secrets()))
+        attempt(lambda: sweep_control.retry(sweep, secrets()))
 
 
 def _extend(sweep: Sweep) -> None:
@@ -55,7 +53,7 @@ def _extend(sweep: Sweep) -> None:
             "Sweep file", sweep_folder.read_text(sweep), height=320, max_chars=MAX_TEXT, key=f"extend-{sweep.id}"
         )
         if st.button("Save and run", type="primary", key="extend"):
-            _attempt(lambda: _extended(sweep, text))
+            attempt(lambda: _extended(sweep, text))
 
 
 def _extended(sweep: Sweep, text: str) -> None:
@@ -73,7 +71,7 @@ def _add(sweep: Sweep) -> None:
             for field in spec.varied or ["learning_rate"]
         }
         if st.button("Start", type="primary", key="add"):
-            _attempt(lambda: sweep_control.add_run(sweep, parse_config(values, spec.base), secrets()))
+            attempt(lambda: sweep_control.add_run(sweep, parse_config(values, spec.base), secrets()))
 
 
 def run_actions(past: list[Past]) -> None:
@@ -85,13 +83,4 @@ def run_actions(past: list[Past]) -> None:
         id = st.selectbox("One of its runs", list(active), format_func=lambda id: active[id].name, key="one-run")
         st.page_link(TRAIN_PAGE, label="Open", icon=":material/open_in_new:", query_params={"run": id})
         if st.button("Stop this run", key="stop-one"):
-            _attempt(lambda: launch.cancel(runs.find(home(), id)))
-
-
-def _attempt(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
-    else:
-        st.rerun()
+            attempt(lambda: launch.cancel(runs.find(home(), id)))

@@ -10,7 +10,7 @@ import streamlit as st
 from tfbind import wandb_log
 from tfbind.runs import Run
 from tfbind.wandb_client import BASE_URL, KEY, URL, WandbError, base_url, find_key
-from ui.session import plain
+from ui.session import attempt, plain
 
 KEPT = "wandb-kept"  # the session forgets what a widget that is not drawn holds
 PROJECT = "WANDB_PROJECT"
@@ -109,9 +109,4 @@ def _note(run: Run, was_working: bool) -> None:
 
 def _send(run: Run) -> None:
     if st.button("Send to W&B", icon=":material/upload:", help="Sends every epoch that the server lacks."):
-        try:
-            wandb_log.begin_sending(run, secrets())
-        except (ValueError, OSError) as error:
-            st.error(plain(str(error)))
-        else:
-            st.rerun()
+        attempt(lambda: wandb_log.begin_sending(run, secrets()))
