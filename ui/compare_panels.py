@@ -100,7 +100,7 @@ def _next(verdict: Verdict) -> None:
     commands = list(dict.fromkeys(command for step in steps for command in step.commands))
     if commands:
         with st.expander("The commands"):
-            st.code("\n".join(commands), language="bash")
+            st.code("\n".join(commands), language="bash", wrap_lines=True)
 
 
 def _curves(settings: list[Setting], choice: Choice) -> None:

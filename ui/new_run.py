@@ -55,7 +55,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
     with place:
         _figures(config, windows, length)
     st.caption("What Start executes; the same line works in a terminal")
-    st.code(shlex.join(launch.command(config, order)), language=None)
+    st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
 
 
 def _figures(config: TrainConfig, windows: int, length: int) -> None:

@@ -247,7 +247,7 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
             _start(id, text, base, options, words)
     _show_plan(spec, found)
     st.caption("What Start executes; the same line works in a terminal")
-    st.code(shlex.join(words), language=None)
+    st.code(shlex.join(words), language=None, wrap_lines=True)
     with st.expander("The sweep file"):
         st.code(text, language="yaml")
 
