@@ -137,7 +137,14 @@ def test_diverging_is_a_failure_with_one_line(home):
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "the steps were too large; try a learning_rate below 10" in done.stderr
+    assert "the steps were too large; try a learning_rate 3 to 10 times below 10" in done.stderr
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_named(home, tmp_path):
+    here = home.parent / "toy_scores.txt"
+    for given, why in [(tmp_path / "none.txt", "no such file or folder"), (tmp_path, "a folder; expected a file")]:
+        done = tfbind(home, "data", "import", "--sequences", given, "--scores", here, "--name", "x")
+        assert (done.returncode, done.stderr) == (2, f"tfbind: {given}: {why}\n")
 
 
 def test_data_commands(home, tmp_path):

@@ -96,6 +96,18 @@ def test_dozens_of_damaged_pairs_are_each_refused_in_one_line(home: Path, tmp_pa
     assert list(home.glob("upload-*")) == []
 
 
+def test_what_was_wrong_with_some_files_is_not_said_of_others(tmp_path: Path) -> None:
+    sequences, scores = make_pair(tmp_path, turned=True)
+    page = upload(data_page(), sequences, scores, "turned")
+    assert len(page.error) == 1
+    other = tmp_path / "other.txt"
+    other.write_text("else\n")
+    page.file_uploader[1].upload(other.name, other.read_bytes())
+    checked(page.run())
+    assert not page.error
+    assert "Read the scores with one row per window" not in [button.label for button in page.button]
+
+
 def test_transposed_scores_are_offered_to_be_turned(tmp_path: Path) -> None:
     sequences, scores = make_pair(tmp_path, turned=True)
     page = upload(data_page(), sequences, scores, "mine")

@@ -181,6 +181,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):
     assert kills > 0
     assert untimed(run) == untimed(undisturbed), f"moments drawn from seed {seed}"
     assert weights(run) == weights(undisturbed), f"moments drawn from seed {seed}"
+    assert list(run.folder.glob(".*")) == [], "half-written files of the killed workers"
 
 
 def test_a_failed_run_says_why_and_shows_it_in_its_log(home):

@@ -33,8 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
         return code
-    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+    except ValueError as error:
         return complain(error, 2)
+    except FileNotFoundError as error:
+        return complain(f"{error.filename}: no such file or folder", 2)
+    except IsADirectoryError as error:
+        return complain(f"{error.filename}: a folder; expected a file", 2)
     except OSError as error:
         return complain(error, 1)
     except KeyboardInterrupt:

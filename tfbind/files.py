@@ -5,12 +5,18 @@ And folders that are thrown away: they move to the trash of their home.
 
 import json
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 TRASH = "trash"
+
+_DRAFT = re.compile(r"\..+\.(\d{1,9})(?:\.[0-9a-f]{4}|\.new)?")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -33,6 +39,18 @@ def write_chunks(path: Path, content: Iterable[bytes]) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Delete what processes that were killed left half written in a folder: `.NAME.PID` and the like."""
+    for draft in folder.glob(".*"):
+        match = _DRAFT.fullmatch(draft.name)
+        if match is None or psutil.pid_exists(int(match[1])):
+            continue
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink(missing_ok=True)
 
 
 def to_trash(home: Path, folder: Path, name: str) -> Path:

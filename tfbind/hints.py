@@ -32,16 +32,17 @@ class Hint:
     text: str
 
 
-def hint(rows: list[Row], error: str | None = None) -> Hint | None:
+def lost_its_loss(error: str | None) -> bool:
+    """Whether a run failed because a loss became NaN or infinite, which would only happen again."""
+    return bool(error and NOT_A_NUMBER.search(error))
+
+
+def hint(rows: list[Row]) -> Hint | None:
     """The most important thing that `rows`, one per finished epoch, say about how the training went.
 
     Args:
         rows: in order; `epoch`, `train_loss`, `val_loss` and `learning_rate` are read.
-        error: why the run failed, if it did; one that says that a loss became NaN or infinite is a divergence.
     """
-    if error and NOT_A_NUMBER.search(error):
-        done = f" after {len(rows)} finished epochs" if rows else " in the first epoch"
-        return Hint("diverged", f"The loss stopped being a number{done}: the steps were too large. {LOWER_RATE}")
     for rule in (_diverged, _overfitting, _rate_too_low, _still_improving, _settled):
         found = rule(rows)
         if found:

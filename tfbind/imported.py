@@ -18,7 +18,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from tfbind.config import PROJECT
-from tfbind.files import read_json, to_trash, write_json
+from tfbind.files import read_json, remove_drafts, to_trash, write_json
 from tfbind.onnx_graph import read_shape
 
 WEIGHTS = "weights.safetensors"
@@ -56,6 +56,7 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
     _check_free(home, name)
     draft = _folder(home) / f".{name}.{os.getpid()}.{secrets.token_hex(2)}"
     draft.mkdir(parents=True)
+    remove_drafts(draft.parent)
     try:
         convert(source, draft / WEIGHTS)
         card = _describe(name, source, draft / WEIGHTS)

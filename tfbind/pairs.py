@@ -145,11 +145,15 @@ def _check_columns(path: Path, names: list[bytes], length: int) -> list[bytes]:
     rows_named |= header[0] in known and len(header) > 1 and header[1] not in known and is_number(header[1])
     if {SEQUENCE_COLUMN, NAME_COLUMN} <= set(header):
         raise ValueError(f"{label(path)}: a table of sequences; expected scores: were the two files swapped?")
+    if not header[0] and known.issuperset(header[1:]):
+        raise ValueError(f"{label(path)}: column 1 has no name; expected scores alone: was an index written too?")
     if rows_named or not known & set(header):
         turned = "; the rows seem to be windows: if each begins with its window's name, use --transpose"
+        theirs = f" in the sequences file, such as {shown(names[0])}" if names else ""
         raise ValueError(
             f"{label(path)}: line 1 has {counted(len(header), 'column')}, {_listed(header)}; expected one column per "
-            f"window, headed by its name{turned if rows_named or len(header) in (length, length + 1) else ''}"
+            f"window, headed by its name{theirs}"
+            f"{turned if rows_named or len(header) in (length, length + 1) else ''}"
         )
     _check_names(path, header, "column", first=1)
     _check_same(path, header, names)

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import read_json, to_trash, write_json
+from tfbind.files import read_json, remove_drafts, to_trash, write_json
 from tfbind.owner import Owner, this_process
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
@@ -45,6 +45,7 @@ ACTIVE = ("pending", "running")
 STATES = (*ACTIVE, "finished", "failed", "crashed", "killed")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
+ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
 
 Row = dict[str, Any]
 
@@ -120,6 +121,7 @@ def create(
     }
     draft = run.folder.with_name(f".{run.id}.{os.getpid()}.new")
     draft.mkdir(parents=True)
+    remove_drafts(draft.parent)
     try:
         write_json(draft / CONFIG, record)
         write_json(draft / LABELS, {"name": checked_name(name or default_name(config)), "tags": [], "note": ""})
@@ -239,7 +241,7 @@ def read_status(run: Run) -> Status:
     if not status.active or status.alive:
         return status
     stopped = stop_requested(run)
-    error = None if stopped else "the process ended without a word; see the last lines of its log"
+    error = None if stopped else ENDED_OUTSIDE
     return replace(status, state="killed" if stopped else "crashed", error=error)
 
 

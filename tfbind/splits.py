@@ -84,8 +84,9 @@ def _checked(found: Split, config: TrainConfig, count: int) -> Split:
         return found
     test = f", test_split {config.test_split}" if config.test_split else ""
     sizes = f"{len(found.train)} for training and {len(found.validation)} for validation"
+    windows = f"{count:,} window{'s' * (count != 1)}"
     raise ValueError(
-        f"validation_split {config.validation_split}{test} of {count} windows by {config.split_by} leaves {sizes}"
+        f"validation_split {config.validation_split}{test} of {windows} by {config.split_by} leaves {sizes}"
         f"{f' and {len(found.test)} for the test' if test else ''}; expected at least 1 in each"
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 from tfbind import devices, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import open_dataset
-from tfbind.files import read_json, write_bytes, write_json
+from tfbind.files import read_json, remove_drafts, write_bytes, write_json
 from tfbind.history import Past
 from tfbind.runs import Run, Status
 from tfbind.splits import split
@@ -73,6 +73,7 @@ def create(
     }
     draft = sweep.folder.with_name(f".{sweep.id}.{os.getpid()}.new")
     draft.mkdir(parents=True)
+    remove_drafts(draft.parent)
     try:
         write_bytes(draft / SPEC, text.encode())
         write_json(draft / SETTINGS, settings)

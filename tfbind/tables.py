@@ -54,6 +54,8 @@ def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
     first, _, rest = text.partition(b"\n")
     second = rest.partition(b"\n")[0]
     _separators(label(path), first, 1)
+    if b"\t" not in first and b"," in first:
+        raise ValueError(f"{label(path)}: columns are separated by commas; expected tabs")
     return first.split(b"\t"), second.split(b"\t")
 
 

@@ -312,7 +312,7 @@ class Training:
             return value
         raise Diverged(
             f"{what} became {value} in epoch {self.epoch}, batch {self.batches}: the steps were too large; "
-            f"try a learning_rate below {self.config.learning_rate:g}"
+            f"try a learning_rate 3 to 10 times below {self.config.learning_rate:g}"
         )
 
 

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 from tfbind import beside, devices, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_dataset
-from tfbind.files import write_bytes, write_json
+from tfbind.files import remove_drafts, write_bytes, write_json
 from tfbind.meter import Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run
@@ -69,6 +69,7 @@ class Worker:
             ValueError: another process is working on this run.
         """
         with runs.sole_worker(self.run), heard(self._note_signal), _log_to(self.run):
+            remove_drafts(self.run.folder)
             try:
                 self._work()
                 return self._end("finished")

@@ -19,6 +19,7 @@ SUFFIXES = ["txt", "tsv", "gz"]
 TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
 BUILD_SECONDS = 6 * 3600
 IMPORTED = "imported"
+REFUSED = "import-refused"  # which uploads, and what is wrong with them
 
 
 def add_data() -> None:
@@ -50,23 +51,29 @@ def _pair() -> None:
     sequences = left.file_uploader("Sequences", SUFFIXES, help="Such as `chr22_sequences.txt.gz`")
     scores = right.file_uploader("Scores", SUFFIXES, help="Such as `chr22_scores.txt.gz`")
     name = left.text_input("Name of the data set", placeholder="chr22", max_chars=80, key="import-name").strip()
+    chosen = tuple(file.file_id for file in (sequences, scores) if file)
+    refused = st.session_state.get(REFUSED)
+    if refused and refused["files"] != chosen:
+        refused = None  # it was about other files
     missing = [what for what, given in (("sequences", sequences), ("scores", scores), ("name", name)) if not given]
     pressed = st.button("Import", type="primary", icon=":material/upload:")
     problem_line = st.container()
-    turned = bool(st.session_state.get("turn")) and st.button("Read the scores with one row per window", key="turned")
+    turned = bool(refused and TURN in refused["said"]) and st.button(
+        "Read the scores with one row per window", key="turned"
+    )
     if pressed and missing:
         problem_line.error(f"Still to be given: {', '.join(missing)}.")
     elif (pressed or turned) and sequences and scores:
         try:
             data = _import_uploads(sequences, scores, name, transpose=turned)
-            st.session_state.update({"turn": False, "import_problem": None, IMPORTED: data.name})
+            st.session_state.update({REFUSED: None, IMPORTED: data.name})
         except (ValueError, OSError) as error:
-            st.session_state.update({"turn": TURN in str(error), "import_problem": str(error), IMPORTED: None})
+            st.session_state.update({REFUSED: {"files": chosen, "said": str(error)}, IMPORTED: None})
         else:
             _show(data.name)
         st.rerun()
-    elif problem := st.session_state.get("import_problem"):
-        problem_line.error(plain(problem))
+    elif refused:
+        problem_line.error(plain(refused["said"]))
 
 
 def _import_uploads(sequences: UploadedFile, scores: UploadedFile, name: str, transpose: bool) -> Windows:

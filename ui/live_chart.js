@@ -57,6 +57,7 @@ function layout(chart, empty, height, theme) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.text, size: 13 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.grey, activecolor: theme.text },
     hovermode: chart.curves.length > CROWD ? "closest" : "x unified",
     hoverlabel: { bgcolor: theme.background, bordercolor: theme.line, font: { color: theme.text } },
     showlegend: chart.curves.length > 1 && !none,
@@ -69,6 +70,8 @@ function layout(chart, empty, height, theme) {
 
 const config = {
   displaylogo: false,
+  // Under a finger it would stand there all the time, over the legend.
+  displayModeBar: window.matchMedia("(hover: none)").matches ? false : "hover",
   responsive: true,
   modeBarButtonsToRemove: ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
   toImageButtonOptions: { format: "svg", filename: "curves" },

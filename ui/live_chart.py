@@ -14,11 +14,12 @@ import streamlit as st
 
 from tfbind.plots import Curve
 
+FIRST_POINT = "The first point comes with the end of the first epoch."
+
 CSS = """
 .live-charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem; }
 .live-chart-box { min-width: 0; }
 .live-chart-title { font-weight: 600; margin-bottom: 0.5rem; }
-.live-chart .modebar { opacity: 0.7; }
 """
 
 _component = st.components.v2.component(
@@ -55,15 +56,16 @@ def install_plotly(static: Path) -> Path:
     return target
 
 
-def live_charts(charts: list[Chart], *, key: str, height: int = 300) -> None:
+def live_charts(charts: list[Chart], *, key: str, height: int = 300, empty: str = FIRST_POINT) -> None:
     """Draw charts side by side, or one below the other where it is narrow; the same key again updates them in place.
+    A chart without a point says `empty`.
 
     One component for all of them, since every element of an update costs the server about a millisecond.
     """
     base = st.get_option("server.baseUrlPath").strip("/")
     data = {
         "charts": [vars(chart) | {"curves": [vars(curve) for curve in chart.curves]} for chart in charts],
-        "empty": "The first point comes with the end of the first epoch.",
+        "empty": empty,
         "height": height,
         "source": f"/{base}/app/static/plotly.min.js?v={plotly.__version__}".replace("//", "/"),
     }

@@ -7,7 +7,7 @@ import streamlit as st
 
 from tfbind import devices, launch, runs, simulate
 from tfbind.config import TrainConfig, parameter_count, receptive_field
-from tfbind.datasets import BUILTIN, list_datasets
+from tfbind.datasets import BUILTIN, Windows, list_datasets
 from tfbind.estimate import estimate, recent
 from ui.config_form import config_form
 from ui.run_actions import start
@@ -46,26 +46,35 @@ def _sizes() -> dict[str, tuple[int, int]]:
 
 def _plan(config: TrainConfig, windows: int, length: int) -> None:
     id = next_run_id()
+    try:
+        data = data_of(config)
+        parts, problem = counts(data, config, windows), ""
+    except ValueError as error:
+        data, parts, problem = None, {}, str(error)
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
     order = launch.Order(name, id, wandb=wandb_mode())
-    if button.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
+    if button.button(
+        "Start",
+        type="primary",
+        width="stretch",
+        icon=":material/play_arrow:",
+        key=start_key(id),
+        disabled=bool(problem),
+    ):
         with st.spinner("Starting"):
             start(lambda: launch.submit(home(), config, order, secrets()), id)
     with place:
-        _figures(config, windows, length)
+        if problem:
+            st.error(plain(problem))
+        else:
+            _figures(config, data, parts, length)
     st.caption("What Start executes; the same line works in a terminal")
     st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
 
 
-def _figures(config: TrainConfig, windows: int, length: int) -> None:
-    try:
-        data = data_of(config)
-        part = counts(data, config, windows)
-    except ValueError as error:
-        st.error(plain(str(error)))
-        return
-    time = estimate(config, windows, length, recent(runs.list_runs(home())))
+def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], length: int) -> None:
+    time = estimate(config, sum(part.values()), length, recent(runs.list_runs(home())))
     left, right = st.columns(2)
     left.metric("Takes about", time.text, help=f"From Start to the end of the last epoch: {time.basis}.")
     right.metric("Training windows", f"{part['train']:,}", help="Windows that the model learns from.")
@@ -74,7 +83,7 @@ def _figures(config: TrainConfig, windows: int, length: int) -> None:
     free = launch.free_disk(home())
     st.caption(
         f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
-        f"{part['validation']:,} windows of {length} bases measure it · "
+        f"measured on {part['validation']:,} other windows of {length} bases · "
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
         + f"{free / 1e9:,.1f} GB of disk free"
     )

@@ -3,10 +3,12 @@
 import shlex
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import streamlit as st
 
 from tfbind import launch, runs
+from tfbind.hints import lost_its_loss
 from tfbind.runs import Run, Status
 from ui.config_form import fill
 from ui.session import attempt, close_run, home, next_run_id, plain, show_run, start_key
@@ -19,12 +21,19 @@ MORE_EPOCHS = 5
 def actions(run: Run, status: Status) -> None:
     """Draw the buttons that the state of the run allows, other than Stop."""
     with st.container(horizontal=True, key="actions"):
-        if status.state in RESUMABLE and st.button("Resume", type="primary", icon=":material/resume:"):
+        hopeless = lost_its_loss(status.error)
+        kind: Literal["primary", "secondary"] = "secondary" if hopeless else "primary"
+        if status.state in RESUMABLE and st.button("Resume", type=kind, icon=":material/resume:"):
             attempt(lambda: launch.resume(run, secrets()))
         if not status.active and (run.folder / runs.BEST).exists():
             _more_epochs(run)
         st.button(
-            "Clone", icon=":material/content_copy:", on_click=_clone, args=(run,), help="Its settings, as a form"
+            "Clone",
+            type="primary" if hopeless else "secondary",
+            icon=":material/content_copy:",
+            on_click=_clone,
+            args=(run,),
+            help="Its settings, as a form",
         )
         _rename(run)
         if not status.active:
@@ -79,9 +88,9 @@ def _clone(run: Run) -> None:
 
 
 def _rename(run: Run) -> None:
-    with st.popover("Rename", icon=":material/edit:"):
+    with st.popover("Rename", icon=":material/edit:"), st.form(f"rename-{run.id}", border=False):
         name = st.text_input("Name", runs.read_labels(run)["name"], max_chars=runs.NAME_LENGTH, key=f"name-{run.id}")
-        if st.button("Save", key="save-name"):
+        if st.form_submit_button("Save", key="save-name"):
             attempt(lambda: runs.rename(run, name))
 
 

@@ -7,10 +7,10 @@ import streamlit as st
 from tfbind import devices, launch, runs
 from tfbind.config import TrainConfig
 from tfbind.estimate import duration
-from tfbind.hints import hint
+from tfbind.hints import hint, lost_its_loss
 from tfbind.plots import curve
 from tfbind.runs import Row, Run, Status
-from ui.live_chart import Chart, live_charts
+from ui.live_chart import FIRST_POINT, Chart, live_charts
 from ui.results import results
 from ui.run_actions import actions, stop_buttons
 from ui.run_science import appraisal, baseline_curves, baseline_words
@@ -18,6 +18,7 @@ from ui.session import close_run, plain
 from ui.wandb_settings import wandb_note
 
 POLL_SECONDS = 1.0
+LOG_LINES = 10
 COLOURS = {
     "pending": "gray",
     "running": "blue",
@@ -29,7 +30,7 @@ COLOURS = {
 MEANINGS = {
     "finished": "It ran to its end.",
     "failed": "It ended with an error.",
-    "crashed": "Its process ended without a word.",
+    "crashed": "Its process was ended from outside.",
     "killed": "It was stopped. The weights of its best epoch are kept.",
 }
 
@@ -71,16 +72,19 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
     else:
         st.markdown(said, help=MEANINGS[status.state])
         _outcome(run, status, rows)
-    _charts(run, rows)
+    _charts(run, rows, status.active)
 
 
 def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:
     if status.state == "pending":
-        return [f"{launch.ahead(run)} before you on this device"]
+        ahead = launch.ahead(run)
+        return [f"{ahead} before you on this device" if ahead else "next on this device"]
     facts = [f"data set {plain(config.dataset)}", devices.describe(config.device, config.threads or 1)]
     if not status.active:
         seconds = duration(sum(row["seconds"] for row in rows))
         facts.append(f"{len(rows)} of {config.num_epochs} epochs in {seconds}")
+        if status.state == "finished" and len(rows) < config.num_epochs:
+            facts.append(f"stopped early, after {config.early_stopping_patience} without a lower validation loss")
     best = runs.best_row(rows)
     if best:
         facts.append(f"best epoch {best['epoch']}: validation loss {best['val_loss']:.4f}, {_pearson(best)}")
@@ -117,17 +121,26 @@ def _load(now: dict[str, Any]) -> str:
 
 def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
     if status.error:
-        st.error(plain(status.error))
-    found = hint(rows, status.error)
+        st.error(plain(". ".join(filter(None, [status.error, _what_next(status, rows)]))))
+    diverged = lost_its_loss(status.error)
+    found = None if diverged else hint(rows)
     if found:
         st.info(found.text, icon=":material/lightbulb:")
-    tail = runs.log_tail(run) if status.error else ""
+    tail = runs.log_tail(run, LOG_LINES) if status.error else ""
     if tail:
-        st.caption("The last lines of its log")
-        st.code(tail, language=None, height=200)
+        with st.expander("The last lines of its log", expanded=not diverged):
+            st.code(tail, language=None)
 
 
-def _charts(run: Run, rows: list[Row]) -> None:
+def _what_next(status: Status, rows: list[Row]) -> str:
+    if lost_its_loss(status.error):
+        return "Resume would only repeat it; Clone fills the form with these settings, to be changed."
+    if status.state != "crashed":
+        return ""
+    return f"Resume goes on after epoch {len(rows)}." if rows else "Resume starts it again."
+
+
+def _charts(run: Run, rows: list[Row], active: bool) -> None:
     known = appraisal(run)
     loss = Chart(
         "Loss: mean squared error, lower is better",
@@ -145,6 +158,6 @@ def _charts(run: Run, rows: list[Row]) -> None:
             curve("mean of windows", rows, "val_pearsonr_window", dash="dot", colour=2),
         ],
     )
-    live_charts([loss, pearson], key=f"curves-{run.id}")
+    live_charts([loss, pearson], key=f"curves-{run.id}", empty=FIRST_POINT if active else "No epoch was finished.")
     if rows and (said := baseline_words(known)):
         st.caption(plain(said))
