@@ -8,13 +8,13 @@ from ui.session import inside_app, open_run, plain
 
 inside_app()
 
+run = None
 try:
     run = open_run()
     if run:
         run_view(run)
 except ValueError as error:
     st.error(plain(str(error)))
-    run = None
 
 if not run:
     new_run()

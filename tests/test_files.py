@@ -1,12 +1,16 @@
 """Files replaced as a whole, and what killed writers leave of them."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from tfbind.files import read_json, remove_drafts, write_bytes, write_json
+import pytest
+
+from tfbind.files import read_json, remove_drafts, words, write_bytes, write_json
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
@@ -27,14 +31,46 @@ def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / "best.safetensors")])
     assert done.returncode == -signal.SIGKILL
     (draft,) = tmp_path.glob(".*")
-    gone = draft.name.rpartition(".")[2]
+    gone = draft.name.removeprefix(".best.safetensors.").partition(".")[0]
     (tmp_path / f".new-run.{gone}.new").mkdir()
     (tmp_path / f".new-run.{gone}.new" / "config.json").touch()
     (tmp_path / f".state.json.{gone}.0a1f").touch()
-    living = [f".labels.json.{os.getpid()}.12ab", f".best.safetensors.{os.getpid()}", ".hidden", ".lock.12x"]
+    living = [f".labels.json.{os.getpid()}.12ab", f".best.safetensors.{os.getpid()}", ".hidden", ".lock.x12"]
     for name in living:
         (tmp_path / name).touch()
     remove_drafts(tmp_path)
     assert sorted(path.name for path in tmp_path.glob(".*")) == sorted(living)
     assert (tmp_path / "best.safetensors").read_bytes() == b"whole"
     assert read_json(tmp_path / "state.json") == {"state": "running"}
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"null", b"", b"\xff\xfe", b"{", None])
+def test_a_damaged_file_is_a_reason_that_names_it(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "state.json"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{path}: "):
+        read_json(path)
+
+
+def test_what_cannot_be_written_leaves_the_old_file_no_draft_and_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "rows.bin"
+    write_bytes(path, b"old")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as refused:
+            write_bytes(path, b"new" * 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, old)
+    assert words(refused.value) == f"{path}: file too large"
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
+
+
+def test_a_full_disk_is_called_that() -> None:
+    assert words(OSError(errno.ENOSPC, "No space left on device", "/home/x")) == "/home/x: the disk is full"
+    assert words(OSError("the server\nis away")) == "the server is away"

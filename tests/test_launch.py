@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 from toy import toy_config, toy_home
 
-from tfbind import devices, launch, runs
+from tfbind import devices, launch, run_log, runs
 from tfbind.config import PRESETS
 from tfbind.datasets import open_dataset
 from tfbind.launch import Order
@@ -69,7 +69,7 @@ def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
     assert runs.read_status(run).device == "cpu"
     assert runs.read_status(run).started < runs.read_status(run).ended
     assert (run.folder / runs.LOG).read_text().count("epoch 2:") == 1
-    assert "finished" in runs.log_tail(run)
+    assert "finished" in run_log.tail(run)
     assert runs.read_config(run) == toy_config()
 
 
@@ -155,7 +155,7 @@ def test_sigterm_is_a_request_to_stop(home):
     wait_for(lambda: len(runs.read_rows(run)) > 0)
     os.kill(runs.read_status(run).pid, signal.SIGTERM)
     assert wait_for_end(run) == "killed"
-    assert "killed" in runs.log_tail(run)
+    assert "killed" in run_log.tail(run)
 
 
 def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):

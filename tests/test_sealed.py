@@ -10,7 +10,7 @@ import pytest
 from pair_files import score_table, sequence_table, write_pair
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import launch, runs, sealed
+from tfbind import launch, run_log, runs, sealed
 from tfbind.__main__ import main
 from tfbind.datasets import import_pair
 from tfbind.metrics import pearson
@@ -47,7 +47,7 @@ def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsy
     predicted = score_windows(load_model(home, "one"), data.codes[parts.test])
     assert first["test_pearsonr"] == pytest.approx(pearson(predicted, data.scores[parts.test]))
     assert first["windows"] == 15
-    assert runs.log_tail(run).count("test opened") == 1
+    assert run_log.tail(run).count("test opened") == 1
     (run.folder / runs.BEST).unlink()
     assert main(["test", "one"]) == 0
     assert f"opened before, on {first['opened']}" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from stand_in import make_rows
 from streamlit.testing.v1 import AppTest
 from toy import toy_home
 
-from tfbind import runs, sweep_control, sweep_folder
+from tfbind import run_log, runs, sweep_control, sweep_folder
 from tfbind.config import TrainConfig
 from tfbind.sweep_folder import Sweep
 from ui.session import plain
@@ -129,7 +129,7 @@ def test_the_example_is_one_click_and_start_runs_it(home: Path) -> None:
     assert sweep_folder.read_text(sweep) == sweep_folder.EXAMPLE.read_text()
     deadline = time.monotonic() + 60
     while not sweep_folder.sweep_runs(sweep):
-        assert time.monotonic() < deadline, runs.log_tail(sweep)
+        assert time.monotonic() < deadline, run_log.tail(sweep)
         time.sleep(0.1)
     sweep_control.stop(sweep)
     assert runs.read_status(sweep).state == "killed"

@@ -23,6 +23,7 @@ from tfbind.commands import (
     variants,
     wandb,
 )
+from tfbind.files import words
 
 COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science, wandb)
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except IsADirectoryError as error:
         return complain(f"{error.filename}: a folder; expected a file", 2)
     except OSError as error:
-        return complain(error, 1)
+        return complain(words(error), 1)
     except KeyboardInterrupt:
         return complain("interrupted", 130)
 

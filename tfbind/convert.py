@@ -3,14 +3,17 @@
     python -m tfbind.convert SOURCE TARGET
 
 The suffix of TARGET chooses the form: `.safetensors`, or `.pt` for a `state_dict` as `torch.save` writes it. Either
-has float32 tensors under the names of a BindingPredictorCNN. Exit code 2 and one line: no such weights in SOURCE.
+has float32 tensors under the names of a BindingPredictorCNN. One line and exit code 2: no such weights in SOURCE;
+3: a file cannot be read or written.
 """
 
+import io
 import sys
 from pathlib import Path
 
 import torch
 
+from tfbind.files import words
 from tfbind.models import model_from_weights, pack_weights, read_weights
 
 
@@ -26,7 +29,9 @@ def convert(source: Path, target: Path) -> None:
     if target.suffix == ".safetensors":
         target.write_bytes(pack_weights(model, {}))
     else:
-        torch.save(model.state_dict(), target)
+        packed = io.BytesIO()  # torch writes to a file itself without saying what went wrong
+        torch.save(model.state_dict(), packed)
+        target.write_bytes(packed.getvalue())
 
 
 def main(arguments: list[str]) -> int:
@@ -35,8 +40,11 @@ def main(arguments: list[str]) -> int:
     try:
         convert(source, target)
     except ValueError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(words(error), file=sys.stderr)
         return 2
+    except OSError as error:
+        print(words(error), file=sys.stderr)
+        return 3
     return 0
 
 

@@ -4,6 +4,7 @@ The folder's layout, the registry and the checks. A data set is written beside i
 there, so that it is there whole or not at all; nothing that exists is overwritten.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -240,9 +241,12 @@ def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
     try:
         _write(incoming, pair, origin)
         incoming.rename(folder)
-    except BaseException:
-        shutil.rmtree(incoming)
+    except OSError as error:
+        if error.errno is None:  # numpy says of a disk that takes no more only how much it took
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from None
         raise
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
     _sync(folder.parent)
 
 

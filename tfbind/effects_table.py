@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfbind.export import THRESHOLD, About, about_line, drafted, quoted, safe_cell
+from tfbind.export import THRESHOLD, About, about_line, quoted, safe_cell
+from tfbind.files import drafted
 from tfbind.genome import Genome
 from tfbind.reference import FromGenome
 from tfbind.scoring import Model

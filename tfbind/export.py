@@ -8,12 +8,9 @@ otherwise each record is its own chromosome. A file is written aside and then re
 import csv
 import io
 import itertools
-import os
 import re
-import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfbind import bigwig_writer
+from tfbind.files import drafted
 from tfbind.letters import short
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
@@ -90,17 +88,6 @@ def write(path: Path, tracks: Sequence[Track], about: About) -> None:
     writer = writer_of(path)
     with drafted(path) as draft:
         writer(draft, tracks, about)
-
-
-@contextmanager
-def drafted(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place when all went well and is gone otherwise."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}{path.suffix.lower()}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def as_bytes(suffix: str, tracks: Sequence[Track], about: About) -> bytes:

@@ -3,27 +3,49 @@
 And folders that are thrown away: they move to the trash of their home.
 """
 
+import errno
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 TRASH = "trash"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_DRAFT = re.compile(r"\..+\.(\d{1,9})(?:\.[0-9a-f]{4}|\.new)?")
+_DRAFT = re.compile(r"\..+\.(\d{1,9})(?:\.[0-9a-f]{4})?(?:\.\w+)?")
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place when all went well and is gone otherwise.
+
+    Raises:
+        OSError: it cannot be written; `filename` is the path.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}{path.suffix.lower()}")
+    try:
+        yield draft
+        draft.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(draft)):
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
+        raise
+    finally:
+        with suppress(OSError):  # what stopped the writing may stop this, too, and is the one to be told
+            draft.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file as a whole: a reader sees the old or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}")
-    draft.write_text(json.dumps(value, allow_nan=False, indent=1))
-    draft.replace(path)
+    with drafted(path) as draft:
+        draft.write_text(json.dumps(value, allow_nan=False, indent=1))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -33,16 +55,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_chunks(path: Path, content: Iterable[bytes]) -> None:
     """The same for content that comes in chunks."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
+    with drafted(path) as draft, draft.open("wb") as file:
         file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def remove_drafts(folder: Path) -> None:
-    """Delete what processes that were killed left half written in a folder: `.NAME.PID` and the like."""
+    """Delete what processes that were killed left half written in a folder: `.NAME.PID.XXXX` and the like."""
     for draft in folder.glob(".*"):
         match = _DRAFT.fullmatch(draft.name)
         if match is None or psutil.pid_exists(int(match[1])):
@@ -63,6 +83,14 @@ def to_trash(home: Path, folder: Path, name: str) -> Path:
     return folder.rename(target)
 
 
+def words(error: Exception) -> str:
+    """What an error says, for a reader: of the system's, which file and why, without a number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return " ".join(str(error).split())
+    reason = "the disk is full" if error.errno in FULL else error.strerror[:1].lower() + error.strerror[1:]
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
@@ -73,8 +101,10 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: the file is missing") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"{path}: not JSON; the file was damaged") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object")
     return value

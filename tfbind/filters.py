@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from tfbind import runs
+from tfbind.best_epoch import read_held_out, read_tensors
 from tfbind.datasets import Windows
 from tfbind.files import read_json, write_json
 from tfbind.motif_match import Match, nearest, resemblance
@@ -76,12 +76,11 @@ def learnt(run: Run, data: Windows) -> Learnt:
     weights = run.folder / runs.BEST
     if not weights.is_file():
         raise ValueError(f"run {run.id}: no weights yet; expected a run with a finished epoch")
-    with np.load(run.folder / runs.VALIDATION) as saved:
-        shown = np.sort(saved["windows"])[:MOST_WINDOWS]
+    shown = np.sort(read_held_out(run.folder / runs.VALIDATION).windows)[:MOST_WINDOWS]
     codes = np.asarray(data.codes[shown])
     behind = motif_behind(data)
     own = behind.motif if behind and behind.how == "painted" else None
-    found = [_filter(number, weight, codes) for number, weight in enumerate(load_file(weights)[FIRST_LAYER], 1)]
+    found = [_filter(number, weight, codes) for number, weight in enumerate(read_tensors(weights)[FIRST_LAYER], 1)]
     motifs = [one.motif for one in found if one.motif]
     matches = iter(nearest(motifs))
     chances = iter(resemblance(motifs, own) if own else [None] * len(motifs))

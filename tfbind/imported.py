@@ -128,6 +128,8 @@ def convert(source: Path, target: Path) -> None:
     said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     if done.returncode == 2:
         raise ValueError(said)
+    if done.returncode == 3:
+        raise OSError(said)
     if done.returncode:
         raise OSError(f"{source}: the process that reads weights ended with exit code {done.returncode}: {said}")
 

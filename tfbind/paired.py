@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import runs
+from tfbind.best_epoch import read_held_out
 from tfbind.datasets import open_dataset
 from tfbind.history import Past
 
@@ -119,9 +120,8 @@ def read_held(past: Past) -> Held:
     data = open_dataset(_home(past.validation), past.config["dataset"])
     if data.hash != past.config.get("dataset_hash"):
         raise ValueError(f"run {past.id}: the data set {data.name} has changed since")
-    with np.load(past.validation) as saved:
-        windows, predictions = saved["windows"], saved["predictions"].astype(np.float64)
-        loss, pearson = saved["loss"].astype(np.float64), saved["pearson"].astype(np.float64)
+    windows, halves, loss, pearson = read_held_out(past.validation)
+    predictions = halves.astype(np.float64)
     if not np.isfinite(predictions).all():
         raise ValueError(f"run {past.id}: its predictions are not all finite")
     x = predictions - predictions.mean()
@@ -131,7 +131,7 @@ def read_held(past: Past) -> Held:
         [np.full(len(x), float(x.shape[1])), x.sum(1), y.sum(1), (x * x).sum(1), (y * y).sum(1), (x * y).sum(1)],
         axis=1,
     )
-    return Held(windows, sums, loss, pearson)
+    return Held(windows, sums, loss.astype(np.float64), pearson.astype(np.float64))
 
 
 def _home(validation: Path) -> Path:

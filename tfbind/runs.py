@@ -313,10 +313,12 @@ def read_rows(run: Run) -> list[Row]:
         ValueError: a complete line is not the row that has to be there.
     """
     path = run.folder / METRICS
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     try:
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=float)  # one call: half the time of many
-    except ValueError:
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
         raise ValueError(f"{path}: a line is not JSON; the file was damaged") from None
     for epoch, row in enumerate(rows, start=1):
         if not _is_row(row, epoch):
@@ -351,16 +353,6 @@ def read_progress(run: Run) -> dict[str, Any]:
     path = run.folder / PROGRESS
     counts = dict.fromkeys(("epoch", "num_epochs", "batches", "batches_per_epoch"), int)
     return _with(path, counts) if path.exists() else {}
-
-
-def log_tail(run: Run, lines: int = 20) -> str:
-    """The last lines of the worker's log."""
-    path = run.folder / LOG
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 400 * lines))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -15,20 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors.numpy import load_file
-
-from tfbind import beside, devices, runs
+from tfbind import beside, devices, run_log, runs
+from tfbind.best_epoch import pack_held_out, read_tensors
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_dataset
-from tfbind.files import remove_drafts, write_bytes, write_json
+from tfbind.files import remove_drafts, words, write_bytes, write_json
 from tfbind.meter import Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run
 from tfbind.signals import heard
 
 if TYPE_CHECKING:
-    from tfbind.training import Data, Training, Validation
+    from tfbind.training import Data, Training
 
 QUEUE_SECONDS = 0.5
 PROGRESS_SECONDS = 0.5
@@ -70,6 +68,7 @@ class Worker:
         """
         with runs.sole_worker(self.run), heard(self._note_signal), _log_to(self.run):
             remove_drafts(self.run.folder)
+            run_log.trim(self.run)
             try:
                 self._work()
                 return self._end("finished")
@@ -131,7 +130,7 @@ class Worker:
             self._save_epoch(training)
             log.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f", row)
             self.on_row(row)
-        write_bytes(self.run.folder / runs.GRAPH, build(load_file(self.run.folder / runs.BEST)))
+        write_bytes(self.run.folder / runs.GRAPH, build(read_tensors(self.run.folder / runs.BEST)))
 
     def _save_epoch(self, training: "Training") -> None:
         import torch
@@ -142,7 +141,9 @@ class Worker:
             facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"])}
             write_bytes(self.run.folder / runs.BEST, pack_weights(training.model, facts))
             assert training.validation is not None
-            write_bytes(self.run.folder / runs.VALIDATION, _pack_validation(training.validation))
+            held = training.validation
+            packed = pack_held_out(held.windows, held.predictions, held.loss, held.pearson)
+            write_bytes(self.run.folder / runs.VALIDATION, packed)
         buffer = io.BytesIO()
         torch.save(training.checkpoint(), buffer)
         write_bytes(self.run.folder / runs.CHECKPOINT, buffer.getvalue())
@@ -187,22 +188,8 @@ def _log_to(run: Run) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = words(error)
     return text if isinstance(error, ValueError | ArithmeticError | OSError) else f"{type(error).__name__}: {text}"
-
-
-def _pack_validation(validation: "Validation") -> bytes:
-    with np.errstate(over="ignore"):  # beyond 65,504 a prediction is kept as infinite: such a model is beyond use
-        predictions = validation.predictions.astype(np.float16)
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        windows=validation.windows.astype(np.int64),
-        predictions=predictions,
-        loss=validation.loss.astype(np.float32),
-        pearson=validation.pearson.astype(np.float32),
-    )
-    return buffer.getvalue()
 
 
 def _gpu_memory(device: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from tfbind import runs
+from tfbind.best_epoch import read_held_out
 from tfbind.datasets import Windows, open_dataset
 from tfbind.plots import exemplary, pearson_histogram, profiles
 from tfbind.runs import Run
@@ -27,11 +28,10 @@ def results(run: Run) -> None:
     st.subheader("How good it is on windows it has not learnt from", anchor=False)
     try:
         data = _data_of(run)
+        windows, predictions, _, pearson = read_held_out(path)
     except ValueError as error:
         st.warning(plain(str(error)))
         return
-    with np.load(path) as saved:
-        windows, predictions, pearson = saved["windows"], saved["predictions"], saved["pearson"]
     profile, spread = st.columns([3, 2], gap="large")
     with profile:
         _examples(data, windows, predictions, pearson)

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind import devices, launch, runs
+from tfbind import devices, launch, run_log, runs
 from tfbind.config import TrainConfig
 from tfbind.estimate import duration
 from tfbind.hints import hint, lost_its_loss
@@ -44,9 +44,11 @@ def run_view(run: Run) -> None:
     actions(run, status)
     live = st.fragment(_live, run_every=POLL_SECONDS if status.active else None)
     live(run, runs.read_config(run), status.active)
-    wandb_note(run)
-    if not status.active:
-        results(run)
+    for part in [wandb_note] if status.active else [wandb_note, results]:
+        try:
+            part(run)
+        except ValueError as error:  # a damaged file of one part leaves the others
+            st.error(plain(str(error)))
 
 
 def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
@@ -126,7 +128,7 @@ def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
     found = None if diverged else hint(rows)
     if found:
         st.info(found.text, icon=":material/lightbulb:")
-    tail = runs.log_tail(run, LOG_LINES) if status.error else ""
+    tail = run_log.tail(run, LOG_LINES) if status.error else ""
     if tail:
         with st.expander("The last lines of its log", expanded=not diverged):
             st.code(tail, language=None)

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from tfbind.config import home_folder
+from tfbind.files import words
 from tfbind.runs import Run, find, new_id
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_folder import find as find_sweep
@@ -61,7 +62,7 @@ def attempt(action: Callable[[], object], then: Callable[[], object] = lambda: N
     try:
         action()
     except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(plain(words(error)))
         return
     then()
     st.rerun()

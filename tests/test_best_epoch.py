@@ -1,0 +1,60 @@
+"""What a run keeps of its best epoch, whole and damaged."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tfbind.best_epoch import pack_held_out, read_held_out, read_tensors
+
+WHOLE = pack_held_out(np.arange(3), np.linspace(0, 70_000, 12).reshape(3, 4), np.ones(3), np.zeros(3))
+
+
+def test_what_was_packed_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "held.npz"
+    path.write_bytes(WHOLE)
+    windows, predictions, loss, pearson = read_held_out(path)
+    kinds = [str(array.dtype) for array in (windows, predictions, loss, pearson)]
+    assert kinds == ["int64", "float16", "float32", "float32"]
+    assert windows.tolist() == [0, 1, 2]
+    assert np.isinf(predictions[2, 3])  # more than half precision holds
+    assert predictions[0, 0] == 0
+
+
+def pickled() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, windows=np.array([{}], dtype=object))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", WHOLE[:100], WHOLE[:-30], pickled(), b"null", None])
+def test_damaged_predictions_are_one_line_that_names_the_file(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "held.npz"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{path}: damaged; expected the predictions of its best epoch$"):
+        read_held_out(path)
+
+
+def test_predictions_of_another_number_of_windows_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "held.npz"
+    path.write_bytes(pack_held_out(np.arange(2), np.zeros((3, 4)), np.ones(3), np.zeros(3)))
+    with pytest.raises(ValueError, match="damaged"):
+        read_held_out(path)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 40])
+def test_damaged_weights_are_one_line_that_names_the_file(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "best.safetensors"
+    save_file({"first": np.ones(4, np.float32)}, path)
+    assert read_tensors(path)["first"].tolist() == [1, 1, 1, 1]
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match=f"^{path}: damaged; expected weights as safetensors$"):
+        read_tensors(path)
+    path.unlink()
+    with pytest.raises(ValueError, match=f"^{path}: missing"):
+        read_tensors(path)
