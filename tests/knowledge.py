@@ -170,7 +170,7 @@ ALLOWED: dict[str, set[str]] = {
         "sequences",
         "splits",
     },
-    "sealed": {"datasets", "files", "metrics", "runs", "scoring", "splits"},
+    "sealed": {"baselines", "datasets", "files", "metrics", "runs", "scoring", "splits"},
     "lesson": {"config", "datasets", "sweep_folder"},
     "housekeeping": {"files", "runs"},
     "doctor": {"config", "datasets", "devices", "launch", "runs", "wandb_client"},

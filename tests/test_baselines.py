@@ -50,6 +50,11 @@ def test_the_rule_behind_the_labels_is_the_ceiling_and_the_scan_reaches_it(built
     for scan in ("jaspar", "pwm"):
         assert found[scan].val_pearsonr == pytest.approx(found["ceiling"].val_pearsonr, abs=0.001)
         assert found[scan].val_pearsonr < found["ceiling"].val_pearsonr + 1e-6
+        assert found[scan].val_auprc == pytest.approx(found["ceiling"].val_auprc, abs=0.01)
+        assert found[scan].val_recall > 0.95
+        assert found[scan].val_precision > 0.95
+    scored = float((np.asarray(builtin.scores[split(builtin, TrainConfig()).validation]) > 0).mean())
+    assert found["mean"].val_auprc == pytest.approx(scored)  # no order at all: precision is the share of sites
     assert found["mean"].val_pearsonr is None
     assert found["mean"].val_windows_undefined == 600
     truth = np.asarray(builtin.scores)

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tfbind.metrics import StreamingPearson, average_precision, pearson, site_agreement, window_loss, window_pearson
+from tfbind.metrics import (
+    StreamingPearson,
+    average_precision,
+    figures,
+    pearson,
+    site_agreement,
+    window_loss,
+    window_pearson,
+)
 
 
 def related(seed: int, shape: tuple[int, ...], offset: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -112,3 +120,17 @@ def test_without_a_call_precision_is_undefined_not_zero() -> None:
     targets[0, 1] = 2.0
     found = site_agreement(np.zeros((1, 6)), targets)
     assert (found.precision, found.recall) == (None, 0)
+
+
+def test_all_figures_of_a_model_in_one_go() -> None:
+    targets = np.zeros((2, 6))
+    targets[0, 1:3] = 2.0
+    predictions = targets.copy()
+    predictions[0, 4] = 3.0  # a call beside the site, above it
+    found = figures(predictions, targets)
+    assert found["loss"] == pytest.approx(9 / 12)
+    assert found["pearsonr"] == pytest.approx(pearson(predictions, targets))
+    assert found["pearsonr_window"] == pytest.approx(pearson(predictions[0], targets[0]))
+    assert (found["windows_undefined"], found["recall"], found["precision"]) == (1, 1.0, 0.5)
+    assert found["auprc"] == pytest.approx(2 / 3)  # of the two in sites, both are recalled at a precision of 2/3
+    assert figures(predictions, np.ones((2, 6)))["auprc"] is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from driven import app, button, checked, words
 from pair_files import score_table, sequence_table, write_pair
-from toy import Toy, toy_config, toy_home
+from toy import Toy, toy_config, toy_data, toy_home
 
 from tfbind import baselines, launch, runs, sealed
 from tfbind.datasets import import_pair, make_builtin, open_dataset
@@ -41,6 +41,9 @@ def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: P
     said = words(page)
     table = next(element.value for element in page.dataframe if "Model" in element.value)
     assert list(table["Model"]) == ["this run", *(base.name for base in known.baselines)]
+    scored = table.set_index("Model")
+    assert scored.loc["mean", "Loss"] == pytest.approx(known.baselines[0].val_loss)
+    assert "AUPRC" not in table  # where a signal has no sites, there is no column for them
     assert plain(known.leaks.words) in said
     assert "95 % bootstrap interval" in said
     assert ("Grey lines" in said) == any(base.val_pearsonr is not None for base in known.baselines)
@@ -64,6 +67,25 @@ def test_a_damaged_appraisal_is_one_line(home: Path) -> None:
     (kept,) = (home / baselines.FOLDER).glob("*.json")
     kept.write_text("{")
     assert "the file was damaged" in app(run.id).warning[0].value
+
+
+@pytest.mark.parametrize(
+    ("chromosomes", "said"),
+    [
+        (2, "All held-out windows are from one chromosome: what it would be with another cannot be told."),
+        (25, "Only 5 chromosomes were held out: with so few, the interval is rough."),
+        (50, "if other chromosomes had been held out"),
+    ],
+)
+def test_whole_chromosomes_are_drawn_where_they_are_what_was_held_out(
+    home: Path, tmp_path: Path, chromosomes: int, said: str
+) -> None:
+    data = toy_data()
+    names = [f"chr{place % chromosomes}_{place * 20}_{place * 20 + 19}" for place in range(len(data.codes))]
+    letters = [decode(codes) for codes in data.codes]
+    import_pair(home, *write_pair(tmp_path, sequence_table(names, letters), score_table(names, data.scores)), "far")
+    run = trained(home, dataset="far", split_by="chromosomes", num_epochs=1)
+    assert plain(said) in plain(words(app(run.id)))
 
 
 def test_planted_leaks_are_found_before_training_and_said_on_the_run(home: Path, tmp_path: Path) -> None:
@@ -103,8 +125,22 @@ def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:
     checked(page.button("open-test").click().run())
     result = sealed.opened(run)
     assert f"over {result.windows} windows" in words(page)
+    (table,) = (element.value for element in page.dataframe if "Model" in element.value)
+    assert list(table["Model"]) == ["this run", *(base["name"] for base in result.baselines)]
     assert "Open it now" not in [found.label for found in page.button]
     assert "over 15 windows" in words(app(run.id))
+
+
+def test_sites_of_simpler_models_stand_beside_those_of_the_run(home: Path) -> None:
+    make_builtin(home, windows=300)
+    run = trained(home, dataset="builtin", num_epochs=1)
+    known = appraise(home, run)
+    page = app(run.id)
+    table = next(element.value for element in page.dataframe if "Model" in element.value).set_index("Model")
+    for base in known.baselines:
+        assert table.loc[base.name, "AUPRC"] == pytest.approx(base.val_auprc)
+    shown = next(metric.value for metric in page.metric if metric.label == "AUPRC")
+    assert f"{table.loc['this run', 'AUPRC']:.3f}" == shown
 
 
 def test_a_run_without_a_test_offers_none(home: Path) -> None:

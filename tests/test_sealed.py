@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +48,25 @@ def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsy
     assert first["test_pearsonr"] == pytest.approx(pearson(predicted, data.scores[parts.test]))
     assert first["windows"] == 15
     assert run_log.tail(run).count("test opened") == 1
+    mean, *others = first["baselines"]
+    expected = ((data.scores[parts.test] - data.scores[parts.train].mean()) ** 2).mean()
+    assert (mean["name"], mean["test_loss"]) == ("mean", pytest.approx(expected, rel=1e-5))
+    assert [one["key"] for one in others] == ["words", "pwm", "jaspar"]
+    assert {"test_precision", "test_recall", "test_auprc"} < set(first) & set(mean)
     (run.folder / runs.BEST).unlink()
     assert main(["test", "one"]) == 0
-    assert f"opened before, on {first['opened']}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"opened before, on {first['opened']}" in said
+    assert [line.split("  ")[0] for line in said.splitlines()[1:3]] == ["this run", "mean"]
+
+
+def test_a_test_that_an_older_version_opened_is_still_read(home) -> None:
+    run = trained(home, test_split=0.3)
+    kept = asdict(sealed.open_test(run))
+    for newer in ("baselines", "test_precision", "test_recall", "test_auprc"):
+        del kept[newer]
+    (run.folder / runs.TEST).write_text(json.dumps(kept))
+    assert sealed.open_test(run) == sealed.TestResult(**kept)
 
 
 def test_the_printed_command_repeats_a_run_by_blocks_with_its_split_and_its_test(tmp_path, monkeypatch, capsys):

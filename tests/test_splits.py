@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
 from tfbind.datasets import import_pair
-from tfbind.splits import Split, coordinates, split
+from tfbind.splits import Split, coordinates, held_groups, split
 
 LENGTH = 10
 
@@ -143,3 +143,14 @@ def test_blocks_of_the_real_chromosome_hold_out_what_was_asked_for(tmp_path, rea
     share = np.array([len(found.validation), len(found.test)]) / len(data)
     assert share == pytest.approx([0.2, 0.1], abs=0.05)
     assert len(found.left_out) < 0.01 * len(data)
+
+
+def test_what_was_drawn_as_one_for_validation() -> None:
+    data = along(list(range(0, 100, 10)), list(range(0, 50, 10)), list(range(0, 30, 10)))
+    settings = {"validation_split": 0.3, "split_by": "chromosomes"}
+    held = parts(data, **settings).validation
+    chromosome = [data.names[place].split(b"_")[0] for place in held]
+    groups = held_groups(data, TrainConfig(**settings))
+    assert [groups[place] == groups[0] for place in range(len(held))] == [one == chromosome[0] for one in chromosome]
+    assert len(np.unique(groups)) == groups.max() + 1 == len(set(chromosome))
+    assert held_groups(data, TrainConfig(validation_split=0.3)).tolist() == list(range(5))

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tfbind.config import PROJECT, flag
 from tfbind.datasets import Windows
 from tfbind.files import read_json, write_json
 from tfbind.leaks import Leaks, find_leaks
-from tfbind.metrics import pearson, window_loss, window_pearson
+from tfbind.metrics import figures, of_part, pearson
 from tfbind.motif_models import Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind
 from tfbind.recover import Behind
 from tfbind.sequences import UNKNOWN, Codes
@@ -30,7 +31,7 @@ from tfbind.splits import Places, Split
 
 WORDS = (10, 8, 6)
 FOLDER = "baselines"
-FORMAT = 2  # of what is kept; older figures are made anew
+FORMAT = 3  # of what is kept; older figures are made anew
 SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
 LOWEST_PRIORITY = 19
 FEWEST_WINDOWS = 500
@@ -42,7 +43,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple model's figures on the validation windows; None where a correlation is undefined.
+    """A simple model's figures on the validation windows, see `metrics.figures`; None where one is undefined.
 
     One that could not be fitted has no figures at all: `about` says why.
     """
@@ -54,38 +55,64 @@ class Baseline:
     val_pearsonr: float | None = None
     val_pearsonr_window: float | None = None
     val_windows_undefined: int | None = None
+    val_precision: float | None = None
+    val_recall: float | None = None
+    val_auprc: float | None = None
+
+
+@dataclass(frozen=True)
+class Simple:
+    """A simple model, fitted: scores (N, L) of codes (N, L). The true scores beside them are for the ceiling alone.
+
+    One that could not be fitted predicts nothing: `about` says why.
+    """
+
+    key: str
+    name: str
+    about: str
+    predict: Callable[[Codes, Scores], Scores] | None
 
 
 def compute(data: Windows, parts: Split) -> list[Baseline]:
-    """All baselines for a split, the ceiling last where the rule behind the labels is known.
+    """The baselines of a split, from `measured`, with their figures on the validation part."""
+    return [Baseline(**one) for one in measured(data, parts.train, parts.validation, "val")]
+
+
+def measured(data: Windows, train: Places, held: Places, part: str) -> list[dict[str, Any]]:
+    """All simple models, the ceiling last where the rule behind the labels is known: `key`, `name`, `about`, and the
+    figures on the held-out windows under the names of their part.
 
     All is fitted on the training part; what is held out is only measured.
     """
-    held = Examples(np.asarray(data.codes[parts.validation]), np.asarray(data.scores[parts.validation]))
-    codes, scores, train = np.asarray(data.codes), np.asarray(data.scores), parts.train
+    codes, truth = np.asarray(data.codes[held]), np.asarray(data.scores[held])
+    found = []
+    for model in _simple_models(data, train):
+        reached = figures(model.predict(codes, truth), truth) if model.predict else {}
+        found.append({"key": model.key, "name": model.name, "about": model.about, **of_part(part, reached)})
+    return found
+
+
+def _simple_models(data: Windows, train: Places) -> list[Simple]:
+    codes, scores = np.asarray(data.codes), np.asarray(data.scores)
     examples, origin = Examples(codes[train], scores[train]), data.meta["origin"]
     word, fit = best_word(codes, scores, train), fitted(examples)
     known, its_own = known_motif(origin, examples)
     how = "which made these labels" if its_own else "of all vertebrate motifs the one nearest to the training scores"
-    mean = np.full_like(held.scores, examples.scores.mean())
+    mean = examples.scores.mean()
     found = [
-        _measure("mean", "mean", "the mean score, everywhere", mean, held.scores),
-        _lined_up(
+        Simple("mean", "mean", "the mean score, everywhere", lambda _, truth: np.full_like(truth, mean)),
+        Simple(
             "words",
             f"table of {word}-mers",
             f"for each word of {word} bases the score it had in training",
-            word_table(codes, scores, train, word),
-            examples,
-            held,
+            _lined_up(word_table(codes, scores, train, word), examples),
         ),
-        _fitted_matrix(fit, examples, held),
-        _lined_up(
+        _fitted_matrix(fit, examples),
+        Simple(
             "jaspar",
             f"JASPAR {known.motif.name}",
             f"a scan with {known.motif.matrix_id}, {how}",
-            known,
-            examples,
-            held,
+            _lined_up(known, examples),
         ),
     ]
     rule = rule_behind(origin, fit)
@@ -93,24 +120,22 @@ def compute(data: Windows, parts: Split) -> list[Baseline]:
         about = (
             "all that a window shows of the rule behind the labels; only guesses at hits across its edges go beyond"
         )
-        found.append(
-            _measure("ceiling", "ceiling", about, all_but_overhang(rule, held.codes, held.scores), held.scores)
-        )
+        found.append(Simple("ceiling", "ceiling", about, partial(all_but_overhang, rule)))
     return found
 
 
-def _fitted_matrix(fit: tuple[Scan, Behind] | None, examples: Examples, held: Examples) -> Baseline:
+def _fitted_matrix(fit: tuple[Scan, Behind] | None, examples: Examples) -> Simple:
     if fit is None:
-        return Baseline(
-            "pwm", "fitted matrix", "cannot be fitted: no motif is to be found behind the training scores"
-        )
+        why = "cannot be fitted: no motif is to be found behind the training scores"
+        return Simple("pwm", "fitted matrix", why, None)
     scan, behind = fit
     how = (
         "read off the painted hits of the training part"
         if behind.how == "painted"
         else "of the words that are common at high training scores, which no motif scan made"
     )
-    return _lined_up("pwm", "fitted matrix", f"a scan with {behind.motif.consensus}, {how}", scan, examples, held)
+    about = f"a scan with {behind.motif.consensus}, {how}"
+    return Simple("pwm", "fitted matrix", about, _lined_up(scan, examples))
 
 
 def best_word(codes: Codes, scores: Scores, train: Places) -> int:
@@ -181,31 +206,15 @@ def _values(windows: Codes, tables: dict[int, Scores], width: int) -> Scores:
     return np.nan_to_num(values, copy=False)
 
 
-def _lined_up(
-    key: str, name: str, about: str, model: Callable[[Codes], Scores], examples: Examples, held: Examples
-) -> Baseline:
-    """The figures of a model after the straight line that fits its scores to those of the training part best, which
-    changes its loss and no correlation."""
+def _lined_up(model: Callable[[Codes], Scores], examples: Examples) -> Callable[[Codes, Scores], Scores]:
+    """A model after the straight line that fits its scores to those of the training part best, which changes its loss
+    and no correlation."""
     some = examples.some(FITTED_WINDOWS)
     x, y = model(some.codes).ravel().astype(np.float64), some.scores.ravel().astype(np.float64)
     spread = float(x.var())
     slope = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread else 0.0
-    predicted = model(held.codes) * np.float32(slope) + np.float32(y.mean() - slope * x.mean())
-    return _measure(key, name, about, predicted, held.scores)
-
-
-def _measure(key: str, name: str, about: str, predicted: Scores, truth: Scores) -> Baseline:
-    by_window = window_pearson(predicted, truth)
-    defined = by_window[np.isfinite(by_window)]
-    return Baseline(
-        key,
-        name,
-        about,
-        float(window_loss(predicted, truth).mean()),
-        pearson(predicted, truth),
-        float(defined.mean()) if len(defined) else None,
-        len(by_window) - len(defined),
-    )
+    start = np.float32(y.mean() - slope * x.mean())
+    return lambda codes, _: model(codes) * np.float32(slope) + start
 
 
 def _path(home: Path, dataset_hash: str, split_hash: str) -> Path:

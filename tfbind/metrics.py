@@ -4,7 +4,9 @@ Predictions and targets are (N, L): one score per base of each window. A correla
 undefined and comes back as None or NaN, never as 0.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,3 +148,31 @@ def average_precision(predictions: Array, labels: NDArray[np.bool_]) -> float:
     recall = hits[last] / hits[-1]
     precision = hits[last] / (last + 1)
     return float((np.diff(recall, prepend=0) * precision).sum())
+
+
+def figures(predictions: Array, targets: Array) -> dict[str, float | None]:
+    """Everything that a model is told of how well it does on held-out windows (N, L).
+
+    Returns:
+        loss, pearsonr, pearsonr_window (the mean over windows), windows_undefined, and of `SiteAgreement` precision,
+        recall and auprc; None where one is undefined.
+    """
+    by_window = window_pearson(predictions, targets)
+    defined = by_window[np.isfinite(by_window)]
+    return {
+        "loss": float(window_loss(predictions, targets).mean()),
+        "pearsonr": pearson(predictions, targets),
+        "pearsonr_window": float(defined.mean()) if len(defined) else None,
+        "windows_undefined": len(by_window) - len(defined),
+        **site_figures(site_agreement(predictions, targets)),
+    }
+
+
+def site_figures(found: SiteAgreement | None) -> dict[str, float | None]:
+    """Those of `figures` that tell of sites, each None where the data have none."""
+    return {name: getattr(found, name, None) for name in ("precision", "recall", "auprc")}
+
+
+def of_part(part: str, found: Mapping[str, float | None]) -> dict[str, Any]:
+    """Figures under the names that they have for a part of the data: `val_loss`, `test_loss`."""
+    return {f"{part}_{name}": value for name, value in found.items()}

@@ -74,13 +74,11 @@ def bootstrap(first: Past, second: Past, metric: str, draws: int = DRAWS) -> Pai
     return Paired(float(difference), float(low), float(high), count)
 
 
-def interval(
-    past: Past, metric: str, groups: NDArray[np.intp] | None = None, draws: int = DRAWS
-) -> tuple[float, float]:
+def interval(past: Past, metric: str, groups: NDArray[np.intp], draws: int = DRAWS) -> tuple[float, float]:
     """The 95 % bootstrap interval of a run's metric over its held-out windows: how far it hangs on which they are.
 
     Args:
-        groups: (M,) the block of each held-out window, if whole blocks are to be drawn instead of single windows.
+        groups: (M,) what each held-out window is drawn with: itself, its block or its chromosome, numbered from 0.
 
     Raises:
         ValueError: as for `bootstrap`.
@@ -88,10 +86,9 @@ def interval(
     if metric not in METRICS:
         raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
     held = read_held(past)
-    block = np.arange(len(held.windows)) if groups is None else groups
-    count = int(block.max()) + 1
+    count = int(groups.max()) + 1
     rng = np.random.default_rng(0)
-    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[block] for _ in range(draws)])
+    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(draws)])
     low, high = np.nanpercentile(figure(held, metric, drawn), [2.5, 97.5])
     return float(low), float(high)
 

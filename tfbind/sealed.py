@@ -3,15 +3,17 @@
 Whoever looks at a test again and again, and trains until it looks good, has a second validation part and no test.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from tfbind import runs
+from tfbind.baselines import measured
 from tfbind.datasets import open_dataset
 from tfbind.files import read_json, write_json
-from tfbind.metrics import pearson, window_loss, window_pearson
+from tfbind.metrics import figures, of_part
 from tfbind.runs import Run
 from tfbind.scoring import load_model, score_windows
 from tfbind.splits import split
@@ -19,7 +21,11 @@ from tfbind.splits import split
 
 @dataclass(frozen=True)
 class TestResult:
-    """What the best weights of a run reached on its test windows, and when that was looked at."""
+    """What the best weights of a run reached on its test windows, and when that was looked at.
+
+    `baselines` are the simple models on the same windows. Tests that were opened by older versions lack them, and
+    the figures of sites.
+    """
 
     __test__ = False  # no test class, whatever its name
 
@@ -30,6 +36,10 @@ class TestResult:
     test_pearsonr_window: float | None
     test_windows_undefined: int
     split_hash: str
+    test_precision: float | None = None
+    test_recall: float | None = None
+    test_auprc: float | None = None
+    baselines: list[dict[str, Any]] = field(default_factory=list)
 
 
 def opened(run: Run) -> TestResult | None:
@@ -71,16 +81,12 @@ def open_test(run: Run) -> TestResult:
             return kept
         truth = np.asarray(data.scores[parts.test])
         predicted = score_windows(load_model(run.home, run.id), np.asarray(data.codes[parts.test]))
-        by_window = window_pearson(predicted, truth)
-        defined = by_window[np.isfinite(by_window)]
         result = TestResult(
             opened=datetime.now(UTC).isoformat(timespec="seconds"),
             windows=len(truth),
-            test_loss=float(window_loss(predicted, truth).mean()),
-            test_pearsonr=pearson(predicted, truth),
-            test_pearsonr_window=float(defined.mean()) if len(defined) else None,
-            test_windows_undefined=len(by_window) - len(defined),
             split_hash=parts.hash,
+            baselines=measured(data, parts.train, parts.test, "test"),
+            **of_part("test", figures(predicted, truth)),
         )
         write_json(run.folder / runs.TEST, asdict(result))
         with (run.folder / runs.LOG).open("a") as log:

@@ -71,7 +71,7 @@ def split(data: Data, config: TrainConfig) -> Split:
         validation, test, train = np.split(order, np.cumsum(wanted))
         return _checked(Split(np.sort(train), np.sort(validation), np.sort(test), nothing), config, count)
     chromosomes, starts = coordinates(data)
-    groups = chromosomes if config.split_by == "chromosomes" else _blocks(chromosomes, starts)
+    groups = _groups(config, chromosomes, starts)
     at_least_one = [max(1, wanted[0]), max(1, wanted[1]) if config.test_split else 0]
     part_of = _draw(groups, at_least_one, random)
     train, validation, test = (np.flatnonzero(part_of == part) for part in (0, 1, 2))
@@ -107,10 +107,18 @@ def coordinates(data: Data) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     return numbers.astype(np.intp), np.array([int(start) for _, start, _ in found], dtype=np.int64)
 
 
-def held_blocks(data: Data, config: TrainConfig) -> NDArray[np.intp]:
-    """The block of each validation window (M,), numbered from 0."""
-    blocks = _blocks(*coordinates(data))[split(data, config).validation]
-    return np.unique(blocks, return_inverse=True)[1].reshape(-1)
+def held_groups(data: Data, config: TrainConfig) -> NDArray[np.intp]:
+    """What was drawn as one for validation, for each of its windows (M,), numbered from 0: the window itself, its
+    block or its chromosome."""
+    validation = split(data, config).validation
+    if config.split_by == "windows":
+        return np.arange(len(validation))
+    groups = _groups(config, *coordinates(data))[validation]
+    return np.unique(groups, return_inverse=True)[1].reshape(-1)
+
+
+def _groups(config: TrainConfig, chromosomes: NDArray[np.intp], starts: NDArray[np.int64]) -> NDArray[np.intp]:
+    return chromosomes if config.split_by == "chromosomes" else _blocks(chromosomes, starts)
 
 
 def _blocks(chromosomes: NDArray[np.intp], starts: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -10,16 +10,27 @@ from tfbind import baselines, history, runs, sealed
 from tfbind.baselines import Appraisal
 from tfbind.config import TrainConfig
 from tfbind.datasets import Windows
-from tfbind.metrics import SiteAgreement, site_agreement
+from tfbind.metrics import SiteAgreement, of_part, site_agreement, site_figures
 from tfbind.paired import interval
 from tfbind.plots import GREY, Curve
 from tfbind.runs import Run
-from tfbind.splits import held_blocks
+from tfbind.splits import held_groups
 from ui.child import command
 from ui.remembered import remembered
 from ui.session import plain
 
 MEASURING_SECONDS = 600
+FEW = 10  # of what is drawn again and again: with fewer, an interval is rough
+COLUMNS = {
+    "Pearson r": "pearsonr",
+    "Mean of windows": "pearsonr_window",
+    "Loss": "loss",
+    "Sites found": "recall",
+    "Calls right": "precision",
+    "AUPRC": "auprc",
+    "Undefined": "windows_undefined",
+}
+FORMATS = {"Undefined": None, "Sites found": "percent", "Calls right": "percent"}
 HELP = {
     "Pearson r": "All held-out bases as one list: correlation of predicted and true scores. 1 is perfect.",
     "Mean of windows": "Pearson r within each window, averaged. Windows where it is undefined are left out.",
@@ -66,15 +77,11 @@ def science(run: Run, data: Windows) -> None:
         remark = baselines.remark(known.baselines, best.get("val_pearsonr"))
         if remark:
             st.info(plain(remark), icon=":material/balance:")
-        _table(known, best)
+        sites = of_part("val", site_figures(_agreement(run, data)))
+        _table(best | sites, [vars(base) for base in known.baselines], "val")
     elif best:
         _offer(run)
-    low, high = _interval(run, config, data)
-    over = "blocks" if config.split_by == "blocks" else "windows"
-    st.markdown(
-        f"Pearson r of the best epoch: **{_figure(best.get('val_pearsonr'))}**, from {low:.4f} to {high:.4f} if "
-        f"other {over} had been held out (95 % bootstrap interval). Another seed changes it, too: that is not in it."
-    )
+    st.markdown(f"Pearson r of the best epoch: **{_figure(best.get('val_pearsonr'))}**{_chance(run, config, data)}")
     _sites(_agreement(run, data))
     if known:
         st.markdown(f"**Leaks.** {plain(known.leaks.words)}")
@@ -101,35 +108,40 @@ def _figure(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _table(known: Appraisal, best: dict[str, Any]) -> None:
-    rows = [_row("this run", "the weights of its best epoch", best)]
-    rows += [_row(base.name, base.about, vars(base)) for base in known.baselines]
+def _table(run: dict[str, Any], simpler: list[dict[str, Any]], part: str) -> None:
+    """The figures of this run and of simpler models on the windows of a part, `val` or `test`."""
+    this_run = {"name": "this run", "about": "the weights of its best epoch", **run}
     st.dataframe(
-        pd.DataFrame(rows),
+        pd.DataFrame([_row(one, part) for one in (this_run, *simpler)]).dropna(axis="columns", how="all"),
         hide_index=True,
+        placeholder="–",
         alt="This run beside far simpler models on the same held-out windows",
         column_config={
-            name: st.column_config.NumberColumn(help=HELP[name], format=None if name == "Undefined" else "%.4f")
-            for name in ("Pearson r", "Mean of windows", "Loss", "Undefined")
+            name: st.column_config.NumberColumn(help=about, format=FORMATS.get(name, "%.4f"))
+            for name, about in HELP.items()
         },
     )
 
 
-def _row(name: str, about: str, figures: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "Model": name,
-        "Pearson r": figures.get("val_pearsonr"),
-        "Mean of windows": figures.get("val_pearsonr_window"),
-        "Undefined": figures.get("val_windows_undefined"),
-        "Loss": figures.get("val_loss"),
-        "What it is": about,
-    }
+def _row(figures: dict[str, Any], part: str) -> dict[str, Any]:
+    reached = {column: figures.get(f"{part}_{name}") for column, name in COLUMNS.items()}
+    return {"Model": figures["name"], **reached, "What it is": figures["about"]}
 
 
 @remembered
-def _interval(run: Run, config: TrainConfig, data: Windows) -> tuple[float, float]:
-    groups = held_blocks(data, config) if config.split_by == "blocks" else None
-    return interval(history.local(run), "val_pearsonr", groups)
+def _chance(run: Run, config: TrainConfig, data: Windows) -> str:
+    """How far the figure hangs on what was held out, in words."""
+    groups, kind = held_groups(data, config), config.split_by
+    count = len(np.unique(groups))
+    if count == 1:
+        one = kind.removesuffix("s")
+        return f". All held-out windows are from one {one}: what it would be with another cannot be told."
+    low, high = interval(history.local(run), "val_pearsonr", groups)
+    few = f" Only {count} {kind} were held out: with so few, the interval is rough." if count < FEW else ""
+    return (
+        f", from {low:.4f} to {high:.4f} if other {kind} had been held out (95 % bootstrap interval).{few} Another "
+        "seed changes it, too: that is not in it."
+    )
 
 
 @remembered
@@ -162,6 +174,8 @@ def _test(run: Run, config: TrainConfig) -> None:
             f"**{_figure(result.test_pearsonr)}**, mean of windows {_figure(result.test_pearsonr_window)}, loss "
             f"{result.test_loss:.4f}, over {result.windows:,} windows."
         )
+        if result.baselines:
+            _table(vars(result), result.baselines, "test")
     elif runs.read_status(run).state == "finished":
         with st.popover("Open the test", icon=":material/lock:"):
             st.caption(
@@ -169,5 +183,6 @@ def _test(run: Run, config: TrainConfig) -> None:
                 "train again, it is a test no more. Open it when the model is final."
             )
             if st.button("Open it now", type="primary", key="open-test"):
-                sealed.open_test(run)
+                with st.spinner("Scoring the windows, and fitting simpler models to the training windows"):
+                    command("test", run.id, seconds=MEASURING_SECONDS)
                 st.rerun()

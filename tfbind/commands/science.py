@@ -52,12 +52,22 @@ def baselines(options: argparse.Namespace) -> int:
     config, home = _config(options), home_folder()
     data = open_dataset(home, config.dataset)
     found = make(home, data, split(data, config)).baselines
-    lines = [
-        f"{base.name:20} val_loss {figure(base.val_loss):10} val_pearsonr {figure(base.val_pearsonr):10} "
-        f"mean of windows {figure(base.val_pearsonr_window):10} {base.about}"
-        for base in found
-    ]
+    lines = [_figures_line(asdict(base), "val") for base in found]
     return answer(options.json, {"baselines": [asdict(base) for base in found]}, lines)
+
+
+def _figures_line(one: dict[str, Any], part: str) -> str:
+    """A model of a table of figures, beside others."""
+    shown = {
+        f"{part}_loss": "loss",
+        f"{part}_pearsonr": "pearsonr",
+        "mean of windows": "pearsonr_window",
+        "sites found": "recall",
+        "calls right": "precision",
+        "AUPRC": "auprc",
+    }
+    figures = [f"{name} {figure(one.get(f'{part}_{key}')):10}" for name, key in shown.items()]
+    return " ".join([f"{one['name']:20}", *figures, one["about"]])
 
 
 def test(options: argparse.Namespace) -> int:
@@ -69,8 +79,9 @@ def test(options: argparse.Namespace) -> int:
     result = sealed.open_test(run)
     said = "opened before, on" if before else "opened now,"
     lines = [
-        f"{result.windows} test windows, {said} {result.opened}: loss {result.test_loss:.4f}, Pearson "
-        f"{figure(result.test_pearsonr)}, mean of windows {figure(result.test_pearsonr_window)}"
+        f"{result.windows} test windows, {said} {result.opened}",
+        _figures_line({"name": "this run", "about": "the weights of its best epoch", **asdict(result)}, "test"),
+        *(_figures_line(base, "test") for base in result.baselines),
     ]
     return answer(options.json, {"id": run.id, **asdict(result)}, lines)
 
