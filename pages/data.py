@@ -33,6 +33,8 @@ def table_row(name: str) -> dict[str, Any]:
 def choose(names: list[str]) -> str | None:
     """Draw the choice of a data set; the address keeps it."""
     asked = st.query_params.get("data")
+    if asked and asked not in names:
+        st.warning(plain(f"There is no data set {asked} here. It may have been renamed or deleted."))
     chosen = st.selectbox(
         "Look at",
         names,

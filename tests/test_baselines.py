@@ -120,6 +120,8 @@ def test_in_a_comparison_they_have_one_value_for_each_split_of_the_runs(tmp_path
     assert rows["mean"].values == [by_key(found)["mean"].val_loss for found in made]
     assert rows["mean"].mean == pytest.approx(sum(rows["mean"].values) / 2)
     assert "mean" not in {row.key for row in baselines.beside(home, records, "val_pearsonr")}
+    other = {"dataset_hash": "e" * 64, "split_hash": parts[0].hash}
+    assert baselines.beside(home, [*records, other], "val_loss") == []  # no mean over two data sets
     assert baselines.beside(home, records, "seconds") == baselines.beside(home, [unknown], "val_loss") == []
 
 

@@ -158,6 +158,13 @@ def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_i
 
 
 @pytest.mark.usefixtures("small")
+def test_an_address_of_a_data_set_that_is_gone_says_so() -> None:
+    page = look_at("gone")
+    assert page.warning[0].value == "There is no data set gone here\\. It may have been renamed or deleted\\."
+    assert not look_at("small").warning
+
+
+@pytest.mark.usefixtures("small")
 def test_renaming_keeps_the_data_and_shows_them(home: Path) -> None:
     page = look_at("small")
     page.text_input("rename-small").set_value("mine").run()

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
-from driven import APP, button, checked, words
+from driven import app, button, checked, words
+from stand_in import make_rows
 from streamlit.testing.v1 import AppTest
 
-from tfbind import lesson
+from tfbind import launch, lesson, runs, sweep_folder
 from tfbind.datasets import make_builtin
 from tfbind.motifs import jaspar
 from tfbind.sweep_spec import parse_spec
+from tfbind.worker import Worker
+from ui.session import plain
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +23,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def page(step: str, **query: str) -> AppTest:
-    test = AppTest.from_file(str(Path(APP).with_name("pages") / "lesson.py"), default_timeout=60)
+    test = app()
     test.query_params["step"] = step
     for key, value in query.items():
         test.query_params[key] = value
-    return checked(test.run())
+    return checked(test.switch_page("pages/lesson.py").run())
 
 
 def test_the_sweeps_are_nine_runs_and_three() -> None:
@@ -54,6 +57,36 @@ def test_a_guess_stays_in_the_address_and_opens_the_next_step() -> None:
 @pytest.mark.parametrize("step", ["4", "6", "7"])
 def test_a_step_without_runs_says_to_run_them_first(step: str) -> None:
     assert "First run" in words(page(step))
+
+
+def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
+    sweep = sweep_folder.create(home, lesson.rates_sweep(), lesson.BASE)
+    for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
+        run = runs.create(home, config, facts={"sweep": sweep.id})
+        reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
+        runs.append_row(run, make_rows(1)[0] | reached)
+        runs.take_over(run, "finished")
+    said = words(page("4"))
+    assert plain("learning rate 0.02 wins: Pearson r 0.9010") in said
+    assert plain("learning rate 0.0002 is worse, p") in said
+    assert "val_" not in said.replace("\\", "")
+
+
+def test_pasted_dna_is_read_as_on_the_predict_page(home: Path) -> None:
+    sweep = sweep_folder.create(home, lesson.kernels_sweep(), lesson.BASE)
+    config = next(iter(parse_spec(lesson.kernels_sweep(), lesson.BASE).grid()))
+    run = launch.prepare(home, config.model_copy(update={"num_epochs": 1}), launch.Order(sweep=sweep.id))
+    assert Worker(run).work() == "finished"
+    step = page("7")
+    assert "with a first kernel of 3 bases" in words(step)
+    step.text_input("lesson-dna").set_value("ACGURACGTACGT").run()
+    said = words(checked(step))
+    assert plain("1 U read as T; 1 letter (R) read as N") in said
+    assert "nats above background" in said
+    step.text_input("lesson-dna").set_value("A" * 2001).run()
+    assert plain("at most 1 record and 2,000 bases in all") in words(checked(step))
+    step.text_input("lesson-dna").set_value("ACGTX").run()
+    assert plain("letter 'X' at position 5") in words(checked(step))
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("0", "1."), ("99", "7."), ("x", "1."), ("²", "1."), ("9" * 99, "1.")])

@@ -12,6 +12,7 @@ from toy import toy_config, toy_data, toy_home
 
 from tfbind import launch, run_log, runs, sealed
 from tfbind.__main__ import main
+from tfbind.data_care import delete, rename
 from tfbind.datasets import import_pair
 from tfbind.metrics import pearson
 from tfbind.scoring import load_model, score_windows
@@ -86,6 +87,29 @@ def test_the_printed_command_repeats_a_run_by_blocks_with_its_split_and_its_test
     assert rows[0] == rows[1]
     opened = [replace(sealed.open_test(one), opened="") for one in (run, again)]
     assert opened[0] == opened[1]
+
+
+def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypatch, capsys):
+    """Renamed, with other data under the old name; then gone."""
+    home = toy_home(tmp_path)
+    monkeypatch.setenv("TFBIND_HOME", str(home))
+    launch.prepare(home, toy_config(), launch.Order(id="one"))
+    runs.take_over(runs.find(home, "one"), "finished")
+    import_pair(home, *far_apart(tmp_path), "far")
+    rename(home, "toy", "mine")
+    rename(home, "far", "toy")
+    assert main(["runs", "one", "--command"]) == 0
+    said = capsys.readouterr()
+    assert "--dataset mine " in said.out
+    assert said.err == ""
+    delete(home, "mine")
+    assert main(["runs", "one", "--command"]) == 0
+    said = capsys.readouterr()
+    assert "--dataset toy " in said.out
+    assert said.err == (
+        "tfbind: run one: the data that it learnt from are not here, so it cannot be repeated: data set 'toy': its "
+        "content is another now\n"
+    )
 
 
 def far_apart(folder: Path) -> tuple[Path, Path]:

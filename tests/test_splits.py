@@ -154,3 +154,8 @@ def test_what_was_drawn_as_one_for_validation() -> None:
     assert [groups[place] == groups[0] for place in range(len(held))] == [one == chromosome[0] for one in chromosome]
     assert len(np.unique(groups)) == groups.max() + 1 == len(set(chromosome))
     assert held_groups(data, TrainConfig(validation_split=0.3)).tolist() == list(range(5))
+
+
+def test_data_of_one_chromosome_are_told_of_blocks() -> None:
+    with pytest.raises(ValueError, match=r"leaves 0 for training .* A split by blocks divides chromosomes, too$"):
+        parts(along(list(range(0, 100, 10))), split_by="chromosomes")

@@ -67,6 +67,13 @@ def test_the_published_rates_0_0001_is_worse_and_the_others_cannot_be_told() -> 
     )
 
 
+def test_what_is_worse_is_named() -> None:
+    verdict = judge([*replicates(0.01, GOOD), *replicates(0.0001, BAD)], PEARSON)
+    assert "learning_rate 0.0001 is worse, p" in lines(verdict)[0]
+    singles = [past("a", 0.88, learning_rate=0.02, seed=0), past("b", 0.5, learning_rate=0.03, seed=0)]
+    assert "learning_rate 0.03 is worse: by seeds alone" in lines(judge(singles, PEARSON, three_rates()))[0]
+
+
 def test_a_low_metric_wins_where_low_is_better() -> None:
     runs = [
         past(f"{rate}{seed}", 0, learning_rate=rate, seed=seed, rows=curve([2.0, loss + 0.001 * seed]))

@@ -264,12 +264,15 @@ class Beside:
 
 
 def beside(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> list[Beside]:
-    """The baselines of the splits of some runs, from their `config.json`; [] where none has such a metric.
+    """The baselines of the splits of some runs, from their `config.json`; [] where none has such a metric, or where
+    the runs are of several data sets, whose figures have no common mean.
 
     Raises:
         ValueError: a file that holds them is damaged.
     """
     splits = {(one.get("dataset_hash"), one.get("split_hash")): dict(one) for one in records}
+    if len({content for content, _ in splits if content}) > 1:
+        return []
     known = [found for record in splits.values() if (found := stored(home, record))]
     rows: dict[tuple[str, str], Beside] = {}
     for base in [base for found in known for base in found.baselines]:

@@ -111,6 +111,24 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
 
 
+def name_now(home: Path, name_or_folder: str, content: str) -> str:
+    """The name by which `open_dataset` finds the data that had this name and this hash, also after a rename.
+
+    Raises:
+        ValueError: no data set of the home has that content.
+    """
+    try:
+        if open_dataset(home, name_or_folder).hash == content:
+            return name_or_folder
+        problem = f"data set {shown(name_or_folder)}: its content is another now"
+    except ValueError as error:
+        problem = str(error)
+    for entry in list_datasets(home):
+        if _read_meta(Path(entry["path"]))["hash"] == content:
+            return str(entry["name"])
+    raise ValueError(problem)
+
+
 def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
     """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
     folder = data_folder(home) / BUILTIN

@@ -54,6 +54,7 @@ def fetch(
     """
     import pooch
     import requests
+    from requests import exceptions
 
     if key not in sources:
         raise ValueError(f"{key!r}: expected one of {', '.join(sources)}")
@@ -70,6 +71,14 @@ def fetch(
             paths.append(Path(pooch.retrieve(url, f"sha256:{checksum}", file, folder, downloader=ask)))
         except requests.HTTPError as error:
             raise OSError(f"{url}: the server refused ({error}); expected the file, try again later") from None
+        except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL):
+            raise ValueError(
+                f"{url}: no address of a server; expected one that begins with http:// or https://"
+            ) from None
+        except requests.TooManyRedirects:
+            raise OSError(f"{url}: the server sends the request round in circles; expected the file") from None
+        except exceptions.ChunkedEncodingError:
+            raise OSError(f"{url}: the download broke off before its end; try again") from None
         except requests.RequestException:
             raise OSError(
                 f"{url}: no answer; this needs a network. On a machine without one, copy the two files there and use "

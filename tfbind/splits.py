@@ -88,6 +88,7 @@ def _checked(found: Split, config: TrainConfig, count: int) -> Split:
     raise ValueError(
         f"validation_split {config.validation_split}{test} of {windows} by {config.split_by} leaves {sizes}"
         f"{f' and {len(found.test)} for the test' if test else ''}; expected at least 1 in each"
+        f"{'. A split by blocks divides chromosomes, too' if config.split_by == 'chromosomes' else ''}"
     )
 
 

@@ -142,14 +142,19 @@ def _against_chance(comparison: Comparison) -> str:
         return ". The replicates of both are equal to the last digit, so they do not show how far chance goes."
     if test is None:
         return ". One run each: cannot be told, since nothing here shows how far chance goes."
+    other = comparison.other.label
     p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}"
     if comparison.rule == "seeds":
-        call = f"It is worse, {p}." if comparison.worse else f"Cannot be told from chance, {p}{_almost(comparison)}."
+        call = (
+            f"{other} is worse, {p}."
+            if comparison.worse
+            else f"Cannot be told from chance, {p}{_almost(comparison)}."
+        )
         return f"{_interval(comparison)}. {call}"
     assert spread is not None
     where = f"the {spread.seeds} seeds of {spread.label}"
     where += f" (differs in {listed(spread.differs)})" if spread.differs else ""
-    call = "It is worse" if comparison.worse else "Cannot be told from chance"
+    call = f"{other} is worse" if comparison.worse else "Cannot be told from chance"
     return (
         f", without an interval. {call}: by seeds alone such a difference stays within {amount(test.margin)} in 95 "
         f"of 100 pairs, going by the standard deviation {amount(spread.sd)} of {where}; {p}."

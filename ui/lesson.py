@@ -12,9 +12,10 @@ from tfbind import launch, lesson, runs, sweep_control, sweep_folder
 from tfbind.compare import choose
 from tfbind.datasets import Windows, make_builtin
 from tfbind.history import Past
+from tfbind.records import read_records
 from tfbind.runs import ACTIVE
 from tfbind.sequence_plots import profile_figure
-from tfbind.sequences import Codes, decode, encode, reverse_complement
+from tfbind.sequences import Codes, decode, reverse_complement
 from tfbind.simulate import LENGTH
 from tfbind.sites import known_motif, motif_hits
 from tfbind.verdict import judge
@@ -22,6 +23,7 @@ from tfbind.verdict_text import headline, lines
 from ui import scored
 from ui.remembered import remembered
 from ui.results import CHART
+from ui.sequence_input import show_notes
 from ui.session import home, plain
 from ui.sweep_race import live
 
@@ -29,6 +31,7 @@ POLL_SECONDS = 1.0
 NO_DIFFERENCE = "no difference"
 COMPARE_PAGE, PREDICT_PAGE, TRAIN_PAGE = "pages/compare.py", "pages/predict.py", "pages/train.py"
 GUESS = "guess"
+LONGEST = 2_000  # bases of DNA to score
 
 
 @dataclass(frozen=True)
@@ -159,14 +162,14 @@ def _verdict() -> bool:
         st.info("First run the race of the step before.")
         return False
     found = judge(pasts, choose("val_pearsonr"))
-    st.success(plain(headline(found)), icon=":material/gavel:")
+    st.success(plain(_in_words(headline(found))), icon=":material/gavel:")
     _judge_guess(pasts)
     st.markdown(
         "A verdict is more than the highest number. It asks how far the same setting varies from seed to seed, and "
         "only calls a rate better when the difference is larger than that:"
     )
     for line in lines(found):
-        st.markdown(f"- {plain(line)}")
+        st.markdown(f"- {plain(_in_words(line))}")
     sweep = lesson.newest(home(), lesson.RATES_NAME)
     assert sweep is not None
     st.page_link(
@@ -176,6 +179,11 @@ def _verdict() -> bool:
         query_params={"sweep": sweep.id},
     )
     return True
+
+
+def _in_words(verdict: str) -> str:
+    """A verdict with names that the lesson has explained."""
+    return verdict.replace("val_pearsonr", "Pearson r").replace("learning_rate", "learning rate")
 
 
 def _judge_guess(pasts: list[Past]) -> None:
@@ -252,19 +260,20 @@ def _score() -> bool:
         return False
     best = max(pasts, key=_pearson)
     st.markdown(
-        f"Your best model, {plain(best.name)}, can now score any DNA. Change a letter in the middle of the word "
-        "TGTTTAC, and see the score fall."
+        f"Your best model, with a first kernel of {best.config['first_kernel_size']} bases, can now score any DNA. "
+        "Change a letter in the middle of the word TGTTTAC, and see the score fall."
     )
-    text = st.text_input("DNA", _example(), key="lesson-dna", max_chars=2_000)
+    # No `max_chars`: on a narrow screen its counter would lie on the letters. The reader says what is too long.
+    text = st.text_input("DNA", _example(), key="lesson-dna")
     try:
-        codes = encode("".join(text.split()).upper())
-        if not len(codes):
-            raise ValueError("type some letters: A, C, G, T")
+        records = read_records(text, max_records=1, max_bases=LONGEST)
+        codes = records[0].codes
         model = scored.open_model(home(), best.id)
         found = scored.profile(model, codes.tobytes(), False, False)
     except ValueError as error:
         st.error(plain(str(error)))
         return True
+    show_notes(records)
     st.plotly_chart(
         profile_figure(codes, found.scores, name="predicted"),
         config=CHART,

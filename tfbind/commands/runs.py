@@ -12,6 +12,7 @@ from typing import Any
 from tfbind import launch, runs, wandb_log
 from tfbind.commands import add_command, answer, bar, complain, figure, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
+from tfbind.datasets import name_now
 from tfbind.devices import settle
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
@@ -208,10 +209,16 @@ def _log(run: Run, as_json: bool) -> int:
 
 
 def _repeat(run: Run) -> str:
-    record = runs.read_record(run)
+    record, config = runs.read_record(run), runs.read_config(run)
     parent = runs.find(run.home, record["from"]) if record["from"] else None
     order = Order(parent=parent, wandb=record.get("wandb", "off"), ray=record.get("ray", ""))
-    words = launch.command(runs.read_config(run), order)
+    if "dataset_hash" in record:
+        try:
+            dataset = name_now(run.home, config.dataset, record["dataset_hash"])
+            config = config.model_copy(update={"dataset": dataset})
+        except ValueError as error:
+            complain(f"run {run.id}: the data that it learnt from are not here, so it cannot be repeated: {error}", 0)
+    words = launch.command(config, order)
     return shlex.join(["python", *words[1:]])
 
 

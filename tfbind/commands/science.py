@@ -97,7 +97,8 @@ def filters(options: argparse.Namespace) -> int:
     for one in found.filters:
         near = f"{one.match.name} {one.match.matrix_id}  E-value {one.match.e_value:.1g}" if one.match else "-"
         word = one.motif.consensus if one.motif else "nothing in particular"
-        lines.append(f"filter {one.number:3}  {one.words:8,} words  {word}  {near}")
+        own = "" if one.behind is None else f"  like the labels' motif: p {one.behind:.1g}"
+        lines.append(f"filter {one.number:3}  {one.words:8,} words  {word}  {near}{own}")
         facts.append(
             {
                 "number": one.number,
