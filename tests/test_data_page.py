@@ -208,6 +208,28 @@ def test_a_genome_and_a_motif_become_a_data_set(home: Path) -> None:
     assert list(home.glob("upload-*")) == []
 
 
+def test_the_lowest_score_the_chromosomes_and_windows_without_a_hit_are_chosen_as_by_command(home: Path) -> None:
+    page = data_page()
+    genome = f">chr1\n{GENOME[:30_000]}\n>chr2\n{GENOME[30_000:]}\n>chr3\n{GENOME[:600]}\n"
+    page.file_uploader("motif-genome").upload("g.fa", genome.encode())
+    page.text_input("motif-id").set_value("MA0148.5")
+    page.text_input("motif-name").set_value("own")
+    page.selectbox("motif-by").set_value("Lowest score of a hit").run()
+    page.button("build-motif").click().run()
+    assert checked(page).error[0].value == "Still to be given: Lowest score of a hit."
+    page.text_input("motif--threshold").set_value("8.25")
+    page.text_input("motif-contigs").set_value("chr2 chr3")
+    page.checkbox("motif-every").set_value(True)
+    page.button("build-motif").click().run(timeout=120)
+    assert "102 windows of 300 bases are ready" in checked(page).success[0].value
+    origin = open_dataset(home, "own").meta["origin"]
+    assert (origin["threshold"], origin["chromosomes"], origin["every_window"]) == (8.25, ["chr2", "chr3"], True)
+    page.text_input("motif-name").set_value("more").run()
+    page.text_input("motif--threshold").set_value("-1")
+    page.button("build-motif").click().run(timeout=120)
+    assert plain("threshold, -1: no hit") in checked(page).error[0].value
+
+
 def test_what_cannot_be_built_is_said_in_the_words_of_the_command(home: Path) -> None:
     page = data_page()
     page.file_uploader("motif-genome").upload("g.fa", f">chr1\n{GENOME[:100]}\n".encode())

@@ -20,13 +20,14 @@ AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": 
 class Curve:
     """One line of a live chart. `y` has None where there is no value; `colour` counts through the theme's colours.
 
-    One of colour `GREY` is drawn thin, behind the others if it comes first, and is not in the legend.
+    One of colour `GREY` is level and drawn thin, behind the others if it comes first; its name stands at its right
+    end, not in the legend.
     """
 
     name: str
     x: Sequence[float]
     y: Sequence[float | None]
-    dash: Literal["solid", "dot"] = "solid"
+    dash: Literal["solid", "dot", "dash"] = "solid"
     colour: int = 0
 
 

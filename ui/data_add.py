@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -20,6 +21,25 @@ TURN = "use --transpose"  # what the reader says of a scores file that lies on i
 BUILD_SECONDS = 6 * 3600
 IMPORTED = "imported"
 REFUSED = "import-refused"  # which uploads, and what is wrong with them
+READING = "Reading the genome. It goes on when you look at other pages."
+
+
+class Bound(NamedTuple):
+    """A way to say what counts as a hit: the option of the command, "" for none, and an example."""
+
+    flag: str
+    example: str
+
+
+HITS = {
+    "The usual": Bound("", ""),
+    "p-value of a hit": Bound("--p-value", f"{P_VALUE:g}"),
+    "Lowest score of a hit": Bound("--threshold", "6.5"),
+}
+HITS_HELP = (
+    f"The usual: the threshold that the motif file gives, else a p-value of {P_VALUE:g}. The p-value is the chance "
+    "that a random place on one strand scores as high. The score is in nats (natural-log odds)."
+)
 
 
 def add_data() -> None:
@@ -140,23 +160,34 @@ def _from_motif() -> None:
         which = st.text_input("Which motif of the file, if it has several", key="motif-which")
     left, middle, right = st.columns(3)
     name = left.text_input("Name of the new data set", max_chars=80, key="motif-name").strip()
-    p_value = middle.text_input(
-        "p-value of a hit",
-        placeholder=f"that of the file, or {P_VALUE:g}",
-        help="The chance that a random place on one strand scores as high.",
-        key="motif-p",
-    )
+    by, lowest = _hits(middle)
     length = right.number_input("Bases per window", 10, 100_000, LENGTH, key="motif-length")
+    chromosomes = left.text_input(
+        "Chromosomes", placeholder="all, or chr21 chr22", help="Only these, with spaces between.", key="motif-contigs"
+    ).split()
+    every = right.checkbox("Keep windows without a hit", help="Else they are left out.", key="motif-every")
     known = "" if "/" in typed or Path(typed.strip()).exists() else typed.strip()  # files come by upload
-    missing = [what for what, it in (("genome", genome), ("motif", file or known), ("name", name)) if not it]
+    wanted = {"genome": genome, "motif": file or known, "name": name} | ({by: lowest} if HITS[by].flag else {})
+    missing = [what for what, it in wanted.items() if not it]
 
     def words(folder: Path) -> list[str]:
         chosen = str(_write(file, folder / "motif")) if file else known
-        options = {"--p-value": p_value.strip(), "--motif-name": which.strip()}
-        given = [word for flag, value in options.items() if value for word in (flag, value)]
-        return ["--motif", chosen, "--length", str(length), *given]
+        options = [
+            (HITS[by].flag, lowest),
+            ("--motif-name", which.strip()),
+            *(("--chromosome", one) for one in chromosomes),
+        ]
+        given = [f"{option}={value}" for option, value in options if value]
+        return ["--motif", chosen, "--length", str(length), *given, *["--every-window"] * every]
 
     _build("motif", name, genome, missing, words)
+
+
+def _hits(column: "st.delta_generator.DeltaGenerator") -> tuple[str, str]:
+    """Draw what counts as a hit: one of `HITS`, and what was typed for it."""
+    by = column.selectbox("What counts as a hit", list(HITS), key="motif-by", help=HITS_HELP)
+    flag, example = HITS[by]
+    return by, column.text_input(by, placeholder=example, key=f"motif{flag}").strip() if flag else ""
 
 
 def _from_signal() -> None:
@@ -214,15 +245,17 @@ def _build(
     if missing or genome is None:
         st.error(f"Still to be given: {', '.join(missing)}.")
         return
-    with _folder() as folder, st.spinner("Reading the genome. It goes on when you look at other pages."):
-        given = words(folder)
-        _make(name, "build", name, "--genome", str(_path(genome, folder / "genome")), *given)
+    with _folder() as folder:
+        bar = st.progress(0.0, READING)
+        given = ["--genome", str(_path(genome, folder / "genome")), *words(folder), "--progress"]
+        _make(name, "build", name, *given, tell=lambda share: bar.progress(min(share, 1.0), READING))
+        bar.empty()
 
 
-def _make(name: str, *words: str) -> None:
+def _make(name: str, *words: str, tell: Callable[[float], object] = lambda _: None) -> None:
     """Have a command make the data set, then show it."""
     try:
-        command("data", *words, "--json", seconds=BUILD_SECONDS)
+        command("data", *words, "--json", seconds=BUILD_SECONDS, tell=tell)
     except ValueError as error:
         st.error(plain(str(error)))
         return

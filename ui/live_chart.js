@@ -26,6 +26,42 @@ function readTheme(element) {
 
 const CROWD = 8 // with more curves than that, a list of all values beside the pointer would hide the chart
 
+const LABEL_HEIGHT = 14 // pixels
+const LETTER_WIDTH = 6.2
+
+const isLevel = (curve) => curve.colour < 0 && curve.x.length > 0
+
+// The name of each level line at its right end, moved by so much that none lies on another, in the order of the lines.
+function labels(chart, theme, axis) {
+  const levels = chart.curves.filter(isLevel).sort((a, b) => b.y[0] - a.y[0])
+  const places = levels.map((curve) => axis?.d2p(curve.y[0]) ?? 0)
+  const moved = [...places]
+  for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i], moved[i - 1] + LABEL_HEIGHT)
+  for (let i = moved.length - 1, limit = axis?._length ?? Infinity; i >= 0; i--, limit = moved[i + 1] - LABEL_HEIGHT) {
+    moved[i] = Math.min(moved[i], limit)
+  }
+  return levels.map((curve, i) => ({
+    text: curve.name,
+    showarrow: false,
+    xref: "paper",
+    x: 1,
+    xanchor: "left",
+    xshift: 4,
+    y: curve.y[0],
+    yshift: places[i] - moved[i],
+    font: { size: 11, color: theme.grey },
+  }))
+}
+
+// Where the lines lie is known when they are drawn, and changes with zoom, size and hidden curves.
+function moveLabels(node, chart, theme) {
+  const wanted = labels(chart, theme, node._fullLayout.yaxis)
+  const there = node.layout.annotations ?? []
+  if (wanted.length && wanted.some((label, i) => Math.abs(label.yshift - (there[i]?.yshift ?? 0)) > 0.5)) {
+    window.Plotly.relayout(node, { annotations: wanted })
+  }
+}
+
 function trace(curve, theme) {
   const grey = curve.colour < 0
   return {
@@ -46,14 +82,15 @@ function trace(curve, theme) {
   }
 }
 
-function layout(chart, empty, height, theme) {
+function layout(chart, empty, height, theme, yaxis) {
   const none = chart.curves.every((curve) => curve.x.length === 0)
   const epochs = Math.max(0, ...chart.curves.flatMap((curve) => curve.x))
+  const longest = Math.max(0, ...chart.curves.filter(isLevel).map((curve) => curve.name.length))
   const axis = { gridcolor: theme.line, linecolor: theme.line, zeroline: false, automargin: true, visible: !none }
   return {
     uirevision: "keep",
     height,
-    margin: { l: 8, r: 8, t: 28, b: 8 },
+    margin: { l: 8, r: 8 + LETTER_WIDTH * longest, t: 28, b: 8 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.text, size: 13 },
@@ -62,7 +99,9 @@ function layout(chart, empty, height, theme) {
     hoverlabel: { bgcolor: theme.background, bordercolor: theme.line, font: { color: theme.text } },
     showlegend: chart.curves.length > 1 && !none,
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom" },
-    annotations: none ? [{ text: empty, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
+    annotations: none
+      ? [{ text: empty, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }]
+      : labels(chart, theme, yaxis),
     xaxis: { ...axis, title: { text: "epoch" }, tickformat: "d", ...(epochs <= 10 ? { dtick: 1 } : {}) },
     yaxis: { ...axis, title: { text: chart.y_title } },
   }
@@ -108,7 +147,12 @@ export default function ({ data, parentElement }) {
       const theme = readTheme(root)
       root.querySelectorAll(".live-chart").forEach((node, index) => {
         const traces = charts[index].curves.map((curve) => trace(curve, theme))
-        node.drawn = Plotly.react(node, traces, layout(charts[index], empty, height, theme), config)
+        const about = layout(charts[index], empty, height, theme, node._fullLayout?.yaxis)
+        node.drawn = Plotly.react(node, traces, about, config)
+        node.afterplot ??= node.on("plotly_afterplot", () => {
+          const { charts } = root.latest
+          moveLabels(node, charts[index], readTheme(root))
+        })
       })
     })
     .catch((error) => {

@@ -52,10 +52,12 @@ def appraisal(run: Run) -> Appraisal | None:
 
 
 def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
-    """A level line for each baseline that has a correlation."""
+    """A level line for each baseline that has a correlation; the ceiling has dashes of its own."""
     found = known.baselines if known else []
     return [
-        Curve(base.name, [1, max(2, epochs)], [base.val_pearsonr] * 2, "dot", GREY)
+        Curve(
+            base.name, [1, max(2, epochs)], [base.val_pearsonr] * 2, "dash" if base.key == "ceiling" else "dot", GREY
+        )
         for base in found
         if base.val_pearsonr is not None
     ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 BAR_WIDTH = 24
+SHARE = "share "  # begins a line on stderr that says how much is done, for a program to read
 
 
 class Parser(argparse.ArgumentParser):
