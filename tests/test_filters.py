@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from stand_in import CONFIG
 
 from tfbind import filters, runs
+from tfbind.__main__ import main
 from tfbind.best_epoch import pack_held_out
 from tfbind.datasets import Windows, make_builtin
 from tfbind.filters import FIRST_LAYER, Learnt
@@ -75,6 +76,18 @@ def assert_same(first: Learnt, second: Learnt) -> None:
         assert (one.motif is None) == (other.motif is None)
         if one.motif and other.motif:
             np.testing.assert_allclose(one.motif.probabilities, other.motif.probabilities, atol=1e-5)
+
+
+def test_the_command_says_how_like_the_motif_of_the_labels_each_filter_is(
+    run: Run, data: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path))
+    assert main(["filters", run.id]) == 0
+    first, second, constant, dead = capsys.readouterr().out.splitlines()
+    found = filters.learnt(run, data).filters
+    assert first.endswith(f"  like the labels' motif: p {found[0].behind:.1g}")
+    assert second.endswith(f"  like the labels' motif: p {found[1].behind:.1g}")
+    assert "labels" not in constant + dead
 
 
 def test_nothing_is_told_before_it_was_asked_or_after_the_weights_have_changed(run: Run) -> None:

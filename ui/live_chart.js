@@ -31,13 +31,17 @@ const LETTER_WIDTH = 6.2
 
 const isLevel = (curve) => curve.colour < 0 && curve.x.length > 0
 
-// The name of each level line at its right end, moved by so much that none lies on another, in the order of the lines.
+// The name of each level line in sight at its right end, moved by so much that none lies on another, in the order of
+// the lines.
 function labels(chart, theme, axis) {
-  const levels = chart.curves.filter(isLevel).sort((a, b) => b.y[0] - a.y[0])
-  const places = levels.map((curve) => axis?.d2p(curve.y[0]) ?? 0)
+  const place = (curve) => axis?.d2p(curve.y[0]) ?? 0
+  const bottom = axis?._length ?? Infinity
+  const inSight = (curve) => isLevel(curve) && place(curve) >= 0 && place(curve) <= bottom
+  const levels = chart.curves.filter(inSight).sort((a, b) => b.y[0] - a.y[0])
+  const places = levels.map(place)
   const moved = [...places]
   for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i], moved[i - 1] + LABEL_HEIGHT)
-  for (let i = moved.length - 1, limit = axis?._length ?? Infinity; i >= 0; i--, limit = moved[i + 1] - LABEL_HEIGHT) {
+  for (let i = moved.length - 1, limit = bottom; i >= 0; i--, limit = moved[i + 1] - LABEL_HEIGHT) {
     moved[i] = Math.min(moved[i], limit)
   }
   return levels.map((curve, i) => ({
@@ -57,7 +61,8 @@ function labels(chart, theme, axis) {
 function moveLabels(node, chart, theme) {
   const wanted = labels(chart, theme, node._fullLayout.yaxis)
   const there = node.layout.annotations ?? []
-  if (wanted.length && wanted.some((label, i) => Math.abs(label.yshift - (there[i]?.yshift ?? 0)) > 0.5)) {
+  const changed = (label, i) => label.text !== there[i]?.text || Math.abs(label.yshift - there[i].yshift) > 0.5
+  if (wanted.some(changed) || (wanted.length && wanted.length < there.length)) {
     window.Plotly.relayout(node, { annotations: wanted })
   }
 }

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,10 @@ from driving import CHART, Server
 from playwright.sync_api import Page, expect
 from stand_in import make_rows, make_run, report_progress
 
-from tfbind import runs
+from tfbind import baselines, runs
+from tfbind.baselines import Appraisal, Baseline
+from tfbind.files import write_json
+from tfbind.leaks import Leaks
 from tfbind.runs import Run
 
 WRITER = """
@@ -157,6 +162,43 @@ def test_server_has_not_loaded_torch(server: Server, running: Run, open_page: Ca
     loaded = Path(f"/proc/{server.pid}/maps").read_text()
     assert "numpy" in loaded, "this check sees nothing at all"
     assert "torch" not in loaded
+
+
+SIMPLER = {"table of 10-mers": 0.968, "fitted matrix": 0.9871, "JASPAR FOXC2": 0.9869, "ceiling": 0.993}
+
+
+@pytest.fixture
+def appraised(home: Path) -> Run:
+    """A finished run of a data set of which simpler models were measured, nearly as good as each other."""
+    run = make_run(home, "finished", 5, dataset_hash="a" * 64)
+    write_json(run.folder / runs.CONFIG, runs.read_record(run) | {"split_hash": "b" * 64})
+    simpler = [
+        Baseline(name if name == "ceiling" else str(place), name, "", val_pearsonr=r)
+        for place, (name, r) in enumerate(SIMPLER.items())
+    ]
+    kept = home / baselines.FOLDER / f"{'a' * 24}-{'b' * 24}-{baselines.FORMAT}.json"
+    kept.parent.mkdir(exist_ok=True)
+    write_json(kept, asdict(Appraisal(simpler, Leaks(0, 0, 0, 0, None, None, None))))
+    return run
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_level_lines_have_their_names_beside_them_one_below_the_other(
+    server: Server, appraised: Run, open_page: Callable[..., Page], width: int
+) -> None:
+    page = open_page(f"{server.url}/?run={appraised.id}", width=width)
+    names = page.locator(".live-chart .annotation")
+    expect(names).to_have_text(["ceiling", "fitted matrix", "JASPAR FOXC2", "table of 10-mers"])
+    page.wait_for_function("document.querySelectorAll('.live-chart')[1].layout.annotations[1].yshift < 0")
+    boxes = [name.bounding_box() for name in names.all()]
+    places = [(box["y"], box["x"] + box["width"]) for box in boxes if box]
+    assert all(lower - upper >= 12 for (upper, _), (lower, _) in pairwise(places))
+    assert all(right <= width for _, right in places)
+    assert [curve["dash"] for curve in drawn(page, 1)][:4] == ["dot", "dot", "dot", "dash"]
+    zoom = "Plotly.relayout(document.querySelectorAll('.live-chart')[1], {'yaxis.range': [0.98, 1]})"
+    page.evaluate(zoom)
+    expect(names).to_have_text(["ceiling", "fitted matrix", "JASPAR FOXC2"])  # the other line is out of sight
+    page.wait_for_function("document.querySelectorAll('.live-chart')[1].layout.yaxis.range[0] === 0.98")
 
 
 def test_charts_follow_the_theme(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
