@@ -127,7 +127,9 @@ REGION = "chr1\t1000\t1100\n"
         ("chr9\t1\t2\n", {}, "regions.bed and signal.bw have no chromosome in common: chr9 against chr1, chr2"),
         ("chr1\t5\n", {}, "regions.bed: line 1: 'chr1\\t5'; expected BED"),
         ("\nchr1\tx\t9\n", {}, "line 2: start 'x'; expected a whole number"),
-        ("chr1\t9\t9\n", {}, "line 1"),
+        ("chr1\t9\t9\n", {}, "line 1: chr1:9-9 is empty; expected start < end"),
+        ("chr1\t9\t8\n", {}, "line 1: chr1:9-8 ends before it starts; expected start < end"),
+        ("chr1\t9\t9999999999999\n", {}, "line 1: end '9999999999999'; no chromosome is that long"),
         (
             "chr1\t1000\t1400\tp\t0\t.\t1\t1\t1\t400\n",
             {},

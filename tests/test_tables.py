@@ -86,11 +86,11 @@ BAD: list[tuple[str, Edit, str]] = [
     ("gzip of nothing", lambda _: zipped(b""), "empty"),
     ("a web page", lambda _: b"\n " + HTML, "a web page"),
     ("an archive", lambda _: b"PK\x03\x04\x14\0\x06\0", "line 1, byte 3 is 0x03, which is not plain ASCII"),
-    ("zero bytes", replaced("6.5", "\0\0\0"), "line 3, byte 1 is 0x00, which is not plain ASCII"),
+    ("zero bytes", replaced("6.5", "\0\0\0"), "line 3, byte 1 is 0x00, a NUL byte; expected"),
     ("Latin-1", lambda text: text.replace(b"chr1_6", b"chr\xe9_6"), "line 1, byte 13 is 0xe9"),
     ("UTF-8", replaced("chr1_6", "chr\u00e9_6"), "line 1, byte 13 is 0xc3"),
     ("UTF-16", lambda text: text.decode().encode("utf-16"), "line 1, byte 1 is 0xff"),
-    ("line ends of an old Mac", replaced("\n", "\r", EVERY), "line 1, byte 30 is 0x0d"),
+    ("line ends of an old Mac", replaced("\n", "\r", EVERY), "line 1, byte 30 is 0x0d, a carriage return without a line"),
 ]
 
 

@@ -11,6 +11,7 @@ from tfbind.tables import counted, label, shown, whole_lines
 MOST = 5_000_000
 NARROWPEAK_COLUMNS = 10
 SUMMIT = 9
+MOST_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def _region(text: str, place: str, number: int) -> Region:
         )
     start, end = _place(cells[1], place, "start"), _place(cells[2], place, "end")
     if end <= start:
-        raise ValueError(f"{place}: {cells[0]}:{start}-{end} ends before its first base; expected start < end")
+        why = "is empty" if end == start else "ends before it starts"
+        raise ValueError(f"{place}: {cells[0]}:{start}-{end} {why}; expected start < end")
     middle = (start + end) // 2
     if len(cells) == NARROWPEAK_COLUMNS and cells[SUMMIT].strip() != "-1":
         summit = _place(cells[SUMMIT], place, "summit")
@@ -67,9 +69,12 @@ def _region(text: str, place: str, number: int) -> Region:
 
 
 def _place(cell: str, place: str, what: str) -> int:
-    if not (cell.strip().isascii() and cell.strip().isdigit() and len(cell) < 13):
+    digits = cell.strip()
+    if not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"{place}: {what} {shown(cell)}; expected a whole number, 0 or above")
-    return int(cell)
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{place}: {what} {shown(cell)}; no chromosome is that long")
+    return int(digits)
 
 
 def around(

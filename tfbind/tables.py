@@ -19,6 +19,7 @@ LONGEST_LINE = 64 << 20
 LONGEST_NUMBER = 40
 TAB, LINE_END = 9, 10
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+ODD_BYTES = {0x00: "a NUL byte", 0x0D: "a carriage return without a line feed"}
 
 Places = NDArray[np.intp]
 
@@ -87,8 +88,9 @@ def _separators(file: str, text: bytes, line: int) -> Places:
         place = int(places[~np.isin(raw[places], (TAB, LINE_END))][0])
         column = place - text.rfind(b"\n", 0, place)
         raise ValueError(
-            f"{file}: line {line + text.count(LINE_END, 0, place)}, byte {column} is 0x{text[place]:02x}, which is "
-            "not plain ASCII text; expected a tab-separated table, plain or gzip"
+            f"{file}: line {line + text.count(LINE_END, 0, place)}, byte {column} is 0x{text[place]:02x}, "
+            f"{ODD_BYTES.get(text[place], 'which is not plain ASCII text')}; expected a tab-separated table, plain "
+            "or gzip"
         )
     return places
 
