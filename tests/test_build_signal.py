@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfbind.build import remarks
 from tfbind.build_signal import Rule, Sources, build_signal
 from tfbind.datasets import Windows, list_datasets
 from tfbind.regions import Region, elsewhere, read_regions
@@ -105,6 +106,33 @@ def test_random_windows_keep_away_from_regions_and_from_each_other(tmp_path: Pat
         Rule(length=100, random=20, seed=3),
     )
     assert again.hash == data.hash
+
+
+def test_random_windows_lie_on_chromosomes_of_the_genome_that_have_regions(tmp_path: Path) -> None:
+    """Of three chromosomes with signal one has no region, and one that has some is not in the genome."""
+    more, regions = SIZES | {"chr3": 9000}, "chr1\t1000\t1300\nchr3\t1000\t1300\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIGNAL, "chr3", np.ones(9000, np.float32))
+        data = built(tmp_path, regions, Rule(length=100, random=10), sizes=more)
+    assert {name.split(b"_")[0] for name in data.names.tolist()} == {b"chr1"}
+    left_out = data.meta["origin"]["left_out"]
+    assert len(data) == 11
+    assert left_out["on chromosomes that genome.fa.gz lacks"] == 1
+    assert not left_out["random windows without a free place"]
+
+
+def test_random_windows_without_a_free_place_are_counted(tmp_path: Path) -> None:
+    data = built(tmp_path, "chr2\t1000\t1300\n", Rule(length=100, random=300))
+    missing = data.meta["origin"]["left_out"]["random windows without a free place"]
+    assert 270 < missing == 301 - len(data)
+    assert f"left out: {missing} random windows without a free place" in remarks(data.meta["origin"])
+
+
+def test_the_share_that_is_told_rises_over_both_readings_of_the_genome(tmp_path: Path) -> None:
+    told: list[float] = []
+    build_signal(tmp_path / "home", "own", sources(tmp_path, REGION), Rule(length=100, random=5), told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
 
 
 @given(st.integers(0, 12), st.integers(5, 40), st.integers(0, 99))

@@ -90,7 +90,11 @@ BAD: list[tuple[str, Edit, str]] = [
     ("Latin-1", lambda text: text.replace(b"chr1_6", b"chr\xe9_6"), "line 1, byte 13 is 0xe9"),
     ("UTF-8", replaced("chr1_6", "chr\u00e9_6"), "line 1, byte 13 is 0xc3"),
     ("UTF-16", lambda text: text.decode().encode("utf-16"), "line 1, byte 1 is 0xff"),
-    ("line ends of an old Mac", replaced("\n", "\r", EVERY), "line 1, byte 30 is 0x0d, a carriage return without a line"),
+    (
+        "line ends of an old Mac",
+        replaced("\n", "\r", EVERY),
+        "line 1, byte 30 is 0x0d, a carriage return without a line",
+    ),
 ]
 
 

@@ -42,7 +42,7 @@ class Rule:
     """Which windows, and what becomes of the signal.
 
     A base of which the bigWig says nothing counts 0, unless that is to be refused. `random` windows are drawn from
-    the chromosomes that have regions.
+    the chromosomes of the genome that have regions; those without a free place are counted as left out.
     """
 
     length: int = LENGTH
@@ -66,10 +66,11 @@ def build_signal(home: Path, name: str, sources: Sources, rule: Rule, progress: 
         raise ValueError(f"{rule.random} random windows; expected 0 or more")
     sizes = bigwig.chromosomes(sources.signal)
     found = read_regions(sources.regions)
-    starts, notes, skipped = _starts(sources, found, sizes, rule)
+    passes = 2 if rule.random else 1
+    starts, notes, skipped = _starts(sources, found, sizes, rule, lambda share: progress(share / passes))
     home.mkdir(parents=True, exist_ok=True)
     with Spool(home, rule.length) as spool, tempfile.TemporaryDirectory(prefix="build-", dir=home) as folder:
-        for contig, pieces in contigs(sources.genome, progress):
+        for contig, pieces in contigs(sources.genome, lambda share: progress((passes - 1 + share) / passes)):
             named = renamed([contig], starts).get(contig)
             if named is not None:
                 notes += _said(named, contig, sources.signal, sources.genome)
@@ -99,7 +100,7 @@ def build_signal(home: Path, name: str, sources: Sources, rule: Rule, progress: 
 
 
 def _starts(
-    sources: Sources, found: list[Region], sizes: dict[str, int], rule: Rule
+    sources: Sources, found: list[Region], sizes: dict[str, int], rule: Rule, progress: Progress
 ) -> tuple[dict[str, list[int]], list[str], Counter[str]]:
     """The starts of all windows by the bigWig's chromosomes, which names had to be matched, and what was left out."""
     names = {region.contig for region in found}
@@ -116,15 +117,24 @@ def _starts(
     skipped["over an end, or the same window again"] = (
         len(found) - skipped["on chromosomes without signal"] - sum(map(len, starts.values()))
     )
-    taken: dict[str, list[tuple[int, int]]] = {}
+    if rule.random:
+        # A window on a chromosome that the genome lacks would be lost, so its names are read first.
+        there = renamed([name for name, _ in contigs(sources.genome, progress)], called.values()).values()
+        drawn = _drawn(found, called, starts, {contig: sizes[contig] for contig in there}, rule)
+        skipped["random windows without a free place"] = rule.random - sum(map(len, drawn.values()))
+        starts |= {contig: sorted({*starts.get(contig, []), *places}) for contig, places in drawn.items()}
+    return starts, notes, skipped
+
+
+def _drawn(
+    found: list[Region], called: dict[str, str], starts: dict[str, list[int]], sizes: dict[str, int], rule: Rule
+) -> dict[str, list[int]]:
+    """The starts of random windows on the chromosomes of `sizes`, away from regions and from windows at `starts`."""
+    taken = {contig: [(start, start + rule.length) for start in places] for contig, places in starts.items()}
     for region in found:
         if region.contig in called:
             taken.setdefault(called[region.contig], []).append((region.start, region.end))
-    for contig, places in starts.items():
-        taken[contig] += [(start, start + rule.length) for start in places]
-    for contig, places in elsewhere(taken, sizes, rule.random, rule.length, rule.seed).items():
-        starts[contig] = sorted({*starts.get(contig, []), *places})
-    return starts, notes, skipped
+    return elsewhere(taken, sizes, rule.random, rule.length, rule.seed)
 
 
 def _said(name: str, there: str, path: Path, other: Path) -> list[str]:
