@@ -242,8 +242,7 @@ def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
         return None
     try:
         kept = read_json(path)
-        leaks = Leaks(**{**kept["leaks"], "example": kept["leaks"]["example"] and tuple(kept["leaks"]["example"])})
-        return Appraisal([Baseline(**entry) for entry in kept["baselines"]], leaks)
+        return Appraisal([Baseline(**entry) for entry in kept["baselines"]], Leaks.unpacked(kept["leaks"]))
     except (KeyError, TypeError):
         raise ValueError(f"{path}: not what is known of a split; delete it, and it is computed again") from None
 

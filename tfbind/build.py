@@ -11,8 +11,9 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from tfbind.chromosomes import other_name
 from tfbind.datasets import Windows, check_free, keep, sha256
-from tfbind.fasta_stream import Progress, contigs, other_name, stretches
+from tfbind.fasta_stream import Progress, contigs, stretches
 from tfbind.motif_files import Found
 from tfbind.motifs import CROWDED, Motif, Scores, paint, threshold_of
 from tfbind.pairs import Pair

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tfbind import bigwig
 from tfbind.build import LENGTH, LENGTHS, Spool, window_names
+from tfbind.chromosomes import renamed
 from tfbind.datasets import Windows, check_free, keep, sha256
-from tfbind.fasta_stream import Progress, contigs, cut, renamed
+from tfbind.fasta_stream import Progress, contigs, cut
 from tfbind.regions import Region, around, elsewhere, read_regions
 from tfbind.sequences import UNKNOWN, Codes
 from tfbind.tables import counted, label

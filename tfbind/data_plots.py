@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from tfbind.chromosomes import place
 from tfbind.datasets import Windows
 from tfbind.plots import AS_OBSERVED, bars
 from tfbind.splits import coordinates
@@ -45,12 +46,12 @@ def coverage_figure(data: Windows) -> go.Figure | None:
         chromosomes, starts = coordinates(data)
     except ValueError:
         return None
-    names = [name.rsplit(b"_", 2)[0].decode(errors="replace") for name in data.names.tolist()]
     shown = np.unique(chromosomes)[:SHOWN_CHROMOSOMES]
     step = max(float(np.ptp(starts)) / STRETCHES, float(data.length))
     edges = np.arange(starts.min(), starts.max() + step, step)
     counts = np.array([np.histogram(starts[chromosomes == one], bins=edges)[0] for one in shown])
-    rows = [names[int(np.flatnonzero(chromosomes == one)[0])] for one in shown]
+    firsts = [data.names[int(np.flatnonzero(chromosomes == one)[0])] for one in shown]
+    rows = [there[0] for first in firsts if (there := place(first, data.length))]
     figure = go.Figure(
         go.Heatmap(
             x=edges[:-1] / 1e6,

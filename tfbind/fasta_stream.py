@@ -5,7 +5,7 @@ Places are 0-based, ends exclusive.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,16 +94,3 @@ def cut(pieces: Iterable[Codes], starts: list[int], length: int) -> Iterator[tup
         while place < len(starts) and starts[place] + length <= start + len(held):
             yield starts[place], held[starts[place] - start :][:length]
             place += 1
-
-
-def other_name(name: str) -> str:
-    """The same chromosome as the other convention calls it: chr22 and 22, chrM and MT."""
-    if name in ("chrM", "MT"):
-        return "MT" if name == "chrM" else "chrM"
-    return name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
-
-
-def renamed(wanted: Collection[str], there: Collection[str] | Mapping[str, int]) -> dict[str, str]:
-    """What each of the names `wanted` is called in `there`; names that are in neither convention are left out."""
-    pairs = ((name, name if name in there else other_name(name)) for name in wanted)
-    return {name: called for name, called in pairs if called in there}

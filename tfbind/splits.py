@@ -5,13 +5,13 @@ puts such neighbours on both sides; a split by blocks or by chromosomes does not
 """
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.chromosomes import places
 from tfbind.config import TrainConfig
 from tfbind.sequences import Codes
 
@@ -19,7 +19,6 @@ Places = NDArray[np.intp]
 
 BLOCK_BASES = (1_000_000, 100_000, 10_000)
 FEWEST_BLOCKS = 10
-WINDOW = re.compile(rb"(.+)_(\d+)_(\d+)")
 
 
 class Data(Protocol):
@@ -96,16 +95,16 @@ def coordinates(data: Data) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """The number of the chromosome (N,), counted in order of name, and the start (N,) of each window.
 
     Raises:
-        ValueError: a name is not CHROMOSOME_START_END.
+        ValueError: a name tells no place.
     """
-    matches = [WINDOW.fullmatch(name) for name in data.names.tolist()]
-    for name, match in zip(data.names.tolist(), matches, strict=True):
-        if match is None:
-            shown = name.decode(errors="replace")[:40]
-            raise ValueError(f"split_by: window {shown!r} has no coordinates; expected names CHROMOSOME_START_END")
-    found = [match.groups() for match in matches if match]
-    _, numbers = np.unique([chromosome for chromosome, _, _ in found], return_inverse=True)
-    return numbers.astype(np.intp), np.array([int(start) for _, start, _ in found], dtype=np.int64)
+    chromosomes, starts = places(data.names, data.codes.shape[1])
+    if (chromosomes < 0).any():
+        shown = data.names[int(chromosomes.argmin())].decode(errors="replace")[:40]
+        raise ValueError(
+            f"split_by: window {shown!r} has no coordinates; expected names CHROMOSOME_START_END or "
+            "CHROMOSOME:START-END"
+        )
+    return chromosomes, starts
 
 
 def held_groups(data: Data, config: TrainConfig) -> NDArray[np.intp]:

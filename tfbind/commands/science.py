@@ -33,7 +33,7 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 
 def leaks(options: argparse.Namespace) -> int:
-    """Say what the held-out windows of a split share with those that train."""
+    """Say what the parts of a split share."""
     from tfbind.datasets import open_dataset
     from tfbind.leaks import find_leaks
     from tfbind.splits import split
