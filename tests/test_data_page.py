@@ -1,18 +1,22 @@
 """The Data page: what it lists, what it takes, what it refuses."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from driven import app, button, checked, words
-from pair_files import edited_pair
+from pair_files import edited_pair, score_table, sequence_table, write_pair
 from stand_in import make_pair
 from streamlit.testing.v1 import AppTest
 from test_pairs import BAD as BAD_PAIRS
 from test_tables import BAD as BAD_SCORES
 
 from tfbind.datasets import import_pair, list_datasets, make_builtin, open_dataset
-from ui.data_detail import TABS
+from tfbind.motifs import jaspar
+from tfbind.recover import Agreement, Behind
+from tfbind.sequences import decode
+from ui.data_detail import TABS, _said
 from ui.session import plain
 from ui.storage import DISK
 
@@ -155,6 +159,31 @@ def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_i
     page = opened(page, "Motif behind the scores")
     assert "A motif scan made these scores." in words(page)
     assert "not what happens in a cell" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda scores: scores / 10 - 0.1, "A score is 0.1 times nats, minus 0.1."),
+        (lambda scores: scores > 0, "The scored stretches share one motif"),
+    ],
+)
+def test_scores_of_other_units_and_marks_are_called_what_they_are(
+    home: Path, tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], said: str
+) -> None:
+    builtin = make_builtin(home, windows=800)
+    names = [name.decode() for name in builtin.names.tolist()]
+    scores = score_table(names, change(np.asarray(builtin.scores)).astype(np.float32))
+    import_pair(home, *write_pair(tmp_path, sequence_table(names, map(decode, builtin.codes)), scores), "other")
+    page = opened(look_at("other"), "Motif behind the scores")
+    assert said in words(page)
+    assert ("A motif scan made these scores." in words(page)) == ("nats" in said)
+
+
+def test_a_scan_that_explains_a_part_of_the_scores_is_not_said_to_have_made_them() -> None:
+    half = Behind(jaspar(), "painted", 200, 0.7, 5.0, Agreement(0.84, 0.1))
+    assert "made a part of these scores" in _said(half)
+    assert "exactly" not in _said(half)
 
 
 @pytest.mark.usefixtures("small")

@@ -30,6 +30,29 @@ def test_a_matrix_fitted_to_painted_scores_predicts_windows_that_it_has_not_seen
     assert pearson(scan(fresh.codes), fresh.scores) > 0.99
 
 
+def test_a_matrix_fitted_to_scores_in_another_unit_paints_them_and_is_their_rule() -> None:
+    examples = painted("MA0080.7")
+    moved = Examples(examples.codes, examples.scores / 10 - np.float32(0.1))
+    fit = fitted(moved)
+    assert fit is not None
+    rule = rule_behind(PAIR, fit)
+    assert rule is not None
+    np.testing.assert_allclose(rule(moved.codes), moved.scores, atol=1e-3)
+    overhung = moved.scores.copy()
+    overhung[:, :4] = 0.77  # what a hit across the edge left
+    told = all_but_overhang(rule, moved.codes, overhung)
+    np.testing.assert_allclose(told, moved.scores, atol=1e-3)
+
+
+def test_marks_of_hits_are_predicted_by_the_motif_that_is_counted_from_them() -> None:
+    examples = painted("MA0080.7")
+    fit = fitted(Examples(examples.codes, (examples.scores != 0).astype(np.float32)))
+    assert fit is not None
+    fresh = painted("MA0080.7", seed=4)
+    assert pearson(fit[0](fresh.codes), (fresh.scores != 0).astype(np.float32)) > 0.85
+    assert rule_behind(PAIR, fit) is None
+
+
 def test_a_matrix_is_found_under_a_signal_that_no_scan_has_painted() -> None:
     motif, codes = jaspar("MA0139.2"), random_codes(3_000, 200, 8)
     planted = np.random.default_rng(1).random(len(codes)) < 0.5

@@ -95,6 +95,91 @@ def test_a_motif_is_found_under_the_peaks_of_a_signal(noise: float) -> None:
     assert behind.explained > 0.5
 
 
+UNITS = {
+    "bits": lambda scores: scores / np.log(2),
+    "normalised": lambda scores: scores / scores.max(),
+    "ten times nats": lambda scores: scores * 10,
+    "scaled and moved": lambda scores: scores / 10 - 0.1,
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0080.7"])
+def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id: str, unit: str) -> None:
+    motif, codes = jaspar(matrix_id), random_codes(4000, 200, 5)
+    scores = paint(motif, codes, threshold_of(motif, 1e-3))
+    behind = motif_behind(Toy(codes, UNITS[unit](scores).astype(np.float32)))
+    assert behind is not None
+    assert behind.how == "painted"
+    assert same_letters(behind.motif, motif, atol=1e-3)
+    assert behind.threshold == pytest.approx(scores[scores != 0].min(), rel=1e-3)
+    assert behind.explained > 0.99
+    np.testing.assert_allclose(
+        behind.base + behind.scale * scores, UNITS[unit](scores), atol=1e-3 * behind.scale * 10
+    )
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: str) -> None:
+    motif, codes = jaspar("MA0148.5"), random_codes(9000, 200, 5)
+    scores = paint(motif, codes, threshold_of(motif, 1e-4))
+    behind = motif_behind(Toy(codes, UNITS[unit](scores).astype(np.float32)))
+    assert behind is not None
+    assert behind.how == "painted"
+    assert same_letters(behind.motif, motif, atol=0.1)
+    assert behind.explained > 0.99
+    assert behind.agreement is not None
+    assert behind.agreement.exact > 0.99
+
+
+@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0035.5", "MA0080.7"])
+def test_of_labels_that_mark_the_hits_the_letters_are_counted(matrix_id: str) -> None:
+    motif, codes = jaspar(matrix_id), random_codes(4000, 200, 5)
+    marks = (paint(motif, codes, threshold_of(motif, 1e-3)) != 0).astype(np.float32)
+    behind = motif_behind(Toy(codes, marks))
+    assert behind is not None
+    assert behind.how == "marked"
+    assert behind.agreement is None
+    assert behind.explained > 0.8
+    r = [
+        np.corrcoef(behind.motif.probabilities.ravel(), other.probabilities.ravel())[0, 1]
+        for other in (motif, motif.reverse_complement())
+    ]
+    assert max(r) > 0.97
+
+
+def test_a_planted_word_is_read_off_marks_and_found_in_the_middle_of_wide_peaks() -> None:
+    rng = np.random.default_rng(3)
+    codes, narrow, wide = random_codes(2000, 300, 4), np.zeros((2000, 300)), np.zeros((2000, 300))
+    word = np.array([2, 0, 3, 3, 0, 1, 1, 0], np.uint8)  # GATTACCA
+    for row in range(0, 2000, 2):
+        at, reach = rng.integers(100, 190), rng.integers(40, 90)
+        codes[row, at : at + 8] = word if row % 4 else 3 - word[::-1]
+        narrow[row, at : at + 8], wide[row, at - reach : at + reach] = 1, 1
+    for scores, how in ((narrow, "marked"), (wide, "enriched")):
+        behind = motif_behind(Toy(codes, scores.astype(np.float32)))
+        assert behind is not None
+        assert behind.how == how
+        assert behind.motif.consensus in ("GATTACCA", "TGGTAATC")
+        assert behind.explained > 0.7
+
+
+def test_too_few_hits_for_a_matrix_are_counted_and_not_called_painted() -> None:
+    """A matrix of 31 columns has more unknown numbers than some hundred hits tell."""
+    motif, codes = jaspar("MA1929.2"), random_codes(2200, 300, 5)
+    behind = motif_behind(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-4))))
+    assert behind is not None
+    assert behind.how == "marked"
+    assert behind.explained > 0.6
+
+
+def test_stretches_of_one_width_on_random_letters_have_no_motif_read_off() -> None:
+    rng, codes, scores = np.random.default_rng(0), random_codes(1000, 100, 6), np.zeros((1000, 100), np.float32)
+    scores[np.arange(1000)[:, None], rng.integers(0, 90, 1000)[:, None] + np.arange(9)] = rng.random((1000, 1)) + 1
+    behind = motif_behind(Toy(codes, scores))
+    assert behind is None or behind.how == "enriched"
+
+
 def test_where_nothing_varies_there_is_no_motif() -> None:
     codes = random_codes(500, 50, 0)
     assert motif_behind(Toy(codes, np.zeros((500, 50), np.float32))) is None

@@ -36,6 +36,11 @@ SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
 LOWEST_PRIORITY = 19
 FEWEST_WINDOWS = 500
 ALIKE = 0.005  # differences of Pearson r below that are the luck of a seed
+FITTED = {
+    "painted": "read off the painted hits of the training part",
+    "marked": "counted from the marked hits of the training part",
+    "enriched": "of the words that are common at high training scores, which no motif scan made",
+}
 FITTED_WINDOWS = 4_000  # enough to fit the two numbers of a line, and quick
 
 Scores = NDArray[np.float32]
@@ -129,12 +134,7 @@ def _fitted_matrix(fit: tuple[Scan, Behind] | None, examples: Examples) -> Simpl
         why = "cannot be fitted: no motif is to be found behind the training scores"
         return Simple("pwm", "fitted matrix", why, None)
     scan, behind = fit
-    how = (
-        "read off the painted hits of the training part"
-        if behind.how == "painted"
-        else "of the words that are common at high training scores, which no motif scan made"
-    )
-    about = f"a scan with {behind.motif.consensus}, {how}"
+    about = f"a scan with {behind.motif.consensus}, {FITTED[behind.how]}"
     return Simple("pwm", "fitted matrix", about, _lined_up(scan, examples))
 
 

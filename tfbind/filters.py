@@ -79,7 +79,7 @@ def learnt(run: Run, data: Windows) -> Learnt:
     shown = np.sort(read_held_out(run.folder / runs.VALIDATION).windows)[:MOST_WINDOWS]
     codes = np.asarray(data.codes[shown])
     behind = motif_behind(data)
-    own = behind.motif if behind and behind.how == "painted" else None
+    own = behind.motif if behind and behind.how != "enriched" else None
     found = [_filter(number, weight, codes) for number, weight in enumerate(read_tensors(weights)[FIRST_LAYER], 1)]
     motifs = [one.motif for one in found if one.motif]
     matches = iter(nearest(motifs))

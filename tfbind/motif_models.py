@@ -40,27 +40,30 @@ class Examples:
 
 @dataclass(frozen=True)
 class Scan:
-    """A motif and the score, in nats, from which on a place is a hit."""
+    """A motif and the score, in nats, from which on a place is a hit; what it paints is `base` plus `scale` times
+    nats."""
 
     motif: Motif
     threshold: float
+    base: float = 0.0
+    scale: float = 1.0
 
     def __call__(self, codes: Codes) -> Scores:
         """The scores that its hits paint, (N, L)."""
-        return paint(self.motif, codes, self.threshold)
+        return paint(self.motif, codes, self.threshold) * np.float32(self.scale) + np.float32(self.base)
 
 
 def fitted(examples: Examples) -> tuple[Scan, Behind] | None:
     """A matrix fitted to examples, and how; None where no motif is to be found behind their scores.
 
-    Painted scores give matrix and threshold exactly. Of other scores the motif is what is enriched where they are
-    high, with the threshold that explains them best.
+    Painted scores give matrix, threshold and unit exactly, marked hits a threshold too. Of other scores the motif is
+    what is enriched where they are high, with the threshold that explains them best.
     """
     behind = motif_behind(examples.some(MOST_WINDOWS))
     if behind is None:
         return None
     if behind.threshold is not None:
-        return Scan(behind.motif, behind.threshold - ROUNDING), behind
+        return Scan(behind.motif, behind.threshold - ROUNDING, behind.base, behind.scale), behind
     return _with_best_threshold(behind.motif, examples.some(JUDGED)), behind
 
 
@@ -116,13 +119,13 @@ def all_but_overhang(rule: Scan, codes: Codes, scores: Scores) -> Scores:
     hit of which the window shows only a part.
     """
     painted = rule(codes)
-    edge = _short_at_end(scores, rule.motif.width) | _short_at_end(scores[:, ::-1], rule.motif.width)[:, ::-1]
-    return np.where(edge & (np.abs(painted - scores) > EQUAL), painted, scores)
+    end, start = _short_at_end(scores, rule), _short_at_end(scores[:, ::-1], rule)[:, ::-1]
+    return np.where((start | end) & (np.abs(painted - scores) > EQUAL * rule.scale), painted, scores)
 
 
-def _short_at_end(scores: Scores, width: int) -> NDArray[np.bool_]:
-    """The bases of a last stretch of one score other than 0, if it is shorter than `width`."""
+def _short_at_end(scores: Scores, rule: Scan) -> NDArray[np.bool_]:
+    """The bases of a last stretch of one score that a hit has, if it is shorter than the motif."""
     last = scores[:, -1:]
     same = np.logical_and.accumulate((scores == last)[:, ::-1], axis=1)[:, ::-1]
-    found: NDArray[np.bool_] = same & (last != 0) & (same.sum(axis=1) < width)[:, None]
+    found: NDArray[np.bool_] = same & (last != np.float32(rule.base)) & (same.sum(axis=1) < rule.motif.width)[:, None]
     return found

@@ -1,7 +1,9 @@
 """The motif behind the scores of a data set: read off painted hits exactly, else from what is common at high scores.
 
 Labels painted by a motif scan are sums of one number per column and base: with the strand of each hit known, these
-numbers solve linear equations. The strands are found by turns with the numbers.
+numbers solve linear equations. The strands are found by turns with the numbers. In which unit the sums are, natural
+logarithms or others, follows from the columns' probabilities, each of which adds up to one. Labels that only mark the
+hits leave the words of the hits to be counted.
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,11 @@ SAMPLE = 2_000
 RAREST = 0.001  # the probability of a base that no hit has in a column
 EQUAL = 0.01  # published matrices have three digits, which adds up to some thousandths of a nat
 ROUNDING = 1e-3  # what the recovered numbers may be off by
+UNITS = (1.0, np.log(2), np.log(10))  # nats in one: of logarithms to the base e, 2 and 10
+NOISE = 1.03  # what few words make of a unit
+UNSEEN = 1.2  # bases that no hit has make a unit seem so many times as large at most
+TRUSTED = 0.5  # the share of the scores' variance that a motif has to explain to be called read off
+LEFT_OUT = (0.0, 0.02, 0.05, 0.1, 0.2)  # shares of the marked words that a threshold may miss
 
 PEAK_WINDOWS = 2_000
 AROUND_PEAK = 40
@@ -59,29 +66,56 @@ class Agreement:
 class Behind:
     """A motif that explains scores.
 
-    `how` is `painted` (read off stretches of one score; `threshold` is the lowest of them) or `enriched` (found where
-    scores are high). `explained` is the squared Pearson correlation of the scores with those that the motif paints,
-    or, of an enriched one, of each window's mean score with its best match.
+    `how` is `painted` (read off stretches of one score each: a score is `base` plus `scale` times nats), `marked`
+    (the words of such stretches counted, where their scores tell no matrix) or `enriched` (found where scores are
+    high). `threshold` is the score of the lowest hit, in nats. `explained` is the squared Pearson correlation of the
+    scores with those that the motif paints, or, if it is marked, with where it has hits; of an enriched one, that of
+    each window's mean score with its best match.
     """
 
     motif: Motif
-    how: Literal["painted", "enriched"]
+    how: Literal["painted", "marked", "enriched"]
     hits: int
     explained: float
     threshold: float | None = None
     agreement: Agreement | None = None
+    base: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Codes (N, L) and scores (N, L) in nats."""
+
+    codes: Codes
+    scores: Scores
 
 
 def motif_behind(data: Data) -> Behind | None:
     """The motif that explains the scores best; None where none is found."""
-    rows, starts, lengths, values = _stretches(data.scores)
+    base = _commonest_score(data.scores)
+    rows, starts, lengths, values = _stretches(data.scores, base)
     width = int(np.bincount(lengths).argmax()) if len(lengths) else 0
     whole = lengths == width
     if width in WIDTHS and whole.sum() >= FEWEST_HITS and whole.mean() >= PAINTED:
         words = data.codes[rows[whole, None], starts[whole, None] + np.arange(width)]
         known = (words != UNKNOWN).all(axis=1)
-        return _painted(data, words[known], values[whole][known])
+        found = _read_off(data, words[known], values[whole][known] - base, base)
+        if found is not None:
+            return found
     return _enriched(data)
+
+
+def _read_off(data: Data, words: Codes, values: Scores, base: float) -> Behind | None:
+    """The motif of words (n, W) and their scores above `base` (n,); None where none explains the data."""
+    if len(words) < FEWEST_HITS:
+        return None
+    if np.ptp(values) > 0:
+        painted = _painted(data, words, values, base)
+        if painted.explained >= TRUSTED:
+            return painted
+    marked = _marked(data, words, base)
+    return marked if marked.explained >= TRUSTED else None
 
 
 def agreement(data: Data, motif: Motif, threshold: float) -> Agreement:
@@ -92,25 +126,29 @@ def agreement(data: Data, motif: Motif, threshold: float) -> Agreement:
     return Agreement(pearson(painted, data.scores) or 0.0, float(exact.mean()))
 
 
-def _stretches(scores: Scores) -> tuple[Places, Places, Places, Scores]:
-    """Rows, starts, lengths and values of the stretches of one score that is not 0, in order."""
+def _commonest_score(scores: Scores) -> float:
+    """The score where nothing is: the commonest one."""
+    values, counts = np.unique(scores[:: max(1, len(scores) // SAMPLE)], return_counts=True)
+    return float(values[counts.argmax()])
+
+
+def _stretches(scores: Scores, base: float) -> tuple[Places, Places, Places, Scores]:
+    """Rows, starts, lengths and values of the stretches of one score that is not `base`, in order."""
     edges = np.ones((len(scores), scores.shape[1] + 1), dtype=bool)
     edges[:, 1:-1] = scores[:, 1:] != scores[:, :-1]
     rows, bounds = np.nonzero(edges)
     same = rows[1:] == rows[:-1]
     rows, starts, ends = rows[:-1][same], bounds[:-1][same], bounds[1:][same]
     values = scores[rows, starts]
-    kept = values != 0
+    kept = values != base
     return rows[kept], starts[kept], (ends - starts)[kept], values[kept]
 
 
 # Painted scores
 
 
-def _painted(data: Data, words: Codes, values: Scores) -> Behind | None:
+def _painted(data: Data, words: Codes, values: Scores, base: float) -> Behind:
     """Solve for the log-odds from words (n, W) and their scores (n,), and for the strand of each by turns."""
-    if len(words) < FEWEST_HITS:
-        return None
     both = np.stack([words, reverse_complement(words)])
     order = np.argsort(-values, kind="stable")
     # The strongest first: the fewer words a start has to agree with, the surer it is of their strands.
@@ -120,10 +158,12 @@ def _painted(data: Data, words: Codes, values: Scores) -> Behind | None:
     tried = [_solved(both[:, some], values[some], odds) for odds in starts]
     best = min(tried, key=lambda found: _misfit(found, both[:, some], values[some]))
     odds = _solved(both, values, best)
-    threshold = float(values.min())
-    motif = Motif("recovered", "", _normalised(odds, threshold))
-    found = agreement(data, motif, threshold - ROUNDING)
-    return Behind(motif, "painted", len(words), found.r**2, threshold, found)
+    scale = 1 / _nats(odds)
+    threshold = float(values.min()) / scale
+    motif = Motif("recovered", "", _normalised(odds / scale, threshold))
+    in_nats = _Data(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
+    found = agreement(in_nats, motif, threshold - ROUNDING)
+    return Behind(motif, "painted", len(words), found.r**2, threshold, found, base, scale)
 
 
 def _begun(word: Codes) -> NDArray[np.float64]:
@@ -173,6 +213,29 @@ def _sums(odds: NDArray[np.float64], words: Codes) -> NDArray[np.float64]:
     return found
 
 
+def _nats(odds: NDArray[np.float64]) -> float:
+    """How many nats one is, in which log-odds (4, W) are given up to a constant for each column that cancels.
+
+    Multiplied by that, each column's probabilities add up to one, and so do the logarithms of their sums to zero. Of
+    all numbers above 0 only one does that. Bases that were never seen make it seem larger: of units that are in use
+    the nearest below is then taken.
+    """
+    unseen = np.isnan(odds)
+    known = np.where(unseen, -np.inf, odds)
+    whole = np.log(1 - RAREST * unseen.sum(axis=0))
+
+    def excess(nats: float) -> float:
+        return float((np.logaddexp.reduce(known * nats, axis=0) + np.log(BACKGROUND) - whole).sum())
+
+    low = high = 1 / max(float(np.nanmax(np.abs(odds))), 1e-30)
+    while excess(high) <= 0 and high < low * 1e6:
+        high *= 2
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excess(middle) > 0 else (middle, high)
+    return next((unit for unit in UNITS if unit / NOISE <= high <= unit * UNSEEN), high)
+
+
 def _normalised(odds: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
     """Probabilities (4, W) whose log-odds add up as `odds` do.
 
@@ -209,6 +272,43 @@ def _shared(unseen: NDArray[np.bool_], most: NDArray[np.float64], left: float) -
     return share(low, limit)
 
 
+# Marked hits
+
+
+def _marked(data: Data, words: Codes, base: float) -> Behind:
+    """Count the letters of words (n, W), each on the strand that fits better, by turns."""
+    both = np.stack([words, reverse_complement(words)])
+    motifs = [_counted(both, word) for word in words[:: max(1, len(words) // STARTS)]]
+    fits = [_best_of_both(motif, both).mean() for motif in motifs]
+    motif = motifs[int(np.argmax(fits))]
+    some = slice(None, None, max(1, len(data.codes) // SAMPLE))
+    codes, scores = data.codes[some], data.scores[some]
+    thresholds = np.quantile(_best_of_both(motif, both), LEFT_OUT) - ROUNDING
+    r = [pearson((paint(motif, codes, threshold) != 0).astype(np.float32), scores) or 0.0 for threshold in thresholds]
+    best = int(np.argmax(r))
+    return Behind(motif, "marked", len(words), r[best] ** 2, float(thresholds[best]), base=base)
+
+
+def _counted(both: Codes, word: Codes) -> Motif:
+    """The motif of words on both strands, (2, n, W), that begins with one word (W,)."""
+    odds, before = _begun(word), None
+    for _ in range(TURNS):
+        turned = _sums(odds, both[1]) > _sums(odds, both[0])
+        if before is not None and (turned == before).all():
+            break
+        before = turned
+        motif = from_counts(
+            "recovered", "", _indicator(np.where(turned[:, None], both[1], both[0])).sum(axis=0).reshape(-1, 4).T
+        )
+        odds = motif.log_odds
+    return motif
+
+
+def _best_of_both(motif: Motif, both: Codes) -> NDArray[np.float64]:
+    """The score (n,) of each word on the strand that fits better."""
+    return np.maximum(_sums(motif.log_odds, both[0]), _sums(motif.log_odds, both[1]))
+
+
 # Measured scores
 
 
@@ -220,7 +320,7 @@ def _enriched(data: Data) -> Behind | None:
         return None
     order = np.argsort(means)
     high, low = order[-min(PEAK_WINDOWS, len(order) // 4) :], order[: len(order) // 2]
-    peaks = data.scores[high].argmax(axis=1).clip(AROUND_PEAK, max(AROUND_PEAK, length - AROUND_PEAK - 1))
+    peaks = _summits(data.scores[high]).clip(AROUND_PEAK, max(AROUND_PEAK, length - AROUND_PEAK - 1))
     span = np.arange(-AROUND_PEAK, AROUND_PEAK + 1)
     near = data.codes[high[:, None], (peaks[:, None] + span).clip(0, length - 1)]
     seed = _commonest(near, data.codes[low])
@@ -233,6 +333,15 @@ def _enriched(data: Data) -> Behind | None:
     motif = trimmed(motif)
     best = np.maximum(*(found.max(axis=1) for found in scan(motif, data.codes)))
     return Behind(motif, "enriched", len(near), (pearson(best, means) or 0.0) ** 2)
+
+
+def _summits(scores: Scores) -> Places:
+    """The middle (N,) of the first stretch that has the highest score of its window."""
+    highest = scores == scores.max(axis=1, keepdims=True)
+    first = highest.argmax(axis=1)
+    behind = ~highest & (np.arange(scores.shape[1]) > first[:, None])
+    end = np.where(behind.any(axis=1), behind.argmax(axis=1), scores.shape[1])
+    return (first + end - 1) // 2
 
 
 def _commonest(near: Codes, far: Codes) -> Codes:

@@ -24,6 +24,7 @@ ORIGINS = {
     "signal": "built from a genome, a signal and regions",
 }
 SEARCH_SECONDS = 600
+MADE = 0.9  # the share of the variance that a motif scan has to explain to be said to have made the scores
 TABS = "data-tabs"
 
 
@@ -145,21 +146,40 @@ def _motif(data: Windows) -> None:
         st.caption(f"No motif was found behind these scores.{few}")
         return
     st.plotly_chart(motif_logo(behind.motif), key="motif-logo", alt=f"Sequence logo of {behind.motif.consensus}")
-    if behind.how == "painted":
-        agreement = behind.agreement
-        exact = f" and {agreement.exact:.1%} of the windows are exactly what it gives" if agreement else ""
-        st.markdown(
-            f"**A motif scan made these scores.** This matrix, read off {behind.hits:,} hits of at least "
-            f"{behind.threshold:.2f} nats, explains **{behind.explained:.1%}** of their variance{exact}. A model "
-            "that learns them has learnt this matrix, not what happens in a cell."
-        )
-    else:
-        st.markdown(
-            f"**Enriched under high scores**, in {behind.hits:,} windows. Its best match explains "
-            f"**{behind.explained:.1%}** of how the windows' mean scores differ."
-        )
+    st.markdown(_said(behind))
     st.caption("The reverse complement says the same: scores do not tell the strand of a motif.")
     _nearest(data)
+
+
+def _said(behind: Behind) -> str:
+    """What a motif has to do with the scores, in Markdown."""
+    explains = f"explains **{behind.explained:.1%}**"
+    if behind.how == "enriched":
+        return (
+            f"**Enriched under high scores**, in {behind.hits:,} windows. Its best match {explains} of how the "
+            "windows' mean scores differ."
+        )
+    if behind.how == "marked":
+        return (
+            f"**The scored stretches share one motif**, counted from the letters of {behind.hits:,} of them. Where "
+            f"it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read off."
+        )
+    read_off = f"This matrix, read off {behind.hits:,} hits of at least {behind.threshold:.2f} nats, {explains} of"
+    if behind.explained < MADE or behind.agreement is None:
+        return f"**A motif scan made a part of these scores.** {read_off} their variance; the rest is not its work."
+    return (
+        f"**A motif scan made these scores.** {read_off} their variance and {behind.agreement.exact:.1%} of the "
+        f"windows are exactly what it gives.{_unit(behind)} A model that learns them has learnt this matrix, not "
+        "what happens in a cell."
+    )
+
+
+def _unit(behind: Behind) -> str:
+    """In which unit scores are, unless it is nats."""
+    if behind.base == 0 and behind.scale == 1:
+        return ""
+    offset = f", {'plus' if behind.base > 0 else 'minus'} {abs(behind.base):.4g}" if behind.base else ""
+    return f" A score is {behind.scale:.4g} times nats{offset}."
 
 
 def _nearest(data: Windows) -> None:

@@ -139,6 +139,8 @@ def _answer_behind(options: argparse.Namespace, behind: recover.Behind | None) -
         "consensus": behind.motif.consensus,
         "matrix": behind.motif.probabilities.round(4).tolist(),
         "threshold": behind.threshold,
+        "base": behind.base,
+        "scale": behind.scale,
         "explained": behind.explained,
         "agreement": asdict(behind.agreement) if behind.agreement else None,
         "nearest": [asdict(match) for match in matches],
