@@ -29,11 +29,12 @@ ALLOWED: dict[str, set[str]] = {
     "filters": {"best_epoch", "datasets", "files", "motif_match", "motifs", "recover", "runs", "sequences"},
     "splits": {"chromosomes", "config", "sequences"},
     "tile": set(),
-    "fused": {"tile"},
-    "models": {"config", "fused"},
+    "models": {"config"},
     "metrics": set(),
-    "window_step": {"fused", "models", "tile"},
-    "training": {"config", "datasets", "models", "metrics", "splits", "window_step"},
+    "packing": {"models", "tile"},
+    "window_step": {"models", "packing", "tile"},
+    "batch_step": {"models", "packing", "tile"},
+    "training": {"batch_step", "config", "datasets", "models", "metrics", "packing", "splits", "window_step"},
     "files": set(),
     "owner": set(),
     "signals": set(),
@@ -183,5 +184,5 @@ ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
-TORCH = {"fused", "window_step", "models", "training", "worker", "convert", "scoring_torch"}
+TORCH = {"models", "packing", "window_step", "batch_step", "training", "worker", "convert", "scoring_torch"}
 RAY = "ray_driver"  # the only module that imports it

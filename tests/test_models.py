@@ -11,7 +11,6 @@ from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, r
 from tfbind.models import (
     FIRST,
     BindingPredictorCNN,
-    ChannelNorm,
     Dropout,
     build_model,
     model_from_weights,
@@ -64,17 +63,6 @@ def test_gradients_are_those_of_the_published_model(published):
         torch.nn.functional.mse_loss(model(random_batch()), target).backward()
     for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-6)
-
-
-def test_channel_norm_keeps_the_statistics_that_torch_keeps():
-    ours, theirs = ChannelNorm(8), torch.nn.BatchNorm1d(8)
-    for seed in range(3):
-        X = torch.randn(4, 8, 20, generator=torch.Generator().manual_seed(seed)) * 3 + 1
-        torch.testing.assert_close(ours(X), torch.relu(theirs(X)), rtol=1e-4, atol=1e-5)
-    for name, value in theirs.state_dict().items():
-        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-5, atol=1e-6)
-    with torch.inference_mode():
-        torch.testing.assert_close(ours.eval()(X), torch.relu(theirs.eval()(X)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrap", ["plain", "parallel", "compiled in a checkpoint", "lightning"])

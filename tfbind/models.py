@@ -17,9 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear
 
-from tfbind import fused
 from tfbind.config import TrainConfig
 
 Weights = Mapping[str, Tensor]
@@ -56,13 +54,6 @@ class Dropout(nn.Module):
         self.dropped = round(rate * 2**16)
         self.generator: torch.Generator | None = None
 
-    def draw(self) -> fused.Mask | None:
-        """The next mask, of activations on a CPU; None where nothing is dropped."""
-        if not self.training or self.dropped == 0:
-            return None
-        first, second = torch.randint(2**32, (2,), generator=self.generator).tolist()
-        return fused.Mask(self.dropped << 16, (first, second))
-
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped == 0:
             return x
@@ -76,68 +67,12 @@ class Dropout(nn.Module):
         return f"rate={self.dropped / 2**16:g}"
 
 
-# On a CPU the channels of a base lie side by side in memory (the tensors keep their shape, their strides differ), and
-# a norm takes what follows it into its own pass.
-
-
-class Convolution(nn.Conv1d):
-    """nn.Conv1d that puts the channels of a base side by side on a CPU."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return super().forward(x)
-        if self.kernel_size == (1,):
-            return linear(x.mT, self.weight.squeeze(2), self.bias).mT
-        flat = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        return conv2d(flat, self.weight.unsqueeze(2), self.bias, padding=(0, int(self.padding[0]))).squeeze(2)
-
-
-class WindowNorm(nn.LayerNorm):
-    """nn.LayerNorm over (C, L), and what follows it: the addition of a residual, relu, dropout."""
-
-    def forward(self, x: Tensor, residual: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
-        return _finished(super().forward(x), residual, dropout)
-
-
-class ChannelNorm(nn.BatchNorm1d):
-    """nn.BatchNorm1d, and what follows it: the addition of a residual, relu, dropout."""
-
-    def forward(self, x: Tensor, residual: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
-        if x.device.type != "cpu":
-            return _finished(super().forward(x), residual, dropout)
-        mean, variance = self._statistics(x)
-        return fused.channel_norm(x, self.weight, self.bias, mean, variance, self.eps, residual, _mask(dropout))
-
-    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        if not self.training:
-            return self.running_mean, self.running_var
-        mean, variance = fused.channel_statistics(x)
-        count = x.shape[0] * x.shape[2]
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-        self.num_batches_tracked += 1
-        return mean, variance
-
-
-def _mask(dropout: Dropout | None) -> fused.Mask | None:
-    return None if dropout is None else dropout.draw()
-
-
-def _finished(x: Tensor, residual: Tensor | None, dropout: Dropout | None) -> Tensor:
-    x = torch.relu(x if residual is None else x + residual)
-    return x if dropout is None else dropout(x)
-
-
 def _convolution(channels_in: int, channels_out: int, kernel_size: int) -> nn.Conv1d:
-    return Convolution(channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=False)
+    return nn.Conv1d(channels_in, channels_out, kernel_size, padding=kernel_size // 2, bias=False)
 
 
 def _norm(norm: str, channels: int, length: int) -> nn.Module:
-    return WindowNorm([channels, length]) if norm == "layer" else ChannelNorm(channels)
+    return nn.LayerNorm([channels, length]) if norm == "layer" else nn.BatchNorm1d(channels)
 
 
 def _draw_he(module: nn.Module) -> None:
@@ -159,9 +94,8 @@ class ResidualBlock(nn.Module):
         _draw_he(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.norm1(self.conv1(x), dropout=self.dropout)
-        normed: Tensor = self.norm2(self.conv2(out), residual=x)
-        return normed
+        out = self.dropout(torch.relu(self.norm1(self.conv1(x))))
+        return torch.relu(self.norm2(self.conv2(out)) + x)
 
 
 class BindingPredictorCNN(nn.Module):
@@ -188,7 +122,7 @@ class BindingPredictorCNN(nn.Module):
         self.res_blocks = nn.Sequential(
             *(ResidualBlock(num_channels, kernel_size, dropout_rate, norm, length) for _ in range(num_blocks))
         )
-        self.final_conv = Convolution(num_channels, 1, 1)
+        self.final_conv = nn.Conv1d(num_channels, 1, 1)
         self._draw_weights()
 
     def _draw_weights(self) -> None:
@@ -204,7 +138,7 @@ class BindingPredictorCNN(nn.Module):
         nn.init.zeros_(self.final_conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.initial_norm(self.initial_conv(x))
+        x = torch.relu(self.initial_norm(self.initial_conv(x)))
         scores: Tensor = self.final_conv(self.res_blocks(x))
         return scores.squeeze(1)
 

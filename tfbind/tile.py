@@ -5,18 +5,21 @@ be told to hold it there, so the tile is written in the intermediate code of LLV
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numba
 from llvmlite import binding, ir
 from numba.core import cgutils, types
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
 LANES = 16  # columns of a tile: one register of AVX-512, two of AVX2, four of NEON
+HALF = LANES // 2  # columns of the last tiles, where a whole one does not fit
 HIGH, LOW = (12, 4) if "avx512f" in binding.get_host_cpu_features() else (6, 2)  # rows, and fewer at the lower edge
+HALF_HIGH, HALF_LOW = 12, 4
 
 _FLOAT, _INDEX, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
-_GROUP = ir.VectorType(_FLOAT, LANES)
 
 Kernel = Callable[..., Any]
 
@@ -30,7 +33,11 @@ def compiled(kernel: Kernel) -> Kernel:
 
     What it has from outside may be numbers and what a module names: only then is it found on disk again.
     """
-    function: Kernel = numba.njit(cache=True, **_HOW)(kernel)
+    function: Any = numba.njit(cache=True, **_HOW)(kernel)
+    # numba looks for changes in the file of the kernel alone, and would go on with what it calls as that once was.
+    called = [other.py_func for other in kernel.__globals__.values() if isinstance(other, Dispatcher)]
+    files = {Path(part.__code__.co_filename) for part in (kernel, *called)}
+    function._cache._cache_file._source_stamp = sorted((str(file), file.stat().st_mtime_ns) for file in files)
     return function
 
 
@@ -40,8 +47,9 @@ def inlined(kernel: Kernel) -> Kernel:
     return function
 
 
-def _tile(rows: int) -> Any:
+def _tile(rows: int, lanes: int) -> Any:
     """The code that adds a tile of a product to its place: out[i, :] += sum of first[i, k] * second[k, :]."""
+    kind = ir.VectorType(_FLOAT, lanes)
 
     def generate(context: Any, build: ir.IRBuilder, signature: Any, given: Sequence[ir.Value]) -> ir.Value:
         first, second, out = (
@@ -49,16 +57,16 @@ def _tile(rows: int) -> Any:
             for array, place in ((0, 1), (4, 5), (6, 7))
         )
         row_step, step, columns, depth = given[2], given[3], given[8], given[9]
-        places = [_group(build, out, build.mul(columns, _INDEX(row))) for row in range(rows)]
+        places = [_group(build, kind, out, build.mul(columns, _INDEX(row))) for row in range(rows)]
         sums = [cgutils.alloca_once_value(build, _load(build, place)) for place in places]
-        signed = ir.FunctionType(_GROUP, [_GROUP] * 3)
-        multiply_add = cgutils.get_or_insert_function(build.module, signed, f"llvm.fma.v{LANES}f32")
+        signed = ir.FunctionType(kind, [kind] * 3)
+        multiply_add = cgutils.get_or_insert_function(build.module, signed, f"llvm.fma.v{lanes}f32")
         with cgutils.for_range(build, depth) as loop:
-            factor = _load(build, _group(build, second, build.mul(loop.index, columns)))
+            factor = _load(build, _group(build, kind, second, build.mul(loop.index, columns)))
             along = build.mul(loop.index, step)
             for row, held in enumerate(sums):
                 place = build.gep(first, [build.add(along, build.mul(row_step, _INDEX(row)))])
-                number = _in_all_lanes(build, build.load(place))
+                number = _in_all_lanes(build, kind, build.load(place))
                 build.store(build.call(multiply_add, [number, factor, build.load(held)]), held)
         for place, held in zip(places, sums, strict=True):
             build.store(build.load(held), place).align = 4
@@ -72,8 +80,8 @@ def _tile(rows: int) -> Any:
     return add_tile
 
 
-def _group(build: ir.IRBuilder, array: ir.Value, place: ir.Value) -> ir.Value:
-    return build.bitcast(build.gep(array, [place]), _GROUP.as_pointer())
+def _group(build: ir.IRBuilder, kind: ir.VectorType, array: ir.Value, place: ir.Value) -> ir.Value:
+    return build.bitcast(build.gep(array, [place]), kind.as_pointer())
 
 
 def _load(build: ir.IRBuilder, place: ir.Value) -> ir.Value:
@@ -82,24 +90,26 @@ def _load(build: ir.IRBuilder, place: ir.Value) -> ir.Value:
     return group
 
 
-def _in_all_lanes(build: ir.IRBuilder, number: ir.Value) -> ir.Value:
-    nothing = ir.Constant(_GROUP, ir.Undefined)
-    first_lane = ir.Constant(ir.VectorType(_LANE, LANES), [0] * LANES)
+def _in_all_lanes(build: ir.IRBuilder, kind: ir.VectorType, number: ir.Value) -> ir.Value:
+    nothing = ir.Constant(kind, ir.Undefined)
+    first_lane = ir.Constant(ir.VectorType(_LANE, kind.count), [0] * kind.count)
     return build.shuffle_vector(build.insert_element(nothing, number, _LANE(0)), nothing, first_lane)
 
 
-_high, _low, _single = _tile(HIGH), _tile(LOW), _tile(1)
+_high, _low, _single = _tile(HIGH, LANES), _tile(LOW, LANES), _tile(1, LANES)
+_half_high, _half_low, _half_single = _tile(HALF_HIGH, HALF), _tile(HALF_LOW, HALF), _tile(1, HALF)
 
 
 @inlined
 def add_product(first, row_step, step, second, out, rows, columns, depth):  # type: ignore[no-untyped-def]
     """out[i, j] += sum over k < depth of first[i * row_step + k * step] * second[k, j].
 
-    All are flat float32 arrays; second and out have `columns`, a multiple of `LANES`. Rows overlap where `row_step`
+    All are flat float32 arrays; second and out have `columns`, a multiple of `HALF`. Rows overlap where `row_step`
     is shorter than they are, which is how a convolution reads its windows without copying them. `row_step` and
     `columns` should be constants where this is called, which leaves registers to the tile.
     """
-    for at in range(0, columns, LANES):
+    whole = columns - columns % LANES
+    for at in range(0, whole, LANES):
         row = 0
         while row < rows:
             left, start, place = rows - row, row * row_step, row * columns + at
@@ -112,3 +122,15 @@ def add_product(first, row_step, step, second, out, rows, columns, depth):  # ty
             else:
                 _single(first, start, row_step, step, second, at, out, place, columns, depth)
                 row += 1
+    row = 0 if whole < columns else rows
+    while row < rows:
+        left, start, place = rows - row, row * row_step, row * columns + whole
+        if left >= HALF_HIGH:
+            _half_high(first, start, row_step, step, second, whole, out, place, columns, depth)
+            row += HALF_HIGH
+        elif left >= HALF_LOW:
+            _half_low(first, start, row_step, step, second, whole, out, place, columns, depth)
+            row += HALF_LOW
+        else:
+            _half_single(first, start, row_step, step, second, whole, out, place, columns, depth)
+            row += 1

@@ -21,18 +21,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import BatchNorm1d
 from torch.nn.functional import mse_loss
 
-from tfbind import window_step
+from tfbind import batch_step, window_step
 from tfbind.config import TrainConfig
 from tfbind.metrics import pearson, window_loss, window_pearson
 from tfbind.models import BindingPredictorCNN
+from tfbind.packing import fits
 from tfbind.splits import split
 
 Row = dict[str, Any]
 
-SCORING_BATCH = 256
-CACHED = 64 * 32 * 300  # numbers that a layer hands on at a time on a CPU, so that the next finds them in the cache
+SCORING_BATCH = 64
 SMALLEST_SHARE = 8
 BATCHES_BETWEEN_CHECKS = 64
 
@@ -106,13 +107,6 @@ def shares(config: TrainConfig) -> int:
     return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARE))
 
 
-def windows_at_a_time(config: TrainConfig, length: int) -> int:
-    """How many windows are measured together: the result does not depend on it."""
-    if config.device != "cpu":
-        return SCORING_BATCH
-    return max(SMALLEST_SHARE, CACHED // (config.num_channels * length))
-
-
 def replicate(model: BindingPredictorCNN) -> BindingPredictorCNN:
     """A network with the same parameters, not copies of them, but with buffers and dropout generators of its own."""
     return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
@@ -152,7 +146,6 @@ class Training:
         for replica, generator in zip(self._replicas, self._generators, strict=True):
             replica.use_generator(generator)
         self._threads = ThreadPoolExecutor(len(self._replicas))
-        self._at_a_time = windows_at_a_time(config, data.codes.shape[1])
         self.batches_per_epoch = math.ceil(len(self.train_windows) / config.batch_size)
         self.rows: list[Row] = []
         self.validation: Validation | None = None
@@ -267,8 +260,9 @@ class Training:
     def _share_of_step(self, job: tuple[BindingPredictorCNN, Tensor, int]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """What a share adds to the loss of its batch, and to the gradients of the parameters."""
         replica, chosen, batch = job
-        if window_step.fits(replica):
-            return window_step.loss_and_gradients(replica, self._codes[chosen], self._scores[chosen], batch)
+        if fits(replica):
+            step = batch_step if isinstance(replica.initial_norm, BatchNorm1d) else window_step
+            return step.loss_and_gradients(replica, self._codes[chosen], self._scores[chosen], batch)
         loss = mse_loss(replica(one_hot(self._codes[chosen])), self._scores[chosen]) * (len(chosen) / batch)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
 
@@ -278,14 +272,14 @@ class Training:
 
     @torch.inference_mode()
     def _predict(self, codes: Tensor) -> Tensor:
-        if window_step.fits(self.model):
+        if fits(self.model):
             return window_step.predict(self.model, codes)
         scores: Tensor = self.model(one_hot(codes))
         return scores.cpu()
 
     def _validate(self) -> Validation:
         self.model.eval()
-        batches = self._held_codes.split(self._at_a_time)
+        batches = self._held_codes.split(SCORING_BATCH)
         predictions = torch.cat(self._spread(self._predict, batches)).numpy()
         self._require_finite(float(np.abs(predictions).max()), "the largest prediction")
         return Validation(

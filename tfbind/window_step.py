@@ -5,46 +5,35 @@ the network and back while all that it leaves behind lies in the cache of a core
 through memory once an operation. What comes out is what `torch.autograd.grad` gives for a `BindingPredictorCNN` with
 `norm="layer"`, but for the order in which sums are taken.
 
-A window of activations is flat in here: L bases one after the other, the C channels of a base side by side.
+Once trained, a model with batch norm takes no statistics at all: its scores are had here too.
 """
 
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tfbind.fused import ONE, ZERO, finish
-from tfbind.models import BindingPredictorCNN, ResidualBlock, WindowNorm
-from tfbind.tile import LANES, Kernel, add_product, compiled, inlined
-
-Floats = NDArray[np.float32]
-
-
-def fits(model: nn.Module) -> bool:
-    """Whether the steps of a model can be had here."""
-    if not isinstance(model, BindingPredictorCNN) or not isinstance(model.initial_norm, WindowNorm):
-        return False
-    weights = model.initial_conv.weight
-    return weights.device.type == "cpu" and len(weights) % LANES == 0
-
-
-class Parameters(NamedTuple):
-    """The parameters of a network of n layers, in the order in which they are read; or their gradients.
-
-    `first` (K', 4, C) and `inner` (n - 1, K, C, C) are the convolutions, input channels before output channels;
-    `scales` and `shifts` (n, L, C) the norms, `head` (C,) and `bias` (1,) the last layer. All but the first axis is
-    flat.
-    """
-
-    first: Floats
-    inner: Floats
-    scales: Floats
-    shifts: Floats
-    head: Floats
-    bias: Floats
+from tfbind.models import BindingPredictorCNN
+from tfbind.packing import (
+    ONE,
+    ZERO,
+    Floats,
+    Parameters,
+    drawn,
+    eps,
+    finish,
+    packed,
+    read_bases,
+    score,
+    score_back,
+    settled,
+    turned,
+    unpacked,
+    width,
+)
+from tfbind.tile import Kernel, add_product, compiled, inlined
 
 
 class Buffers(NamedTuple):
@@ -61,14 +50,6 @@ class Buffers(NamedTuple):
     spread: Floats
 
 
-class Drawing(NamedTuple):
-    """Which activations are dropped in each block: see `fused.Mask`. `dropped` is 0 where none are."""
-
-    dropped: np.uint32
-    keys: NDArray[np.uint32]
-    scale: np.float32
-
-
 @inlined
 def _buffers(length, channels, layers, first, inner):  # type: ignore[no-untyped-def]
     edge_of_bases, edge = len(first) // (4 * channels) // 2, inner.shape[1] // channels // channels // 2
@@ -82,27 +63,23 @@ def _buffers(length, channels, layers, first, inner):  # type: ignore[no-untyped
 
 
 @compiled
-def _read(codes, bases):  # type: ignore[no-untyped-def]
-    """Bases one-hot between what is left and right of them; N is zeros."""
-    bases[:] = ZERO
-    before = len(bases) // 2 - 2 * len(codes)
-    for j in range(len(codes)):
-        if codes[j] < 4:
-            bases[before + 4 * j + codes[j]] = ONE
+def _normalise(x, scales, shifts, norm, residual, position, drawing, out):  # type: ignore[no-untyped-def]
+    """dropout(relu(norm(x) + residual)) of a window; its mean and 1 / standard deviation.
 
-
-@compiled
-def _normalise(x, scales, shifts, eps, residual, position, drawing, out):  # type: ignore[no-untyped-def]
-    """dropout(relu(layer_norm(x) + residual)) of a window; its mean and 1 / standard deviation."""
+    `norm` is eps and how many of the numbers are not there to fill up channels; None where nothing is normalised.
+    """
     size = len(x)
-    total = ZERO
-    for j in range(size):
-        total += x[j]
-    mean = total / np.float32(size)
-    squares = ZERO
-    for j in range(size):
-        squares += (x[j] - mean) * (x[j] - mean)
-    spread = ONE / np.sqrt(squares / np.float32(size) + eps)
+    mean, spread = ZERO, ONE
+    if norm is not None:
+        eps, count = norm
+        total, squares = ZERO, ZERO
+        for j in range(size):
+            total += x[j]
+        mean = total / count
+        for j in range(size):
+            squares += (x[j] - mean) * (x[j] - mean)
+        squares -= (np.float32(size) - count) * mean * mean
+        spread = ONE / np.sqrt(squares / count + eps)
     for j in range(size):
         value = (x[j] - mean) * spread * scales[j] + shifts[j]
         out[j] = finish(value, ZERO if residual is None else residual[j], position + j, drawing)
@@ -110,7 +87,7 @@ def _normalise(x, scales, shifts, eps, residual, position, drawing, out):  # typ
 
 
 @compiled
-def _normalise_back(x, scales, mean, spread, out, scale, slope, dscales, dshifts, dx):  # type: ignore[no-untyped-def]
+def _normalise_back(x, scales, mean, spread, count, out, scale, slope, dscales, dshifts, dx):  # type: ignore[no-untyped-def]
     """The gradients of `_normalise` from the slope of `out`, which becomes that of the residual. `scale` is what
     dropout multiplies by; the gradients of the parameters are added up."""
     size = len(x)
@@ -126,54 +103,50 @@ def _normalise_back(x, scales, mean, spread, out, scale, slope, dscales, dshifts
         dx[j] = weighted
         total += weighted
         along += weighted * normal
-    total /= np.float32(size)
-    along /= np.float32(size)
+    total /= count
+    along /= count
     for j in range(size):
         dx[j] = spread * (dx[j] - total - (x[j] - mean) * spread * along)
 
 
 @inlined
-def _forward(codes, p, eps, drawing, position, buffers, channels, out):  # type: ignore[no-untyped-def]
+def _forward(codes, p, norm, drawing, position, buffers, channels, out):  # type: ignore[no-untyped-def]
     """The scores (L,) of a window, and what it leaves behind."""
     bases, convolved, active, mean, spread = buffers
     length, size = len(codes), convolved.shape[1]
     edge = (active.shape[1] - size) // 2
     dropped, keys, scale = drawing
-    _read(codes, bases)
+    read_bases(codes, bases)
     convolved[:] = ZERO
     add_product(bases, 4, 1, p.first, convolved[0], length, channels, len(p.first) // channels)
     inside = active[0, edge : edge + size]
-    mean[0], spread[0] = _normalise(convolved[0], p.scales[0], p.shifts[0], eps, None, position, None, inside)
+    mean[0], spread[0] = _normalise(convolved[0], p.scales[0], p.shifts[0], norm, None, position, None, inside)
     for n in range(1, len(convolved)):
         here, inside = convolved[n], active[n, edge : edge + size]
         weights = p.inner[n - 1]
         add_product(active[n - 1], channels, 1, weights, here, length, channels, len(weights) // channels)
         if n % 2 == 0:
             beside = active[n - 2, edge : edge + size]
-            found = _normalise(here, p.scales[n], p.shifts[n], eps, beside, position, None, inside)
+            found = _normalise(here, p.scales[n], p.shifts[n], norm, beside, position, None, inside)
         elif dropped == 0:
-            found = _normalise(here, p.scales[n], p.shifts[n], eps, None, position, None, inside)
+            found = _normalise(here, p.scales[n], p.shifts[n], norm, None, position, None, inside)
         else:
             draw = (dropped, keys[n // 2, 0], keys[n // 2, 1], scale)
-            found = _normalise(here, p.scales[n], p.shifts[n], eps, None, position, draw, inside)
+            found = _normalise(here, p.scales[n], p.shifts[n], norm, None, position, draw, inside)
         mean[n], spread[n] = found
-    for j in range(length):
-        score = p.bias[0]
-        for c in range(channels):
-            score += inside[j * channels + c] * p.head[c]
-        out[j] = score
+    score(inside, p, channels, out)
 
 
 @lru_cache
 def _kernels(channels: int) -> tuple[Kernel, Kernel]:
     """The scores of windows, and a training step, for a network of so many channels."""
 
-    def predict(codes, p, eps, drawing, out):  # type: ignore[no-untyped-def]
+    def predict(codes, p, norm, drawing, out):  # type: ignore[no-untyped-def]
         buffers = _buffers(codes.shape[1], channels, len(p.scales), p.first, p.inner)
         for i in range(len(codes)):
-            _forward(codes[i], p, eps, drawing, 0, buffers, channels, out[i])
+            _forward(codes[i], p, norm, drawing, 0, buffers, channels, out[i])
 
-    def step(codes, truth, weight, p, reverse, eps, drawing, d):  # type: ignore[no-untyped-def]
+    def step(codes, truth, weight, p, reverse, norm, drawing, d):  # type: ignore[no-untyped-def]
         """The sum of the squared errors; `weight` times its gradients is added to `d`. `reverse` holds the inner
         convolutions with output channels before input channels and the last place first."""
         length, layers = codes.shape[1], len(p.scales)
@@ -186,22 +159,14 @@ def _kernels(channels: int) -> tuple[Kernel, Kernel]:
         inside = padded[edge : edge + size]
         total = 0.0
         for i in range(len(codes)):
-            _forward(codes[i], p, eps, drawing, i * size, buffers, channels, scores)
+            _forward(codes[i], p, norm, drawing, i * size, buffers, channels, scores)
             last = active[layers - 1, edge : edge + size]
-            for j in range(length):
-                error = scores[j] - truth[i, j]
-                total += error * error
-                error *= np.float32(2) * weight
-                d.bias[0] += error
-                for c in range(channels):
-                    d.head[c] += error * last[j * channels + c]
-                    slope[j * channels + c] = error * p.head[c]
+            total += score_back(scores, truth[i], weight, last, p, d, channels, slope)
             for n in range(layers - 1, -1, -1):
                 out = active[n, edge : edge + size]
                 scale = drawing.scale if n % 2 == 1 else ONE
-                _normalise_back(
-                    convolved[n], p.scales[n], mean[n], spread[n], out, scale, slope, d.scales[n], d.shifts[n], inside
-                )
+                gradients = d.scales[n], d.shifts[n], inside
+                _normalise_back(convolved[n], p.scales[n], mean[n], spread[n], norm[1], out, scale, slope, *gradients)
                 if n == 0:
                     add_product(bases, 1, 4, inside, d.first, len(d.first) // channels, channels, length)
                     continue
@@ -218,66 +183,18 @@ def _kernels(channels: int) -> tuple[Kernel, Kernel]:
     return compiled(predict), compiled(step)
 
 
-def _layers(model: BindingPredictorCNN) -> list[tuple[nn.Conv1d, WindowNorm]]:
-    """The convolutions of a model with their norms."""
-    pairs = [(model.initial_conv, model.initial_norm)]
-    for block in _blocks(model):
-        pairs += [(block.conv1, block.norm1), (block.conv2, block.norm2)]
-    return cast(list[tuple[nn.Conv1d, WindowNorm]], pairs)
-
-
-def _blocks(model: BindingPredictorCNN) -> list[ResidualBlock]:
-    return cast(list[ResidualBlock], list(model.res_blocks))
-
-
-@torch.no_grad()
-def _parameters(model: BindingPredictorCNN) -> Parameters:
-    layers = _layers(model)
-    first, *inner = (conv.weight.permute(2, 1, 0).flatten() for conv, _ in layers)
-    scales, shifts = (
-        torch.stack([parameter.mT.flatten() for parameter in parameters])
-        for parameters in ([norm.weight for _, norm in layers], [norm.bias for _, norm in layers])
-    )
-    stacked = torch.stack(inner) if inner else torch.empty((0, 0))
-    head = model.final_conv.weight.flatten(), cast(Tensor, model.final_conv.bias)
-    return Parameters(*(tensor.numpy() for tensor in (first, stacked, scales, shifts, *head)))
-
-
-def _reversed(inner: Floats, channels: int) -> Floats:
-    """Inner convolutions (n, K * C * C) with output channels before input channels and the last place first."""
-    whole = inner.reshape(len(inner), -1, channels, channels) if len(inner) else inner[..., None, None]
-    return np.ascontiguousarray(whole[:, ::-1].swapaxes(2, 3)).reshape(inner.shape)
-
-
-def _in_order(d: Parameters, model: BindingPredictorCNN) -> tuple[Tensor, ...]:
-    """Gradients in the order and the shapes of the parameters of the model."""
-    gradients: list[Tensor] = []
-    for n, (conv, norm) in enumerate(_layers(model)):
-        outs, channels, width = conv.weight.shape
-        weights = torch.from_numpy(d.inner[n - 1] if n else d.first)
-        gradients.append(weights.view(width, channels, outs).permute(2, 1, 0))
-        gradients += [torch.from_numpy(rows[n]).view(norm.weight.mT.shape).mT for rows in (d.scales, d.shifts)]
-    return *gradients, torch.from_numpy(d.head).view_as(model.final_conv.weight), torch.from_numpy(d.bias)
-
-
-def _drawing(model: BindingPredictorCNN) -> Drawing:
-    masks = [mask for block in _blocks(model) if (mask := block.dropout.draw())]
-    if not masks:
-        return Drawing(np.uint32(0), np.empty((0, 2), np.uint32), ONE)
-    keys = np.array([mask.key for mask in masks], np.uint32)
-    return Drawing(np.uint32(masks[0].dropped), keys, np.float32(masks[0].scale))
-
-
-def _eps(model: BindingPredictorCNN) -> np.float32:
-    assert isinstance(model.initial_norm, WindowNorm)
-    return np.float32(model.initial_norm.eps)
+def _norm(model: BindingPredictorCNN, length: int) -> tuple[np.float32, np.float32]:
+    return eps(model), np.float32(length * model.initial_conv.out_channels)
 
 
 def predict(model: BindingPredictorCNN, codes: Tensor) -> Tensor:
-    """The scores (N, L) of windows (N, L) of codes."""
-    out = np.empty(codes.shape, np.float32)
-    run, _ = _kernels(model.initial_conv.out_channels)
-    run(codes.numpy(), _parameters(model), _eps(model), _drawing(model), out)
+    """The scores (N, L) of windows (N, L) of codes; with batch norms by their running statistics."""
+    out, length = np.empty(codes.shape, np.float32), codes.shape[1]
+    run, _ = _kernels(width(model))
+    if isinstance(model.initial_norm, nn.BatchNorm1d):
+        run(codes.numpy(), settled(model, length), None, drawn(model), out)
+    else:
+        run(codes.numpy(), packed(model), _norm(model, length), drawn(model), out)
     return torch.from_numpy(out)
 
 
@@ -286,10 +203,10 @@ def loss_and_gradients(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What windows (N, L) add to the mean squared error of a batch of so many `windows`, and to the gradients of the
     parameters of the model, in their order."""
-    p = _parameters(model)
+    p = packed(model)
     d = Parameters(*(np.zeros_like(array) for array in p))
     weight = 1 / (windows * codes.shape[1])
-    _, run = _kernels(len(p.head))
-    reverse, drawing = _reversed(p.inner, len(p.head)), _drawing(model)
-    total = run(codes.numpy(), scores.numpy(), np.float32(weight), p, reverse, _eps(model), drawing, d)
-    return torch.tensor(total * weight, dtype=torch.float32), _in_order(d, model)
+    _, run = _kernels(width(model))
+    reverse, norm = turned(p.inner, width(model)), _norm(model, codes.shape[1])
+    total = run(codes.numpy(), scores.numpy(), np.float32(weight), p, reverse, norm, drawn(model), d)
+    return torch.tensor(total * weight, dtype=torch.float32), unpacked(d, model)
