@@ -7,6 +7,7 @@ VENV = .venv
 PORT ?= 8501
 PYTHON =
 TORCH_INDEX ?=
+KERNELS = $(wildcard tfbind/tile.py tfbind/packing.py tfbind/*_step.py)
 
 PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 RECENT = import sys; sys.exit(sys.version_info < (3, 11))
@@ -19,9 +20,16 @@ help: ## this list
 
 setup: ## the environment in .venv; TORCH_INDEX=https://download.pytorch.org/whl/cpu takes a CPU-only torch
 	@$(call install,requirements.txt)
+	@$(warm_up)
 
 setup-dev:
 	@$(call install,requirements.txt requirements-dev.txt)
+	@$(warm_up)
+
+$(VENV)/kernels: $(KERNELS)
+	@echo "Compiling what training needs: half a minute"
+	@$(VENV)/bin/python -m tfbind.warm_up
+	@touch $@
 
 run: free-port setup ## the app on http://localhost:8501; PORT=8502 takes another port
 	@$(VENV)/bin/python -m tfbind data build builtin
@@ -74,6 +82,9 @@ echo "Installing $(1): minutes the first time, seconds when little changed"; \
     || { cat $(VENV)/pip.log >&2; exit 1; }; \
 cp $(1) $(VENV)/
 endef
+
+# Once the environment is there, and when the kernels have changed since.
+warm_up = $(if $(KERNELS),$(MAKE) --no-print-directory --silent $(VENV)/kernels)
 
 pip = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 

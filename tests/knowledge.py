@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "window_step": {"models", "packing", "tile"},
     "batch_step": {"models", "packing", "tile"},
     "training": {"batch_step", "config", "datasets", "models", "metrics", "packing", "splits", "window_step"},
+    "warm_up": {"config", "models", "simulate", "training"},
     "files": set(),
     "owner": set(),
     "signals": set(),
@@ -179,10 +180,10 @@ ALLOWED: dict[str, set[str]] = {
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},
 }
-LIBRARY = set(ALLOWED) - {"training", "models", "convert"}
+LIBRARY = set(ALLOWED) - {"training", "models", "convert", "warm_up"}
 ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
-ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert"}
-TORCH = {"models", "packing", "window_step", "batch_step", "training", "worker", "convert", "scoring_torch"}
+ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert", "warm_up"}
+TORCH = {"models", "packing", "window_step", "batch_step", "training", "worker", "convert", "scoring_torch", "warm_up"}
 RAY = "ray_driver"  # the only module that imports it
