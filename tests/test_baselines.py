@@ -123,6 +123,13 @@ def test_in_a_comparison_they_have_one_value_for_each_split_of_the_runs(tmp_path
     other = {"dataset_hash": "e" * 64, "split_hash": parts[0].hash}
     assert baselines.beside(home, [*records, other], "val_loss") == []  # no mean over two data sets
     assert baselines.beside(home, records, "seconds") == baselines.beside(home, [unknown], "val_loss") == []
+    said = baselines.remark_beside(home, records, "val_pearsonr", 0.1, "learning_rate 0.01")
+    assert said is not None
+    assert said.startswith("A simpler model does as well: table of 6-mers")
+    assert baselines.remark_beside(home, records, "val_loss", 0.1, "learning_rate 0.01") is None
+    for elsewhere in (unknown, {"dataset_hash": None}, {}):
+        some = [*records, elsewhere]
+        assert baselines.remark_beside(home, some, "val_pearsonr", 0.1, "learning_rate 0.01") is None
 
 
 @pytest.mark.parametrize(

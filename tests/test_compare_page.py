@@ -74,6 +74,9 @@ def test_baselines_of_the_same_split_are_rows_beside_the_settings(home: Path) ->
     assert list(table["setting"])[2:] == expected
     assert plain("on the same held-out windows") in words(page)
     assert "A simpler model does" in words(page)
+    finished(home, 0.1, 0, 0.985, facts={"dataset_hash": data.hash, "split_hash": "other windows"})
+    page = compare()
+    assert "A simpler model does" not in words(page)
 
 
 def charts(page: AppTest) -> int:

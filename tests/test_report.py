@@ -14,7 +14,7 @@ from past_runs import past, replicates
 from stand_in import CONFIG, make_run
 
 from tfbind import history, runs
-from tfbind.baselines import Beside, remark_beside
+from tfbind.baselines import Beside
 from tfbind.compare import choose
 from tfbind.importance import importance
 from tfbind.report import Report, csv_table, facts, html_report, markdown_report, standings_table
@@ -85,9 +85,6 @@ def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
     for text in (html_report(made), markdown_report(made)):
         assert "baseline: table of 10-mers" in text
         assert "table of 10-mers: for each word its score" in text
-    assert "does as well" in remark_beside(made.beside, "val_pearsonr", 0.883, "learning_rate 0.01")
-    assert remark_beside(made.beside, "val_pearsonr", 0.95, "learning_rate 0.01") is None
-    assert remark_beside(made.beside, "val_loss", 0.883, "learning_rate 0.01") is None
 
 
 def test_report_and_table_say_data_split_device_and_versions() -> None:

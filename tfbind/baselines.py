@@ -339,8 +339,16 @@ def remark(found: Sequence[Baseline], val_pearsonr: float | None, model: str = "
     return " ".join(said) or None
 
 
-def remark_beside(found: Sequence[Beside], metric: str, value: float, model: str) -> str | None:
-    """The same for the best setting of a comparison; None where it is judged by anything but Pearson's r."""
-    if metric != "val_pearsonr":
+def remark_beside(
+    home: Path, records: Sequence[Mapping[str, Any]], metric: str, value: float, model: str
+) -> str | None:
+    """The same for the best setting of a comparison, from the `config.json` of its runs; None where it is judged by
+    anything but Pearson's r, or where not every one of them was measured on windows with known baselines.
+
+    Raises:
+        ValueError: a file that holds baselines is damaged.
+    """
+    if metric != "val_pearsonr" or not all(stored(home, dict(record)) for record in records):
         return None
+    found = beside(home, records, metric)
     return remark([Baseline(one.key, one.name, one.about, val_pearsonr=one.mean) for one in found], value, model)

@@ -80,10 +80,11 @@ def _verdict(verdict: Verdict, found: list[Beside]) -> None:
 def _beside(verdict: Verdict, found: list[Beside]) -> None:
     """Say what the baselines are, and whether one of them does as well as the best setting."""
     best = verdict.best
-    said = best and remark_beside(found, verdict.choice.metric, best.mean, best.setting.label)
-    if said:
-        st.info(plain(said), icon=":material/balance:")
-    if found:
+    if found and best:
+        records = [past.config for past in best.setting.counted]
+        said = remark_beside(home(), records, verdict.choice.metric, best.mean, best.setting.label)
+        if said:
+            st.info(plain(said), icon=":material/balance:")
         st.caption(plain(baseline_words(found)))
 
 

@@ -58,9 +58,10 @@ def compare(options: argparse.Namespace) -> int:
         written = {"out": str(options.out)}
     said = [headline(verdict), *(f"- {line}" for line in lines(verdict)), *verdict.notes]
     said += [f"baseline {one.name}: {choice.metric} {figure(one.mean)}, {one.about}" for one in beside]
-    best = verdict.best
-    remark = best and baselines.remark_beside(beside, choice.metric, best.mean, best.setting.label)
-    said += [remark] if remark else []
+    if best := verdict.best:
+        records = [past.config for past in best.setting.counted]
+        remark = baselines.remark_beside(home_folder(), records, choice.metric, best.mean, best.setting.label)
+        said += [remark] if remark else []
     for step in next_steps(verdict):
         said += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
     return answer(
