@@ -15,9 +15,9 @@ from stand_in import CONFIG, make_run
 
 from tfbind import history, runs
 from tfbind.baselines import Beside
-from tfbind.compare import choose
+from tfbind.compare import choose, table
 from tfbind.importance import importance
-from tfbind.report import Report, csv_table, facts, html_report, markdown_report, standings_table
+from tfbind.report import Report, csv_table, facts, html_report, markdown_report, setting_columns, standings_table
 from tfbind.verdict import judge
 
 PROJECT = Path(__file__).parents[1]
@@ -85,6 +85,24 @@ def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
     for text in (html_report(made), markdown_report(made)):
         assert "baseline: table of 10-mers" in text
         assert "table of 10-mers: for each word its score" in text
+
+
+def test_a_column_that_no_run_fills_is_not_in_the_report() -> None:
+    made = report()
+    for text in (html_report(made), markdown_report(made)):
+        heads = re.findall(r"<th>(\w+)</th>", text) or text.replace("\\", "").split("| ")
+        assert {"tags", "note", "group"}.isdisjoint(word.strip() for word in heads)
+    noted = replace(made, pasts=[replace(made.pasts[0], note="the one"), *made.pasts[1:]])
+    assert "<th>note</th>" in html_report(noted)
+    heads = re.findall(r"<th>(\w+)</th>", html_report(made)[html_report(made).index("<h2>Runs</h2>") :])
+    assert heads[:6] == ["id", "name", "state", "best_epoch", "val_pearsonr", "learning_rate"]
+
+
+def test_settings_that_most_runs_state_come_first() -> None:
+    here = [past(str(seed), 0.5 + seed / 10, seed=seed, kernel_size=3 + seed) for seed in (0, 2)]
+    there = [past(f"w{place}", 0.5, learning_rate=place / 10, kernel_size=None, zeta=place) for place in range(1, 6)]
+    runs_of_it = [*here, *there]
+    assert setting_columns(table(runs_of_it, PEARSON), runs_of_it) == ["learning_rate", "zeta", "kernel_size"]
 
 
 def test_report_and_table_say_data_split_device_and_versions() -> None:

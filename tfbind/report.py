@@ -28,10 +28,10 @@ from tfbind.verdict_text import RULE, amount, headline, lines, next_steps, repea
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2733; background: #fff; max-width: 70rem; margin: 2rem auto;
-  padding: 0 1rem; }
+  padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #d5dbe1; }
 .answer { font-size: 1.1rem; background: #eef4fa; border-left: 4px solid #1f5fa8; padding: .8rem 1rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; overflow-wrap: normal; }
 th, td { border: 1px solid #d5dbe1; padding: .25rem .5rem; text-align: left; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 th { background: #f4f6f8; } pre { background: #f4f6f8; padding: .8rem; overflow-x: auto; font-size: .8rem; }
@@ -39,6 +39,7 @@ th { background: #f4f6f8; } pre { background: #f4f6f8; padding: .8rem; overflow-
 """
 CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
 HIDDEN = ("key",)
+LAST = ("source", "group", "tags", "note", "created", "epochs", "seconds")  # columns that stand behind the settings
 PROVENANCE = ("dataset_hash", "split_hash", "device", "threads", "versions")
 MOST_COLUMNS = 8  # axes of parallel coordinates that can still be read
 
@@ -160,9 +161,11 @@ def ranked(verdict: Verdict) -> list[Any]:
 
 
 def setting_columns(records: Sequence[dict[str, Any]], pasts: Sequence[Past]) -> list[str]:
-    """The columns of a table that are settings in which the runs differ, without the seed."""
-    columns = differing([columns_of(past) for past in pasts])
-    return [name for key in columns if key != "seed" for name in (key, f"config.{key}") if name in records[0]][:64]
+    """The columns of a table that are settings in which the runs differ, without the seed, those that most runs state
+    first."""
+    differ = differing([columns_of(past) for past in pasts])
+    columns = [name for key in differ if key != "seed" for name in (key, f"config.{key}") if name in records[0]]
+    return sorted(columns, key=lambda name: sum(record[name] is None for record in records))[:64]
 
 
 def shared(pasts: Sequence[Past]) -> dict[str, Any]:
@@ -280,10 +283,11 @@ def _figure(figure: Any, name: str) -> str:
 
 
 def _run_rows(report: Report) -> list[dict[str, Any]]:
-    return [
-        {key: value for key, value in record.items() if key not in HIDDEN}
-        for record in table(report.pasts, report.choice)
-    ]
+    """The table of runs, figure and settings first, without columns in which no run has anything."""
+    records = table(report.pasts, report.choice)
+    keys = [key for key in records[0] if key not in (*HIDDEN, *LAST)] if records else []
+    filled = [key for key in (*keys, *LAST) if any(record[key] not in (None, "") for record in records)]
+    return [{key: record[key] for key in filled} for record in records]
 
 
 def _pairs(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -326,7 +330,7 @@ def markdown_report(report: Report) -> str:
     ]
     if steps:
         parts += ["## What would settle the rest", _bullets(step.text for step in steps)]
-    parts += ["## Runs", _markdown_table([{k: v for k, v in row.items() if v != ""} for row in _run_rows(report)])]
+    parts += ["## Runs", _markdown_table(_run_rows(report))]
     parts += ["## What all these runs share", _markdown_table(_pairs(shared(report.pasts)))]
     parts += ["## The rule behind the verdict", _bullets(RULE)]
     parts += ["## Data and versions", _bullets(_origins(report.pasts))]
