@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from driven import APP, button, checked, words
+from published import keep
 from streamlit.testing.v1 import AppTest
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
@@ -53,6 +54,26 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     assert all(KEY.encode() not in path.read_bytes() for path in kept)
     server.fault = Fault("drop")
     assert "3" in words(compare())
+
+
+def test_the_seeds_three_runs_beside_the_replicates_of_this_home(home: Path, server) -> None:
+    keep(home)
+    page = pull(compare(), server, "lab/seed")
+    assert plain("cannot be told: learning_rate 0.001 and learning_rate 0.01.") in words(page)
+    assert plain("learning_rate 0.0001 is worse.") in words(page)
+    assert plain("Counted as one more seed of a setting of this home, each: sweep-") in words(page)
+    assert len(page.session_state["compare-selected"]) == 3
+
+
+def test_runs_that_were_logged_from_here_stay_the_runs_of_this_home(home: Path, server) -> None:
+    mine, *others = keep(home)
+    config = {name: {"value": value} for name, value in {**mine.config, "run": mine.id}.items()}
+    run = StoredRun(ENTITY, "mine", mine.id, "copy", config, mine.rows[-1], mine.rows, "finished")
+    server.add(run)
+    page = pull(compare(), server, f"{ENTITY}/mine")
+    assert plain("Logged from here, and therefore shown as the runs of this home: 1.") in words(page)
+    assert page.session_state["compare-selected"] == [mine.key]
+    assert len(page.dataframe[0].value) == 1 + len(others)
 
 
 @pytest.mark.parametrize(("path", "key"), [("lab/seed", "short"), ("nowhere", KEY), ("lab/none", KEY)])

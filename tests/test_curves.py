@@ -1,5 +1,7 @@
 """How curves end and where they cross, on curves whose shape is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from past_runs import curve, past
@@ -20,6 +22,9 @@ def test_the_mean_runs_over_the_epochs_that_all_have() -> None:
     assert found.epochs.tolist() == [1, 2]
     assert (found.mean.tolist(), found.low.tolist(), found.high.tolist()) == ([3, 1], [2, 0], [4, 2])
     assert len(mean_curve(runs, "missing").epochs) == 0
+    thin = replace(past("z", 0, rows=[runs[0].rows[-1]]), sampled=True)
+    assert mean_curve([*runs, thin], "val_loss").epochs.tolist() == found.epochs.tolist()
+    assert mean_curve([thin], "val_loss").epochs.tolist() == [runs[0].rows[-1]["epoch"]]
     assert len(mean_curve([], "val_loss").epochs) == 0
 
 

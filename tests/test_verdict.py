@@ -1,5 +1,7 @@
 """The verdict: hand-worked and SciPy's answers, planted ties and differences, and what it refuses to say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from past_runs import curve, logged, past, replicates
@@ -108,6 +110,45 @@ def test_planted_ties_of_single_runs_beside_replicates_are_called_ties() -> None
     assert told <= 5
 
 
+UNEQUAL = [(2, 5), (2, 8), (2, 15), (3, 8), (2, 8, 8)]
+
+
+def unequal(seeds: tuple[int, ...], rng: np.random.Generator, gap: float = 0.0) -> list[Past]:
+    """Settings of which the first, with the fewest seeds, is better by `gap`; all scatter alike."""
+    figures = [rng.normal(0.85 + gap * (place == 0), 0.005, count).tolist() for place, count in enumerate(seeds)]
+    return [run for place, values in enumerate(figures, 1) for run in replicates(place, values, epochs=1)]
+
+
+@pytest.mark.parametrize("seeds", UNEQUAL)
+def test_planted_ties_of_unequal_counts_are_called_ties(seeds: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(sum(seeds))
+    told = sum(any(calls(judge(unequal(seeds, rng), PEARSON)).values()) for _ in range(300))
+    assert told <= 15
+
+
+@pytest.mark.parametrize(("seeds", "gap", "least"), [((2, 8), 0.05, 60), ((2, 15), 0.05, 55), ((3, 8), 0.03, 90)])
+def test_planted_differences_of_unequal_counts_are_found(seeds: tuple[int, ...], gap: float, least: int) -> None:
+    rng = np.random.default_rng(sum(seeds))
+    found = sum(all(calls(judge(unequal(seeds, rng, gap), PEARSON)).values()) for _ in range(100))
+    assert found >= least
+
+
+def test_two_seeds_that_agree_by_luck_take_the_spread_of_the_side_with_more() -> None:
+    many = [0.88, 0.89, 0.90, 0.91, 0.92]
+    (found,) = judge([*replicates(0.01, [0.95, 0.9501]), *replicates(0.001, many)], PEARSON).comparisons
+    sd = float(np.std(many, ddof=1))
+    assert found.test is not None
+    assert found.test.error == pytest.approx(sd * np.sqrt(1 / 2 + 1 / 5))
+    assert found.test.freedom == pytest.approx(4)
+    said = everything(judge([*replicates(0.01, [0.95, 0.9501]), *replicates(0.001, many)], PEARSON))
+    assert (
+        "Two seeds of learning_rate 0.01 do not show how far they scatter: the standard deviation 0.0158 of" in said
+    )
+    (own,) = judge([*replicates(0.01, [0.9, 0.99]), *replicates(0.001, many)], PEARSON).comparisons
+    assert own.test is not None
+    assert own.test.error == pytest.approx(np.sqrt(np.var([0.9, 0.99], ddof=1) / 2 + sd**2 / 5))
+
+
 @pytest.mark.parametrize(("settings", "seeds", "gap"), [(2, 3, 0.05), (2, 5, 0.025), (3, 3, 0.06), (5, 5, 0.03)])
 def test_planted_differences_are_found(settings: int, seeds: int, gap: float) -> None:
     rng = np.random.default_rng(settings * 10 + seeds)
@@ -140,7 +181,9 @@ def test_single_runs_alone_cannot_be_told() -> None:
 
 
 def test_runs_logged_elsewhere_are_held_against_the_spread_of_the_replicates_here() -> None:
+    """They state a setting that no run here has, so they are no further seeds of a setting here."""
     runs = [logged("w1", 0.01, 0.8809), logged("w2", 0.001, 0.8686), logged("w3", 0.0001, 0.6542)]
+    runs = [replace(run, config={**run.config, "activation": "gelu"}) for run in runs]
     alone = judge(runs, PEARSON)
     assert {comparison.rule for comparison in alone.comparisons} == {"none"}
     assert "One run each: cannot be told" in headline(alone)
@@ -150,6 +193,51 @@ def test_runs_logged_elsewhere_are_held_against_the_spread_of_the_replicates_her
     assert calls(beside) == {"learning_rate 0.001": False, "learning_rate 0.0001": True}
     assert "without an interval" in everything(beside)
     assert "record no seed" in everything(beside)
+    near, far = beside.comparisons
+    assert near.test is not None
+    assert far.test is not None
+    sds = [float(np.std(figures, ddof=1)) for figures in (GOOD, SAME, BAD)]
+    for test, sd in ((near.test, sds[1]), (far.test, sds[2])):
+        parts = np.square([sds[0], sd])
+        assert test.error == pytest.approx(np.sqrt(parts.sum()))
+        assert test.freedom == pytest.approx(parts.sum() ** 2 / (np.square(parts).sum() / 2))
+
+
+def singles_beside(rng: np.random.Generator, means: tuple[float, ...]) -> Verdict:
+    """Single runs of settings that scatter by 0.004, 0.002 and 0.02, judged beside three replicates of each."""
+    sds = (0.004, 0.002, 0.02)
+    singles = [
+        past(f"s{place}", float(rng.normal(mean, sd)), learning_rate=place, seed=0, other=1)
+        for place, (mean, sd) in enumerate(zip(means, sds, strict=True), 1)
+    ]
+    pool = [
+        run for place, sd in enumerate(sds, 1) for run in replicates(place, rng.normal(0.8, sd, 3).tolist(), epochs=1)
+    ]
+    return judge(singles, PEARSON, pool)
+
+
+def test_single_runs_take_each_its_own_spread_at_the_level_that_is_said() -> None:
+    rng = np.random.default_rng(6)
+    told = sum(any(calls(singles_beside(rng, (0.88, 0.88, 0.88))).values()) for _ in range(200))
+    assert told <= 10
+    found = sum(calls(singles_beside(rng, (0.88, 0.70, 0.1))).get("learning_rate 3", False) for _ in range(50))
+    assert found >= 40
+
+
+def test_a_difference_beyond_its_own_margin_that_is_not_called_says_why() -> None:
+    runs = [
+        past("a", 0.88, learning_rate=0.01, seed=0, other=1),
+        past("b", 0.85, learning_rate=0.03, seed=0, other=1),
+    ]
+    runs.append(past("c", 0.879, learning_rate=0.02, seed=0, other=1))
+    verdict = judge(runs, PEARSON, replicates(0.02, [0.800, 0.805, 0.810, 0.802]))
+    tied = [comparison for comparison in verdict.comparisons if comparison.other.label == "learning_rate 0.03"]
+    assert tied[0].test is not None
+    assert tied[0].difference > tied[0].test.margin
+    assert not tied[0].worse
+    said = everything(verdict)
+    assert "this pair alone is beyond 95 of 100, but the best was picked, and p below 0.02 is asked for" in said
+    assert said.count("beyond 95 of 100") == 1
 
 
 def test_the_spread_is_that_of_the_nearest_setting() -> None:
@@ -157,9 +245,8 @@ def test_the_spread_is_that_of_the_nearest_setting() -> None:
     far = replicates(0.5, [0.1, 0.5, 0.9], batch_size=8)
     runs = [past("a", 0.88, learning_rate=0.01, seed=0), past("b", 0.86, learning_rate=0.03, seed=0)]
     (found,) = judge(runs, PEARSON, [*far, *near]).comparisons
-    assert found.spread is not None
-    assert found.spread.sd == pytest.approx(0.01)
-    assert found.spread.differs == ("learning_rate",)
+    assert [spread.sd for spread in found.spreads] == pytest.approx([0.01, 0.01])
+    assert found.spreads[0].differs == ("learning_rate",)
     assert found.test is not None
     assert found.test.error == pytest.approx(0.01 * np.sqrt(2))
     assert found.test.p == pytest.approx(2 * stats.t.sf(0.02 / (0.01 * np.sqrt(2)), 2))
@@ -202,6 +289,9 @@ def test_failed_runs_are_left_out_and_their_survivors_doubted() -> None:
     assert verdict.standings[1].seeds == 3
     assert "x: failed after 5 epochs" in everything(verdict)
     assert "worse than its survivors" in everything(verdict)
+    going = judge([*runs[:-1], past("x", 0.1, learning_rate=0.01, state="running")], PEARSON)
+    assert "x: running after 5 epochs" in everything(going)
+    assert "survivors" not in everything(going)
 
 
 def test_undefined_figures_are_left_out() -> None:

@@ -23,10 +23,11 @@ LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "undefined", "seconds")
 DATA = ("dataset", "dataset_hash")
 # What tells runs apart without making them another experiment.
 BOOKKEEPING = (
-    *("seed", "device", "threads", "name", "created", "versions", "sweep", "wandb", "windows", "length"),
+    *("seed", "device", "threads", "ray", "name", "created", "versions", "sweep", "wandb", "windows", "length"),
     *("split_hash", "split_windows"),  # follow from the data, the seed and the settings of the split
-    *("run_id", "tags", "note"),
+    *("run", "run_id", "tags", "note"),
 )
+NESTED = ("versions.", "split_windows.")  # the same as W&B gives it back
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def why_left_out(past: Past, choice: Choice) -> str | None:
 def settings_of(past: Past) -> dict[str, Any]:
     """The configuration without bookkeeping, data and unset values, each value in one spelling."""
     kept = {key: canonical(value) for key, value in past.config.items() if key not in (*BOOKKEEPING, *DATA)}
-    return {key: value for key, value in kept.items() if value is not None and not key.startswith("_")}
+    return {key: value for key, value in kept.items() if value is not None and not key.startswith(("_", *NESTED))}
 
 
 def canonical(value: Any) -> Any:
@@ -245,6 +246,21 @@ def _labels(configs: list[dict[str, Any]], names: list[str]) -> list[str]:
     labels = [", ".join(f"{key} {shown(config.get(key))}" for key in used) for config in configs]
     again = {label for label in labels if labels.count(label) > 1}
     return [f"{label} ({name})" if label in again else label for label, name in zip(labels, names, strict=True)]
+
+
+def named(pasts: Sequence[Past], names: Iterable[str]) -> list[Past]:
+    """The runs that go by one of these names: those with such a key, else those with such an id."""
+    asked = set(names)
+    ids = asked - {past.key for past in pasts}
+    return [past for past in pasts if past.key in asked or past.id in ids]
+
+
+def listed(words: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`; of many, the first ones and how many more there are."""
+    if len(words) > most:
+        return f"{'; '.join(words[:most])} and {len(words) - most} more"
+    joint = "; " if any("," in word for word in words) else ", "
+    return f"{joint.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def shown(value: Any) -> str:

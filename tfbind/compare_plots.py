@@ -94,7 +94,7 @@ def _band(figure: go.Figure, setting: Setting, drawn: Sequence[Past], metric: st
     figure.add_scatter(
         x=epochs,
         y=mean,
-        name=f"{_short(setting.label)} ({len(drawn)} runs)",
+        name=f"{_short(setting.label)} ({curve.runs} run{'' if curve.runs == 1 else 's'})",
         legendgroup=setting.label,
         line=_style(place),
         mode="lines+markers" if len(epochs) <= 30 else "lines",

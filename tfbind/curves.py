@@ -59,10 +59,13 @@ class Race:
 
 
 def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
-    """The mean curve of runs of one setting, over the epochs at which all of them have the metric."""
+    """The mean curve of runs of one setting, over the epochs at which all of them have the metric.
+
+    Runs of which not every epoch is here count only where all are such.
+    """
     curves = [
         {int(row["epoch"]): value for row in past.rows if (value := number(row.get(metric))) is not None}
-        for past in pasts
+        for past in [past for past in pasts if not past.sampled] or pasts
     ]
     epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     if not epochs:

@@ -4,6 +4,9 @@ The best setting by its mean is tested against the others. It was picked because
 allows for all the pairs there were to pick from (Games and Howell 1976: the studentised range with Welch's degrees of
 freedom). With two settings that is Welch's test itself. A setting is called worse at the level `LEVEL` for the whole
 family: of a hundred sets of equal settings, about two would be called different.
+
+Two seeds may lie close together by luck. Beside a setting with more seeds, Welch's test would then take the little
+they differ for all they vary, with the degrees of freedom of the other side, and call ties different too often.
 """
 
 import bisect
@@ -16,6 +19,7 @@ import numpy as np
 
 from tfbind.compare import Choice, Setting, data_of, group, settings_of
 from tfbind.curves import Race, Trend, mean_curve, race, trend_of
+from tfbind.elsewhere import assumed, join
 from tfbind.history import Past
 from tfbind.paired import METRICS as WINDOW_METRICS
 from tfbind.paired import Paired, bootstrap, same_windows
@@ -26,17 +30,20 @@ Rule = Literal["seeds", "spread", "none", "copies"]
 LEVEL = 0.02
 CONFIDENCE = 0.95
 TESTED = 20  # how many settings next to the best are tested one by one
+FAILED = ("failed", "crashed")
+STEADY = 3  # seeds from which a standard deviation stands for itself beside one from more
 SEEDS = (*range(2, 11), 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A standard deviation over the seeds of one setting, from `seeds` values; `differs` are the settings in which
-    that one is not the one it is used for."""
+    """A standard deviation over the seeds of one setting, from `seeds` values of the runs with the keys `runs`;
+    `differs` are the settings in which that one is not the one it is used for."""
 
     sd: float
     seeds: int
     label: str
+    runs: frozenset[str]
     differs: tuple[str, ...] = ()
 
 
@@ -76,9 +83,10 @@ class Comparison:
     """The best setting against another one.
 
     `difference` is the best's mean minus the other's, in units of the metric. `rule`: `seeds`, both have replicates;
-    `spread`, the chance is that of another setting's seeds, `spread`; `none`, nothing is known of chance; `copies`,
-    the replicates of both are equal to the last digit. `pair` is about the two trained models alone, where each
-    setting has one run and both were measured on the same windows.
+    `spread`, a single run is held against the seeds of another setting; `none`, nothing is known of chance; `copies`,
+    the replicates of both are equal to the last digit. `spreads` are what is taken for the spread of either side, ()
+    where nothing is. `pair` is about the two trained models alone, where each setting has one run and both were
+    measured on the same windows.
     """
 
     best: Setting
@@ -86,8 +94,7 @@ class Comparison:
     difference: float
     rule: Rule
     test: Test | None = None
-    spread: Spread | None = None
-    sds: tuple[float, float] = (0.0, 0.0)
+    spreads: tuple[Spread, ...] = ()
     pair: Paired | None = None
     pair_problem: str | None = None
     race: Race | None = None
@@ -108,7 +115,8 @@ class Comparison:
         settings = self.test.settings
 
         def told(seeds: int) -> bool:
-            return _welch(self.difference, self.sds, (seeds, seeds), settings).beyond_chance
+            parts = [(spread.sd**2 / seeds, seeds - 1) for spread in self.spreads]
+            return _welch(self.difference, parts, settings).beyond_chance
 
         place = bisect.bisect_left(SEEDS, True, key=told)
         return SEEDS[place] if place < len(SEEDS) else None
@@ -162,12 +170,14 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
     Args:
         pasts: the runs to compare.
         choice: by which figure.
-        pool: further runs whose replicates may say how far chance goes.
+        pool: further runs. Those of this home count where a run from elsewhere repeats their setting (see
+            `elsewhere.join`), and the replicates among all of them may say how far chance goes.
     """
-    settings = group(pasts, choice)
     refused = _unlike(pasts)
     if refused:
-        return Verdict(choice, settings, [], [], None, [], refused)
+        return Verdict(choice, group(pasts, choice), [], [], None, [], refused)
+    joined = join(pasts, pool, choice)
+    settings = group(joined.pasts, choice)
     standings = sorted(
         (_standing(setting) for setting in settings if setting.values),
         key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
@@ -175,11 +185,10 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
     standings[: TESTED + 1] = [_with_trend(standing, choice) for standing in standings[: TESTED + 1]]
     best, others = standings[:1], standings[1 : TESTED + 1]
     lonely = any(standing.seeds == 1 for standing in [*best, *others])
-    replicated = _replicated(pasts, pool, choice) if lonely else []
+    replicated = _replicated(joined.pasts, pool, choice) if lonely else []
     comparisons = [_compare(best[0], other, len(standings), replicated, choice) for other in others]
-    return Verdict(
-        choice, settings, standings, comparisons, _optimism(standings, comparisons), _notes(settings, standings)
-    )
+    notes = [*assumed(joined, settings), *_notes(settings, standings)]
+    return Verdict(choice, settings, standings, comparisons, _optimism(standings, comparisons), notes)
 
 
 def _replicated(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> list[Setting]:
@@ -222,13 +231,8 @@ def _compare(
     best: Standing, other: Standing, settings: int, replicated: Sequence[Setting], choice: Choice
 ) -> Comparison:
     difference = best.mean - other.mean
-    rule, spread, sds = _chance(best, other, replicated)
-    seeds = (best.seeds, other.seeds)
-    test = None
-    if rule == "seeds":
-        test = _welch(difference, sds, seeds, settings)
-    elif spread:
-        test = _against(difference, spread, seeds, settings)
+    rule, spreads = _chance(best, other, replicated)
+    test = _welch(difference, _parts(spreads, (best.seeds, other.seeds)), settings) if spreads else None
     pair, problem = _pair(best, other, choice)
     return Comparison(
         best.setting,
@@ -236,24 +240,40 @@ def _compare(
         difference,
         rule,
         test,
-        spread,
-        sds,
+        spreads,
         pair,
         problem,
         _race(best, other, choice, test.margin if test else 0.0),
     )
 
 
-def _chance(
-    best: Standing, other: Standing, replicated: Sequence[Setting]
-) -> tuple[Rule, Spread | None, tuple[float, float]]:
-    """How far chance goes: the rule, the borrowed spread if there is one, and the standard deviation of each side."""
+def _chance(best: Standing, other: Standing, replicated: Sequence[Setting]) -> tuple[Rule, tuple[Spread, ...]]:
+    """How far chance goes: the rule, and what is taken for the spread of each side."""
     if best.seeds > 1 and other.seeds > 1:
-        sds = (best.sd or 0.0, other.sd or 0.0)
-        return ("seeds" if any(sds) else "copies"), None, sds
-    sides = [_spread_of(standing, replicated) for standing in (best, other)]
-    spread = max((side for side in sides if side), key=lambda side: side.sd, default=None)
-    return ("spread", spread, (spread.sd, spread.sd)) if spread else ("none", None, (0.0, 0.0))
+        own = _spread(best.setting), _spread(other.setting)
+        return ("seeds", _steadied(*own)) if any(spread.sd for spread in own) else ("copies", ())
+    found = [_spread_of(standing, replicated) for standing in (best, other)]
+    first, second = found[0] or found[1], found[1] or found[0]
+    return ("spread", _steadied(first, second)) if first and second else ("none", ())
+
+
+def _steadied(first: Spread, second: Spread) -> tuple[Spread, ...]:
+    """Both spreads, a doubtful one replaced by the other where that is larger."""
+    larger = max(first, second, key=lambda spread: spread.sd)
+    return tuple(
+        larger if mine.differs or mine.seeds < min(STEADY, theirs.seeds) else mine
+        for mine, theirs in ((first, second), (second, first))
+    )
+
+
+def _parts(spreads: Sequence[Spread], seeds: tuple[int, int]) -> list[tuple[float, float]]:
+    """The variance that each standard deviation brings into a difference of means over so many seeds, and its degrees
+    of freedom. One that stands for both sides is one estimate."""
+    parts: dict[frozenset[str], tuple[float, float]] = {}
+    for spread, count in zip(spreads, seeds, strict=True):
+        before, _ = parts.get(spread.runs, (0.0, 0.0))
+        parts[spread.runs] = (before + spread.sd**2 / count, spread.seeds - 1)
+    return list(parts.values())
 
 
 def _race(best: Standing, other: Standing, choice: Choice, noise: float) -> Race:
@@ -273,16 +293,21 @@ def _pair(best: Standing, other: Standing, choice: Choice) -> tuple[Paired | Non
         return None, str(error)
 
 
+def _spread(setting: Setting, differs: tuple[str, ...] = ()) -> Spread:
+    values = setting.values
+    return Spread(_sd(values), len(values), setting.label, frozenset(setting.points), differs)
+
+
 def _spread_of(standing: Standing, replicated: Sequence[Setting]) -> Spread | None:
     """The spread over seeds of a setting, else of the nearest one that has replicates and may share its data."""
     if standing.sd:
-        return Spread(standing.sd, standing.seeds, standing.setting.label)
+        return _spread(standing.setting)
     mine = standing.setting.pasts[0]
     near = [(*_distance(mine, setting), setting) for setting in replicated if _may_share_data(mine, setting.pasts[0])]
     if not near:
         return None
     differs, _, setting = min(near, key=lambda found: (len(found[0]), found[1], -len(found[2].values)))
-    return Spread(_sd(setting.values), len(setting.values), setting.label, differs)
+    return _spread(setting, differs)
 
 
 def _may_share_data(first: Past, second: Past) -> bool:
@@ -301,23 +326,18 @@ def _distance(mine: Past, setting: Setting) -> tuple[tuple[str, ...], float]:
     return differs, far
 
 
-def _welch(difference: float, sds: tuple[float, float], seeds: tuple[int, int], settings: int) -> Test:
-    parts = [sd**2 / count for sd, count in zip(sds, seeds, strict=True)]
-    total = sum(parts)
-    freedom = total**2 / sum(part**2 / (count - 1) for part, count in zip(parts, seeds, strict=True))
+def _welch(difference: float, parts: Sequence[tuple[float, float]], settings: int) -> Test:
+    """The test of a difference whose variance is the sum of `parts`: estimates with their degrees of freedom."""
+    total = sum(part for part, _ in parts)
+    freedom = total**2 / sum(part**2 / own for part, own in parts)
     return Test(difference, float(np.sqrt(total)), freedom, settings)
-
-
-def _against(difference: float, spread: Spread, seeds: tuple[int, int], settings: int) -> Test:
-    error = spread.sd * float(np.sqrt(1 / seeds[0] + 1 / seeds[1]))
-    return Test(difference, error, spread.seeds - 1, settings)
 
 
 def _optimism(standings: Sequence[Standing], comparisons: Sequence[Comparison]) -> float | None:
     if len(standings) < 2:
         return None
     sds = [standing.sd for standing in standings if standing.sd]
-    sds = sds or [comparison.spread.sd for comparison in comparisons if comparison.spread]
+    sds = sds or [spread.sd for comparison in comparisons for spread in comparison.spreads]
     if not sds:
         return None
     spread = float(np.sqrt(np.mean(np.square(sds))))
@@ -338,7 +358,11 @@ def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[s
         for past in setting.pasts
         if past.key in setting.left_out
     ]
-    partly = [setting.label for setting in settings if setting.left_out and setting.points]
+    partly = [
+        setting.label
+        for setting in settings
+        if setting.points and any(past.key in setting.left_out and past.state in FAILED for past in setting.pasts)
+    ]
     notes = []
     if left_out:
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""

@@ -4,24 +4,30 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfbind.compare import listed
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
 from tfbind.ranges import expected_best
-from tfbind.verdict import LEVEL, SEEDS, TESTED, Comparison, Standing, Verdict
+from tfbind.verdict import LEVEL, SEEDS, TESTED, Comparison, Spread, Standing, Test, Verdict
 
 RULE = (
     "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
-    "Replicates (two or more) on both sides: Welch's 95 % interval of the difference over seeds.",
+    "A run from W&B or an offline folder counts as one more seed of a setting here if all that it states agrees with "
+    "that setting, and the setting has the published value of everything else. The verdict says where that was "
+    "assumed.",
+    "Replicates (two or more) on both sides: Welch's 95 % interval of the difference over seeds. Two seeds may lie "
+    "close together by luck: beside a side with more seeds and a larger standard deviation, that stands for both.",
     "One run each, both here and measured on the same held-out windows: a paired bootstrap over those windows. It "
     "holds for this pair of runs, not for the settings, and decides nothing about them.",
-    "Fewer than two runs on a side: no interval. The difference is compared with the spread over seeds of the "
-    "nearest setting that has replicates (the larger one where the two sides have different neighbours). If there is "
-    "none: one run each, cannot be told.",
+    "Fewer than two runs on a side: no interval. The difference is compared with the spread over seeds of each side: "
+    "that of its own setting or, where that has no replicates, of the nearest one that has, or of the other side if "
+    "that is larger. If there is none: one run each, cannot be told.",
     "The best of N settings was picked because it came out best. Therefore a setting is called worse only if the "
     f"difference is beyond chance at the {LEVEL * 100:g} % level for all pairs of the N together (Games-Howell: "
     "studentised range, Welch's degrees of freedom; for two settings this is Welch's test). In simulations, equal "
-    "settings are called different in about 2 of 100 sets.",
+    "settings are called different in about 2 of 100 sets; in up to 4 where one has three seeds and another many, "
+    "and in up to 7 where one has only two and scatters far more than the others.",
     "Runs on different data sets are not compared. Runs that did not finish do not count, except at an epoch they "
     "have reached. The best epoch is chosen on the windows it is measured on, which flatters every run a little.",
     "Each look at another metric or another epoch is another test; the one to believe is the one planned beforehand.",
@@ -71,14 +77,6 @@ def headline(verdict: Verdict) -> str:
             f" {listed([comparison.other.label for comparison in worse])} {'is' if len(worse) == 1 else 'are'} worse."
         )
     return said
-
-
-def listed(words: Sequence[str], most: int = 6) -> str:
-    """`a, b and c`; of many, the first ones and how many more there are."""
-    if len(words) > most:
-        return f"{'; '.join(words[:most])} and {len(words) - most} more"
-    joint = "; " if any("," in word for word in words) else ", "
-    return f"{joint.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
 def figures(standing: Standing, metric: str) -> str:
@@ -137,35 +135,43 @@ def compared(comparison: Comparison, verdict: Verdict) -> str:
 
 
 def _against_chance(comparison: Comparison) -> str:
-    test, spread = comparison.test, comparison.spread
+    test = comparison.test
     if comparison.rule == "copies":
         return ". The replicates of both are equal to the last digit, so they do not show how far chance goes."
     if test is None:
         return ". One run each: cannot be told, since nothing here shows how far chance goes."
-    other = comparison.other.label
-    p = "p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}"
+    p = ("p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}") + _almost(comparison, test)
+    call = f"{comparison.other.label} is worse" if comparison.worse else "Cannot be told from chance"
     if comparison.rule == "seeds":
-        call = (
-            f"{other} is worse, {p}."
-            if comparison.worse
-            else f"Cannot be told from chance, {p}{_almost(comparison)}."
-        )
-        return f"{_interval(comparison)}. {call}"
-    assert spread is not None
-    where = f"the {spread.seeds} seeds of {spread.label}"
-    where += f" (differs in {listed(spread.differs)})" if spread.differs else ""
-    call = f"{other} is worse" if comparison.worse else "Cannot be told from chance"
+        return f"{_interval(comparison)}. {call}, {p}.{_borrowed(comparison)}"
+    sds = listed(list(dict.fromkeys(_source(spread) for spread in comparison.spreads)))
     return (
-        f", without an interval. {call}: by seeds alone such a difference stays within {amount(test.margin)} in 95 "
-        f"of 100 pairs, going by the standard deviation {amount(spread.sd)} of {where}; {p}."
+        f", without an interval. {call}: by seeds alone, two equal settings come out less than "
+        f"{amount(test.margin)} apart in 95 of 100 pairs, going by the standard deviation {sds}; {p}."
     )
 
 
-def _almost(comparison: Comparison) -> str:
-    low, high = comparison.interval or (0.0, 0.0)
-    if low <= 0 <= high:
+def _source(spread: Spread) -> str:
+    differs = f" (differs in {listed(spread.differs)})" if spread.differs else ""
+    return f"{amount(spread.sd)} of the {spread.seeds} seeds of {spread.label}{differs}"
+
+
+def _borrowed(comparison: Comparison) -> str:
+    first, second = comparison.spreads
+    if first.runs != second.runs:
         return ""
-    return f": the interval of this pair alone leaves out zero, but the best was picked, and {LEVEL:g} is asked for"
+    few = next(setting for setting in (comparison.best, comparison.other) if not setting.points.keys() & first.runs)
+    return (
+        f" Two seeds of {few.label} do not show how far they scatter: the standard deviation {_source(first)} stands "
+        "for both."
+    )
+
+
+def _almost(comparison: Comparison, test: Test) -> str:
+    """Why a difference that is beyond its own margin is not called."""
+    if comparison.worse or abs(comparison.difference) <= test.margin:
+        return ""
+    return f" (this pair alone is beyond 95 of 100, but the best was picked, and p below {LEVEL:g} is asked for)"
 
 
 def _pair(comparison: Comparison) -> str:

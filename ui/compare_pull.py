@@ -8,11 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from tfbind import wandb_offline, wandb_runs
+from tfbind.elsewhere import originals
 from tfbind.history import Past
 from tfbind.wandb_client import BASE_URL, KEY, URL
 from tfbind.wandb_names import OURS, suggest
 from tfbind.wandb_runs import Project, Pulled
-from ui.compare_runs import select
+from ui.compare_runs import local_runs, select
 from ui.session import attempt, home, plain
 
 UPLOAD_MB = 50
@@ -104,8 +105,11 @@ def _take(get: Callable[[], Pulled]) -> None:
         st.error(plain(str(error)))
         return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
-    st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}."
-    select([past.key for past in pulled.pasts])
+    found = originals(pulled.pasts, local_runs(home())[0])
+    mine = sum(past.source == "local" for past in found)
+    known = f" Logged from here, and therefore shown as the runs of this home: {mine:,}." if mine else ""
+    st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}.{known}"
+    select([past.key for past in found], anew=True)
     st.rerun()
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import streamlit as st
 
 from tfbind import history, runs, wandb_runs
+from tfbind.compare import named
+from tfbind.elsewhere import originals
 from tfbind.history import Past
 from tfbind.runs import Run
 
 FILES = (runs.CONFIG, runs.LABELS, runs.STATE, runs.METRICS, runs.VALIDATION)
-SELECTED = "compare-selected"
+SELECTED, ANEW = "compare-selected", "compare-anew"
 FEW = 6
 LONGEST_ADDRESS = 40  # runs; an address with more names is of no use to anybody
 
@@ -69,10 +71,13 @@ def local_runs(home: Path) -> tuple[list[Past], list[str]]:
 
 
 def known_runs(home: Path) -> tuple[list[Past], list[str]]:
-    """The runs of this home and those that were pulled or imported, and a line for each that cannot be read."""
+    """The runs of this home and those that were pulled or imported, and a line for each that cannot be read.
+
+    What W&B has of a run of this home is that run.
+    """
     found, problems = local_runs(home)
     try:
-        return [*found, *wandb_runs.stored(home)], problems
+        return originals([*found, *wandb_runs.stored(home)], found), problems
     except (ValueError, OSError) as error:
         return found, [*problems, str(error)]
 
@@ -88,9 +93,13 @@ def selected(pasts: list[Past]) -> list[Past]:
     return [past for past in pasts if past.key in chosen]
 
 
-def select(keys: list[str]) -> None:
-    """Select runs, and put them into the address, so that a refresh or another tab shows them again."""
+def select(keys: list[str], anew: bool = False) -> None:
+    """Select runs, and put them into the address, so that a refresh or another tab shows them again.
+
+    `anew`: not by ticks in the table, which has to forget its own.
+    """
     st.session_state[SELECTED] = keys
+    st.session_state[ANEW] = st.session_state.get(ANEW, 0) + anew
     st.query_params.pop("sweep", None)
     if 0 < len(keys) <= LONGEST_ADDRESS:
         st.query_params["runs"] = ",".join(keys)
@@ -102,8 +111,8 @@ def _from_address(pasts: list[Past]) -> list[str]:
     sweep: Any = st.query_params.get("sweep")
     if sweep:
         return [past.key for past in pasts if past.group == sweep]
-    named = set((st.query_params.get("runs") or "").split(","))
-    return [past.key for past in pasts if past.key in named or past.id in named]
+    names = (st.query_params.get("runs") or "").split(",")
+    return [past.key for past in named(pasts, names)]
 
 
 def _newest(pasts: list[Past]) -> list[str]:

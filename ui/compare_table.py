@@ -9,7 +9,7 @@ import streamlit as st
 from tfbind.compare import Choice, number, table
 from tfbind.history import Past
 from tfbind.plots import thin
-from ui.compare_runs import remembered, select, selected
+from ui.compare_runs import ANEW, remembered, select, selected
 
 SPARKLINE = 40
 HEIGHT = 320
@@ -27,7 +27,7 @@ def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
     places = [place for place, key in enumerate(keys) if key in picked]
     state = st.dataframe(
         frame,
-        key=table_key(keys),
+        key=table_key(keys, st.session_state.get(ANEW, 0)),
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": places}},
@@ -45,9 +45,10 @@ def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
     return chosen
 
 
-def table_key(keys: list[str]) -> str:
-    """The key of the table of these runs: rows are ticked by place, so other rows have to be another table."""
-    return f"runs-{zlib.crc32(chr(10).join(keys).encode()):08x}"
+def table_key(keys: list[str], anew: int = 0) -> str:
+    """The key of the table of these runs: rows are ticked by place, so other rows have to be another table, and so
+    have ticks that were not made in it."""
+    return f"runs-{anew}-{zlib.crc32(chr(10).join(keys).encode()):08x}"
 
 
 def _filtered(pasts: list[Past]) -> list[Past]:

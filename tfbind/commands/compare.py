@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tfbind import baselines, history, runs, wandb_runs
 from tfbind.commands import add_command, answer, figure
-from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics
+from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics, named
 from tfbind.config import home_folder
+from tfbind.elsewhere import originals
 from tfbind.files import write_bytes
 from tfbind.history import Past
 
@@ -72,14 +73,15 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def known_runs(home: Path) -> list[Past]:
-    """Every run that a comparison may use, those of this home newest first; damaged ones are left out."""
+    """Every run that a comparison may use, those of this home newest first; damaged ones are left out, and what W&B
+    has of a run of this home is that run."""
     found = []
     for run in reversed(runs.list_runs(home)):
         try:
             found.append(history.local(run))
         except ValueError:
             continue
-    return [*found, *wandb_runs.stored(home)]
+    return originals([*found, *wandb_runs.stored(home)], found)
 
 
 def _choice(options: argparse.Namespace) -> Choice:
@@ -93,14 +95,11 @@ def _choice(options: argparse.Namespace) -> Choice:
 def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
     if not options.ids and not options.sweep:
         raise ValueError("compare: name runs, or --sweep ID; `python -m tfbind runs` lists them")
-    unknown = [id for id in options.ids if all(id not in (past.id, past.key) for past in pool)]
+    unknown = [id for id in options.ids if not named(pool, [id])]
     if unknown:
         raise ValueError(f"no run {unknown[0]!r}; `python -m tfbind runs` lists them")
-    chosen = [
-        past
-        for past in pool
-        if past.id in options.ids or past.key in options.ids or (options.sweep and past.group == options.sweep)
-    ]
+    asked = {past.key for past in named(pool, options.ids)}
+    chosen = [past for past in pool if past.key in asked or (options.sweep and past.group == options.sweep)]
     if not chosen:
         raise ValueError(f"--sweep {options.sweep}: no run belongs to it")
     return chosen[::-1]
