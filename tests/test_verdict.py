@@ -252,6 +252,15 @@ def test_the_spread_is_that_of_the_nearest_setting() -> None:
     assert found.test.p == pytest.approx(2 * stats.t.sf(0.02 / (0.01 * np.sqrt(2)), 2))
 
 
+def test_of_two_neighbours_the_larger_spread_counts() -> None:
+    wide, narrow = replicates(0.02, [0.8, 0.81, 0.82]), replicates(0.2, [0.8, 0.801, 0.802])
+    runs = [past("a", 0.88, learning_rate=0.01, seed=0), past("b", 0.86, learning_rate=0.3, seed=0)]
+    (found,) = judge(runs, PEARSON, [*wide, *narrow]).comparisons
+    assert found.test is not None
+    assert found.test.error == pytest.approx(0.01 * np.sqrt(2))
+    assert found.test.freedom == pytest.approx(2)
+
+
 def test_replicates_on_other_data_lend_no_spread() -> None:
     other = replicates(0.01, GOOD, dataset_hash="other")
     runs = [past("a", 0.88, learning_rate=0.01, seed=0), past("b", 0.86, learning_rate=0.03, seed=0)]

@@ -14,7 +14,8 @@ ROW, HEADER, TICK = 35, 35, 18  # pixels of the table, which is one picture
 
 def finished(home: Path, id: str, rate: float) -> None:
     config = CONFIG.model_copy(update={"learning_rate": rate})
-    run = runs.create(home, config, id=id, name=f"run {id}", facts={"dataset_hash": "ab", "windows": 9, "length": 30})
+    facts = {"dataset_hash": "ab" * 32, "split_hash": "cd" * 32, "windows": 9, "length": 30}
+    run = runs.create(home, config, id=id, name=f"run {id}", facts=facts)
     for row in make_rows(5):
         runs.append_row(run, row | {"val_pearsonr": row["val_pearsonr"] - rate})
     runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
@@ -53,5 +54,7 @@ def read_without_network(chromium: BrowserContext, report: Path) -> None:
     expect(page.get_by_text("One run each: cannot be told.").first).to_be_visible()
     expect(page.locator("#figure-curves-val-pearsonr .main-svg").first).to_be_visible()
     expect(page.get_by_text("python -m tfbind train --dataset builtin --learning-rate 0.001").first).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    wait_until(lambda: page.evaluate("document.documentElement.scrollWidth") <= 390, 20)
     page.close()
     assert complaints == []
