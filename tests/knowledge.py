@@ -186,5 +186,15 @@ ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
 ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert", "warm_up"}
-TORCH = {"models", "packing", "window_step", "batch_step", "training", "worker", "convert", "scoring_torch", "warm_up"}
+TORCH = {
+    "models",
+    "packing",
+    "window_step",
+    "batch_step",
+    "training",
+    "worker",
+    "convert",
+    "scoring_torch",
+    "warm_up",
+}
 RAY = "ray_driver"  # the only module that imports it

@@ -1,6 +1,6 @@
 """Compiles what the training of every preset needs, so that the first run does not wait for it (torch).
 
-    python -m tfbind.warm_up
+python -m tfbind.warm_up
 """
 
 from typing import NamedTuple
