@@ -55,7 +55,7 @@ def test_bases_without_a_score_are_none_and_positions_may_lie_far_out(tmp_path):
 
 
 @given(st.integers(1, 3 * SECTION), st.integers(1, 5_000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_values_do_not_depend_on_the_pieces_they_come_in(tmp_path_factory, bases, size):
     scores = random_scores({"c": bases})
     path = written(tmp_path_factory.mktemp("bw") / "x.bw", scores, max(size, bases // 20))

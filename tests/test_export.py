@@ -218,7 +218,6 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_system(tmp_path):
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0]), min_size=1, max_size=60), st.integers(1, 9))
-@settings(deadline=None)
 def test_sites_do_not_depend_on_how_a_record_is_read(scores, step):
     whole = made("a", "ACGT" * 15, np.zeros(60))
     whole = track("a", whole.read(0, len(scores))[0], np.array(scores, dtype=np.float32))
@@ -234,7 +233,7 @@ def test_sites_do_not_depend_on_how_a_record_is_read(scores, step):
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_scores_come_back_exactly_from_every_text(scores):
     one = made("a", "A" * len(scores), scores)
     expected = np.array(scores, dtype=np.float32)

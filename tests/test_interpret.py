@@ -27,7 +27,7 @@ def changed(codes: np.ndarray, place: int, base: int) -> np.ndarray:
 
 
 @given(st.integers(1, 150), st.data())
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_of_a_local_model_recomputing_within_reach_equals_recomputing_all(home, length, data):
     model, codes = load_model(home, "local"), sequence(length, length)
     start = data.draw(st.integers(0, length - 1))

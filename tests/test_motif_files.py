@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_named_with_its_line(tmp_path: Path, text: str, s
     assert said in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(format=st.sampled_from(sorted(FORMATS)), seed=st.integers(0, 10**9))
 def test_damaged_files_end_in_one_line_or_in_a_sound_motif(tmp_path: Path, format: str, seed: int) -> None:
     path = written(tmp_path, damaged(FORMATS[format].encode(), random.Random(seed)))

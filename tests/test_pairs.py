@@ -152,7 +152,6 @@ def test_rows_that_are_windows_are_read_when_asked_for(tmp_path: Path, edit: Edi
     check_is_the_small_pair(read_pair(*edited_pair(tmp_path, scores=edit), transpose=True))
 
 
-@settings(deadline=None)
 @given(st.permutations(range(3)), st.permutations(range(3)), st.booleans())
 def test_windows_are_matched_by_name_not_by_order(
     tmp_path_factory: pytest.TempPathFactory, rows: list[int], columns: list[int], transpose: bool
@@ -220,7 +219,7 @@ def damaged(text: bytes, rng: random.Random) -> bytes:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     rng=st.randoms(use_true_random=False),
     role=st.sampled_from(["sequences", "scores"]),

@@ -215,7 +215,7 @@ def test_flags_that_lead_nowhere_end_in_2_and_one_line(cli, tmp_path, words, sai
 
 
 @given(st.integers(0, len(VALID) - 1), st.binary(max_size=3), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_damaged_file_gives_predictions_or_one_line(home, tmp_path_factory, place, put, zipped):
     damaged = VALID[:place] + put + VALID[place + 1 :]
     model = load_model(home, "local")
@@ -245,7 +245,7 @@ def test_an_existing_output_is_replaced_and_kept_when_the_input_is_wrong(cli, tm
 
 
 @given(st.integers(1, 900), st.integers(20, 200), st.booleans(), st.sampled_from(["local", "fixed"]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_score_of_a_long_record_does_not_depend_on_its_regions(home, tmp_path_factory, length, size, both, name):
     model = load_model(home, name)
     codes = sequence(max(length, LENGTH), length)

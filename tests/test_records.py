@@ -276,7 +276,7 @@ TEXTS = st.one_of(
 
 
 @given(st.one_of(TEXTS, st.binary(max_size=80), TEXTS.map(lambda text: gzip.compress(text.encode(errors="replace")))))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_reading_gives_records_or_one_line_and_repair_gives_what_can_be_read(data):
     records, error = outcome(data)
     assert records or str(error).isprintable()
@@ -324,7 +324,6 @@ class Trickle(io.RawIOBase):
     st.integers(1, 40),
     st.sampled_from(["\n", "\r\n", "\n\n"]),
 )
-@settings(deadline=None)
 def test_a_fasta_in_pieces_is_the_fasta_at_once_wherever_it_is_cut(sequences, width, step, line_end):
     lines = []
     for name, letters in sequences:

@@ -75,7 +75,7 @@ def test_a_batch_of_5_scores_as_a_batch_of_64(home):
 
 
 @given(st.integers(1, 300), st.integers(1, 80))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_local_model_scores_any_length_as_if_in_one_pass_wherever_the_tiles_lie(home, length, tile):
     codes = sequence(length, length)
     model = load_model(home, "local")

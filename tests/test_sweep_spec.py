@@ -203,7 +203,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data())
 def test_a_mutated_file_is_a_sound_sweep_or_one_clear_line(data: st.DataObject):
     text = VALID

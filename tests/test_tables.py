@@ -120,7 +120,7 @@ def test_one_window_may_be_followed_by_empty_lines_but_not_be_broken_by_one(tmp_
     assert "line 5, column 1, window 'a': '' is not a number" in said
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(NUMBERS, min_size=3, max_size=3), min_size=4, max_size=4))
 def test_numbers_are_what_python_reads(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
     table = "a\tb\tc\n" + "".join("\t".join(row) + "\n" for row in rows)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,7 +91,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 METRIC = choose("val_pearsonr")
 
-tried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+tried = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 tried_less = settings(tried, max_examples=10)
 
 
@@ -173,6 +174,7 @@ def test_no_cell_of_a_comparison_is_a_formula(text: str) -> None:
 
 @tried
 @given(HOSTILE, HOSTILE)
+@example("\n=1", "model")
 def test_no_cell_of_predictions_is_a_formula(name: str, model: str) -> None:
     tracks = [track(name, np.zeros(3, np.uint8), np.float32([-1, 0, 1]))]
     lines = "".join(TEXT_FORMATS[".csv"](tracks, About(model)))
@@ -207,9 +209,13 @@ def body(text: str) -> Page:
 @tried_less
 @given(HOSTILE)
 @example('</script><img src=x onerror="alert(1)">')
+@example("-2")
 def test_a_report_has_the_elements_of_one_with_harmless_words(text: str) -> None:
     found = body(text)
-    assert found.tags == harmless("harmless" if text.strip() else text).tags
+    like = (
+        "7" if is_number(text) and math.isfinite(float(text)) else "harmless"
+    )  # cells of numbers are set to the right
+    assert found.tags == harmless(like if text.strip() else text).tags
     shown = re.sub(r"\s+", " ", found.text)
     assert re.sub(r"\s+", " ", text) in shown
 
