@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbind.meaning import BUILTIN
 from tfbind.metrics import pearson, window_pearson
-from tfbind.scoring import BUILTIN, load_model, score_windows
+from tfbind.scoring import load_model, score_windows
 from tfbind.simulate import simulate
 
 SEEDS = (101, 102, 103)

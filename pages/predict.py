@@ -30,9 +30,7 @@ if records:
 if records and chosen:
     record = choose_record(records, chosen)
     st.subheader(plain(record.name), anchor=False)
-    st.caption(
-        f"{plain(chosen.main.label)} · {len(record.codes):,} bases · score in nats above background, not occupancy"
-    )
+    st.caption(plain(f"{chosen.main.label} · {len(record.codes):,} bases · {chosen.model.meaning.words}"))
     sequence_view(record, records, chosen, lambda meant: open_record(meant, records))
     downloads(records, chosen)
 background_jobs()

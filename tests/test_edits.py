@@ -48,7 +48,9 @@ def test_a_lost_site_and_its_size_are_named():
     found = effect(before, after, now, threshold=3)
     assert (found.change, found.place, found.before, found.after, found.acts) == (-7, 2, 8, 1, (1, 3))
     assert headline(found) == "Destroys the site at 2 to 4"
-    assert details(found) == "largest change -7.00 nats, at base 3, from 8.00 to 1.00; it acts on bases 2 to 4."
+    assert (
+        details(found, " nats") == "largest change -7.00 nats, at base 3, from 8.00 to 1.00; it acts on bases 2 to 4."
+    )
 
 
 def test_a_site_that_only_moved_with_an_insertion_is_neither_lost_nor_made():
@@ -63,7 +65,7 @@ def test_a_site_within_what_was_added_is_new():
     now = edit(CODES, [change(0, "A", "ATTT")])
     found = effect(scores(*[0] * 8), scores(0, 5, 5, 0, 0, 0, 0, 0, 0, 0, 0), now, threshold=3)
     assert headline(found) == "Makes a new site at 2 to 3"
-    assert details(found).endswith("no score moves by 0.1 nats or more.")
+    assert details(found, " nats").endswith("no score moves by 0.1 nats or more.")
 
 
 def test_a_slight_change_is_called_so_and_no_common_base_is_no_effect():

@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfbind import export
-from tfbind.export import About, Place, Track, as_bytes, places, track, write
+from tfbind.export import About, Track, as_bytes, facts, track, write
+from tfbind.meaning import SHIPPED
+from tfbind.places import Place, places
 from tfbind.sequences import encode
 
-ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2)
+ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, meaning=SHIPPED)
+HEADER = "# tfbind; model builtin 0a1b; FOXA1, score in nats above background, not occupancy; scored in one pass; "
 SCORES = np.array([0.1, 2.5, 3, 0.25, 2, -1], dtype=np.float32)
 
 
@@ -40,10 +43,48 @@ def test_csv_has_a_row_for_each_record_and_a_column_for_each_base():
 
 def test_tsv_has_a_row_for_each_base():
     assert text(".tsv", made("a", "AC", [0.5, 1]), made("b", "N", [-2])) == (
-        "# tfbind; model builtin 0a1b; scored in one pass; position is 0-based within the record\n"
+        f"{HEADER}position is 0-based within the record\n"
         "name\tposition\tbase\tscore\n"
         "a\t0\tA\t0.5\na\t1\tC\t1\nb\t0\tN\t-2\n"
     )
+
+
+def test_a_tsv_has_the_change_between_tiles_where_there_are_tiles():
+    tiled = track("long", encode("ACG"), np.array([1, 2, 3], np.float32), np.array([np.nan, 0.5, 0.25], np.float32))
+    header, *lines = text(".tsv", tiled, made("short", "A", [4])).splitlines()
+    assert header.endswith("; change: by how much the score differs between the two tiles that a base lies in")
+    assert [line.split("\t")[3:] for line in lines] == [
+        ["score", "change"],
+        ["1", ""],
+        ["2", "0.5"],
+        ["3", "0.25"],
+        ["4", ""],
+    ]
+    assert facts(".tsv", [tiled, made("short")], ABOUT)["largest_change_between_tiles"] == 0.5
+    assert facts(".tsv", [made("short")], ABOUT)["largest_change_between_tiles"] is None
+
+
+def test_what_is_said_beside_a_file_has_the_rule_and_how_it_counts_bases():
+    assert facts(".csv", [made("a")], ABOUT) == {
+        "factor": "FOXA1",
+        "score_in": "nats above background",
+        "rule": "scored in one pass",
+        "coordinates": "one column for each base of a record, the first is 0",
+        "threshold": 2,
+        "largest_change_between_tiles": None,
+    }
+    assert facts(".bw", [made("chr1:101-106")], ABOUT)["coordinates"] == (
+        "0-based half-open; chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"
+    )
+
+
+def test_a_changed_record_is_named_in_the_header():
+    changed = About("m", "scored in one pass", changed="x 41 T>C")
+    assert text(".tsv", made("x 41 T>C"), about=changed).startswith(
+        "# tfbind; model m; score in the unit of the data it was trained on; scored in one pass; "
+        "changed: x 41 T>C; position"
+    )
+    assert facts(".tsv", [made("x 41 T>C")], changed)["changed"] == "x 41 T>C"
 
 
 def test_bed_has_sites_and_bedgraph_all_bases_0_based_half_open():
@@ -54,9 +95,7 @@ def test_bed_has_sites_and_bedgraph_all_bases_0_based_half_open():
     assert text(".bedgraph", made("a")).splitlines()[1:3] == ["a\t0\t1\t0.100000001", "a\t1\t2\t2.5"]
     for suffix in (".bed", ".bedgraph"):
         assert text(suffix, made("a")).startswith(
-            "# tfbind; model builtin 0a1b; scored in one pass; "
-            + "0-based half-open; " * (suffix == ".bedgraph")
-            + "each record is its own chromosome and starts at 0\n"
+            f"{HEADER}0-based half-open; each record is its own chromosome and starts at 0\n"
         )
 
 
@@ -96,6 +135,13 @@ def test_bed_has_the_strand_of_the_motif_and_another_library_finds_its_letters_t
     ]
 
 
+def test_bed_has_no_strand_where_the_motif_is_not_known():
+    header, columns, row = text(".bed", made("chr7", "TGTAAACA", [7] * 8), about=About("m")).splitlines()
+    assert "score in the unit of the data it was trained on" in header
+    assert "no strand (.)" in columns
+    assert row.split("\t")[5] == "."
+
+
 def test_fasta_has_the_letters_of_the_sites():
     lines = text(".fa", made("chr1:101-106")).splitlines()
     assert [line.split(" ")[0] for line in lines] == [">chr1:101-103", "CG", ">chr1:104-105", "N"]
@@ -123,16 +169,25 @@ def test_fasta_has_the_letters_of_the_sites():
     ],
 )
 def test_places_in_a_genome_by_name_and_length(name, place):
-    found, _ = places([made(name)])
-    assert found == [place or Place(name, 0)]
+    found = places([(name, 6)])
+    assert found.places == [place or Place(name, 0)]
+    assert not found.note
 
 
-def test_one_name_without_a_place_and_no_record_has_one():
-    found, words = places([made("chr1:101-106"), made("x")])
-    assert found == [Place("chr1:101-106", 0), Place("x", 0)]
-    assert words == "each record is its own chromosome and starts at 0"
+def test_a_record_without_a_place_is_its_own_chromosome_and_is_named_while_the_others_keep_theirs():
+    found = places([("chr1:101-106", 6), ("my oligo", 6), ("x", 6)])
+    assert found.places == [Place("chr1", 100), Place("my_oligo", 0), Place("x", 0)]
+    assert found.note == "without a place in its name, its own chromosome from 0: my oligo and 1 more"
+    lines = text(".bedgraph", made("chr1:101-106"), made("my oligo")).splitlines()
+    assert [line.split("\t")[:2] for line in lines[1::6]] == [["chr1", "100"], ["my_oligo", "0"]]
+    assert lines[0].endswith("; without a place in its name, its own chromosome from 0: my oligo")
+
+
+def test_names_that_follow_two_rules_place_nothing_and_that_is_said():
     # samtools' and bedtools' ways in one file cannot both be meant
-    assert places([made("chr1:101-106"), made("chr1:200-206")])[0][0] == Place("chr1:101-106", 0)
+    found = places([("chr1:101-106", 6), ("chr1:200-206", 6)])
+    assert found.places == [Place("chr1:101-106", 0), Place("chr1:200-206", 0)]
+    assert "by more than one rule" in found.note
 
 
 def test_touching_records_are_one_track_and_overlapping_ones_none(tmp_path):
@@ -182,8 +237,8 @@ def test_a_name_is_no_formula_and_no_column():
 
 
 def test_chromosomes_are_one_word_and_differ():
-    tracks = [made(name) for name in ("my first", "my_first", "#x", "track")]
-    assert [place.chromosome for place in places(tracks)[0]] == ["my_first_1", "my_first_2", "_#x_3", "_track_4"]
+    found = places([(name, 6) for name in ("my first", "my_first", "#x", "track")]).places
+    assert [place.chromosome for place in found] == ["my_first_1", "my_first_2", "_#x_3", "_track_4"]
 
 
 def test_csv_needs_one_length():

@@ -24,7 +24,7 @@ from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.files import read_json
 from tfbind.models import build_model, pack_weights
-from tfbind.predict import Options
+from tfbind.pieces import Options
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode, one_hot
 
@@ -148,7 +148,7 @@ def test_standard_input_is_read_and_changes_are_told(home, tmp_path):
     assert done.stdout.startswith("2 records, 6 bases in ")
     lines = (tmp_path / "p.tsv").read_text().splitlines()
     model = load_model(home, "local")
-    assert lines[0].startswith(f"# tfbind; model local {model.hash}; scored in one pass")
+    assert lines[0].startswith(f"# tfbind; model local {model.hash}; score in the unit of data set builtin; scored")
     expected = [f"a\t{place}\t{base}" for place, base in enumerate("ACGT")] + ["b\t0\tA", "b\t1\tC"]
     assert [line.rsplit("\t", 1)[0] for line in lines[2:]] == expected
 

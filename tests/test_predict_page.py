@@ -3,7 +3,6 @@
 import base64
 import json
 import shlex
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from driven import app, button, checked, labels, words
-from stand_in import make_run
 from streamlit.testing.v1 import AppTest
 
-from tfbind import imported, jobs, queries, runs
-from tfbind.config import TrainConfig
+from tfbind import jobs, queries
 from tfbind.datasets import make_builtin
-from tfbind.models import build_model, pack_weights
-from tfbind.scoring import BUILTIN_FOLDER, load_model, score
+from tfbind.scoring import load_model, score
 from tfbind.sequence_plots import AROUND_FOCUS
-from tfbind.sequences import decode, encode, reverse_complement
+from tfbind.sequences import decode
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
 
@@ -220,50 +216,6 @@ def test_one_base_has_a_profile() -> None:
     assert "No site" in words(page)
 
 
-def models(home: Path, *names: str) -> list[str]:
-    """Finished runs with the weights of the shipped model's members."""
-    made = [make_run(home, "finished", name=name) for name in names]
-    for run, weights in zip(made, sorted(BUILTIN_FOLDER.glob("*.safetensors")), strict=False):
-        shutil.copy(weights, run.folder / runs.BEST)
-    return [run.id for run in made]
-
-
-def test_an_average_of_runs_is_their_mean_with_a_band_and_a_second_model_lies_over_it(home: Path) -> None:
-    one, two = models(home, "one", "two")
-    page = predict(SITE)
-    assert len(page.selectbox(key="model").options) == 4  # the shipped one, both runs, the average
-    page.selectbox(key="model").set_value("average")
-    checked(page.run())
-    assert "Choose two or more models." in words(page)
-    checked(page.multiselect(key="average").set_value([one, two]).run())
-    mean = load_model(home, f"{one},{two}")
-    assert line(page, "predicted") == pytest.approx(score(mean, encode(SITE)).scores, abs=1e-3)
-    assert "± 1 sd" in drawn(page)
-    checked(page.selectbox(key="compare-with").set_value(one).run())
-    assert {name.split(":")[0] for name in drawn(page) if name} >= {"predicted", "± 1 sd"}
-    alone = score(load_model(home, one), encode(SITE)).scores
-    assert line(page, "one") == pytest.approx(alone, abs=1e-3)
-    r = np.corrcoef(score(mean, encode(SITE)).scores, alone)[0, 1]
-    assert f"the two models: Pearson {r:.3f} in this sequence" in read(page)
-
-
-def test_an_imported_model_is_chosen_and_scores_as_its_file_does(home: Path, tmp_path: Path) -> None:
-    theirs = tmp_path / "Theirs.safetensors"
-    shutil.copy(BUILTIN_FOLDER / "seed1.safetensors", theirs)
-    imported.import_model(home, theirs)
-    page = predict(SITE)
-    assert "theirs (imported)" in page.selectbox(key="model").options
-    page = checked(page.selectbox(key="model").set_value("theirs").run())
-    assert line(page, "predicted") == pytest.approx(
-        score(load_model(home, str(theirs)), encode(SITE)).scores, abs=1e-3
-    )
-    assert sites(page).iloc[0]["strand"] == "-"
-    page = checked(page.selectbox(key="compare-with").set_value("builtin").run())
-    assert line(page, "Built-in model") == pytest.approx(
-        score(load_model(home, "builtin"), encode(SITE)).scores, abs=1e-3
-    )
-
-
 def test_a_window_of_a_data_set_is_drawn_with_its_observed_scores(home: Path) -> None:
     data = make_builtin(home)
     page = predict()
@@ -300,22 +252,6 @@ def test_several_records_are_drawn_small_the_highest_twenty_at_most() -> None:
     assert [note["text"] for note in small["layout"]["annotations"]][:3] == ["r0", "r1", "r2"]
     assert "The 20 highest on one scale" in read(page)
     assert len({str(small["layout"][axis]["range"]) for axis in small["layout"] if axis.startswith("yaxis")}) == 1
-
-
-def test_a_short_sequence_is_filled_up_on_request_also_on_the_other_strand(home: Path) -> None:
-    weights = pack_weights(build_model(TrainConfig(num_channels=8, num_res_blocks=1), 100), {})
-    run = make_run(home, "finished", name="fixed")
-    (run.folder / runs.BEST).write_bytes(weights)
-    page = predict(SITE)
-    page.selectbox(key="model").set_value(run.id)
-    checked(page.checkbox(key="show-reverse").set_value(True).run())
-    assert "this model needs 100" in page.error[0].value.replace("\\", "")
-    checked(page.checkbox(key="pad").set_value(True).run())
-    assert not page.error
-    model, reverse = load_model(home, run.id), reverse_complement(encode(SITE))
-    assert line(page, "other strand") == pytest.approx(score(model, reverse, pad=True).scores[::-1], abs=1e-3)
-    checked(page.text_input(key="variant").set_value("41 T>C").run())
-    assert {"original", "changed", "other strand"} <= drawn(page)
 
 
 def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) -> None:

@@ -14,7 +14,7 @@ from tfbind import runs
 from tfbind.config import PRESETS, TrainConfig, receptive_field
 from tfbind.models import build_model, pack_weights
 from tfbind.onnx_graph import build, read_shape
-from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, score, score_windows
+from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, rule, score, score_windows
 from tfbind.scoring_torch import BATCH_BASES, TorchNetwork
 from tfbind.sequences import one_hot
 
@@ -199,3 +199,17 @@ def test_networks_in_torch_give_the_scores_of_the_page(home, names, device):
     expected = score(load_model(home, names), codes, both=True)
     found = score(load_model(home, names, partial(TorchNetwork, device=device)), codes, both=True)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+
+
+def test_the_rule_says_what_was_filled_up_and_which_sequences_lie_in_tiles(home):
+    fixed, local = load_model(home, "fixed"), load_model(home, "local")
+    tiles = "scored in tiles of 40 every 20 bases, each base from the tile where it is most central"
+    assert rule(local, [3, 900], both=True) == "scored in one pass, both strands averaged"
+    filled = "bases and scored as one window of 40"
+    assert score(fixed, sequence(11), pad=True).rule == f"filled up with N from 11 {filled}"
+    assert rule(fixed, [40]) == "scored as one window of 40"
+    assert rule(fixed, [90, 41]) == tiles
+    assert rule(fixed, [11, 90, 30]) == (
+        f"up to 40 bases: filled up with N from 11 to 30 {filled}, longer sequences: {tiles}"
+    )
+    assert score(fixed, sequence(40)).change is None

@@ -92,6 +92,13 @@ def test_a_chosen_site_is_shown_close_with_every_letter_and_every_fifth_number()
     assert at_the_edge.range == (0.5, 8 + AROUND_FOCUS + 0.5)
 
 
+def test_no_change_has_the_colour_of_the_page_whether_light_or_dark():
+    heat = mutagenesis_figure(Mutagenesis(10, CODES, np.zeros((4, 5), np.float32))).data[4]
+    (low, _), (middle, none), (high, _) = heat.colorscale
+    assert (low, middle, high, heat.zmid) == (0, 0.5, 1, 0)
+    assert none.endswith(", 0)")
+
+
 def test_stacked_profiles_share_scale_and_positions_and_one_is_marked():
     profiles = [np.array(values, np.float32) for values in ([0, 4, 0], [0, 1, 0, 0], [0, 0])]
     figure = stacked_figure(["a", "<b>", "c"], profiles, chosen=1)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from tfbind import queries, sites
+from tfbind.meaning import BUILTIN, SHIPPED
+from tfbind.motif_models import Scan
 from tfbind.motifs import jaspar, threshold_of
-from tfbind.scoring import BUILTIN, Site, load_model, score
+from tfbind.scoring import Site, load_model, score
 from tfbind.sequences import encode, reverse_complement
 from tfbind.simulate import simulate_chromosome
 from tfbind.sites import (
@@ -14,9 +16,9 @@ from tfbind.sites import (
     Strands,
     background,
     describe_sites,
-    known_motif,
     motif_hits,
     strand_of,
+    with_chance,
 )
 
 FLANK = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"
@@ -45,42 +47,44 @@ def test_strand_is_that_of_the_best_match_that_overlaps():
 
 def test_strands_looked_up_a_stretch_at_a_time_are_those_of_the_whole_record():
     codes = simulate_chromosome(np.random.default_rng(4))[0, : 2 * sites.STRETCH + 1000]
-    motif, threshold = known_motif()
-    hits = motif_hits(motif, codes, threshold)
-    strands = Strands(lambda start, end: codes[start:end], len(codes))
+    hits = motif_hits(SHIPPED.scan, codes)
+    strands = Strands(lambda start, end: codes[start:end], len(codes), SHIPPED.scan)
     called = [Site(start, start + 10, 5.0, start) for start in range(0, len(codes) - 10, 977)]
     called += [Site(max(0, edge - 3), min(edge + 3, len(codes)), 5.0, edge) for edge in (sites.STRETCH, len(codes))]
     called.sort(key=lambda site: site.start)
     found = [strands.of(site) for site in called]
     assert found == [strand_of(site, hits) for site in called]
     assert set(found) == {"+", "-", "."}
-    assert Strands(lambda start, end: codes[start:end], 3).of(Site(0, 3, 5.0, 1)) == "."
+    assert Strands(lambda start, end: codes[start:end], 3, SHIPPED.scan).of(Site(0, 3, 5.0, 1)) == "."
+    without = Strands(lambda start, end: codes[start:end], len(codes), None)
+    assert {without.of(site) for site in called} == {"."}
 
 
 def test_strands_of_records_scanned_together_are_those_of_each_alone():
     codes = simulate_chromosome(np.random.default_rng(5))[0, :60_000].reshape(200, 300)
     reads = [lambda start, end, record=record: record[start:end] for record in codes]
     places = [Site(start, start + 8, 5.0, start) for start in range(0, 293, 4)]
-    alone = [Strands(read, 300) for read in reads]
-    for together, one in zip(Strands.of_several(reads, 300), alone, strict=True):
+    alone = [Strands(read, 300, SHIPPED.scan) for read in reads]
+    for together, one in zip(Strands.of_several(reads, 300, SHIPPED.scan), alone, strict=True):
         assert [together.of(site) for site in places] == [one.of(site) for site in places]
 
 
 def test_the_consensus_is_found_on_the_strand_it_was_planted_on():
     motif = jaspar()
     planted = encode(FLANK + motif.consensus + FLANK)
-    threshold = threshold_of(motif, 1e-4)
-    forward = motif_hits(motif, planted, threshold)
+    known = Scan(motif, threshold_of(motif, 1e-4))
+    forward = motif_hits(known, planted)
     assert [(hit.start, hit.end, hit.strand) for hit in forward] == [(32, 40, "+")]
-    backward = motif_hits(motif, reverse_complement(planted), threshold)
+    backward = motif_hits(known, reverse_complement(planted))
     assert [(hit.start, hit.end, hit.strand) for hit in backward] == [(32, 40, "-")]
 
 
 def test_the_built_in_model_calls_a_planted_site_and_its_letters(builtin):
     motif = jaspar()
     codes = encode(FLANK + "TGTTTAC" + FLANK)
-    hits = motif_hits(motif, codes, 4.0)
-    rows = describe_sites(codes, score(builtin, codes).scores, 3.0, hits, background(builtin, 3.0, 30_000))
+    hits = motif_hits(Scan(motif, 4.0), codes)
+    rows = describe_sites(codes, score(builtin, codes).scores, 3.0, hits)
+    rows = with_chance(rows, background(builtin, 3.0, 30_000))
     assert len(rows) == 1
     assert rows[0]["strand"] == "-"
     assert rows[0]["start"] <= 34

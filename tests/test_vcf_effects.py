@@ -187,7 +187,10 @@ def test_the_table_says_what_it_was_made_of(cli, home):
     assert cli(f"chr22\t100\t.\t{DNA[99]}\t{other(DNA[99])}\n")[0] == 0
     model = load_model(home, "local")
     said = [line for line in Path("e.tsv").read_text().splitlines() if line.startswith("#")]
-    assert said[0] == f"# tfbind; model local {model.hash}; scored with {2 * model.reach} bases on either side"
+    assert said[0] == (
+        f"# tfbind; model local {model.hash}; score in the unit of data set builtin; "
+        f"scored with {2 * model.reach} bases on either side"
+    )
     assert said[1] == "# variants of v.vcf in g.fa; positions count from 1"
 
 

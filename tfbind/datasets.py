@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -80,14 +81,23 @@ def list_datasets(home: Path) -> list[dict[str, Any]]:
 
     A damaged one is left out, so that it does not hide the others; opening it says what is wrong.
     """
-    found = []
+    return [
+        {"name": folder.name, "windows": meta["windows"], "length": meta["length"], "path": str(folder)}
+        for folder, meta in _metas(home)
+    ]
+
+
+def find_content(home: Path, hash: str | None) -> tuple[str, dict[str, Any]] | None:
+    """Name and origin of the data set whose content has this hash; None if there is none."""
+    found = ((folder.name, meta["origin"]) for folder, meta in _metas(home) if meta["hash"] == hash)
+    return next(found, None)
+
+
+def _metas(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for folder in sorted(data_folder(home).glob("*")):
         if NAME.fullmatch(folder.name):
             with suppress(ValueError, OSError):
-                meta = _read_meta(folder)
-                facts = {"name": folder.name, "windows": meta["windows"], "length": meta["length"]}
-                found.append(facts | {"path": str(folder)})
-    return found
+                yield folder, _read_meta(folder)
 
 
 def open_dataset(home: Path, name_or_folder: str) -> Windows:
@@ -123,9 +133,8 @@ def name_now(home: Path, name_or_folder: str, content: str) -> str:
         problem = f"data set {shown(name_or_folder)}: its content is another now"
     except ValueError as error:
         problem = str(error)
-    for entry in list_datasets(home):
-        if _read_meta(Path(entry["path"]))["hash"] == content:
-            return str(entry["name"])
+    if found := find_content(home, content):
+        return found[0]
     raise ValueError(problem)
 
 

@@ -13,7 +13,7 @@ from tfbind.interpret import Variant, apply_variant
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
 
-ACTS = 0.1  # a base whose score moves by less, in nats, is not counted among those that a change acts on
+ACTS = 0.1  # a base whose score moves by less is not counted among those that a change acts on
 SLIGHT = 0.5  # a change that moves no score by more is called slight
 ADDED = -1
 
@@ -141,12 +141,12 @@ def headline(found: Effect) -> str:
     return "Strengthens binding" if found.change > 0 else "Weakens binding"
 
 
-def details(found: Effect) -> str:
-    """The size of the largest change, where it is, and where scores move."""
-    largest = f"largest change {found.change:+.2f} nats, at base {found.place + 1}"
+def details(found: Effect, unit: str) -> str:
+    """The size of the largest change, where it is, and where scores move; `unit` stands behind numbers."""
+    largest = f"largest change {found.change:+.2f}{unit}, at base {found.place + 1}"
     words = f"{largest}, from {found.before:.2f} to {found.after:.2f}"
     if found.acts is None:
-        return f"{words}; no score moves by {ACTS:g} nats or more."
+        return f"{words}; no score moves by {ACTS:g}{unit} or more."
     first, last = found.acts
     return f"{words}; it acts on bases {first + 1} to {last + 1}."
 

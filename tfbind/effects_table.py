@@ -134,7 +134,7 @@ def _preamble(model: Model, names: tuple[str, str], threshold: float) -> list[st
         else f"scored in windows of {model.length} bases with the variant in the middle"
     )
     return [
-        about_line(About(f"{model.name} {model.hash}", rule)),
+        about_line(About(f"{model.name} {model.hash}", rule, meaning=model.meaning)),
         f"variants of {names[0]} in {names[1]}; positions count from 1",
         "effect: the largest change of a score, alternative minus reference, at effect_pos; ref_score, alt_score: "
         f"the highest within {model.reach} bases; sites score {threshold:g} or more",

@@ -1,28 +1,31 @@
 """Predictions as files, by suffix: .csv, .tsv, .bed, .bedgraph, .bw, and .fa with the sequences of called sites.
 
 Scores are float32, one per base, and are written so that float32 reads them back exactly. Coordinates are 0-based and
-half-open in BED, bedGraph and bigWig. Where the names of all records give a place in a genome, those files use it;
-otherwise each record is its own chromosome. A file is written aside and then replaces what was there.
+half-open in BED, bedGraph and bigWig. A record whose name gives a place in a genome lies there in those files; every
+other one is its own chromosome. A file is written aside and then replaces what was there.
 """
 
 import csv
 import io
 import itertools
-import re
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfbind import bigwig_writer
 from tfbind.files import drafted
 from tfbind.letters import short
+from tfbind.meaning import UNKNOWN, Meaning
+from tfbind.motif_models import Scan
+from tfbind.places import column, places
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
-from tfbind.sites import STRETCH, Strands, known_motif
+from tfbind.sites import STRETCH, Strands
 from tfbind.tables import counted, shown
 
 BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
@@ -30,22 +33,20 @@ THRESHOLD = 3.0  # from here on a site is called, unless said otherwise; in the 
 PIECE_BASES = 1 << 20
 MAX_COLUMNS = 1_000_000
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
-_COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
-_RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
-_PLACES = (  # the form of a name, the number of the first base, 1 if the end is inclusive, the rule in words
-    (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
-    (_RANGE, 1, 1, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
-    (_RANGE, 0, 0, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
-)
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """The scores of one record of `length` bases; `read` gives codes and scores from start to end (exclusive)."""
+    """The scores of one record of `length` bases; `read` gives codes and scores from start to end (exclusive).
+
+    `change` gives by how much each of these scores differs between two tiles, as in `Profile`; None where no score
+    depends on tiles.
+    """
 
     name: str
     length: int
     read: Callable[[int, int], tuple[Codes, Scores]]
+    change: Callable[[int, int], Scores] | None = None
 
     def codes(self, start: int, end: int) -> Codes:
         """Those from start to end (exclusive)."""
@@ -59,23 +60,20 @@ class Track:
 
 @dataclass(frozen=True)
 class About:
-    """What a file says of itself: the model, how it scored, from which score on a site is called."""
+    """What a file says of itself: the model, how it scored, from which score on a site is called, which records were
+    changed on purpose, in words, and what a score means."""
 
     model: str
     rule: str = ""
     threshold: float = THRESHOLD
+    changed: str = ""
+    meaning: Meaning = UNKNOWN
 
 
-class Place(NamedTuple):
-    """Where base 0 of a record lies."""
-
-    chromosome: str
-    start: int
-
-
-def track(name: str, codes: Codes, scores: Scores) -> Track:
+def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
     """The track of a record (L,) that is in memory."""
-    return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]))
+    between = None if change is None else lambda start, end: change[start:end]
+    return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]), between)
 
 
 def write(path: Path, tracks: Sequence[Track], about: About) -> None:
@@ -143,7 +141,7 @@ def check_columns(records: Iterable[tuple[str, int]]) -> int:
 
 
 def _csv(tracks: Sequence[Track], _about: About) -> Iterator[str]:
-    length = check_columns((track.name, track.length) for track in tracks)
+    length = check_columns(named(tracks))
     yield ",".join(["window_name", *map(str, range(length))]) + "\n"
     row = ",".join(["%.9g"] * length)
     for track in tracks:
@@ -166,65 +164,77 @@ def quoted(cell: str) -> str:
 
 
 def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    yield f"# {about_line(about)}; position is 0-based within the record\n"
-    yield "name\tposition\tbase\tscore\n"
+    tiled = any(track.change for track in tracks)
+    what = "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    yield f"# {about_line(about)}; {coordinates('.tsv', named(tracks))}{what}\n"
+    yield "name\tposition\tbase\tscore" + "\tchange" * tiled + "\n"
     for track in tracks:
         name = safe_cell(track.name).replace("\t", " ")
         for start, codes, scores in track.pieces():
-            rows = zip(itertools.count(start), decode(codes), scores.tolist(), strict=False)
-            yield "".join([f"{name}\t{position}\t{base}\t{score:.9g}\n" for position, base, score in rows])
+            cells = _change_cells(track, start, start + len(codes)) if tiled else itertools.repeat("")
+            rows = zip(itertools.count(start), decode(codes), scores.tolist(), cells, strict=False)
+            yield "".join([f"{name}\t{place}\t{base}\t{score:.9g}{cell}\n" for place, base, score, cell in rows])
+
+
+def _change_cells(track: Track, start: int, end: int) -> list[str]:
+    """The cells of a last column, empty where a base lies in one tile only."""
+    if track.change is None:
+        return ["\t"] * (end - start)
+    return ["\t" if math.isnan(change) else f"\t{change:.9g}" for change in track.change(start, end).tolist()]
+
+
+def _largest_change(tracks: Iterable[Track]) -> float | None:
+    """By how much a score differs between two tiles at most; None where no base lies in two."""
+    found = [
+        float(np.nanmax(change))
+        for track in tracks
+        if track.change
+        for start in range(0, track.length, PIECE_BASES)
+        if not np.isnan(change := track.change(start, min(start + PIECE_BASES, track.length))).all()
+    ]
+    return max(found, default=None)
+
+
+def facts(suffix: str, tracks: Sequence[Track], about: About) -> dict[str, Any]:
+    """What there is to say of a file with this suffix beside it, also where the format has no room for a word."""
+    return {
+        "factor": about.meaning.factor or None,
+        "score_in": about.meaning.scale,
+        "rule": about.rule,
+        "coordinates": coordinates(suffix, named(tracks)),
+        "threshold": about.threshold,
+        "largest_change_between_tiles": _largest_change(tracks),
+    } | ({"changed": about.changed} if about.changed else {})
 
 
 def about_line(about: About) -> str:
     """What a file says of itself, on one line."""
-    words = [f"tfbind; model {about.model}", about.rule]
+    words = [f"tfbind; model {about.model}", about.meaning.words, about.rule]
+    words += [f"changed: {about.changed}"] if about.changed else []
     return "; ".join(" ".join(word.split()) for word in words if word)
 
 
 # Places in a genome
 
 
-def places(tracks: Sequence[Track]) -> tuple[list[Place], str]:
-    """Where each record lies, and the rule in words.
-
-    A rule is taken only if it fits the name and the length of every record: `chr22_10510500_10510799` (0-based, end
-    inclusive, as in the course's data), `chr1:101-200` (1-based inclusive, as samtools writes) or `chr1:100-200`
-    (0-based half-open, as bedtools writes); the length of the sequence tells the last two apart.
-    """
-    for pattern, first, extra, words in _PLACES:
-        found = [_place(track.name, track.length, pattern, first, extra) for track in tracks]
-        sure = [place for place in found if place is not None]
-        if tracks and len(sure) == len(tracks):
-            return sure, words
-    return [Place(name, 0) for name in _chromosomes(tracks)], "each record is its own chromosome and starts at 0"
+def coordinates(suffix: str, records: Sequence[tuple[str, int]]) -> str:
+    """How a file with this suffix counts bases, and where its records, given as name and length, lie, in words."""
+    if suffix == ".csv":
+        return "one column for each base of a record, the first is 0"
+    if suffix == ".tsv":
+        return "position is 0-based within the record"
+    _, where, note = places(records)
+    return "; ".join(filter(None, ("0-based half-open", where, note)))
 
 
-def place_of(name: str, length: int) -> Place | None:
-    """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
-    found = (_place(name, length, pattern, first, extra) for pattern, first, extra, _ in _PLACES)
-    return next((place for place in found if place is not None), None)
+def unplaced(suffix: str, records: Sequence[tuple[str, int]]) -> str:
+    """What is to be said of records that such a file cannot put where the others lie; "" if nothing."""
+    return "" if suffix in (".csv", ".tsv") else places(records).note
 
 
-def _place(name: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
-    match = pattern.fullmatch(name.removesuffix("(+)"))  # as bedtools marks the forward strand
-    if not match:
-        return None
-    start, end = int(match[2]), int(match[3])
-    fits = start >= first and end - start + extra == length
-    return Place(_column(match[1]), start - first) if fits else None
-
-
-def _column(name: str) -> str:
-    """A name as one column of a BED file that no reader takes for a comment or a track line."""
-    word = re.sub(r"\s", "_", name)
-    return f"_{word}" if word.startswith("#") or word in ("track", "browser") else word
-
-
-def _chromosomes(tracks: Sequence[Track]) -> list[str]:
-    names = [_column(track.name) for track in tracks]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{name}_{number}" for number, name in enumerate(names, 1)]
+def named(tracks: Sequence[Track]) -> list[tuple[str, int]]:
+    """Name and length of each record."""
+    return [(track.name, track.length) for track in tracks]
 
 
 class _Placed(NamedTuple):
@@ -233,13 +243,13 @@ class _Placed(NamedTuple):
     start: int
 
 
-def _in_order(tracks: Sequence[Track]) -> tuple[list[_Placed], str]:
+def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
     """The records along each chromosome, chromosomes as they first appear.
 
     Raises:
         ValueError: two records cover the same base.
     """
-    where, words = places(tracks)
+    where = places(named(tracks)).places
     order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(place.chromosome for place in where)))}
     placed = [_Placed(track, *place) for track, place in zip(tracks, where, strict=True)]
     placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
@@ -249,20 +259,21 @@ def _in_order(tracks: Sequence[Track]) -> tuple[list[_Placed], str]:
                 f"records {left.track.name} and {right.track.name} overlap on {left.chromosome}; a track has one "
                 "score per base, a .tsv holds both"
             )
-    return placed, words
+    return placed
 
 
 # Tracks and sites
 
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, words = places(tracks)
-    motif, _ = known_motif()
-    yield f"# {about_line(about)}; {words}\n"
+    where = places(named(tracks)).places
+    known = about.meaning.scan
+    strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
+    yield f"# {about_line(about)}; {coordinates('.bed', named(tracks))}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
-    yield f"score x {BED_SCALE} in 0-1000, strand of the best match of {motif.name} (. where none), score\n"
-    for track, place, strands in zip(tracks, where, _strands(tracks), strict=True):
-        name = _column(track.name)
+    yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
+    for track, place, strands in zip(tracks, where, _strands(tracks, known), strict=True):
+        name = column(track.name)
         for site, _ in sites(track, about.threshold):
             start, end = place.start + site.start, place.start + site.end
             shade = min(max(round(BED_SCALE * site.score), 0), 1000)
@@ -270,19 +281,19 @@ def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
             yield "\t".join(map(str, columns)) + "\n"
 
 
-def _strands(tracks: Sequence[Track]) -> Iterator[Strands]:
+def _strands(tracks: Sequence[Track], known: Scan | None) -> Iterator[Strands]:
     for length, group in itertools.groupby(tracks, key=lambda track: track.length):
         while some := list(itertools.islice(group, max(1, STRETCH // length))):
-            yield from Strands.of_several([track.codes for track in some], length)
+            yield from Strands.of_several([track.codes for track in some], length, known)
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, words = places(tracks)
+    where, words = places(named(tracks)).places, coordinates(".fa", named(tracks))
     model = " ".join(about.model.split())
     for track, place in zip(tracks, where, strict=True):
         for site, codes in sites(track, about.threshold):
             start, end = place.start + site.start, place.start + site.end
-            about_site = f"score={site.score:.4f} model={model} coordinates=0-based half-open; {words}"
+            about_site = f"score={site.score:.4f} model={model} coordinates={words}"
             yield f">{place.chromosome}:{start}-{end} {about_site}\n{decode(codes)}\n"
 
 
@@ -308,8 +319,8 @@ def sites_of(
 
 
 def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    placed, words = _in_order(tracks)
-    yield f"# {about_line(about)}; 0-based half-open; {words}\n"
+    placed = _in_order(tracks)
+    yield f"# {about_line(about)}; {coordinates('.bedgraph', named(tracks))}\n"
     for track, chromosome, offset in placed:
         for start, _, scores in track.pieces():
             rows = enumerate(scores.tolist(), offset + start)
@@ -317,7 +328,7 @@ def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
 
 
 def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
-    placed, _ = _in_order(tracks)
+    placed = _in_order(tracks)
     sizes: dict[str, int] = {}
     for track, chromosome, start in placed:
         sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)

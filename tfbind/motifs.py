@@ -48,6 +48,11 @@ class Motif:
         return np.log(self.probabilities / BACKGROUND)
 
     @property
+    def highest(self) -> float:
+        """The log-odds of the best match there can be."""
+        return float(self.log_odds.max(axis=0).sum())
+
+    @property
     def consensus(self) -> str:
         """The likeliest base of each column."""
         return "".join(LETTERS[row] for row in self.probabilities.argmax(axis=0))

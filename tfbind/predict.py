@@ -1,7 +1,8 @@
 """Score a file of DNA and write the predictions: read, score, write, in memory that does not grow with the file.
 
 The codes, then the scores, are kept beside the output as `<out>.parts/` until the output is written, five bytes a
-base. A prediction that is killed goes on from there when the same command is given again.
+base; nine with a model that scores tiles, whose changes between tiles are kept too. A prediction that is killed goes
+on from there when the same command is given again.
 """
 
 import functools
@@ -11,7 +12,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -23,13 +24,13 @@ from tfbind import export
 from tfbind.export import About, Track
 from tfbind.files import read_json, write_json
 from tfbind.letters import Changes, describe, short
+from tfbind.pieces import Options, Piece, rows_of, score_piece
 from tfbind.records import read_pieces, unique_names
-from tfbind.scoring import Model, Scores, score, score_windows
-from tfbind.sequences import UNKNOWN, Codes, reverse_complement
+from tfbind.scoring import Model, Scores, rule
+from tfbind.sequences import Codes
 from tfbind.tables import counted, label
 
 GROUP = 1 << 20  # bases that are scored, then kept, together
-SHORT = 4096  # longer records are scored one by one
 FLOAT_BYTES = 4
 GZIP = b"\x1f\x8b"
 GZIP_BASES = 4  # a byte of gzip holds about four bases
@@ -38,28 +39,26 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Options:
-    """How sequences are scored: both strands averaged, short ones padded, sites called from `threshold` on."""
-
-    both: bool = False
-    pad: bool = False
-    threshold: float = export.THRESHOLD
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What was predicted; `notes` says what was changed in reading, for each record that was changed."""
+    """What was predicted; `notes` says what was changed in reading, for each record that was changed.
+
+    `about` is what there is to say of the file, as `export.facts` has it; `unplaced` which records the file could
+    not put where others lie, "" if that is none.
+    """
 
     records: int
     bases: int
     seconds: float
     out: Path
     notes: list[str]
+    about: dict[str, Any]
+    unplaced: str
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The folder of the parts. Records lie one after the other in `codes` (uint8) and `scores` (float32)."""
+    """The folder of the parts. Records lie one after the other in `codes` (uint8), `scores` and, for a model that
+    scores tiles, `changes` (float32)."""
 
     folder: Path
 
@@ -74,6 +73,10 @@ class _Parts:
     @property
     def scores(self) -> Path:
         return self.folder / "scores.f32"
+
+    @property
+    def changes(self) -> Path:
+        return self.folder / "changes.f32"
 
     @property
     def done(self) -> Path:
@@ -91,16 +94,6 @@ class Stored:
     @property
     def end(self) -> int:
         return self.start + self.length
-
-
-class Piece(NamedTuple):
-    """Bases that are scored together: whole records of these `lengths`, one after the other, or, if None, a region of
-    one record, of whose scores those from `first` to `last` (exclusive) are wanted."""
-
-    codes: Codes
-    lengths: list[int] | None
-    first: int
-    last: int
 
 
 ScorePieces = Callable[[Iterable[Piece]], Iterator[Scores]]
@@ -147,20 +140,24 @@ def predict(
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
     parts = _Parts(out.with_name(f"{out.name}.parts"))
     if isinstance(data, Path) and data.is_file():
-        _check_disk(data, parts, free_bytes)
+        _check_disk(data, parts, model, free_bytes)
     with _opened(data) as stream, _alone(parts.folder, out):
         try:
             records, notes = _read(parts, stream, _identity(model, data, options), on_progress)
             _check(records, model, out, options)
             here: ScorePieces = functools.partial(map, functools.partial(score_piece, model, options))
             _score_all(parts, records, model, score_pieces or here, on_progress)
-            about = About(f"{model.name} {model.hash}", _rule(model, records, options), options.threshold)
-            export.write(out, _tracks(parts, records, on_progress), about)
+            how = rule(model, [record.length for record in records], options.both)
+            about = About(f"{model.name} {model.hash}", how, options.threshold, meaning=model.meaning)
+            tracks = _tracks(parts, model, records, on_progress)
+            export.write(out, tracks, about)
+            suffix = out.suffix.lower()
+            said = export.facts(suffix, tracks, about), export.unplaced(suffix, export.named(tracks))
         except ValueError:
             shutil.rmtree(parts.folder)
             raise
         shutil.rmtree(parts.folder)
-    return Outcome(len(records), records[-1].end, clock() - started, out, notes)
+    return Outcome(len(records), records[-1].end, clock() - started, out, notes, *said)
 
 
 def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -174,12 +171,13 @@ def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
         raise ValueError(f"{data}: no such file") from None
 
 
-def _check_disk(data: Path, parts: _Parts, free_bytes: Callable[[Path], int]) -> None:
+def _check_disk(data: Path, parts: _Parts, model: Model, free_bytes: Callable[[Path], int]) -> None:
     """Refuse a file whose parts do not fit on the disk, as far as its size tells; those of before are counted in."""
     with data.open("rb") as file:
         bases = data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
-    there = sum(path.stat().st_size for path in (parts.codes, parts.scores) if path.exists())
-    needed, free = bases * (1 + FLOAT_BYTES) - there, free_bytes(parts.folder.parent)
+    kept = parts.codes, parts.scores, parts.changes
+    there = sum(path.stat().st_size for path in kept if path.exists())
+    needed, free = bases * (1 + FLOAT_BYTES * rows_of(model)) - there, free_bytes(parts.folder.parent)
     if needed > free:
         raise OSError(
             f"{parts.folder}: scoring {label(data)} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
@@ -203,7 +201,7 @@ def _identity(model: Model, data: Path | BinaryIO, options: Options) -> dict[str
     if isinstance(data, Path):
         facts = data.stat()
         source = [str(data.resolve()), facts.st_size, facts.st_mtime_ns]
-    return {"source": source, "model": model.hash, "both": options.both, "pad": options.pad}
+    return {"source": source, "model": model.hash, "both": options.both, "pad": options.pad, "rows": rows_of(model)}
 
 
 # Reading
@@ -276,18 +274,27 @@ def _score_all(
     """Bring the scores up to the last record, from the last group that was finished."""
     done = int(read_json(parts.done)["bases"]) if parts.done.exists() else 0
     total = records[-1].end
-    parts.scores.touch()
-    os.truncate(parts.scores, done * FLOAT_BYTES)
-    with parts.scores.open("ab") as file:
+    paths = (parts.scores, parts.changes)[: rows_of(model)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(_cut(path, done * FLOAT_BYTES)) for path in paths]
         on_progress("scoring", done, total)
         left = [group for group in _groups(records) if group[-1].record.start + group[-1].end > done]
         for scores in score_pieces(_piece(model, parts.codes, group) for group in left):
-            file.write(scores.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-            done += len(scores)
+            rows = scores.reshape(len(files), -1)
+            for file, row in zip(files, rows, strict=True):
+                file.write(row.tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            done += rows.shape[1]
             write_json(parts.done, {"bases": done})
             on_progress("scoring", done, total)
+
+
+def _cut(path: Path, size: int) -> BinaryIO:
+    """A file to append to, of which so many bytes are kept."""
+    path.touch()
+    os.truncate(path, size)
+    return path.open("ab")
 
 
 def _groups(records: Sequence[Stored]) -> Iterator[list[_Stretch]]:
@@ -316,34 +323,9 @@ def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Piece:
     return Piece(bases, [stretch.end for stretch in group], 0, len(bases))
 
 
-def score_piece(model: Model, options: Options, piece: Piece) -> Scores:
-    """The scores that are wanted of a piece."""
-    if piece.lengths is None:
-        return score(model, piece.codes, both=options.both).scores[piece.first : piece.last]
-    scores = np.empty(len(piece.codes), np.float32)
-    by_length: dict[int, list[int]] = {}
-    for start, length in zip(itertools.accumulate(piece.lengths, initial=0), piece.lengths, strict=False):
-        by_length.setdefault(length, []).append(start)
-    for length, starts in by_length.items():
-        places = np.array(starts)[:, None] + np.arange(length)
-        scores[places] = _score_equal(model, piece.codes[places], options)
-    return scores
-
-
-def _score_equal(model: Model, codes: Codes, options: Options) -> Scores:
-    """The scores (N, L) of records (N, L) of one length."""
-    length = codes.shape[1]
-    if length > SHORT or model.length not in (None, length):
-        return np.stack([score(model, row, both=options.both, pad=options.pad).scores for row in codes])
-    forward = score_windows(model, codes)
-    if not options.both:
-        return forward
-    return (forward + score_windows(model, reverse_complement(codes))[:, ::-1]) / np.float32(2)
-
-
 def score_region(model: Model, codes: Path, record: Stored, start: int, end: int, both: bool) -> Scores:
     """The scores of a long record from start to end (exclusive), the same as if all of it were scored at once."""
-    return score_piece(model, Options(both), _region(model, codes, record, start, end))
+    return score_piece(model, Options(both), _region(model, codes, record, start, end))[0]
 
 
 def _region(model: Model, codes: Path, record: Stored, start: int, end: int) -> Piece:
@@ -361,24 +343,21 @@ def _region(model: Model, codes: Path, record: Stored, start: int, end: int) -> 
     return Piece(bases, None, start - first, end - first)
 
 
-def _rule(model: Model, records: Sequence[Stored], options: Options) -> str:
-    """How the longest record was scored, in words."""
-    longest = min(max(record.length for record in records), 2 * (model.length or 1))
-    return score(model, np.full(longest, UNKNOWN, np.uint8), both=options.both, pad=options.pad).rule
-
-
 # Writing
 
 
-def _tracks(parts: _Parts, records: Sequence[Stored], on_progress: Progress) -> list[Track]:
-    return [_track(parts, record, records[-1].end, on_progress) for record in records]
+def _tracks(parts: _Parts, model: Model, records: Sequence[Stored], on_progress: Progress) -> list[Track]:
+    return [_track(parts, model, record, records[-1].end, on_progress) for record in records]
 
 
-def _track(parts: _Parts, record: Stored, total: int, on_progress: Progress) -> Track:
+def _track(parts: _Parts, model: Model, record: Stored, total: int, on_progress: Progress) -> Track:
+    def kept(path: Path, start: int, end: int) -> Scores:
+        return np.fromfile(path, np.float32, end - start, offset=(record.start + start) * FLOAT_BYTES)
+
     def read(start: int, end: int) -> tuple[Codes, Scores]:
         on_progress("writing", record.start + end, total)
-        first, count = record.start + start, end - start
-        codes = np.fromfile(parts.codes, np.uint8, count, offset=first)
-        return codes, np.fromfile(parts.scores, np.float32, count, offset=first * FLOAT_BYTES)
+        codes = np.fromfile(parts.codes, np.uint8, end - start, offset=record.start + start)
+        return codes, kept(parts.scores, start, end)
 
-    return Track(record.name, record.length, read)
+    tiled = model.length is not None and record.length > model.length
+    return Track(record.name, record.length, read, functools.partial(kept, parts.changes) if tiled else None)

@@ -13,8 +13,9 @@ from typing import Any
 
 from tfbind import __version__, runs
 from tfbind.files import write_bytes
+from tfbind.meaning import BUILTIN
 from tfbind.runs import Run
-from tfbind.scoring import BUILTIN, Model
+from tfbind.scoring import Model
 
 SUFFIX = ".about.json"
 

@@ -22,7 +22,7 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError, TaskCan
 from tfbind import ray_task, runs
 from tfbind.config import PROJECT
 from tfbind.datasets import open_dataset
-from tfbind.predict import Options, Piece
+from tfbind.pieces import Options, Piece
 from tfbind.ray_pipe import Message, read, write
 from tfbind.runs import Run
 from tfbind.scoring import THREADS

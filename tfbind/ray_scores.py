@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from tfbind.predict import Options, Piece, ScorePieces
+from tfbind.pieces import Options, Piece
+from tfbind.predict import ScorePieces
 from tfbind.ray_pipe import Driver
 from tfbind.scoring import Scores, read_members
 

@@ -21,7 +21,7 @@ from safetensors.numpy import load
 
 from tfbind import runs
 from tfbind.files import write_json
-from tfbind.predict import Options, Piece, score_piece
+from tfbind.pieces import Options, Piece, score_piece
 from tfbind.runs import Row, Run
 from tfbind.scoring import Model, Scores, make_model
 from tfbind.sequences import Codes

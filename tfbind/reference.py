@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from tfbind.export import Place, place_of
 from tfbind.genome import Genome
 from tfbind.letters import short
+from tfbind.places import Place, place_of
 from tfbind.records import Record
 from tfbind.sequences import Codes, reverse_complement
 from tfbind.variants import bare

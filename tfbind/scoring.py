@@ -6,7 +6,7 @@ the arithmetic, so that nothing here needs torch; a network on a GPU can stand i
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from tfbind import devices, imported, runs
+from tfbind.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
 from tfbind.onnx_graph import Weights, build, read_shape
 from tfbind.sequences import Codes, one_hot, reverse_complement
 
@@ -31,7 +32,6 @@ TILE = 1_024  # rows of about this length are scored the fastest
 HASH_LETTERS = 12
 COUNTER = "num_batches_tracked"  # of batch norm, which torch counts in training
 THREADS = "TFBIND_SCORING_THREADS"  # how many score at once in a process that shares its machine; default: one a core
-BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 
 
@@ -55,6 +55,7 @@ class Model:
     members: tuple[Network, ...]
     receptive_field: int
     length: int | None
+    meaning: Meaning = UNKNOWN
 
     @property
     def reach(self) -> int:
@@ -71,8 +72,8 @@ class Profile:
     """The scores (L,) of one sequence.
 
     `spread` (L,) is the standard deviation over the members of an average. `change` (L,) is by how much a base's
-    score differs between the tiles it lies in, NaN where it lies in one only; None where scores do not depend on
-    tiles.
+    score differs between the tiles it lies in, NaN where it lies in one only; None where there is one tile, or scores
+    do not depend on tiles.
     """
 
     scores: Scores
@@ -131,7 +132,7 @@ def load_model(home: Path, names: str, network: Callable[[Weights], Network] = O
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
-    return make_model(names, read_members(home, names), network)
+    return replace(make_model(names, read_members(home, names), network), meaning=meaning_of(home, names))
 
 
 def read_members(home: Path, names: str) -> list[Weights]:
@@ -238,11 +239,32 @@ def score(model: Model, codes: Codes, *, both: bool = False, pad: bool = False, 
     """
     if len(codes) == 0:
         raise ValueError("the sequence is empty")
-    forward = _score_members(model, codes, pad, tile)
-    if not both:
-        return forward.profile()
-    backward = _score_members(model, reverse_complement(codes), pad, tile)
-    return forward.averaged(backward.reversed()).profile()
+    found = _score_members(model, codes, pad, tile)
+    if both:
+        found = found.averaged(_score_members(model, reverse_complement(codes), pad, tile).reversed())
+    return found.profile(rule(model, [len(codes)], both))
+
+
+def rule(model: Model, lengths: Collection[int], both: bool = False) -> str:
+    """How sequences of these lengths are scored, in words."""
+    strands = ", both strands averaged" if both else ""
+    if model.length is None:
+        return f"scored in one pass{strands}"
+    short = [length for length in lengths if length < model.length]
+    filled = f"filled up with N from {_span(short)} bases and " if short else ""
+    whole = f"{filled}scored as one window of {model.length}"
+    if max(lengths) <= model.length:
+        return whole + strands
+    tiles = f"scored in tiles of {model.length} every {model.length // 2} bases, each base from the tile where it is "
+    tiles += "most central"
+    if min(lengths) > model.length:
+        return tiles + strands
+    return f"up to {model.length} bases: {whole}, longer sequences: {tiles}{strands}"
+
+
+def _span(lengths: Collection[int]) -> str:
+    shortest, longest = min(lengths), max(lengths)
+    return f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
 
 
 @dataclass(frozen=True)
@@ -251,33 +273,30 @@ class _Members:
 
     scores: Scores
     change: Scores | None
-    rule: str
 
     def reversed(self) -> "_Members":
-        return _Members(self.scores[:, ::-1], None if self.change is None else self.change[:, ::-1], self.rule)
+        return _Members(self.scores[:, ::-1], None if self.change is None else self.change[:, ::-1])
 
     def averaged(self, other: "_Members") -> "_Members":
         change = None if self.change is None or other.change is None else np.fmax(self.change, other.change)
-        return _Members((self.scores + other.scores) / np.float32(2), change, f"{self.rule}, both strands averaged")
+        return _Members((self.scores + other.scores) / np.float32(2), change)
 
-    def profile(self) -> Profile:
+    def profile(self, rule: str) -> Profile:
         several = len(self.scores) > 1
         spread = self.scores.std(axis=0, ddof=1) if several else None
         change = None if self.change is None else self.change.max(axis=0)
-        return Profile(self.scores.mean(axis=0), spread, change, self.rule)
+        return Profile(self.scores.mean(axis=0), spread, change, rule)
 
 
 def _score_members(model: Model, codes: Codes, pad: bool, tile: int) -> _Members:
     if model.length is None:
         scores = np.stack([_score_local(member, model.reach, codes, tile) for member in model.members])
-        return _Members(scores, None, "scored in one pass")
+        return _Members(scores, None)
     before, padded = _padded(codes, model.length, pad)
     tiled = [_score_fixed(member, model.length, padded) for member in model.members]
     inside = slice(before, before + len(codes))
     scores, change = (np.stack(parts)[:, inside] for parts in zip(*tiled, strict=True))
-    half = model.length // 2
-    rule = f"scored in tiles of {model.length} every {half} bases, each base from the tile where it is most central"
-    return _Members(scores, change, rule if len(codes) > model.length else f"scored as one window of {model.length}")
+    return _Members(scores, change if len(codes) > model.length else None)
 
 
 def _padded(codes: Codes, length: int, pad: bool) -> tuple[int, Codes]:

@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 
 from tfbind.interpret import Mutagenesis
 from tfbind.logos import Letter, draw_letters
+from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.plots import OBSERVED, PREDICTED, plain, thin
 from tfbind.scoring import Scores, Site
 from tfbind.sequences import LETTERS, Codes, decode
@@ -23,6 +24,7 @@ LETTERED_BASES = 2_000
 STACKED_POINTS = 400
 REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
 CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
+DOWN_UP = [[0, "#1f6fbf"], [0.5, "rgba(128, 128, 128, 0)"], [1, "#d6392b"]]  # no change is the page, light or dark
 EVERY_LETTER = 80  # at most so many bases have each a letter under the axis
 AROUND_FOCUS = 12  # bases on either side of a site that is shown close
 STRAND_ARROWS = {"+": "▶", "-": "◀"}
@@ -49,6 +51,7 @@ def profile_figure(
     shaded: int = 0,
     focus: tuple[int, int] | None = None,
     first: int = 1,
+    meaning: Meaning = UNKNOWN,
 ) -> go.Figure:
     """The predicted score of each base (L,), with the letters under it when zoomed in.
 
@@ -59,6 +62,7 @@ def profile_figure(
         shaded: how many bases at either end see less of their surroundings than the others.
         focus: a stretch, 0-based half-open, to show close instead of all.
         first: the number of the first base on the axis.
+        meaning: what a score is in.
     """
     figure = go.Figure()
     position = np.arange(first, first + len(codes))
@@ -81,7 +85,7 @@ def profile_figure(
         marker={"size": 4},
         line={"color": PREDICTED, "width": 2},
         customdata=np.stack([position.astype(str), letters], axis=1),
-        hovertemplate="base %{customdata[1]} at %{customdata[0]}: %{y:.2f} nats<extra></extra>",
+        hovertemplate=f"base %{{customdata[1]}} at %{{customdata[0]}}: %{{y:.2f}}{meaning.unit}<extra></extra>",
     )
     _mark(figure, len(codes), sites, shaded, focus, first)
     _draw_hits(figure, hits, first)
@@ -94,7 +98,7 @@ def profile_figure(
     )
     if focus and end - start <= EVERY_LETTER:
         figure.update_xaxes(dtick=1, tickangle=0)
-    figure.update_yaxes(title_text="score (nats above background)")
+    figure.update_yaxes(title_text=f"score in {plain(meaning.scale)}")
     return figure.update_layout(**_frame(330))
 
 
@@ -158,11 +162,14 @@ def _draw_hits(figure: go.Figure, hits: Sequence[Hit], first: int) -> None:
     )
 
 
-def stacked_figure(names: Sequence[str], profiles: Sequence[Scores], *, chosen: int | None = None) -> go.Figure:
+def stacked_figure(
+    names: Sequence[str], profiles: Sequence[Scores], *, chosen: int | None = None, unit: str = ""
+) -> go.Figure:
     """Profiles (L,) of several records, each below the other, on one scale of scores and one of positions.
 
     Args:
         chosen: the record that is drawn in full colour; None for all of them.
+        unit: what stands behind a score.
     """
     figure = make_subplots(rows=len(names), shared_xaxes=True, vertical_spacing=0.15 / len(names))
     # Points can be clicked where there are markers; these are not to be seen.
@@ -178,7 +185,7 @@ def stacked_figure(names: Sequence[str], profiles: Sequence[Scores], *, chosen: 
             marker={"size": 8, "opacity": 0},
             selected=unseen,
             unselected=unseen,
-            hovertemplate=f"{plain(name[:60])}<br>position %{{x}}: %{{y:.2f}} nats<extra></extra>",
+            hovertemplate=f"{plain(name[:60])}<br>position %{{x}}: %{{y:.2f}}{unit}<extra></extra>",
             row=row,
             col=1,
         )
@@ -208,7 +215,7 @@ def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
         x=position,
         y=list(LETTERS[:4]),
         z=np.round(effect, 2),
-        colorscale="RdBu_r",
+        colorscale=DOWN_UP,
         zmid=0,
         colorbar={"title": "change", "len": 0.55, "y": 0.27},
         hovertemplate="%{y} at %{x}: %{z:+.1f}<extra></extra>",

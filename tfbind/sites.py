@@ -3,15 +3,16 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.motifs import Motif, hits, jaspar, scan, threshold_of
+from tfbind.motif_models import Scan
+from tfbind.motifs import hits, scan
 from tfbind.scoring import Model, Scores, Site, call_sites, score
 from tfbind.sequences import Codes, decode
-from tfbind.simulate import P_VALUE, simulate_chromosome
+from tfbind.simulate import simulate_chromosome
 
 BACKGROUND_BASES = 300_000
 BACKGROUND_SEED = 11
@@ -54,22 +55,17 @@ def background(model: Model, threshold: float, bases: int = BACKGROUND_BASES) ->
     return Background(np.sort([site.score for site in found]), len(codes))
 
 
-@cache
-def known_motif() -> tuple[Motif, float]:
-    """FOXA1 of JASPAR and the score from which a match counts, that of the built-in data."""
-    return jaspar(), threshold_of(jaspar(), P_VALUE)
+def motif_hits(known: Scan | None, codes: Codes) -> list[Hit]:
+    """The matches of a known motif in one sequence (L,), both strands, by position; none where no motif is known."""
+    return _hits_of_all(known, codes[None])[0] if known else []
 
 
-def motif_hits(motif: Motif, codes: Codes, threshold: float) -> list[Hit]:
-    """The matches of a motif in one sequence (L,), both strands, by position."""
-    return _hits_of_all(motif, codes[None], threshold)[0]
-
-
-def _hits_of_all(motif: Motif, codes: Codes, threshold: float) -> list[list[Hit]]:
+def _hits_of_all(known: Scan, codes: Codes) -> list[list[Hit]]:
     """The same for each of several sequences (N, L)."""
+    motif = known.motif
     found: list[list[Hit]] = [[] for _ in codes]
     for strand, scores in zip("+-", scan(motif, codes), strict=True):
-        rows, starts = hits(scores, threshold)
+        rows, starts = hits(scores, known.threshold)
         for row, at, height in zip(rows.tolist(), starts.tolist(), scores[rows, starts].tolist(), strict=True):
             found[row].append(Hit(at, at + motif.width, strand, height))
     return [sorted(each, key=lambda hit: (hit.start, hit.strand)) for each in found]
@@ -87,33 +83,35 @@ class Strands:
     Args:
         read: the codes of the record from start to end (exclusive).
         length: bases of the record.
+        known: the motif; None where none is known.
     """
 
-    def __init__(self, read: Callable[[int, int], Codes], length: int) -> None:
-        self.read, self.length = read, length
-        self.motif, self.threshold = known_motif()
+    def __init__(self, read: Callable[[int, int], Codes], length: int, known: Scan | None) -> None:
+        self.read, self.length, self.known = read, length, known
         self.start, self.end, self.hits = 0, 0, list[Hit]()
 
     @classmethod
-    def of_several(cls, reads: Sequence[Callable[[int, int], Codes]], length: int) -> list["Strands"]:
+    def of_several(
+        cls, reads: Sequence[Callable[[int, int], Codes]], length: int, known: Scan | None
+    ) -> list["Strands"]:
         """Those of records of one length, which are scanned together."""
-        made = [cls(read, length) for read in reads]
-        if len(made) > 1:
-            motif, threshold = known_motif()
-            found = _hits_of_all(motif, np.stack([read(0, length) for read in reads]), threshold)
+        made = [cls(read, length, known) for read in reads]
+        if known and len(made) > 1:
+            found = _hits_of_all(known, np.stack([read(0, length) for read in reads]))
             for strands, each in zip(made, found, strict=True):
                 strands.start, strands.end, strands.hits = 0, length, each
         return made
 
     def of(self, site: Site) -> str:
         """`+`, `-` or `.`."""
-        first, last = max(0, site.start - self.motif.width), min(self.length, site.end + self.motif.width)
+        width = self.known.motif.width if self.known else 0
+        first, last = max(0, site.start - width), min(self.length, site.end + width)
         if first < self.start or last > self.end:
             self._look(first, max(last, min(self.length, first + STRETCH)))
         return strand_of(site, self.hits[self._place(first) : self._place(last)])
 
     def _look(self, start: int, end: int) -> None:
-        found = motif_hits(self.motif, self.read(start, end), self.threshold)
+        found = motif_hits(self.known, self.read(start, end))
         self.hits = [Hit(hit.start + start, hit.end + start, hit.strand, hit.score) for hit in found]
         self.start, self.end = start, end
 
@@ -121,9 +119,7 @@ class Strands:
         return bisect_left(self.hits, start, key=lambda hit: hit.start)
 
 
-def describe_sites(
-    codes: Codes, scores: Scores, threshold: float, found: list[Hit], chance: Background
-) -> list[dict[str, object]]:
+def describe_sites(codes: Codes, scores: Scores, threshold: float, found: list[Hit]) -> list[dict[str, Any]]:
     """The called sites of one sequence as rows: `start` and `end` are 1-based and inclusive, as people count."""
     return [
         {
@@ -132,8 +128,18 @@ def describe_sites(
             "strand": strand_of(site, found),
             "score": round(site.score, 2),
             "sequence": decode(codes[site.start : site.end]),
-            "percentile": round(chance.percentile(site.score), 1),
-            "bases_per_site": chance.bases_per_site(site.score),
         }
         for site in call_sites(scores, threshold)
+    ]
+
+
+def with_chance(rows: list[dict[str, Any]], chance: Background) -> list[dict[str, Any]]:
+    """The same rows with how the score of each stands to those of a background."""
+    return [
+        row
+        | {
+            "percentile": round(chance.percentile(row["score"]), 1),
+            "bases_per_site": chance.bases_per_site(row["score"]),
+        }
+        for row in rows
     ]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfbind.export import Place, place_of
 from tfbind.interpret import Variant, parse_variant
 from tfbind.letters import short
+from tfbind.places import Place, place_of
 from tfbind.records import Record
 from tfbind.sequences import Codes, decode, encode
 from tfbind.tables import shown

@@ -1,12 +1,18 @@
 """Take the predictions away: one file for all records, made when it is asked for."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import streamlit as st
 
-from tfbind.export import About, as_bytes, track
+from tfbind.export import About, Track, as_bytes, coordinates, facts, track
+from tfbind.letters import short
 from tfbind.provenance import SUFFIX, as_json, provenance
 from tfbind.records import Record
+from tfbind.scoring import rule
 from ui import scored
 from ui.model_choice import Settings, padded
+from ui.sequence_changes import changed_copy
 from ui.session import home, plain
 
 FORMATS = {
@@ -23,11 +29,13 @@ CONVENTIONS = (
 )
 
 
-def downloads(records: list[Record], how: Settings) -> None:
-    """Draw the choice of a format and the button."""
-    model = how.model
+def downloads(originals: list[Record], how: Settings) -> None:
+    """Draw the choice of a format and the button. Of a record that was changed, the file holds what it is now."""
+    pad = padded()
     st.subheader("Take it away", anchor=False)
-    usable = [record for record in records if padded() or len(record.codes) >= (model.length or 1)]
+    records = [changed_copy(record) for record in originals]
+    changed = [record.name for record, original in zip(records, originals, strict=True) if record is not original]
+    usable = [record for record in records if len(record.codes) >= (1 if pad else how.model.length or 1)]
     if not usable:
         st.caption("Nothing to take away: every record is too short for this model.")
         return
@@ -38,9 +46,11 @@ def downloads(records: list[Record], how: Settings) -> None:
             "This table needs records of one length; these differ. Take the table with one row a base instead."
         )
         return
+    # Files are made when they are asked for, outside the session: its state is not there to be read any more.
+    about = _about(usable, how, changed)
     right.download_button(
         "Download",
-        data=lambda: _file(suffix, usable, how),
+        data=lambda: as_bytes(suffix, _tracks(usable, how, pad), about),
         file_name=f"predictions{suffix}",
         icon=":material/download:",
         on_click="ignore",
@@ -48,19 +58,35 @@ def downloads(records: list[Record], how: Settings) -> None:
     )
     st.download_button(
         "Where it comes from",
-        data=lambda: as_json(provenance(home(), model, {"both": how.both, "threshold": how.threshold})),
+        data=lambda: _origin(how, pad, facts(suffix, _tracks(usable, how, pad), about)),
         file_name=f"predictions{suffix}{SUFFIX}",
         mime="application/json",
         type="tertiary",
         on_click="ignore",
-        help="A file that says by which model: its data, split, settings, versions, device and seed.",
+        help="A file that says by which model: its data, split, settings, versions, device and seed; and how it "
+        "scored and counts bases.",
     )
+    st.caption(plain(f"Coordinates: {coordinates(suffix, [(record.name, len(record.codes)) for record in usable])}."))
+    if changed:
+        st.caption(plain(f"The file holds the changed sequence, not the original, of: {about.changed}."))
     left_out = len(records) - len(usable)
     if left_out:
         st.caption(plain(f"{left_out:,} records are left out: they are too short for this model."))
 
 
-def _file(suffix: str, records: list[Record], how: Settings) -> bytes:
-    profiles = [scored.profile(how.model, record.codes.tobytes(), how.both, padded()) for record in records]
-    tracks = [track(record.name, record.codes, found.scores) for record, found in zip(records, profiles, strict=True)]
-    return as_bytes(suffix, tracks, About(f"{how.model.name} {how.model.hash}", profiles[0].rule, how.threshold))
+def _about(records: Sequence[Record], how: Settings, changed: Sequence[str]) -> About:
+    words = rule(how.model, [len(record.codes) for record in records], how.both)
+    names = ", ".join(map(short, changed))
+    return About(f"{how.model.name} {how.model.hash}", words, how.threshold, names, how.model.meaning)
+
+
+def _tracks(records: Sequence[Record], how: Settings, pad: bool) -> list[Track]:
+    profiles = [scored.profile(how.model, record.codes.tobytes(), how.both, pad) for record in records]
+    return [
+        track(record.name, record.codes, found.scores, found.change)
+        for record, found in zip(records, profiles, strict=True)
+    ]
+
+
+def _origin(how: Settings, pad: bool, about: dict[str, Any]) -> bytes:
+    return as_json(provenance(home(), how.model, {"both": how.both, "pad": pad} | about))

@@ -12,12 +12,14 @@ from tfbind import launch, lesson, runs, sweep_control, sweep_folder
 from tfbind.compare import choose
 from tfbind.datasets import Windows, make_builtin
 from tfbind.history import Past
+from tfbind.meaning import SHIPPED
+from tfbind.motifs import jaspar
 from tfbind.records import read_records
 from tfbind.runs import ACTIVE
 from tfbind.sequence_plots import profile_figure
 from tfbind.sequences import Codes, decode, reverse_complement
 from tfbind.simulate import LENGTH
-from tfbind.sites import known_motif, motif_hits
+from tfbind.sites import motif_hits
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline, lines
 from ui import scored
@@ -54,7 +56,12 @@ def _look() -> bool:
     number = int(st.number_input("Example", 1, len(order), 1, help="Windows of the data, the strongest first."))
     window = int(order[number - 1])
     st.plotly_chart(
-        profile_figure(np.asarray(data.codes[window]), np.asarray(data.scores[window]), name="score to be learnt"),
+        profile_figure(
+            np.asarray(data.codes[window]),
+            np.asarray(data.scores[window]),
+            name="score to be learnt",
+            meaning=SHIPPED,
+        ),
         config=CHART,
         key="lesson-window",
         alt="The scores along one window of the data",
@@ -73,9 +80,8 @@ def _strongest(data: Windows) -> NDArray[np.intp]:
 
 
 def _words(codes: Codes) -> list[dict[str, object]]:
-    motif, threshold = known_motif()
     rows: list[dict[str, object]] = []
-    for hit in motif_hits(motif, codes, threshold):
+    for hit in motif_hits(SHIPPED.scan, codes):
         word = codes[hit.start : hit.end]
         forward = word if hit.strand == "+" else reverse_complement(word)
         rows.append(
@@ -201,7 +207,7 @@ def _pearson(run: Past) -> float:
 
 
 def _widen() -> bool:
-    motif, _ = known_motif()
+    motif = jaspar()
     narrow = lesson.reach(lesson.FIRST_KERNELS[0])
     st.markdown(
         f"Even the best of them stays far from 1, and no learning rate will change that. This model sees only "
@@ -275,7 +281,7 @@ def _score() -> bool:
         return True
     show_notes(records)
     st.plotly_chart(
-        profile_figure(codes, found.scores, name="predicted"),
+        profile_figure(codes, found.scores, name="predicted", meaning=SHIPPED),
         config=CHART,
         key="lesson-profile",
         alt="The predicted scores along the DNA",

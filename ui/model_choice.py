@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from tfbind.export import THRESHOLD
+from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.scoring import Model
 from ui import scored
 from ui.session import home, plain
@@ -63,18 +64,37 @@ def settings() -> Settings | None:
         "little less with the labels, since their rule is not symmetric.",
         key="strand",
     )
+    meaning = main.model.meaning if main else UNKNOWN
     threshold = right.number_input(
-        "Call sites from", 0.1, 50.0, THRESHOLD, 0.5, help="Lowest score, in nats, of a called site.", key="threshold"
+        "Call sites from",
+        0.1,
+        None,
+        THRESHOLD,
+        0.5,
+        help=f"Lowest score of a called site, in {plain(meaning.scale)}.",
+        key="threshold",
     )
     reverse = st.checkbox("Draw the other strand too", key="show-reverse")
+    if main is None:
+        return None
     with st.popover("What does a score mean?", icon=":material/help:"):
-        st.markdown(
-            "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random "
-            "DNA: 0 is no match, the strongest FOXA1 sites reach about 10. It is **not** occupancy in a cell and "
-            "not a probability: chromatin, cofactors and cell type are unknown to the model. The band shows how far "
-            "several trainings of the same model differ."
+        st.markdown(_explained(meaning))
+    return Settings(main, other, strand == "both", threshold, reverse)
+
+
+def _explained(meaning: Meaning) -> str:
+    band = "The band shows how far several trainings of the same model differ."
+    if meaning.scan is None:
+        return (
+            f"A score says **what the model expects the data that it was trained on to hold at this base**, in "
+            f"{plain(meaning.scale)}. What that is, whoever made those data knows. It is not a probability. {band}"
         )
-    return Settings(main, other, strand == "both", threshold, reverse) if main else None
+    return (
+        "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random DNA: 0 "
+        f"is no match, the best match of {plain(meaning.factor)} has {meaning.scan.motif.highest:.0f}. It is **not** "
+        "occupancy in a cell and not a probability: chromatin, cofactors and cell type are unknown to the model. "
+        f"{band}"
+    )
 
 
 def _choose_main(names: dict[str, str]) -> Choice | None:
@@ -93,7 +113,22 @@ def _choose_main(names: dict[str, str]) -> Choice | None:
     if len(members) < 2:
         st.caption("Choose two or more models.")
         return None
-    return _open(",".join(members), f"Average of {len(members)} models")
+    return _open_average([_open(member, names[member]) for member in members])
+
+
+def _open_average(members: list[Choice | None]) -> Choice | None:
+    opened = [member for member in members if member]
+    if len(opened) < len(members):
+        return None
+    if len({member.model.length for member in opened}) > 1:
+        takes = [f"{member.label} takes {_takes(member.model.length)}" for member in opened]
+        st.error(plain(f"These models cannot be averaged, since they look at DNA differently: {', '.join(takes)}."))
+        return None
+    return _open(",".join(member.name for member in opened), f"Average of {len(opened)} models")
+
+
+def _takes(length: int | None) -> str:
+    return "sequences of any length" if length is None else f"windows of {length} bases"
 
 
 def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:

@@ -10,7 +10,7 @@ from tfbind.records import Record
 from tfbind.sequence_plots import stacked_figure
 from tfbind.sequences import decode
 from ui import scored
-from ui.model_choice import Settings
+from ui.model_choice import Settings, padded
 from ui.results import CHART
 from ui.sequence_input import DNA
 
@@ -22,13 +22,14 @@ STACKED_BASES = 100_000
 
 
 def choose_record(records: Sequence[Record], how: Settings) -> Record:
-    """The record to look at, the first one until another is chosen."""
+    """The record to look at: until one is chosen, the first that the model can score."""
     if len(records) == 1:
         return records[0]
     listed = records[:TABLE_RECORDS]
-    highest = scored.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both)
+    highest = scored.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both, padded())
+    first = next((place for place, score in enumerate(highest) if score is not None), 0)
     _draw_table(listed, highest, len(records))
-    place = _selected(len(listed))
+    place = _selected(len(listed), first)
     _draw_stack(listed, highest, place, how)
     return listed[place]
 
@@ -42,10 +43,10 @@ def open_record(record: Record, records: Sequence[Record]) -> None:
         DNA.fill(f">{record.name}\n{decode(record.codes)}\n")
 
 
-def _selected(count: int) -> int:
+def _selected(count: int, first: int) -> int:
     state = st.session_state.get(TABLE)
     chosen = state["selection"]["rows"] if state else []
-    return chosen[0] if chosen and chosen[0] < count else 0
+    return chosen[0] if chosen and chosen[0] < count else first
 
 
 def _select(place: int) -> None:
@@ -60,13 +61,14 @@ def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], count
     said = f"{count:,} records. Select a row to see its profile."
     if count > TABLE_RECORDS:
         said += f" The first {TABLE_RECORDS:,} are shown; downloads hold all."
+    if short := sum(score is None for score in highest):
+        said += f" {short:,} of them, without a score, are too short for this model unless they are filled up with N."
     st.caption(said)
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        selection_default={"selection": {"rows": [0]}},
         key=TABLE,
         height=min(35 * (len(rows) + 1) + 3, 220),
         alt="Records with their length and highest score",
@@ -78,11 +80,18 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
     places = stacked(listed, highest)
     if len(places) < 2:
         return
-    profiles = [scored.profile(how.model, listed[place].codes.tobytes(), how.both, False).scores for place in places]
+    profiles = [
+        scored.profile(how.model, listed[place].codes.tobytes(), how.both, padded()).scores for place in places
+    ]
     said = "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
     st.caption(f"{said}. Click a line to open its record.")
     st.plotly_chart(
-        stacked_figure([listed[place].name for place in places], profiles, chosen=_within(places, chosen)),
+        stacked_figure(
+            [listed[place].name for place in places],
+            profiles,
+            chosen=_within(places, chosen),
+            unit=how.model.meaning.unit,
+        ),
         key=CHART_KEY,
         config=CHART,
         on_select=lambda: _take_click(places),

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from tfbind import imported, runs
 from tfbind.interpret import Mutagenesis, mutagenesis
+from tfbind.meaning import BUILTIN
 from tfbind.reference import Reference
 from tfbind.runs import Run
-from tfbind.scoring import BUILTIN, Model, Profile, load_model, score
+from tfbind.scoring import Model, Profile, load_model, score
 from tfbind.sites import Background, background
 from tfbind.vcf import Call
 from tfbind.vcf_effects import Scored, Scorer
@@ -80,12 +81,12 @@ def profile(model: Model, codes: bytes, both: bool, pad: bool) -> Profile:
 
 
 @remembered(max_entries=16, show_spinner="Scoring all records")
-def highest(model: Model, sequences: tuple[bytes, ...], both: bool) -> list[float | None]:
-    """The highest score of each sequence; None where it is too short for the model."""
+def highest(model: Model, sequences: tuple[bytes, ...], both: bool, pad: bool) -> list[float | None]:
+    """The highest score of each sequence; None where it is too short for the model and not to be filled up."""
     found: list[float | None] = []
     for codes in map(as_codes, sequences):
-        short = model.length is not None and len(codes) < model.length
-        found.append(None if short else float(score(model, codes, both=both).scores.max()))
+        short = not pad and model.length is not None and len(codes) < model.length
+        found.append(None if short else float(score(model, codes, both=both, pad=pad).scores.max()))
     return found
 
 

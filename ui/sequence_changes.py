@@ -37,13 +37,22 @@ def start_with(record: Record, variant: Variant) -> None:
     st.session_state.setdefault(CHANGES, {}).setdefault(key(record), [variant])
 
 
-def show_effect(before: Profile, after: Profile, edited: Edited, threshold: float) -> None:
+def changed_copy(record: Record) -> Record:
+    """The record with the changes made to it, which its name then tells; the record itself where there are none."""
+    made = st.session_state.get(CHANGES, {}).get(key(record))
+    if not made:
+        return record
+    name = f"{record.name} {', '.join(map(edits.describe, made))}"
+    return replace(record, name=name, codes=edits.edit(record.codes, made).codes)
+
+
+def show_effect(before: Profile, after: Profile, edited: Edited, threshold: float, unit: str) -> None:
     """What the changes do, in words and numbers."""
     found = edits.effect(before.scores, after.scores, edited, threshold)
     if found is None:
         st.markdown("**Nothing of the original is left** to compare with.")
         return
-    st.markdown(f"**{edits.headline(found)}**: {edits.details(found)}")
+    st.markdown(f"**{edits.headline(found)}**: {edits.details(found, unit)}")
 
 
 def draw_changes(

@@ -13,7 +13,7 @@ from tfbind.records import Record
 from tfbind.scoring import Model, Profile, call_sites
 from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, profile_figure
 from tfbind.sequences import Codes, reverse_complement
-from tfbind.sites import Hit, known_motif, motif_hits
+from tfbind.sites import Hit, motif_hits
 from ui import scored
 from ui.model_choice import PAD, Choice, Settings, padded
 from ui.results import CHART
@@ -23,6 +23,7 @@ from ui.sites_table import Rows, draw_sites, find_sites, select_site, selected_s
 
 MAP_BASES = 60
 LARGEST_PICTURE = 100_000
+BAND = "band: ± 1 sd, the spread (standard deviation) of the {} networks that are averaged"
 
 
 def sequence_view(
@@ -36,7 +37,7 @@ def sequence_view(
     """
     made = changes_of(record)
     edited = edits.edit(record.codes, made)
-    _draw_padding(how, min(len(record.codes), len(edited.codes)))
+    _draw_padding(how, min(len(edited.codes), *(len(one.codes) for one in (record, *records))))
     try:
         found = _score(how.model, edited.codes, how.both)
         original = _score(how.model, record.codes, how.both) if made else None
@@ -44,13 +45,12 @@ def sequence_view(
         st.error(str(error))
         draw_changes(record, edited, records, open_record)
         return
-    motif, motif_threshold = known_motif()
-    hits = motif_hits(motif, edited.codes, motif_threshold)
-    rows = find_sites(how.model, edited.codes, found, hits, how.threshold)
+    hits = motif_hits(how.model.meaning.scan, edited.codes)
+    rows = find_sites(edited.codes, found, hits, how.threshold)
     if original:
-        show_effect(original, found, edited, how.threshold)
+        show_effect(original, found, edited, how.threshold, how.model.meaning.unit)
     _draw_profile(record, edited, found, original, hits, rows, how)
-    draw_sites(rows, how.threshold)
+    draw_sites(rows, how.threshold, how.model)
     draw_changes(record, edited, records, open_record)
     _draw_map(how.model, edited.codes, found)
 
@@ -102,6 +102,7 @@ def _draw_profile(
             hits=hits,
             shaded=how.model.reach if how.model.length is None else 0,
             focus=site and (site[0] - 1, site[1]),
+            meaning=how.model.meaning,
         ),
         key=chart,
         config=CHART,
@@ -113,10 +114,14 @@ def _draw_profile(
 
 
 def _rule(model: Model, found: Profile) -> list[str]:
-    """How the sequence was scored, in words."""
+    """How the sequence was scored, and what the band is, in words."""
+    return [*_scored(model, found), *([] if found.spread is None else [BAND.format(len(model.members))])]
+
+
+def _scored(model: Model, found: Profile) -> list[str]:
     if model.length is None:
         return [found.rule, f"shaded: the {model.reach} bases at each end, which the model sees only half of"]
-    if found.change is not None and np.isfinite(found.change).any():
+    if found.change is not None:
         change = f"between its two tiles a base's score changes by up to {np.nanmax(found.change):.2f}"
         return [found.rule, change]
     return [found.rule]

@@ -6,18 +6,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from tfbind.meaning import Meaning
 from tfbind.scoring import Model, Profile
 from tfbind.sequences import Codes
-from tfbind.sites import BACKGROUND_BASES, Hit, describe_sites
+from tfbind.sites import BACKGROUND_BASES, Hit, describe_sites, with_chance
 from ui import scored
+from ui.session import plain
 
 Rows = list[dict[str, Any]]
 
 
-def find_sites(model: Model, codes: Codes, found: Profile, hits: list[Hit], threshold: float) -> Rows:
+def find_sites(codes: Codes, found: Profile, hits: list[Hit], threshold: float) -> Rows:
     """The called sites as rows of the table, strongest first."""
-    rows = describe_sites(codes, found.scores, threshold, hits, scored.chance(model, threshold))
-    return sorted(rows, key=lambda row: -row["score"])
+    return sorted(describe_sites(codes, found.scores, threshold, hits), key=lambda row: -row["score"])
 
 
 def selected_site(rows: Rows) -> tuple[int, int] | None:
@@ -42,19 +43,20 @@ def _key(rows: Rows) -> str:
     return f"sites-{hash(tuple((row['start'], row['end'], row['score']) for row in rows))}"
 
 
-def draw_sites(rows: Rows, threshold: float) -> None:
+def draw_sites(rows: Rows, threshold: float, model: Model) -> None:
     """Draw the table, or say that there is no site."""
+    meaning = model.meaning
     if not rows:
-        st.markdown(f"**No site** scores {threshold:g} nats or more in this sequence.")
+        st.markdown(f"**No site** scores {threshold:g}{meaning.unit} or more in this sequence.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{len(rows)} site{'s' * (len(rows) != 1)}** of at least {threshold:g} nats, strongest first. "
+            f"**{len(rows)} site{'s' * (len(rows) != 1)}** of at least {threshold:g}{meaning.unit}, strongest first. "
             "Select a row to see it close."
         )
         if selected_site(rows):
             st.button("Show all", icon=":material/zoom_out_map:", on_click=_select, args=(rows, []))
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(with_chance(rows, scored.chance(model, threshold)))
     table["bases_per_site"] = [
         "never seen" if math.isinf(bases) else f"1 in {bases:,.0f} bases" for bases in table["bases_per_site"]
     ]
@@ -66,16 +68,22 @@ def draw_sites(rows: Rows, threshold: float) -> None:
         selection_mode="single-row",
         height=min(35 * (len(rows) + 1) + 3, 280),
         alt="Called sites: place, strand, score, sequence, percentile and how often chance makes one",
-        column_config=COLUMNS,
+        column_config=COLUMNS | _columns(meaning),
     )
+
+
+def _columns(meaning: Meaning) -> dict[str, Any]:
+    strand = f"Of the best match of the motif of {plain(meaning.factor)} in it; . means none."
+    if meaning.scan is None:
+        strand = "Not known: which motif is behind the data that the model was trained on is not known."
+    score = st.column_config.NumberColumn("Score", help=f"In {plain(meaning.scale)}.", format="%.2f")
+    return {"strand": st.column_config.TextColumn("Strand", help=strand), "score": score}
 
 
 _BACKGROUND = f"{BACKGROUND_BASES:,} bases of simulated DNA of human composition, scored by the same model"
 COLUMNS = {
     "start": st.column_config.NumberColumn("From", help="First base, counted from 1."),
     "end": st.column_config.NumberColumn("To", help="Last base, counted from 1."),
-    "strand": st.column_config.TextColumn("Strand", help="Of the best FOXA1 motif match in it; . means none."),
-    "score": st.column_config.NumberColumn("Score (nats)", format="%.2f"),
     "sequence": st.column_config.TextColumn("Sequence", width="medium"),
     "percentile": st.column_config.NumberColumn(
         "Percentile",

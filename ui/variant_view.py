@@ -10,7 +10,7 @@ from tfbind.effects_table import table_lines, unused_lines
 from tfbind.letters import short
 from tfbind.scoring import call_sites
 from tfbind.sequence_plots import Line, profile_figure
-from tfbind.sites import known_motif, motif_hits
+from tfbind.sites import motif_hits
 from tfbind.variant_list import MAX_CALLS, VariantList
 from tfbind.vcf import Call
 from tfbind.vcf_effects import Effect, Scored, Scorer
@@ -59,7 +59,7 @@ def _draw(variants: Variants, found: Effects, how: Settings) -> None:
         key=TABLE,
         height=min(35 * (len(found.scored) + 1) + 3, 280),
         alt="Variants with their effect, where it acts, and sites gained and lost",
-        column_config=COLUMNS,
+        column_config=COLUMNS | {"Effect": _effect_column(how.model.meaning.scale)},
     )
     _draw_downloads(variants, found, how)
     _draw_unscored(found.unscored, listed, folded=True)
@@ -67,6 +67,11 @@ def _draw(variants: Variants, found: Effects, how: Settings) -> None:
     chosen = state["selection"]["rows"] if state else []
     place = chosen[0] if chosen and chosen[0] < len(found.scored) else 0
     _draw_profiles(*found.scored[place], variants, how)
+
+
+def _effect_column(scale: str) -> Any:
+    words = f"The largest change of a score, with the variant minus without, in {plain(scale)}."
+    return st.column_config.NumberColumn("Effect", format="%+.2f", help=words)
 
 
 def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = False) -> None:
@@ -144,17 +149,17 @@ def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: S
         scored.profile(model, codes.tobytes(), False, False).scores for codes in (task.reference, task.alternative)
     )
     after = after[: len(edited.codes)]
-    st.markdown(f"**{plain(_name(call))}**: {_said(effect)}")
-    motif, motif_threshold = known_motif()
+    st.markdown(f"**{plain(_name(call))}**: {_said(effect, model.meaning.unit)}")
     figure = profile_figure(
         edited.codes,
         after,
         name="with the variant",
         lines=[Line("reference", edited.aligned(before))],
         sites=call_sites(after, how.threshold),
-        hits=motif_hits(motif, edited.codes, motif_threshold),
+        hits=motif_hits(model.meaning.scan, edited.codes),
         shaded=model.reach if model.length is None else 0,
         first=task.start + 1,
+        meaning=model.meaning,
     )
     start = task.start + task.variant.start + 0.5
     figure.add_vline(x=start + max(len(task.variant.alternative), 1) / 2, line={"dash": "dot", "width": 1})
@@ -167,11 +172,11 @@ def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: S
     st.caption(_under(call))
 
 
-def _said(effect: Effect | None) -> str:
+def _said(effect: Effect | None, unit: str) -> str:
     if effect is None:
         return "no score"
     score = f"the highest score near it goes from {effect.reference:.2f} to {effect.alternative:.2f}"
-    return f"{effect.words}; largest change {effect.change:+.2f} nats at position {effect.position:,}; {score}."
+    return f"{effect.words}; largest change {effect.change:+.2f}{unit} at position {effect.position:,}; {score}."
 
 
 def _under(call: Call) -> str:
@@ -182,9 +187,6 @@ def _under(call: Call) -> str:
 
 COLUMNS = {
     "Variant": st.column_config.TextColumn("Variant", width=180),
-    "Effect": st.column_config.NumberColumn(
-        "Effect (nats)", format="%+.2f", help="The largest change of a score, with the variant minus without."
-    ),
     "Does": st.column_config.TextColumn("What it does"),
     "At": st.column_config.NumberColumn("Acts at", help="The position of the largest change.", format="%d"),
     "Before": st.column_config.NumberColumn(

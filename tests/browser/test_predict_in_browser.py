@@ -1,5 +1,6 @@
 """The way of a biologist in a real browser: paste, read, change a base, take a file away."""
 
+import json
 import os
 import signal
 import time
@@ -9,9 +10,13 @@ from pathlib import Path
 import numpy as np
 from driving import Server, wait_until
 from playwright.sync_api import Locator, Page, expect
+from stand_in import make_run
 
-from tfbind import jobs
+from tfbind import jobs, runs
+from tfbind.config import TrainConfig
 from tfbind.files import read_json
+from tfbind.models import build_model, pack_weights
+from ui.downloads import FORMATS
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
 
@@ -47,6 +52,62 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     page.reload()
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
     expect(page.get_by_role("textbox", name="DNA sequence")).to_have_value(f">my enhancer\n{SITE}")
+
+
+def taken(page: Page, suffix: str, button: str = "Download") -> bytes:
+    """What a press of a download button brings once the format with this suffix is chosen."""
+    format = page.get_by_role("combobox", name="Format")
+    name = ""
+    while not name.startswith(f"predictions{suffix}"):  # the button may still be that of the format before
+        page.locator('[data-test-script-state="notRunning"]').wait_for()
+        format.fill(FORMATS[suffix])
+        format.press("Enter")
+        with page.expect_download() as download:
+            page.get_by_test_id("stDownloadButton").get_by_role("button", name=button, exact=True).click()
+        name = download.value.suggested_filename
+    return download.value.path().read_bytes()
+
+
+def test_a_sequence_that_was_filled_up_is_taken_away_in_every_format(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
+    run = make_run(server.home, "finished", name="fixed length")
+    weights = pack_weights(build_model(TrainConfig(num_channels=8, num_res_blocks=1), 100), {})
+    (run.folder / runs.BEST).write_bytes(weights)
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("textbox", name="DNA sequence").fill(SITE)
+    page.get_by_test_id("stBaseButton-primary").click()
+    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="fixed length").click()
+    page.get_by_text("Fill up with N to the 100 bases").click()
+    expect(page.get_by_text("filled up with N from 82 bases and scored as one window of 100")).to_be_visible()
+    table = taken(page, ".tsv").decode()
+    assert "filled up with N from 82 bases" in table.splitlines()[0]
+    assert len(table.splitlines()) == 2 + len(SITE)
+    assert len(taken(page, ".bedgraph").splitlines()) == 1 + len(SITE)
+    assert taken(page, ".bw").startswith(b"\x26\xfc\x8f\x88")
+    assert len(taken(page, ".csv").splitlines()) == 2
+    about = json.loads(taken(page, ".bed", "Where it comes from"))
+    assert about["pad"]
+    assert about["rule"] == "filled up with N from 82 bases and scored as one window of 100"
+
+
+def test_what_is_taken_away_after_a_change_is_the_changed_sequence(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("textbox", name="DNA sequence").fill(f">x\n{SITE}")
+    page.get_by_test_id("stBaseButton-primary").click()
+    page.get_by_role("textbox", name="Variant").fill("41 T>C")
+    page.get_by_role("textbox", name="Variant").press("Enter")
+    expect(page.get_by_text("The file holds the changed sequence, not the original")).to_be_visible()
+    header, _, *rows = taken(page, ".tsv").decode().splitlines()
+    assert "; changed: x 41 T>C; " in header
+    cells = [row.split("\t") for row in rows]
+    assert {name for name, *_ in cells} == {"x 41 T>C"}
+    assert "".join(base for _, _, base, _ in cells) == f"{SITE[:40]}C{SITE[41:]}"
+    assert max(float(score) for *_, score in cells) < 3
 
 
 def test_what_a_score_means_is_one_click_away(server: Server, open_page: Callable[..., Page]) -> None:

@@ -50,7 +50,8 @@ def add(commands: Any) -> None:
 
 def predict(options: argparse.Namespace) -> int:
     """Score a file of DNA and write the predictions, in the format that the suffix of --out names."""
-    from tfbind.predict import Options, predict
+    from tfbind.pieces import Options
+    from tfbind.predict import predict
     from tfbind.provenance import write_beside
     from tfbind.ray_scores import scorer
 
@@ -67,15 +68,17 @@ def predict(options: argparse.Namespace) -> int:
     finally:
         if terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-    write_beside(options.out, home_folder(), model, **asdict(how), device=device)
+    write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:
         print(f"and {len(outcome.notes) - NOTES:,} more records were changed in reading", file=sys.stderr)
+    if note := outcome.unplaced:
+        print(note, file=sys.stderr)
     facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
     where = " on a GPU" if device == "cuda" else ""
-    said = f"{outcome.records:,} records, {outcome.bases:,} bases in {outcome.seconds:.1f} s{where}: {outcome.out}"
-    return answer(options.json, facts, [said])
+    line = f"{outcome.records:,} records, {outcome.bases:,} bases in {outcome.seconds:.1f} s{where}: {outcome.out}"
+    return answer(options.json, facts, [line])
 
 
 def _device(options: argparse.Namespace, data: object) -> str:

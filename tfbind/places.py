@@ -1,0 +1,87 @@
+"""Where records lie in a genome, by their names and lengths."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tfbind.letters import short
+
+_COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
+_RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
+_PLACES = (  # the form of a name, the number of the first base, 1 if the end is inclusive, the rule in words
+    (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
+    (_RANGE, 1, 1, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
+    (_RANGE, 0, 0, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
+)
+
+
+class Place(NamedTuple):
+    """Where base 0 of a record lies."""
+
+    chromosome: str
+    start: int
+
+
+class Placing(NamedTuple):
+    """Where each record lies, the rule in words, and what is to be said of records without a place, "" if nothing."""
+
+    places: list[Place]
+    rule: str
+    note: str
+
+
+def places(records: Sequence[tuple[str, int]]) -> Placing:
+    """Where records, given as name and length, lie.
+
+    A rule has to fit the name and the length of a record: `chr22_10510500_10510799` (0-based, end inclusive, as in
+    the course's data), `chr1:101-200` (1-based inclusive, as samtools writes) or `chr1:100-200` (0-based half-open,
+    as bedtools writes); the length of the sequence tells the last two apart. A record whose name does not fit is its
+    own chromosome; all are where names follow different rules, which cannot all be meant.
+    """
+    found = [
+        ([_place(name, length, pattern, first, extra) for name, length in records], words)
+        for pattern, first, extra, words in _PLACES
+    ]
+    fitting = [(sure, words) for sure, words in found if any(sure)]
+    own = [Place(name, 0) for name in _chromosomes(records)]
+    if len(fitting) == 1:
+        ((sure, words),) = fitting
+        lost = [name for (name, _), place in zip(records, sure, strict=True) if place is None]
+        return Placing([place or alone for place, alone in zip(sure, own, strict=True)], words, _note(lost))
+    note = "their names give places in a genome by more than one rule, so that none is used" if fitting else ""
+    return Placing(own, "each record is its own chromosome and starts at 0", note)
+
+
+def _note(lost: Sequence[str]) -> str:
+    if not lost:
+        return ""
+    more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
+    return f"without a place in its name, its own chromosome from 0: {short(lost[0])}{more}"
+
+
+def place_of(name: str, length: int) -> Place | None:
+    """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
+    found = (_place(name, length, pattern, first, extra) for pattern, first, extra, _ in _PLACES)
+    return next((place for place in found if place is not None), None)
+
+
+def _place(name: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
+    match = pattern.fullmatch(name.removesuffix("(+)"))  # as bedtools marks the forward strand
+    if not match:
+        return None
+    start, end = int(match[2]), int(match[3])
+    fits = start >= first and end - start + extra == length
+    return Place(column(match[1]), start - first) if fits else None
+
+
+def column(name: str) -> str:
+    """A name as one column of a BED file that no reader takes for a comment or a track line."""
+    word = re.sub(r"\s", "_", name)
+    return f"_{word}" if word.startswith("#") or word in ("track", "browser") else word
+
+
+def _chromosomes(records: Sequence[tuple[str, int]]) -> list[str]:
+    names = [column(name) for name, _ in records]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name}_{number}" for number, name in enumerate(names, 1)]
