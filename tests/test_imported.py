@@ -133,8 +133,16 @@ class Payload:
 
 def test_a_file_that_is_no_model_is_refused_in_one_line_and_leaves_nothing(cli, home, tmp_path):
     torch.save(Payload(), tmp_path / "w.pt")
+    (tmp_path / "torn.safetensors").write_bytes(pack_weights(build_model(PRESETS["quick"], 40), {})[:1000])
     for words, said in (
-        (("model", "import", "w.pt"), "w.pt: not readable as weights; expected a safetensors file, or a state_dict"),
+        (
+            ("model", "import", "w.pt"),
+            "w.pt: a pickle of more than tensors, which could run code; expected the weights alone",
+        ),
+        (
+            ("model", "import", "torn.safetensors"),
+            "torn.safetensors: not readable as weights; expected",
+        ),
         (("model", "import", "none.pt"), "none.pt: no such file"),
         (("predict", "--data", "x.fa", "--out", "p.csv", "--model", "none.pt"), "none.pt: no such file"),
     ):

@@ -1,5 +1,6 @@
 """The network against the published one, its weights in files, and what each norm promises."""
 
+import pickle
 import re
 import zipfile
 
@@ -170,6 +171,8 @@ def write_broken(kind, path):
         torch.save(Payload(), path)
     elif kind == "whole model":
         torch.save(build_model(TrainConfig(), 20), path)
+    elif kind == "pickle of today":
+        path.write_bytes(pickle.dumps(Payload(), protocol=4))
     elif kind == "torchscript":
         with pytest.warns(DeprecationWarning, match="torch.jit"):
             torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), path)
@@ -199,8 +202,9 @@ def write_broken(kind, path):
 
 BROKEN = {
     "missing": "no such file",
-    "pickle": "not readable as weights; expected a safetensors file",
-    "whole model": "not readable as weights; expected a safetensors file",
+    "pickle": "a pickle of more than tensors, which could run code; expected the weights alone, by torch.save",
+    "whole model": "a pickle of more than tensors",
+    "pickle of today": "a pickle of more than tensors",
     "torchscript": r"a TorchScript archive, .*; torch.save\(torch.jit.load\(FILE\).state_dict\(\), NEW_FILE\) makes",
     "empty": "not readable as weights",
     "text": "not readable as weights",
@@ -217,9 +221,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_no_weights_file_is_refused_in_one_line_and_never_run(kind, tmp_path, capfd):
-    path = tmp_path / "weights"
-    write_broken(kind, path)
-    with pytest.raises(ValueError, match=BROKEN[kind]) as caught:
-        model_from_weights(read_weights(path))
-    assert not re.search(r"\n", str(caught.value))
+    for name in ("weights", "weights.safetensors"):
+        write_broken(kind, tmp_path / name)
+        with pytest.raises(ValueError, match=BROKEN[kind]) as caught:
+            model_from_weights(read_weights(tmp_path / name))
+        assert not re.search(r"\n", str(caught.value))
     assert "was run" not in "".join(capfd.readouterr())

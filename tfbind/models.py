@@ -25,7 +25,10 @@ Weights = Mapping[str, Tensor]
 MAX_BYTES = 1 << 30
 FIRST = "initial_conv.weight"
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
-EXPECTED = "expected a safetensors file, or a state_dict saved with torch.save(model.state_dict(), FILE)"
+SAVE_IT = "torch.save(model.state_dict(), FILE)"
+EXPECTED = f"expected a safetensors file, or a state_dict saved with {SAVE_IT}"
+PICKLES = (b"\x80\x03", b"\x80\x04", b"\x80\x05")  # how pickles begin, but for torch's own, which are of protocol 2
+MORE_THAN_TENSORS = f"a pickle of more than tensors, which could run code; expected the weights alone, by {SAVE_IT}"
 DAMAGED = (  # what torch.load raises on bytes that are no weights
     pickle.UnpicklingError,
     struct.error,
@@ -240,11 +243,13 @@ def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    _refuse_archive(path)
+    _refuse_programs(path)
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGED:
-        raise ValueError(f"{path}: not readable as weights; {EXPECTED}") from None
+        with path.open("rb") as file:  # of a path torch would go by the suffix
+            weights = torch.load(file, map_location="cpu", weights_only=True)
+    except DAMAGED as error:
+        what = MORE_THAN_TENSORS if "Unsupported global" in str(error) else f"not readable as weights; {EXPECTED}"
+        raise ValueError(f"{path}: {what}") from None
     if isinstance(weights, dict):
         weights = next((weights[key] for key in CHECKPOINT_KEYS if isinstance(weights.get(key), dict)), weights)
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
@@ -252,8 +257,11 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     return {str(name): tensor for name, tensor in weights.items()}
 
 
-def _refuse_archive(path: Path) -> None:
+def _refuse_programs(path: Path) -> None:
     """Refuse what torch would open as more than weights, and what would not fit into memory."""
+    with path.open("rb") as file:
+        if file.read(2) in PICKLES:
+            raise ValueError(f"{path}: {MORE_THAN_TENSORS}")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
