@@ -2,11 +2,12 @@
 
 import streamlit as st
 
+from tfbind.tables import counted
 from ui.background import background_jobs, offer
 from ui.downloads import downloads
 from ui.model_choice import settings
 from ui.record_choice import choose_record, open_record
-from ui.sequence_input import FILE, sequence_input, show_notes
+from ui.sequence_input import FILE, sequence_input, show_cautions, show_notes
 from ui.sequence_view import sequence_view
 from ui.session import inside_app, plain
 from ui.variant_input import variant_input
@@ -18,9 +19,10 @@ box, beside = st.columns([3, 2], gap="large")
 with beside:
     chosen = settings()
 with box:
-    records = sequence_input()
+    read = sequence_input()
+    records = read or []
     file = st.session_state.get(FILE)
-    if file and chosen:
+    if file and chosen and read is not None:
         offer(file, chosen, too_large=not records)
     variants = variant_input(records)
 if variants and chosen:
@@ -30,7 +32,9 @@ if records:
 if records and chosen:
     record = choose_record(records, chosen)
     st.subheader(plain(record.name), anchor=False)
-    st.caption(plain(f"{chosen.main.label} · {len(record.codes):,} bases · {chosen.model.meaning.words}"))
+    bases = counted(len(record.codes), "base")
+    st.caption(plain(f"{chosen.main.label} · {bases} · {chosen.model.meaning.words}"))
+    show_cautions(record, chosen.model)
     sequence_view(record, records, chosen, lambda meant: open_record(meant, records))
     downloads(records, chosen)
 background_jobs()

@@ -85,7 +85,8 @@ ALLOWED: dict[str, set[str]] = {
     "data_plots": {"chromosomes", "datasets", "plots", "splits"},
     "sequence_plots": {"interpret", "logos", "meaning", "plots", "scoring", "sequences", "sites"},
     "letters": {"sequences", "tables"},
-    "records": {"letters", "sequences", "tables"},
+    "forms": {"letters", "tables"},
+    "records": {"forms", "letters", "sequences", "tables"},
     "bigwig_writer": {"devices"},
     "places": {"letters"},
     "export": {
@@ -106,7 +107,7 @@ ALLOWED: dict[str, set[str]] = {
     "vcf": {"tables"},
     "variants": {"interpret", "letters", "places", "records", "sequences", "tables"},
     "reference": {"genome", "letters", "places", "records", "sequences", "variants"},
-    "variant_list": {"records", "sequences", "tables", "variants", "vcf"},
+    "variant_list": {"forms", "records", "sequences", "tables", "variants", "vcf"},
     "vcf_effects": {
         "edits",
         "export",

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from test_scoring import FIXED, LENGTH, LOCAL, network, sequence
 
 from tfbind import runs
-from tfbind.interpret import Variant, apply_variant, largest_change, mutagenesis, parse_variant, variant_effect
+from tfbind.interpret import Variant, apply_variant, largest_change, mutagenesis, variant_effect
 from tfbind.models import pack_weights
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode
+from tfbind.variants import read_with_variants
 
 
 @pytest.fixture(scope="module")
@@ -75,42 +76,17 @@ def test_a_sequence_too_short_for_the_model_is_refused(home):
         mutagenesis(load_model(home, "fixed"), sequence(39), 0, 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "reference", "alternative"),
-    [
-        ("ACGT[A/G]TTT", "ACGTATTT", "ACGTGTTT"),
-        ("acgt[ac/]ttt", "ACGTACTTT", "ACGTTTT"),
-        ("ACGT[/GGG]TTT", "ACGTTTT", "ACGTGGGTTT"),
-        ("[A/T]", "A", "T"),
-        ("AC GT\n[A/G] TTT", "ACGTATTT", "ACGTGTTT"),
-    ],
-)
-def test_a_variant_in_brackets(text, reference, alternative):
-    codes, variant = parse_variant(text)
-    assert decode(codes) == reference
-    assert decode(apply_variant(codes, variant)) == alternative
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("ACGT", "one pair of brackets"),
-        ("A[C/G]T[A/C]", "one pair of brackets"),
-        ("A[C>G]T", "one pair of brackets"),
-        ("A[C/C]T", "both alleles are the same"),
-        ("A[C/Q]T", "letter 'Q' at position 1"),
-        ("", "one pair of brackets"),
-    ],
-)
-def test_what_is_no_variant_is_refused(text, said):
-    with pytest.raises(ValueError, match=said):
-        parse_variant(text)
+def in_brackets(text):
+    """The codes of a sequence and the variant in brackets in it."""
+    ((record, variant),) = read_with_variants(text, 1, 1_000)
+    assert variant
+    return record.codes, variant
 
 
 @pytest.mark.parametrize("text", ["A[C/G]T", "A[CA/G]T", "A[C/GTT]T"])
 def test_the_effect_is_that_between_the_profiles_of_both_sequences(home, text):
     model, flank = load_model(home, "local"), decode(sequence(60) % 4)
-    codes, variant = parse_variant(flank + text + flank)
+    codes, variant = in_brackets(flank + text + flank)
     found = variant_effect(model, codes, variant)
     alternative = apply_variant(codes, variant)
     assert found.reference == pytest.approx(score(model, codes).scores, abs=1e-6)
@@ -135,7 +111,7 @@ def test_the_effect_is_that_between_the_profiles_of_both_sequences(home, text):
     ],
 )
 def test_the_largest_change_by_hand(what, text, reference, alternative, change, place):
-    _, variant = parse_variant(text)
+    _, variant = in_brackets(text)
     rows = [np.array([scores, scores], np.float32) for scores in (reference, alternative)]
     changes, places = largest_change(*rows, variant)
     assert changes.tolist() == [change, change], what

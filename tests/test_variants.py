@@ -5,7 +5,7 @@ import pytest
 from tfbind.interpret import apply_variant
 from tfbind.records import Record
 from tfbind.sequences import decode, encode
-from tfbind.variants import parse_change
+from tfbind.variants import parse_change, read_with_variants
 
 
 def record(name: str, letters: str) -> Record:
@@ -34,7 +34,6 @@ OLIGO = record("oligo", "GATTACA")
         ("oligo:7 A>ACC", "oligo", "GATTACACC"),
         ("G1C", "oligo", "CATTACA"),
         ("G1U", "oligo", "TATTACA"),
-        ("GAT[T/G]ACA", "sequence in brackets", "GATGACA"),
     ],
 )
 def test_a_change_finds_its_record_and_its_base(text, name, alternative):
@@ -65,10 +64,68 @@ def test_grouped_digits_are_one_position():
         ("", "is no change of a base"),
         ("a\nb", "is no change of a base"),
         ("A" * 20_000, "a change of 20,000 characters"),
-        ("GAT[T/T]ACA", "both alleles are the same"),
+        ("GAT[T/G]ACA", "'GAT\\[T/G\\]ACA' is a sequence with its change, for the page's box of DNA; expected"),
     ],
 )
 def test_a_change_that_fits_nowhere_is_refused_in_one_line(text, said):
     with pytest.raises(ValueError, match=said) as caught:
         parse_change(text, [COURSE, OLIGO, record("again", "AAAA")])
     assert "\n" not in str(caught.value)
+
+
+def alleles(text):
+    """Name and letters of each record, and the letters with its variant, None where there is none."""
+    return [
+        (record.name, decode(record.codes), variant and decode(apply_variant(record.codes, variant)))
+        for record, variant in read_with_variants(text, 10, 1_000)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ACGT[A/G]TTT", [("sequence_1", "ACGTATTT", "ACGTGTTT")]),
+        ("acgt[ac/]ttt", [("sequence_1", "ACGTACTTT", "ACGTTTT")]),
+        ("ACGT[-/GGG]TTT", [("sequence_1", "ACGTTTT", "ACGTGGGTTT")]),
+        ("[A / U]", [("sequence_1", "A", "T")]),
+        (">a\nAC GT\n[A/G] TTT", [("a", "ACGTATTT", "ACGTGTTT")]),
+        (
+            ">rs1\nGTT[T/C]ACTT\n>rs2 [A/G]\nACGT\n>rs3\nA[G/C]A",
+            [("rs1", "GTTTACTT", "GTTCACTT"), ("rs2", "ACGT", None), ("rs3", "AGA", "ACA")],
+        ),
+        ("AC[A/G]T\nGG[C/T]", [("sequence_1", "ACAT", "ACGT"), ("sequence_2", "GGC", "GGT")]),
+        ("name,sequence\na,AC[A/G]T", [("a", "ACAT", "ACGT")]),
+        ("A[C/G]T[A/C]", [("sequence_1", "ACTA", "AGTC")]),
+        (f"{'A' * 60}\n{'C' * 59}[C/G]\nT", [("sequence_1", "A" * 60 + "C" * 60 + "T", "A" * 60 + "C" * 59 + "GT")]),
+        ("ACGT", [("sequence_1", "ACGT", None)]),
+    ],
+)
+def test_each_record_may_have_a_variant_in_brackets(text, expected):
+    assert alleles(text) == expected
+
+
+def test_brackets_are_said_to_be_read_as_a_variant():
+    (one, _), (other, _) = read_with_variants(">a\nA[C/G]T\n>b\nACGT", 10, 1_000)
+    assert (one.notes, other.notes) == (["in brackets: first the original, then what it is changed to"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A[C>G]T", r"letter '\[' at position 2"),
+        ("A[C/G/T]T", r"letter '\[' at position 2"),
+        ("A[C/c]T", r"\[C/c\]: both alleles are the same"),
+        (f"{'A' * 60}\n{'C' * 59}[C/]\nT", "brackets in lines without names; expected a line >name above"),
+    ],
+)
+def test_brackets_that_hold_no_variant_are_refused(text, said):
+    for repair in (False, True):
+        with pytest.raises(ValueError, match=said):
+            read_with_variants(text, 10, 1_000, repair)
+
+
+def test_an_allele_that_cannot_be_read_is_refused_and_its_repair_said():
+    with pytest.raises(ValueError, match="letter 'Q' at position 2"):
+        read_with_variants("A[C/Q]T", 10, 1_000)
+    ((record, _),) = read_with_variants("A[C/Q]T", 10, 1_000, repair=True)
+    assert record.repairs == ["Q at 2 read as N"]

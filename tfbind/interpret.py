@@ -4,7 +4,6 @@ Only the bases that a change can reach are scored again: with a local model twic
 model of fixed length the window that has the place nearest to its middle.
 """
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -12,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.scoring import Model, Scores, score, score_windows
-from tfbind.sequences import Codes, encode
-
-VARIANT = re.compile(r"([A-Z]*)\[([A-Z]*)/([A-Z]*)\]([A-Z]*)")
+from tfbind.sequences import Codes
 
 
 @dataclass(frozen=True)
@@ -125,23 +122,6 @@ def _effects(model: Model, codes: Codes, places: NDArray[np.intp], left: int, wi
         if len(changed):
             effect[base, other] = score_windows(model, changed)[:, near].sum(axis=1) - before[other]
     return effect
-
-
-def parse_variant(text: str) -> tuple[Codes, Variant]:
-    """A sequence with one variant in brackets, such as `ACGT[A/G]TTT` or `ACGT[AC/]TTT`: the reference, the variant.
-
-    Raises:
-        ValueError: there is not exactly one variant, it changes nothing, or a letter is none of A C G T N.
-    """
-    match = VARIANT.fullmatch("".join(text.split()).upper())
-    if match is None:
-        raise ValueError(
-            "a variant is written in its sequence, as in ACGT[A/G]TTT: letters, and one pair of brackets"
-        )
-    before, reference, alternative, after = match.groups()
-    if reference == alternative:
-        raise ValueError(f"[{reference}/{alternative}]: both alleles are the same")
-    return encode(before + reference + after), Variant(len(before), encode(reference), encode(alternative))
 
 
 def apply_variant(codes: Codes, variant: Variant) -> Codes:

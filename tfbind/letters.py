@@ -14,20 +14,27 @@ from tfbind.tables import counted
 
 AMBIGUOUS = "RYSWKMBDHV"
 BLANK = b" \t\n\r\v\f"
+GAPS = "-."
 SHORT_NAME = 60
 
 Changes = Counter[tuple[str, str]]  # what was done, to what; how often
 
 _AMINO_ACIDS = set(b"ACDEFGHIKLMNPQRSTVWYXBZ*")
 _NOT_DNA = set(b"EFILPQ")
+_CHOICES = b"[]{}()/|\\<>"  # what stands around alternatives or between them
 _PLAIN = b"ACGTN\n\r\v\f"
 _UPPER = bytes(byte - 32 if 97 <= byte <= 122 else byte for byte in range(256))
 _NOT_LOWER = bytes(byte for byte in range(256) if not 97 <= byte <= 122)
 _ALLOWED = b"ACGTNU" + AMBIGUOUS.encode()
+_OTHER_LETTERS = bytes(set(range(65, 91)) - set(b"ACGTNU"))
 _URACIL = _ALLOWED.index(b"U")
 _KINDS = bytes(_ALLOWED.find(byte) % 256 for byte in range(256))
 _CODES = np.array([0, 1, 2, 3, UNKNOWN, 3] + [UNKNOWN] * len(AMBIGUOUS), dtype=np.uint8)
 _NUMBER = re.compile(rb"^[ \t]*\d+|(?<![^\s])\d+(?![^\s])", re.MULTILINE)
+_PRIME, _DASH = b"(?:'|`|\xc2\xb4|\xe2\x80\x99|\xe2\x80\xb2)", b"(?:-|\xe2\x80[\x90-\x95]|\xe2\x88\x92)?"
+_FIRST_END = re.compile(rb"\s*([35])" + _PRIME + rb"\s*" + _DASH)
+_LAST_END = re.compile(_DASH + rb"\s*([35])" + _PRIME + rb"\s*\Z")
+_END_BYTES = 20
 _ODD_SPACES = re.compile("[\u00a0\u2000-\u200b\u202f\u2060\ufeff]")
 
 
@@ -39,20 +46,46 @@ class RefusedLetter(ValueError):
         self.record, self.index, self.letter, self.before, self.after = record, index, letter, before, after
 
 
+def is_dna(text: bytes) -> bool:
+    """Whether a text holds letters of DNA and nothing else but the ends of an oligo, as in 5'-ACGT-3'."""
+    first, last = _ends(text)
+    letters = text[first:last].translate(_UPPER, BLANK)
+    return bool(letters) and not letters.translate(None, _ALLOWED)
+
+
 def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: bool) -> Codes:
     """The codes of a body that follows `before` bases of its record; what had to be changed is added to `changes`."""
     if not body.translate(None, _PLAIN):
         return codes_of_bytes(body.translate(None, BLANK))
     letters = body.translate(_UPPER, BLANK)
     if letters.translate(None, _ALLOWED):
-        body = _without_numbers(body, changes)
+        body = _without_numbers(_without_ends(body, record, changes), changes)
         letters = body.translate(_UPPER, BLANK)
-        letters = _repaired(letters, changes) if repair else letters
+        letters = _repaired(letters, before, changes) if repair and _repairable(letters) else letters
     kinds = np.frombuffer(letters.translate(_KINDS), dtype=np.uint8)
     if letters.translate(None, _ALLOWED):
         _refuse(letters, int((kinds == NOT_A_LETTER).argmax()), record, before)
     _count(body, kinds, changes)
     return _CODES[kinds]
+
+
+def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
+    first, last = _ends(body)
+    if first or last < len(body):
+        changes["removed", "ends"] += 1
+    rest = body[first:last]
+    if _FIRST_END.match(rest) or _LAST_END.search(rest, max(0, len(rest) - _END_BYTES)):
+        raise ValueError(f"record {short(record)}: written from 3' to 5'; expected the letters from 5' to 3'")
+    return rest
+
+
+def _ends(body: bytes) -> tuple[int, int]:
+    """Where the letters between 5' and 3' begin and end; all of a body that has no such ends."""
+    first, last = _FIRST_END.match(body), _LAST_END.search(body, max(0, len(body) - _END_BYTES))
+    return (
+        first.end() if first and first[1] == b"5" else 0,
+        last.start() if last and last[1] == b"3" else len(body),
+    )
 
 
 def _without_numbers(body: bytes, changes: Changes) -> bytes:
@@ -64,25 +97,41 @@ def _without_numbers(body: bytes, changes: Changes) -> bytes:
     return body
 
 
-def _repaired(letters: bytes, changes: Changes) -> bytes:
+def _repairable(letters: bytes) -> bool:
+    """Whether what is left out or read as N leaves DNA, and leaves it as it is meant."""
+    return not _mostly_other(letters) and not any(sign in letters for sign in _CHOICES)
+
+
+def _mostly_other(letters: bytes) -> bool:
+    """Whether more letters are none of A C G T U N than are."""
+    other = len(letters) - len(letters.translate(None, _OTHER_LETTERS))
+    return other > len(letters) - len(letters.translate(None, b"ACGTUN"))
+
+
+def _repaired(letters: bytes, before: int, changes: Changes) -> bytes:
     text = letters.decode(errors="replace")
     found = Counter(re.findall(f"[^ACGTNU{AMBIGUOUS}]", text))
     for sign, times in found.items():
-        changes["read as N" if sign.isalpha() else "removed", printable(sign) or "unprintable"] += times
+        how = "as N" if sign.isalpha() else "gap" if sign in GAPS else "left out"
+        changes[how, f"{printable(sign) or 'unprintable'} at {before + text.index(sign) + 1:,}"] += times
     return text.translate({ord(sign): "N" if sign.isalpha() else "" for sign in found}).encode()
 
 
 def _refuse(letters: bytes, place: int, record: str, before: int) -> NoReturn:
     letter = letters[place:].decode(errors="replace")[0]
     around = letters[max(0, place - 20) : place].decode(), letters[place:].decode(errors="replace")[1:21]
-    raise RefusedLetter(record, before + place, letter, *around, _why(letter, set(letters[:2000])))
+    raise RefusedLetter(record, before + place, letter, *around, _why(letter, letters[:2000]))
 
 
-def _why(letter: str, seen: set[int]) -> str:
-    allowed = "allowed: A C G T U N and IUPAC codes"
+def _why(letter: str, letters: bytes) -> str:
+    allowed, seen = "allowed: A C G T U N and IUPAC codes", set(letters)
     if len(seen & _NOT_DNA) > 2 and seen <= _AMINO_ACIDS:
         return f"this looks like a protein; {allowed}"
-    return f"{allowed}, no gaps" if letter in "-." else allowed
+    if letter in "[]":
+        return f"{allowed}, and on the Predict page a change in brackets such as [A/G]"
+    if _mostly_other(letters):
+        return f"most letters are no DNA; is it a protein, or a name without > before it? {allowed}"
+    return f"{allowed}, no gaps" if letter in GAPS else allowed
 
 
 def _count(body: bytes, kinds: Codes, changes: Changes) -> None:
@@ -90,6 +139,8 @@ def _count(body: bytes, kinds: Codes, changes: Changes) -> None:
         found = np.bincount(kinds[kinds >= _URACIL])
         for kind in np.flatnonzero(found).tolist():
             changes["read as T" if kind == _URACIL else "read as N", chr(_ALLOWED[kind])] += int(found[kind])
+        if 2 * np.count_nonzero(kinds > _URACIL) > len(kinds):
+            changes["doubted", ""] += 1
     if spaces := body.count(b" ") + body.count(b"\t"):
         changes["removed", "spaces"] += spaces
     if lower := len(body.translate(None, _NOT_LOWER)):
@@ -108,10 +159,14 @@ def describe(changes: Changes) -> list[str]:
         notes.append(f"{uracil.total():,} U read as T")
     if (unknown := done.get("read as N")) is not None:
         notes.append(f"{counted(unknown.total(), 'letter')} ({', '.join(unknown)}) read as N")
+    if "doubted" in done:
+        notes.append("most letters are no A C G T: is this a protein?")
     if (removed := done.get("removed")) is not None:
         notes += _describe_removed(removed)
     if "split" in done:
         notes.append("each line read as a sequence of its own; a line >name above them joins them")
+    if "table" in done:
+        notes.append("read as a table of names and sequences")
     if "joined" in done:
         lines = done["joined"].total()
         notes.append(f"{lines:,} lines read as one sequence; a line >name above each keeps them apart")
@@ -119,9 +174,23 @@ def describe(changes: Changes) -> list[str]:
 
 
 def _describe_removed(removed: Counter[str]) -> list[str]:
-    gaps = [what for what in ("numbers", "spaces") if removed.pop(what, 0)]
+    gaps = [what for what in ("numbers", "spaces") if what in removed]
     notes = [f"{' and '.join(gaps)} removed"] if gaps else []
-    return notes + [f"{counted(removed.total(), 'sign')} ({' '.join(removed)}) removed"] * bool(removed)
+    return notes + ["5' and 3' at the ends removed"] * ("ends" in removed)
+
+
+def describe_repairs(changes: Changes) -> list[str]:
+    """What was done to signs that cannot be used, in words, with the place (from 1) of the first of each."""
+    done = [(how, what, times) for (how, what), times in changes.items()]
+    notes = [f"{_placed(what, times)} read as N" for how, what, times in done if how == "as N"]
+    if gaps := sum(times for how, _, times in done if how == "gap"):
+        notes.append(f"{counted(gaps, 'gap')} removed")
+    return notes + [f"{_placed(what, times)} removed" for how, what, times in done if how == "left out"]
+
+
+def _placed(what: str, times: int) -> str:
+    sign, _, place = what.partition(" at ")
+    return what if times == 1 else f"{times:,} {sign} (the first at {place})"
 
 
 def printable(text: str) -> str:

@@ -10,14 +10,15 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, NoReturn, cast
 
 import numpy as np
 
-from tfbind.letters import BLANK, Changes, describe, printable, read_codes, short
+from tfbind.forms import bodies, plain_text
+from tfbind.letters import BLANK, Changes, describe, describe_repairs, printable, read_codes, short
 from tfbind.sequences import Codes, decode
-from tfbind.tables import counted, shown
+from tfbind.tables import counted
 
 MAX_RECORDS = 30_000
 MAX_BASES = 10_000_000
@@ -26,37 +27,22 @@ PIECE_BYTES = 4 << 20
 LONGEST_NAME = 200
 LONGEST_HEADER = 64 << 10
 LINE_WIDTH = 60
-WRAP_WIDTHS = range(50, 121)
-NAME_COLUMNS = (b"window_name", b"name")
-EXPECTED = "expected DNA letters, FASTA, GenBank text, or a table with the columns sequence and window_name"
 
-_GENBANK = re.compile(rb"^(?:LOCUS|ORIGIN|ID  +|DEFINITION)\b", re.MULTILINE)
-_GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*?)(?:^//|\Z)", re.MULTILINE | re.DOTALL)
-_GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)", re.MULTILINE)
 _UCSC = re.compile(r" range=(\S+):(\d+)-(\d+)\b(?:.* strand=([+-]))?")
 _ENSEMBL = re.compile(r" [^:\s]+:[^:\s]+ [^:\s]+:[^:\s]+:([^:\s]+):(\d+):(\d+):(-?1)\b")
-_FOREIGN = (
-    (b"PK\x03\x04", "a Word, Excel or zip file"),
-    (b"\xd0\xcf\x11\xe0", "a Word or Excel file"),
-    (b"{\\rtf", "a rich text (RTF) file"),
-    (b"%PDF", "a PDF file"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"BAM\x01", "a BAM file"),
-    (b"<", "a web page (HTML or XML)"),
-    (b"##fileformat=VCF", "a VCF file, which lists variants"),
-    (b"#CHROM", "a VCF file, which lists variants"),
-)
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A sequence as it is scored: codes (L,) uint8, and in `notes` what was changed in reading it."""
+    """A sequence as it is scored: codes (L,) uint8, in `notes` what was changed in reading it.
+
+    `repairs` says what was done to signs that cannot be used.
+    """
 
     name: str
     codes: Codes
     notes: list[str]
+    repairs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,26 +55,33 @@ class Piece:
     changes: Changes
 
 
+class TooLarge(ValueError):
+    """More than can be read at once."""
+
+
 def read_records(
     data: bytes | str, max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES, repair: bool = False
 ) -> list[Record]:
     """The records of a pasted text or an uploaded file, gzip or not.
 
     Args:
-        data: FASTA; a table with the columns sequence and window_name; GenBank or EMBL text; bare sequences, one a
-            line, or one over several lines that are numbered or all but the last equally wide (50 to 120).
+        data: FASTA; a table with the columns sequence and window_name; lines of a name and a sequence; GenBank or
+            EMBL text; bare sequences, one a line, or one over several lines that are numbered or all but the last
+            equally wide (50 to 120).
         max_records: more are refused.
         max_bases: more in all records together are refused.
-        repair: read letters that cannot be used as N, and leave out signs, instead of refusing them.
+        repair: read letters that cannot be used as N, and leave out signs, instead of refusing them; not where
+            most letters are no DNA, nor where signs part alternatives, as in [A/G].
 
     Raises:
         RefusedLetter: one line with the record and the position.
+        TooLarge: more than the limits.
         ValueError: one line that says what this is instead of DNA.
     """
     limit = 4 * max_bases + 1000 * max_records
     text = unpacked(data, limit)
     if len(text) > limit:
-        raise ValueError(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
+        raise TooLarge(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
     return assemble(_pieces_of_text(text, repair), max_records, max_bases)
 
 
@@ -114,12 +107,15 @@ def assemble(pieces: Iterable[Piece], max_records: int = MAX_RECORDS, max_bases:
         parts = list(group)
         bases += sum(len(part.codes) for part in parts)
         if number > max_records or bases > max_bases:
-            raise ValueError(f"too much to read at once: at most {_bounds(max_records, max_bases)}")
+            raise TooLarge(f"too much to read at once: at most {_bounds(max_records, max_bases)}")
         headers.append(parts[0].header)
         codes.append(np.concatenate([part.codes for part in parts]) if len(parts) > 1 else parts[0].codes)
         changes.append(sum((part.changes for part in parts), Changes()))
     named = zip(unique_names(headers), codes, changes, strict=True)
-    return [Record(name, code, notes + describe(change)) for (name, notes), code, change in named]
+    return [
+        Record(name, code, notes + describe(change), describe_repairs(change))
+        for (name, notes), code, change in named
+    ]
 
 
 def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
@@ -159,105 +155,13 @@ def _read(stream: BinaryIO, size: int) -> bytes:
 
 def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
     text = plain_text(text)
-    first = text.partition(b"\n")[0]
     if text.startswith(b">"):
         return fasta_pieces([text + b"\n"], repair)
-    if _GENBANK.match(text):
-        return _pieces(_genbank(text), repair)
-    cells = first.lower().split(b"\t")
-    if b"sequence" in cells or len(cells) > 2:
-        return _pieces(_table(text), repair)
-    if b"\n>" in text:
-        raise ValueError("letters above the first line that starts with '>'; expected a name for them as well")
-    if first.startswith(b"@") and b"\n+" in text:
-        raise ValueError(f"this looks like FASTQ; {EXPECTED}")
-    if len(cells) == 2 and not cells[0].strip().isdigit():
-        return _pieces(_rows(text, len(cells), 1, 0, 1), repair)
-    lines = [line.strip(BLANK) for line in text.split(b"\n") if line.strip(BLANK)]
-    if len(lines) == 1 or _counts_bases(lines):
-        return _pieces([(b"", text)], repair)
-    if b"\n\n" not in text.strip(BLANK) and _is_wrapped(lines):
-        return _pieces([(b"", text)], repair, Changes({("joined", ""): len(lines)}))
-    return _pieces([(b"", line) for line in lines], repair, Changes({("split", ""): 1}))
+    return _pieces(*bodies(text), repair)
 
 
-def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
-    """Text in UTF-8 with newlines, without what surrounds it.
-
-    Raises:
-        ValueError: this is no text, but a Word file or the like; `expected` says what would have been right.
-    """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        data = data.decode("utf-16", errors="replace").encode(errors="replace")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    for start, what in _FOREIGN:
-        if data.lstrip(BLANK).startswith(start):
-            raise ValueError(f"this is {what}; {expected}")
-    if b"\0" in data:
-        raise ValueError(f"this is not text (it holds zero bytes); {expected}")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    bare = data.strip(BLANK)
-    if not bare:
-        raise ValueError(f"nothing to read; {expected}")
-    return bare if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end is an empty cell
-
-
-# What the formats hold: a header and a body for each record
-
-
-def _genbank(text: bytes) -> list[tuple[bytes, bytes]]:
-    bodies = _GENBANK_BODY.findall(text)
-    if not bodies:
-        raise ValueError("a GenBank record without its sequence; expected the part from ORIGIN to // as well")
-    names = _GENBANK_NAME.findall(text)
-    return list(zip(names if len(names) == len(bodies) else [b""] * len(bodies), bodies, strict=True))
-
-
-def _table(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    header, _, rows = text.partition(b"\n")
-    columns = [cell.strip() for cell in header.lower().split(b"\t")]
-    names = [place for place, column in enumerate(columns) if column in NAME_COLUMNS]
-    if len(names) != 1 or columns.count(b"sequence") != 1:
-        raise ValueError(
-            f"a table whose first line is {shown(header)}; expected one column window_name, one sequence"
-        )
-    if not rows:
-        raise ValueError("a table without lines; expected one line for each sequence")
-    return _rows(rows, len(columns), 2, names[0], columns.index(b"sequence"))
-
-
-def _rows(text: bytes, columns: int, first: int, name: int, sequence: int) -> Iterator[tuple[bytes, bytes]]:
-    """Name and letters of each line of a table; lines are counted from `first`."""
-    for number, line in enumerate(text.split(b"\n"), first):
-        cells = line.split(b"\t")
-        if len(cells) != columns:
-            raise ValueError(f"line {number}: {counted(len(cells), 'column')}; expected {columns}, as in line 1")
-        yield cells[name], cells[sequence]
-
-
-def _is_wrapped(lines: list[bytes]) -> bool:
-    """Whether the lines are one sequence that was broken at the width of a page: all but the last are full."""
-    width = len(lines[0])
-    full = all(len(line) == width for line in lines[:-1])
-    return full and width in WRAP_WIDTHS and len(lines[-1]) <= width
-
-
-def _counts_bases(lines: list[bytes]) -> bool:
-    """Whether the lines are one sequence, numbered by its bases before each line (GenBank) or after it (EMBL)."""
-    if not any(byte in text for text in lines[:1] for byte in b"0123456789"):
-        return False
-    cells = [line.split() for line in lines]
-    bases = np.cumsum([0] + [sum(len(cell) for cell in row if not cell.isdigit()) for row in cells])
-    for side, before in ((0, bases[:-1]), (-1, bases[1:])):
-        if all(row[side].isdigit() and len(row[side]) < 19 for row in cells):
-            numbers = np.array([int(row[side]) for row in cells])
-            return bool((numbers - numbers[0] == before - before[0]).all())
-    return False
-
-
-def _pieces(bodies: Iterable[tuple[bytes, bytes]], repair: bool, done: Changes | None = None) -> Iterator[Piece]:
-    for number, (header, body) in enumerate(bodies, 1):
+def _pieces(found: Iterable[tuple[bytes, bytes]], done: Changes, repair: bool) -> Iterator[Piece]:
+    for number, (header, body) in enumerate(found, 1):
         name, changes = _header(header), Changes(done)
         codes = read_codes(body, name or f"sequence_{number}", 0, changes, repair)
         if not len(codes):
@@ -353,8 +257,11 @@ def unique_names(headers: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def _renamed(name: str, unique: str, header: str, whole: bool) -> list[str]:
-    cut = len(header if whole else first_word(header)) > LONGEST_NAME
-    notes = [f"name cut to {LONGEST_NAME} characters"] if cut else []
+    notes = []
+    if len(header if whole else first_word(header)) > LONGEST_NAME:
+        notes = [f"name cut to {LONGEST_NAME} characters"]
+    elif name and name != header:
+        notes = [f"named by the {'first word' if header.startswith(f'{name} ') else 'place'} in its header"]
     return notes + [f"the name {short(name)} is there twice; called {unique} here"] * bool(name and unique != name)
 
 
@@ -370,8 +277,3 @@ def to_fasta(records: Iterable[Record]) -> str:
 
 def _wrapped(letters: str) -> str:
     return "\n".join(letters[start : start + LINE_WIDTH] for start in range(0, len(letters), LINE_WIDTH))
-
-
-def repaired(data: bytes | str) -> str:
-    """The input as FASTA that can be scored: unusable letters as N, signs that are no letters left out."""
-    return to_fasta(read_records(data, repair=True))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tfbind.records import plain_text, unpacked
+from tfbind.forms import plain_text
+from tfbind.records import unpacked
 from tfbind.sequences import decode
 from tfbind.tables import shown, whole_lines
 from tfbind.variants import read_change

@@ -5,20 +5,22 @@ Positions that people type count from 1; inside, places count from 0.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from tfbind.interpret import Variant, parse_variant
+from tfbind.interpret import Variant
 from tfbind.letters import short
 from tfbind.places import Place, place_of
-from tfbind.records import Record
+from tfbind.records import Record, read_records
 from tfbind.sequences import Codes, decode, encode
 from tfbind.tables import shown
 
-FORMS = "chr22:10510600 A>G, 12 A>G, A12G, or ACGT[A/G]TTT"
+FORMS = "chr22:10510600 A>G, 12 A>G or A12G"
 LONGEST_CHANGE = 10_000
 
+_BRACKETS = re.compile(r"^>.*|\[\s*([A-Za-z]*|-)\s*/\s*([A-Za-z]*|-)\s*\]", re.MULTILINE)
 _SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)\s*[>/:\s-]\s*([A-Za-z]+)")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
 _REFSEQ = re.compile(r"NC_0{4,5}([1-9]|1\d|2[0-4])\.\d+")  # chromosomes 1 to 24 of man, 23 and 24 being X and Y
@@ -38,21 +40,59 @@ class Change(NamedTuple):
         return f"{short(self.chromosome)}:{self.position}" if self.chromosome else f"position {self.position}"
 
 
+def read_with_variants(
+    text: str, max_records: int, max_bases: int, repair: bool = False
+) -> list[tuple[Record, Variant | None]]:
+    """The records of a pasted text, each with the variant that stands in brackets in it: `ACGT[A/G]TTT`.
+
+    The letters before the stroke are those of the record; either side may be empty or `-`.
+
+    Raises:
+        ValueError: as `read_records`, or both alleles are the same.
+    """
+    records = read_records(_with_alleles(text, 1), max_records, max_bases, repair)
+    if not any(match[0][0] == "[" for match in _BRACKETS.finditer(text)):
+        return [(record, None) for record in records]
+    others = read_records(_with_alleles(text, 2), max_records, max_bases, repair)
+    if len(others) != len(records):
+        raise ValueError("brackets in lines without names; expected a line >name above each sequence")
+    return [_with_variant(record, other) for record, other in zip(records, others, strict=True)]
+
+
+def _with_alleles(text: str, side: int) -> str:
+    """The text with one side of each pair of brackets in its place."""
+    return _BRACKETS.sub(lambda match: _allele_of(match, side), text)
+
+
+def _allele_of(match: re.Match[str], side: int) -> str:
+    if match[0].startswith(">"):  # a header, whose brackets are part of the name
+        return match[0]
+    if match[1].upper() == match[2].upper():
+        raise ValueError(f"{match[0]}: both alleles are the same")
+    return match[side].strip("-")
+
+
+def _with_variant(record: Record, other: Record) -> tuple[Record, Variant | None]:
+    if np.array_equal(record.codes, other.codes):
+        return record, None
+    said = "in brackets: first the original, then what it is changed to"
+    repairs = list(dict.fromkeys(record.repairs + other.repairs))
+    read = replace(record, notes=[*record.notes, said], repairs=repairs)
+    return read, Variant(0, record.codes, other.codes).trimmed()
+
+
 def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]:
     """The record that a change is meant for, and the variant of it.
 
     Args:
         text: `chr22:10510600 A>G`, `10510600 A>G`, `12 A>G`, `A12G` or the first columns of a VCF line, for one of
-            the records; or `ACGT[A/G]TTT`, which is a record of its own. Positions count from 1: along the genome
-            where the name of a record gives its place there, or from the start of the record.
+            the records. Positions count from 1: along the genome where the name of a record gives its place there,
+            or from the start of the record.
         records: what the change may be meant for.
 
     Raises:
         ValueError: one line: no such form, no record with this position, another base there, or several that fit.
     """
-    if "[" in text:
-        codes, variant = parse_variant(text)
-        return Record("sequence in brackets", codes, []), variant
     change = read_change(text)
     inside = [
         (record, start)
@@ -78,6 +118,8 @@ def read_change(text: str) -> Change:
         ValueError: one line: no such form, or an allele that is none.
     """
     words = text.strip().replace(":g.", ":")
+    if "[" in words:
+        raise ValueError(f"{shown(words)} is a sequence with its change, for the page's box of DNA; expected {FORMS}")
     if len(words) > LONGEST_CHANGE:
         raise ValueError(f"a change of {len(words):,} characters; expected at most {LONGEST_CHANGE:,}, as {FORMS}")
     if match := _VCF_LINE.fullmatch(words) or _SPOKEN.fullmatch(words):

@@ -8,11 +8,9 @@ import streamlit as st
 
 from tfbind.records import Record
 from tfbind.sequence_plots import stacked_figure
-from tfbind.sequences import decode
 from ui import scored
 from ui.model_choice import Settings, padded
 from ui.results import CHART
-from ui.sequence_input import DNA
 
 TABLE = "records"
 CHART_KEY = "stack"
@@ -35,12 +33,8 @@ def choose_record(records: Sequence[Record], how: Settings) -> Record:
 
 
 def open_record(record: Record, records: Sequence[Record]) -> None:
-    """Show a record of the table; one that is not in it comes into the box."""
-    places = [place for place, other in enumerate(records) if other is record]
-    if places:
-        _select(places[0])
-    else:
-        DNA.fill(f">{record.name}\n{decode(record.codes)}\n")
+    """Show another record of the table."""
+    _select(next(place for place, other in enumerate(records) if other is record))
 
 
 def _selected(count: int, first: int) -> int:

@@ -1,7 +1,6 @@
 """Changes to the DNA on the page: typed variants, single bases, their undo, and what they do in words."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import streamlit as st
 
@@ -138,9 +137,7 @@ def _take_variant(record: Record, records: Sequence[Record], open_record: Callab
 def _parse(text: str, record: Record, records: Sequence[Record]) -> tuple[Record, Variant]:
     """The record that is open goes before the others where a change fits several."""
     try:
-        meant, variant = parse_change(text, [record])
-        # A FASTA header ends the name at a space; this one is to come back as it is.
-        return (meant if meant is record else replace(meant, name="_".join(meant.name.split()))), variant
+        return parse_change(text, [record])
     except ValueError:
         return parse_change(text, [record, *(other for other in records if other is not record)])
 

@@ -1,7 +1,6 @@
 """Where DNA comes in: a box to paste into, examples, a file; and what was said of it in reading."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -10,41 +9,50 @@ from tfbind.datasets import list_datasets, open_dataset
 from tfbind.jobs import MAX_MB
 from tfbind.letters import RefusedLetter
 from tfbind.observed import draw_window, index_of
-from tfbind.records import Record, read_records, repaired
-from tfbind.sequences import decode
+from tfbind.records import Record, TooLarge, read_records
+from tfbind.scoring import Model
+from tfbind.sequences import UNKNOWN, decode
 from tfbind.simulate import simulate
+from tfbind.tables import counted
 from tfbind.variant_list import looks_like_vcf
-from tfbind.variants import parse_change
+from tfbind.variants import read_with_variants
 from ui.kept_text import KeptText
 from ui.sequence_changes import start_with
 from ui.session import home, plain
 
 DNA, VARIANTS = KeptText("dna", "q"), KeptText("variants", "v")
+MENDED = KeptText("mended", "m")  # the text of the box in which signs that cannot be used are not refused
 WINDOW_REFUSED = "window-refused"
 MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
 PAGE_MB = 20
 FILE = "file"
 HELP = (
-    "Bare letters, FASTA, a numbered block from GenBank, or the course's table of sequences. Lower case is fine, "
-    "U is read as T, other IUPAC letters as N. A variant may stand in brackets: ACGT[A/G]TTT. "
-    f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. What you paste stays on this "
-    "computer."
+    "Bare letters, FASTA, a numbered block from GenBank, names with their sequences (name, ACGT), an oligo "
+    "(5'-ACGT-3'), or the course's table of sequences. Lower case is fine, U is read as T, other IUPAC letters as N. "
+    "A variant may stand in brackets: ACGT[A/G]TTT."
+)
+LIMITS = (
+    f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. Files up to {PAGE_MB} MB are "
+    f"shown here, up to {MAX_MB} MB scored in the background; larger ones by the command python -m tfbind predict. "
+    "What you paste stays on this computer."
 )
 SILENT = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGGATCTCAGGCTATCGCAGGCTCCATGCGCTACCGGATCCAGCGACCTGAGGCATCCGG"
 
 
-@st.cache_data
+@st.cache_data(show_spinner=False)
 def example() -> str:
     """Two records: a window of the built-in kind with its strongest site, and DNA without one."""
     made = simulate(windows=40, seed=5)
     strongest = int(made.scores.max(axis=1).argmax())
-    return f">strong_site\n{decode(made.codes[strongest])}\n>no_site\n{SILENT * 3}\n"
+    silent = (SILENT * 4)[: made.codes.shape[1]]
+    return f">strong_site\n{decode(made.codes[strongest])}\n>no_site\n{silent}\n"
 
 
-def sequence_input() -> list[Record]:
-    """Draw the box and the buttons; the records in it, [] when it is empty or cannot be read."""
+def sequence_input() -> list[Record] | None:
+    """Draw the box and the buttons; the records in it, [] when it is empty or too large, None when it is refused."""
     DNA.restore()
+    MENDED.restore()
     st.text_area(
         "DNA sequence",
         key=DNA.box,
@@ -62,11 +70,10 @@ def sequence_input() -> list[Record]:
                 "FASTA or text, plain or gzip",
                 max_upload_size=MAX_MB,
                 key=FILE,
-                help=f"Up to {PAGE_MB} MB are shown here. Up to {MAX_MB} MB are scored in the background, on this "
-                "computer. For more there is the command: python -m tfbind predict.",
             )
         with st.popover("Try a window of a data set", icon=":material/database:"):
             _draw_windows()
+    st.caption(LIMITS)
     if file is None:
         return _read(st.session_state[DNA.box])
     st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
@@ -101,24 +108,47 @@ def _take_window(dataset: str) -> None:
     DNA.fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
 
 
-def _read(data: str | bytes) -> list[Record]:
-    if not (data.strip() if isinstance(data, str) else data):
+def _read(data: str | bytes) -> list[Record] | None:
+    if isinstance(data, str) and not data.strip():
         st.caption("Nothing to score yet: paste a sequence, or try the example.")
         return []
     try:
-        if isinstance(data, str) and _has_variant(data):
-            return [_read_variant(data)]
-        return read_records(data, MAX_RECORDS, MAX_BASES)
+        return read_records(data, MAX_RECORDS, MAX_BASES) if isinstance(data, bytes) else _read_text(data)
+    except TooLarge as error:
+        st.error(plain(str(error)))
+        return []
     except RefusedLetter as error:
         st.error(plain(str(error)))
         st.code(f"{error.before}[{error.letter}]{error.after}", language=None)
         if isinstance(data, str):
-            st.button("Read such letters as N", on_click=_repair, args=(data,), icon=":material/healing:")
+            _offer_repair(data)
     except ValueError as error:
         st.error(plain(str(error)))
         if isinstance(data, str) and looks_like_vcf(data):
             st.button("Read it as variants", on_click=_take_as_variants, args=(data,), icon=":material/difference:")
-    return []
+    return None
+
+
+def _read_text(text: str) -> list[Record]:
+    """The records of a text; those with a variant in brackets are shown with it."""
+    found = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=text == st.session_state[MENDED.box])
+    for record, variant in found:
+        if variant:
+            start_with(record, variant)
+    return [record for record, _ in found]
+
+
+def _offer_repair(text: str) -> None:
+    """A button that says how the text can be read all the same, if it can."""
+    try:
+        found = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=True)
+    except ValueError:  # what was refused is said already
+        return
+    repairs = {record.name: record.repairs for record, _ in found if record.repairs}
+    first, *others = repairs.values()
+    label = f"Go on with {first[0]}{' and so on' if first[1:] or others else ''}"
+    st.button(plain(label), on_click=MENDED.fill, args=(text,), icon=":material/healing:")
+    _draw_notes(repairs)
 
 
 def _take_as_variants(text: str) -> None:
@@ -126,30 +156,24 @@ def _take_as_variants(text: str) -> None:
     DNA.fill("")
 
 
-def _has_variant(text: str) -> bool:
-    """Whether brackets stand in a sequence, not in its header."""
-    lines = text.strip().splitlines()
-    headers = [line for line in lines if line.startswith(">")]
-    return len(headers) <= 1 and any("[" in line for line in lines if line not in headers)
-
-
-def _read_variant(text: str) -> Record:
-    """A sequence with a variant in brackets, with or without a FASTA header."""
-    header, _, letters = text.strip().partition("\n") if text.lstrip().startswith(">") else ("", "", text)
-    record, variant = parse_change(letters, [])
-    record = replace(record, name=header.removeprefix(">").strip() or record.name)
-    start_with(record, variant)
-    return record
-
-
-def _repair(text: str) -> None:
-    DNA.fill(repaired(text))
-
-
 def show_notes(records: Sequence[Record]) -> None:
     """What was changed in reading, record by record."""
-    changed = [f"{record.name}: {'; '.join(record.notes)}" for record in records if record.notes]
+    _draw_notes({record.name: record.notes + record.repairs for record in records})
+
+
+def _draw_notes(said: dict[str, list[str]]) -> None:
+    changed = [f"{name}: {'; '.join(notes)}" for name, notes in said.items() if notes]
     for line in changed[:5]:
         st.caption(f":material/info: {plain(line)}")
     if len(changed) > 5:
-        st.caption(f"and {len(changed) - 5:,} more records were changed in reading")
+        st.caption(f"and {counted(len(changed) - 5, 'more record')} changed in reading")
+
+
+def show_cautions(record: Record, model: Model) -> None:
+    """Why the scores of a sequence mean little, where they do."""
+    bases, unknown = len(record.codes), int(np.count_nonzero(record.codes == UNKNOWN))
+    little = "so the scores mean little."
+    if 2 * unknown > bases:
+        st.warning(f"{unknown:,} of {counted(bases, 'base')} are N, of which a model knows nothing, {little}")
+    if model.length is None and bases < model.receptive_field:
+        st.warning(f"The model looks at {model.receptive_field} bases for each score and has {bases} here, {little}")

@@ -22,7 +22,7 @@ from tfbind.runs import Run
 from tfbind.sequences import encode
 from tfbind.sweep_folder import EXAMPLE
 from tfbind.sweep_spec import parse_spec
-from tfbind.variants import parse_change
+from tfbind.variants import parse_change, read_with_variants
 from tfbind.vcf import read_calls
 
 
@@ -60,11 +60,12 @@ VCF = (
     b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     b"chr1\t10\trs1\tA\tG,T\t.\tPASS\t.\nchr1\t12\t.\tAC\tA\t9\t.\tX=1\nchr2\t7\t.\tG\t<DEL>\t.\t.\t.\n"
 )
+BRACKETS = [b"ACGTACGTACGT[A/G]TTTACGT", b">a [x/y]\nACG[-/TT]TACG\n>b\nGG[C/]A\n", b"WT: ACGT\nMut: AC[G/A]T\n"]
 BED = [
     b"track name=x\nchr1\t10\t400\tpeak1\t5\t+\n# a remark\nchr2\t0\t17\n",
     b"chr1\t100\t500\tp\t0\t.\t1.5\t2\t3\t120\nchr1\t900\t950\tq\t0\t.\t1\t2\t3\t-1\n",
 ]
-CHANGES = [b"12 A>G", b"chr1:105 C>T", b"ACGTACGTACGT[A/G]TTTACGT", b"chr1:103-104 GT>G"]
+CHANGES = [b"12 A>G", b"chr1:105 C>T", b"chr1:103-104 GT>G"]
 PLACED = Record("chr1:100-119", encode("ACGTACGTACGTACGTACGT"), [])
 
 
@@ -85,6 +86,11 @@ def _sweep(data: bytes, _: Path) -> object:
 
 def _change(data: bytes, _: Path) -> object:
     return parse_change(data.decode(errors="replace"), [PLACED])
+
+
+def _brackets(data: bytes, _: Path) -> object:
+    text = data.decode(errors="replace")
+    return [read_with_variants(text, 100, 10_000, repair) for repair in (True, False)]
 
 
 def _genome(path: Path) -> object:
@@ -163,6 +169,7 @@ PARSERS = [
     Parser("genome", [FASTA, gzip.compress(FASTA, mtime=0)], _read_by(_genome)),
     Parser("change", CHANGES, _change),
     Parser("pasted", [FASTA, GENBANK, LETTERS, TABLE, gzip.compress(FASTA, mtime=0)], lambda d, _: read_records(d)),
+    Parser("brackets", BRACKETS, _brackets),
     Parser("pieces", [FASTA, TABLE, LETTERS, gzip.compress(FASTA, mtime=0)], _pieces),
     Parser("sequences", [TABLE, gzip.compress(TABLE, mtime=0)], _sequences),
     Parser("scores", [score_table().encode(), gzip.compress(score_table().encode(), mtime=0)], _scores),

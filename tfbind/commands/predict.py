@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tfbind.commands import add_command, answer, bar
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
+from tfbind.tables import counted
 
 if TYPE_CHECKING:
     from tfbind.scoring import Model
@@ -72,13 +73,13 @@ def predict(options: argparse.Namespace) -> int:
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:
-        print(f"and {len(outcome.notes) - NOTES:,} more records were changed in reading", file=sys.stderr)
+        print(f"and {counted(len(outcome.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
     if note := outcome.unplaced:
         print(note, file=sys.stderr)
     facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
     where = " on a GPU" if device == "cuda" else ""
-    line = f"{outcome.records:,} records, {outcome.bases:,} bases in {outcome.seconds:.1f} s{where}: {outcome.out}"
-    return answer(options.json, facts, [line])
+    what = f"{counted(outcome.records, 'record')}, {counted(outcome.bases, 'base')}"
+    return answer(options.json, facts, [f"{what} in {outcome.seconds:.1f} s{where}: {outcome.out}"])
 
 
 def _device(options: argparse.Namespace, data: object) -> str:
