@@ -108,7 +108,7 @@ def test_the_hash_is_that_of_the_weights_whatever_file_they_are_in(home, tmp_pat
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("other-model", "exists already and is not overwritten; choose another name with --name"),
+        ("other-model", "exists already and is not overwritten; choose another name"),
         ("a-run", "'a-run': that is a run; choose another one"),
         ("builtin", "that is the model that ships"),
         ("", "expected 1 to 64 of a-z 0-9 _ -"),

@@ -82,13 +82,13 @@ def _check_free(home: Path, name: str) -> None:
         )
     if name in RESERVED or (home / "runs" / name).exists():
         what = "a run" if name not in RESERVED else "the model that ships"
-        raise ValueError(f"model name {name!r}: that is {what}; choose another one with --name")
+        raise ValueError(f"model name {name!r}: that is {what}; choose another one")
     if (_folder(home) / name).exists():
         raise _taken(name)
 
 
 def _taken(name: str) -> ValueError:
-    return ValueError(f"model {name!r}: exists already and is not overwritten; choose another name with --name")
+    return ValueError(f"model {name!r}: exists already and is not overwritten; choose another name")
 
 
 def _claim(draft: Path, folder: Path) -> None:

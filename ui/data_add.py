@@ -1,9 +1,6 @@
 """Ways to a data set of one's own: the course's pair of files, a genome with a motif or a signal, a download."""
 
-import re
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +12,7 @@ from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from ui.child import command
 from ui.session import home, on_loopback, plain
+from ui.uploads import upload_folder, write_upload
 
 SUFFIXES = ["txt", "tsv", "gz"]
 TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
@@ -98,8 +96,8 @@ def _pair() -> None:
 
 def _import_uploads(sequences: UploadedFile, scores: UploadedFile, name: str, transpose: bool) -> Windows:
     """Check and store a pair of uploaded files, which are on disk only while that lasts."""
-    with _folder() as folder, st.spinner("Checking every window"):
-        paths = [_write(file, Path(folder, role)) for role, file in (("a", sequences), ("b", scores))]
+    with upload_folder() as folder, st.spinner("Checking every window"):
+        paths = [write_upload(file, Path(folder, role)) for role, file in (("a", sequences), ("b", scores))]
         bar = st.progress(0.0)
 
         def tell(share: float) -> None:
@@ -110,21 +108,6 @@ def _import_uploads(sequences: UploadedFile, scores: UploadedFile, name: str, tr
 
 def _show(name: str) -> None:
     st.query_params["data"] = name
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    home().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="upload-", dir=home()) as folder:
-        yield Path(folder)
-
-
-def _write(file: UploadedFile, folder: Path) -> Path:
-    """Write an upload under a name that is safe and still tells the user which file is meant."""
-    folder.mkdir()
-    path = folder / re.sub(r"[^A-Za-z0-9._-]|^\.+", "_", file.name)[-80:]
-    path.write_bytes(file.getbuffer())
-    return path
 
 
 # A genome
@@ -171,7 +154,7 @@ def _from_motif() -> None:
     missing = [what for what, it in wanted.items() if not it]
 
     def words(folder: Path) -> list[str]:
-        chosen = str(_write(file, folder / "motif")) if file else known
+        chosen = str(write_upload(file, folder / "motif")) if file else known
         options = [
             (HITS[by].flag, lowest),
             ("--motif-name", which.strip()),
@@ -230,7 +213,7 @@ def _from_signal() -> None:
 
 
 def _path(file: UploadedFile | Path, folder: Path) -> Path:
-    return file if isinstance(file, Path) else _write(file, folder)
+    return file if isinstance(file, Path) else write_upload(file, folder)
 
 
 def _build(
@@ -245,7 +228,7 @@ def _build(
     if missing or genome is None:
         st.error(f"Still to be given: {', '.join(missing)}.")
         return
-    with _folder() as folder:
+    with upload_folder() as folder:
         bar = st.progress(0.0, READING)
         given = ["--genome", str(_path(genome, folder / "genome")), *words(folder), "--progress"]
         _make(name, "build", name, *given, tell=lambda share: bar.progress(min(share, 1.0), READING))

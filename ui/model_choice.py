@@ -8,8 +8,10 @@ from tfbind.export import THRESHOLD
 from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.scoring import Model
 from ui import scored
+from ui.model_import import model_import
 from ui.session import home, plain
 
+MODEL = "model"
 AVERAGE = "average"
 NOTHING = "nothing"
 PAD = "pad"
@@ -98,9 +100,11 @@ def _explained(meaning: Meaning) -> str:
 
 
 def _choose_main(names: dict[str, str]) -> Choice | None:
+    above = st.container()
+    model_import(MODEL)
     several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
     labels = names | several
-    name = st.selectbox("Model", list(labels), format_func=labels.__getitem__, key="model")
+    name = above.selectbox("Model", list(labels), format_func=labels.__getitem__, key=MODEL)
     if name != AVERAGE:
         return _open(name, names[name])
     members = st.multiselect(

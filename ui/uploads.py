@@ -1,0 +1,27 @@
+"""Uploaded files on the disk, as long as something that reads paths needs them."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from ui.session import home
+
+
+@contextmanager
+def upload_folder() -> Iterator[Path]:
+    """A folder in the home that is gone at the end."""
+    home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=home()) as folder:
+        yield Path(folder)
+
+
+def write_upload(file: UploadedFile, folder: Path) -> Path:
+    """Write an upload to a new folder, under a name that is safe and still tells the user which file is meant."""
+    folder.mkdir()
+    path = folder / re.sub(r"[^A-Za-z0-9._-]|^\.+", "_", file.name)[-80:]
+    path.write_bytes(file.getbuffer())
+    return path
