@@ -11,13 +11,13 @@ from ui.live_chart import install_plotly
 st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial_sidebar_state=230)
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def install() -> Path:
     """Once per server: the file that the live charts load."""
     return install_plotly(Path(__file__).parent / "static")
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def freeze() -> None:
     """Once per server, after the imports: Streamlit collects garbage after every update, and what was imported is
     none. Setting it aside takes an update from 99 to 16 ms."""

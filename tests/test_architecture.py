@@ -155,6 +155,16 @@ def _literals(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def waiting(root: Path) -> Iterator[str]:
+    """What a page keeps says what is shown while it is made: Streamlit would show the function's own name."""
+    for path in sources(root, *PAGES):
+        for node in ast.walk(ast.parse(path.read_text())):
+            for used in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
+                text = ast.unparse(used)
+                if text.startswith("st.cache_") and "show_spinner=" not in text:
+                    yield f"{path.relative_to(root)}:{node.lineno} {node.name} does not say what is shown meanwhile"
+
+
 def length(root: Path) -> Iterator[str]:
     """A file that nobody reads in one sitting is two files."""
     for path in sources(root, *CODE, suffixes=WRITTEN):
@@ -226,6 +236,7 @@ CHECKS: list[Check] = [
     docstrings,
     forwarding,
     file_names,
+    waiting,
     length,
     file_map,
     map_order,
@@ -265,6 +276,7 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
         (forwarding, "ui/form.py", '"""F."""\nfrom tfbind.runs import LOG as L\n__all__ = ["L"]', "form.py: only"),
         (forwarding, "ui/form.py", '"""F."""\nimport tfbind.runs\nlog = tfbind.runs.LOG', "form.py: only forwards"),
         (file_names, "tfbind/plots.py", '"""P."""\nx = f"{1}/log.txt"', "plots.py:2 spells log.txt"),
+        (waiting, "ui/form.py", '"""F."""\n@st.cache_data\ndef f(): ...', "form.py:3 f does not say what is shown"),
         (length, "ui/chart.js", "//\n" * (LINES + 1), f"ui/chart.js: {LINES + 1} lines"),
         (file_map, "ui/chart.js", "//", "ui/chart.js is missing in the file map"),
         (file_map, "README.md", "no map at all", "0 file maps"),

@@ -21,7 +21,7 @@ LONGEST_ADDRESS = 40  # runs; an address with more names is of no use to anybody
 Stamp = tuple[int, ...]
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def _read() -> dict[Path, tuple[Stamp, Past]]:
     return {}
 

@@ -12,7 +12,7 @@ from ui.session import SWEEP_PAGE, TRAIN_PAGE, home, plain
 POLL_SECONDS = 5.0
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def _ended() -> dict[Path, int]:
     """State files of runs that were seen to have ended, by the time they were written: not read again."""
     return {}

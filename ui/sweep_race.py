@@ -25,7 +25,7 @@ OWN_COLOURS = 8  # more runs than that and only the best have a colour and a nam
 LEADERS = 3
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def _known() -> Known:
     """Runs that were seen to have ended, for all sweeps."""
     return {}
