@@ -1,6 +1,7 @@
 """Changes to the DNA on the page: typed variants, single bases, their undo, and what they do in words."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
