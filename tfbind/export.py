@@ -9,6 +9,7 @@ import csv
 import io
 import itertools
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def quoted(cell: str) -> str:
     if not any(sign in cell for sign in ',"\n\r'):
         return cell
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([cell])
+    csv.writer(text, lineterminator="", quoting=csv.QUOTE_ALL).writerow([cell])
     return text.getvalue()
 
 
@@ -169,7 +170,7 @@ def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
     yield f"# {about_line(about)}; {coordinates('.tsv', named(tracks))}{what}\n"
     yield "name\tposition\tbase\tscore" + "\tchange" * tiled + "\n"
     for track in tracks:
-        name = safe_cell(track.name).replace("\t", " ")
+        name = safe_cell(re.sub(r"[\t\n\r]", " ", track.name))
         for start, codes, scores in track.pieces():
             cells = _change_cells(track, start, start + len(codes)) if tiled else itertools.repeat("")
             rows = zip(itertools.count(start), decode(codes), scores.tolist(), cells, strict=False)
