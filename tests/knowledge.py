@@ -131,7 +131,7 @@ ALLOWED: dict[str, set[str]] = {
         "vcf_effects",
     },
     "provenance": {"files", "meaning", "runs", "scoring"},
-    "bundle": {"imported", "onnx_graph", "provenance", "runs", "scoring", "sequences", "tables"},
+    "bundle": {"files", "imported", "onnx_graph", "provenance", "runs", "scoring", "sequences", "tables"},
     "history": {"files", "runs"},
     "wandb_pull": {"wandb_client"},
     "wandb_names": {"config"},

@@ -31,11 +31,11 @@ def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / "best.safetensors")])
     assert done.returncode == -signal.SIGKILL
     (draft,) = tmp_path.glob(".*")
-    gone = draft.name.removeprefix(".best.safetensors.").partition(".")[0]
-    (tmp_path / f".new-run.{gone}.new").mkdir()
-    (tmp_path / f".new-run.{gone}.new" / "config.json").touch()
-    (tmp_path / f".state.json.{gone}.0a1f").touch()
-    living = [f".labels.json.{os.getpid()}.12ab", f".best.safetensors.{os.getpid()}", ".hidden", ".lock.x12"]
+    gone = draft.name.removeprefix(".best.safetensors.").partition("-")[0]
+    (tmp_path / f".new-run.{gone}-0197").mkdir()
+    (tmp_path / f".new-run.{gone}-0197" / "config.json").touch()
+    (tmp_path / f".state.json.{gone}-0a1f.json").touch()
+    living = [f".best.{gone}.{os.getpid()}-0197.pt", ".hidden", ".lock.x12"]
     for name in living:
         (tmp_path / name).touch()
     remove_drafts(tmp_path)

@@ -46,7 +46,7 @@ def test_runs_are_listed_oldest_first_and_half_made_ones_not_at_all(tmp_path):
     for _ in range(3):
         made.append(runs.create(tmp_path, toy_config()))
         time.sleep(0.002)
-    (tmp_path / "runs" / ".20200101-000000-00000.77.new").mkdir()
+    (tmp_path / "runs" / ".20200101-000000-00000.77-0197").mkdir()
     (tmp_path / "runs" / "20200101-000000-00000").mkdir()
     assert runs.list_runs(tmp_path) == made
 

@@ -6,8 +6,6 @@ Before it is handed out, the program is run as they will run it, and what it pre
 import csv
 import gzip
 import json
-import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
+from tfbind.files import draft_of
 from tfbind.onnx_graph import Weights, read_shape
 from tfbind.provenance import of_run
 from tfbind.scoring import Model, load_model, load_weights, score_windows, weight_files
@@ -57,7 +56,7 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
     if len(files) != 1:
         raise ValueError(f"{name}: an average of several networks; expected a model of one, such as a run")
     model, weights = load_model(home, name), load_weights(files[0])
-    draft = out.with_name(f".{out.name}.{os.getpid()}.{secrets.token_hex(2)}")
+    draft = draft_of(out)
     draft.mkdir()
     try:
         imported.convert(files[0], draft / WEIGHTS)

@@ -19,7 +19,12 @@ import psutil
 TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_DRAFT = re.compile(r"\..+\.(\d{1,9})(?:\.[0-9a-f]{4})?(?:\.\w+)?")
+_DRAFT = re.compile(r"\..+\.(\d{1,9})-[0-9a-f]{4}(?:\.\w+)?")
+
+
+def draft_of(path: Path) -> Path:
+    """A free name beside `path`, with its suffix, under which this process makes what will take its place."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(2)}{path.suffix.lower()}")
 
 
 @contextmanager
@@ -29,7 +34,7 @@ def drafted(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; `filename` is the path.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}{path.suffix.lower()}")
+    draft = draft_of(path)
     try:
         yield draft
         draft.replace(path)
@@ -62,7 +67,7 @@ def write_chunks(path: Path, content: Iterable[bytes]) -> None:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Delete what processes that were killed left half written in a folder: `.NAME.PID.XXXX` and the like."""
+    """Delete what processes that were killed left half written in a folder: what `draft_of` named."""
     for draft in folder.glob(".*"):
         match = _DRAFT.fullmatch(draft.name)
         if match is None or psutil.pid_exists(int(match[1])):

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import secrets
 import struct
 import zlib
 from collections import Counter
@@ -15,7 +14,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
 
-from tfbind.files import write_chunks
+from tfbind.files import draft_of, write_chunks
 from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted, label
@@ -137,7 +136,7 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.fai"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_name(f".{os.getpid()}.{secrets.token_hex(2)}.fai")
+        draft = draft_of(kept)
         try:
             Faidx(str(path), indexname=str(draft), gzi_indexname=str(draft.with_suffix(".gzi"))).close()
             if zipped:

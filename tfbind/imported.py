@@ -4,9 +4,7 @@ A model is `<home>/models/<name>/`: its weights as safetensors, and a card that 
 the file is, a short process of its own reads it (`tfbind.convert`): nothing here needs torch, nor trusts the file.
 """
 
-import os
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from tfbind.config import PROJECT
-from tfbind.files import read_json, remove_drafts, to_trash, write_json
+from tfbind.files import draft_of, read_json, remove_drafts, to_trash, write_json
 from tfbind.onnx_graph import read_shape
 
 WEIGHTS = "weights.safetensors"
@@ -54,7 +52,7 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
         raise ValueError(f"{source}: no such file")
     name = name if name is not None else _name_of(source)
     _check_free(home, name)
-    draft = _folder(home) / f".{name}.{os.getpid()}.{secrets.token_hex(2)}"
+    draft = draft_of(_folder(home) / name)
     draft.mkdir(parents=True)
     remove_drafts(draft.parent)
     try:
@@ -145,7 +143,7 @@ def converted(home: Path, source: Path) -> Path:
     target = home / "cache" / "weights" / f"{_sha256(source)}.safetensors"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{os.getpid()}.{secrets.token_hex(2)}.safetensors")
+        draft = draft_of(target)
         try:
             convert(source, draft)
             draft.replace(target)

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import read_json, remove_drafts, to_trash, write_json
+from tfbind.files import draft_of, read_json, remove_drafts, to_trash, write_json
 from tfbind.owner import Owner, this_process
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
@@ -119,7 +119,7 @@ def create(
         "versions": {"tfbind": __version__, "python": python_version(), **_versions("torch", "numpy")},
         **(facts or {}),
     }
-    draft = run.folder.with_name(f".{run.id}.{os.getpid()}.new")
+    draft = draft_of(run.folder)
     draft.mkdir(parents=True)
     remove_drafts(draft.parent)
     try:

@@ -6,7 +6,6 @@ of which names its sweep.
 
 import contextlib
 import itertools
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -18,7 +17,7 @@ from typing import Any
 from tfbind import devices, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import open_dataset
-from tfbind.files import read_json, remove_drafts, write_bytes, write_json
+from tfbind.files import draft_of, read_json, remove_drafts, write_bytes, write_json
 from tfbind.history import Past
 from tfbind.runs import Run, Status
 from tfbind.splits import split
@@ -71,7 +70,7 @@ def create(
         "ray": ray,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-    draft = sweep.folder.with_name(f".{sweep.id}.{os.getpid()}.new")
+    draft = draft_of(sweep.folder)
     draft.mkdir(parents=True)
     remove_drafts(draft.parent)
     try:

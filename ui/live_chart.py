@@ -4,7 +4,6 @@
 """
 
 import filecmp
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import plotly
 import streamlit as st
 
+from tfbind.files import draft_of
 from tfbind.plots import Curve
 
 FIRST_POINT = "The first point comes with the end of the first epoch."
@@ -50,7 +50,7 @@ def install_plotly(static: Path) -> Path:
     target = static / source.name
     if not (target.is_file() and not target.is_symlink() and filecmp.cmp(source, target)):
         static.mkdir(exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        draft = draft_of(target)
         shutil.copy2(source, draft)
         draft.replace(target)
     return target
