@@ -52,7 +52,7 @@ def test_a_phone_shows_everything_without_sideways_scrolling(
     expect(start).to_be_in_viewport(ratio=1)
 
 
-@pytest.mark.parametrize("path", ["data", "?run=mine"])
+@pytest.mark.parametrize("path", ["data", "?run=mine", "train?run=mine"])
 def test_a_new_server_asked_for_a_page_shows_the_whole_app(
     tmp_path: Path, open_page: Callable[..., Page], path: str
 ) -> None:
@@ -62,6 +62,17 @@ def test_a_new_server_asked_for_a_page_shows_the_whole_app(
         expect(page.get_by_role("link", name="side job · 3/5")).to_be_visible()
         expect(page.get_by_role("link", name="Train", exact=True)).to_be_visible()
         page.close()
+
+
+def test_the_train_page_is_found_by_its_name_too(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
+    run = make_run(home, "finished", 5, name="bookmarked")
+    page = open_page(f"{server.url}/train?run={run.id}")
+    expect(page.get_by_role("heading", name="bookmarked")).to_be_visible()
+    assert page.url == f"{server.url}/?run={run.id}"
+    page.goto(f"{server.url}/train")
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    expect(page.get_by_role("link", name="Train", exact=True)).to_have_count(1)
 
 
 def test_a_click_on_an_earlier_run_opens_it(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
