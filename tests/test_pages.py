@@ -93,7 +93,7 @@ def test_a_changed_field_belongs_to_no_preset() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
-    [("learning_rate", "fast", "learning_rate: 'fast'"), ("dropout_rate", "2", "dropout_rate: '2'")],
+    [("learning_rate", "fast", "Learning rate: 'fast'"), ("dropout_rate", "2", "Dropout rate: '2'")],
 )
 def test_a_bad_field_is_one_clear_line_and_no_start(field: str, value: str, said: str) -> None:
     page = app()

@@ -94,13 +94,27 @@ def test_the_form_writes_what_is_chosen_in_it() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
-    [("learning_rate", "fast, 1", "parameters.learning_rate: 'fast'"), ("learning_rate", "", "expected a list")],
+    [
+        ("learning_rate", "fast, 1", "Learning rate: 'fast'"),
+        ("learning_rate", "", "Learning rate: []; expected a list"),
+    ],
 )
 def test_a_bad_field_is_one_clear_line_and_no_start(field: str, value: str, said: str) -> None:
     page = page_of()
     page.text_input(f"sweep-of-{field}").set_value(value).run()
     checked(page)
     assert plain(said) in page.error[0].value
+    assert button(page, "Start").disabled
+
+
+def test_no_hyperparameter_and_an_impossible_range_are_said_by_label() -> None:
+    page = page_of()
+    page.segmented_control("sweep-method").set_value("random").run()
+    page.toggle("sweep-range-learning_rate").set_value(True).run()
+    page.text_input("sweep-min-learning_rate").set_value("0").run()
+    assert plain("Learning rate from: 0; a range on a log scale") in checked(page).error[0].value
+    page.multiselect("sweep-fields").set_value([]).run()
+    assert page.info[0].value == plain("Choose at least one hyperparameter.")
     assert button(page, "Start").disabled
 
 
@@ -142,7 +156,8 @@ def test_the_race_of_a_running_sweep(home: Path) -> None:
     said = words(page)
     assert "1 finished · 1 running" in said
     assert "best so far" in said
-    assert plain("learning_rate 0.1") in said
+    assert plain("learning rate 0.1") in said
+    assert "with validation loss 0" in said
     assert str(page.get("progress")[0].proto.text) == "1 of 2 runs ended · about 5 s left"
     assert {"Stop all", "Start no more", "Stop this run"} <= set(labels(page))
     assert "Resume" not in labels(page)

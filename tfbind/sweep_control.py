@@ -209,7 +209,7 @@ def with_threads(config: TrainConfig, threads: int) -> TrainConfig:
 
 def run_name(spec: Spec, config: TrainConfig) -> str:
     """A run of a sweep is called by what is its own."""
-    shown = [f"{name} {getattr(config, name)}" for name in spec.varied]
+    shown = [f"{name.replace('_', ' ')} {getattr(config, name)}" for name in spec.varied]
     return ", ".join(shown)[: runs.NAME_LENGTH] or runs.default_name(config)
 
 

@@ -1,5 +1,6 @@
 """The form made from TrainConfig: one widget per field, its bounds and help taken from the field."""
 
+import re
 from typing import Any
 
 import streamlit as st
@@ -29,12 +30,28 @@ LABELS = {
 KEPT_BY_PRESETS = ("dataset", "seed", "device", "threads")
 START_PRESET = "recommended"
 
+_NAMED = re.compile(rf"(^|; )(?:parameters\.)?({'|'.join(TrainConfig.model_fields)})(\.values|\.min|\.max|)(?=:)")
+_ENDS = {".min": " from", ".max": " to"}
+
 _schema: dict[str, dict[str, Any]] = TrainConfig.model_json_schema()["properties"]
 
 
 def label(field: str) -> str:
     """What a form calls a field."""
     return LABELS.get(field, field.replace("_", " ").capitalize())
+
+
+def in_labels(said: str) -> str:
+    """What is wrong with settings, or with the sweep file made of a form, said by the labels that the form shows."""
+    return _NAMED.sub(lambda found: found[1] + label(found[2]) + _ENDS.get(found[3], ""), said)
+
+
+def parse_form(values: dict[str, Any], base: TrainConfig | None = None) -> TrainConfig:
+    """As `parse_config`, with errors by label."""
+    try:
+        return parse_config(values, base)
+    except ValueError as error:
+        raise ValueError(in_labels(str(error))) from None
 
 
 def fill(config: TrainConfig) -> None:
@@ -54,7 +71,7 @@ def config_form(datasets: list[str]) -> TrainConfig:
     """Draw the form; the configuration it holds.
 
     Raises:
-        ValueError: one line that says which field cannot be used, and why.
+        ValueError: one line that says which field cannot be used, by its label, and why.
     """
     _first_time(datasets)
     _preset_buttons()
@@ -62,7 +79,7 @@ def config_form(datasets: list[str]) -> TrainConfig:
     values = _fields(common, datasets)
     with st.expander("More settings"):
         values |= _fields([field for field in _schema if field not in common], datasets)
-    return parse_config(values)
+    return parse_form(values)
 
 
 def _key(field: str) -> str:

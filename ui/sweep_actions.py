@@ -3,13 +3,12 @@
 import streamlit as st
 
 from tfbind import launch, runs, sweep_control, sweep_folder
-from tfbind.config import parse_config
 from tfbind.history import Past
 from tfbind.runs import ACTIVE, Status
 from tfbind.sweep_control import RETRIED
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_spec import MAX_TEXT
-from ui.config_form import label
+from ui.config_form import label, parse_form
 from ui.session import COMPARE_PAGE, TRAIN_PAGE, attempt, home
 from ui.wandb_settings import secrets
 
@@ -71,7 +70,7 @@ def _add(sweep: Sweep) -> None:
             for field in spec.varied or ["learning_rate"]
         }
         if st.button("Start", type="primary", key="add"):
-            attempt(lambda: sweep_control.add_run(sweep, parse_config(values, spec.base), secrets()))
+            attempt(lambda: sweep_control.add_run(sweep, parse_form(values, spec.base), secrets()))
 
 
 def run_actions(past: list[Past]) -> None:

@@ -14,7 +14,7 @@ from tfbind.estimate import recent
 from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
-from ui.config_form import PRESET_HELP, PRESET_NAMES, label
+from ui.config_form import PRESET_HELP, PRESET_NAMES, in_labels, label
 from ui.session import home, next_sweep_id, plain, show_sweep, start_key
 from ui.wandb_settings import secrets, wandb_mode
 
@@ -34,6 +34,10 @@ RAY_HELP = (
 TEXT, UPLOAD, WAY = "sweep-text", "sweep-upload", "sweep-way"
 FIRST_VALUES = {"learning_rate": "0.01, 0.001, 0.0001"}
 LOG_FIELDS = ("learning_rate", "weight_decay")  # whose useful values lie orders of magnitude apart
+NOTHING = {
+    BUILD: "Choose at least one hyperparameter.",
+    WRITE: "There is no sweep file yet: paste one, upload one, or use the example.",
+}
 SCALES = {"uniform": "evenly", "log_uniform_values": "on a log scale"}
 
 
@@ -56,7 +60,14 @@ def new_sweep() -> None:
         text = _built() if way != WRITE else _written()
         options = _options()
     with side, st.container(border=True, key="plan"):
-        _side(text, dataset, preset, options, sizes)
+        try:
+            if not text.strip():
+                raise ValueError(NOTHING[way or BUILD])
+            _side(text, dataset, preset, options, sizes)
+        except ValueError as error:
+            st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
+            said = str(error) if way == WRITE else in_labels(str(error))
+            (st.error if text.strip() else st.info)(plain(said))
     _earlier()
 
 
@@ -144,6 +155,8 @@ def _built() -> str:
         persist_state="session",
         help="Several values vary a hyperparameter; one value fixes it. All others are as in the settings above.",
     )
+    if not fields:
+        return ""
     document: dict[str, Any] = {"method": method or "grid", "metric": _metric()}
     document["parameters"] = {field: _parameter(field, method or "grid") for field in fields}
     document |= _counts(method or "grid")
@@ -229,17 +242,10 @@ def _counts(method: str) -> dict[str, int]:
 
 def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: dict[str, tuple[int, int]]) -> None:
     base = PRESETS[preset].model_copy(update={"dataset": dataset})
-    try:
-        if not text.strip():
-            raise ValueError("There is no sweep file yet: paste one, upload one, or use the example.")
-        spec = parse_spec(text, base)
-        if options["ray"]:
-            ray_pipe.check(options["ray"])
-        found = plan(spec, sizes, recent(runs.list_runs(home())), options["parallel"], here=not options["ray"])
-    except ValueError as error:
-        st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
-        (st.error if text.strip() else st.info)(plain(str(error)))
-        return
+    spec = parse_spec(text, base)
+    if options["ray"]:
+        ray_pipe.check(options["ray"])
+    found = plan(spec, sizes, recent(runs.list_runs(home())), options["parallel"], here=not options["ray"])
     id = next_sweep_id()
     words = sweep_control.command(home(), id, dataset, preset, **options)
     if st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):

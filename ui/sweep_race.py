@@ -23,6 +23,7 @@ from ui.sweep_actions import actions, run_actions
 POLL_SECONDS = 1.0
 OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
 LEADERS = 3
+METRIC_WORDS = {"val_loss": "validation loss", "val_pearsonr": "Pearson r"}
 
 
 @st.cache_resource(show_spinner=False)
@@ -77,7 +78,9 @@ def _facts(spec: Spec, past: list[Past]) -> list[str]:
     facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
     found = sweeps.best(spec, past)
     if found:
-        facts.append(f"best so far: **{plain(found.name)}** with {spec.metric} {sweeps.value(spec, found):.4f}")
+        facts.append(
+            f"best so far: **{plain(found.name)}** with {METRIC_WORDS[spec.metric]} {sweeps.value(spec, found):.4f}"
+        )
     return facts
 
 
