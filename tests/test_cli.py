@@ -138,6 +138,9 @@ def test_diverging_is_a_failure_with_one_line(home):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "the steps were too large; try a learning_rate 3 to 10 times below 10" in done.stderr
+    assert "resume would only repeat it" in done.stdout
+    assert "with a lower --learning-rate" in done.stdout
+    assert "goes on" not in done.stdout
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_named(home, tmp_path):

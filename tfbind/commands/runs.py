@@ -14,6 +14,7 @@ from tfbind.commands import add_command, answer, bar, complain, figure, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
 from tfbind.devices import settle
+from tfbind.hints import lost_its_loss
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
@@ -172,8 +173,18 @@ def _print_row(row: runs.Row, terminal: bool) -> None:
 def _print_outcome(run: Run, state: str) -> None:
     best = runs.best_row(runs.read_rows(run))
     figures = f"; best epoch {best['epoch']}: val_pearsonr {figure(best['val_pearsonr'])}" if best else ""
-    again = "" if state == "finished" else f"; `python -m tfbind resume {run.id}` goes on"
-    print(f"{state}{figures}{again}")
+    print(f"{state}{figures}{_what_next(run, state)}")
+
+
+def _what_next(run: Run, state: str) -> str:
+    if state == "finished":
+        return ""
+    if lost_its_loss(runs.read_status(run).error):
+        return (
+            f"; resume would only repeat it: `python -m tfbind runs {run.id} --command` prints the command, to be run "
+            "with a lower --learning-rate"
+        )
+    return f"; `python -m tfbind resume {run.id}` goes on"
 
 
 def show_runs(options: argparse.Namespace) -> int:
