@@ -17,13 +17,21 @@ from ui.wandb_settings import secrets, wandb_mode
 
 SHOWN_RUNS = 20
 LOW_DISK_BYTES = 1e9
+ABOUT = "The model learns from DNA with known scores: 300 bases in, a score for each out, high at binding sites."
+# Where Streamlit stacks columns, below 640 pixels, the plan comes before the form, whose end is screens away.
+PLAN_FIRST = """<style>@media (max-width: 640px) {
+.st-key-setup [data-testid="stColumn"]:has(.st-key-plan) { order: -1; }
+}</style>"""
 
 
 def new_run() -> None:
     """Draw the form on the left, the plan with its Start button on the right, earlier runs below."""
     st.title("Train a model", anchor=False)
+    st.caption(ABOUT)
+    st.html(PLAN_FIRST)
     sizes = _sizes()
-    form, plan = st.columns([6, 5], gap="large")
+    with st.container(key="setup"):
+        form, plan = st.columns([6, 5], gap="large")
     with form:
         try:
             config, problem = devices.settle(config_form(list(sizes))), ""
@@ -51,7 +59,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
         parts, problem = counts(data, config, windows), ""
     except ValueError as error:
         data, parts, problem = None, {}, str(error)
-    button, place = st.container(), st.container()
+    button, place, executed = st.container(), st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
     order = launch.Order(name, id, wandb=wandb_mode())
     if button.button(
@@ -69,8 +77,9 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
             st.error(plain(problem))
         else:
             _figures(config, data, parts, length)
-    st.caption("What Start executes; the same line works in a terminal")
-    st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
+    with executed:
+        st.caption("What Start executes; the same line works in a terminal")
+        st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
 
 
 def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], length: int) -> None:

@@ -181,8 +181,8 @@ def _what_next(run: Run, state: str) -> str:
         return ""
     if lost_its_loss(runs.read_status(run).error):
         return (
-            f"; resume would only repeat it: `python -m tfbind runs {run.id} --command` prints the command, to be run "
-            "with a lower --learning-rate"
+            f"; resume would only repeat it: `python -m tfbind runs {run.id} --command` prints the command, to be "
+            "run with a lower --learning-rate"
         )
     return f"; `python -m tfbind resume {run.id}` goes on"
 
