@@ -8,7 +8,7 @@ from driven import app, button, checked, words
 from pair_files import score_table, sequence_table, write_pair
 from toy import Toy, toy_config, toy_data, toy_home
 
-from tfbind import baselines, launch, runs, sealed
+from tfbind import baselines, data_care, launch, runs, sealed
 from tfbind.datasets import import_pair, make_builtin, open_dataset
 from tfbind.sequences import decode, reverse_complement
 from tfbind.splits import split
@@ -141,6 +141,24 @@ def test_sites_of_simpler_models_stand_beside_those_of_the_run(home: Path) -> No
         assert table.loc[base.name, "AUPRC"] == pytest.approx(base.val_auprc)
     shown = next(metric.value for metric in page.metric if metric.label == "AUPRC")
     assert f"{table.loc['this run', 'AUPRC']:.3f}" == shown
+
+
+def test_a_renamed_data_set_is_still_that_of_its_run_and_another_of_its_name_is_not(
+    home: Path, tmp_path: Path
+) -> None:
+    run = trained(home, num_epochs=1)
+    data_care.rename(home, "toy", "mine")
+    import_pair(home, *with_leaks(tmp_path), "toy")
+    page = app(run.id)
+    assert "95 % bootstrap interval" in words(page)
+    page = checked(page.button("baselines").click().run())
+    assert any("Model" in element.value for element in page.dataframe)
+    data_care.delete(home, "mine")
+    page = app(run.id)
+    (said,) = (warning.value for warning in page.warning)
+    assert plain("are not here: the data set toy has changed since") in said
+    assert "95 % bootstrap interval" not in words(page)
+    assert checked(button(page, "Clone").click().run()).selectbox("config-dataset").value == "toy"
 
 
 def test_a_run_without_a_test_offers_none(home: Path) -> None:

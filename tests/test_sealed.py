@@ -10,11 +10,12 @@ import pytest
 from pair_files import score_table, sequence_table, write_pair
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import launch, run_log, runs, sealed
+from tfbind import history, launch, run_log, runs, sealed
 from tfbind.__main__ import main
 from tfbind.data_care import delete, rename
 from tfbind.datasets import import_pair
 from tfbind.metrics import pearson
+from tfbind.paired import read_held
 from tfbind.scoring import load_model, score_windows
 from tfbind.sequences import decode
 from tfbind.splits import split
@@ -107,9 +108,38 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
     said = capsys.readouterr()
     assert "--dataset toy " in said.out
     assert said.err == (
-        "tfbind: run one: the data that it learnt from are not here, so it cannot be repeated: data set 'toy': its "
-        "content is another now\n"
+        "tfbind: run one cannot be repeated: the data that the run learnt from are not here: the data set toy has "
+        "changed since\n"
     )
+
+
+def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_path) -> None:
+    """Renamed, with other data under the old name, before it trains and before its test is opened; then gone."""
+    runs_of_toy = [launch.prepare(home, toy_config(test_split=0.3), launch.Order(id=id)) for id in ("one", "two")]
+    import_pair(home, *far_apart(tmp_path), "far")
+    with pytest.raises(ValueError, match="data set 'toy': in use by run one"):
+        rename(home, "toy", "mine")
+    for run in runs_of_toy:
+        runs.take_over(run, "killed")
+    rename(home, "toy", "mine")
+    rename(home, "far", "toy")
+    one, two = runs_of_toy
+    assert Worker(one).work() == "finished"
+    held, data = read_held(history.local(one)), toy_data()
+    assert set(held.windows) == set(split(data, toy_config(test_split=0.3)).validation)
+    assert held.loss.mean() == pytest.approx(runs.best_row(runs.read_rows(one))["val_loss"], rel=1e-3)
+    assert sealed.open_test(one).windows == 15
+    assert main(["filters", "one"]) == 0
+    assert main(["train", "--from", "one", "--num-epochs", "1", "--id", "more"]) == 0
+    assert runs.read_record(runs.find(home, "more"))["dataset"] == "mine"
+    delete(home, "mine")
+    gone = "the data that the run learnt from are not here: the data set toy has changed since"
+    assert Worker(two).work() == "failed"
+    assert gone in runs.read_status(two).error
+    with pytest.raises(ValueError, match=f"run one: {gone}"):
+        read_held(history.local(one))
+    assert main(["train", "--from", "one", "--id", "none"]) == 2
+    assert main(["train", "--from", "one", "--dataset", "toy", "--num-epochs", "1", "--id", "other"]) == 0
 
 
 def far_apart(folder: Path) -> tuple[Path, Path]:

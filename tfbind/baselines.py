@@ -20,7 +20,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from tfbind.config import PROJECT, flag
-from tfbind.datasets import Windows
+from tfbind.datasets import Windows, name_now
 from tfbind.files import read_json, write_json
 from tfbind.leaks import Leaks, find_leaks
 from tfbind.metrics import figures, of_part, pearson
@@ -295,9 +295,14 @@ def make(home: Path, data: Windows, parts: Split) -> Appraisal:
     return found
 
 
-def words(record: Mapping[str, Any]) -> list[str]:
-    """The words of the command that finds out what is known of the split of a run."""
-    return ["baselines", *(word for field in SPLIT for word in (flag(field), str(record[field])))]
+def words(home: Path, record: Mapping[str, Any]) -> list[str]:
+    """The words of the command that finds out what is known of the split of a run.
+
+    Raises:
+        ValueError: its data are not here.
+    """
+    settings = {**record, "dataset": name_now(home, record)}
+    return ["baselines", *(word for field in SPLIT for word in (flag(field), str(settings[field])))]
 
 
 def start(home: Path, record: dict[str, Any]) -> None:
@@ -305,7 +310,7 @@ def start(home: Path, record: dict[str, Any]) -> None:
     if not record.get("split_hash") or record["windows"] < FEWEST_WINDOWS or stored(home, record):
         return
     child = subprocess.Popen(
-        [sys.executable, "-m", "tfbind", *words(record)],
+        [sys.executable, "-m", "tfbind", *words(home, record)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -4,11 +4,12 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfbind import runs
-from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
+from tfbind.datasets import Windows, check_free, data_folder, lock, name_now, open_dataset
 from tfbind.files import to_trash, write_chunks
 from tfbind.metrics import pearson
 from tfbind.recover import EQUAL
@@ -20,12 +21,19 @@ SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
 
 def used_by(home: Path, name: str) -> list[str]:
     """The ids of the active runs that learn from a data set."""
-    every = runs.list_runs(home)
-    return [run.id for run in every if runs.read_record(run).get("dataset") == name and runs.read_status(run).active]
+    active = [run for run in runs.list_runs(home) if runs.read_status(run).active]
+    return [run.id for run in active if _name_now(home, runs.read_record(run)) == name]
+
+
+def _name_now(home: Path, record: dict[str, Any]) -> str | None:
+    try:
+        return name_now(home, record)
+    except ValueError:  # its data are not here
+        return None
 
 
 def rename(home: Path, name: str, to: str) -> Windows:
-    """Give a data set another name. Runs know their data by name: those of the old one no longer find theirs.
+    """Give a data set another name. Runs find their data by content, so those that learnt from it still do.
 
     Raises:
         ValueError: there is none of that name, the new one is taken or cannot be used, or a run is using it.

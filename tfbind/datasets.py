@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -121,21 +121,35 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
 
 
-def name_now(home: Path, name_or_folder: str, content: str) -> str:
-    """The name by which `open_dataset` finds the data that had this name and this hash, also after a rename.
+def open_learnt(home: Path, record: Mapping[str, Any]) -> Windows:
+    """The data that a run with this record learnt from, whatever they are called now.
+
+    Raises:
+        ValueError: they are not here.
+    """
+    return open_dataset(home, name_now(home, record))
+
+
+def name_now(home: Path, record: Mapping[str, Any]) -> str:
+    """The name by which `open_dataset` finds the data of a run with this record, also after a rename.
+
+    Records of pulled runs and of early versions have no `dataset_hash`: the name is all that is known of their data.
 
     Raises:
         ValueError: no data set of the home has that content.
     """
+    name_or_folder, content = str(record["dataset"]), record.get("dataset_hash")
+    if content is None:
+        return name_or_folder
     try:
         if open_dataset(home, name_or_folder).hash == content:
             return name_or_folder
-        problem = f"data set {shown(name_or_folder)}: its content is another now"
+        problem = f"the data set {name_or_folder} has changed since"
     except ValueError as error:
         problem = str(error)
     if found := find_content(home, content):
         return found[0]
-    raise ValueError(problem)
+    raise ValueError(f"the data that the run learnt from are not here: {problem}")
 
 
 def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:

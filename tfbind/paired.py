@@ -4,7 +4,6 @@ What this says holds for the two trained models. Another seed gives another pair
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfbind import runs
 from tfbind.best_epoch import read_held_out
-from tfbind.datasets import open_dataset
+from tfbind.datasets import open_learnt
 from tfbind.history import Past
 
 METRICS = ("val_pearsonr", "val_loss", "val_pearsonr_window")
@@ -114,9 +113,10 @@ def read_held(past: Past) -> Held:
     """
     if past.validation is None:
         raise ValueError(f"run {past.id}: no predictions on held-out windows are kept of it")
-    data = open_dataset(_home(past.validation), past.config["dataset"])
-    if data.hash != past.config.get("dataset_hash"):
-        raise ValueError(f"run {past.id}: the data set {data.name} has changed since")
+    try:
+        data = open_learnt(runs.Run(past.validation.parent).home, past.config)
+    except ValueError as error:
+        raise ValueError(f"run {past.id}: {error}") from None
     windows, halves, loss, pearson = read_held_out(past.validation)
     predictions = halves.astype(np.float64)
     if not np.isfinite(predictions).all():
@@ -129,7 +129,3 @@ def read_held(past: Past) -> Held:
         axis=1,
     )
     return Held(windows, sums, loss.astype(np.float64), pearson.astype(np.float64))
-
-
-def _home(validation: Path) -> Path:
-    return runs.Run(validation.parent).home

@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError, TaskCan
 
 from tfbind import ray_task, runs
 from tfbind.config import PROJECT
-from tfbind.datasets import open_dataset
+from tfbind.datasets import open_learnt
 from tfbind.pieces import Options, Piece
 from tfbind.ray_pipe import Message, read, write
 from tfbind.runs import Run
@@ -64,7 +64,7 @@ class Tasks:
         try:
             record = runs.read_record(run)
             files = {name: (run.folder / name).read_bytes() for name in GIVEN if (run.folder / name).exists()}
-            arrays = self._arrays(run.home, record["dataset"])
+            arrays = self._arrays(run.home, record)
         except (ValueError, OSError) as error:
             self._say(order["key"], {"event": "failed", "error": _one_line(error)})
             return
@@ -78,8 +78,8 @@ class Tasks:
         )
         self._under_way[task.remote(run.id, record, files, *arrays)] = order["key"]
 
-    def _arrays(self, home: Path, dataset: str) -> list[ObjectRef]:
-        data = open_dataset(home, dataset)
+    def _arrays(self, home: Path, record: dict[str, Any]) -> list[ObjectRef]:
+        data = open_learnt(home, record)
         if data.hash not in self._data:
             self._data[data.hash] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
         return self._data[data.hash]

@@ -72,7 +72,7 @@ def train(
             run,
             on_progress=reporter.progress,
             on_row=reporter.row,
-            open_data=lambda _home, _name: data,
+            open_data=lambda _home, _record: data,
             on_start=lambda _run: None,
         )
         thread = threading.Thread(target=lambda: reporter.end(worker.work()))

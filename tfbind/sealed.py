@@ -11,7 +11,7 @@ import numpy as np
 
 from tfbind import runs
 from tfbind.baselines import measured
-from tfbind.datasets import open_dataset
+from tfbind.datasets import open_learnt
 from tfbind.files import read_json, write_json
 from tfbind.metrics import figures, of_part
 from tfbind.runs import Run
@@ -71,10 +71,10 @@ def open_test(run: Run) -> TestResult:
         raise ValueError(f"run {run.id} has no test part; one is sealed by `train --test-split 0.1`")
     if state != "finished":
         raise ValueError(f"run {run.id} is {state}; the test of a run is opened when it has finished")
-    data = open_dataset(run.home, config.dataset)
+    data = open_learnt(run.home, record)
     parts = split(data, config)
-    if (data.hash, parts.hash) != (record["dataset_hash"], record["split_hash"]):
-        raise ValueError(f"run {run.id}: the data set {data.name} has changed since; its test windows are gone")
+    if parts.hash != record["split_hash"]:
+        raise ValueError(f"run {run.id}: the program splits {data.name} otherwise now; its test windows are gone")
     with runs.sole_worker(run):
         kept = opened(run)
         if kept:

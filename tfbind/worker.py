@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tfbind import beside, devices, run_log, runs
 from tfbind.best_epoch import pack_held_out, read_tensors
 from tfbind.config import TrainConfig
-from tfbind.datasets import open_dataset
+from tfbind.datasets import open_learnt
 from tfbind.files import remove_drafts, words, write_bytes, write_json
 from tfbind.meter import Meter
 from tfbind.onnx_graph import build
@@ -46,13 +46,13 @@ def _ignore(_: dict[str, Any]) -> None:
 @dataclass
 class Worker:
     """One attempt at a run. `on_progress` and `on_row` let others watch it, `on_start` starts what goes beside it,
-    and `open_data` opens a data set of a home by its name."""
+    and `open_data` opens what a run with this record, in this home, learns from."""
 
     run: Run
     on_progress: Callable[[dict[str, Any]], None] = _ignore
     on_row: Callable[[Row], None] = _ignore
     on_start: Callable[[Run], None] = beside.start
-    open_data: "Callable[[Path, str], Data]" = open_dataset
+    open_data: "Callable[[Path, dict[str, Any]], Data]" = open_learnt
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
     _meter: Meter = field(default_factory=Meter, init=False)
@@ -116,7 +116,7 @@ class Worker:
         from tfbind.training import Training, shares
 
         torch.set_num_threads(max(1, (config.threads or devices.cpu_cores()) // shares(config)))
-        data = self.open_data(self.run.home, config.dataset)
+        data = self.open_data(self.run.home, runs.read_record(self.run))
         model = build_model(config, data.codes.shape[1])
         if (self.run.folder / runs.INITIAL).exists():
             model.load_state_dict(read_weights(self.run.folder / runs.INITIAL))

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from tfbind import runs
 from tfbind.best_epoch import read_held_out
-from tfbind.datasets import Windows, open_dataset
+from tfbind.datasets import Windows, open_learnt
 from tfbind.plots import exemplary, pearson_histogram, profiles
 from tfbind.runs import Run
 from ui.run_filters import run_filters
@@ -27,7 +27,7 @@ def results(run: Run) -> None:
         return
     st.subheader("How good it is on windows it has not learnt from", anchor=False)
     try:
-        data = _data_of(run)
+        data = open_learnt(run.home, runs.read_record(run))
         windows, predictions, _, pearson = read_held_out(path)
     except ValueError as error:
         st.warning(plain(str(error)))
@@ -42,14 +42,6 @@ def results(run: Run) -> None:
         run_filters(run)
     except (ValueError, OSError) as error:
         st.warning(plain(str(error)))
-
-
-def _data_of(run: Run) -> Windows:
-    record = runs.read_record(run)
-    data = open_dataset(run.home, record["dataset"])
-    if record.get("dataset_hash", data.hash) != data.hash:
-        raise ValueError(f"The data set {data.name!r} has changed since this run; its windows cannot be shown.")
-    return data
 
 
 def _examples(

@@ -3,11 +3,13 @@
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 import streamlit as st
 
 from tfbind import launch, runs
+from tfbind.datasets import name_now
 from tfbind.hints import lost_its_loss
 from tfbind.runs import Run, Status
 from ui.config_form import fill
@@ -58,7 +60,12 @@ def _more_epochs(run: Run) -> None:
     with st.popover("More epochs", icon=":material/forward:"):
         st.caption("A new run that starts from the best weights of this one.")
         epochs = st.number_input("Epochs", min_value=1, max_value=10_000, value=MORE_EPOCHS, key="more-epochs")
-        config = runs.read_config(run).model_copy(update={"num_epochs": epochs})
+        try:
+            dataset = name_now(run.home, runs.read_record(run))
+        except ValueError as error:
+            st.error(plain(str(error)))
+            return
+        config = runs.read_config(run).model_copy(update={"num_epochs": epochs, "dataset": dataset})
         name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
         order = launch.Order(name, id, run, wandb=runs.read_record(run).get("wandb") or "off")
         if st.button("Start", type="primary", key=start_key(id)):
@@ -81,7 +88,10 @@ def start(submit: Callable[[], object], id: str) -> None:
 
 def _clone(run: Run) -> None:
     try:
-        fill(runs.read_config(run))
+        config = runs.read_config(run)
+        with suppress(ValueError):  # its data are not here, and others can learn by its settings
+            config = config.model_copy(update={"dataset": name_now(run.home, runs.read_record(run))})
+        fill(config)
     except ValueError:  # thrown away or damaged since it was drawn: the page, drawn anew, says so
         return
     close_run()

@@ -97,7 +97,7 @@ def _offer(run: Run) -> None:
         return
     try:
         with st.spinner("Fitting simpler models to the training windows"):
-            command(*baselines.words(runs.read_record(run)), seconds=MEASURING_SECONDS)
+            command(*baselines.words(run.home, runs.read_record(run)), seconds=MEASURING_SECONDS)
         if baselines.stored(run.home, runs.read_record(run)) is None:
             raise ValueError("The data set or the program has changed since: its split is another one now.")
     except ValueError as error:

@@ -65,6 +65,8 @@ def train(options: argparse.Namespace) -> int:
     parent = runs.find(home, options.parent) if options.parent else None
     base = runs.read_config(parent) if parent else PRESETS[options.preset]
     given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
+    if parent and "dataset" not in given:
+        given["dataset"] = name_now(home, runs.read_record(parent))
     config = parse_config(given, base)
     if options.ray:
         order = Order(options.name, options.id, parent, options.sweep, options.wandb)
@@ -223,12 +225,10 @@ def _repeat(run: Run) -> str:
     record, config = runs.read_record(run), runs.read_config(run)
     parent = runs.find(run.home, record["from"]) if record["from"] else None
     order = Order(parent=parent, wandb=record.get("wandb", "off"), ray=record.get("ray", ""))
-    if "dataset_hash" in record:
-        try:
-            dataset = name_now(run.home, config.dataset, record["dataset_hash"])
-            config = config.model_copy(update={"dataset": dataset})
-        except ValueError as error:
-            complain(f"run {run.id}: the data that it learnt from are not here, so it cannot be repeated: {error}", 0)
+    try:
+        config = config.model_copy(update={"dataset": name_now(run.home, record)})
+    except ValueError as error:
+        complain(f"run {run.id} cannot be repeated: {error}", 0)
     words = launch.command(config, order)
     return shlex.join(["python", *words[1:]])
 

@@ -88,11 +88,11 @@ def test(options: argparse.Namespace) -> int:
 
 def filters(options: argparse.Namespace) -> int:
     """Say what the filters of a run's first layer look for, and which known motifs that resembles."""
-    from tfbind.datasets import open_dataset
+    from tfbind.datasets import open_learnt
     from tfbind.filters import learnt
 
     run = runs.find(home_folder(), options.id)
-    found = learnt(run, open_dataset(run.home, runs.read_record(run)["dataset"]))
+    found = learnt(run, open_learnt(run.home, runs.read_record(run)))
     facts, lines = [], []
     for one in found.filters:
         near = f"{one.match.name} {one.match.matrix_id}  E-value {one.match.e_value:.1g}" if one.match else "-"
