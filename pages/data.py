@@ -9,7 +9,7 @@ from tfbind.datasets import list_datasets, make_builtin, open_dataset
 from ui.data_add import add_data, announce
 from ui.data_detail import detail, origin
 from ui.session import home, inside_app, plain
-from ui.storage import storage
+from ui.storage import budget_warning, storage
 
 TABLE = "data-table"
 
@@ -50,6 +50,7 @@ def choose(names: list[str]) -> str | None:
 
 inside_app()
 st.title("Data", anchor=False)
+budget_warning()
 names = [str(data["name"]) for data in list_datasets(home())]
 announce()
 if names:

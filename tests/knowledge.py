@@ -192,7 +192,8 @@ ALLOWED: dict[str, set[str]] = {
     "sealed": {"baselines", "datasets", "files", "metrics", "runs", "scoring", "splits"},
     "lesson": {"config", "datasets", "sweep_folder"},
     "housekeeping": {"files", "runs"},
-    "doctor": {"config", "datasets", "devices", "launch", "runs", "wandb_client"},
+    "budget": {"files"},
+    "doctor": {"budget", "config", "datasets", "devices", "housekeeping", "launch", "runs", "wandb_client"},
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},
 }

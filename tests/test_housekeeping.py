@@ -1,6 +1,10 @@
 """Making room frees what nothing needs, and nothing else."""
 
+import subprocess
+import sys
+
 import pytest
+from driven import app
 from toy import toy_config, toy_home
 
 from tfbind import housekeeping, launch, runs
@@ -14,9 +18,23 @@ def home(tmp_path):
     return home
 
 
-def test_usage_counts_every_byte_once(home):
+def test_usage_counts_every_byte_once(home, tmp_path):
+    (home / "notes.txt").write_bytes(b"n" * 1000)
+    (home / "queries").mkdir()
+    (home / "queries" / "0.txt").write_bytes(b"q" * 2000)
+    (home / "runs" / "done" / ".best.safetensors.4194305.0a1f").write_bytes(b"d" * 3000)
     on_disk = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
-    assert housekeeping.usage(home).total == on_disk
+    used = housekeeping.usage(home)
+    assert used.total == on_disk
+    assert (used.kinds[housekeeping.FILES], used.kinds["queries"], used.kinds[housekeeping.DRAFTS]) == (
+        1000,
+        2000,
+        3000,
+    )
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "large").write_bytes(b"e" * 5000)
+    (home / "link").symlink_to(tmp_path / "elsewhere")
+    assert 0 < housekeeping.usage(home).total - on_disk < 5000
 
 
 def test_only_checkpoints_of_finished_runs_are_dropped(home):
@@ -31,6 +49,34 @@ def test_only_checkpoints_of_finished_runs_are_dropped(home):
     assert (stopped.folder / runs.CHECKPOINT).exists()
     assert not (runs.find(home, "done").folder / runs.CHECKPOINT).exists()
     assert housekeeping.usage(home).checkpoints == 0
+
+
+def test_a_run_without_its_checkpoint_opens_scores_exports_and_trains_on(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFBIND_HOME", str(home))
+
+    def tfbind(*arguments):
+        command = [sys.executable, "-m", "tfbind", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    dropped = tfbind("disk", "--drop-checkpoints")
+    assert "MB  freed\n" in dropped.stdout
+    assert "lost are weights and optimizer after the last epoch" in dropped.stdout
+    page = app("done")
+    assert not page.error
+    assert "More epochs" in [popover.proto.popover.label for popover in page.get("popover")]
+    dna, out = tmp_path / "dna.fa", tmp_path / "scores.csv"
+    dna.write_text(">one\nACGTACGTACGTACGTACGT\n")
+    for words in (
+        ("predict", "--model", "done", "--data", dna, "--out", out),
+        ("bundle", "done", "--out", tmp_path / "bundle"),
+        ("train", "--from", "done", "--num-epochs", "1", "--id", "more"),
+    ):
+        ended = tfbind(*words)
+        assert ended.returncode == 0, ended.stderr
+    assert runs.read_status(runs.find(home, "more")).state == "finished"
+    refused = tfbind("resume", "done")
+    assert refused.returncode == 2
+    assert "`python -m tfbind train --from done` trains on" in refused.stderr
 
 
 def test_the_trash_is_emptied_for_good_and_a_link_in_it_is_not_followed(home, tmp_path):

@@ -17,8 +17,10 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from tfbind import __version__, devices, runs
+from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_dataset
+from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
 from tfbind.wandb_client import BASE_URL, KEY, URL
 
@@ -44,6 +46,7 @@ def examine(home: Path) -> Iterator[Finding]:
         _devices,
         _home,
         _disk,
+        _budget,
         _slots,
         _runs,
         _data,
@@ -98,6 +101,21 @@ def _disk(home: Path) -> Iterator[Finding]:
     low = free < LOW_DISK_BYTES
     remedy = "empty the trash (`python -m tfbind disk --empty-trash`) or delete runs" if low else ""
     yield Finding("disk", "wrong" if low else "ok", f"{free / 1e9:,.1f} GB free", remedy)
+
+
+def _budget(home: Path) -> Iterator[Finding]:
+    try:
+        limit = budget_of(home)
+    except ValueError as error:
+        yield Finding("budget", "wrong", str(error), "python -m tfbind disk --budget SIZE, or none")
+        return
+    if limit is None:
+        yield Finding("budget", "ok", "none is set; `python -m tfbind disk --budget SIZE` sets one")
+        return
+    used = usage(home).total
+    state: Literal["ok", "note"] = "note" if used > limit else "ok"
+    remedy = "python -m tfbind disk shows what takes the room" if used > limit else ""
+    yield Finding("budget", state, f"{size(used)} of {size(limit)} are used", remedy)
 
 
 def _slots(home: Path) -> Iterator[Finding]:

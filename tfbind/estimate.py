@@ -1,4 +1,4 @@
-"""How long a run will take, from runs that were measured on the same device, or else from a rough reference."""
+"""How long a run will take, from runs measured on the same device or else a rough reference; how much it keeps."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from tfbind.config import TrainConfig, forward_flops
+from tfbind.config import TrainConfig, forward_flops, parameter_count
 from tfbind.runs import Run, read_config, read_record, read_rows, read_status
 
 # Forward FLOP/s while training, where nothing was measured yet. CPU: 1,250 windows/s of the published model on two
@@ -17,6 +17,9 @@ START_SECONDS = 6.0  # importing torch, opening the data, compiling the first st
 TRAINING_PASSES = 3  # a training step costs about three forward passes, validation one
 RECENT = 5
 LOOK_BACK = 50
+COPIES = {"AdamW": 5, "Adam": 5, "SGD": 4}  # of the weights: best ones, graph, checkpoint with what its rule keeps
+EPOCH_BYTES = 600  # a row and a line of the log
+FIXED_BYTES = 20_000  # settings, states, and what files take beside their content
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ def estimate(config: TrainConfig, windows: int, length: int, past: Iterable[Past
     passes = windows - held_out + held_out / TRAINING_PASSES
     seconds = START_SECONDS + config.num_epochs * passes * flops / speed
     return Estimate(seconds, _basis(len(used), bool(same)), bool(used))
+
+
+def disk(config: TrainConfig, held_out: int, length: int) -> int:
+    """Bytes on the disk of a run that measures itself on `held_out` windows of `length` bases."""
+    weights = 4 * parameter_count(config, length) * COPIES[config.optimizer_type]
+    predictions = held_out * (2 * length + 16)  # float16; index, loss and Pearson of each window
+    return weights + predictions + config.num_epochs * EPOCH_BYTES + FIXED_BYTES
 
 
 def _place(config: TrainConfig) -> tuple[str, int | None]:

@@ -66,6 +66,11 @@ def write_chunks(path: Path, content: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
 
 
+def is_draft(name: str) -> bool:
+    """Whether a file or folder of this name is half written: what `draft_of` named."""
+    return _DRAFT.fullmatch(name) is not None
+
+
 def remove_drafts(folder: Path) -> None:
     """Delete what processes that were killed left half written in a folder: what `draft_of` named."""
     for draft in folder.glob(".*"):

@@ -1,36 +1,59 @@
 """What the home takes on the disk, and what of it can go: the trash, and checkpoints that nothing needs any more."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfbind import runs
-from tfbind.files import TRASH
+from tfbind.files import TRASH, is_draft
+
+FILES = "files directly in it"
+DRAFTS = "drafts"
+DROPPING = (
+    "Dropping checkpoints of finished runs: their best weights, curves and predictions stay, so they open, score, "
+    "export and take More epochs as before; lost are weights and optimizer after the last epoch, from which another "
+    "program could go on exactly. Runs that wait, run, were stopped, failed or crashed keep theirs."
+)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Bytes on the disk: each folder of the home by name, the part of `runs` that `drop_checkpoints` would free."""
+    """Bytes in a home by kind: each of its folders by name, `FILES`, and `DRAFTS`, half-written files of any folder.
 
-    folders: dict[str, int]
+    `checkpoints` is the part of `runs` that `drop_checkpoints` would free.
+    """
+
+    kinds: dict[str, int]
     checkpoints: int
 
     @property
     def total(self) -> int:
         """Everything in the home."""
-        return sum(self.folders.values())
+        return sum(self.kinds.values())
 
 
 def usage(home: Path) -> Usage:
-    """Count what lies in a home. Files that vanish meanwhile count nothing."""
-    kept = [path for path in sorted(home.iterdir()) if path.is_dir()] if home.is_dir() else []
-    sizes = {path.name: sum(map(_size, path.rglob("*"))) for path in kept}
-    return Usage(sizes, sum(map(_size, _spent_checkpoints(home))))
+    """Count the bytes of all files in a home; links are not followed. Files that vanish meanwhile count nothing."""
+    kinds: dict[str, int] = {}
+    for folder, folders, files in os.walk(home):
+        place = Path(folder).relative_to(home).parts
+        for name in files + [name for name in folders if Path(folder, name).is_symlink()]:
+            kind = _kind((*place, name))
+            kinds[kind] = kinds.get(kind, 0) + _size(Path(folder, name))
+    return Usage(dict(sorted(kinds.items())), sum(map(_size, _spent_checkpoints(home))))
+
+
+def _kind(parts: tuple[str, ...]) -> str:
+    """The kind of a file by its place in the home."""
+    if parts[0] != TRASH and any(map(is_draft, parts)):
+        return DRAFTS
+    return parts[0] if len(parts) > 1 else FILES
 
 
 def _size(path: Path) -> int:
     try:
-        return 0 if path.is_dir() else path.lstat().st_size
+        return path.lstat().st_size
     except FileNotFoundError:
         return 0
 
@@ -57,7 +80,7 @@ def empty_trash(home: Path) -> int:
         OSError: something in it cannot be deleted.
     """
     trash = home / TRASH
-    freed = usage(home).folders.get(TRASH, 0)
+    freed = usage(home).kinds.get(TRASH, 0)
     for path in list(trash.iterdir()) if trash.is_dir() else []:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

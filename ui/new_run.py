@@ -6,13 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from tfbind import devices, launch, runs, simulate
+from tfbind.budget import size
 from tfbind.config import TrainConfig, parameter_count, receptive_field
 from tfbind.datasets import BUILTIN, Windows, list_datasets
-from tfbind.estimate import estimate, recent
+from tfbind.estimate import disk, estimate, recent
 from ui.config_form import config_form
 from ui.run_actions import start
 from ui.session import home, next_run_id, plain, show_run, start_key
 from ui.split_line import counts, data_of, leak_check
+from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
 SHOWN_RUNS = 20
@@ -89,15 +91,16 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
     right.metric("Training windows", f"{part['train']:,}", help="Windows that the model learns from.")
     left.metric("Receptive field", f"{receptive_field(config)} bases", help="How many bases a score depends on.")
     right.metric("Parameters", f"{parameter_count(config, length):,}", help="Numbers that training adjusts.")
-    free = launch.free_disk(home())
+    free, kept = launch.free_disk(home()), disk(config, part["validation"], length)
     st.caption(
         f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
         f"measured on {part['validation']:,} other windows of {length} bases · "
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
-        + f"{free / 1e9:,.1f} GB of disk free"
+        + f"keeps about {size(kept)}, {free / 1e9:,.1f} GB of disk free"
     )
     if data is not None:
         leak_check(data, config)
+    budget_warning(kept)
     if free < LOW_DISK_BYTES:
         st.warning("The disk is nearly full: the run may fail when it writes its weights.")
 

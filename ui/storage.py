@@ -1,12 +1,16 @@
-"""What the home takes on the disk, and making room."""
+"""What the home takes on the disk, its budget, and making room."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
-from tfbind import housekeeping
+from tfbind import budget, housekeeping
 from tfbind.launch import free_disk
-from ui.session import home, plain
+from ui.session import attempt, home, plain
 
 DISK = "disk"
+COUNTED_SECONDS = 60
 WORDS = {
     "runs": "runs",
     "data": "data sets",
@@ -16,38 +20,70 @@ WORDS = {
     "baselines": "baselines",
     "models": "imported models",
     "sweeps": "sweeps",
+    "queries": "pasted sequences",
+    "cache": "indexes and copies that are made anew when needed",
+    housekeeping.DRAFTS: "half-written files",
+    housekeeping.FILES: "files directly in the home",
 }
 
 
+@st.cache_data(ttl=COUNTED_SECONDS, show_spinner="Adding up the files")
+def _total(home: Path) -> int:
+    return housekeeping.usage(home).total
+
+
+def budget_warning(planned: int = 0) -> None:
+    """Say in one line when the home is over its budget, or `planned` bytes more would not fit it or the disk.
+
+    Where a budget is set, files are added up once a minute.
+    """
+    try:
+        limit = budget.budget_of(home())
+        said = budget.objection(limit, _total(home()), planned) if limit else ""
+    except ValueError as error:
+        said = str(error)
+    free = free_disk(home())
+    if not said and planned > free:
+        said = f"What is planned takes about {budget.size(planned)}; {budget.size(free)} are free on the disk."
+    if said:
+        st.warning(plain(said))
+
+
 def storage() -> None:
-    """Draw what takes the room, and the two ways to make some. Nothing is counted while it is folded."""
+    """Draw what takes the room, the budget, and the two ways to make some. Nothing is counted while it is folded."""
     folded = st.expander("Disk", icon=":material/hard_drive:", key=DISK, on_change="rerun")
     if not folded.open:
         return
     with folded:
         with st.spinner("Adding up the files"):
             used = housekeeping.usage(home())
-        st.markdown(f"**{_mb(used.total)}** in {plain(str(home()))}, {free_disk(home()) / 1e9:,.1f} GB free.")
-        largest = sorted(used.folders.items(), key=lambda item: -item[1])
-        st.caption(" · ".join(f"{WORDS.get(name, name)} {_mb(size)}" for name, size in largest if size))
+        st.markdown(f"**{budget.size(used.total)}** in {plain(str(home()))}, {budget.size(free_disk(home()))} free.")
+        largest = sorted(used.kinds.items(), key=lambda item: -item[1])
+        st.caption(
+            " · ".join(f"{plain(WORDS.get(kind, kind))} {budget.size(size)}" for kind, size in largest if size)
+        )
         with st.container(horizontal=True):
-            _offer(
-                "Empty the trash", "What was thrown away is deleted for good", used.folders.get("trash", 0), "trash"
-            )
-            _offer("Drop checkpoints", "Of finished runs, which nothing needs", used.checkpoints, "checkpoints")
+            trash = used.kinds.get("trash", 0)
+            _offer("Empty the trash", "What was thrown away is deleted for good.", trash, housekeeping.empty_trash)
+            _offer("Drop checkpoints", housekeeping.DROPPING, used.checkpoints, housekeeping.drop_checkpoints)
+            _budget()
 
 
-def _offer(label: str, about: str, size: int, key: str) -> None:
-    with st.popover(f"{label} ({_mb(size)})", disabled=not size):
-        st.caption(f"{about}: {_mb(size)}.")
-        if st.button("Do it", key=f"free-{key}"):
-            try:
-                housekeeping.empty_trash(home()) if key == "trash" else housekeeping.drop_checkpoints(home())
-            except OSError as error:
-                st.error(plain(str(error)))
-            else:
-                st.rerun()
+def _offer(label: str, about: str, size: int, free: Callable[[Path], int]) -> None:
+    with st.popover(f"{label} ({budget.size(size)})", disabled=not size):
+        st.caption(about)
+        if st.button("Do it", key=f"free-{label.split()[-1]}"):
+            attempt(lambda: free(home()), _total.clear)
 
 
-def _mb(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _budget() -> None:
+    try:
+        limit = budget.budget_of(home())
+    except ValueError:  # the page says so above
+        limit = None
+    now = budget.size(limit) if limit else budget.NONE
+    with st.popover(f"Budget ({now})"), st.form("budget", border=False):
+        st.caption("When the home takes more, pages and `doctor` warn; nothing is deleted, no run is refused.")
+        text = st.text_input("At most", now, max_chars=20, help="Such as 20GB, 500 MB or 1.5 TB; none: no warning")
+        if st.form_submit_button("Save", key="save-budget"):
+            attempt(lambda: budget.set_budget(home(), budget.parse(text)), _total.clear)

@@ -1,0 +1,71 @@
+"""The limit that a user sets on what a home takes of the disk. It warns; nothing is deleted and no run is refused."""
+
+import re
+from pathlib import Path
+
+from tfbind.files import read_json, write_json
+
+FILE = "budget.json"
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+NONE = "none"
+REMEDY = "make room on the Data page or with `python -m tfbind disk`, or set another budget"
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MB|GB|TB)", re.IGNORECASE)
+
+
+def parse(text: str) -> int | None:
+    """Bytes of a size as people write it, such as `20GB` or `1.5 TB`; None for `none`.
+
+    Raises:
+        ValueError: it is no such size.
+    """
+    text = text.strip()
+    if text.lower() == NONE:
+        return None
+    match = _SIZE.fullmatch(text)
+    size = round(float(match[1]) * UNITS[match[2].upper()]) if match else 0
+    if not size:
+        raise ValueError(f"budget {text[:20]!r}: expected a size such as 20GB, 500 MB or 1.5 TB, or {NONE}")
+    return size
+
+
+def set_budget(home: Path, limit: int | None) -> None:
+    """Keep the limit in the home, in bytes; None takes it away.
+
+    Raises:
+        OSError: the home cannot be written.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    if limit is None:
+        (home / FILE).unlink(missing_ok=True)
+    else:
+        write_json(home / FILE, {"bytes": limit})
+
+
+def budget_of(home: Path) -> int | None:
+    """The limit of a home in bytes, None where nobody set one.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
+    if not (home / FILE).exists():
+        return None
+    limit = read_json(home / FILE).get("bytes")
+    if not isinstance(limit, int) or limit <= 0:
+        raise ValueError(f"{home / FILE}: damaged; set the budget again")
+    return limit
+
+
+def objection(limit: int | None, used: int, planned: int = 0) -> str:
+    """What speaks against a home of `used` bytes, or against `planned` more, in one line; "" if nothing does."""
+    if limit is None or used + planned <= limit:
+        return ""
+    if used > limit:
+        return f"This home takes {size(used)}, more than its budget of {size(limit)}: {REMEDY}."
+    more = f"What is planned takes about {size(planned)}, and {size(limit - used)} are left"
+    return f"{more} of this home's budget of {size(limit)}: {REMEDY}."
+
+
+def size(count: int) -> str:
+    """Bytes in words: `1.2 GB`, `300.0 MB`."""
+    return f"{count / 1e9:,.1f} GB" if count >= UNITS["GB"] else f"{count / 1e6:,.1f} MB"
