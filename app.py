@@ -7,6 +7,7 @@ import streamlit as st
 
 from ui.jobs import jobs
 from ui.live_chart import install_plotly
+from ui.login import login
 
 st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial_sidebar_state=230)
 
@@ -25,6 +26,7 @@ def freeze() -> None:
     gc.freeze()
 
 
+login()
 install()
 train = st.Page("pages/train.py", title="Train", icon=":material/model_training:", default=True, url_path="")
 

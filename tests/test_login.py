@@ -1,0 +1,66 @@
+"""Where users are named, a page shows itself to nobody else, whatever the address asks for."""
+
+from pathlib import Path
+
+import pytest
+from driven import APP, checked, labels, words
+from streamlit.testing.v1 import AppTest
+
+from ui.login import USERS
+
+ALICE = {"is_logged_in": True, "email": "Alice@lab.example"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(USERS, "alice@lab.example, bob@lab.example")
+    return tmp_path / "home"
+
+
+def visit(user: dict[str, object], page: str = "") -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.user = user
+    app.run()
+    return checked(app.switch_page(f"pages/{page}.py").run() if page else app)
+
+
+@pytest.mark.parametrize("page", ["", "predict", "data"])
+def test_a_stranger_sees_a_button_and_nothing_else(page: str) -> None:
+    shown = visit({}, page)
+    assert labels(shown) == ["Log in"]
+    assert words(shown) == "tfbind"
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"is_logged_in": True, "email": "eve@lab.example"},
+        {"is_logged_in": True},
+        {"is_logged_in": True, "email": ""},
+        {"is_logged_in": False, "email": "alice@lab.example"},
+        {**ALICE, "email_verified": False},
+    ],
+)
+def test_others_stay_outside(user: dict[str, object]) -> None:
+    shown = visit(user)
+    assert labels(shown) in (["Log in"], ["Log out"])
+    assert "Train a model" not in words(shown)
+
+
+def test_those_who_are_named_come_in() -> None:
+    assert "Train a model" in words(visit(ALICE))
+    assert "Train a model" in words(visit({**ALICE, "email_verified": True}))
+
+
+def test_an_empty_list_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(USERS, " , ")
+    assert labels(visit({"is_logged_in": True, "email": ""})) == ["Log out"]
+
+
+def test_a_login_that_is_not_set_up_says_so_in_one_line() -> None:
+    shown = visit({})
+    shown.button[0].click().run()
+    assert len(checked(shown).error) == 1
+    assert "README" in shown.error[0].value
+    assert "Train a model" not in words(shown)
