@@ -2,15 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from toy import toy_config, toy_home
 
-from tfbind import devices, runs
+from tfbind import devices, launch, runs
 from tfbind.doctor import Finding, examine
 
 
@@ -52,10 +54,41 @@ def test_a_damaged_data_set_is_named(home):
     assert "codes.npy" in wrong.said
 
 
-def test_slots_in_use_are_listed(home):
+def test_a_worker_is_listed_with_its_locks_and_one_that_is_silent_with_the_remedy(home):
+    long = toy_config(num_epochs=10_000, early_stopping_patience=10_000)
+    run = launch.submit(home, long, launch.Order(id="long"))
+    try:
+        deadline = time.monotonic() + 60
+        while not runs.read_rows(run):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        pid = runs.read_status(run).pid
+        found = findings(home)
+        (worker,) = found["workers"]
+        assert worker.state == "ok"
+        assert worker.said.startswith(f"run long: running, pid {pid}, last sign of life ")
+        (lock,) = found["locks"]
+        assert lock.state == "ok"
+        assert lock.said == f"cpu-0, run-long: held by run long, pid {pid}"
+        os.kill(pid, signal.SIGSTOP)
+        state = json.loads((run.folder / runs.STATE).read_text())
+        (run.folder / runs.STATE).write_text(json.dumps({**state, "heartbeat": time.time() - 90}))
+        (worker,) = findings(home)["workers"]
+        assert worker.state == "note"
+        assert "last sign of life 1 min " in worker.said
+        assert worker.remedy.startswith("python -m tfbind stop long")
+    finally:
+        launch.kill(run)
+
+
+def test_a_lock_that_no_run_of_this_home_holds_names_its_process(home):
     (home / "locks").mkdir(exist_ok=True)
+    assert findings(home)["locks"][0].said.startswith("none is held")
     with FileLock(home / "locks" / "cpu-0.lock"):
-        assert findings(home)["slots"][0].said == "in use: cpu-0"
+        (lock,) = findings(home)["locks"]
+    assert lock.state == "note"
+    assert lock.said == f"cpu-0: held by pid {os.getpid()}, which no active run names"
+    assert f"kill {os.getpid()}" in lock.remedy
 
 
 def test_a_home_that_cannot_be_written_is_wrong(tmp_path):

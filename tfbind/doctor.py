@@ -1,11 +1,13 @@
 """What is wrong with this installation and this home, and how to mend it. Nothing here changes anything."""
 
+import contextlib
 import os
 import platform
 import re
 import socket
 import ssl
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,18 +16,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from filelock import FileLock, Timeout
 
 from tfbind import __version__, devices, runs
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_dataset
+from tfbind.estimate import duration
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
+from tfbind.owner import FRESH_SECONDS
+from tfbind.sweep_folder import list_sweeps
 from tfbind.wandb_client import BASE_URL, KEY, URL
 
 LOW_DISK_BYTES = 1_000_000_000
 REACH_SECONDS = 5.0
+LOGGING = "wandb-"  # begins the lock of the process that logs a run
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ def examine(home: Path) -> Iterator[Finding]:
         _home,
         _disk,
         _budget,
-        _slots,
+        _workers,
+        _locks,
         _runs,
         _data,
         _wandb,
@@ -118,11 +126,65 @@ def _budget(home: Path) -> Iterator[Finding]:
     yield Finding("budget", state, f"{size(used)} of {size(limit)} are used", remedy)
 
 
-def _slots(home: Path) -> Iterator[Finding]:
-    locks = sorted((home / "locks").glob("*-[0-9]*.lock"))
-    slots = [path for path in locks if re.fullmatch(r"(cpu|cuda|mps)-\d+", path.stem)]
-    held = [path.stem for path in slots if _is_held(path)]
-    yield Finding("slots", "ok", f"in use: {', '.join(held)}" if held else "none in use")
+def _workers(home: Path) -> Iterator[Finding]:
+    active = list(_active(home))
+    for job, status in active:
+        host = "" if status.here else f" on {status.host}"
+        silent = max(0.0, time.time() - status.heartbeat)
+        said = (
+            f"{_kind(job)} {job.id}: {status.state}, pid {status.pid}{host}, last sign of life {duration(silent)} ago"
+        )
+        if silent > FRESH_SECONDS:
+            remedy = f"python -m tfbind stop {job.id} ends it, and `resume` goes on after its last epoch"
+            yield Finding("workers", "note", said, remedy)
+        else:
+            yield Finding("workers", "ok", said)
+    if not active:
+        yield Finding("workers", "ok", "none")
+
+
+def _active(home: Path) -> Iterator[tuple[runs.Run, runs.Status]]:
+    for job in (*list_sweeps(home), *runs.list_runs(home)):
+        status = runs.read_status(job)
+        if status.active:
+            yield job, status
+
+
+def _kind(job: runs.Run) -> str:
+    return job.folder.parent.name.removesuffix("s")
+
+
+def _locks(home: Path) -> Iterator[Finding]:
+    held = [path for path in sorted((home / "locks").glob("*.lock")) if _is_held(path)]
+    known: dict[int, list[str]] = {}
+    for job, status in _active(home):
+        if status.here:
+            known.setdefault(status.pid, []).append(f"{_kind(job)} {job.id}")
+    for pid, locks in _holders(held).items():
+        names = ", ".join(sorted(path.stem for path in locks))
+        if pid in known:
+            yield Finding("locks", "ok", f"{names}: held by {', '.join(known[pid])}, pid {pid}")
+        elif pid and all(path.stem.startswith(LOGGING) for path in locks):
+            yield Finding("locks", "ok", f"{names}: held by pid {pid}, which sends rows to W&B")
+        elif pid:
+            remedy = f"where nothing of yours should run, `kill {pid}` frees it"
+            yield Finding("locks", "note", f"{names}: held by pid {pid}, which no active run names", remedy)
+        else:
+            yield Finding("locks", "note", f"{names}: held by a process that this account cannot see")
+    if not held:
+        yield Finding("locks", "ok", "none is held: all cores and GPUs are free")
+
+
+def _holders(locks: list[Path]) -> dict[int, list[Path]]:
+    """The held `locks` by the process that has them open; 0 where none of those that can be seen has."""
+    found: dict[int, list[Path]] = {}
+    left = {str(path.resolve()): path for path in locks}
+    for process in psutil.process_iter() if left else ():
+        with contextlib.suppress(psutil.Error, OSError):
+            mine = [left.pop(file.path) for file in process.open_files() if file.path in left]
+            if mine:
+                found[process.pid] = mine
+    return found | ({0: list(left.values())} if left else {})
 
 
 def _is_held(path: Path) -> bool:
