@@ -1,21 +1,32 @@
 """What to score with: one model or an average of several, a second one to compare with, strand and threshold."""
 
+import math
 from dataclasses import dataclass
 
 import streamlit as st
 
 from tfbind.export import THRESHOLD
-from tfbind.meaning import UNKNOWN, Meaning
+from tfbind.meaning import BUILTIN, UNKNOWN, Meaning
 from tfbind.scoring import Model
 from ui import scored
+from ui.kept_setting import KeptSetting, one_of
 from ui.model_import import model_import
 from ui.session import home, plain
 
-MODEL = "model"
 AVERAGE = "average"
 NOTHING = "nothing"
-PAD = "pad"
+STRANDS = ["forward", "both"]
+LOWEST_THRESHOLD = 0.1
 LONGEST_LABEL = 48
+ON = "1"
+
+MODEL = KeptSetting("model", "model", BUILTIN)
+MEMBERS = KeptSetting[list[str]]("average", "average", [], ",".join)
+OTHER = KeptSetting("compare-with", "with", NOTHING)
+STRAND = KeptSetting("strand", "strand", STRANDS[0])
+CALLED_FROM = KeptSetting("threshold", "from", THRESHOLD, "{:.10g}".format)
+REVERSE = KeptSetting("show-reverse", "reverse", False, lambda _: ON)
+PAD = KeptSetting("pad", "pad", False, lambda _: ON)
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Settings:
 
 def padded() -> bool:
     """Whether the user wants sequences that are too short for a model filled up with N."""
-    return bool(st.session_state.get(PAD))
+    return bool(st.session_state[PAD.key])
 
 
 def settings() -> Settings | None:
@@ -59,29 +70,50 @@ def settings() -> Settings | None:
     main = _choose_main(names)
     other = _choose_other(names, main)
     left, right = st.columns(2)
+    STRAND.restore(one_of(STRANDS, "{} is no strand: forward is chosen."))
     strand = left.selectbox(
         "Strand",
-        ["forward", "both"],
+        STRANDS,
         help="forward: what the models learnt from. both: averaged with the reverse complement, which agrees a "
         "little less with the labels, since their rule is not symmetric.",
-        key="strand",
+        key=STRAND.key,
     )
+    STRAND.keep()
     meaning = main.model.meaning if main else UNKNOWN
+    CALLED_FROM.restore(_read_threshold)
     threshold = right.number_input(
         "Call sites from",
-        0.1,
-        None,
-        THRESHOLD,
-        0.5,
+        min_value=LOWEST_THRESHOLD,
+        step=0.5,
         help=f"Lowest score of a called site, in {plain(meaning.scale)}.",
-        key="threshold",
+        key=CALLED_FROM.key,
     )
-    reverse = st.checkbox("Draw the other strand too", key="show-reverse")
+    CALLED_FROM.keep()
+    REVERSE.restore(_read_tick)
+    reverse = st.checkbox("Draw the other strand too", key=REVERSE.key)
+    REVERSE.keep()
+    PAD.restore(_read_tick)
     if main is None:
         return None
     with st.popover("What does a score mean?", icon=":material/help:"):
         st.markdown(_explained(meaning))
     return Settings(main, other, strand == "both", threshold, reverse)
+
+
+def _read_threshold(text: str) -> float:
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = math.nan
+    if not LOWEST_THRESHOLD <= threshold < math.inf:
+        raise ValueError(f"{text} is no score of {LOWEST_THRESHOLD:g} or more: sites are called from {THRESHOLD:g}.")
+    return threshold
+
+
+def _read_tick(text: str) -> bool:
+    if text != ON:
+        raise ValueError(f"{text} in the address is neither {ON} nor nothing: nothing is taken.")
+    return True
 
 
 def _explained(meaning: Meaning) -> str:
@@ -101,19 +133,26 @@ def _explained(meaning: Meaning) -> str:
 
 def _choose_main(names: dict[str, str]) -> Choice | None:
     above = st.container()
-    model_import(MODEL)
+    model_import(MODEL.key)
     several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
     labels = names | several
-    name = above.selectbox("Model", list(labels), format_func=labels.__getitem__, key=MODEL)
+    with above:
+        MODEL.restore(one_of(labels, f"The model {{}} is not here any more: {names[BUILTIN]} is chosen."))
+        name = st.selectbox("Model", list(labels), format_func=labels.__getitem__, key=MODEL.key)
+        MODEL.keep()
     if name != AVERAGE:
+        MEMBERS.remember(None)
         return _open(name, names[name])
+    known = one_of(names, "The model {} is not here any more: choose anew.")
+    MEMBERS.restore(lambda text: list(map(known, text.split(","))))
     members = st.multiselect(
         "Average of",
         list(names),
         format_func=names.__getitem__,
-        key="average",
+        key=MEMBERS.key,
         help="Their mean is drawn, and how far they differ as a band.",
     )
+    MEMBERS.keep()
     if len(members) < 2:
         st.caption("Choose two or more models.")
         return None
@@ -137,13 +176,15 @@ def _takes(length: int | None) -> str:
 
 def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
     labels = {NOTHING: "nothing"} | {name: label for name, label in names.items() if not main or name != main.name}
+    OTHER.restore(one_of(labels, "{} is not drawn over it: it is the model itself, or not here any more."))
     name = st.selectbox(
         "Compare with",
         list(labels),
         format_func=labels.__getitem__,
-        key="compare-with",
+        key=OTHER.key,
         help="A second model, drawn over the first. Finished runs of the Train page and imported models are here.",
     )
+    OTHER.keep()
     return None if name == NOTHING else _open(name, names[name])
 
 

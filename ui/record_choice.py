@@ -1,6 +1,8 @@
 """Which record to look at: a table of all of them, and small profiles of up to 20 on one scale."""
 
+import re
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,14 @@ import streamlit as st
 from tfbind.records import Record
 from tfbind.sequence_plots import stacked_figure
 from ui import scored
+from ui.kept_setting import KeptSetting
 from ui.model_choice import Settings, padded
 from ui.results import CHART
+from ui.sequence_changes import key
 
 TABLE = "records"
+LIST, SHOWN = "records-list", "records-shown"  # what tells the last list from others, and its row that was open
+RECORD = KeptSetting[int | None]("record", "record", None, lambda place: str((place or 0) + 1))
 CHART_KEY = "stack"
 TABLE_RECORDS = 1_000
 STACKED = 20
@@ -21,13 +27,14 @@ STACKED_BASES = 100_000
 
 def choose_record(records: Sequence[Record], how: Settings) -> Record:
     """The record to look at: until one is chosen, the first that the model can score."""
+    _forget_other_list(records)
     if len(records) == 1:
+        RECORD.keep()
         return records[0]
     listed = records[:TABLE_RECORDS]
     highest = scored.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both, padded())
-    first = next((place for place, score in enumerate(highest) if score is not None), 0)
+    place = _settle(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
     _draw_table(listed, highest, len(records))
-    place = _selected(len(listed), first)
     _draw_stack(listed, highest, place, how)
     return listed[place]
 
@@ -37,10 +44,34 @@ def open_record(record: Record, records: Sequence[Record]) -> None:
     _select(next(place for place, other in enumerate(records) if other is record))
 
 
-def _selected(count: int, first: int) -> int:
-    state = st.session_state.get(TABLE)
-    chosen = state["selection"]["rows"] if state else []
-    return chosen[0] if chosen and chosen[0] < count else first
+def _forget_other_list(records: Sequence[Record]) -> None:
+    """Forget which record was chosen, unless it was among these, in this session or the one before."""
+    identity = hash(tuple(map(key, records)))
+    if st.session_state.setdefault(LIST, identity) != identity:
+        st.session_state.update({LIST: identity, RECORD.key: None})
+        st.session_state.pop(SHOWN, None)
+
+
+def _settle(count: int, usual: int) -> int:
+    """The record to look at, whose row is then selected: the one that was chosen, or else the usual one."""
+    RECORD.restore(partial(_read_number, count))
+    state, shown = st.session_state.get(TABLE), st.session_state.get(SHOWN)
+    selected = state["selection"]["rows"] if state else []
+    if shown is not None and selected not in ([], [shown]) and selected[0] < count:
+        st.session_state[RECORD.key] = selected[0]
+    RECORD.keep()
+    chosen = st.session_state[RECORD.key]
+    place: int = usual if chosen is None else chosen
+    st.session_state[SHOWN] = place
+    if selected != [place]:
+        _select(place)
+    return place
+
+
+def _read_number(count: int, text: str) -> int:
+    if not (re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII) and int(text) <= count):
+        raise ValueError(f"Record {text} is not among these {count:,}: one that can be scored is opened.")
+    return int(text) - 1
 
 
 def _select(place: int) -> None:
@@ -62,7 +93,7 @@ def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], count
         pd.DataFrame(rows),
         hide_index=True,
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="single-row-required",
         key=TABLE,
         height=min(35 * (len(rows) + 1) + 3, 220),
         alt="Records with their length and highest score",

@@ -59,7 +59,8 @@ def _draw_padding(how: Settings, bases: int) -> None:
     lengths = {choice.model.length for choice in (how.main, how.other) if choice}
     needed = [length for length in lengths if length is not None and length > bases]
     if needed:
-        st.checkbox(f"Fill up with N to the {max(needed)} bases that a model here needs", key=PAD)
+        st.checkbox(f"Fill up with N to the {max(needed)} bases that a model here needs", key=PAD.key)
+        PAD.keep()
 
 
 def _score(model: Model, codes: Codes, both: bool) -> Profile:

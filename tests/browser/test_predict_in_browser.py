@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from tfbind import jobs, runs
 from tfbind.config import TrainConfig
 from tfbind.files import read_json
 from tfbind.models import build_model, pack_weights
+from tfbind.scoring import BUILTIN_FOLDER
 from ui.downloads import FORMATS
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
@@ -108,6 +111,37 @@ def test_what_is_taken_away_after_a_change_is_the_changed_sequence(
     assert {name for name, *_ in cells} == {"x 41 T>C"}
     assert "".join(base for _, _, base, _ in cells) == f"{SITE[:40]}C{SITE[41:]}"
     assert max(float(score) for *_, score in cells) < 3
+
+
+def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
+    for name, weights in zip(("mine", "theirs"), sorted(BUILTIN_FOLDER.glob("*.safetensors")), strict=False):
+        shutil.copy(weights, make_run(server.home, "finished", name=name).folder / runs.BEST)
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("textbox", name="DNA sequence").fill(f">one\n{SITE}\n>two\nGC{SITE}\n>three\n{SITE[:20]}\n")
+    page.get_by_test_id("stBaseButton-primary").click()
+    expect(page.get_by_role("heading", name="one")).to_be_visible()
+    for control, option in (("Model", "mine (Pear"), ("Compare with", "theirs (Pear"), ("Strand", "both")):
+        page.get_by_role("combobox", name=control).click()
+        page.get_by_role("option", name=option).click()
+        page.locator('[data-test-script-state="notRunning"]').wait_for()
+    threshold = page.get_by_role("spinbutton", name="Call sites from")
+    threshold.fill("2.25")
+    threshold.press("Enter")
+    expect(page.get_by_text("of at least 2.25")).to_be_visible()
+    table = page.get_by_test_id("stDataFrame").first
+    table.click(position={"x": 15, "y": 35 * 2 + 17})  # the mark of the second row
+    expect(page.get_by_role("heading", name="two")).to_be_visible()
+    wait_until(lambda: "record=2" in page.url, 30, lambda: page.url)
+    assert SITE[:8] not in page.url
+    page.reload()
+    expect(page.get_by_role("heading", name="two")).to_be_visible()
+    expect(page.get_by_text("of at least 2.25")).to_be_visible()
+    expect(page.get_by_text("both strands averaged")).to_be_visible()
+    expect(page.locator("text.legendtext", has_text="predicted: mine")).to_be_visible()
+    expect(page.locator("text.legendtext", has_text="theirs")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("^mine"))
 
 
 def test_what_a_score_means_is_one_click_away(server: Server, open_page: Callable[..., Page]) -> None:

@@ -1,0 +1,164 @@
+"""What a refresh brings back on the Predict page beside the text: models, strand, threshold, record."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from driven import APP, button, checked, words
+from streamlit.testing.v1 import AppTest
+from test_model_choice import fixed_length, models
+from test_predict_page import SITE, drawn, home, predict, read
+
+from tfbind import queries
+
+__all__ = ["home"]
+
+RECORDS = f">first\n{SITE}\n>second\n{SITE[::-1]}\n>third\nACGTACGT\n"
+
+
+def opened(**parameters: str) -> AppTest:
+    """The page as a browser opens it by an address."""
+    page = AppTest.from_file(APP, default_timeout=60)
+    for name, value in parameters.items():
+        page.query_params[name] = value
+    return checked(checked(page.run()).switch_page("pages/predict.py").run())
+
+
+def address(page: AppTest) -> dict[str, str]:
+    return {name: value[0] if isinstance(value, list) else value for name, value in page.query_params.items()}
+
+
+def warnings(page: AppTest) -> list[str]:
+    return [warning.value.replace("\\", "").replace("\u2060", "") for warning in page.warning]
+
+
+def choose(page: AppTest, record: int) -> AppTest:
+    page.session_state["records"] = {"selection": {"rows": [record], "columns": [], "cells": []}}
+    return checked(page.run())
+
+
+def test_every_setting_comes_back_by_the_address_and_the_dna_is_not_in_it(home: Path) -> None:
+    one, two = models(home, "one", "two")
+    page = predict(RECORDS)
+    assert set(address(page)) == {"q"}
+    page.selectbox(key="model").set_value(one)
+    page.selectbox(key="compare-with").set_value(two)
+    page.selectbox(key="strand").set_value("both")
+    page.number_input(key="threshold").set_value(2.25)
+    page.checkbox(key="show-reverse").set_value(True)
+    page = choose(checked(page.run()), 1)
+    told = address(page)
+    assert told | {"q": ""} == {
+        "q": "",
+        "model": one,
+        "with": two,
+        "strand": "both",
+        "from": "2.25",
+        "reverse": "1",
+        "record": "2",
+    }
+    again = opened(**told)
+    assert again.text_area[0].value == RECORDS
+    assert [again.selectbox(key=key).value for key in ("model", "compare-with", "strand")] == [one, two, "both"]
+    assert again.number_input(key="threshold").value == 2.25
+    assert again.checkbox(key="show-reverse").value
+    assert again.subheader[0].value == "second"
+    assert {"other strand", "two (Pearson 0.832)"} <= drawn(again)
+    assert address(again) == told
+    assert warnings(again) == []
+
+
+def test_an_average_and_the_filling_up_with_n_come_back(home: Path) -> None:
+    one, two, fixed = *models(home, "one", "two"), fixed_length(home, "fixed")
+    page = predict(SITE)
+    checked(page.selectbox(key="model").set_value("average").run())
+    checked(page.multiselect(key="average").set_value([one, two]).run())
+    again = opened(**address(page))
+    assert again.multiselect(key="average").value == [one, two]
+    assert "± 1 sd" in drawn(again)
+    checked(again.selectbox(key="model").set_value(fixed).run())
+    assert set(address(again)) == {"q", "model"}
+    checked(again.checkbox(key="pad").set_value(True).run())
+    assert not opened(**address(again)).error
+
+
+def test_settings_are_there_after_a_visit_to_another_page(home: Path) -> None:
+    (one,) = models(home, "one")
+    page = choose(predict(RECORDS), 1)
+    page.selectbox(key="model").set_value(one)
+    checked(page.number_input(key="threshold").set_value(2.5).run())
+    checked(page.switch_page("pages/data.py").run())
+    checked(page.switch_page("pages/predict.py").run())
+    assert (page.selectbox(key="model").value, page.number_input(key="threshold").value) == (one, 2.5)
+    assert page.subheader[0].value == "second"
+
+
+def test_models_that_are_gone_are_named_in_a_line_each_and_the_usual_ones_are_taken(home: Path) -> None:
+    one, two = models(home, "one", "two")
+    page = predict(SITE)
+    page.selectbox(key="model").set_value(one)
+    page = checked(page.selectbox(key="compare-with").set_value(two).run())
+    told = address(page)
+    for run in (one, two):
+        shutil.rmtree(home / "runs" / run)
+    said = [
+        f"The model {one} is not here any more: Built-in model: FOXA1 is chosen.",
+        f"{two} is not drawn over it: it is the model itself, or not here any more.",
+    ]
+    for shown in (opened(**told), checked(page.run())):  # by an address, and under a page that is open
+        assert warnings(shown) == said
+        assert shown.selectbox(key="model").value == "builtin"
+        assert shown.selectbox(key="compare-with").value == "nothing"
+        assert set(address(shown)) == {"q"}
+        assert warnings(checked(shown.run())) == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("strand", "reverse", "reverse is no strand: forward is chosen."),
+        ("from", "abc", "abc is no score of 0.1 or more: sites are called from 3."),
+        ("from", "nan", "nan is no score of 0.1 or more: sites are called from 3."),
+        ("from", "-1", "-1 is no score of 0.1 or more: sites are called from 3."),
+        ("record", "4", "Record 4 is not among these 3: one that can be scored is opened."),
+        ("record", "0000000002", "Record 0000000002 is not among these 3: one that can be scored is opened."),
+        ("average", "gone,builtin", "The model gone is not here any more: choose anew."),
+        ("model", "**x**", "The model **x** is not here any more: Built-in model: FOXA1 is chosen."),
+        ("reverse", "yes", "yes in the address is neither 1 nor nothing: nothing is taken."),
+    ],
+)
+def test_what_an_address_cannot_mean_is_one_line_and_the_usual_is_taken(
+    home: Path, parameter: str, value: str, said: str
+) -> None:
+    models(home, "one")
+    settings = {parameter: value} | ({"model": "average"} if parameter == "average" else {})
+    page = opened(q=queries.save(home, RECORDS), **settings)
+    assert warnings(page) == [said]
+    assert parameter not in address(page)
+    assert parameter == "average" or page.subheader[0].value == "first"
+
+
+def test_the_usual_record_is_selected_follows_the_model_and_gives_way_to_a_chosen_one(home: Path) -> None:
+    fixed = fixed_length(home, "fixed")
+    page = predict(f">short\n{SITE}\n>long\n{SITE}{SITE}\n>longer\n{SITE}{SITE}A\n")
+    assert page.session_state["records"]["selection"]["rows"] == [0]
+    checked(page.selectbox(key="model").set_value(fixed).run())
+    assert page.session_state["records"]["selection"]["rows"] == [1]
+    assert page.subheader[0].value == "long"
+    page = choose(page, 2)
+    checked(page.selectbox(key="model").set_value("builtin").run())
+    assert page.subheader[0].value == "longer"
+
+
+def test_a_chosen_record_is_forgotten_with_its_list() -> None:
+    page = choose(predict(RECORDS), 1)
+    assert "record" in address(page)
+    checked(page.text_area[0].set_value(f">x\n{SITE}\n>y\n{SITE}\n").run())
+    assert page.subheader[0].value == "x"
+    assert "record" not in address(page)
+    page = choose(page, 1)
+    checked(button(page, "Clear").click().run())
+    checked(page.text_area[0].set_value(SITE).run())
+    assert "1 site" in words(page)
+    assert "record" not in address(page)
+    assert "sequence_1" in read(page)
