@@ -15,6 +15,7 @@ from toy import toy_config, toy_home
 
 from tfbind import runs
 from tfbind.config import PROJECT
+from tfbind.models import build_model, pack_weights
 from tfbind.runs import Run
 from tfbind.sequences import decode
 
@@ -116,18 +117,27 @@ def test_a_run_that_is_stopped_there_goes_on_here(cluster: TwoNodes, home: Path)
     assert again.returncode == 130
 
 
-def test_a_prediction_there_is_that_of_here_byte_for_byte(cluster: TwoNodes, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("length", "suffix"), [(None, ".bw"), (300, ".tsv")])
+def test_a_prediction_there_is_that_of_here_byte_for_byte(
+    cluster: TwoNodes, home: Path, tmp_path: Path, length: int | None, suffix: str
+) -> None:
     rng = np.random.default_rng(1)
     lengths = {"chr1": 1_200_000, "chrM": 300, "chr2": 9_100}  # the first is more than is scored at a time
-    codes = {name: rng.integers(0, 4, length, dtype=np.uint8) for name, length in lengths.items()}
+    codes = {name: rng.integers(0, 4, bases, dtype=np.uint8) for name, bases in lengths.items()}
     genome = tmp_path / "genome.fa"
     genome.write_text("".join(f">{name}\n{decode(letters)}\n" for name, letters in codes.items()))
-    here, there = tmp_path / "here.bw", tmp_path / "there.bw"
-    words = ["predict", "--model", "builtin", "--data", str(genome), "--out"]
+    model = "builtin"
+    if length is not None:  # its changes between tiles come back as well, and are a column of the table
+        model = str(tmp_path / "fixed.safetensors")
+        network = build_model(toy_config(num_res_blocks=1, norm="layer"), length)
+        Path(model).write_bytes(pack_weights(network, {}))
+    here, there = tmp_path / f"here{suffix}", tmp_path / f"there{suffix}"
+    words = ["predict", "--model", model, "--data", str(genome), "--strand", "both", "--out"]
     assert tfbind(home, *words, str(here))[0] == 0
     code, _, err = tfbind(home, *words, str(there), "--ray", cluster.address)
     assert code == 0, err
     assert there.read_bytes() == here.read_bytes()
+    assert length is None or there.read_text().splitlines()[1].endswith("\tchange")
 
 
 @pytest.mark.parametrize(
