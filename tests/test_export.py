@@ -16,6 +16,7 @@ from tfbind import export
 from tfbind.export import About, Track, as_bytes, facts, track, write
 from tfbind.meaning import SHIPPED
 from tfbind.places import Place, places
+from tfbind.records import read_records
 from tfbind.sequences import encode
 
 ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, meaning=SHIPPED)
@@ -158,6 +159,9 @@ def test_fasta_has_the_letters_of_the_sites():
         ("chr1:100-106", Place("chr1", 100)),  # bedtools: 6 bases, so the end is exclusive
         ("HLA-A*01:01:1-6", Place("HLA-A*01:01", 0)),
         ("chr1:0-6", Place("chr1", 0)),
+        ("chr1:101-106(+)", Place("chr1", 100)),
+        ("chr1:101-106(-)", Place("chr1", 100, reverse=True)),
+        ("chr22_100_105(-)", Place("chr22", 100, reverse=True)),
         ("chr1:0-5", None),  # there is no base 0 when counting from 1, and 5 bases are not 6
         ("chr1:101-107", Place("chr1", 101)),
         ("chr1:101-110", None),
@@ -181,6 +185,37 @@ def test_a_record_without_a_place_is_its_own_chromosome_and_is_named_while_the_o
     lines = text(".bedgraph", made("chr1:101-106"), made("my oligo")).splitlines()
     assert [line.split("\t")[:2] for line in lines[1::6]] == [["chr1", "100"], ["my_oligo", "0"]]
     assert lines[0].endswith("; without a place in its name, its own chromosome from 0: my oligo")
+
+
+def test_a_reverse_strand_from_ucsc_lies_where_it_does_on_the_forward_one(tmp_path):
+    """Base i of the other strand of chr22:101-116 lies at 115 - i, counted from 0; TGTAAACA is TGTTTACA there."""
+    header = "hg38_dna range=chr22:101-116 5'pad=0 3'pad=0 strand=- repeatMasking=none"
+    (record,) = read_records(f">{header}\nGCTGTAAACAGCATCC\n")
+    scores = np.zeros(16, dtype=np.float32)
+    scores[2:10] = [3, 4, 5, 6, 7, 8, 9, 9.5]
+    turned = track(record.name, record.codes, scores)
+    comment, _, row = text(".bed", turned).splitlines()
+    assert comment.endswith("(1-based, end inclusive); records marked (-) run backwards along their place")
+    assert row == "chr22\t106\t114\tchr22:101-116(-)\t950\t-\t9.5000"
+    lines = [line.split("\t") for line in text(".bedgraph", turned).splitlines()[1:]]
+    assert [(chromosome, int(start)) for chromosome, start, *_ in lines] == [("chr22", at) for at in range(100, 116)]
+    assert [float(line[3]) for line in lines] == scores[::-1].tolist()
+    write(tmp_path / "out.bw", [turned], ABOUT)
+    assert values(tmp_path / "out.bw", "chr22", 100, 116) == scores[::-1].tolist()
+    # In the name of a sequence the strand stands as bedtools writes it, and its letters are those of that strand.
+    name, letters = text(".fa", turned).splitlines()
+    assert (name.split(" ")[0], letters) == (">chr22:106-114(-)", "TGTAAACA")
+    assert text(".tsv", turned).splitlines()[2].startswith("chr22:101-116(-)\t0\tG\t0")
+
+
+def test_a_long_reverse_strand_is_written_in_pieces_as_at_once(monkeypatch, tmp_path):
+    scores = np.random.default_rng(3).normal(2, 2, 1_000).astype(np.float32)
+    turned = track("chr1:1-1000(-)", np.zeros(1_000, np.uint8), scores)
+    at_once = [text(suffix, turned) for suffix in (".bed", ".bedgraph")]
+    monkeypatch.setattr(export, "PIECE_BASES", 7)
+    assert [text(suffix, turned) for suffix in (".bed", ".bedgraph")] == at_once
+    write(tmp_path / "out.bw", [turned], ABOUT)
+    assert values(tmp_path / "out.bw", "chr1", 0, 1_000) == scores[::-1].tolist()
 
 
 def test_names_that_follow_two_rules_place_nothing_and_that_is_said():

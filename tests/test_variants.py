@@ -15,6 +15,7 @@ def record(name: str, letters: str) -> Record:
 COURSE = record("chr22_100_109", "ACGTACGTAC")  # 0-based with an inclusive end: position 101 is its first A
 SAMTOOLS = record("chr1:51-58", "TTGCATTG")
 OLIGO = record("oligo", "GATTACA")
+REVERSE = record("chr5:21-26(-)", "TACGTG")  # the forward strand has CACGTA at 21 to 26
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,9 @@ OLIGO = record("oligo", "GATTACA")
         ("chr22_100_109:10 C>A", "chr22_100_109", "ACGTACGTAA"),
         ("chr1:51 T>A", "chr1:51-58", "ATGCATTG"),
         ("chr1:51-58:8 G>A", "chr1:51-58", "TTGCATTA"),
+        ("chr5:21 C>T", "chr5:21-26(-)", "TACGTA"),
+        ("chr5:25 TA>G", "chr5:21-26(-)", "CCGTG"),
+        ("chr5:21-26(-):6 G>T", "chr5:21-26(-)", "TACGTT"),
         ("oligo:2 AT>A", "oligo", "GATACA"),
         ("oligo:7 A>ACC", "oligo", "GATTACACC"),
         ("G1C", "oligo", "CATTACA"),
@@ -37,7 +41,7 @@ OLIGO = record("oligo", "GATTACA")
     ],
 )
 def test_a_change_finds_its_record_and_its_base(text, name, alternative):
-    found, variant = parse_change(text, [COURSE, SAMTOOLS, OLIGO])
+    found, variant = parse_change(text, [COURSE, SAMTOOLS, OLIGO, REVERSE])
     assert found.name == name
     assert decode(apply_variant(found.codes, variant)) == alternative
 
@@ -56,6 +60,7 @@ def test_grouped_digits_are_one_position():
             r"oligo:7: in no sequence here; expected a place in chr22_100_109 \(1 to 10, or chr22:101-110\)",
         ),
         ("chr9:101 A>G", "chr9:101: in no sequence here"),
+        ("chr5:22 C>G", r"chr5:22: chr5:21-26\(-\) has 'A' there, not 'C'"),
         ("1 A>G", r"position 1: this may be base 1 of chr22_100_109, base 1 of again; expected the chromosome or"),
         ("0 A>G", "position 0: in no sequence here"),
         ("oligo:1 G>G", "both alleles are the same"),
@@ -69,7 +74,7 @@ def test_grouped_digits_are_one_position():
 )
 def test_a_change_that_fits_nowhere_is_refused_in_one_line(text, said):
     with pytest.raises(ValueError, match=said) as caught:
-        parse_change(text, [COURSE, OLIGO, record("again", "AAAA")])
+        parse_change(text, [COURSE, OLIGO, record("again", "AAAA"), REVERSE])
     assert "\n" not in str(caught.value)
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.motif_models import Scan
 from tfbind.places import column, places
 from tfbind.scoring import Scores, Site, call_sites
-from tfbind.sequences import Codes, decode
+from tfbind.sequences import Codes, decode, reverse_complement
 from tfbind.sites import STRETCH, Strands
 from tfbind.tables import counted, shown
 
@@ -239,9 +239,29 @@ def named(tracks: Sequence[Track]) -> list[tuple[str, int]]:
 
 
 class _Placed(NamedTuple):
+    """A record along the forward strand of its chromosome, from `start` on."""
+
     track: Track
     chromosome: str
     start: int
+
+
+def _placed(tracks: Sequence[Track]) -> list[_Placed]:
+    where = places(named(tracks)).places
+    return [
+        _Placed(_forward(track) if place.reverse else track, place.chromosome, place.start)
+        for track, place in zip(tracks, where, strict=True)
+    ]
+
+
+def _forward(track: Track) -> Track:
+    """The other strand of a record, which runs backwards."""
+
+    def read(start: int, end: int) -> tuple[Codes, Scores]:
+        codes, scores = track.read(track.length - end, track.length - start)
+        return reverse_complement(codes), scores[::-1]
+
+    return replace(track, read=read, change=None)
 
 
 def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
@@ -250,9 +270,8 @@ def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
     Raises:
         ValueError: two records cover the same base.
     """
-    where = places(named(tracks)).places
-    order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(place.chromosome for place in where)))}
-    placed = [_Placed(track, *place) for track, place in zip(tracks, where, strict=True)]
+    placed = _placed(tracks)
+    order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(one.chromosome for one in placed)))}
     placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
     for left, right in itertools.pairwise(placed):
         if left.chromosome == right.chromosome and right.start < left.start + left.track.length:
@@ -267,18 +286,18 @@ def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
 
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where = places(named(tracks)).places
-    known = about.meaning.scan
+    placed, known = _placed(tracks), about.meaning.scan
     strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
     yield f"# {about_line(about)}; {coordinates('.bed', named(tracks))}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
     yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
-    for track, place, strands in zip(tracks, where, _strands(tracks, known), strict=True):
+    all_strands = _strands([track for track, *_ in placed], known)
+    for (track, chromosome, first), strands in zip(placed, all_strands, strict=True):
         name = column(track.name)
         for site, _ in sites(track, about.threshold):
-            start, end = place.start + site.start, place.start + site.end
+            start, end = first + site.start, first + site.end
             shade = min(max(round(BED_SCALE * site.score), 0), 1000)
-            columns = place.chromosome, start, end, name, shade, strands.of(site), f"{site.score:.4f}"
+            columns = chromosome, start, end, name, shade, strands.of(site), f"{site.score:.4f}"
             yield "\t".join(map(str, columns)) + "\n"
 
 
@@ -293,9 +312,9 @@ def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
     model = " ".join(about.model.split())
     for track, place in zip(tracks, where, strict=True):
         for site, codes in sites(track, about.threshold):
-            start, end = place.start + site.start, place.start + site.end
-            about_site = f"score={site.score:.4f} model={model} coordinates={words}"
-            yield f">{place.chromosome}:{start}-{end} {about_site}\n{decode(codes)}\n"
+            start = place.lowest(site.start, site.end, track.length)
+            name = f"{place.chromosome}:{start}-{start + len(codes)}" + "(-)" * place.reverse
+            yield f">{name} score={site.score:.4f} model={model} coordinates={words}\n{decode(codes)}\n"
 
 
 def sites(track: Track, threshold: float) -> Iterator[tuple[Site, Codes]]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tfbind.letters import short
 
 _COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
+_STRANDED = re.compile(r"(.+)\(([+-])\)")  # as bedtools marks the strand
 _RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
 _PLACES = (  # the form of a name, the number of the first base, 1 if the end is inclusive, the rule in words
     (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
@@ -16,10 +17,15 @@ _PLACES = (  # the form of a name, the number of the first base, 1 if the end is
 
 
 class Place(NamedTuple):
-    """Where base 0 of a record lies."""
+    """The chromosome of a record and its lowest place there, that of base 0, or of the last base in `reverse`."""
 
     chromosome: str
     start: int
+    reverse: bool = False
+
+    def lowest(self, start: int, end: int, length: int) -> int:
+        """Where a stretch of a record of `length` bases, from start to end (exclusive), begins on the chromosome."""
+        return self.start + (length - end if self.reverse else start)
 
 
 class Placing(NamedTuple):
@@ -35,7 +41,8 @@ def places(records: Sequence[tuple[str, int]]) -> Placing:
 
     A rule has to fit the name and the length of a record: `chr22_10510500_10510799` (0-based, end inclusive, as in
     the course's data), `chr1:101-200` (1-based inclusive, as samtools writes) or `chr1:100-200` (0-based half-open,
-    as bedtools writes); the length of the sequence tells the last two apart. A record whose name does not fit is its
+    as bedtools writes); the length of the sequence tells the last two apart. A `(-)` behind it says that the record
+    is the reverse strand, whose base i lies i bases before the end. A record whose name does not fit is its
     own chromosome; all are where names follow different rules, which cannot all be meant.
     """
     found = [
@@ -47,6 +54,8 @@ def places(records: Sequence[tuple[str, int]]) -> Placing:
     if len(fitting) == 1:
         ((sure, words),) = fitting
         lost = [name for (name, _), place in zip(records, sure, strict=True) if place is None]
+        if any(place and place.reverse for place in sure):
+            words += "; records marked (-) run backwards along their place"
         return Placing([place or alone for place, alone in zip(sure, own, strict=True)], words, _note(lost))
     note = "their names give places in a genome by more than one rule, so that none is used" if fitting else ""
     return Placing(own, "each record is its own chromosome and starts at 0", note)
@@ -66,12 +75,13 @@ def place_of(name: str, length: int) -> Place | None:
 
 
 def _place(name: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
-    match = pattern.fullmatch(name.removesuffix("(+)"))  # as bedtools marks the forward strand
+    name, strand = match.groups() if (match := _STRANDED.fullmatch(name)) else (name, "+")
+    match = pattern.fullmatch(name)
     if not match:
         return None
     start, end = int(match[2]), int(match[3])
     fits = start >= first and end - start + extra == length
-    return Place(column(match[1]), start - first) if fits else None
+    return Place(column(match[1]), start - first, strand == "-") if fits else None
 
 
 def column(name: str) -> str:

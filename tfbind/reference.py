@@ -3,7 +3,6 @@
 Places count from 0 along a chromosome.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +16,6 @@ from tfbind.sequences import Codes, reverse_complement
 from tfbind.variants import bare
 
 SAID = 3  # names or stretches that a message lists
-
-_STRANDED = re.compile(r"(.+)\(([+-])\)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +109,10 @@ class FromRecords:
 
 def _placed(record: Record) -> tuple[Place, Codes]:
     """Where a record lies, and its codes on the forward strand."""
-    match = _STRANDED.fullmatch(record.name)
-    name, strand = match.groups() if match else (record.name, "+")
-    place = place_of(name, len(record.codes))
+    place = place_of(record.name, len(record.codes))
     if place is None:
         return Place(record.name, 0), record.codes
-    return place, reverse_complement(record.codes) if strand == "-" else record.codes
+    return place, reverse_complement(record.codes) if place.reverse else record.codes
 
 
 def _slice(codes: Codes, start: int, end: int) -> Codes:

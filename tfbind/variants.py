@@ -14,7 +14,7 @@ from tfbind.interpret import Variant
 from tfbind.letters import short
 from tfbind.places import Place, place_of
 from tfbind.records import Record, read_records
-from tfbind.sequences import Codes, decode, encode
+from tfbind.sequences import Codes, decode, encode, reverse_complement
 from tfbind.tables import shown
 
 FORMS = "chr22:10510600 A>G, 12 A>G or A12G"
@@ -95,19 +95,18 @@ def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]
     """
     change = read_change(text)
     inside = [
-        (record, start)
+        (record, variant)
         for record in records
-        for start in _starts(change, record)
-        if 0 <= start <= len(record.codes) - len(change.reference)
+        for variant in _meanings(change, record)
+        if 0 <= variant.start <= len(record.codes) - len(variant.reference)
     ]
     fitting = [
-        (record, start)
-        for record, start in inside
-        if np.array_equal(record.codes[start : start + len(change.reference)], change.reference)
+        (record, variant)
+        for record, variant in inside
+        if np.array_equal(record.codes[variant.start : variant.start + len(variant.reference)], variant.reference)
     ]
     if len(fitting) == 1:
-        record, start = fitting[0]
-        return record, Variant(start, change.reference, change.alternative)
+        return fitting[0]
     raise ValueError(_ambiguous(change, fitting) if fitting else _unfitting(change, inside, records))
 
 
@@ -141,16 +140,23 @@ def _allele(letters: str) -> Codes:
         raise ValueError(f"allele {shown(letters)}: {error}") from None
 
 
-def _starts(change: Change, record: Record) -> set[int]:
-    """Where in a record a change may start: along the genome, and from the start of the record."""
-    place = place_of(record.name, len(record.codes))
-    starts = set()
-    if place and change.chromosome in (None, record.name):
-        starts.add(change.position - 1)
-    place = place or Place(record.name, 0)
-    if change.chromosome is None or bare(change.chromosome) == bare(place.chromosome):
-        starts.add(change.position - 1 - place.start)
-    return starts
+def _meanings(change: Change, record: Record) -> list[Variant]:
+    """What a change may be in a record: counted along the genome, and from the start of the record."""
+    bases = len(record.codes)
+    found = {}
+    for place in (place_of(record.name, bases), Place(record.name, 0)):
+        if place and (change.chromosome is None or bare(change.chromosome) == bare(place.chromosome)):
+            found[place.start, place.reverse] = _along(change, place, bases)
+    return list(found.values())
+
+
+def _along(change: Change, place: Place, bases: int) -> Variant:
+    """The variant of a record of so many bases at this place; on the reverse strand, in the letters of that."""
+    end = change.position - 1 + len(change.reference)
+    if not place.reverse:
+        return Variant(change.position - 1 - place.start, change.reference, change.alternative)
+    alleles = reverse_complement(change.reference), reverse_complement(change.alternative)
+    return Variant(place.start + bases - end, *alleles)
 
 
 def bare(chromosome: str) -> str:
@@ -161,17 +167,18 @@ def bare(chromosome: str) -> str:
     return "M" if name in ("MT", "NC_012920.1") else name
 
 
-def _ambiguous(change: Change, fitting: list[tuple[Record, int]]) -> str:
-    meant = ", ".join(f"base {start + 1} of {short(record.name)}" for record, start in fitting[:3])
+def _ambiguous(change: Change, fitting: list[tuple[Record, Variant]]) -> str:
+    meant = ", ".join(f"base {variant.start + 1} of {short(record.name)}" for record, variant in fitting[:3])
     return f"{change.where}: this may be {meant}; expected the chromosome or the record before it, as in NAME:12 A>G"
 
 
-def _unfitting(change: Change, inside: list[tuple[Record, int]], records: Sequence[Record]) -> str:
+def _unfitting(change: Change, inside: list[tuple[Record, Variant]], records: Sequence[Record]) -> str:
     letters = decode(change.reference)
     if inside:
-        record, start = inside[0]
-        there = decode(record.codes[start : start + len(letters)])
-        return f"{change.where}: {short(record.name)} has {shown(there)} there, not {shown(letters)}"
+        record, variant = inside[0]
+        there = record.codes[variant.start : variant.start + len(letters)]
+        there = there if np.array_equal(variant.reference, change.reference) else reverse_complement(there)
+        return f"{change.where}: {short(record.name)} has {shown(decode(there))} there, not {shown(letters)}"
     known = "; ".join(_extent(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
     return f"{change.where}: in no sequence here; expected a place in {known or 'a sequence'}"
 
