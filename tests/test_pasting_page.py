@@ -77,12 +77,22 @@ def test_a_repair_says_what_it_will_do_and_has_done_and_a_refresh_keeps_it(
 
 
 @pytest.mark.parametrize(
-    "text", ["GTT[T/C/G]ACTT", ">p\nMKVLAETRRPFQQWLMKVLSEFIPQ", "my gene\nACGT", "J", "3'-ACGT-5'"]
+    "text", ["GTT[T/C/G]ACTT", ">p\nMKVLAETRRPFQQWLMKVLSEFIPQ", "my gene\nACGT\nGG", "J", "3'-ACGT-5'"]
 )
 def test_what_would_not_be_the_same_dna_is_not_repaired(text: str) -> None:
     page = predict(text)
     assert len(page.error) == 1
     assert repairs(page) == []
+
+
+def test_a_name_above_bare_letters_is_said_to_be_one() -> None:
+    page = predict(f"GATA1 promoter\n{SITE}")
+    assert page.subheader[0].value == "GATA1"
+    (said,) = notes(page)
+    assert said.startswith(
+        "GATA1: named by the first word in its header; the first line is no DNA and read as its name"
+    )
+    assert "1 site" in words(page)
 
 
 def test_each_record_is_a_variant_of_its_own() -> None:

@@ -100,7 +100,10 @@ def test_a_changed_name_is_said():
         ("MKTAYIAKQRQISFVKSHFSRQ", "letter 'I' at position 6 (1-based); this looks like a protein"),
         ("Dear all, please find the sequence", "letter 'E' at position 2"),
         ("oligo1 ACGT GG TT", "letter 'O' at position 1"),
-        ("my gene\nACGT", "letter 'E' at position 4 (1-based); most letters are no DNA; is it a protein, or a name"),
+        (
+            "my gene\nACGT\nGG",
+            "letter 'E' at position 4 (1-based); most letters are no DNA; is it a protein, or a name",
+        ),
         ("MKVLSADTQ", "letter 'L' at position 4 (1-based); most letters are no DNA; is it a protein"),
         ("3'-ACGT-5'", "record sequence_1: written from 3' to 5'; expected the letters from 5' to 3'"),
         (">a\nACGT-5'", "record a: written from 3' to 5'"),
@@ -181,11 +184,57 @@ def test_what_cannot_be_read_is_repaired_and_every_repair_said(text, letters, re
 
 @pytest.mark.parametrize(
     "text",
-    ["GTT[T/C]ACTT", "GTT[T/C/G]ACTT", "GTT(T|C)ACTT", "MKVLSADTQ", "my gene\nACGT", "MKTAYIAKQRQISFVKSHFSRQ"],
+    ["GTT[T/C]ACTT", "GTT[T/C/G]ACTT", "GTT(T|C)ACTT", "MKVLSADTQ", "my gene\nAC\nGGT", "MKTAYIAKQRQISFVKSHFSRQ"],
 )
 def test_alternatives_proteins_and_words_are_not_repaired_into_dna(text):
     with pytest.raises(RefusedLetter):
         read_records(text, repair=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "letters"),
+    [
+        ("GATA1\nACGT", "GATA1", "ACGT"),
+        ("CACNA1A\nACGT", "CACNA1A", "ACGT"),
+        ("TATA_box\r\n\r\nACGT\r\n", "TATA_box", "ACGT"),
+        ("chr22:101-104\nacgt", "chr22:101-104", "ACGT"),
+        ("FOXA1 enhancer, v2\n5'-ACGT-3'", "FOXA1", "ACGT"),
+        (f"insulin\n{'A' * 60}\n{'C' * 60}\nGG", "insulin", "A" * 60 + "C" * 60 + "GG"),
+        ("seq1\n 1 acgtacgtac gggg\n15 acg\n//", "seq1", "ACGTACGTACGGGGACG"),
+    ],
+)
+def test_a_line_that_is_no_dna_names_the_one_sequence_below_it_and_that_is_said(text, name, letters):
+    (record,) = read_records(text)
+    assert (record.name, decode(record.codes)) == (name, letters)
+    assert "the first line is no DNA and read as its name; a > before it says so" in record.notes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ACGTJACGT\nACGT",  # DNA with a wrong letter
+        "ACG4ACGT\nACGT",
+        "ACGTACGTAC60\nACGTACGTAC70",
+        "acgt-acgt_\nACGT",
+        "5'-ACGTX-3'\nACGT",
+        "gene GATTACA\nACGT",  # a name with its letters beside it
+        "primer1 ACGTAC\nACGT",
+        "oligos1\nACGTAC\nGTTA",  # of which of them is it the name?
+        "seq1\nACGT\nseq2\nACGT",
+        "seq1\nACGJ",
+        "my gene\nyour gene\nACGT",
+        "x1\n" * 5_000 + "ACGT",
+        "Hello there\nhymns",
+    ],
+)
+def test_a_first_line_that_may_be_dna_or_belongs_to_no_one_sequence_is_no_name(text):
+    with pytest.raises(RefusedLetter):
+        read_records(text)
+
+
+@pytest.mark.parametrize(("text", "first"), [("1 ACGT\nACGT", "ACGT"), ("RYKM\nACGT", "NNNN")])
+def test_a_first_line_that_is_read_as_bases_stays_bases(text, first):
+    assert [decode(record.codes) for record in read_records(text)] == [first, "ACGT"]
 
 
 def test_limits_are_stated_and_hold():

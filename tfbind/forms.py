@@ -5,13 +5,15 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tfbind.letters import BLANK, Changes, is_dna
+from tfbind.letters import BLANK, Changes, is_dna, mostly_other, without_numbers
 from tfbind.tables import counted, shown
 
 WRAP_WIDTHS = range(50, 121)
 NAME_COLUMNS = (b"window_name", b"name")
 EXPECTED = "expected DNA letters, FASTA, GenBank text, or a table with the columns sequence and window_name"
 
+_SOME_DNA = re.compile(rb"[ACGTUN]{6}|(?:[ACGTUN][^A-Z]*){7}", re.IGNORECASE)  # more than in CACNA1A
+_IN_NAMES = re.compile(rb"[A-Z]\d|\d[A-Z]|_", re.IGNORECASE)
 _GENBANK = re.compile(rb"^(?:LOCUS|ORIGIN|ID  +|DEFINITION)\b", re.MULTILINE)
 _GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*?)(?:^//|\Z)", re.MULTILINE | re.DOTALL)
 _GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)", re.MULTILINE)
@@ -82,9 +84,25 @@ def _bare(text: bytes) -> tuple[list[tuple[bytes, bytes]], Changes]:
     lines = [line.strip(BLANK) for line in text.split(b"\n") if line.strip(BLANK)]
     if len(lines) == 1 or _counts_bases(lines):
         return [(b"", text)], Changes()
+    if _is_title(lines[0]):
+        below = text[text.index(lines[0]) + len(lines[0]) :]
+        if _is_readable(below) and not mostly_other(below.upper()):
+            found, done = _bare(below)
+            if len(found) == 1:
+                return [(lines[0], below)], done + Changes({("named", ""): 1})
     if b"\n\n" not in text.strip(BLANK) and _is_wrapped(lines):
         return [(b"", text)], Changes({("joined", ""): len(lines)})
     return [(b"", line) for line in lines], Changes({("split", ""): 1})
+
+
+def _is_title(line: bytes) -> bool:
+    """Whether a line can be nothing but the name of what follows; in doubt it is DNA with a wrong letter."""
+    wordy = mostly_other(line.upper()) or bool(_IN_NAMES.search(line))
+    return wordy and not _is_readable(line) and not _SOME_DNA.search(line)
+
+
+def _is_readable(body: bytes) -> bool:
+    return is_dna(body) or is_dna(without_numbers(body, Changes()))
 
 
 def _with_tabs(text: bytes) -> bytes:

@@ -59,7 +59,7 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
         return codes_of_bytes(body.translate(None, BLANK))
     letters = body.translate(_UPPER, BLANK)
     if letters.translate(None, _ALLOWED):
-        body = _without_numbers(_without_ends(body, record, changes), changes)
+        body = without_numbers(_without_ends(body, record, changes), changes)
         letters = body.translate(_UPPER, BLANK)
         letters = _repaired(letters, before, changes) if repair and _repairable(letters) else letters
     kinds = np.frombuffer(letters.translate(_KINDS), dtype=np.uint8)
@@ -88,7 +88,8 @@ def _ends(body: bytes) -> tuple[int, int]:
     )
 
 
-def _without_numbers(body: bytes, changes: Changes) -> bytes:
+def without_numbers(body: bytes, changes: Changes) -> bytes:
+    """The body without the numbers that stand between its letters, which are counted in `changes`."""
     if not body.isascii():
         body = _ODD_SPACES.sub(" ", body.decode(errors="replace")).encode()
     body, numbers = _NUMBER.subn(b" ", body)
@@ -99,11 +100,11 @@ def _without_numbers(body: bytes, changes: Changes) -> bytes:
 
 def _repairable(letters: bytes) -> bool:
     """Whether what is left out or read as N leaves DNA, and leaves it as it is meant."""
-    return not _mostly_other(letters) and not any(sign in letters for sign in _CHOICES)
+    return not mostly_other(letters) and not any(sign in letters for sign in _CHOICES)
 
 
-def _mostly_other(letters: bytes) -> bool:
-    """Whether more letters are none of A C G T U N than are."""
+def mostly_other(letters: bytes) -> bool:
+    """Whether more of these upper-case letters are none of A C G T U N than are."""
     other = len(letters) - len(letters.translate(None, _OTHER_LETTERS))
     return other > len(letters) - len(letters.translate(None, b"ACGTUN"))
 
@@ -129,7 +130,7 @@ def _why(letter: str, letters: bytes) -> str:
         return f"this looks like a protein; {allowed}"
     if letter in "[]":
         return f"{allowed}, and on the Predict page a change in brackets such as [A/G]"
-    if _mostly_other(letters):
+    if mostly_other(letters):
         return f"most letters are no DNA; is it a protein, or a name without > before it? {allowed}"
     return f"{allowed}, no gaps" if letter in GAPS else allowed
 
@@ -165,6 +166,8 @@ def describe(changes: Changes) -> list[str]:
         notes += _describe_removed(removed)
     if "split" in done:
         notes.append("each line read as a sequence of its own; a line >name above them joins them")
+    if "named" in done:
+        notes.append("the first line is no DNA and read as its name; a > before it says so")
     if "table" in done:
         notes.append("read as a table of names and sequences")
     if "joined" in done:

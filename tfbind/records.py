@@ -67,7 +67,7 @@ def read_records(
     Args:
         data: FASTA; a table with the columns sequence and window_name; lines of a name and a sequence; GenBank or
             EMBL text; bare sequences, one a line, or one over several lines that are numbered or all but the last
-            equally wide (50 to 120).
+            equally wide (50 to 120), its name on a line above it if that can be no DNA.
         max_records: more are refused.
         max_bases: more in all records together are refused.
         repair: read letters that cannot be used as N, and leave out signs, instead of refusing them; not where
