@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driven import app, checked, words
-from stand_in import make_run
+from stand_in import make_pair, make_run
 from test_predict_page import SITE, drawn, figure, line, predict, read, sites
 
-from tfbind import imported, runs
+from tfbind import data_care, imported, runs
 from tfbind.config import TrainConfig
-from tfbind.datasets import make_builtin
+from tfbind.datasets import import_pair, make_builtin
 from tfbind.files import read_json, write_json
 from tfbind.models import build_model, pack_weights
 from tfbind.scoring import BUILTIN_FOLDER, load_model, score
@@ -55,6 +55,20 @@ def test_unit_factor_and_motif_are_those_of_the_data_that_the_model_was_trained_
     assert "FOXA1" not in read(page)
     assert "of at least 3, strongest first" in read(page)
     assert sites(page).iloc[0]["strand"] == "."
+
+
+def test_what_scores_mean_follows_the_data_set_when_it_is_renamed_or_deleted(home: Path, tmp_path: Path) -> None:
+    data = import_pair(home, *make_pair(tmp_path), "first")
+    (run,) = models(home, "mine")
+    record = home / "runs" / run / runs.CONFIG
+    write_json(record, read_json(record) | {"dataset": "first", "dataset_hash": data.hash})
+    page = predict(SITE)
+    page = checked(page.selectbox(key="model").set_value(run).run())
+    assert "score in the unit of data set first" in read(page)
+    data_care.rename(home, "first", "second")
+    assert "score in the unit of data set second" in read(checked(page.run()))
+    data_care.delete(home, "second")
+    assert "score in the unit of data set first" in read(checked(page.run()))  # all that the run itself knows
 
 
 def test_among_records_that_are_too_short_one_that_can_be_scored_is_open(

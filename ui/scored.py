@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfbind import imported, runs
 from tfbind.interpret import Mutagenesis, mutagenesis
-from tfbind.meaning import BUILTIN
+from tfbind.meaning import BUILTIN, meaning_of
 from tfbind.reference import Reference
 from tfbind.runs import Run
 from tfbind.scoring import Model, Profile, load_model, score
@@ -21,12 +21,14 @@ from tfbind.vcf_effects import Scored, Scorer
 
 
 def open_model(home: Path, names: str) -> Model:
-    """The model that `load_model` makes of some names, read once as long as its weights stay the same.
+    """The model that `load_model` makes of some names, read once as long as its weights stay the same, and what is
+    known of the data behind them.
 
     Raises:
         ValueError: as `load_model`.
     """
-    return _open_model(home, names, tuple(_written(home, name) for name in names.split(",")))
+    meaning = meaning_of(home, names)
+    return _open_model(home, names, tuple(_written(home, name) for name in names.split(",")), meaning.words)
 
 
 def _written(home: Path, name: str) -> int:
@@ -36,7 +38,7 @@ def _written(home: Path, name: str) -> int:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
-def _open_model(home: Path, names: str, written: tuple[int, ...]) -> Model:  # noqa: ARG001
+def _open_model(home: Path, names: str, written: tuple[int, ...], meaning: str) -> Model:  # noqa: ARG001
     return load_model(home, names)
 
 
