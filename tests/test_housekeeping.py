@@ -22,7 +22,7 @@ def test_usage_counts_every_byte_once(home, tmp_path):
     (home / "notes.txt").write_bytes(b"n" * 1000)
     (home / "queries").mkdir()
     (home / "queries" / "0.txt").write_bytes(b"q" * 2000)
-    (home / "runs" / "done" / ".best.safetensors.4194305.0a1f").write_bytes(b"d" * 3000)
+    (home / "runs" / "done" / ".best.safetensors.4194305-0a1f").write_bytes(b"d" * 3000)
     on_disk = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
     used = housekeeping.usage(home)
     assert used.total == on_disk
