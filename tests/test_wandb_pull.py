@@ -13,7 +13,8 @@ from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 from tfbind import wandb_runs
 from tfbind.wandb_client import WandbError, base_url, find_key
 from tfbind.wandb_names import suggest
-from tfbind.wandb_runs import fetch_histories, merge, parse_path, pull, stored
+from tfbind.wandb_rows import merge
+from tfbind.wandb_runs import fetch_histories, parse_path, pull, stored
 
 
 @pytest.fixture

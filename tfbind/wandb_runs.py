@@ -17,20 +17,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tfbind import wandb_client
-from tfbind.config import TrainConfig
 from tfbind.files import read_json, to_trash, write_json
 from tfbind.history import Past
-from tfbind.runs import Row
 from tfbind.wandb_client import FOLDER, converse, find_key
 from tfbind.wandb_names import check_names
+from tfbind.wandb_rows import flat, is_number, merge, settings
 
 PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
 INDEX, NAMES, HISTORIES = "project", "names", "histories"
-ODD_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-NUMERIC = {name for name, about in TrainConfig.model_fields.items() if isinstance(about.default, int | float)}
 
 Progress = Callable[[int, int], None]
-Columns = dict[str, list[Any]]
 
 _SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
 
@@ -168,15 +164,11 @@ def _ask(
 
 def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:
     """Keep a curve: its numbers as columns, None where a row has no value."""
-    names = {name for row in rows for name, value in row.items() if _is_number(value)}
-    columns = {name: [row.get(name) if _is_number(row.get(name)) else None for row in rows] for name in sorted(names)}
+    names = {name for row in rows for name, value in row.items() if is_number(value)}
+    columns = {name: [row.get(name) if is_number(row.get(name)) else None for row in rows] for name in sorted(names)}
     path = _history_path(project, id)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"count": count, "sampled": sampled, "columns": columns})
-
-
-def _is_number(value: Any) -> bool:
-    return (isinstance(value, int | float) and not isinstance(value, bool)) or value in tuple(ODD_NUMBERS)
 
 
 def _history_path(project: Project, id: str) -> Path:
@@ -231,8 +223,8 @@ def save_names(project: Project, names: dict[str, str]) -> None:
 
 def names_in(project: Project) -> tuple[list[str], list[str]]:
     """The settings and the metrics of a project, as its own code calls them."""
-    settings = {name for facts in project.runs.values() for name in _flat(facts["config"])}
-    metrics = {name for facts in project.runs.values() for name, v in facts["summary"].items() if _is_number(v)}
+    settings = {name for facts in project.runs.values() for name in flat(facts["config"])}
+    metrics = {name for facts in project.runs.values() for name, v in facts["summary"].items() if is_number(v)}
     return sorted(settings), sorted(name for name in metrics if not name.startswith("_"))
 
 
@@ -302,7 +294,7 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
         kept = _load(_history_path(project, facts["id"]), stamp)
         rows, sampled = merge(kept["columns"], names), kept["sampled"] or kept["count"] != facts["count"]
     else:
-        rows, sampled = merge({name: [v] for name, v in facts["summary"].items() if _is_number(v)}, names), True
+        rows, sampled = merge({name: [v] for name, v in facts["summary"].items() if is_number(v)}, names), True
     return Past(
         key=_key(project, facts["id"]),
         id=facts["id"],
@@ -310,9 +302,7 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
         state=facts["state"],
         source="offline" if project.source == "offline" else "wandb",
         group=facts["sweep"] or facts["group"] or project.path,
-        config={
-            names.get(name, name): _number(names.get(name, name), v) for name, v in _flat(facts["config"]).items()
-        },
+        config=settings(facts["config"], names),
         rows=rows,
         created=facts["created"] or "",
         sampled=sampled,
@@ -324,60 +314,3 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
 @lru_cache(maxsize=4096)
 def _load(path: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - a file that changed is another one
     return read_json(path)
-
-
-def merge(columns: Columns, names: dict[str, str]) -> list[Row]:
-    """One row for each epoch, from columns of equal length in which an epoch may have several rows.
-
-    Of several values in an epoch the last counts. Epochs that count from 0 are counted from 1. Where no epochs were
-    logged, or fractions of them, the rows are numbered. `seconds` come from W&B's clock when nobody logged them.
-    """
-    named = {names.get(name, name): values for name, values in columns.items()}
-    length = max(map(len, named.values()), default=0)
-    epochs = _epochs(named.pop("epoch", None), length)
-    clock = named.get("_runtime")
-    shown = {name: values for name, values in named.items() if not name.startswith("_")}
-    merged: dict[int, Row] = {epoch: {"epoch": epoch} for epoch in sorted({e for e in epochs if e is not None})}
-    for name, values in shown.items():
-        for epoch, value in zip(epochs, values, strict=True):
-            if epoch is not None and value is not None:
-                merged[epoch][name] = ODD_NUMBERS[value] if isinstance(value, str) else value
-    rows = [row for row in merged.values() if len(row) > 1]
-    if clock and "seconds" not in shown:
-        _add_seconds(rows, epochs, clock)
-    return rows
-
-
-def _epochs(logged: list[Any] | None, length: int) -> list[int | None]:
-    numbers = [value for value in logged or [] if isinstance(value, int | float)]
-    if not numbers or any(value != int(value) for value in numbers):
-        return list(range(1, length + 1))
-    shift = 1 if min(numbers) == 0 else 0
-    return [int(value) + shift if isinstance(value, int | float) else None for value in logged or []]
-
-
-def _add_seconds(rows: list[Row], epochs: list[int | None], clock: list[Any]) -> None:
-    ends = {epoch: time for epoch, time in zip(epochs, clock, strict=True) if isinstance(time, int | float)}
-    before = 0.0
-    for row in rows:
-        if row["epoch"] in ends:
-            row["seconds"] = max(0.0, ends[row["epoch"]] - before)
-            before = ends[row["epoch"]]
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings within settings, joined by dots."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _number(name: str, value: Any) -> Any:
-    """A number that YAML took for text, such as 1e-5."""
-    if name not in NUMERIC or not isinstance(value, str):
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        return value

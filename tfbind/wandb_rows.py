@@ -1,0 +1,78 @@
+"""What other people's code logged, under this project's names: one row for each epoch, settings without nesting."""
+
+from typing import Any
+
+from tfbind.config import TrainConfig
+from tfbind.runs import Row
+
+ODD_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+NUMERIC = {name for name, about in TrainConfig.model_fields.items() if isinstance(about.default, int | float)}
+
+Columns = dict[str, list[Any]]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value that W&B gave is a number; those that JSON does not have come as words."""
+    return (isinstance(value, int | float) and not isinstance(value, bool)) or value in tuple(ODD_NUMBERS)
+
+
+def settings(config: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """The settings of a run under the names that `names` gives them."""
+    return {names.get(name, name): _as_number(names.get(name, name), value) for name, value in flat(config).items()}
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings within settings, joined by dots."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def _as_number(name: str, value: Any) -> Any:
+    """A number that YAML took for text, such as 1e-5."""
+    if name not in NUMERIC or not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def merge(columns: Columns, names: dict[str, str]) -> list[Row]:
+    """One row for each epoch, from columns of equal length in which an epoch may have several rows.
+
+    Of several values in an epoch the last counts. Epochs that count from 0 are counted from 1. Where no epochs were
+    logged, or fractions of them, the rows are numbered. `seconds` come from W&B's clock when nobody logged them.
+    """
+    named = {names.get(name, name): values for name, values in columns.items()}
+    length = max(map(len, named.values()), default=0)
+    epochs = _epochs(named.pop("epoch", None), length)
+    clock = named.get("_runtime")
+    shown = {name: values for name, values in named.items() if not name.startswith("_")}
+    merged: dict[int, Row] = {epoch: {"epoch": epoch} for epoch in sorted({e for e in epochs if e is not None})}
+    for name, values in shown.items():
+        for epoch, value in zip(epochs, values, strict=True):
+            if epoch is not None and value is not None:
+                merged[epoch][name] = ODD_NUMBERS[value] if isinstance(value, str) else value
+    rows = [row for row in merged.values() if len(row) > 1]
+    if clock and "seconds" not in shown:
+        _add_seconds(rows, epochs, clock)
+    return rows
+
+
+def _epochs(logged: list[Any] | None, length: int) -> list[int | None]:
+    numbers = [value for value in logged or [] if isinstance(value, int | float)]
+    if not numbers or any(value != int(value) for value in numbers):
+        return list(range(1, length + 1))
+    shift = 1 if min(numbers) == 0 else 0
+    return [int(value) + shift if isinstance(value, int | float) else None for value in logged or []]
+
+
+def _add_seconds(rows: list[Row], epochs: list[int | None], clock: list[Any]) -> None:
+    ends = {epoch: time for epoch, time in zip(epochs, clock, strict=True) if isinstance(time, int | float)}
+    before = 0.0
+    for row in rows:
+        if row["epoch"] in ends:
+            row["seconds"] = max(0.0, ends[row["epoch"]] - before)
+            before = ends[row["epoch"]]
