@@ -76,12 +76,26 @@ def test_runs_that_were_logged_from_here_stay_the_runs_of_this_home(home: Path, 
     assert len(page.dataframe[0].value) == 1 + len(others)
 
 
-@pytest.mark.parametrize(("path", "key"), [("lab/seed", "short"), ("nowhere", KEY), ("lab/none", KEY)])
+@pytest.mark.parametrize(
+    ("path", "key"), [("lab/seed", "short"), ("nowhere", KEY), ("lab/none", KEY), ("lab/seed/sweeps/nope", KEY)]
+)
 def test_what_cannot_be_pulled_is_one_line_and_keeps_the_page(server, path: str, key: str) -> None:
     page = pull(compare(), server, path, key)
     (error,) = page.error
     assert len(error.value.splitlines()) == 1
     assert page.text_input("pull-path").value == path
+
+
+def test_a_server_that_fails_while_curves_are_read_is_said_and_what_came_stays(home: Path, server) -> None:
+    page = pull(compare(), server, "lab/seed")
+    server.fault = Fault("403", "RunFullHistory", after=1)
+    checked(button(page, "Get their curves").click().run())
+    (error,) = page.error
+    assert plain(f"W&B at {server.url} forbids it (403); this key may not see lab/seed; ") in error.value
+    server.fault = None
+    came = sum(not past.sampled for past in wandb_runs.stored(home))
+    checked(button(page, "Get their curves").click().run())
+    assert (came < 3, [len(past.rows) for past in wandb_runs.stored(home)]) == (True, [5, 5, 5])
 
 
 def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) -> None:

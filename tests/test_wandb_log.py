@@ -143,13 +143,36 @@ def test_rows_that_the_server_refuses_are_not_called_logged_and_can_be_sent_agai
     logged = log(run)
     assert (logged.mode, logged.state) == ("online", "incomplete")
     assert epochs(server, run) == []
-    again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
-    assert wandb_log.said(run) == (
-        f"W&B: perhaps not everything arrived (the server does not show every epoch yet); {again}"
+    assert wandb_log.said(run) == not_arrived(
+        server, run, "refuses the key (401); make sure that it is valid and belongs to this server"
     )
     server.fault = None
     assert wandb_log.send(run).state == "finished"
     assert epochs(server, run) == [1, 2, 3]
+
+
+def not_arrived(server, run, why: str) -> str:
+    again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
+    return f"W&B: perhaps not everything arrived (W&B at {server.url} {why}); {again}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("403", "forbids it (403); this key may not see lab/tfbind"),
+        ("404", "has no lab/tfbind (404); make sure that the address and the project are spelled right"),
+        ("429", "answers nothing more for now (429: too many requests); wait a minute and try again"),
+        ("500", "is out of order (HTTP 500); try again later"),
+        ("hang", "does not answer"),
+        ("drop", "drops the connection"),
+        ("malformed", "answers with something that is not W&B's language"),
+    ],
+)
+def test_why_the_server_did_not_take_the_rows_is_said(tmp_path, server, kind, why):
+    run = wanted(tmp_path, "finished", 3)
+    server.fault = Fault(kind, "file_stream")
+    assert log(run).state == "incomplete"
+    assert wandb_log.said(run) == not_arrived(server, run, why)
 
 
 def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):

@@ -8,10 +8,11 @@ import sys
 import time
 
 import pytest
+import wandb_server
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
 from tfbind import wandb_runs
-from tfbind.wandb_client import WandbError, base_url, find_key
+from tfbind.wandb_client import NotThereError, WandbError, base_url, find_key
 from tfbind.wandb_names import suggest
 from tfbind.wandb_rows import merge
 from tfbind.wandb_runs import fetch_histories, parse_path, pull, stored
@@ -81,12 +82,15 @@ FAULTS = {
     "malformed": "answers with something that is not W&B's language",
     "truncated": "breaks off in the middle of an answer",
     "drop": "drops the connection",
+    "errors": "answers with an error: shard 7 is being moved",
+    "null": "answers without the data that it was asked for",
 }
+LISTED = FAULTS | {"null": "has no lab/seed (404)"}  # what the client makes of a project that is null
 
 
 @pytest.mark.parametrize(
     ("kind", "where"),
-    [*((kind, "Runs") for kind in FAULTS), ("401", ""), ("malformed", "")],
+    [*((kind, "Runs") for kind in FAULTS), ("401", ""), ("malformed", ""), ("403", "Viewer"), ("errors", "Viewer")],
 )
 def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where):
     server.fault = Fault(kind, where)
@@ -95,10 +99,44 @@ def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where
         pull(tmp_path, "lab/seed")
     assert time.monotonic() - began < 15
     said = str(error.value)
-    assert said.startswith(f"W&B at {server.url} {FAULTS[kind]}")
+    assert said.startswith(f"W&B at {server.url} {LISTED[kind]}")
     assert "\n" not in said
     assert KEY not in said
     assert stored(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_after_some_curves_is_said_at_once_and_the_next_pull_goes_on_from_there(tmp_path, server, kind):
+    long_runs(server, 40, 5)
+    server.fault = Fault(kind, "RunFullHistory", after=10)
+    began = time.monotonic()
+    with pytest.raises(WandbError) as error:
+        pull(tmp_path, "lab/big", histories=True)
+    assert time.monotonic() - began < 15
+    curves = sum(not past.sampled for past in stored(tmp_path))
+    said = str(error.value)
+    assert said.startswith(f"W&B at {server.url} {FAULTS[kind].replace('lab/seed', 'lab/big')}")
+    assert said.endswith(
+        f"; {curves} of 40 curves came before that and are kept, so that the next pull goes on from there"
+    )
+    assert len(stored(tmp_path)) == 40
+    assert curves <= 10
+    assert server.requests["RunFullHistory"] < 40  # those that waited were not sent
+    server.fault = None
+    server.requests.clear()
+    rest = pull(tmp_path, "lab/big", histories=True)
+    assert (rest.fresh, server.requests["RunFullHistory"]) == (False, 40 - curves)
+    assert [(len(past.rows), past.sampled) for past in rest.pasts] == [(5, False)] * 40
+
+
+def test_the_command_says_such_a_fault_in_one_line_and_goes_on_next_time(tmp_path, server):
+    server.fault = Fault("429", "RunFullHistory", after=1)
+    first = cli(tmp_path, "lab/seed", "--json")
+    assert (first.returncode, first.stdout, first.stderr.count("\n")) == (1, "", 1)
+    assert "(429: too many requests); wait a minute and try again; " in first.stderr
+    server.fault = None
+    second = cli(tmp_path, "lab/seed", "--json")
+    assert [len(run["rows"]) for run in json.loads(second.stdout)["runs"]] == [5, 5, 5]
 
 
 def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, server):
@@ -147,6 +185,45 @@ def test_a_curve_that_the_server_thins_is_read_in_full_or_called_sampled(tmp_pat
     (tmp_path / "other").mkdir()
     thin = pull(tmp_path / "other", "lab/big", histories=True).pasts
     assert [(len(past.rows), past.sampled) for past in thin] == [(50, True)]
+
+
+def test_a_server_that_knows_no_pages_gives_sampled_curves_and_one_that_fails_at_them_says_so(
+    tmp_path, server, monkeypatch
+):
+    long_runs(server, 1, 300)
+    server.sampled = 50
+    server.fault = Fault("500", "HistoryPage")
+    with pytest.raises(WandbError, match=r"is out of order \(HTTP 500\)"):
+        pull(tmp_path, "lab/big", histories=True)
+    server.fault = None
+    monkeypatch.delitem(wandb_server.ANSWERS, "HistoryPage")
+    (past,) = pull(tmp_path, "lab/big", histories=True).pasts
+    assert (len(past.rows), past.sampled) == (50, True)
+
+
+def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept(tmp_path, server):
+    missing = f"W&B at {server.url} has no run of a sweep 'nope' in lab/seed; is its id spelled right?"
+    for _ in range(2):
+        with pytest.raises(NotThereError) as error:
+            pull(tmp_path, "lab/seed/sweeps/nope")
+        assert str(error.value) == missing
+        pull(tmp_path, "lab/seed")
+    said = cli(tmp_path, "lab/seed/sweeps/nope")
+    assert (said.returncode, said.stdout, said.stderr) == (2, "", f"tfbind: {missing}\n")
+    said = cli(tmp_path, "lab/none")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith(f"tfbind: W&B at {server.url} has no lab/none (404); ")
+    assert len(stored(tmp_path)) == 3
+
+
+def test_a_sweep_that_is_newer_than_what_is_kept_of_its_project_is_asked_for(tmp_path, server):
+    pull(tmp_path, "lab/seed")
+    server.add(StoredRun(ENTITY, "seed", "later", "later", sweep="efgh5678"))
+    assert [past.id for past in pull(tmp_path, "lab/seed/sweeps/efgh5678").pasts] == ["later"]
+    del server.runs[ENTITY, "seed"]["seed0"]
+    found = pull(tmp_path, "lab/seed/sweeps/abcd1234", refresh=True).pasts
+    assert [past.id for past in found] == ["seed1", "seed2"]
+    assert len(stored(tmp_path)) == 3
 
 
 def test_a_sweep_is_a_part_of_its_project(tmp_path, server):

@@ -47,7 +47,8 @@ class StoredRun:
 
 @dataclass
 class Fault:
-    """What goes wrong: a status, or `slow`, `hang`, `malformed`, `truncated`, `drop`; from request `after` on.
+    """What goes wrong: a status, or `slow`, `hang`, `null`, `errors`, `malformed`, `truncated`, `drop`; from request
+    `after` on.
 
     `where` is the operation it happens to, `file_stream` for rows, "" for everything.
     """
@@ -165,6 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "hang":
             self.server.store.released.wait(120)
             self.close_connection = True
+        elif kind == "null":
+            self._answer(200, {"data": None})
+        elif kind == "errors":
+            self._answer(200, {"data": None, "errors": [{"message": "shard 7 is being moved"}]})
         elif kind == "malformed":
             self._send(200, b"<html>this is not the API</html>")
         elif kind == "truncated":

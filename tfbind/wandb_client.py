@@ -13,9 +13,6 @@ import signal
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from queue import Empty, Queue
@@ -29,7 +26,6 @@ KEY, URL = "WANDB_API_KEY", "WANDB_BASE_URL"
 FOLDER = "wandb"  # in the home: what was pulled, and what the client itself writes
 START_SECONDS = 40.0  # the client's own code is loaded
 STALL_SECONDS = 11.0  # nothing is heard from the server
-PROBE_SECONDS = 3.0
 END_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 FINISH_SECONDS = 12
 
@@ -75,16 +71,24 @@ SIGNS = (
     (r"certificate|tls:", "could not be reached: its TLS certificate is not trusted"),
     (r"could not find project|project not found|could not find run|run not found|not find sweep", STATUSES[404]),
     (r"permission denied|not authorized|forbidden", STATUSES[403]),
-    (r"not logged in|invalid api key|unauthorized", STATUSES[401]),
+    (r"not logged in|invalid api key|unauthorized|invalid credentials", STATUSES[401]),
     (r"deadline exceeded|time[d -]?out|did not respond in time", "does not answer"),
     (r"invalid character|not json|unmarshal", "answers with something that is not W&B's language"),
     (r"unexpected eof|truncated", "breaks off in the middle of an answer"),
     (r"\beof\b|connection reset|broken pipe|closed", "drops the connection"),
+    (r"context canceled", "does not answer"),
+    (r"NoneType", "answers without the data that it was asked for"),
 )
+
+WRAPPING = re.compile(r"^\w+: (?:Failed to verify credentials with \S+: )?(?:input: )?")
 
 
 class WandbError(OSError):
     """W&B could not do what was asked; one sentence says why."""
+
+
+class NotThereError(WandbError, ValueError):
+    """The server has no such project or sweep: what was asked for is wrong, not the server."""
 
 
 def base_url(given: str | None = None) -> str:
@@ -171,7 +175,7 @@ def converse(
             child.stdin.write(json.dumps(request))
         for said in _answers(queue):
             if "error" in said:
-                raise WandbError(explain(said["error"], url, key, request.get("path", "")))
+                raise explained(said["error"], url, key, request.get("path", ""))
             heard(said)
     except Empty:
         raise WandbError(f"W&B at {url} did not answer for {STALL_SECONDS:.0f} s") from None
@@ -205,37 +209,40 @@ def _answers(queue: "Queue[str | None]") -> Iterator[dict[str, Any]]:
     yield {"error": "its process ended without a word"}
 
 
-def explain(error: str, url: str, key: str, path: str) -> str:
+def in_full(error: Exception) -> str:
+    """What the client's exception says, with the HTTP status that lies behind it."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if status := getattr(getattr(behind, "response", None), "http_status", 0):
+            return f"HTTP {status}: {error}"
+        behind = behind.__cause__ or behind.__context__
+    return f"{type(error).__name__}: {error}"
+
+
+def refused(folder: Path) -> str:
+    """What the client noted of the last request that failed in its folder of a run, "" for none.
+
+    It tells a refusal of rows to nobody, and its exceptions may leave the status out.
+    """
+    said, log = "", folder / "logs" / "debug-internal.log"
+    for line in log.read_text(errors="replace").splitlines() if log.exists() else []:
+        with contextlib.suppress(ValueError):  # a torn last line
+            entry = json.loads(line)
+            if entry["level"].startswith("ERROR") and entry["msg"].startswith(("filestream: ", "api: ")):
+                said = f"HTTP {entry['status']}" if "status" in entry else entry["msg"]
+    return said
+
+
+def explained(error: str, url: str, key: str, path: str) -> WandbError:
     """One sentence for what the client said, in the user's words."""
     text = " ".join(error.split())
-    status = re.search(r"(?:HTTP|status|error)\s+(\d{3})\b", text)
+    status = re.search(r"(?:HTTP|status|error|upload:)\s+(\d{3})\b", text)
     code = int(status[1]) if status else 0
     found = next((words for sign, words in SIGNS if re.search(sign, text, re.IGNORECASE)), None)
-    if not code and not found:
-        code = _probe(url, key, path)
     if code in STATUSES:
         found = STATUSES[code]
     elif code >= 500:
         found = f"is out of order (HTTP {code}); try again later"
-    said = found.format(path=path or "that") if found else f"refuses: {text.replace(key or chr(0), '…')[:200]}"
-    return f"W&B at {url} {said}"
-
-
-def _probe(url: str, key: str, path: str) -> int:
-    """The HTTP status of a plain question, which the client does not tell; 0 when there is no answer."""
-    entity, _, project = path.partition("/")
-    question = (
-        "query Runs($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
-    )
-    variables = {"entity": entity, "project": project.split("/")[0]}
-    body = json.dumps({"operationName": "Runs", "query": question, "variables": variables}).encode()
-    token = b64encode(f"api:{key}".encode()).decode()
-    headers = {"Content-Type": "application/json", "Authorization": f"Basic {token}"}
-    try:
-        request = urllib.request.Request(f"{url}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):  # http or https, by base_url  # nosec B310
-            return 0
-    except urllib.error.HTTPError as answer:
-        return answer.code
-    except (OSError, ValueError):
-        return 0
+    own = WRAPPING.sub("", text.replace(key or chr(0), "…"))[:200]
+    said = found.format(path=path or "that") if found else f"answers with an error: {own}"
+    return (NotThereError if found == STATUSES[404] else WandbError)(f"W&B at {url} {said}")

@@ -25,7 +25,19 @@ from tfbind import runs
 from tfbind.files import read_json, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.runs import Run
-from tfbind.wandb_client import FINISH_SECONDS, FOLDER, KEY, URL, WandbError, base_url, environment, explain, find_key
+from tfbind.wandb_client import (
+    FINISH_SECONDS,
+    FOLDER,
+    KEY,
+    URL,
+    WandbError,
+    base_url,
+    environment,
+    explained,
+    find_key,
+    in_full,
+    refused,
+)
 
 DEFAULT_PROJECT = "tfbind"
 POLL_SECONDS = 0.5
@@ -246,7 +258,7 @@ class _Log:
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
             with contextlib.suppress(Exception):
                 wandb.teardown()
-            raise WandbError(self._explain(error)) from None
+            raise WandbError(self._explained(error)) from None
         self.first = max(1, self.session.starting_step)
         self._note(
             url=self.session.url or "",
@@ -266,15 +278,20 @@ class _Log:
 
     def _tidy(self) -> None:
         """Delete what the client keeps of rows that it sends: the run folder has them all."""
-        mine = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
-        for folder in (self.run.home / FOLDER).iterdir():
-            if mine.fullmatch(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+        for folder in self._own_folders():
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _explain(self, error: Exception) -> str:
-        url = self.logged["base_url"]
+    def _own_folders(self) -> list[Path]:
+        """The client's folders of this run, the newest last."""
+        mine = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
+        return sorted(folder for folder in (self.run.home / FOLDER).iterdir() if mine.fullmatch(folder.name))
+
+    def _explained(self, error: Exception | None = None) -> str:
+        """Why the server lacks rows, in one sentence; "" where neither the client's log nor an exception says why."""
+        url, folders = self.logged["base_url"], self._own_folders()
+        said = (refused(folders[-1]) if folders else "") or (in_full(error) if error else "")
         path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
-        return explain(f"{type(error).__name__}: {error}", url, find_key(url), path)
+        return str(explained(said, url, find_key(url), path)) if said else ""
 
     def _drop(self, folder: str) -> None:
         """Delete a folder that the client has written for this run."""
@@ -320,16 +337,17 @@ class _Log:
 
     def _finish(self) -> None:
         state = runs.read_status(self.run).state
-        why = "the server does not show every epoch yet"
+        why = ""
         try:
             self.session.finish(exit_code=0 if state == "finished" else 1)
-            missing = self.logged["mode"] == "online" and not self._arrived()
+            if self.logged["mode"] == "online" and not self._arrived():
+                why = self._explained() or "the server does not show every epoch yet"
         except TimeoutError:
-            missing, why = True, f"the server did not take the rows within {FINISH_SECONDS} s of the run's end"
+            why = self._explained() or f"the server did not take the rows within {FINISH_SECONDS} s of the run's end"
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
-            missing, why = True, self._explain(error)
+            why = self._explained(error)
         self._tidy()
-        if missing:
+        if why:
             self._note(state="incomplete", error=why)
             return
         if self.logged["mode"] == "online":

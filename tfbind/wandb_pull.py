@@ -7,18 +7,21 @@ when it hangs. The request: `path` entity/project, `sweep` or null, `list` wheth
 
 import json
 import os
+import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-from tfbind.wandb_client import KEY, URL
+from tfbind.wandb_client import KEY, URL, in_full
 
 PER_PAGE = 500
 AT_ONCE = 8  # the client sends at most ten requests at a time
 FEW = 8  # so many runs are cheaper asked for one by one than listed
 UNTOLD = 10_000
 ALIVE_ROWS = 1000
+NO_PAGES = re.compile("unknown operation|cannot query field|unknown field", re.IGNORECASE)
 
 Say = Callable[..., None]
 
@@ -28,8 +31,11 @@ def main() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the client prints is none of the caller's
 
+    lock = threading.Lock()
+
     def say(**facts: Any) -> None:
-        out.write(json.dumps(facts) + "\n")
+        with lock:
+            out.write(json.dumps(facts) + "\n")
 
     request = json.load(sys.stdin)
     try:
@@ -45,7 +51,7 @@ def main() -> None:
         _histories(found, request, say)
         say(done=True)
     except Exception as error:  # noqa: BLE001 - the client raises what it likes; the caller makes a sentence of it
-        say(error=f"{type(error).__name__}: {error}")
+        say(error=in_full(error))
 
 
 def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:
@@ -80,29 +86,38 @@ def _histories(found: list[Any], request: dict[str, Any], say: Say) -> None:
     asked = [run for run in found if wanted == "all" or run.id in wanted]
     stale = [run for run in asked if known.get(run.id) is None or known[run.id] != run.historyLineCount]
     say(histories=len(stale))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {pool.submit(_history, run, say): run for run in stale}
-        for future in as_completed(futures):
-            rows, complete = future.result()
-            run = futures[future]
-            say(history={"id": run.id, "count": run.historyLineCount, "sampled": not complete, "rows": rows})
+    pool = ThreadPoolExecutor(AT_ONCE)
+    asked = [pool.submit(_history, run, say) for run in stale]
+    try:
+        for done in as_completed(asked):
+            done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # what refuses one run refuses the others, and is said at once
 
 
-def _history(run: Any, say: Say) -> tuple[list[dict[str, Any]], bool]:
-    """The rows of a run, and whether they are all there are: what the server thins is read page by page."""
+def _history(run: Any, say: Say) -> None:
+    """Say the rows of a run, and whether they are all there are: what the server thins is read page by page."""
     count = run.historyLineCount
     rows = run.history(samples=count or UNTOLD, pandas=False) if count != 0 else []
-    if len(rows) >= (count or 0):
-        return rows, count is not None or len(rows) < UNTOLD
-    scanned = []
+    complete = len(rows) >= count if count is not None else len(rows) < UNTOLD
+    if not complete and count is not None:
+        scanned = _scanned(run, say)
+        rows, complete = max(rows, scanned, key=len), len(scanned) >= count
+    say(history={"id": run.id, "count": count, "sampled": not complete, "rows": rows})
+
+
+def _scanned(run: Any, say: Say) -> list[dict[str, Any]]:
+    """The rows of a run, page by page; [] from a server that has no pages."""
+    rows = []
     try:
         for row in run.scan_history():
-            scanned.append(row)
-            if len(scanned) % ALIVE_ROWS == 0:
+            rows.append(row)
+            if len(rows) % ALIVE_ROWS == 0:
                 say(alive=True)
-    except Exception:  # noqa: BLE001 - a server without pages: the thinned curve is better than none, and called so
-        return rows, False
-    return (scanned, len(scanned) >= count) if len(scanned) > len(rows) else (rows, False)
+    except Exception as error:
+        if not NO_PAGES.search(str(error)):
+            raise
+    return rows
 
 
 if __name__ == "__main__":

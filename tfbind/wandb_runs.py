@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from tfbind import wandb_client
 from tfbind.files import read_json, to_trash, write_json
 from tfbind.history import Past
-from tfbind.wandb_client import FOLDER, converse, find_key
+from tfbind.wandb_client import FOLDER, NotThereError, WandbError, converse, find_key
 from tfbind.wandb_names import check_names
 from tfbind.wandb_rows import flat, is_number, merge, settings
 
@@ -27,6 +27,7 @@ PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(
 INDEX, NAMES, HISTORIES = "project", "names", "histories"
 
 Progress = Callable[[int, int], None]
+Facts = dict[str, dict[str, Any]]  # of runs, by id
 
 _SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
 
@@ -99,56 +100,91 @@ def pull(
 
     Raises:
         ValueError: the path or the address is not one.
-        WandbError: the server could not be asked; what is kept stays.
+        NotThereError: the server has no such project, or no run of such a sweep.
+        WandbError: the server could not be asked; what is kept stays, and so do curves that came before.
     """
     name, sweep = parse_path(path)
     url = wandb_client.base_url(base_url)
-    project = _open(home, url, name)
-    scope = sweep or ""
-    ask = refresh or not project or not {scope, ""} & set(project.scopes)
-    if project and not ask:
+    project = _open(home, url, name) or _new(home, url, name)
+    when = _since(project, sweep)
+    if when and not refresh:
         if histories:
-            fetch_histories(home, [past.key for past in _pasts(project, sweep)], key=key, progress=progress)
-        return Pulled(project, _pasts(project, sweep), False, project.scopes.get(scope) or project.scopes[""])
-    request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
-    found = _ask(home, url, key, project or _new(home, url, name), request, progress)
+            fetch_histories(home, [past.key for past in _pasts(project, sweep)], url, key, progress)
+        return Pulled(project, _pasts(project, sweep), False, when)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    before = project.runs if project and sweep else {}
-    scopes = {**(project.scopes if project and sweep else {}), scope: now}
-    kept = replace(project or _new(home, url, name), scopes=scopes, runs={**before, **found})
-    _save(kept)
+
+    def keep(found: Facts) -> None:
+        if sweep and not found:
+            raise NotThereError(f"W&B at {url} has no run of a sweep {sweep!r} in {name}; is its id spelled right?")
+        others = {id: facts for id, facts in project.runs.items() if sweep not in (None, facts["sweep"])}
+        scopes = {**project.scopes, sweep: now} if sweep else {"": now}
+        _save(replace(project, scopes=scopes, runs={**others, **found}))
+
+    request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
+    _ask(home, project, request, keep, key, progress)
+    kept = _read(project.folder)
     return Pulled(kept, _pasts(kept, sweep), True, now)
 
 
+def _since(project: Project, sweep: str | None) -> str | None:
+    """When these runs were pulled last, None where they never were: a sweep may be newer than its project here."""
+    if sweep in project.scopes:
+        return project.scopes[sweep]
+    known = sweep is None or any(facts["sweep"] == sweep for facts in project.runs.values())
+    return project.scopes.get("") if known else None
+
+
 def fetch_histories(
-    home: Path, keys: Iterable[str], key: str | None = None, progress: Progress | None = None
+    home: Path,
+    keys: Iterable[str],
+    base_url: str | None = None,
+    key: str | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Ask for the curves that are missing of the runs with these `Past.key`s.
 
+    Args:
+        base_url: the server that `key` is for; no other one sees it.
+
     Raises:
-        WandbError: the server could not be asked; what came before that is kept.
+        ValueError: the address is not one.
+        WandbError: a server could not be asked; what came before that is kept.
     """
-    asked = set(keys)
+    asked, url = set(keys), wandb_client.base_url(base_url)
     for project in projects(home):
         lacking = [id for id in project.runs if _key(project, id) in asked and not _complete(project, id)]
         if lacking and project.source == "wandb":
             request = {"path": project.path, "sweep": None, "list": False, "histories": lacking}
-            found = _ask(home, project.base_url, key, project, request, progress)
-            listed = {id: facts for id, facts in found.items() if id in project.runs}
-            _save(replace(project, runs={**project.runs, **listed}))
+            given = key if project.base_url == url else None
+            _ask(home, project, request, partial(_keep_known, project), given, progress)
+
+
+def _keep_known(project: Project, found: Facts) -> None:
+    listed = {id: facts for id, facts in found.items() if id in project.runs}
+    _save(replace(project, runs={**project.runs, **listed}))
 
 
 def _ask(
-    home: Path, url: str, key: str | None, project: Project, request: dict[str, Any], progress: Progress | None
-) -> dict[str, dict[str, Any]]:
-    """The runs that the server tells of; curves are kept as they come."""
-    found: dict[str, dict[str, Any]] = {}
+    home: Path,
+    project: Project,
+    request: dict[str, Any],
+    keep: Callable[[Facts], None],
+    key: str | None,
+    progress: Progress | None,
+) -> None:
+    """Have `keep` keep the runs that the server tells of, once all of them are told, and keep curves as they come.
+
+    Raises:
+        WandbError: the server could not be asked, or not for all curves; it says how many came before that.
+    """
+    found: Facts = {}
     counts = {"all": 0, "done": 0}
 
     def hear(said: dict[str, Any]) -> None:
         if "run" in said:
             found[said["run"]["id"]] = said["run"]
         elif "histories" in said:
+            keep(found)
             counts["all"] = said["histories"]
         elif "history" in said:
             keep_history(project, **said["history"])
@@ -157,9 +193,14 @@ def _ask(
             progress(counts["done"], counts["all"])
 
     known = {id: _known_count(project, id) for id in project.runs}
-    secret = find_key(url, key)
-    converse(home, url, secret, "tfbind.wandb_pull", {**request, "known": known}, hear)
-    return found
+    secret = find_key(project.base_url, key)
+    try:
+        converse(home, project.base_url, secret, "tfbind.wandb_pull", {**request, "known": known}, hear)
+    except WandbError as error:
+        if not counts["all"]:
+            raise
+        came = f"{counts['done']} of {counts['all']} curves came before that and are kept"
+        raise WandbError(f"{error}; {came}, so that the next pull goes on from there") from None
 
 
 def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:

@@ -43,11 +43,16 @@ def curves_of(chosen: list[Past]) -> None:
         st.caption(f"Of {len(thin):,} selected runs only the last values are here, not their curves.")
         if st.button("Get their curves", icon=":material/show_chart:"):
             with st.spinner("Asking"):
-                attempt(lambda: wandb_runs.fetch_histories(home(), [past.key for past in thin], _key()))
+                attempt(lambda: wandb_runs.fetch_histories(home(), [past.key for past in thin], _url(), _key()))
 
 
 def _key() -> str | None:
     return (st.session_state.get("pull-key") or "").strip() or None
+
+
+def _url() -> str:
+    """The server that the key in the form belongs to."""
+    return st.session_state.get("pull-url") or os.environ.get(URL) or BASE_URL
 
 
 def _pull() -> None:
