@@ -19,7 +19,7 @@ from ui.wandb_settings import secrets, wandb_mode
 
 SHOWN_RUNS = 20
 LOW_DISK_BYTES = 1e9
-ABOUT = "The model learns from DNA with known scores: 300 bases in, a score for each out, high at binding sites."
+ABOUT = "The model learns from DNA with known scores: letters in, a score for each base out, high at binding sites."
 # Where Streamlit stacks columns, below 640 pixels, the plan comes before the form, whose end is screens away.
 PLAN_FIRST = """<style>@media (max-width: 640px) {
 .st-key-setup [data-testid="stColumn"]:has(.st-key-plan) { order: -1; }
@@ -41,10 +41,14 @@ def new_run() -> None:
             config, problem = None, str(error)
     with plan, st.container(border=True, key="plan"):
         if config:
-            _plan(config, *sizes[config.dataset])
+            order = _plan(config, *sizes[config.dataset])
         else:
             st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
             st.error(plain(problem))
+    if config:
+        with form:
+            st.caption("What Start executes; the same line works in a terminal")
+            st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
     _earlier_runs()
 
 
@@ -54,14 +58,15 @@ def _sizes() -> dict[str, tuple[int, int]]:
     return {BUILTIN: (simulate.WINDOWS, simulate.LENGTH)} | on_disk
 
 
-def _plan(config: TrainConfig, windows: int, length: int) -> None:
+def _plan(config: TrainConfig, windows: int, length: int) -> launch.Order:
+    """What pressing Start orders."""
     id = next_run_id()
     try:
         data = data_of(config)
         parts, problem = counts(data, config, windows), ""
     except ValueError as error:
         data, parts, problem = None, {}, str(error)
-    button, place, executed = st.container(), st.container(), st.container()
+    button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
     order = launch.Order(name, id, wandb=wandb_mode())
     if button.button(
@@ -79,9 +84,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> None:
             st.error(plain(problem))
         else:
             _figures(config, data, parts, length)
-    with executed:
-        st.caption("What Start executes; the same line works in a terminal")
-        st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
+    return order
 
 
 def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], length: int) -> None:

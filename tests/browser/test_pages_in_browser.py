@@ -30,7 +30,7 @@ def test_first_screen_shows_start_and_what_it_will_do(server: Server, open_page:
     page = open_page(server.url)
     expect(page.get_by_role("button", name="Start")).to_be_in_viewport(ratio=1)
     for text in (
-        "300 bases in",
+        "a score for each base out",
         "Training windows",
         "Receptive field",
         "Parameters",
