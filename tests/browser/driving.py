@@ -58,21 +58,26 @@ class Server:
         return self.process.pid
 
 
+def start_server(home: Path, port: int) -> "subprocess.Popen[bytes]":
+    """Start the app; what it says goes into `server.log` of the home."""
+    with (home / "server.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+            cwd=PROJECT,
+            env={**os.environ, "TFBIND_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+
 @contextmanager
 def serve(home: Path, port: int | None = None) -> Iterator[Server]:
     """Run the app until the block ends."""
     port = port or free_port()
-    log = (home / "server.log").open("ab")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-        cwd=PROJECT,
-        env={**os.environ, "TFBIND_HOME": str(home)},
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-    )
+    process = start_server(home, port)
     try:
-        wait_until(lambda: _healthy(port), 30, lambda: (home / "server.log").read_text())
+        wait_until(lambda: healthy(port), 30, lambda: (home / "server.log").read_text())
         yield Server(process, f"http://127.0.0.1:{port}", home)
     finally:
         process.terminate()
@@ -82,7 +87,6 @@ def serve(home: Path, port: int | None = None) -> Iterator[Server]:
             # uvicorn waits without a limit for a connection that a browser opened meanwhile and never used.
             process.kill()
             process.wait()
-        log.close()
 
 
 def stop_workers(home: Path) -> None:
@@ -100,7 +104,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _healthy(port: int) -> bool:
+def healthy(port: int) -> bool:
+    """Whether an app answers on this port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
             return bool(answer.status == 200)

@@ -74,6 +74,11 @@ def untimed(run: Run) -> list[dict[str, object]]:
     return [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
 
 
+def contents(*folders: Path) -> dict[Path, bytes]:
+    """Every file in these folders."""
+    return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
 def outcome(run: Run) -> tuple[list[dict[str, object]], dict[str, bytes]]:
     """What has to be equal however often a run was disturbed: its rows, but for their times, and its best weights."""
     return untimed(run), {name: value.tobytes() for name, value in load_file(run.folder / runs.BEST).items()}

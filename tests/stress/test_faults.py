@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from life import LONG, SEED, outcome, tfbind, wait_for_end, wait_for_kill
+from life import LONG, SEED, contents, outcome, tfbind, wait_for_end, wait_for_kill
 from mutation import mutant
 from toy import toy_config
 
@@ -37,6 +37,7 @@ def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run
     assert status.started
     assert status.ended
     started = 4.0  # seconds that a process needs before it trains, most of them for importing torch
+    users = contents(home / "data", undisturbed.folder)
     kills, number = 0, 0
     while kills < KILLS:
         number += 1
@@ -46,11 +47,12 @@ def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run
             kills += 1
             rows = runs.read_rows(run)
             assert rows[: len(seen)] == seen, f"seed {SEED}: a finished epoch was lost or changed"
-            assert runs.read_status(run).state == "crashed"
+            assert runs.read_status(run).error == runs.ENDED_OUTSIDE, f"seed {SEED}"
             seen = rows
             launch.resume(run)
         assert runs.read_status(run).state == "finished", f"seed {SEED}"
         assert outcome(run) == outcome(undisturbed), f"seed {SEED}, run {number}"
+    assert contents(home / "data", undisturbed.folder) == users
 
 
 @pytest.mark.timeout(1200)

@@ -61,6 +61,10 @@ class Visitor:
         charts = [json.loads(text)["charts"] for kind, text in list(self.shown.values()) if kind == CHART]
         return {curve["x"][-1] for drawn in charts for chart in drawn for curve in chart["curves"] if curve["x"]}
 
+    def offers(self, label: str) -> bool:
+        """Whether a button of this label was drawn."""
+        return label in self._buttons
+
     def press(self, label: str) -> None:
         """Press a button that is on the page."""
         assert self._socket
