@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tfbind.datasets import list_datasets, make_builtin, open_dataset
+from tfbind.datasets import list_datasets, make_builtin, open_checked, open_dataset
 from ui.data_add import add_data, announce
 from ui.data_detail import detail, origin
 from ui.session import home, inside_app, plain
@@ -68,7 +68,7 @@ if names:
     if chosen:
         with st.container(border=True):
             try:
-                detail(open_dataset(home(), chosen))
+                detail(open_checked(home(), chosen))
             except (ValueError, OSError) as error:
                 st.error(plain(str(error)))
 else:

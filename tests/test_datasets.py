@@ -21,7 +21,7 @@ from pair_files import (
     write_pair,
 )
 
-from tfbind import datasets
+from tfbind import data_files, datasets
 from tfbind.datasets import (
     check_pair,
     coordinates,
@@ -98,7 +98,7 @@ def test_the_list_shows_what_is_on_disk(tmp_path: Path) -> None:
     shown = [{"name": n, "windows": 3, "length": 6, "path": str(tmp_path / "data" / n)} for n in ("a", "b")]
     assert list_datasets(tmp_path) == shown
     (tmp_path / "data" / "c").mkdir()
-    (tmp_path / "data" / "a" / datasets.META).write_text("{")
+    (tmp_path / "data" / "a" / data_files.META).write_text("{")
     assert list_datasets(tmp_path) == shown[1:]
 
 
@@ -142,9 +142,9 @@ def test_a_folder_is_opened_as_a_data_set_or_imported_once(tmp_path: Path) -> No
     write_pair(files)
     data = open_dataset(home, str(files))
     assert re.fullmatch(r"my-files-[0-9a-f]{8}", data.name)
-    written = (data.path / datasets.META).stat().st_mtime_ns
+    written = (data.path / data_files.META).stat().st_mtime_ns
     again = open_dataset(home, str(files))
-    assert (again.path, (again.path / datasets.META).stat().st_mtime_ns) == (data.path, written)
+    assert (again.path, (again.path / data_files.META).stat().st_mtime_ns) == (data.path, written)
     assert open_dataset(tmp_path / "elsewhere", str(data.path)).hash == data.hash
     edited_pair(files, scores=replaced("6.5", "7.5"))
     assert open_dataset(home, str(files)).hash != data.hash
@@ -163,13 +163,13 @@ def test_a_folder_without_exactly_one_pair_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        (datasets.META, b"{", r"meta\.json: not readable as JSON"),
-        (datasets.META, b"\xff", r"meta\.json: not readable as JSON"),
-        (datasets.META, b"[]", "not a data set of format 1"),
-        (datasets.META, b'{"format": 2}', "not a data set of format 1"),
-        (datasets.CODES, b"", r"codes\.npy: not a readable array"),
-        (datasets.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
-        (datasets.NAMES, b"text", r"names\.npy: not a readable array"),
+        (data_files.META, b"{", r"meta\.json: not readable as JSON"),
+        (data_files.META, b"\xff", r"meta\.json: not readable as JSON"),
+        (data_files.META, b"[]", "not a data set of format 1"),
+        (data_files.META, b'{"format": 2}', "not a data set of format 1"),
+        (data_files.CODES, b"", r"codes\.npy: not a readable array"),
+        (data_files.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
+        (data_files.NAMES, b"text", r"names\.npy: not a readable array"),
     ],
 )
 def test_a_damaged_data_set_is_refused_in_one_line(tmp_path: Path, file: str, content: bytes, says: str) -> None:
@@ -182,14 +182,14 @@ def test_a_damaged_data_set_is_refused_in_one_line(tmp_path: Path, file: str, co
 
 def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
-    np.save(data.path / datasets.SCORES, np.zeros((3, 5), dtype=np.float32))
+    np.save(data.path / data_files.SCORES, np.zeros((3, 5), dtype=np.float32))
     with pytest.raises(ValueError, match=r"\(3,\), \(3, 6\), \(3, 5\); meta.json says \(3, 6\)"):
         open_dataset(tmp_path, "toy")
 
 
 def test_an_unfinished_folder_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "data" / "half").mkdir(parents=True)
-    with pytest.raises(OSError, match=re.escape(datasets.META)):
+    with pytest.raises(OSError, match=re.escape(data_files.META)):
         open_dataset(tmp_path, "half")
 
 
@@ -229,7 +229,9 @@ import_pair(*map(pathlib.Path, sys.argv[1:4]), "toy")
 """
 
 
-@pytest.mark.parametrize("instant", [datasets.LOCK, datasets.NAMES, datasets.CODES, datasets.SCORES, datasets.META])
+@pytest.mark.parametrize(
+    "instant", [datasets.LOCK, data_files.NAMES, data_files.CODES, data_files.SCORES, data_files.META]
+)
 def test_a_killed_import_leaves_nothing_or_a_whole_data_set(tmp_path: Path, instant: str) -> None:
     """The child is killed as soon as it has begun the file `instant`."""
     files = big_pair(tmp_path / "files")
@@ -252,15 +254,15 @@ def test_a_killed_import_leaves_nothing_or_a_whole_data_set(tmp_path: Path, inst
 def test_what_a_dead_import_left_is_cleaned_away(tmp_path: Path) -> None:
     left = tmp_path / "data" / datasets.INCOMING
     left.mkdir(parents=True)
-    (left / datasets.SCORES).write_bytes(b"half")
+    (left / data_files.SCORES).write_bytes(b"half")
     assert list_datasets(tmp_path) == []
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
     assert not left.exists()
     assert {path.name for path in data.path.iterdir()} == {
-        datasets.META,
-        datasets.NAMES,
-        datasets.CODES,
-        datasets.SCORES,
+        data_files.META,
+        data_files.NAMES,
+        data_files.CODES,
+        data_files.SCORES,
     }
 
 

@@ -21,14 +21,13 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from tfbind.data_files import ARRAYS, FORMAT, META, SCORES, content_hash, hash_of, map_array, read_meta
 from tfbind.pairs import Pair, Progress, read_pair
 from tfbind.sequences import LETTERS, Codes
 from tfbind.simulate import WINDOWS, Simulation, simulate
 from tfbind.tables import counted, shown
 
 BUILTIN = "builtin"
-FORMAT = 1
-META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
 INCOMING, LOCK = ".incoming", ".lock"
 PAIR_SUFFIXES = ("_sequences.txt", "_scores.txt")
 
@@ -97,7 +96,7 @@ def _metas(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for folder in sorted(data_folder(home).glob("*")):
         if NAME.fullmatch(folder.name):
             with suppress(ValueError, OSError):
-                yield folder, _read_meta(folder)
+                yield folder, read_meta(folder)
 
 
 def open_dataset(home: Path, name_or_folder: str) -> Windows:
@@ -121,13 +120,25 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
 
 
+def open_checked(home: Path, name_or_folder: str) -> Windows:
+    """The same, for whoever is going to read all of it: names, codes and scores are those that were stored.
+
+    Raises:
+        ValueError: as `open_dataset`, or the content is another one.
+    """
+    data = open_dataset(home, name_or_folder)
+    if content_hash(data.path) != data.hash:
+        raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
+    return data
+
+
 def open_learnt(home: Path, record: Mapping[str, Any]) -> Windows:
     """The data that a run with this record learnt from, whatever they are called now.
 
     Raises:
-        ValueError: they are not here.
+        ValueError: they are not here, or damaged.
     """
-    return open_dataset(home, name_now(home, record))
+    return open_checked(home, name_now(home, record))
 
 
 def name_now(home: Path, record: Mapping[str, Any]) -> str:
@@ -293,14 +304,13 @@ def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
 
 def _write(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
     """The files of a data set, on the disk when this returns."""
-    content = hashlib.sha256()
-    for file, array in ((NAMES, pair.names), (CODES, pair.codes), (SCORES, pair.scores)):
-        content.update(array.view(np.uint8).data)
+    arrays: tuple[NDArray[Any], ...] = (pair.names, pair.codes, pair.scores)
+    for file, array in zip(ARRAYS, arrays, strict=True):
         np.save(folder / file, array)
     meta = {
         "format": FORMAT,
         "created": datetime.fromtimestamp((folder / SCORES).stat().st_mtime, UTC).isoformat(timespec="seconds"),
-        "hash": content.hexdigest(),
+        "hash": hash_of(arrays),
         "origin": origin,
         **asdict(report(pair)),
     }
@@ -330,33 +340,15 @@ def _origin_of_simulation(made: Simulation) -> dict[str, Any]:
 
 def _open(folder: Path) -> Windows:
     """Map a data set's arrays; only their shapes are checked, so that opening takes no time."""
-    meta = _read_meta(folder)
+    meta = read_meta(folder)
     shape = (meta["windows"], meta["length"])
-    names, codes, scores = (_map(folder / file) for file in (NAMES, CODES, SCORES))
+    names, codes, scores = (map_array(folder / file) for file in ARRAYS)
     if names.shape != shape[:1] or codes.shape != shape or scores.shape != shape:
-        raise ValueError(
-            f"{folder}: arrays of shapes {names.shape}, {codes.shape}, {scores.shape}; {META} says {shape}"
-        )
+        shapes = f"{names.shape}, {codes.shape}, {scores.shape}"
+        raise ValueError(f"{folder}: {', '.join(ARRAYS)} of shapes {shapes}; {META} says {shape}")
+    if (names.dtype.kind, codes.dtype, scores.dtype) != ("S", np.uint8, np.float32):
+        raise ValueError(f"{folder}: {', '.join(ARRAYS)} of types {names.dtype}, {codes.dtype}, {scores.dtype}")
     return Windows(folder, meta, names, codes, scores)
-
-
-def _map(path: Path) -> NDArray[Any]:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (EOFError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable array ({error}); expected the file that an import wrote") from None
-
-
-def _read_meta(folder: Path) -> dict[str, Any]:
-    path = folder / META
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); expected the file that an import wrote") from None
-    expected = {"format", "windows", "length", "hash", "origin"}
-    if not isinstance(meta, dict) or not expected <= set(meta) or meta["format"] != FORMAT:
-        raise ValueError(f"{path}: not a data set of format {FORMAT}, which this version reads")
-    return meta
 
 
 def _open_pair_in(home: Path, folder: Path) -> Windows:

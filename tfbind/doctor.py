@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from tfbind import __version__, devices, runs
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
-from tfbind.datasets import BUILTIN, list_datasets, open_dataset
+from tfbind.datasets import BUILTIN, list_datasets, open_checked
 from tfbind.estimate import duration
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
@@ -202,6 +202,7 @@ def _runs(home: Path) -> Iterator[Finding]:
     damaged = []
     for run in runs.list_runs(home):
         try:
+            runs.read_state(run)
             states.setdefault(runs.summary(run)["state"], []).append(run.id)
         except (ValueError, KeyError, OSError) as error:
             damaged.append(f"{run.id} ({error})")
@@ -211,7 +212,8 @@ def _runs(home: Path) -> Iterator[Finding]:
         ids = states["crashed"]
         yield Finding("runs", "note", f"crashed: {_few(ids)}", f"python -m tfbind resume {ids[0]}")
     if damaged:
-        yield Finding("runs", "wrong", f"damaged: {_few(damaged)}", "restore the folder from a copy, or delete it")
+        mended = f"`resume` mends {runs.STATE} and {runs.METRICS}; restore the rest from a copy, or delete the run"
+        yield Finding("runs", "wrong", f"damaged: {_few(damaged)}", mended)
 
 
 def _data(home: Path) -> Iterator[Finding]:
@@ -221,7 +223,7 @@ def _data(home: Path) -> Iterator[Finding]:
     damaged = []
     for name in sorted(there):
         try:
-            open_dataset(home, name)
+            open_checked(home, name)
         except (ValueError, OSError) as error:
             damaged.append(str(error))
     yield Finding("data sets", "ok", ", ".join(sorted(readable)) or f"none yet; `{BUILTIN}` is made when needed")

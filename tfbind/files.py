@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -101,20 +101,46 @@ def words(error: Exception) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
+def read_text(path: Path) -> str:
+    """The text in a file.
+
+    Raises:
+        ValueError: the file is missing, cannot be read, or is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"{path}: the file is missing") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text in UTF-8; the file was damaged") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
         ValueError: the file is missing, damaged, or holds something else.
     """
+    text = read_text(path)
     try:
-        value = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{path}: the file is missing") from None
+        value = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(f"{path}: not JSON; the file was damaged") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object")
+    return value
+
+
+def read_fields(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The object in a JSON file, which has a value of the `expected` kind under each of these keys.
+
+    Raises:
+        ValueError: as `read_json`, or a value is missing or of another kind.
+    """
+    value = read_json(path)
+    wrong = [key for key, kind in expected.items() if key not in value or not isinstance(value[key], kind)]
+    if wrong:
+        raise ValueError(f"{path}: {', '.join(wrong)} missing or of another kind; the file was damaged")
     return value

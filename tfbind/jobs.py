@@ -18,13 +18,13 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, get_type_hints
 
 import psutil
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import read_json, to_trash, write_json
+from tfbind.files import read_fields, read_json, to_trash, write_json
 from tfbind.owner import Owner
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
@@ -110,10 +110,16 @@ def read_order(job: Job) -> Order:
     Raises:
         ValueError: the file is damaged.
     """
+    path = job.folder / JOB
+    kept = read_json(path)
     try:
-        return Order(**read_json(job.folder / JOB))
+        order = Order(**kept)
+        sound = all(isinstance(getattr(order, name), kind) for name, kind in get_type_hints(Order).items())
     except TypeError:
-        raise ValueError(f"{job.folder / JOB}: damaged; expected what a job was asked for") from None
+        sound = False
+    if not sound:
+        raise ValueError(f"{path}: damaged; expected what a job was asked for")
+    return order
 
 
 def command(job: Job, order: Order) -> list[str]:
@@ -234,17 +240,24 @@ def delete(job: Job) -> Path:
     return to_trash(job.home, job.folder, f"job-{job.id}")
 
 
-def _owner(job: Job) -> Owner:
-    """The process that a job was last given to.
+def _process(job: Job) -> dict[str, Any]:
+    """The process that a job was last given to: `owner`, when it was `started`, and what was `printed`, in bytes, and
+    `done` before.
 
     Raises:
-        ValueError: the file that names it is missing or damaged.
+        ValueError: the file that says so is missing or damaged.
     """
     path = job.folder / PROCESS
+    kept = read_fields(path, {"owner": dict, "printed": int, "done": int, "started": float})
     try:
-        return Owner(**read_json(path)["owner"])
-    except (KeyError, TypeError):
+        return {**kept, "owner": Owner(**kept["owner"]), "printed": max(0, kept["printed"])}
+    except (ValueError, TypeError):
         raise ValueError(f"{path}: damaged; expected the process of a job") from None
+
+
+def _owner(job: Job) -> Owner:
+    owner: Owner = _process(job)["owner"]
+    return owner
 
 
 def read_status(job: Job) -> Status:
@@ -286,8 +299,8 @@ def _progress(job: Job, order: Order) -> tuple[str, int, int]:
         total = (parts / codes).stat().st_size
         if not (parts / about).exists():
             return "reading", total, 0
-        done = int(read_json(parts / scored)["bases"]) if (parts / scored).exists() else 0
-    except (FileNotFoundError, ValueError):
+        done = int(read_fields(parts / scored, {"bases": int})["bases"]) if (parts / scored).exists() else 0
+    except (FileNotFoundError, ValueError):  # between two of its steps, or the command will say what is wrong
         return ("writing" if out.exists() else "reading"), 0, 0
     return ("scoring" if done < total else "writing"), done, total
 
@@ -302,7 +315,7 @@ def _rows(table: Path) -> int:
 
 def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     """By the speed since this process began to score."""
-    process = read_json(job.folder / PROCESS)
+    process = _process(job)
     first, about = process["done"], out.with_name(out.name + PARTS[0]) / PARTS[1]
     if not first < done < total or not about.exists():
         return None
@@ -313,6 +326,6 @@ def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
 def _said(job: Job) -> str:
     """The last line that the command printed since it was last started, "" if it printed nothing."""
     with (job.folder / LOG).open("rb") as log:
-        log.seek(read_json(job.folder / PROCESS)["printed"])
+        log.seek(_process(job)["printed"])
         lines = log.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -4,7 +4,7 @@ import re
 import secrets
 from pathlib import Path
 
-from tfbind.files import write_bytes
+from tfbind.files import read_text, write_bytes
 
 ID = re.compile(r"[0-9a-f]{16}")
 FOLDER = "queries"
@@ -23,9 +23,9 @@ def load(home: Path, id: str) -> str:
     """The text kept under `id`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is damaged.
     """
     path = home / FOLDER / f"{id}.txt"
     if not ID.fullmatch(id) or not path.is_file():
         raise ValueError(f"nothing is kept under {id[:20]!r}; paste the sequence again")
-    return path.read_text()
+    return read_text(path)

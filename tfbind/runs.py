@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import draft_of, read_json, remove_drafts, to_trash, write_json
+from tfbind.files import draft_of, read_fields, read_json, remove_drafts, to_trash, write_chunks, write_json
 from tfbind.owner import Owner, this_process
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
@@ -76,9 +76,9 @@ class Status(Owner):
     error: str | None = None
 
     def __post_init__(self) -> None:
-        numbers = (self.pid, self.process_started, self.heartbeat, self.started or 0, self.ended or 0)
+        super().__post_init__()
         texts = (self.host, self.device or "", self.error or "")
-        sound = all(isinstance(value, int | float) for value in numbers) and isinstance(self.pid, int)
+        sound = all(isinstance(value, int | float) for value in (self.started or 0, self.ended or 0))
         if self.state not in STATES or not sound or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"not the state of a run: {self.state!r:.40}")
 
@@ -203,26 +203,20 @@ def list_runs(home: Path) -> list[Run]:
 def read_config(run: Run) -> TrainConfig:
     """The configuration of a run, device and threads as they were settled when it was created."""
     record = read_record(run)
-    return parse_config({field: record[field] for field in TrainConfig.model_fields if field in record})
+    try:
+        return parse_config({field: record[field] for field in TrainConfig.model_fields if field in record})
+    except ValueError as error:
+        raise ValueError(f"{run.folder / CONFIG}: {error}; the file was damaged") from None
 
 
 def read_record(run: Run) -> dict[str, Any]:
     """All of `config.json`: the hyperparameters and where the run came from."""
-    return _with(run.folder / CONFIG, {"created": str, "dataset": str, "from": str | None, "versions": dict})
+    return read_fields(run.folder / CONFIG, {"created": str, "dataset": str, "from": str | None, "versions": dict})
 
 
 def read_labels(run: Run) -> dict[str, Any]:
     """Name, tags and note of a run."""
-    return _with(run.folder / LABELS, {"name": str, "tags": list, "note": str})
-
-
-def _with(path: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """The object in a JSON file, with what is `expected` in it."""
-    value = read_json(path)
-    wrong = [key for key, kind in expected.items() if key not in value or not isinstance(value[key], kind)]
-    if wrong:
-        raise ValueError(f"{path}: {', '.join(wrong)} missing or of another kind; the file was damaged")
-    return value
+    return read_fields(run.folder / LABELS, {"name": str, "tags": list, "note": str})
 
 
 def rename(run: Run, name: str) -> None:
@@ -234,10 +228,9 @@ def read_status(run: Run) -> Status:
     """Where a run really stands: one that should be active and whose process is gone is `crashed`, or `killed`
     when somebody had asked it to stop. One whose state cannot be read is `crashed` too."""
     try:
-        status = Status(**read_json(run.folder / STATE))
-    except (ValueError, TypeError) as problem:
-        said = f"{run.folder / STATE}: damaged ({problem})"
-        return Status(pid=0, process_started=0.0, host="", heartbeat=0.0, state="crashed", error=said)
+        status = read_state(run)
+    except ValueError as problem:
+        return Status(pid=0, process_started=0.0, host="", heartbeat=0.0, state="crashed", error=str(problem))
     if not status.active or status.alive:
         return status
     stopped = stop_requested(run)
@@ -245,9 +238,30 @@ def read_status(run: Run) -> Status:
     return replace(status, state="killed" if stopped else "crashed", error=error)
 
 
+def read_state(run: Run) -> Status:
+    """The state of a run as it was last written.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    path = run.folder / STATE
+    kept = read_json(path)
+    try:
+        return Status(**kept)
+    except (ValueError, TypeError) as problem:
+        raise ValueError(f"{path}: {problem}; the file was damaged") from None
+
+
 def take_over(run: Run, state: str, **changes: Any) -> None:
-    """Set the state of a run, with this process as its owner."""
-    kept = {field: value for field, value in read_json(run.folder / STATE).items() if field in ("started", "device")}
+    """Set the state of a run, with this process as its owner.
+
+    One that is damaged was told as such, and is made good: what the run has learnt lies elsewhere.
+    """
+    try:
+        before = read_state(run)
+        kept = {"started": before.started, "device": before.device}
+    except ValueError:
+        kept = {}
     write_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
 
 
@@ -279,7 +293,7 @@ def stop_requested(run: Run) -> bool:
 
 def stop_reason(run: Run) -> str:
     """Why the run was asked to stop; "" when nobody asked, or gave no reason."""
-    return (run.folder / STOP).read_text() if stop_requested(run) else ""
+    return (run.folder / STOP).read_text(errors="replace") if stop_requested(run) else ""
 
 
 @contextlib.contextmanager
@@ -301,9 +315,13 @@ def sole_worker(run: Run) -> Iterator[None]:
 def append_row(run: Run, row: Row) -> None:
     """Add one finished epoch. The line reaches the disk before this returns."""
     with (run.folder / METRICS).open("ab") as file:
-        file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        file.write(_line(row))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _line(row: Row) -> bytes:
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
 
 
 def read_rows(run: Run) -> list[Row]:
@@ -334,13 +352,8 @@ def _is_row(row: Any, epoch: int) -> bool:
 
 
 def complete_rows(run: Run, rows: list[Row]) -> None:
-    """Bring `metrics.jsonl` level with `rows`, those of the checkpoint: a torn last line goes, missing rows come."""
-    path = run.folder / METRICS
-    if path.exists():
-        whole = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, whole)
-    for row in rows[len(read_rows(run)) :]:
-        append_row(run, row)
+    """Bring `metrics.jsonl` level with `rows`, those of the checkpoint, whatever has become of it since."""
+    write_chunks(run.folder / METRICS, map(_line, rows))
 
 
 def best_row(rows: list[Row]) -> Row | None:
@@ -352,7 +365,7 @@ def read_progress(run: Run) -> dict[str, Any]:
     """How far the current epoch is; {} before the first batch."""
     path = run.folder / PROGRESS
     counts = dict.fromkeys(("epoch", "num_epochs", "batches", "batches_per_epoch"), int)
-    return _with(path, counts) if path.exists() else {}
+    return read_fields(path, counts) if path.exists() else {}
 
 
 def summary(run: Run) -> dict[str, Any]:

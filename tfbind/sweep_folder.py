@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tfbind import devices, history, runs
+from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import open_dataset
-from tfbind.files import draft_of, read_json, remove_drafts, write_bytes, write_json
+from tfbind.files import draft_of, read_fields, remove_drafts, write_bytes, write_json
 from tfbind.history import Past
 from tfbind.runs import Run, Status
 from tfbind.splits import split
@@ -139,10 +139,9 @@ def read_settings(sweep: Sweep) -> dict[str, Any]:
     Raises:
         ValueError: the file is damaged.
     """
-    settings = read_json(sweep.folder / SETTINGS)
-    if not {"name", "base", "parallel", "wandb", "created"} <= set(settings):
-        raise ValueError(f"{sweep.folder / SETTINGS}: not the settings of a sweep; the file was damaged")
-    return settings
+    return read_fields(
+        sweep.folder / SETTINGS, {"name": str, "base": dict, "parallel": int | None, "wandb": str, "created": str}
+    )
 
 
 def sweep_name(sweep: Sweep) -> str:
@@ -154,8 +153,12 @@ def sweep_name(sweep: Sweep) -> str:
 
 
 def read_text(sweep: Sweep) -> str:
-    """The sweep file, as the user wrote it."""
-    return (sweep.folder / SPEC).read_text()
+    """The sweep file, as the user wrote it.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    return files.read_text(sweep.folder / SPEC)
 
 
 def read_spec(sweep: Sweep) -> Spec:
@@ -164,7 +167,19 @@ def read_spec(sweep: Sweep) -> Spec:
     Raises:
         ValueError: a file of the sweep is damaged.
     """
-    return parse_spec(read_text(sweep), parse_config(read_settings(sweep)["base"]))
+    text, base = read_text(sweep), _base(sweep)
+    try:
+        return parse_spec(text, base)
+    except ValueError as error:
+        raise ValueError(f"{sweep.folder / SPEC}: {error}") from None
+
+
+def _base(sweep: Sweep) -> TrainConfig:
+    settings = read_settings(sweep)
+    try:
+        return parse_config(settings["base"])
+    except ValueError as error:
+        raise ValueError(f"{sweep.folder / SETTINGS}: {error}") from None
 
 
 def extend(sweep: Sweep, text: str) -> Spec:
@@ -173,7 +188,7 @@ def extend(sweep: Sweep, text: str) -> Spec:
     Raises:
         ValueError: the file, or a data set in it, cannot be used.
     """
-    spec = parse_spec(text, parse_config(read_settings(sweep)["base"]))
+    spec = parse_spec(text, _base(sweep))
     check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
     if text != read_text(sweep):
         number = 1 + len(list(sweep.folder.glob("spec-*.yaml")))

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tfbind import wandb_client
-from tfbind.files import read_json, to_trash, write_json
+from tfbind.files import read_fields, read_json, to_trash, write_json
 from tfbind.history import Past
 from tfbind.wandb_client import FOLDER, NotThereError, WandbError, converse, find_key
 from tfbind.wandb_names import check_names
@@ -25,6 +25,10 @@ from tfbind.wandb_rows import flat, is_number, merge, settings
 
 PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
 INDEX, NAMES, HISTORIES = "project", "names", "histories"
+
+IN_INDEX = {"path": str, "base_url": str, "source": str, "scopes": dict, "runs": dict}
+FACTS: dict[str, Any] = {"id": str, "name": str, "state": str, "config": dict, "summary": dict, "tags": list}
+FACTS |= dict.fromkeys(("sweep", "group", "created", "note"), str | None)
 
 Progress = Callable[[int, int], None]
 Facts = dict[str, dict[str, Any]]  # of runs, by id
@@ -54,7 +58,10 @@ class Project:
     def names(self) -> dict[str, str]:
         """Names of other people's code, and what they are called here."""
         path = self.folder / f"{NAMES}.json"
-        return read_json(path) if path.exists() else {}
+        kept = read_json(path) if path.exists() else {}
+        if not all(isinstance(ours, str) for ours in kept.values()):
+            raise ValueError(f"{path}: expected a name for each name; the file was damaged")
+        return kept
 
 
 @dataclass(frozen=True)
@@ -295,17 +302,16 @@ def _open(home: Path, url: str, path: str) -> Project | None:
 
 def _read(folder: Path) -> Project:
     path = folder / f"{INDEX}.json"
-    kept = read_json(path)
-    try:
-        return Project(folder, *(kept[name] for name in ("path", "base_url", "source", "scopes", "runs")))
-    except KeyError as missing:
-        raise ValueError(f"{path}: {missing} missing; the file was damaged") from None
+    kept = read_fields(path, IN_INDEX)
+    for id, facts in kept["runs"].items():
+        if not isinstance(facts, dict) or not all(isinstance(facts.get(key, 0), kind) for key, kind in FACTS.items()):
+            raise ValueError(f"{path}: not the facts of a run: {id!r:.40}; the file was damaged")
+    return Project(folder, *(kept[name] for name in IN_INDEX))
 
 
 def _save(project: Project) -> None:
     project.folder.mkdir(parents=True, exist_ok=True)
-    names = ("path", "base_url", "source", "scopes", "runs")
-    text = json.dumps({name: getattr(project, name) for name in names}, default=str)
+    text = json.dumps({name: getattr(project, name) for name in IN_INDEX}, default=str)
     write_json(project.folder / f"{INDEX}.json", json.loads(text, parse_constant=str))
 
 
@@ -333,7 +339,7 @@ def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Pas
 def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp: int) -> Past:
     if stamp:
         kept = _load(_history_path(project, facts["id"]), stamp)
-        rows, sampled = merge(kept["columns"], names), kept["sampled"] or kept["count"] != facts["count"]
+        rows, sampled = merge(kept["columns"], names), kept["sampled"] or kept["count"] != facts.get("count")
     else:
         rows, sampled = merge({name: [v] for name, v in facts["summary"].items() if is_number(v)}, names), True
     return Past(
@@ -354,4 +360,10 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
 
 @lru_cache(maxsize=4096)
 def _load(path: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - a file that changed is another one
-    return read_json(path)
+    kept = read_fields(path, {"count": int | None, "sampled": bool, "columns": dict})
+    columns = kept["columns"].values()
+    if not all(isinstance(column, list) and all(v is None or is_number(v) for v in column) for column in columns):
+        raise ValueError(f"{path}: expected columns of numbers; the file was damaged")
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError(f"{path}: columns of different lengths; the file was damaged")
+    return kept

@@ -118,11 +118,13 @@ class Worker:
         torch.set_num_threads(max(1, (config.threads or devices.cpu_cores()) // shares(config)))
         data = self.open_data(self.run.home, runs.read_record(self.run))
         model = build_model(config, data.codes.shape[1])
-        if (self.run.folder / runs.INITIAL).exists():
-            model.load_state_dict(read_weights(self.run.folder / runs.INITIAL))
+        initial = self.run.folder / runs.INITIAL
+        if initial.exists():
+            with _fits(initial):
+                model.load_state_dict(read_weights(initial))
         training = Training(model.to(device), data, config, on_batch=self._after_batch)
         if (self.run.folder / runs.CHECKPOINT).exists():
-            training.restore(torch.load(self.run.folder / runs.CHECKPOINT, map_location=device, weights_only=True))
+            self._restore(training, device)
             runs.complete_rows(self.run, training.rows)
         log.info("%d windows to train on, %d held out", len(training.train_windows), len(training.validation_windows))
         self._report(training)
@@ -131,6 +133,13 @@ class Worker:
             log.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f", row)
             self.on_row(row)
         write_bytes(self.run.folder / runs.GRAPH, build(read_tensors(self.run.folder / runs.BEST)))
+
+    def _restore(self, training: "Training", device: str) -> None:
+        import torch
+
+        path = self.run.folder / runs.CHECKPOINT
+        with _fits(path):
+            training.restore(torch.load(path, map_location=device, weights_only=True))
 
     def _save_epoch(self, training: "Training") -> None:
         import torch
@@ -172,6 +181,19 @@ class Worker:
 
     def _note_signal(self) -> None:
         self._signalled = True
+
+
+@contextlib.contextmanager
+def _fits(path: Path) -> Iterator[None]:
+    """What cannot be read, or is of another network than the run's, is damaged: torch says that in many ways."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - torch raises what it likes
+        log.warning("%s: %s", path.name, error)
+        said = f"damaged, or not of the network in {runs.CONFIG}; `train --from` starts anew from the best weights"
+        raise ValueError(f"{path}: {said}") from None
 
 
 @contextlib.contextmanager

@@ -3,8 +3,10 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+Found = TypeVar("Found")
 
 BAR_WIDTH = 24
 SHARE = "share "  # begins a line on stderr that says how much is done, for a program to read
@@ -27,6 +29,17 @@ def answer(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:
     """Print a result: as one JSON object, or as lines for a reader."""
     print(json.dumps(value, default=str) if as_json else "\n".join(lines))
     return 0
+
+
+def readable(found: Iterable[Found], read: Callable[[Found], dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """What `read` tells of each, and the exit code: 1 where some are damaged, of which stderr has a line each."""
+    told, code = [], 0
+    for each in found:
+        try:
+            told.append(read(each))
+        except ValueError as error:
+            code = complain(error, 1)
+    return told, code
 
 
 def figure(value: float | None) -> str:

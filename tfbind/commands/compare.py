@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,9 @@ def compare(options: argparse.Namespace) -> int:
     if options.out and options.out.suffix not in SUFFIXES:
         raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
     choice = _choice(options)
-    pool = known_runs(home_folder())
+    pool, problems = known_runs(home_folder())
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
     pasts = _chosen(pool, options)
     available = metrics(pasts)
     if choice.metric not in available:
@@ -72,16 +75,21 @@ def compare(options: argparse.Namespace) -> int:
     )
 
 
-def known_runs(home: Path) -> list[Past]:
-    """Every run that a comparison may use, those of this home newest first; damaged ones are left out, and what W&B
-    has of a run of this home is that run."""
-    found = []
+def known_runs(home: Path) -> tuple[list[Past], list[str]]:
+    """Every run that a comparison may use, those of this home newest first, and a line for each that is damaged.
+
+    What W&B has of a run of this home is that run.
+    """
+    found, problems = [], []
     for run in reversed(runs.list_runs(home)):
         try:
             found.append(history.local(run))
-        except ValueError:
-            continue
-    return originals([*found, *wandb_runs.stored(home)], found)
+        except ValueError as error:
+            problems.append(str(error))
+    try:
+        return originals([*found, *wandb_runs.stored(home)], found), problems
+    except ValueError as error:
+        return found, [*problems, str(error)]
 
 
 def _choice(options: argparse.Namespace) -> Choice:
@@ -95,9 +103,10 @@ def _choice(options: argparse.Namespace) -> Choice:
 def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
     if not options.ids and not options.sweep:
         raise ValueError("compare: name runs, or --sweep ID; `python -m tfbind runs` lists them")
-    unknown = [id for id in options.ids if not named(pool, [id])]
-    if unknown:
-        raise ValueError(f"no run {unknown[0]!r}; `python -m tfbind runs` lists them")
+    for id in options.ids:
+        if not named(pool, [id]):
+            history.local(runs.find(home_folder(), id))
+            raise ValueError(f"no run {id!r}; `python -m tfbind runs` lists them")
     asked = {past.key for past in named(pool, options.ids)}
     chosen = [past for past in pool if past.key in asked or (options.sweep and past.group == options.sweep)]
     if not chosen:

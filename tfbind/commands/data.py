@@ -92,13 +92,13 @@ def rename_data(options: argparse.Namespace) -> int:
 
 def export_data(options: argparse.Namespace) -> int:
     """Write a data set as the course's pair of files."""
-    paths = [str(path) for path in data_care.export(datasets.open_dataset(home_folder(), options.name), options.to)]
+    paths = [str(path) for path in data_care.export(datasets.open_checked(home_folder(), options.name), options.to)]
     return answer(options.json, {"files": paths}, paths)
 
 
 def compare_data(options: argparse.Namespace) -> int:
     """Say how far two data sets have the same scores in the windows of one name."""
-    first, second = (datasets.open_dataset(home_folder(), name) for name in (options.name, options.other))
+    first, second = (datasets.open_checked(home_folder(), name) for name in (options.name, options.other))
     found = data_care.compare(first, second, options.first)
     judged = f"positions 0-{options.first - 1}" if options.first else "all positions"
     lines = [
@@ -118,7 +118,7 @@ def delete_data(options: argparse.Namespace) -> int:
 
 def find_motif(options: argparse.Namespace) -> int:
     """Say which motif is behind the scores, or how far a given one explains them."""
-    data = datasets.open_dataset(home_folder(), options.name)
+    data = datasets.open_checked(home_folder(), options.name)
     if options.motif is None:
         return _answer_behind(options, recover.motif_behind(data))
     given = get_motif(options.motif, options.motif_name)

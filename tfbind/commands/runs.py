@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, runs, wandb_log
-from tfbind.commands import add_command, answer, bar, complain, figure, sweep
+from tfbind.commands import add_command, answer, bar, complain, figure, readable, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
 from tfbind.devices import settle
@@ -195,8 +195,8 @@ def show_runs(options: argparse.Namespace) -> int:
     if not options.id:
         if options.command:
             raise ValueError("--command: name the run, as in `python -m tfbind runs ID --command`")
-        summaries = [runs.summary(run) for run in runs.list_runs(home)]
-        return answer(options.json, {"runs": summaries}, [_run_line(summary) for summary in summaries])
+        summaries, code = readable(runs.list_runs(home), runs.summary)
+        return answer(options.json, {"runs": summaries}, [_run_line(summary) for summary in summaries]) or code
     run = runs.find(home, options.id)
     if options.command:
         print(_repeat(run))

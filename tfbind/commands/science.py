@@ -34,23 +34,23 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 def leaks(options: argparse.Namespace) -> int:
     """Say what the parts of a split share."""
-    from tfbind.datasets import open_dataset
+    from tfbind.datasets import open_checked
     from tfbind.leaks import find_leaks
     from tfbind.splits import split
 
     config = _config(options)
-    data = open_dataset(home_folder(), config.dataset)
+    data = open_checked(home_folder(), config.dataset)
     found = find_leaks(data, split(data, config))
     return answer(options.json, {**asdict(found), "found": found.found}, [found.words])
 
 
 def baselines(options: argparse.Namespace) -> int:
     """Measure far simpler models on a split, and the ceiling where it is known."""
-    from tfbind.datasets import open_dataset
+    from tfbind.datasets import open_checked
     from tfbind.splits import split
 
     config, home = _config(options), home_folder()
-    data = open_dataset(home, config.dataset)
+    data = open_checked(home, config.dataset)
     found = make(home, data, split(data, config)).baselines
     lines = [_figures_line(asdict(base), "val") for base in found]
     return answer(options.json, {"baselines": [asdict(base) for base in found]}, lines)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import ray_pipe, runs, sweep_control, sweep_folder, sweeps
-from tfbind.commands import Parser, add_command, answer, complain, figure
+from tfbind.commands import Parser, add_command, answer, complain, figure, readable
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.history import Past
 from tfbind.ray_runs import Cluster
@@ -54,8 +54,8 @@ def sweep(options: argparse.Namespace) -> int:
     if ray:
         ray_pipe.check(ray)
     if options.list:
-        found = [summary(each) for each in sweep_folder.list_sweeps(home)]
-        return answer(options.json, {"sweeps": found}, [_line(each) for each in found])
+        found, code = readable(sweep_folder.list_sweeps(home), summary)
+        return answer(options.json, {"sweeps": found}, [_line(each) for each in found]) or code
     if options.parallel is not None and options.parallel < 1:
         raise ValueError(f"--parallel: {options.parallel}; expected 1 or more")
     id = options.resume or options.retry or options.extend

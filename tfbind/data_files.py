@@ -1,0 +1,85 @@
+"""The files in the folder of a data set, as an import wrote them: what they hold, and whether they still do.
+
+Names (N,) bytes, codes (N, L) uint8 and scores (N, L) float32 are NumPy's files, opened as memory maps.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.sequences import LETTERS
+
+FORMAT = 1
+META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
+ARRAYS = (NAMES, CODES, SCORES)
+IN_META = {
+    "created": str,
+    "windows": int,
+    "length": int,
+    "hash": str,
+    "origin": dict,
+    "letters": dict,
+    "scored": int | float,
+    "coordinates": str | None,
+    "notes": list,
+}
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What there is to know of a data set without its arrays.
+
+    Raises:
+        ValueError: the file is damaged, or of another version.
+        FileNotFoundError: it is missing.
+    """
+    path = folder / META
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error}); expected the file that an import wrote") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise ValueError(f"{path}: not a data set of format {FORMAT}, which this version reads")
+    wrong = [key for key, kind in IN_META.items() if not isinstance(meta.get(key), kind)]
+    if wrong or "kind" not in meta["origin"] or not set(LETTERS) <= set(meta["letters"]):
+        said = f"{', '.join(wrong) or 'origin or letters'} missing or of another kind"
+        raise ValueError(f"{path}: {said}; expected the file that an import wrote")
+    return meta
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """One of the arrays; its content is read when it is used.
+
+    Raises:
+        ValueError: the file is damaged.
+        FileNotFoundError: it is missing.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (EOFError, OverflowError, TokenError, TypeError, ValueError, BadZipFile) as error:
+        raise ValueError(f"{path}: not a readable array ({error}); expected the file that an import wrote") from None
+
+
+def content_hash(folder: Path) -> str:
+    """The hash of the arrays as they are now; read once for each time they were written."""
+    return _read_hash(folder, tuple((folder / file).stat().st_mtime_ns for file in ARRAYS))
+
+
+@lru_cache(maxsize=256)
+def _read_hash(folder: Path, written: tuple[int, ...]) -> str:  # noqa: ARG001 - a file that changed is another one
+    return hash_of(map_array(folder / file) for file in ARRAYS)
+
+
+def hash_of(arrays: Iterable[NDArray[Any]]) -> str:
+    """SHA-256 of names, codes and scores, in this order."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(array.view(np.uint8).data)
+    return content.hexdigest()
