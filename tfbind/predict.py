@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import export
 from tfbind.export import About, Track
-from tfbind.files import read_json, write_json
+from tfbind.files import read_fields, read_json, write_json
 from tfbind.letters import Changes, describe, short
 from tfbind.pieces import Options, Piece, rows_of, score_piece
 from tfbind.records import read_pieces, unique_names
@@ -211,7 +211,7 @@ def _read(
     parts: _Parts, stream: BinaryIO, identity: dict[str, Any], on_progress: Progress
 ) -> tuple[list[Stored], list[str]]:
     """The records in the parts, read now unless they were read before, and what was changed in them."""
-    if not (parts.about.exists() and read_json(parts.about)["identity"] == identity):
+    if not _read_before(parts, identity):
         parts.about.unlink(missing_ok=True)
         parts.done.unlink(missing_ok=True)
         try:
@@ -229,6 +229,16 @@ def _read(
         if (words := renamed + describe(Changes({(how, what): times for how, what, times in changed})))
     ]
     return records, notes
+
+
+def _read_before(parts: _Parts, identity: dict[str, Any]) -> bool:
+    """Whether the parts are of this very prediction, and whole."""
+    try:
+        kept = read_fields(parts.about, {"identity": dict, "records": list})
+        bases = sum(length for _, length, _ in kept["records"])
+    except (TypeError, ValueError):  # missing, or damaged: they are made anew
+        return False
+    return kept["identity"] == identity and parts.codes.exists() and parts.codes.stat().st_size == bases
 
 
 def _source(stream: BinaryIO) -> str:
@@ -272,13 +282,13 @@ def _score_all(
     parts: _Parts, records: Sequence[Stored], model: Model, score_pieces: ScorePieces, on_progress: Progress
 ) -> None:
     """Bring the scores up to the last record, from the last group that was finished."""
-    done = int(read_json(parts.done)["bases"]) if parts.done.exists() else 0
-    total = records[-1].end
+    total, groups = records[-1].end, list(_groups(records))
     paths = (parts.scores, parts.changes)[: rows_of(model)]
+    done = _scored_before(parts, paths, groups)
     with ExitStack() as stack:
         files = [stack.enter_context(_cut(path, done * FLOAT_BYTES)) for path in paths]
         on_progress("scoring", done, total)
-        left = [group for group in _groups(records) if group[-1].record.start + group[-1].end > done]
+        left = [group for group in groups if _end(group) > done]
         for scores in score_pieces(_piece(model, parts.codes, group) for group in left):
             rows = scores.reshape(len(files), -1)
             for file, row in zip(files, rows, strict=True):
@@ -288,6 +298,21 @@ def _score_all(
             done += rows.shape[1]
             write_json(parts.done, {"bases": done})
             on_progress("scoring", done, total)
+
+
+def _scored_before(parts: _Parts, paths: Iterable[Path], groups: Iterable[list[_Stretch]]) -> int:
+    """How many bases have their scores in all of `paths`; 0 where any of it is missing or damaged."""
+    try:
+        done: int = read_fields(parts.done, {"bases": int})["bases"]
+    except ValueError:
+        return 0
+    whole = all(path.exists() and path.stat().st_size >= done * FLOAT_BYTES for path in paths)
+    return done if whole and done in map(_end, groups) else 0
+
+
+def _end(group: list[_Stretch]) -> int:
+    """Bases up to the end of a group."""
+    return group[-1].record.start + group[-1].end
 
 
 def _cut(path: Path, size: int) -> BinaryIO:

@@ -13,10 +13,11 @@ from life import SEED, contents, wait_until
 from mutation import mutant
 from toy import toy_config, toy_home
 
-from tfbind import jobs, launch, queries, runs, sweep_folder, wandb_runs
+from tfbind import jobs, launch, predict, queries, runs, sweep_folder, wandb_runs
 from tfbind.__main__ import main
 from tfbind.files import write_json
 from tfbind.owner import this_process
+from tfbind.scoring import load_model
 from tfbind.wandb_log import Logged
 from tfbind.worker import Worker
 
@@ -215,3 +216,26 @@ def test_a_damaged_file_is_named_and_no_other_changes(
             if what in DAMAGES and key in NEEDED[file].split() and name.name not in said:
                 wrong.append(f"{what}: {words}: {code} silent {said[:300]}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("file", ["about.json", "codes.u8", "scores.f32", "done.json"])
+@pytest.mark.parametrize("damage", ["emptied", "cut"])
+def test_damaged_parts_of_a_prediction_are_made_anew(
+    file: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prediction that was killed and whose parts were damaged then ends as one that was never disturbed."""
+
+    def kill(stage: str, done: int, total: int) -> None:
+        if stage == "scoring" and 0 < done < total:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "GROUP", 2_000)
+    model, data = load_model(tmp_path, "builtin"), tmp_path / "dna.fa"
+    data.write_text("".join(f">{number}\n{'ACGTTGTTTACATTGC' * 100}\n" for number in range(4)))
+    predict.predict(model, data, tmp_path / "whole.bed")
+    with pytest.raises(KeyboardInterrupt):
+        predict.predict(model, data, tmp_path / "torn.bed", on_progress=kill)
+    path = tmp_path / "torn.bed.parts" / file
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    predict.predict(model, data, tmp_path / "torn.bed")
+    assert (tmp_path / "torn.bed").read_bytes() == (tmp_path / "whole.bed").read_bytes()
