@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driven import app, button, checked, words
+from driven import app, button, checked, labels, words
+from driving import wait_until
 from pair_files import edited_pair, score_table, sequence_table, write_pair
 from stand_in import make_pair
 from streamlit.testing.v1 import AppTest
+from test_child import stalled
 from test_pairs import BAD as BAD_PAIRS
 from test_tables import BAD as BAD_SCORES
 
@@ -278,3 +280,24 @@ def test_a_file_of_the_server_is_no_motif(tmp_path: Path) -> None:
     page.text_input("motif-name").set_value("own").run()
     page.button("build-motif").click().run()
     assert checked(page).error[0].value == "Still to be given: motif."
+
+
+def test_a_download_is_cancelled_from_the_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stalled(b"") as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        page = data_page()
+        checked(page.button("fetch").click().run())
+        assert "Asking the server" in str(page.get("progress")[0].proto.text)
+        assert "fetch" not in [found.key for found in data_page().button]  # nor from another tab
+        checked(page.button("fetch-cancel").click().run())
+        wait_until(lambda: "Download" in labels(checked(page.run())), 30)
+    assert not page.error
+    assert list_datasets(home) == []
+
+
+def test_a_download_without_a_network_says_what_to_do_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    page = data_page()
+    checked(page.button("fetch").click().run())
+    wait_until(lambda: "Download" in labels(checked(page.run())), 30)
+    assert plain("no answer; this needs a network.") in page.error[0].value

@@ -1,7 +1,12 @@
 """The published pair over HTTP: whole, refused when it is another file, gone on with, and said to be out of reach."""
 
+import hashlib
+import os
+import pty
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -71,6 +76,35 @@ def test_what_was_published_is_checked_and_becomes_a_data_set(
     data = fetch.fetch(home, "toy-pair", sources=sources)
     assert (data.name, data.hash) == ("toy-pair", own.hash)
     assert list((home / fetch.DOWNLOADS).iterdir()) == []
+
+
+def test_every_byte_of_it_is_told(shop: Shop, sources: dict[str, Source], tmp_path: Path) -> None:
+    first, second = shop.files
+    shop.files[second] += bytes(700_000)  # which gzip passes over
+    sources["toy-pair"].files[second] = hashlib.sha256(shop.files[second]).hexdigest()
+    told: list[tuple[float, str]] = []
+    fetch.fetch(tmp_path / "other", "toy-pair", sources=sources, tell=lambda *one: told.append(one))
+    size = f"{len(shop.files[second]) / 1e6:.1f}"
+    shares = [share for share, what in told if what.startswith(f"{second}: ")]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.5
+    assert (1.0, f"{second}: {size} of {size} MB") in told
+    assert list(dict.fromkeys(what.partition(":")[0] for _, what in told)) == [first, second, "Checking every window"]
+
+
+def test_a_terminal_shows_how_far_it_is(shop: Shop, tmp_path: Path) -> None:
+    shop.files |= dict.fromkeys(fetch.SOURCES["course-chr22"].files, bytes(900_000))
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "tfbind", "data", "fetch", "course-chr22", "--from", shop.address]
+    environment = {**os.environ, "TFBIND_HOME": str(tmp_path / "other")}
+    done = subprocess.run(words, stderr=theirs, stdout=subprocess.PIPE, env=environment, check=False)
+    os.close(theirs)
+    drawn = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert done.returncode == 2
+    assert "█" in drawn
+    assert "chr22_sequences.txt.gz: 0.3 of 0.9 MB" in drawn
+    assert drawn.strip().splitlines()[-1].endswith(fetch.SOURCES["course-chr22"].files["chr22_sequences.txt.gz"])
 
 
 # pooch leaves the response of a download that broke off to the garbage collector.

@@ -1,14 +1,16 @@
 """The course's full pair of files, downloaded with pinned checksums and imported."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tfbind.datasets import Windows, check_free, import_pair
-from tfbind.pairs import Progress
 
 DOWNLOADS = "downloads"
 SECONDS = 30.0  # without an answer
+CHUNK = 2**17  # bytes
+
+Tell = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,34 @@ SOURCES = {
 }
 
 
+class _Bar:
+    """What pooch expects of a progress bar. `total` is 0 where the server does not say how long a file is."""
+
+    def __init__(self, file: str, tell: Tell) -> None:
+        self.total = self._done = 0
+        self._file, self._tell = file, tell
+
+    def update(self, count: int) -> None:
+        self._done += count
+        if self.total:
+            self._done = min(self._done, self.total)  # pooch counts the last piece as a whole one
+        share = self._done / self.total if self.total else 0.0
+        of = f" of {self.total / 1e6:.1f}" if self.total else ""
+        self._tell(share, f"{self._file}: {self._done / 1e6:.1f}{of} MB")
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None: ...
+
+
 def fetch(
     home: Path,
     key: str,
     name: str | None = None,
     address: str | None = None,
     sources: Mapping[str, Source] = SOURCES,
-    progress: Progress | None = None,
+    tell: Tell = lambda _share, _words: None,
 ) -> Windows:
     """Download a public pair and store it as a data set, called `key` unless it is given another name.
 
@@ -47,6 +70,7 @@ def fetch(
 
     Args:
         address: a mirror to ask instead; the checksums stay.
+        tell: told what is being done, a file at a time, and the share of it that is done.
 
     Raises:
         ValueError: no such source, a name that is taken, or a file with another checksum.
@@ -67,7 +91,7 @@ def fetch(
     for file, checksum in source.files.items():
         url = (address or source.address).rstrip("/") + "/" + file
         try:
-            ask = pooch.HTTPDownloader(timeout=SECONDS)
+            ask = pooch.HTTPDownloader(progressbar=_Bar(file, tell), chunk_size=CHUNK, timeout=SECONDS)
             paths.append(Path(pooch.retrieve(url, f"sha256:{checksum}", file, folder, downloader=ask)))
         except requests.HTTPError as error:
             raise OSError(f"{url}: the server refused ({error}); expected the file, try again later") from None
@@ -86,7 +110,7 @@ def fetch(
             ) from None
         except ValueError:
             raise ValueError(f"{url}: not the file that was published: its SHA-256 is not {checksum}") from None
-    data = import_pair(home, paths[0], paths[1], name, progress=progress)
+    data = import_pair(home, paths[0], paths[1], name, progress=lambda share: tell(share, "Checking every window"))
     for path in paths:
         path.unlink(missing_ok=True)
     return data

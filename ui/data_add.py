@@ -10,14 +10,16 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
-from ui.child import command
+from ui.child import Beside, command
 from ui.session import home, on_loopback, plain
 from ui.uploads import upload_folder, write_upload
 
 SUFFIXES = ["txt", "tsv", "gz"]
 TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
 BUILD_SECONDS = 6 * 3600
+POLL_SECONDS = 1.0
 IMPORTED = "imported"
+FETCH_REFUSED = "fetch-refused"
 REFUSED = "import-refused"  # which uploads, and what is wrong with them
 READING = "Reading the genome. It goes on when you look at other pages."
 
@@ -250,13 +252,42 @@ def _make(name: str, *words: str, tell: Callable[[float], object] = lambda _: No
 # A download
 
 
+@st.cache_resource(show_spinner=False)
+def _downloads() -> dict[Path, tuple[str, Beside]]:
+    """The name and the command of the download under way in a home, seen and cancelled from any tab."""
+    return {}
+
+
 def _public() -> None:
     (key, source), *_ = SOURCES.items()
     st.caption(f"{source.about}. Downloaded once, checked against the published checksums, then imported.")
+    if home() in _downloads():
+        st.fragment(_watch, run_every=POLL_SECONDS)()
+        return
     name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
     if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):
-        with st.spinner("Downloading"):
-            _make(name, "fetch", key, "--name", name)
+        words = ("data", "fetch", key, "--name", name, "--json", "--progress")
+        _downloads().setdefault(home(), (name, Beside(*words, seconds=BUILD_SECONDS)))
+        st.rerun()
+    if said := st.session_state.pop(FETCH_REFUSED, None):
+        st.error(plain(said))
+
+
+def _watch() -> None:
+    """Draw how far the download is; when it has ended, the page with what has come, or with what went wrong."""
+    name, fetching = _downloads().get(home(), (None, None))
+    if fetching and fetching.running:
+        what = fetching.words or "Asking the server"
+        st.progress(min(fetching.share, 1.0), f"{what}. It goes on when you leave this page.")
+        st.button("Cancel", key="fetch-cancel", disabled=fetching.cancelled, on_click=fetching.cancel)
+        return
+    if fetching and _downloads().pop(home(), None):  # of several tabs one says how it ended
+        if fetching.error:
+            st.session_state[FETCH_REFUSED] = fetching.error
+        elif not fetching.cancelled:
+            st.session_state[IMPORTED] = name
+            _show(str(name))
+    st.rerun()
 
 
 def announce() -> None:

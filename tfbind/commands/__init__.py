@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 Found = TypeVar("Found")
 
 BAR_WIDTH = 24
-SHARE = "share "  # begins a line on stderr that says how much is done, for a program to read
+SHARE = "share "  # begins a line on stderr that says how much is done, and of what, for a program to read
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +50,29 @@ def figure(value: float | None) -> str:
 def bar(share: float) -> str:
     """A progress bar of so much of the whole."""
     return ("█" * round(min(share, 1.0) * BAR_WIDTH)).ljust(BAR_WIDTH, "·")
+
+
+def add_progress(command: Parser) -> None:
+    """Add the flag by which a program is told how far a command is."""
+    command.add_argument(
+        "--progress", action="store_true", help="say on stderr how far it is, where that is no terminal"
+    )
+
+
+def how_far(options: argparse.Namespace) -> Callable[..., None]:
+    """What is called with the share that is done, and words if there are any: it prints lines for a program with
+    `--progress`, draws a bar on a terminal, or does nothing."""
+    with_bar = not options.json and sys.stderr.isatty()
+    return _say_share if options.progress else _draw_bar if with_bar else lambda *_: None
+
+
+def _say_share(share: float, words: str = "") -> None:
+    print(f"{SHARE}{share:.3f} {words}", file=sys.stderr, flush=True)
+
+
+def _draw_bar(share: float, words: str = "") -> None:
+    end = "\n" if share >= 1 else ""
+    print(f"\r\033[K{bar(share)}  {share:4.0%}  {words}", end=end, file=sys.stderr, flush=True)
 
 
 def add_command(commands: Any, name: str, run: Callable[..., int], **id: str | None) -> Parser:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import data_care, datasets, fetch, recover
-from tfbind.commands import Parser, add_command, answer, figure
+from tfbind.commands import Parser, add_command, add_progress, answer, figure, how_far
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
 from tfbind.motif_files import get_motif
 from tfbind.motif_match import nearest
+from tfbind.signals import heard
 
 
 def add(commands: Any) -> None:
@@ -44,6 +45,7 @@ def _add_fetch(command: Parser) -> None:
     command.add_argument("source", choices=list(fetch.SOURCES), help="which")
     command.add_argument("--name", help="its name here; default: that of the source")
     command.add_argument("--from", dest="address", metavar="URL", help="a mirror; the checksums stay the same")
+    add_progress(command)
 
 
 def _add_motif(command: Parser) -> None:
@@ -82,7 +84,13 @@ def _answer_data(options: argparse.Namespace, data: datasets.Windows) -> int:
 
 def fetch_data(options: argparse.Namespace) -> int:
     """Download a public pair of files and keep it as a data set."""
-    return _answer_data(options, fetch.fetch(home_folder(), options.source, options.name, options.address))
+    with heard(_interrupt):  # SIGTERM too leaves no half of a file
+        data = fetch.fetch(home_folder(), options.source, options.name, options.address, tell=how_far(options))
+    return _answer_data(options, data)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def rename_data(options: argparse.Namespace) -> int:

@@ -1,13 +1,12 @@
 """`data build`: a data set from a genome and a motif, or from a genome, a signal and regions."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tfbind import build, build_signal, datasets
-from tfbind.commands import SHARE, Parser, add_command, answer, bar
+from tfbind.commands import Parser, add_command, add_progress, answer, how_far
 from tfbind.config import home_folder
 from tfbind.datasets import Windows
 from tfbind.motif_files import get_motif
@@ -25,9 +24,7 @@ def add_build(actions: Any) -> Parser:
     )
     command.add_argument("name", metavar="NAME", help="its name; `builtin` needs nothing else")
     command.add_argument("--genome", type=Path, metavar="FILE", help="FASTA, plain or gzip")
-    command.add_argument(
-        "--progress", action="store_true", help="say on stderr how far it is, where that is no terminal"
-    )
+    add_progress(command)
     command.add_argument("--length", type=int, default=build.LENGTH, metavar="BASES", help="bases per window")
     _add_motif(command.add_argument_group("from a motif", build.RULE))
     _add_signal(command.add_argument_group("from a signal", (build_signal.__doc__ or "").partition("\n\n")[2]))
@@ -71,8 +68,7 @@ def _built(options: argparse.Namespace) -> Windows:
             "expected `builtin`, or --genome FILE with --motif FILE|ID, or --genome FILE with --signal and --regions"
         )
     _refuse(options, OF_SIGNAL if options.motif else OF_MOTIF)
-    with_bar = not options.json and sys.stderr.isatty()
-    progress = _say_share if options.progress else _draw_bar if with_bar else lambda _: None
+    progress = how_far(options)
     return _from_motif(options, progress) if options.motif else _from_signal(options, progress)
 
 
@@ -104,11 +100,3 @@ def _from_signal(options: argparse.Namespace, progress: Callable[[float], None])
     )
     sources = build_signal.Sources(options.genome, options.signal, options.regions)
     return build_signal.build_signal(home_folder(), options.name, sources, rule, progress)
-
-
-def _say_share(share: float) -> None:
-    print(f"{SHARE}{share:.3f}", file=sys.stderr, flush=True)
-
-
-def _draw_bar(share: float) -> None:
-    print(f"\r{bar(share)}  {share:4.0%}", end="\n" if share >= 1 else "", file=sys.stderr, flush=True)
