@@ -31,7 +31,7 @@ from tfbind.splits import Places, Split
 
 WORDS = (10, 8, 6)
 FOLDER = "baselines"
-FORMAT = 3  # of what is kept; older figures are made anew
+FORMAT = 4  # of what is kept; older figures are made anew
 SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
 LOWEST_PRIORITY = 19
 FEWEST_WINDOWS = 500

@@ -12,7 +12,7 @@ from ui.session import home, plain
 CHECKED = "leaks-checked"
 HELP = (
     "Held-out windows that are the same, nearly the same, or beside windows that train make a model look better than "
-    "it is."
+    "it is. Nearly the same: nine of ten bases, or most words of 12."
 )
 
 
