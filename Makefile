@@ -27,7 +27,7 @@ setup-dev:
 	@$(warm_up)
 
 $(VENV)/kernels: $(KERNELS)
-	@echo "Compiling what training needs: half a minute"
+	@echo "Compiling what training and searches for motifs need: about a minute"
 	@$(VENV)/bin/python -m tfbind.warm_up
 	@touch $@
 

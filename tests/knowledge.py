@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "window_step": {"models", "packing", "tile"},
     "batch_step": {"models", "packing", "tile"},
     "training": {"batch_step", "config", "datasets", "models", "metrics", "packing", "splits", "window_step"},
-    "warm_up": {"config", "models", "simulate", "training"},
+    "warm_up": {"config", "models", "motif_match", "motifs", "simulate", "training"},
     "files": set(),
     "owner": set(),
     "signals": set(),

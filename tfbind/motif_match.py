@@ -1,7 +1,7 @@
 """The known motifs nearest to a motif: TOMTOM over the vertebrate motifs of JASPAR.
 
-The comparison is compiled the first time it runs on a machine, which takes a minute or two, and its imports take
-seconds later: a matter for a process of its own, never for a page.
+The comparison is compiled by `warm_up`, else the first time it runs on a machine, which takes a minute or two, and
+its imports take seconds later: a matter for a process of its own, never for a page.
 """
 
 from collections.abc import Sequence

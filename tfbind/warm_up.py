@@ -1,8 +1,11 @@
-"""Compiles what the training of every preset needs, so that the first run does not wait for it (torch).
+"""Compiles what the training of every preset and a search for known motifs need, so that none of them waits for it
+when it is first asked for (torch).
 
 python -m tfbind.warm_up
 """
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +13,8 @@ from numpy.typing import NDArray
 
 from tfbind.config import PRESETS, parse_config
 from tfbind.models import build_model
+from tfbind.motif_match import nearest
+from tfbind.motifs import jaspar
 from tfbind.simulate import LENGTH
 from tfbind.training import train
 
@@ -25,6 +30,18 @@ class Blank(NamedTuple):
 
 
 def warm_up() -> None:
+    """Do all of it, on two cores if there are two."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        for compiled in [pool.submit(train_presets), pool.submit(search_motifs)]:
+            compiled.result()
+
+
+def search_motifs() -> None:
+    """Look for one motif among the known ones."""
+    nearest([jaspar()])
+
+
+def train_presets() -> None:
     """Train one epoch on next to nothing with each preset."""
     shape = (WINDOWS, LENGTH)
     data = Blank(np.zeros(WINDOWS, "S1"), np.zeros(shape, np.uint8), np.zeros(shape, np.float32))
