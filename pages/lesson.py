@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from tfbind.files import words
 from ui.lesson import STEPS
 from ui.session import inside_app, plain
 
@@ -27,7 +28,7 @@ st.header(f"{number}. {step.title}", anchor=False)
 try:
     done = step.draw()
 except (ValueError, OSError) as error:
-    st.error(plain(str(error)))
+    st.error(plain(words(error)))
     done = False
 with st.container(horizontal=True):
     if number > 1:

@@ -201,6 +201,7 @@ ALLOWED: dict[str, set[str]] = {
         "datasets",
         "devices",
         "estimate",
+        "files",
         "housekeeping",
         "launch",
         "owner",

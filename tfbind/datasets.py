@@ -166,11 +166,12 @@ def name_now(home: Path, record: Mapping[str, Any]) -> str:
 def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
     """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
     folder = data_folder(home) / BUILTIN
-    with lock(home):
-        if not folder.is_dir():
-            made = simulate(windows)
-            pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
-            _store(folder, pair, _origin_of_simulation(made))
+    if not folder.is_dir():  # else a home that cannot be written need not be
+        with lock(home):
+            if not folder.is_dir():
+                made = simulate(windows)
+                pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
+                _store(folder, pair, _origin_of_simulation(made))
     return _open(folder)
 
 

@@ -6,7 +6,6 @@ import platform
 import re
 import socket
 import ssl
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +23,7 @@ from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
 from tfbind.estimate import duration
+from tfbind.files import unwritable
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
 from tfbind.owner import FRESH_SECONDS
@@ -93,13 +93,9 @@ def _devices(_home: Path) -> Iterator[Finding]:
 
 
 def _home(home: Path) -> Iterator[Finding]:
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    try:
-        with tempfile.NamedTemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        remedy = "set TFBIND_HOME to a folder that you may write to"
-        yield Finding("home", "wrong", f"{home}: cannot be written ({error.strerror})", remedy)
+    reason = unwritable(home)
+    if reason:
+        yield Finding("home", "wrong", reason, "set TFBIND_HOME to a folder that you may write to")
     else:
         yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
 

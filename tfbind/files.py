@@ -93,6 +93,17 @@ def to_trash(home: Path, folder: Path, name: str) -> Path:
     return folder.rename(target)
 
 
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written in a folder, there or still to be made, in one line; "" if something can."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not existing.is_dir():
+        return f"{existing}: a file; expected a folder"
+    if os.access(existing, os.W_OK | os.X_OK):
+        return ""
+    read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
+    return f"{folder}: cannot be written ({'read-only file system' if read_only else 'permission denied'})"
+
+
 def words(error: Exception) -> str:
     """What an error says, for a reader: of the system's, which file and why, without a number."""
     if not isinstance(error, OSError) or error.strerror is None:

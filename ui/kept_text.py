@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from tfbind import queries
+from tfbind.files import words
 from ui.session import home, plain
 
 
@@ -19,12 +20,18 @@ class KeptText:
     def _id(self) -> str:
         return f"kept-{self.parameter}"
 
+    @property
+    def _problem(self) -> str:
+        return f"{self._id}-problem"
+
     def restore(self) -> None:
         """Fill a new session's box from the address, then let the address name what the box holds.
 
         To be called in every run, before the box is drawn. The address is written here alone: what a callback writes
         to it is lost to the browser when another press interrupts the callback.
         """
+        if problem := st.session_state.get(self._problem):
+            st.warning(plain(f"A refresh will not bring this text back: {problem}"))
         named = st.query_params.get(self.parameter)
         kept = st.session_state.setdefault(self._id, named)
         if self.box not in st.session_state:
@@ -43,8 +50,12 @@ class KeptText:
 
     def keep(self) -> None:
         """Keep what the box holds now; to be called when it has changed."""
-        text = st.session_state[self.box]
-        st.session_state[self._id] = queries.save(home(), text) if text else None
+        text, id, problem = st.session_state[self.box], None, ""
+        try:
+            id = queries.save(home(), text) if text else None
+        except OSError as error:
+            problem = words(error)
+        st.session_state.update({self._id: id, self._problem: problem})
 
     def fill(self, text: str) -> None:
         """Put a text into the box; to be called before the box is drawn."""

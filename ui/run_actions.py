@@ -10,6 +10,7 @@ import streamlit as st
 
 from tfbind import launch, runs
 from tfbind.datasets import name_now
+from tfbind.files import words
 from tfbind.hints import lost_its_loss
 from tfbind.runs import Run, Status
 from ui.config_form import fill
@@ -80,7 +81,7 @@ def start(submit: Callable[[], object], id: str) -> None:
         submit()
     except (ValueError, OSError) as error:
         if not (home() / "runs" / id).exists():  # else this is the second click of a double click
-            st.error(plain(str(error)))
+            st.error(plain(words(error)))
             return
     show_run(id)
     st.rerun()

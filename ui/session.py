@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from tfbind.config import home_folder
-from tfbind.files import words
+from tfbind.files import unwritable, words
 from tfbind.runs import Run, find, new_id
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_folder import find as find_sweep
@@ -25,7 +25,7 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def inside_app() -> None:
-    """Have app.py run around the page that calls this first.
+    """Have app.py run around the page that calls this first, and say at its top when the home cannot be written.
 
     Streamlit 1.67 takes a folder named `pages` for an app without navigation of its own: asked for a page before
     anything else, a new server would run the page's file alone, and go on like that until app.py has run once.
@@ -35,6 +35,10 @@ def inside_app() -> None:
     if alone:
         PagesManager.uses_pages_directory = False
         st.rerun()
+    reason = unwritable(home())
+    if reason:
+        text = "What it holds can be looked at, compared and scored with; nothing can be started, added or changed."
+        st.warning(plain(f"{reason}. {text}"), icon=":material/lock:")
 
 
 def home() -> Path:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from tfbind import launch, ray_pipe, runs, simulate, sweep_control, sweep_folder
+from tfbind import files, launch, ray_pipe, runs, simulate, sweep_control, sweep_folder
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import BUILTIN, list_datasets
 from tfbind.estimate import recent
@@ -265,7 +265,7 @@ def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], words
         launch.start(sweep, words, secrets())
     except (ValueError, OSError) as error:
         if not (home() / "sweeps" / id).exists():  # else this is the second click of a double click
-            st.error(plain(str(error)))
+            st.error(plain(files.words(error)))
             return
     show_sweep(id)
     st.rerun()
