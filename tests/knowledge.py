@@ -65,7 +65,7 @@ ALLOWED: dict[str, set[str]] = {
         "splits",
     },
     "ray_pipe": {"config"},
-    "ray_task": {"files", "pieces", "runs", "scoring", "sequences", "worker"},
+    "ray_task": {"files", "owner", "pieces", "runs", "scoring", "sequences", "worker"},
     "ray_driver": {"config", "datasets", "pieces", "ray_pipe", "ray_task", "runs", "scoring"},
     "ray_scores": {"pieces", "predict", "ray_pipe", "scoring"},
     "ray_runs": {"beside", "config", "files", "ray_pipe", "runs", "signals"},

@@ -5,17 +5,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 from toy import toy_config, toy_home
 
-from tfbind import runs
+from tfbind import launch, runs
 from tfbind.config import PROJECT
+from tfbind.launch import Order
 from tfbind.models import build_model, pack_weights
+from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 from tfbind.sequences import decode
 
@@ -115,6 +118,38 @@ def test_a_run_that_is_stopped_there_goes_on_here(cluster: TwoNodes, home: Path)
         again.terminate()
         again.communicate(timeout=SECONDS)
     assert again.returncode == 130
+
+
+def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(cluster: TwoNodes, home: Path) -> None:
+    endless = toy_config(num_epochs=10_000, early_stopping_patience=10_000, num_channels=4)
+    with Cluster(cluster.address) as there:
+
+        def work_until(holds: Callable[[], object]) -> None:
+            deadline = time.monotonic() + SECONDS
+            while not holds():
+                assert time.monotonic() < deadline, "waited in vain"
+                there.step(0.1)
+
+        def worker_of(run: Run) -> list[psutil.Process]:
+            workers = [worker for node in cluster.nodes for worker in node.workers()]
+            return [worker for worker in workers if f"ray::tfbind {run.id}" in worker.cmdline()]
+
+        stopped, lost = (launch.submit(home, endless, Order(id=id), cluster=there) for id in ("stopped", "lost"))
+        work_until(lambda: runs.read_rows(stopped) and runs.read_rows(lost))
+        (worker,) = worker_of(lost)
+        worker.kill()
+        work_until(lambda: any("its worker was lost" in line for line in log(lost)))
+        (said,) = [line for line in log(lost) if "its worker was lost" in line]
+        assert said.endswith(
+            "its worker was lost (its process was killed or crashed); goes on from the last checkpoint"
+        )
+        (worker,) = worker_of(stopped)
+        worker.suspend()
+        runs.request_stop(stopped)
+        work_until(lambda: runs.read_status(stopped).state == "killed")
+        work_until(lambda: not worker.is_running())
+        rows = len(runs.read_rows(lost))
+        work_until(lambda: len(runs.read_rows(lost)) > rows + 3)
 
 
 @pytest.mark.parametrize(("length", "suffix"), [(None, ".bw"), (300, ".tsv")])

@@ -17,7 +17,19 @@ from typing import Any, BinaryIO
 import numpy as np
 import ray
 from ray import ObjectRef, ObjectRefGenerator
-from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError, TaskCancelledError, TaskUnschedulableError
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    RuntimeEnvSetupError,
+    TaskCancelledError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tfbind import ray_task, runs
 from tfbind.config import PROJECT
@@ -32,6 +44,13 @@ NODES_SECONDS = 2.0
 REACH_SECONDS = 5.0
 MISSED = 5  # so often in a row the head does not answer when it is lost
 END_SECONDS = 5.0
+LOSSES = {  # of a worker, in words: Ray's own go on about its log files
+    OutOfMemoryError: "its node had no memory left",
+    WorkerCrashedError: "its process was killed or crashed",
+    NodeDiedError: "its node is gone",
+    LocalRayletDiedError: "Ray has ended on its node",
+    ObjectLostError: "its data were on a node that is gone",
+}
 GIVEN = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
 
 
@@ -45,6 +64,11 @@ def _score(*job: Any) -> bytes:
     return ray_task.score(*job).tobytes()
 
 
+@ray.remote(num_cpus=0)
+def _end(process: dict[str, Any]) -> None:
+    ray_task.end(process)
+
+
 class Tasks:
     """The tasks under way, by the key that the parent gave them."""
 
@@ -53,6 +77,9 @@ class Tasks:
         self._under_way: dict[ObjectRefGenerator | ObjectRef, str] = {}
         self._model: tuple[ObjectRef, ...] = ()
         self._data: dict[str, list[ObjectRef]] = {}  # arrays of each data set by hash, put there once
+        self._processes: dict[str, tuple[str, dict[str, Any]]] = {}  # node and process of each task that trains
+        self._cancelled: set[str] = set()
+        self._ending: list[ObjectRef] = []
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -99,14 +126,30 @@ class Tasks:
     def cancel(self, message: Message) -> None:
         """End a task: after the batch in hand, or at once where that is not listened to."""
         order = message.facts
+        self._cancelled.add(order["key"])
         for task, key in self._under_way.items():
             if key == order["key"]:
                 ray.cancel(task, force=order["force"])
+        if order["force"] and order["key"] in self._processes:
+            # A process that is stopped does not hear Ray, and would keep its CPU for as long as the cluster lives.
+            node, process = self._processes[order["key"]]
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            self._ending.append(_end.options(scheduling_strategy=there).remote(process))
+
+    def finish(self) -> None:
+        """Wait a little for the processes that are being killed."""
+        if self._ending:
+            ray.wait(self._ending, num_returns=len(self._ending), timeout=END_SECONDS / 2)
 
     def poll(self) -> None:
         """Pass on what the next task has to say, if one has within the time."""
-        ready, _ = ray.wait(list(self._under_way), num_returns=1, timeout=POLL_SECONDS)
-        for task in ready:
+        # The stream of a cancelled task is over before the task is; asked for more, it waits for that without limit.
+        awaited = {
+            task.completed() if isinstance(task, ObjectRefGenerator) and key in self._cancelled else task: task
+            for task, key in self._under_way.items()
+        }
+        ready, _ = ray.wait(list(awaited), num_returns=1, timeout=POLL_SECONDS)
+        for task in map(awaited.__getitem__, ready):
             key = self._under_way[task]
             try:
                 if isinstance(task, ObjectRef):
@@ -114,6 +157,8 @@ class Tasks:
                     del self._under_way[task]
                     continue
                 facts, files = ray.get(next(task))
+                if "process" in facts:
+                    self._processes[key] = facts["node"], facts.pop("process")
                 self._say(key, _with_address(facts), files)
                 if facts["event"] != "end":
                     continue
@@ -143,7 +188,8 @@ def _ended(error: RayError) -> dict[str, str]:
         return {"event": "failed", "error": f"{type(error.cause).__name__}: {_one_line(error.cause)}"}
     if isinstance(error, RuntimeEnvSetupError | TaskUnschedulableError):
         return {"event": "failed", "error": _one_line(error)}
-    return {"event": "lost", "error": f"{type(error).__name__}: {_one_line(error)}"}
+    words = (said for kind, said in LOSSES.items() if isinstance(error, kind))
+    return {"event": "lost", "error": next(words, type(error).__name__)}
 
 
 def _one_line(error: object) -> str:
@@ -208,6 +254,7 @@ def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
         with contextlib.suppress(queue.Empty):
             while order := inbox.get(timeout=0 if len(tasks) else POLL_SECONDS):
                 getattr(tasks, order.facts["do"])(order)
+            tasks.finish()
             return
         if len(tasks):
             tasks.poll()

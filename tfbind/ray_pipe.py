@@ -163,4 +163,7 @@ class Driver:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        while self._heard.get() is not None:
+            pass  # what it still had to say; then nobody listens any more
+        self._child.stdout.close()
         self._errors.close()

@@ -4,7 +4,9 @@ A run is trained by the code that trains it locally, in a home of its own that i
 writes is handed over as it is written: the caller has all of an epoch, or nothing.
 """
 
+import os
 import queue
+import signal
 import tempfile
 import threading
 import time
@@ -21,6 +23,7 @@ from safetensors.numpy import load
 
 from tfbind import runs
 from tfbind.files import write_json
+from tfbind.owner import Owner, this_process
 from tfbind.pieces import Options, Piece, score_piece
 from tfbind.runs import Row, Run
 from tfbind.scoring import Model, Scores, make_model
@@ -78,11 +81,19 @@ def train(
         thread = threading.Thread(target=lambda: reporter.end(worker.work()))
         thread.start()
         try:
-            yield {"event": "running", "node": node, "torch": version("torch")}, {}
+            process = asdict(this_process())
+            yield {"event": "running", "node": node, "process": process, "torch": version("torch")}, {}
             yield from reporter.events(thread)
         finally:  # also when the caller wants no more
             runs.request_stop(run)
             thread.join()
+
+
+def end(process: Mapping[str, Any]) -> None:
+    """Kill a process of this node that trains, as `running` named it."""
+    owner = Owner(**process)
+    if owner.alive:
+        os.kill(owner.pid, signal.SIGKILL)
 
 
 def score(name: str, members: Sequence[bytes], piece: Piece, options: Options) -> Scores:
