@@ -215,6 +215,14 @@ def test_one_base_has_a_profile() -> None:
     assert "No site" in words(page)
 
 
+@pytest.mark.parametrize(("bases", "shaded"), [(30, False), (31, True)])
+def test_bases_are_said_to_be_shaded_where_some_are(bases: int, shaded: bool) -> None:
+    page = predict(SITE[:bases])
+    assert ("shaded: the 15 bases at each end" in read(page)) == shaded
+    grey = [shape for shape in figure(page)["layout"].get("shapes", []) if shape["fillcolor"].startswith("rgba(128")]
+    assert len(grey) == 2 * shaded
+
+
 def test_a_window_of_a_data_set_is_drawn_with_its_observed_scores(home: Path) -> None:
     data = make_builtin(home)
     page = predict()

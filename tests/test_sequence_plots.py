@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from tfbind.interpret import Mutagenesis
+from tfbind.meaning import SHIPPED, UNKNOWN
 from tfbind.plots import OBSERVED, PREDICTED
 from tfbind.scoring import Site
 from tfbind.sequence_plots import (
     AROUND_FOCUS,
     CHOSEN,
+    LEAST_BASES,
     LETTERED_BASES,
     STACKED_POINTS,
     Line,
@@ -92,10 +94,35 @@ def test_a_chosen_site_is_shown_close_with_every_letter_and_every_fifth_number()
     assert at_the_edge.range == (0.5, 8 + AROUND_FOCUS + 0.5)
 
 
+@pytest.mark.parametrize("bases", [1, 2, 5, 9, 20, 40])
+def test_short_sequences_have_each_letter_below_both_figures_and_nothing_beside_them(bases):
+    codes = encode(("ACGTT" * 8)[:bases])
+    profile = profile_figure(codes, np.zeros(bases, np.float32), name="m").layout.xaxis
+    changes = mutagenesis_figure(Mutagenesis(0, codes, np.zeros((4, bases), np.float32))).layout.xaxis2
+    for axis in (profile, changes):
+        low, high = axis.range
+        assert (low + high) / 2 == (bases + 1) / 2
+        assert high - low == max(bases, LEAST_BASES)
+        ticks = axis.tickvals or np.arange(np.ceil(low), high, axis.dtick)
+        assert list(ticks) == list(range(1, bases + 1))
+        assert axis.labelalias["1"] == ("A<br>1" if bases < 20 else "A")
+        assert bases < 20 or axis.labelalias["20"] == "T<br>20"
+
+
+def test_what_is_next_to_nothing_in_nats_is_drawn_so_and_in_another_unit_as_it_is():
+    scores, effect = np.full(5, 0.0008, np.float32), np.full((4, 5), 0.002, np.float32)
+    for meaning, height, strongest in ((SHIPPED, [0, 1], 1), (UNKNOWN, [0], np.float32(0.002))):
+        changes = mutagenesis_figure(Mutagenesis(0, CODES, effect), meaning)
+        for axis in (profile_figure(CODES, scores, name="m", meaning=meaning).layout.yaxis, changes.layout.yaxis):
+            assert list(axis.autorangeoptions.include) == height
+            assert axis.exponentformat == "none"  # not 800µ
+        assert (changes.data[4].zmin, changes.data[4].zmax) == (-strongest, strongest)
+
+
 def test_no_change_has_the_colour_of_the_page_whether_light_or_dark():
     heat = mutagenesis_figure(Mutagenesis(10, CODES, np.zeros((4, 5), np.float32))).data[4]
     (low, _), (middle, none), (high, _) = heat.colorscale
-    assert (low, middle, high, heat.zmid) == (0, 0.5, 1, 0)
+    assert (low, middle, high, heat.zmin + heat.zmax) == (0, 0.5, 1, 0)
     assert none.endswith(", 0)")
 
 

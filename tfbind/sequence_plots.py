@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from tfbind.interpret import Mutagenesis
@@ -25,7 +24,8 @@ STACKED_POINTS = 400
 REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
 CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
 DOWN_UP = [[0, "#1f6fbf"], [0.5, "rgba(128, 128, 128, 0)"], [1, "#d6392b"]]  # no change is the page, light or dark
-EVERY_LETTER = 80  # at most so many bases have each a letter under the axis
+EVERY_LETTER = 80  # at most so many bases have each a letter under the axis, where they are shown close
+LEAST_BASES = 10  # fewer are drawn as wide as if they were so many
 AROUND_FOCUS = 12  # bases on either side of a site that is shown close
 STRAND_ARROWS = {"+": "▶", "-": "◀"}
 
@@ -89,28 +89,34 @@ def profile_figure(
     )
     _mark(figure, len(codes), sites, shaded, focus, first)
     _draw_hits(figure, hits, first)
-    start, end = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
-    figure.update_xaxes(
-        title_text="position (1-based)",
-        tickformat="d",
-        labelalias=_ticks(letters, focus, first),
-        range=[first + start - 0.5, first + min(end, len(codes)) - 0.5],
-    )
-    if focus and end - start <= EVERY_LETTER:
-        figure.update_xaxes(dtick=1, tickangle=0)
-    figure.update_yaxes(title_text=f"score in {plain(meaning.scale)}")
+    figure.update_xaxes(title_text="position (1-based)", **_base_axis(codes, first, focus))
+    figure.update_yaxes(title_text=f"score in {plain(meaning.scale)}", **_height_axis(meaning))
     return figure.update_layout(**_frame(330))
 
 
-def _ticks(letters: NDArray[np.str_], focus: tuple[int, int] | None, first: int) -> dict[str, str]:
-    """What stands under the axis instead of a position: its letter, and close up only every fifth number."""
-    if len(letters) > LETTERED_BASES:
-        return {}
-    numbered = 5 if focus else 1
-    return {
-        str(place): f"{letter}<br>{place}" if place % numbered == 0 else str(letter)
-        for place, letter in enumerate(letters, start=first)
+def _base_axis(codes: Codes, first: int, focus: tuple[int, int] | None = None) -> dict[str, Any]:
+    """An axis of all bases, or of a stretch and what is around it. Under it stand letters with positions, close up
+    every letter and every fifth position."""
+    start, end = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
+    end = min(end, len(codes))
+    beside = max(0, LEAST_BASES - (end - start)) / 2
+    axis: dict[str, Any] = {"tickformat": "d", "range": [first + start - 0.5 - beside, first + end - 0.5 + beside]}
+    if len(codes) > LETTERED_BASES:
+        return axis
+    close = end - start <= (EVERY_LETTER if focus else EVERY_LETTER // 2)
+    numbered = 5 if close and end - start > LEAST_BASES else 1
+    axis["labelalias"] = {
+        str(place): f"{letter}<br>{place}" if place % numbered == 0 else letter
+        for place, letter in enumerate(decode(codes), start=first)
     }
+    if beside:
+        return axis | {"tickvals": list(range(first + start, first + end))}
+    return axis | ({"dtick": 1, "tickangle": 0} if close else {})
+
+
+def _height_axis(meaning: Meaning) -> dict[str, Any]:
+    """An axis of scores from 0, and in nats to 1 at least: what no site has is not drawn as high as one."""
+    return {"exponentformat": "none", "autorangeoptions": {"include": [0, 1] if meaning.unit else [0]}}
 
 
 def _lettered(codes: Codes) -> bool:
@@ -199,8 +205,12 @@ def stacked_figure(
     return figure.update_layout(**_frame(46 * len(names) + 70), showlegend=False)
 
 
-def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
-    """What every base adds (a logo) above what every base change does (a heat map, rows A C G T)."""
+def mutagenesis_figure(found: Mutagenesis, meaning: Meaning = UNKNOWN) -> go.Figure:
+    """What every base adds (a logo) above what every base change does (a heat map, rows A C G T).
+
+    Args:
+        meaning: what a score is in.
+    """
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.45, 0.55])
     position = found.start + 1 + np.arange(len(found.reference))
     places = np.flatnonzero(found.reference < 4)
@@ -211,13 +221,15 @@ def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
     effect = found.effect.astype(float)
     known = found.reference < 4
     effect[found.reference[known], np.flatnonzero(known)] = np.nan
+    strongest = max(float(np.abs(found.effect).max()), 1.0 if meaning.unit else 0.0) or 1.0
     figure.add_heatmap(
         x=position,
         y=list(LETTERS[:4]),
         z=np.round(effect, 2),
         colorscale=DOWN_UP,
-        zmid=0,
-        colorbar={"title": "change", "len": 0.55, "y": 0.27},
+        zmin=-strongest,
+        zmax=strongest,
+        colorbar={"title": "change", "len": 0.55, "y": 0.27, "exponentformat": "none"},
         hovertemplate="%{y} at %{x}: %{z:+.1f}<extra></extra>",
         row=2,
         col=1,
@@ -225,9 +237,7 @@ def mutagenesis_figure(found: Mutagenesis) -> go.Figure:
     present = position[known], [LETTERS[code] for code in found.reference[known]]
     dots = {"mode": "markers", "marker": {"size": 4, "color": "#808080"}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=present[0], y=present[1], row=2, col=1, **dots)
-    bases = decode(found.reference)
-    aliases = {str(place): f"{base}<br>{place}" for place, base in zip(position.tolist(), bases, strict=True)}
-    figure.update_xaxes(tickformat="d", labelalias=aliases, row=2, col=1)
-    figure.update_yaxes(title_text="contribution", row=1, col=1)
+    figure.update_xaxes(**_base_axis(found.reference, found.start + 1))
+    figure.update_yaxes(title_text="contribution", **_height_axis(meaning), row=1, col=1)
     figure.update_yaxes(title_text="changed to", autorange="reversed", row=2, col=1)
     return figure.update_layout(**_frame(360))

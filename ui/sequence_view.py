@@ -121,7 +121,8 @@ def _rule(model: Model, found: Profile) -> list[str]:
 
 def _scored(model: Model, found: Profile) -> list[str]:
     if model.length is None:
-        return [found.rule, f"shaded: the {model.reach} bases at each end, which the model sees only half of"]
+        shaded = f"shaded: the {model.reach} bases at each end, which the model sees only half of"
+        return [found.rule, *([shaded] if len(found.scores) > 2 * model.reach else [])]
     if found.change is not None:
         change = f"between its two tiles a base's score changes by up to {np.nanmax(found.change):.2f}"
         return [found.rule, change]
@@ -182,7 +183,7 @@ def _draw_map(model: Model, codes: Codes, found: Profile) -> None:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
     changed = scored.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)))
     st.plotly_chart(
-        mutagenesis_figure(changed),
+        mutagenesis_figure(changed, model.meaning),
         config=CHART,
         key="map",
         alt="Contribution of each base as letters, and the effect of every base change as a heat map",
