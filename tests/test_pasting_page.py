@@ -85,6 +85,23 @@ def test_what_would_not_be_the_same_dna_is_not_repaired(text: str) -> None:
     assert repairs(page) == []
 
 
+def test_what_was_changed_alike_in_many_records_is_one_line() -> None:
+    page = predict("".join(f">r{number} of my genes\n{SITE}\n" for number in range(20)) + f">odd\n{SITE}u\n")
+    assert notes(page) == [
+        "r0, r1, r2 and 17 more records: named by the first word in its header",
+        "odd: 1 lower-case letter read as upper case; 1 U read as T",
+    ]
+
+
+def test_records_of_several_lengths_have_a_table_to_take_away_from_the_start() -> None:
+    page = predict(f">a\n{SITE}\n>b\n{SITE}A\n")
+    format = next(box for box in page.selectbox if box.label == "Format")
+    assert format.value == ".tsv"
+    assert "Table with one row a record (CSV)" not in format.options
+    assert "(CSV) needs records of one length; these differ." in as_read(words(page))
+    assert next(entry.label for entry in page.get("download_button")) == "Download"
+
+
 def test_a_name_above_bare_letters_is_said_to_be_one() -> None:
     page = predict(f"GATA1 promoter\n{SITE}")
     assert page.subheader[0].value == "GATA1"

@@ -21,6 +21,7 @@ from tfbind.sites import Hit
 
 LETTERED_BASES = 2_000
 STACKED_POINTS = 400
+NAME_LETTERS = 40
 REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
 CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
 DOWN_UP = [[0, "#1f6fbf"], [0.5, "rgba(128, 128, 128, 0)"], [1, "#d6392b"]]  # no change is the page, light or dark
@@ -123,10 +124,10 @@ def _lettered(codes: Codes) -> bool:
     return len(codes) <= LETTERED_BASES
 
 
-def _frame(height: int) -> dict[str, Any]:
+def _frame(height: int, top: int = 36) -> dict[str, Any]:
     return {
         "height": height,
-        "margin": {"l": 8, "r": 8, "t": 36, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": top, "b": 8},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
     }
@@ -197,12 +198,13 @@ def stacked_figure(
         )
         axis = "y domain" if row == 1 else f"y{row} domain"
         where = {"xref": "paper", "x": 0, "xanchor": "left", "yref": axis, "y": 1, "yanchor": "top"}
-        figure.add_annotation(text=plain(name[:40]), showarrow=False, font={"size": 11, "color": colour}, **where)
+        label = name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
+        figure.add_annotation(text=plain(label), showarrow=False, font={"size": 11, "color": colour}, **where)
     low, high = min(float(scores.min()) for scores in profiles), max(float(scores.max()) for scores in profiles)
     figure.update_yaxes(range=[min(low, 0) - 0.5, max(high, 1) * 1.6], nticks=3)
     figure.update_xaxes(range=[0.5, max(map(len, profiles)) + 0.5], tickformat="d")
     figure.update_xaxes(title_text="position (1-based)", row=len(names), col=1)
-    return figure.update_layout(**_frame(46 * len(names) + 70), showlegend=False)
+    return figure.update_layout(**_frame(46 * len(names) + 80, top=8), showlegend=False)
 
 
 def mutagenesis_figure(found: Mutagenesis, meaning: Meaning = UNKNOWN) -> go.Figure:
@@ -229,7 +231,18 @@ def mutagenesis_figure(found: Mutagenesis, meaning: Meaning = UNKNOWN) -> go.Fig
         colorscale=DOWN_UP,
         zmin=-strongest,
         zmax=strongest,
-        colorbar={"title": "change", "len": 0.55, "y": 0.27, "exponentformat": "none"},
+        colorbar={
+            "title": {"text": "change", "side": "right"},
+            "orientation": "h",
+            "x": 1,
+            "xanchor": "right",
+            "y": 1,
+            "yanchor": "bottom",
+            "len": 0.5,
+            "thickness": 8,
+            "ypad": 0,
+            "exponentformat": "none",
+        },
         hovertemplate="%{y} at %{x}: %{z:+.1f}<extra></extra>",
         row=2,
         col=1,
@@ -240,4 +253,4 @@ def mutagenesis_figure(found: Mutagenesis, meaning: Meaning = UNKNOWN) -> go.Fig
     figure.update_xaxes(**_base_axis(found.reference, found.start + 1))
     figure.update_yaxes(title_text="contribution", **_height_axis(meaning), row=1, col=1)
     figure.update_yaxes(title_text="changed to", autorange="reversed", row=2, col=1)
-    return figure.update_layout(**_frame(360))
+    return figure.update_layout(**_frame(370, top=8))

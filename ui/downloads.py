@@ -40,12 +40,9 @@ def downloads(originals: list[Record], how: Settings) -> None:
         st.caption("Nothing to take away: every record is too short for this model.")
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    suffix = left.selectbox("Format", list(FORMATS), format_func=FORMATS.__getitem__, help=CONVENTIONS)
-    if suffix == ".csv" and len({len(record.codes) for record in usable}) > 1:
-        st.caption(
-            "This table needs records of one length; these differ. Take the table with one row a base instead."
-        )
-        return
+    unlike = len({len(record.codes) for record in usable}) > 1
+    formats = [suffix for suffix in FORMATS if not (unlike and suffix == ".csv")]
+    suffix = left.selectbox("Format", formats, format_func=FORMATS.__getitem__, help=CONVENTIONS)
     # Files are made when they are asked for, outside the session: its state is not there to be read any more.
     about = _about(usable, how, changed)
     right.download_button(
@@ -61,12 +58,15 @@ def downloads(originals: list[Record], how: Settings) -> None:
         data=lambda: _origin(how, pad, facts(suffix, _tracks(usable, how, pad), about)),
         file_name=f"predictions{suffix}{SUFFIX}",
         mime="application/json",
+        icon=":material/history_edu:",
         type="tertiary",
         on_click="ignore",
         help="A file that says by which model: its data, split, settings, versions, device and seed; and how it "
         "scored and counts bases.",
     )
     st.caption(plain(f"Coordinates: {coordinates(suffix, [(record.name, len(record.codes)) for record in usable])}."))
+    if unlike:
+        st.caption("A table with one row a record (CSV) needs records of one length; these differ.")
     if changed:
         st.caption(plain(f"The file holds the changed sequence, not the original, of: {about.changed}."))
     left_out = len(records) - len(usable)

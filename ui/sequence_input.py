@@ -7,7 +7,7 @@ import streamlit as st
 
 from tfbind.datasets import list_datasets, open_dataset
 from tfbind.jobs import MAX_MB
-from tfbind.letters import RefusedLetter
+from tfbind.letters import RefusedLetter, short
 from tfbind.observed import draw_window, index_of
 from tfbind.records import Record, TooLarge, read_records
 from tfbind.scoring import Model
@@ -26,6 +26,7 @@ WINDOW_REFUSED = "window-refused"
 MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
 PAGE_MB = 20
+NOTES, NAMED = 5, 3  # kinds of changes that are said, names of records in each
 FILE = "file"
 HELP = (
     "Bare letters, FASTA, a numbered block from GenBank, names with their sequences (name, ACGT), an oligo "
@@ -162,11 +163,20 @@ def show_notes(records: Sequence[Record]) -> None:
 
 
 def _draw_notes(said: dict[str, list[str]]) -> None:
-    changed = [f"{name}: {'; '.join(notes)}" for name, notes in said.items() if notes]
-    for line in changed[:5]:
-        st.caption(f":material/info: {plain(line)}")
-    if len(changed) > 5:
-        st.caption(f"and {counted(len(changed) - 5, 'more record')} changed in reading")
+    """One line for each kind of change, with the records that it was made to."""
+    changed: dict[str, list[str]] = {}
+    for name, notes in said.items():
+        if notes:
+            changed.setdefault("; ".join(notes), []).append(name)
+    for words, names in list(changed.items())[:NOTES]:
+        st.caption(f":material/info: {plain(f'{_listed(names)}: {words}')}")
+    if rest := sum(map(len, list(changed.values())[NOTES:])):
+        st.caption(f"and {counted(rest, 'more record')} changed in reading")
+
+
+def _listed(names: Sequence[str]) -> str:
+    first = ", ".join(map(short, names[:NAMED]))
+    return f"{first} and {counted(len(names) - NAMED, 'more record')}" if names[NAMED:] else first
 
 
 def show_cautions(record: Record, model: Model) -> None:
