@@ -68,6 +68,29 @@ def test_every_setting_comes_back_by_the_address_and_the_dna_is_not_in_it(home: 
     assert warnings(again) == []
 
 
+def defaults(page: AppTest) -> list[object]:
+    """What a browser shows of a control that it draws anew: one whose first run was interrupted by a press."""
+    keys = [("model", page.selectbox), ("compare-with", page.selectbox), ("strand", page.selectbox)]
+    chosen = [controls(key=key).options[controls(key=key).proto.default] for key, controls in keys]
+    return [
+        *chosen,
+        page.number_input(key="threshold").proto.default,
+        page.checkbox(key="show-reverse").proto.default,
+    ]
+
+
+def test_whatever_run_draws_a_control_first_it_shows_the_value_that_counts(home: Path) -> None:
+    one, two = models(home, "one", "two")
+    usual = ["Built-in model: FOXA1", "nothing", "forward", 3, False]
+    page = predict()
+    assert defaults(page) == usual
+    assert defaults(checked(page.run())) == usual
+    page = opened(**{"model": one, "with": two, "strand": "both", "from": "2.5", "reverse": "1"})
+    kept = ["one (Pearson 0.832)", "two (Pearson 0.832)", "both", 2.5, True]
+    assert defaults(page) == kept
+    assert defaults(checked(page.run())) == kept
+
+
 def test_an_average_and_the_filling_up_with_n_come_back(home: Path) -> None:
     one, two, fixed = *models(home, "one", "two"), fixed_length(home, "fixed")
     page = predict(SITE)

@@ -24,23 +24,25 @@ class KeptSetting(Generic[T]):
     def _kept(self) -> str:
         return f"kept-{self.parameter}"
 
-    def restore(self, read: Callable[[str], T]) -> None:
-        """Give the control its value in a new session, and after a visit to another page.
+    def restore(self, read: Callable[[str], T]) -> T:
+        """The value to draw the control with. It goes back to what it was in a new session, and after a visit to
+        another page.
 
-        To be called in every run, before the control is drawn.
+        To be called in every run. The control takes it as its default, not from the session's state: that reaches
+        the browser once, and is lost with a run that a press interrupts.
 
         Args:
             read: a value from its text; where that cannot be, it raises ValueError with the words for it, which are
                 shown, and the usual value is taken.
         """
-        text, there = self.text(), self.key in st.session_state
+        text = self.text()
         try:
-            value = self.usual if text is None else read(text)
+            return self.usual if text is None else read(text)
         except ValueError as error:
             st.warning(plain(str(error)))
-            value, there = self.usual, False
-        if not there:
-            st.session_state[self.key] = value
+        if self.key in st.session_state:
+            st.session_state[self.key] = self.usual
+        return self.usual
 
     def text(self) -> str | None:
         """The value as text, None where it is the usual one."""

@@ -61,7 +61,7 @@ class Settings:
 
 def padded() -> bool:
     """Whether the user wants sequences that are too short for a model filled up with N."""
-    return bool(st.session_state[PAD.key])
+    return PAD.text() is not None
 
 
 def settings() -> Settings | None:
@@ -70,29 +70,28 @@ def settings() -> Settings | None:
     main = _choose_main(names)
     other = _choose_other(names, main)
     left, right = st.columns(2)
-    STRAND.restore(one_of(STRANDS, "{} is no strand: forward is chosen."))
     strand = left.selectbox(
         "Strand",
         STRANDS,
+        STRANDS.index(STRAND.restore(one_of(STRANDS, "{} is no strand: forward is chosen."))),
         help="forward: what the models learnt from. both: averaged with the reverse complement, which agrees a "
         "little less with the labels, since their rule is not symmetric.",
         key=STRAND.key,
     )
     STRAND.keep()
     meaning = main.model.meaning if main else UNKNOWN
-    CALLED_FROM.restore(_read_threshold)
     threshold = right.number_input(
         "Call sites from",
-        min_value=LOWEST_THRESHOLD,
-        step=0.5,
+        LOWEST_THRESHOLD,
+        None,
+        CALLED_FROM.restore(_read_threshold),
+        0.5,
         help=f"Lowest score of a called site, in {plain(meaning.scale)}.",
         key=CALLED_FROM.key,
     )
     CALLED_FROM.keep()
-    REVERSE.restore(_read_tick)
-    reverse = st.checkbox("Draw the other strand too", key=REVERSE.key)
+    reverse = st.checkbox("Draw the other strand too", REVERSE.restore(read_tick), key=REVERSE.key)
     REVERSE.keep()
-    PAD.restore(_read_tick)
     if main is None:
         return None
     with st.popover("What does a score mean?", icon=":material/help:"):
@@ -110,7 +109,8 @@ def _read_threshold(text: str) -> float:
     return threshold
 
 
-def _read_tick(text: str) -> bool:
+def read_tick(text: str) -> bool:
+    """Whether a box is ticked, from its text in the address."""
     if text != ON:
         raise ValueError(f"{text} in the address is neither {ON} nor nothing: nothing is taken.")
     return True
@@ -137,17 +137,18 @@ def _choose_main(names: dict[str, str]) -> Choice | None:
     several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
     labels = names | several
     with above:
-        MODEL.restore(one_of(labels, f"The model {{}} is not here any more: {names[BUILTIN]} is chosen."))
-        name = st.selectbox("Model", list(labels), format_func=labels.__getitem__, key=MODEL.key)
+        known = one_of(labels, f"The model {{}} is not here any more: {names[BUILTIN]} is chosen.")
+        now = list(labels).index(MODEL.restore(known))
+        name = st.selectbox("Model", list(labels), now, format_func=labels.__getitem__, key=MODEL.key)
         MODEL.keep()
     if name != AVERAGE:
         MEMBERS.remember(None)
         return _open(name, names[name])
     known = one_of(names, "The model {} is not here any more: choose anew.")
-    MEMBERS.restore(lambda text: list(map(known, text.split(","))))
     members = st.multiselect(
         "Average of",
         list(names),
+        MEMBERS.restore(lambda text: list(map(known, text.split(",")))),
         format_func=names.__getitem__,
         key=MEMBERS.key,
         help="Their mean is drawn, and how far they differ as a band.",
@@ -176,10 +177,11 @@ def _takes(length: int | None) -> str:
 
 def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
     labels = {NOTHING: "nothing"} | {name: label for name, label in names.items() if not main or name != main.name}
-    OTHER.restore(one_of(labels, "{} is not drawn over it: it is the model itself, or not here any more."))
+    known = one_of(labels, "{} is not drawn over it: it is the model itself, or not here any more.")
     name = st.selectbox(
         "Compare with",
         list(labels),
+        list(labels).index(OTHER.restore(known)),
         format_func=labels.__getitem__,
         key=OTHER.key,
         help="A second model, drawn over the first. Finished runs of the Train page and imported models are here.",

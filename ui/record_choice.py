@@ -29,12 +29,11 @@ def choose_record(records: Sequence[Record], how: Settings) -> Record:
     """The record to look at: until one is chosen, the first that the model can score."""
     _forget_other_list(records)
     if len(records) == 1:
-        RECORD.keep()
         return records[0]
     listed = records[:TABLE_RECORDS]
     highest = scored.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both, padded())
     place = _settle(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
-    _draw_table(listed, highest, len(records))
+    _draw_table(listed, highest, place, len(records))
     _draw_stack(listed, highest, place, how)
     return listed[place]
 
@@ -48,22 +47,22 @@ def _forget_other_list(records: Sequence[Record]) -> None:
     """Forget which record was chosen, unless it was among these, in this session or the one before."""
     identity = hash(tuple(map(key, records)))
     if st.session_state.setdefault(LIST, identity) != identity:
-        st.session_state.update({LIST: identity, RECORD.key: None})
+        st.session_state[LIST] = identity
         st.session_state.pop(SHOWN, None)
+        RECORD.remember(None)
 
 
 def _settle(count: int, usual: int) -> int:
     """The record to look at, whose row is then selected: the one that was chosen, or else the usual one."""
-    RECORD.restore(partial(_read_number, count))
+    chosen = RECORD.restore(partial(_read_number, count))
     state, shown = st.session_state.get(TABLE), st.session_state.get(SHOWN)
     selected = state["selection"]["rows"] if state else []
     if shown is not None and selected not in ([], [shown]) and selected[0] < count:
-        st.session_state[RECORD.key] = selected[0]
-    RECORD.keep()
-    chosen = st.session_state[RECORD.key]
+        chosen = selected[0]
+    RECORD.remember(None if chosen is None else RECORD.write(chosen))
     place: int = usual if chosen is None else chosen
     st.session_state[SHOWN] = place
-    if selected != [place]:
+    if selected not in ([], [place]):
         _select(place)
     return place
 
@@ -78,7 +77,7 @@ def _select(place: int) -> None:
     st.session_state[TABLE] = {"selection": {"rows": [place], "columns": [], "cells": []}}
 
 
-def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], count: int) -> None:
+def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], chosen: int, count: int) -> None:
     rows = [
         {"Record": record.name, "Bases": len(record.codes), "Highest score": score}
         for record, score in zip(listed, highest, strict=True)
@@ -94,6 +93,7 @@ def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], count
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [chosen]}},
         key=TABLE,
         height=min(35 * (len(rows) + 1) + 3, 220),
         alt="Records with their length and highest score",

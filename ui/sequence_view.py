@@ -15,7 +15,7 @@ from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, 
 from tfbind.sequences import Codes, reverse_complement
 from tfbind.sites import Hit, motif_hits
 from ui import scored
-from ui.model_choice import PAD, Choice, Settings, padded
+from ui.model_choice import PAD, Choice, Settings, padded, read_tick
 from ui.results import CHART
 from ui.sequence_changes import POSITION, changes_of, draw_changes, key, show_effect
 from ui.session import home, plain
@@ -59,7 +59,8 @@ def _draw_padding(how: Settings, bases: int) -> None:
     lengths = {choice.model.length for choice in (how.main, how.other) if choice}
     needed = [length for length in lengths if length is not None and length > bases]
     if needed:
-        st.checkbox(f"Fill up with N to the {max(needed)} bases that a model here needs", key=PAD.key)
+        label = f"Fill up with N to the {max(needed)} bases that a model here needs"
+        st.checkbox(label, PAD.restore(read_tick), key=PAD.key)
         PAD.keep()
 
 
