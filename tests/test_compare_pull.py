@@ -46,7 +46,11 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     assert plain("3 runs of lab/seed, just now.") in words(page)
     assert "One run each" in words(page)
     assert page.dataframe[0].value.shape[0] == 3
+    table = page.dataframe[0].value
+    assert [len(curve) for curve in table["curve"]] == [0, 0, 0]
+    assert table["best_epoch"].isna().all()
     checked(button(page, "Get their curves").click().run())
+    assert page.dataframe[0].value["best_epoch"].tolist() == [5, 5, 5]
     assert all(len(past.rows) == 5 for past in wandb_runs.stored(home))
     assert "Get their curves" not in [found.label for found in page.button]
     kept = [path for path in home.rglob("*") if path.is_file()]

@@ -12,6 +12,10 @@ import wandb_server
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
 from tfbind import wandb_runs
+from tfbind.compare import choose, table, why_left_out
+from tfbind.compare_plots import Look, learning_curves
+from tfbind.report import csv_table
+from tfbind.verdict import judge
 from tfbind.wandb_client import NotThereError, WandbError, base_url, find_key
 from tfbind.wandb_names import suggest
 from tfbind.wandb_rows import merge
@@ -235,6 +239,31 @@ def test_a_sweep_is_a_part_of_its_project(tmp_path, server):
     whole = pull(tmp_path, "https://wandb.ai/lab/seed/workspace")
     assert (whole.fresh, len(whole.pasts), len(stored(tmp_path))) == (True, 4, 4)
     assert pull(tmp_path, "lab/seed/sweeps/abcd1234").fresh is False
+
+
+def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made_up(tmp_path, server):
+    run = StoredRun(ENTITY, "ends", "x", "x", {"lr": {"value": 0.1}}, {"val_loss": 0.5, "epoch": 9}, state="finished")
+    server.add(run)
+    thin = pull(tmp_path, "lab/ends").pasts
+    fetch_histories(tmp_path, [past.key for past in thin])
+    whole = stored(tmp_path)
+    assert [(past.rows[0]["val_loss"], past.last_only, past.sampled) for past in (*thin, *whole)] == [
+        (0.5, True, True),  # its curve can be asked for
+        (0.5, True, False),  # the server has none
+    ]
+    best, fifth = choose("val_loss"), choose("val_loss", "epoch", 9)
+    assert [[record[key] for key in ("epochs", "best_epoch", "val_loss")] for record in table(whole, best)] == [
+        [None, None, 0.5]
+    ]
+    assert csv_table(whole, best).splitlines()[1].startswith(f"{whole[0].key},x,x,finished,wandb,lab/ends,,,")
+    assert why_left_out(whole[0], best) is None
+    assert why_left_out(whole[0], fifth) == "only its last values are known"
+    verdict = judge(whole, best)
+    assert "Of 1 of 1 runs only the last values are known, and stand for the best." in verdict.notes
+    assert verdict.standings[0].trend is None
+    drawn = learning_curves(verdict.settings, "val_loss", Look()).data
+    assert [list(trace.x) for trace in drawn] == [[]]
+    assert "last values val_loss 0.5000" in cli(tmp_path, "lab/ends").stdout
 
 
 def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):

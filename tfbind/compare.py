@@ -55,9 +55,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Point:
-    """A run's figure: the value of the metric, and the epoch it was reached at."""
+    """A run's figure: the value of the metric, and the epoch it was reached at, None where that is not known."""
 
-    epoch: int
+    epoch: int | None
     value: float
 
 
@@ -134,7 +134,11 @@ def _has(rows: Sequence[Row], key: str) -> bool:
 
 
 def measure(past: Past, choice: Choice) -> Point | None:
-    """The figure of a run, None where it has none."""
+    """The figure of a run, None where it has none. Of one without a curve the last value stands for that of its best
+    epoch."""
+    if past.last_only:
+        last = number(past.rows[-1].get(choice.metric)) if past.rows and choice.when != "epoch" else None
+        return None if last is None else Point(None, last)
     if choice.when == "best":
         row = best_epoch(past.rows, choice)
     elif choice.when == "last":
@@ -147,11 +151,15 @@ def measure(past: Past, choice: Choice) -> Point | None:
 
 def why_left_out(past: Past, choice: Choice) -> str | None:
     """Why a run does not count, None if it does. One that did not finish counts at an epoch that it has reached."""
-    reached = f"{past.state} after {len(past.rows)} epoch{'' if len(past.rows) == 1 else 's'}"
+    reached = past.state
+    if not past.last_only:
+        reached += f" after {len(past.rows)} epoch{'' if len(past.rows) == 1 else 's'}"
     if choice.when != "epoch" and past.state != "finished":
         return reached
     if measure(past, choice) is not None:
         return None
+    if choice.when == "epoch" and past.last_only:
+        return "only its last values are known"
     if choice.when == "epoch" and all(row["epoch"] != choice.epoch for row in past.rows):
         return f"{reached}, without epoch {choice.epoch}"
     return f"{choice.metric} undefined there"
@@ -273,20 +281,22 @@ def shown(value: Any) -> str:
 def table(pasts: Sequence[Past], choice: Choice) -> list[dict[str, Any]]:
     """One record for each run: what it is, its figure, and the settings in which these runs differ.
 
-    Keys: key, id, name, state, source, group, tags, note, created, epochs, seconds, best_epoch, then the metric (None
-    where the run has no such figure), then the settings, prefixed with `config.` where a name is taken.
+    Keys: key, id, name, state, source, group, tags, note, created, epochs, seconds, best_epoch (None, as epochs are,
+    for a run without a curve), then the metric (None where the run has no such figure), then the settings, prefixed
+    with `config.` where a name is taken.
     """
     configs = [columns_of(past) for past in pasts]
     columns = differing(configs)
     records = []
     for past, config in zip(pasts, configs, strict=True):
-        point, best = measure(past, choice), best_epoch(past.rows, choice)
+        point = measure(past, choice)
+        best = None if past.last_only else best_epoch(past.rows, choice)
         record = {
             **{key: getattr(past, key) for key in ("key", "id", "name", "state", "source", "group")},
             "tags": ", ".join(past.tags),
             "note": past.note,
             "created": past.created,
-            "epochs": len(past.rows),
+            "epochs": None if past.last_only else len(past.rows),
             "seconds": seconds(past),
             "best_epoch": best["epoch"] if best else None,
             choice.metric: point.value if point else None,

@@ -61,11 +61,12 @@ class Race:
 def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
     """The mean curve of runs of one setting, over the epochs at which all of them have the metric.
 
-    Runs of which not every epoch is here count only where all are such.
+    Runs of which not every epoch is here count only where all are such; those without a curve never do.
     """
+    known = [past for past in pasts if not past.last_only]
     curves = [
         {int(row["epoch"]): value for row in past.rows if (value := number(row.get(metric))) is not None}
-        for past in [past for past in pasts if not past.sampled] or pasts
+        for past in [past for past in known if not past.sampled] or known
     ]
     epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     if not epochs:
@@ -176,12 +177,13 @@ def smoothed(values: Sequence[float | None], strength: float) -> list[float | No
 def along(past: Past, axis: Literal["epoch", "seconds"], metric: str) -> tuple[list[float], list[float | None]]:
     """A run's curve: x (epochs, or the seconds spent by the end of each) and the metric, None where undefined.
 
-    Epochs whose duration was not recorded have no place in time, so from there on the curve in seconds ends.
+    Epochs whose duration was not recorded have no place in time, so from there on the curve in seconds ends. A run of
+    which only the last values are known has no curve.
     """
     x: list[float] = []
     y: list[float | None] = []
     spent = 0.0
-    for row in past.rows:
+    for row in [] if past.last_only else past.rows:
         took: Any = number(row.get("seconds"))
         if axis == "seconds":
             if took is None:

@@ -19,8 +19,8 @@ class Past:
 
     `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none.
     `config` has this project's names. `sampled`: the curve was thinned by the server, and the rows are not all there
-    are. `validation` is the file with predictions on the validation windows of the best epoch, None where there is
-    none.
+    are. `last_only`: no curve is known, and `rows` is one row of the last values, whose epoch says nothing.
+    `validation` is the file with predictions on the validation windows of the best epoch, None where there is none.
     """
 
     key: str
@@ -33,6 +33,7 @@ class Past:
     rows: list[Row]
     created: str = ""
     sampled: bool = False
+    last_only: bool = False
     tags: list[str] = field(default_factory=list)
     note: str = ""
     error: str | None = None

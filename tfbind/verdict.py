@@ -131,7 +131,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A setting with its figures, one value for each seed; `trend` is None below the `TESTED` next to the best."""
+    """A setting with its figures, one value for each seed; `trend` is None below the `TESTED` next to the best, and
+    where no curve is known."""
 
     setting: Setting
     mean: float
@@ -224,6 +225,8 @@ def _sd(values: Sequence[float]) -> float:
 
 
 def _with_trend(standing: Standing, choice: Choice) -> Standing:
+    if all(past.last_only for past in standing.setting.counted):
+        return standing
     return replace(standing, trend=trend_of(standing.setting.counted, choice.metric, choice.goal))
 
 
@@ -350,7 +353,8 @@ def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[s
     data = data_of(counted)
     unknown = [past for past in counted if data[past.key] is None]
     seedless = [past for past in counted if past.config.get("seed") is None]
-    sampled = [past for past in counted if past.sampled]
+    sampled = [past for past in counted if past.sampled and not past.last_only]
+    ended = [past for past in counted if past.last_only]
     lossless = [past for past in counted if not any("val_loss" in row for row in past.rows)]
     left_out = [
         f"{past.name}: {setting.left_out[past.key]}"
@@ -377,6 +381,10 @@ def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[s
     if seedless:
         notes.append(
             f"{len(seedless)} of {len(counted)} runs record no seed; each is taken as a repetition of its own."
+        )
+    if ended:
+        notes.append(
+            f"Of {len(ended)} of {len(counted)} runs only the last values are known, and stand for the best."
         )
     if sampled:
         notes.append(

@@ -337,11 +337,10 @@ def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Pas
 
 
 def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp: int) -> Past:
-    if stamp:
-        kept = _load(_history_path(project, facts["id"]), stamp)
-        rows, sampled = merge(kept["columns"], names), kept["sampled"] or kept["count"] != facts.get("count")
-    else:
-        rows, sampled = merge({name: [v] for name, v in facts["summary"].items() if is_number(v)}, names), True
+    kept = _load(_history_path(project, facts["id"]), stamp) if stamp else None
+    sampled = kept is None or kept["sampled"] or kept["count"] != facts.get("count")
+    last = {name: [value] for name, value in facts["summary"].items() if is_number(value)}
+    columns = kept["columns"] if kept else {}
     return Past(
         key=_key(project, facts["id"]),
         id=facts["id"],
@@ -350,9 +349,10 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
         source="offline" if project.source == "offline" else "wandb",
         group=facts["sweep"] or facts["group"] or project.path,
         config=settings(facts["config"], names),
-        rows=rows,
+        rows=merge(columns or last, names),
         created=facts["created"] or "",
         sampled=sampled,
+        last_only=not columns,
         tags=facts["tags"],
         note=facts["note"],
     )

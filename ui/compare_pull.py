@@ -36,7 +36,7 @@ def elsewhere() -> None:
 
 def curves_of(chosen: list[Past]) -> None:
     """Offer to get the curves of selected runs of which only the last values are here."""
-    thin = [past for past in chosen if past.source == "wandb" and past.sampled and len(past.rows) < 2]
+    thin = [past for past in chosen if past.source == "wandb" and past.sampled and past.last_only]
     if not thin:
         return
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -89,6 +89,8 @@ def _one_type(column: Any) -> Any:
 
 
 def _sparkline(past: Past, choice: Choice) -> list[float]:
+    if past.last_only:
+        return []
     values = [value for row in past.rows if (value := number(row.get(choice.metric))) is not None]
     if len(values) > SPARKLINE:
         values = [values[place] for place in thin(pd.Series(values).to_numpy(), SPARKLINE)]

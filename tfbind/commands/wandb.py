@@ -50,7 +50,7 @@ def _tell(done: int, total: int) -> None:
 def _shown(past: Past) -> dict[str, Any]:
     rows = [{name: _plain(value) for name, value in row.items()} for row in past.rows]
     kept = {"id": past.id, "name": past.name, "state": past.state, "config": past.config, "rows": rows}
-    return {**kept, "sampled": past.sampled}
+    return {**kept, "sampled": past.sampled, "last_only": past.last_only}
 
 
 def _plain(value: Any) -> Any:
@@ -66,7 +66,8 @@ def _lines(pulled: wandb_runs.Pulled, pasts: list[Past]) -> list[str]:
         last = past.rows[-1] if past.rows else {}
         thin = "  sampled" if past.sampled else ""
         values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
-        lines.append(f"{past.id:12}  {past.state:9}epochs {len(past.rows):<4} {values}  {past.name}{thin}")
+        known = "last values" if past.last_only else f"epochs {len(past.rows)}"
+        lines.append(f"{past.id:12}  {past.state:9}{known:11} {values}  {past.name}{thin}")
     settings, metrics = wandb_runs.names_in(project)
     likely = suggest(name for name in [*settings, *metrics] if name not in project.names)
     lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in likely.items()]
