@@ -119,6 +119,13 @@ def test_the_filter_narrows_the_table_and_not_the_selection() -> None:
     checked(page)
     assert len(page.dataframe[0].value) == 3
     assert len(page.session_state["compare-selected"]) == 6
+    assert "3 selected runs are hidden by the filter and counted below all the same." in words(page)
+    checked(button(page, "Clear them").click().run())
+    assert len(page.session_state["compare-selected"]) == 3
+    assert "hidden by the filter" not in words(page)
+    assert "One setting only" in words(page)
+    page.text_input("compare-filter").set_value("").run()
+    assert len(page.session_state["compare-selected"]) == 3
 
 
 def test_ticks_drive_every_panel_and_the_address(sweep: list[Run]) -> None:

@@ -38,11 +38,21 @@ def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
     )
     ticked = [keys[row] for row in state["selection"]["rows"] if row < len(keys)]
     hidden = [past.key for past in chosen if past.key not in set(keys)]
-    now = hidden + ticked
+    now = ticked if _cleared(len(hidden)) else hidden + ticked
     if set(now) != picked:
         select(now)
         st.rerun()
     return chosen
+
+
+def _cleared(hidden: int) -> bool:
+    """Say how many selected runs the filter hides, and return whether they are to be selected no longer."""
+    if not hidden:
+        return False
+    with st.container(horizontal=True, vertical_alignment="center"):
+        are = "run is" if hidden == 1 else "runs are"
+        st.caption(f"{hidden:,} selected {are} hidden by the filter and counted below all the same.")
+        return st.button("Clear them", key="compare-clear-hidden", icon=":material/deselect:")
 
 
 def table_key(keys: list[str], anew: int = 0) -> str:
