@@ -191,6 +191,27 @@ def test_what_is_wrong_is_said_with_its_key_and_what_is_allowed(text: str, said:
     assert said in refusal(text)
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        "{distribution: normal, mu: 0.01, sigma: 0.001}",
+        "{distribution: q_normal, mu: 0.01, sigma: 0.001, q: 0.001}",
+        "{mu: -5, sigma: 1, distribution: log_normal}",
+        "{distribution: q_log_normal, mu: -5, sigma: 1}",
+        "{distribution: inv_log_uniform, min: 1, max: 5}",
+        "{distribution: inv_log_uniform_values, min: 0.001, max: 0.1}",
+        "{distribution: beta, a: 2, b: 3}",
+    ],
+)
+def test_a_distribution_that_is_not_known_is_refused_with_those_that_are(about: str):
+    name = re.search(r"distribution: (\w+)", about)
+    assert name
+    assert refusal(f"{R}{about}}}") == (
+        f"parameters.learning_rate.distribution: '{name[1]}'; allowed: constant, categorical, uniform, int_uniform, "
+        "q_uniform, log_uniform, q_log_uniform, log_uniform_values, q_log_uniform_values"
+    )
+
+
 PIECES = [
     *re.findall(r"[\w.-]+|[{}\[\]:,\n]|  ", VALID),
     "1e999",

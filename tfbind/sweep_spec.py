@@ -131,14 +131,15 @@ def _parameter(field: str, about: Any, base: TrainConfig) -> Parameter:
         raise ValueError(f"{where}: {_shown(about)}; expected {{value: …}}, {{values: […]}} or {{min: …, max: …}}")
     if "parameters" in about:
         raise ValueError(f"{where}.parameters: hyperparameters have no parts here; name each one by itself")
+    distribution = about.get("distribution")
+    if distribution is not None:  # first, since one that is not known brings keys that are not
+        _one_of(f"{where}.distribution", distribution, DISTRIBUTIONS)
     _check_keys(f"{where}.", about, PARAMETER_KEYS)
     ways = [way for way, keys in (("value",) * 2, ("values",) * 2, ("range", "min max")) if _any(keys, about)]
     if len(ways) != 1:
         raise ValueError(f"{where}: expected one of value, values, or min with max; given: {', '.join(about) or '-'}")
-    distribution = about.get("distribution")
     allowed = {"value": ("constant",), "values": ("categorical",), "range": RANGES}[ways[0]]
     if distribution is not None:
-        _one_of(f"{where}.distribution", distribution, DISTRIBUTIONS)
         _one_of(f"{where}.distribution", distribution, allowed, f" with {', '.join(about)}")
     if ways == ["range"]:
         return _range(field, about, base)
