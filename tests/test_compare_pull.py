@@ -49,6 +49,7 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     table = page.dataframe[0].value
     assert [len(curve) for curve in table["curve"]] == [0, 0, 0]
     assert table["best_epoch"].isna().all()
+    assert table["server"].tolist() == [server.url] * 3
     checked(button(page, "Get their curves").click().run())
     assert page.dataframe[0].value["best_epoch"].tolist() == [5, 5, 5]
     assert all(len(past.rows) == 5 for past in wandb_runs.stored(home))

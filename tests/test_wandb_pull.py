@@ -255,7 +255,11 @@ def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made
     assert [[record[key] for key in ("epochs", "best_epoch", "val_loss")] for record in table(whole, best)] == [
         [None, None, 0.5]
     ]
-    assert csv_table(whole, best).splitlines()[1].startswith(f"{whole[0].key},x,x,finished,wandb,lab/ends,,,")
+    assert (
+        csv_table(whole, best)
+        .splitlines()[1]
+        .startswith(f"{whole[0].key},x,x,finished,wandb,{server.url},lab/ends,,,2026-05-01T10:00:00Z,,,,0.5,")
+    )
     assert why_left_out(whole[0], best) is None
     assert why_left_out(whole[0], fifth) == "only its last values are known"
     verdict = judge(whole, best)
@@ -264,6 +268,47 @@ def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made
     drawn = learning_curves(verdict.settings, "val_loss", Look()).data
     assert [list(trace.x) for trace in drawn] == [[]]
     assert "last values val_loss 0.5000" in cli(tmp_path, "lab/ends").stdout
+
+
+def test_one_path_on_two_servers_is_two_projects_and_a_key_goes_to_its_own_server_only(tmp_path, server, monkeypatch):
+    with WandbServer() as other:
+        for run in seed_runs():
+            run.summary["val_loss"] += 1
+            other.add(run)
+        pull(tmp_path, "lab/seed")
+        pull(tmp_path, "lab/seed", other.url)
+        rows = [(record["server"], record["id"], record["val_loss"]) for record in both(tmp_path)]
+        first = [(server.url, "seed0", 0.5548), (server.url, "seed1", 0.6159), (server.url, "seed2", 1.415)]
+        assert sorted(rows) == sorted([*first, *((other.url, id, loss + 1) for _, id, loss in first)])
+        del server.runs[ENTITY, "seed"]["seed0"]
+        pull(tmp_path, "lab/seed", refresh=True)
+        assert len(stored(tmp_path)) == 5
+        assert len(pull(tmp_path, "lab/seed", other.url).pasts) == 3
+        said = [compare_command(tmp_path, *words) for words in (["seed1"], ["--sweep", "abcd1234"])]
+        assert [one.returncode for one in said] == [2, 2]
+        assert "2 runs have the id 'seed1'; name one by its key: wandb:" in said[0].stderr
+        assert f"{' and '.join(sorted([server.url, other.url]))} each have one; name runs by" in said[1].stderr
+        monkeypatch.delenv("WANDB_API_KEY")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        before = other.requests.total()
+        with pytest.raises(WandbError, match=r"^no W&B key: set WANDB_API_KEY, or keep one for 127.0.0.1 in netrc$"):
+            fetch_histories(tmp_path, [past.key for past in stored(tmp_path)], server.url, KEY)
+        assert other.requests.total() == before
+    assert sorted((past.server == server.url, len(past.rows)) for past in stored(tmp_path)) == [
+        *[(False, 1)] * 3,
+        *[(True, 5)] * 2,
+    ]
+
+
+def both(home) -> list[dict]:
+    return table(stored(home), choose("val_loss"))
+
+
+def compare_command(home, *words):
+    words = [sys.executable, "-m", "tfbind", "compare", "--metric", "val_loss", *words]
+    return subprocess.run(
+        words, env={**os.environ, "TFBIND_HOME": str(home)}, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):

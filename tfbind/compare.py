@@ -281,9 +281,9 @@ def shown(value: Any) -> str:
 def table(pasts: Sequence[Past], choice: Choice) -> list[dict[str, Any]]:
     """One record for each run: what it is, its figure, and the settings in which these runs differ.
 
-    Keys: key, id, name, state, source, group, tags, note, created, epochs, seconds, best_epoch (None, as epochs are,
-    for a run without a curve), then the metric (None where the run has no such figure), then the settings, prefixed
-    with `config.` where a name is taken.
+    Keys: key, id, name, state, source, server, group, tags, note, created, epochs, seconds, best_epoch (None, as
+    epochs are, for a run without a curve), then the metric (None where the run has no such figure), then settings,
+    prefixed with `config.` where a name is taken.
     """
     configs = [columns_of(past) for past in pasts]
     columns = differing(configs)
@@ -292,7 +292,7 @@ def table(pasts: Sequence[Past], choice: Choice) -> list[dict[str, Any]]:
         point = measure(past, choice)
         best = None if past.last_only else best_epoch(past.rows, choice)
         record = {
-            **{key: getattr(past, key) for key in ("key", "id", "name", "state", "source", "group")},
+            **{key: getattr(past, key) for key in ("key", "id", "name", "state", "source", "server", "group")},
             "tags": ", ".join(past.tags),
             "note": past.note,
             "created": past.created,

@@ -17,7 +17,8 @@ TAG_LENGTH, NOTE_LENGTH = 40, 500
 class Past:
     """One run with its rows, one for each epoch, in order.
 
-    `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none.
+    `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none, and
+    `server` the address of the W&B server that it was pulled from: others may have runs and sweeps of the same ids.
     `config` has this project's names. `sampled`: the curve was thinned by the server, and the rows are not all there
     are. `last_only`: no curve is known, and `rows` is one row of the last values, whose epoch says nothing.
     `validation` is the file with predictions on the validation windows of the best epoch, None where there is none.
@@ -34,6 +35,7 @@ class Past:
     created: str = ""
     sampled: bool = False
     last_only: bool = False
+    server: str = ""
     tags: list[str] = field(default_factory=list)
     note: str = ""
     error: str | None = None

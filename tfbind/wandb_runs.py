@@ -55,6 +55,11 @@ class Project:
         return self.folder.name
 
     @property
+    def place(self) -> str:
+        """Where its runs come from: the path, and the server that has it."""
+        return f"{self.path} at {self.base_url}" if self.base_url else self.path
+
+    @property
     def names(self) -> dict[str, str]:
         """Names of other people's code, and what they are called here."""
         path = self.folder / f"{NAMES}.json"
@@ -155,15 +160,21 @@ def fetch_histories(
 
     Raises:
         ValueError: the address is not one.
-        WandbError: a server could not be asked; what came before that is kept.
+        WandbError: a server could not be asked; what others gave, and what came before that, is kept.
     """
     asked, url = set(keys), wandb_client.base_url(base_url)
+    failed: dict[str, WandbError] = {}
     for project in projects(home):
         lacking = [id for id in project.runs if _key(project, id) in asked and not _complete(project, id)]
-        if lacking and project.source == "wandb":
+        if lacking and project.source == "wandb" and project.base_url not in failed:
             request = {"path": project.path, "sweep": None, "list": False, "histories": lacking}
             given = key if project.base_url == url else None
-            _ask(home, project, request, partial(_keep_known, project), given, progress)
+            try:
+                _ask(home, project, request, partial(_keep_known, project), given, progress)
+            except WandbError as error:
+                failed[project.base_url] = error
+    if failed:
+        raise WandbError("; ".join(map(str, failed.values())))
 
 
 def _keep_known(project: Project, found: Facts) -> None:
@@ -353,6 +364,7 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
         created=facts["created"] or "",
         sampled=sampled,
         last_only=not columns,
+        server=project.base_url,
         tags=facts["tags"],
         note=facts["note"],
     )

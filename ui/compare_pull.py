@@ -127,14 +127,14 @@ def _names() -> None:
         return
     if not kept:
         return
-    st.caption("Kept here: " + plain(", ".join(f"{project.path} ({len(project.runs):,})" for project in kept)))
+    st.caption("Kept here: " + plain(", ".join(f"{project.place} ({len(project.runs):,})" for project in kept)))
     strange = {project.key: project for project in kept if _strange(project)}
     if not strange:
         return
     key = st.selectbox(
         "Names that are not known here, in",
         list(strange),
-        format_func=lambda key: strange[key].path,
+        format_func=lambda key: strange[key].place,
         key="names-project",
     )
     _map(strange[key])

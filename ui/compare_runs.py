@@ -120,7 +120,7 @@ def _newest(pasts: list[Past]) -> list[str]:
         return []
     first = pasts[0]
     if first.group:
-        return [past.key for past in pasts if past.group == first.group]
+        return [past.key for past in pasts if (past.group, past.server) == (first.group, first.server)]
     data = first.config.get("dataset_hash")
     alike = [past.key for past in pasts if past.config.get("dataset_hash") == data and not past.group]
     return alike[:FEW]

@@ -14,7 +14,7 @@ from ui.compare_runs import ANEW, remembered, select, selected
 SPARKLINE = 40
 HEIGHT = 320
 HIDDEN = ("key", "id")
-LAST = ("tags", "note", "group", "source", "epochs", "seconds", "created")
+LAST = ("tags", "note", "group", "source", "server", "epochs", "seconds", "created")
 
 
 def run_table(pasts: list[Past], choice: Choice) -> list[Past]:

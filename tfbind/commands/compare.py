@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfbind import baselines, history, runs, wandb_runs
 from tfbind.commands import add_command, answer, figure
-from tfbind.compare import DEFAULT_METRIC, Choice, choose, metrics, named
+from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named
 from tfbind.config import home_folder
 from tfbind.elsewhere import originals
 from tfbind.files import write_bytes
@@ -104,14 +104,21 @@ def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
     if not options.ids and not options.sweep:
         raise ValueError("compare: name runs, or --sweep ID; `python -m tfbind runs` lists them")
     for id in options.ids:
-        if not named(pool, [id]):
+        found = named(pool, [id])
+        if not found:
             history.local(runs.find(home_folder(), id))
             raise ValueError(f"no run {id!r}; `python -m tfbind runs` lists them")
+        if len(found) > 1:
+            keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
+            raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
     asked = {past.key for past in named(pool, options.ids)}
-    chosen = [past for past in pool if past.key in asked or (options.sweep and past.group == options.sweep)]
-    if not chosen:
+    members = {past.key: past.server for past in pool if options.sweep and past.group == options.sweep}
+    servers = sorted(set(members.values()) - {""})
+    if len(servers) > 1:
+        raise ValueError(f"--sweep {options.sweep}: {listed(servers)} each have one; name runs by their keys instead")
+    if options.sweep and not members:
         raise ValueError(f"--sweep {options.sweep}: no run belongs to it")
-    return chosen[::-1]
+    return [past for past in reversed(pool) if past.key in asked or past.key in members]
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -60,8 +60,9 @@ def _plain(value: Any) -> Any:
 
 def _lines(pulled: wandb_runs.Pulled, pasts: list[Past]) -> list[str]:
     project = pulled.project
-    place = f"{project.path} at {project.base_url}" if project.base_url else project.path
-    lines = [f"{place}: {len(pasts)} runs, {'asked just now' if pulled.fresh else f'kept since {pulled.when}'}"]
+    lines = [
+        f"{project.place}: {len(pasts)} runs, {'asked just now' if pulled.fresh else f'kept since {pulled.when}'}"
+    ]
     for past in pasts:
         last = past.rows[-1] if past.rows else {}
         thin = "  sampled" if past.sampled else ""
