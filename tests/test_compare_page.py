@@ -139,6 +139,15 @@ def test_ticks_drive_every_panel_and_the_address(sweep: list[Run]) -> None:
     assert "They differ in the seed at most" in words(page)
 
 
+def test_a_command_for_many_runs_names_their_table(home: Path) -> None:
+    for seed in range(21):
+        finished(home, 0.01, seed, 0.9, sweep="many")
+    options = "--metric val_pearsonr --at best --goal max --out comparison.html"
+    assert compare(sweep="many").code[-1].value == f"python -m tfbind compare --table runs.csv {options}"
+    few = compare(runs=",".join(run.id for run in runs.list_runs(home)[:20]))
+    assert all(run.id in few.code[-1].value for run in runs.list_runs(home)[:20])
+
+
 @pytest.mark.usefixtures("sweep")
 def test_metric_place_and_direction_can_be_chosen() -> None:
     page = compare()

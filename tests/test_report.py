@@ -161,6 +161,16 @@ def test_the_command_compares_a_sweep_and_writes_the_report(home: Path, tmp_path
     assert "Comparison of 3 runs" in out.read_text()
 
 
+def test_the_table_that_it_saved_names_its_runs_again(home: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "runs.csv"
+    first = command(home, "--sweep", "s1", "--out", str(saved), "--json")
+    again = command(home, "--table", str(saved), "--json")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert {**json.loads(again.stdout), "out": str(saved)} == json.loads(first.stdout)
+    saved.write_text("name\nx\n")
+    assert "no CSV with a column key; expected the table that" in command(home, "--table", str(saved)).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

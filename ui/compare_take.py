@@ -11,6 +11,8 @@ from tfbind.report import Report, csv_table, html_report, markdown_report, now
 from tfbind.verdict import Verdict
 from ui.session import attempt, home
 
+TABLE = "runs.csv"
+MOST_NAMED = 20  # a command with more names is read by nobody
 PICTURES = {"svg": "SVG", "png": "PNG"}
 
 
@@ -50,7 +52,7 @@ def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None
         st.download_button(
             "Table (CSV)",
             data=lambda: csv_table(chosen, verdict.choice).encode(),
-            file_name="runs.csv",
+            file_name=TABLE,
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
@@ -62,13 +64,14 @@ def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None
             default="svg",
             key="picture-format",
         )
-    st.caption("The same by command")
+    st.caption("The same by command" + (f"; {TABLE} is the table above" if len(chosen) > MOST_NAMED else ""))
     st.code(command, language="bash", wrap_lines=True)
 
 
 def _command(chosen: list[Past], verdict: Verdict) -> str:
     choice = verdict.choice
-    words = ["python", "-m", "tfbind", "compare", *(past.key for past in reversed(chosen))]
+    runs = ["--table", TABLE] if len(chosen) > MOST_NAMED else [past.key for past in reversed(chosen)]
+    words = ["python", "-m", "tfbind", "compare", *runs]
     words += ["--metric", choice.metric, "--at", str(choice.epoch or choice.when), "--goal", choice.goal]
     return shlex.join([*words, "--out", "comparison.html"])
 

@@ -1,6 +1,7 @@
 """Compare runs: the verdict, a report, a table."""
 
 import argparse
+import csv
 import shlex
 import sys
 from dataclasses import asdict
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:
     command = add_command(commands, "compare", compare)
     command.add_argument("ids", nargs="*", metavar="ID", help="the runs to compare")
     command.add_argument("--sweep", metavar="ID", help="all runs of this sweep")
+    command.add_argument("--table", type=Path, metavar="RUNS.csv", help="the runs in a table that was saved here")
     command.add_argument(
         "--metric", default=DEFAULT_METRIC, help=f"the figure to judge by; default: {DEFAULT_METRIC}"
     )
@@ -101,9 +103,13 @@ def _choice(options: argparse.Namespace) -> Choice:
 
 
 def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
-    if not options.ids and not options.sweep:
-        raise ValueError("compare: name runs, or --sweep ID; `python -m tfbind runs` lists them")
-    for id in options.ids:
+    if not (options.ids or options.sweep or options.table):
+        raise ValueError("compare: name runs, or --sweep ID, or --table; `python -m tfbind runs` lists them")
+    ids = [*options.ids, *(_keys(options.table) if options.table else [])]
+    known = {past.key for past in pool}
+    for id in ids:
+        if id in known:
+            continue
         found = named(pool, [id])
         if not found:
             history.local(runs.find(home_folder(), id))
@@ -111,7 +117,7 @@ def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
         if len(found) > 1:
             keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
             raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
-    asked = {past.key for past in named(pool, options.ids)}
+    asked = {past.key for past in named(pool, ids)}
     members = {past.key: past.server for past in pool if options.sweep and past.group == options.sweep}
     servers = sorted(set(members.values()) - {""})
     if len(servers) > 1:
@@ -121,9 +127,21 @@ def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
     return [past for past in reversed(pool) if past.key in asked or past.key in members]
 
 
+def _keys(path: Path) -> list[str]:
+    """The runs in a table of runs."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [row["key"] for row in csv.DictReader(file)]
+    except (KeyError, csv.Error, UnicodeDecodeError):
+        raise ValueError(
+            f"--table {path}: no CSV with a column key; expected the table that --out X.csv writes"
+        ) from None
+
+
 def _command(options: argparse.Namespace) -> str:
     words = ["python", "-m", "tfbind", "compare", *options.ids]
     words += ["--sweep", options.sweep] if options.sweep else []
+    words += ["--table", options.table.name] if options.table else []
     words += ["--metric", options.metric, "--at", options.at]
     words += ["--goal", options.goal] if options.goal else []
     return shlex.join([*words, "--out", options.out.name])
