@@ -1,10 +1,11 @@
 """The Compare page as Streamlit runs it: empty, full, narrowed, hostile, and its selection in the address."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from driven import APP, button, checked, words
-from stand_in import CONFIG, crash, make_run
+from stand_in import CONFIG, crash, make_rows, make_run
 from streamlit.testing.v1 import AppTest
 
 from tfbind import baselines, history, runs
@@ -162,6 +163,29 @@ def test_other_data_are_refused_in_words(sweep: list[Run], home: Path) -> None:
     run = make_run(home, "finished", config=config, dataset_hash="cd")
     page = compare(runs=f"{sweep[0].id},{run.id}")
     assert "2 different data sets" in page.warning[0].value
+    assert "No baselines of these data sets have been computed" in words(page)
+
+
+def test_runs_on_several_data_have_the_baselines_of_each(home: Path) -> None:
+    data = make_builtin(home, windows=300)
+    other = replace(data, meta={**data.meta, "hash": "cd" * 32})
+    parts = split(data, TrainConfig())
+    chosen = []
+    for name, windows in (("first", data), ("second", other)):
+        made = baselines.make(home, windows, parts).baselines
+        facts = {"dataset_hash": windows.hash, "split_hash": parts.hash}
+        config = CONFIG.model_copy(update={"dataset": name})
+        run = runs.create(home, config, facts=facts)
+        runs.append_row(run, make_rows(1)[0])
+        runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+        chosen.append(run)
+    page = compare(runs=",".join(run.id for run in chosen))
+    table = next(element.value for element in page.dataframe if "baseline" in element.value)
+    names = [one.name for one in made if one.val_pearsonr is not None]
+    assert list(zip(table["data set"], table["baseline"], strict=True)) == [
+        (data_set, name) for data_set in ("second", "first") for name in names
+    ]
+    assert "Choose runs of one data set" in words(page)
 
 
 @pytest.mark.usefixtures("sweep")

@@ -127,6 +127,9 @@ def test_a_refusal_is_a_report_too() -> None:
     mixed = [past("a", 0.9), past("b", 0.8, dataset_hash="cd")]
     text = html_report(Report(mixed, judge(mixed, PEARSON), "x", "now"))
     assert "2 different data sets" in text
+    made = Report(mixed, judge(mixed, PEARSON), "x", "now", [Beside("mean", "mean", "everywhere", [0.25], "chr22")])
+    assert "<td>chr22</td><td>mean</td><td>0.2500</td><td>everywhere</td>" in html_report(made)
+    assert "| chr22 | mean | 0.2500 | everywhere |" in markdown_report(made)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -249,12 +249,14 @@ def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
 
 @dataclass(frozen=True)
 class Beside:
-    """A baseline beside the runs of a comparison: one value of a metric for each of their splits, where defined."""
+    """A baseline beside the runs of a comparison: one value of a metric for each of their splits, where defined;
+    `data` names the data set."""
 
     key: str
     name: str
     about: str
     values: list[float]
+    data: str = ""
 
     @property
     def mean(self) -> float | None:
@@ -280,6 +282,23 @@ def beside(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> lis
         row.values.extend([] if value is None else [value])
     order = {base.key: place for found in known for place, base in enumerate(found.baselines)}
     return sorted((row for row in rows.values() if row.values), key=lambda row: order[row.key])
+
+
+def beside_each(home: Path, records: Sequence[Mapping[str, Any]], metric: str) -> list[Beside]:
+    """As `beside`, for each of several data sets apart.
+
+    Raises:
+        ValueError: a file that holds them is damaged.
+    """
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        if content := record.get("dataset_hash"):
+            kinds.setdefault(content, []).append(record)
+    return [
+        replace(one, data=str(kind[0].get("dataset")))
+        for kind in kinds.values()
+        for one in beside(home, kind, metric)
+    ]
 
 
 def make(home: Path, data: Windows, parts: Split) -> Appraisal:

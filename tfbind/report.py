@@ -151,6 +151,14 @@ def _label(one: Beside) -> str:
     return one.name if one.key == "ceiling" else f"baseline: {one.name}"
 
 
+def baseline_table(beside: Sequence[Beside], metric: str) -> list[dict[str, Any]]:
+    """One record for each baseline of each data set, for runs whose figures have no common table."""
+    return [
+        {"data set": one.data, "baseline": one.name, metric: amount(fmean(one.values)), "about": one.about}
+        for one in beside
+    ]
+
+
 def _standing(metric: str, label: str, seeds: int, values: Sequence[float], ends: str) -> dict[str, Any]:
     return {
         "setting": label,
@@ -228,6 +236,8 @@ def html_report(report: Report) -> str:
     ]
     if not verdict.refused:
         parts += _verdict_html(verdict, report.beside)
+    elif report.beside:
+        parts += ["<h2>Baselines of each data set</h2>", _html_table(baseline_table(report.beside, choice.metric))]
     parts += ["<h2>Learning curves</h2>", *_figures(report), "<h2>Runs</h2>", _html_table(_run_rows(report))]
     parts += ["<h2>What all these runs share</h2>", _html_table(_pairs(shared(report.pasts)))]
     parts += ["<h2>The rule behind the verdict</h2>", _list(RULE)]
@@ -334,7 +344,8 @@ def markdown_report(report: Report) -> str:
         f"**{_mark(headline(verdict))}**",
         f"Judged by {_mark(report.choice.words)}. Made {report.made} with tfbind {__version__}.",
         _markdown_table(standings_table(verdict, report.beside)),
-        _mark(baseline_words(report.beside)) if report.beside else "",
+        _markdown_table(baseline_table(report.beside, report.choice.metric)) if verdict.refused else "",
+        _mark(baseline_words(report.beside)) if report.beside and not verdict.refused else "",
         _bullets([*lines(verdict), *verdict.notes]),
     ]
     if steps:

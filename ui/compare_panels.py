@@ -4,11 +4,11 @@ from typing import get_args
 
 import streamlit as st
 
-from tfbind.baselines import Beside, beside, remark_beside
+from tfbind.baselines import Beside, beside_each, remark_beside
 from tfbind.compare import Choice, Setting
 from tfbind.compare_plots import Axis, Look, learning_curves, ranking
 from tfbind.history import Past
-from tfbind.report import baseline_words, ranked, standings_table
+from tfbind.report import baseline_table, baseline_words, ranked, standings_table
 from tfbind.verdict import Verdict, judge
 from tfbind.verdict_text import RULE, headline, lines, next_steps
 from ui.compare_runs import remembered
@@ -34,7 +34,7 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
 
 def _baselines(chosen: list[Past], choice: Choice) -> list[Beside]:
     try:
-        return beside(home(), [past.config for past in chosen], choice.metric)
+        return beside_each(home(), [past.config for past in chosen], choice.metric)
     except ValueError as error:
         st.warning(plain(str(error)))
         return []
@@ -45,6 +45,7 @@ def _verdict(verdict: Verdict, found: list[Beside]) -> None:
     answer = plain(headline(verdict))
     if verdict.refused:
         st.warning(answer)
+        _beside_each(verdict, found)
         return
     sure = verdict.comparisons and not verdict.tied
     (st.success if sure else st.info)(answer, icon=":material/trophy:" if sure else ":material/balance:")
@@ -75,6 +76,17 @@ def _verdict(verdict: Verdict, found: list[Beside]) -> None:
     _next(verdict)
     with st.expander("The rule behind this verdict"):
         _bullets(list(RULE))
+
+
+def _beside_each(verdict: Verdict, found: list[Beside]) -> None:
+    """Show what simple models reach on each of several data sets."""
+    if not found:
+        st.caption(
+            "No baselines of these data sets have been computed; the page of a run computes those of its split."
+        )
+        return
+    st.caption("Simpler models, on the held-out windows of each data set.")
+    st.dataframe(baseline_table(found, verdict.choice.metric), hide_index=True, alt="The baselines of each data set")
 
 
 def _beside(verdict: Verdict, found: list[Beside]) -> None:

@@ -56,14 +56,14 @@ def compare(options: argparse.Namespace) -> int:
     if choice.metric not in available:
         raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
     verdict = judge(pasts, choice, pool)
-    beside = baselines.beside(home_folder(), [past.config for past in pasts], choice.metric)
+    beside = baselines.beside_each(home_folder(), [past.config for past in pasts], choice.metric)
     written = {}
     if options.out:
         report = Report(pasts, verdict, _command(options), now(), beside)
         _write(options.out, report)
         written = {"out": str(options.out)}
     said = [headline(verdict), *(f"- {line}" for line in lines(verdict)), *verdict.notes]
-    said += [f"baseline {one.name}: {choice.metric} {figure(one.mean)}, {one.about}" for one in beside]
+    said += [f"baseline {one.name} ({one.data}): {choice.metric} {figure(one.mean)}, {one.about}" for one in beside]
     if best := verdict.best:
         records = [past.config for past in best.setting.counted]
         remark = baselines.remark_beside(home_folder(), records, choice.metric, best.mean, best.setting.label)
