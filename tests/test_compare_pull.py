@@ -61,6 +61,20 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     assert "3" in words(compare())
 
 
+@pytest.mark.usefixtures("home")
+def test_looking_at_what_is_kept_asks_the_server_nothing(server) -> None:
+    page = pull(compare(), server, "lab/seed")
+    checked(button(page, "Get their curves").click().run())
+    assert server.requests == {"Viewer": 2, "GetDefaultEntity": 2, "Runs": 1, "Run": 3, "RunFullHistory": 3}
+    server.requests.clear()
+    checked(page.run())
+    page.text_input("compare-filter").set_value("sweep-1").run()
+    page.selectbox("compare-metric").set_value("val_loss").run()
+    page = pull(compare(), server, "lab/seed/sweeps/abcd1234")
+    assert plain("3 runs of lab/seed, kept since") in words(page)
+    assert server.requests.total() == 0
+
+
 def test_the_seeds_three_runs_beside_the_replicates_of_this_home(home: Path, server) -> None:
     keep(home)
     page = pull(compare(), server, "lab/seed")
