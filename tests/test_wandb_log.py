@@ -175,6 +175,23 @@ def test_why_the_server_did_not_take_the_rows_is_said(tmp_path, server, kind, wh
     assert wandb_log.said(run) == not_arrived(server, run, why)
 
 
+def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
+    run = wanted(tmp_path, "running", 1)
+    server.fault = Fault("401", "file_stream")
+    child = wandb_log.start(run)
+    wait_for(lambda: server.requests["file_stream"])
+    for row in make_rows(8)[1:]:
+        runs.append_row(run, row)
+        time.sleep(1)
+    assert "refuses the key (401)" in wandb_log.said(run)
+    assert wandb_log.said(run).startswith("W&B: logging, ")
+    runs.take_over(run, "finished", ended=time.time())
+    assert child.wait(60) == 0
+    server.fault = None
+    assert wandb_log.send(run).error == ""
+    assert epochs(server, run) == list(range(1, 9))
+
+
 def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
     run = wanted(tmp_path, "running", 2)
     child = wandb_log.start(run)

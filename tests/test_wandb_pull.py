@@ -207,6 +207,17 @@ def test_a_server_that_knows_no_pages_gives_sampled_curves_and_one_that_fails_at
     assert (len(past.rows), past.sampled) == (50, True)
 
 
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_run_that_was_deleted_since_does_not_keep_the_others_from_their_curves(tmp_path, server, count):
+    long_runs(server, count, 5)
+    kept = pull(tmp_path, "lab/big").pasts
+    del server.runs[ENTITY, "big"]["run1"]
+    with pytest.raises(WandbError) as error:
+        fetch_histories(tmp_path, [past.key for past in kept])
+    assert str(error.value) == f"W&B at {server.url} has no longer run1 in lab/big; their last values stay"
+    assert sorted(len(past.rows) for past in stored(tmp_path)) == [1, *[5] * (count - 1)]
+
+
 def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept(tmp_path, server):
     missing = f"W&B at {server.url} has no run of a sweep 'nope' in lab/seed; is its id spelled right?"
     for _ in range(2):

@@ -45,6 +45,7 @@ END_SECONDS = 90.0  # after the run's end, finishing may take so long
 CONFIRM_SECONDS = 6.0
 WAIT_SECONDS = 60.0
 TAG_LENGTH = 64
+GIVEN_UP = "fatal error"  # the client sends no more rows
 
 WORKING = ("starting", "logging", "finishing")
 
@@ -115,7 +116,7 @@ def said(run: Run) -> str:
         return f"W&B: perhaps not everything arrived{why}; {again}"
     if logged.state == "finished":
         return f"W&B: logged online, {rows}, {logged.url}"
-    return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}"
+    return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}{why}"
 
 
 def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
@@ -288,10 +289,13 @@ class _Log:
 
     def _explained(self, error: Exception | None = None) -> str:
         """Why the server lacks rows, in one sentence; "" where neither the client's log nor an exception says why."""
-        url, folders = self.logged["base_url"], self._own_folders()
-        said = (refused(folders[-1]) if folders else "") or (in_full(error) if error else "")
+        url, said = self.logged["base_url"], self._refused() or (in_full(error) if error else "")
         path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
         return str(explained(said, url, find_key(url), path)) if said else ""
+
+    def _refused(self) -> str:
+        folders = self._own_folders()
+        return refused(folders[-1]) if folders else ""
 
     def _drop(self, folder: str) -> None:
         """Delete a folder that the client has written for this run."""
@@ -334,6 +338,8 @@ class _Log:
             self.session.log({key: value for key, value in row.items() if value is not None}, step=row["epoch"])
             self.first = row["epoch"] + 1
         self._note(rows=self.first - 1)
+        if self.logged["mode"] == "online" and GIVEN_UP in self._refused():
+            self._note(error=self._explained())
 
     def _finish(self) -> None:
         state = runs.read_status(self.run).state
@@ -352,7 +358,7 @@ class _Log:
             return
         if self.logged["mode"] == "online":
             self._drop(self.logged["folder"])
-            self._note(folder="")
+            self._note(folder="", error="")
         self._note(state="finished")
 
     def _arrived(self) -> bool:

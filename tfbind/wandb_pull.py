@@ -21,6 +21,7 @@ AT_ONCE = 8  # the client sends at most ten requests at a time
 FEW = 8  # so many runs are cheaper asked for one by one than listed
 UNTOLD = 10_000
 ALIVE_ROWS = 1000
+GONE = re.compile("could not find run", re.IGNORECASE)
 NO_PAGES = re.compile("unknown operation|cannot query field|unknown field", re.IGNORECASE)
 
 Say = Callable[..., None]
@@ -57,12 +58,22 @@ def main() -> None:
 def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:
     path, wanted = request["path"], request["histories"]
     if not request["list"] and len(wanted) <= FEW:
-        yield from (api.run(f"{path}/{id}") for id in wanted)
+        yield from filter(None, (_run(api, f"{path}/{id}") for id in wanted))
         return
     sweep = request["sweep"]
     for run in api.runs(path, filters={"sweep": sweep} if sweep else {}, per_page=PER_PAGE, lazy=False):
         if not sweep or run.sweep_name in (None, sweep):
             yield run
+
+
+def _run(api: Any, path: str) -> Any:
+    """A run, None where it has been deleted: the caller sees which did not come."""
+    try:
+        return api.run(path)
+    except Exception as error:
+        if not GONE.search(str(error)):
+            raise
+        return None
 
 
 def _facts(run: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -167,19 +167,30 @@ def fetch_histories(
     for project in projects(home):
         lacking = [id for id in project.runs if _key(project, id) in asked and not _complete(project, id)]
         if lacking and project.source == "wandb" and project.base_url not in failed:
-            request = {"path": project.path, "sweep": None, "list": False, "histories": lacking}
-            given = key if project.base_url == url else None
             try:
-                _ask(home, project, request, partial(_keep_known, project), given, progress)
+                _fetch(home, project, lacking, key if project.base_url == url else None, progress)
             except WandbError as error:
                 failed[project.base_url] = error
     if failed:
         raise WandbError("; ".join(map(str, failed.values())))
 
 
-def _keep_known(project: Project, found: Facts) -> None:
-    listed = {id: facts for id, facts in found.items() if id in project.runs}
-    _save(replace(project, runs={**project.runs, **listed}))
+def _fetch(home: Path, project: Project, lacking: list[str], key: str | None, progress: Progress | None) -> None:
+    gone = set(lacking)
+
+    def keep(found: Facts) -> None:
+        gone.difference_update(found)
+        known = {id: facts for id, facts in found.items() if id in project.runs}
+        _save(replace(project, runs={**project.runs, **known}))
+
+    _ask(
+        home, project, {"path": project.path, "sweep": None, "list": False, "histories": lacking}, keep, key, progress
+    )
+    if gone:
+        few = f"{', '.join(sorted(gone)[:5])}{' and others' if len(gone) > 5 else ''}"
+        raise NotThereError(
+            f"W&B at {project.base_url} has no longer {few} in {project.path}; their last values stay"
+        )
 
 
 def _ask(

@@ -109,6 +109,9 @@ def _take(get: Callable[[], Pulled]) -> None:
     except (ValueError, OSError) as error:
         st.error(plain(str(error)))
         return
+    if not pulled.pasts:
+        st.info(plain(f"{pulled.project.place} has no runs yet."))
+        return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
     found = originals(pulled.pasts, local_runs(home())[0])
     mine = sum(past.source == "local" for past in found)
