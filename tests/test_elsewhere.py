@@ -166,7 +166,8 @@ def test_a_plain_id_is_the_run_of_this_home_and_its_copy_counts_nowhere(tmp_path
         server.add(run)
     wandb_runs.pull(tmp_path, f"{ENTITY}/tfbind")
     assert len(wandb_runs.stored(tmp_path)) == 2
-    known = known_runs(tmp_path)
+    known, problems = known_runs(tmp_path)
+    assert problems == []
     assert [past.source for past in known if past.id == mine.id] == ["local"]
     assert [past.source for past in known if past.id == "0p01-1"] == ["local", "wandb"]
     found = compare(tmp_path, mine.id, "0p01-1")
