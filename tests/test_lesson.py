@@ -42,8 +42,10 @@ def test_the_widest_first_kernel_sees_all_that_a_score_depends_on_and_the_narrow
 
 
 def test_the_strongest_windows_come_first() -> None:
-    scores = page("1").dataframe[0].value["Score"]
-    assert scores[0] == max(scores)
+    first = page("1")
+    table = first.dataframe[0].value
+    assert table["Score"][0] == max(table["Score"])
+    assert f"the closer to {table['Letters'][0]}, the higher" in words(first)
 
 
 def test_a_guess_stays_in_the_address_and_opens_the_next_step() -> None:
@@ -67,8 +69,8 @@ def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
         runs.append_row(run, make_rows(1)[0] | reached)
         runs.take_over(run, "finished")
     said = words(page("4"))
-    assert plain("learning rate 0.02 wins: Pearson r 0.9010") in said
-    assert plain("learning rate 0.0002 is worse, p") in said
+    assert plain("Learning rate 0.02 wins: Pearson r 0.9010") in said
+    assert plain(". Learning rate 0.0002 is worse, p") in said
     assert "val_" not in said.replace("\\", "")
 
 

@@ -106,7 +106,7 @@ def fetch(
         except requests.RequestException:
             raise OSError(
                 f"{url}: no answer; this needs a network. On a machine without one, copy the two files there and use "
-                "`data import`"
+                "`data import` or, on the Data page, the tab for a pair of files"
             ) from None
         except ValueError:
             raise ValueError(f"{url}: not the file that was published: its SHA-256 is not {checksum}") from None

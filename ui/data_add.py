@@ -70,7 +70,8 @@ def _pair() -> None:
     left, right = st.columns(2)
     sequences = left.file_uploader("Sequences", SUFFIXES, help="Such as `chr22_sequences.txt.gz`")
     scores = right.file_uploader("Scores", SUFFIXES, help="Such as `chr22_scores.txt.gz`")
-    name = left.text_input("Name of the data set", placeholder="chr22", max_chars=80, key="import-name").strip()
+    below, _ = st.columns(2)  # not `left`: on a phone that comes before `right`
+    name = below.text_input("Name of the data set", placeholder="chr22", max_chars=80, key="import-name").strip()
     chosen = tuple(file.file_id for file in (sequences, scores) if file)
     refused = st.session_state.get(REFUSED)
     if refused and refused["files"] != chosen:

@@ -1,5 +1,6 @@
 """The seven steps of the lesson: each is a short text, something to do, and something to see."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -69,7 +70,10 @@ def _look() -> bool:
     st.markdown(f"Under each raised stretch stands such a word. These are those of examples {number} and after:")
     words = [word for place in order[number - 1 : number + 7] for word in _words(np.asarray(data.codes[place]))]
     st.dataframe(pd.DataFrame(words), hide_index=True, height=248, alt="The words under the raised stretches")
-    st.caption("Read down the letters: the words are alike, and the closer to TGTTTAC, the higher the score.")
+    st.caption(
+        "Read down the letters, of the strand on which the word stands: the words are alike, and the closer to "
+        f"{jaspar().consensus}, the higher the score."
+    )
     return True
 
 
@@ -188,8 +192,9 @@ def _verdict() -> bool:
 
 
 def _in_words(verdict: str) -> str:
-    """A verdict with names that the lesson has explained."""
-    return verdict.replace("val_pearsonr", "Pearson r").replace("learning_rate", "learning rate")
+    """A verdict with names that the lesson has explained, and with capitals where its sentences begin."""
+    said = verdict.replace("val_pearsonr", "Pearson r").replace("learning_rate", "learning rate")
+    return re.sub(r"(^|\. )learning", r"\1Learning", said)
 
 
 def _judge_guess(pasts: list[Past]) -> None:
@@ -238,7 +243,7 @@ def _ceiling() -> bool:
         pd.DataFrame(
             {
                 "First kernel": [run.config["first_kernel_size"] for run in by_width],
-                "Receptive field (bases)": [lesson.reach(run.config["first_kernel_size"]) for run in by_width],
+                "Sees (bases)": [lesson.reach(run.config["first_kernel_size"]) for run in by_width],
                 "Pearson r": [_pearson(run) for run in by_width],
             }
         ),
@@ -267,7 +272,7 @@ def _score() -> bool:
     best = max(pasts, key=_pearson)
     st.markdown(
         f"Your best model, with a first kernel of {best.config['first_kernel_size']} bases, can now score any DNA. "
-        "Change a letter in the middle of the word TGTTTAC, and see the score fall."
+        f"Change a letter in the middle of the word {jaspar().consensus}, and see the score fall."
     )
     # No `max_chars`: on a narrow screen its counter would lie on the letters. The reader says what is too long.
     text = st.text_input("DNA", _example(), key="lesson-dna")
@@ -298,7 +303,7 @@ def _score() -> bool:
 
 
 def _example() -> str:
-    return "GCATCCGTAGCGCTCAGCTCTGTTTACTTAGATCGCTGACCGGATCTCAGGC"
+    return f"GCATCCGTAGCGCTCAGCTC{jaspar().consensus}CTAGATCGCTGACCGGATCTCAGGC"
 
 
 STEPS = (

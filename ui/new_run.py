@@ -118,6 +118,7 @@ def _earlier_runs() -> None:
     st.dataframe(
         pd.DataFrame([_table_row(run) for run in newest]),
         hide_index=True,
+        placeholder="–",
         on_select=lambda: _open_selected([run.id for run in newest]),
         selection_mode="single-cell",
         key="runs",

@@ -130,6 +130,7 @@ def _table(spec: Spec, past: list[Past]) -> None:
     event: Any = st.dataframe(
         table if table["Why"].any() else table.drop(columns="Why"),
         hide_index=True,
+        placeholder="–",
         on_select="rerun",
         selection_mode="single-cell",
         key="race-table",
@@ -149,9 +150,9 @@ def _row(spec: Spec, run: Past) -> dict[str, object]:
     return {
         "State": run.state,
         **{label(field): run.config.get(field) for field in spec.varied},
-        "Epochs": f"{len(run.rows)} of {run.config['num_epochs']}",
         "val_loss": found.get("val_loss"),
         "val_pearsonr": found.get("val_pearsonr"),
+        "Epochs": f"{len(run.rows)} of {run.config['num_epochs']}",
         "Why": run.error or "",
         "Run": run.id,
     }

@@ -53,6 +53,11 @@ def test_a_phone_shows_everything_without_sideways_scrolling(
         expect(page.get_by_role("heading").first).to_be_visible()
         main = "document.querySelector('[data-testid=stMain]')"
         assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"), address
+    scores = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text("Scores", exact=True)).bounding_box()
+    name = page.get_by_role("textbox", name="Name of the data set").bounding_box()
+    assert scores
+    assert name
+    assert scores["y"] < name["y"]
     page.goto(server.url)
     expect(page.get_by_role("button", name="Start")).to_be_in_viewport(ratio=1)
     expect(page.get_by_text("Takes about")).to_be_in_viewport(ratio=1)

@@ -41,7 +41,7 @@ def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: C
     assert runs.read_status(sweep).state == "finished"
     assert f"sweep={sweep.id}" in page.url
     names = page.evaluate("document.querySelector('.live-chart').data.map(trace => [trace.name, trace.x.length])")
-    assert names == [[f"learning_rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]
+    assert names == [[f"learning rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]
     page.reload()
     expect(page.get_by_text("3 finished")).to_be_visible()
     page.get_by_role("link", name="Compare").last.click()
