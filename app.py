@@ -28,23 +28,16 @@ def freeze() -> None:
 
 login()
 install()
-train = st.Page("pages/train.py", title="Train", icon=":material/model_training:", default=True, url_path="")
-
-
-def to_train() -> None:
-    """`/train`: Streamlit has its first page at `/` alone, but people type the name that the menu shows."""
-    st.switch_page(train, query_params=st.query_params.to_dict())
-
-
 page = st.navigation(
     [
-        train,
+        st.Page("pages/train.py", title="Train", icon=":material/model_training:", default=True, url_path=""),
         st.Page("pages/sweep.py", title="Sweep", icon=":material/stacked_line_chart:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("pages/predict.py", title="Predict", icon=":material/genetics:"),
         st.Page("pages/data.py", title="Data", icon=":material/database:"),
         st.Page("pages/lesson.py", title="Lesson", icon=":material/school:"),
-        st.Page(to_train, url_path="train", visibility="hidden"),
+        # The first page is at `/` alone, but people type the name that the menu shows.
+        st.Page("pages/train.py", title="Train", url_path="train", visibility="hidden"),
     ]
 )
 jobs()

@@ -77,13 +77,22 @@ def test_a_new_server_asked_for_a_page_shows_the_whole_app(
 
 def test_the_train_page_is_found_by_its_name_too(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
     run = make_run(home, "finished", 5, name="bookmarked")
-    page = open_page(f"{server.url}/train?run={run.id}")
+    running = make_run(home, "running", 5, name="in the side bar")
+    page = open_page(f"{server.url}/data")
+    expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+    page.goto(f"{server.url}/train?run={run.id}")
     expect(page.get_by_role("heading", name="bookmarked")).to_be_visible()
-    assert page.url == f"{server.url}/?run={run.id}"
-    page.goto(f"{server.url}/train")
+    page.get_by_role("button", name="New run").click()
     expect(page.get_by_role("button", name="Start")).to_be_visible()
     expect(page.get_by_text("Page not found")).to_have_count(0)
     expect(page.get_by_role("link", name="Train", exact=True)).to_have_count(1)
+    page.get_by_role("link", name="in the side bar").click()
+    expect(page.get_by_role("heading", name="in the side bar")).to_be_visible()
+    assert page.url == f"{server.url}/?run={running.id}"
+    for _ in range(3):
+        page.go_back()
+    expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+    runs.take_over(running, "killed")
 
 
 def test_a_click_on_an_earlier_run_opens_it(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
