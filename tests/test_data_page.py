@@ -18,6 +18,8 @@ from tfbind.datasets import import_pair, list_datasets, make_builtin, open_datas
 from tfbind.motifs import jaspar
 from tfbind.recover import Agreement, Behind
 from tfbind.sequences import decode
+from ui.child import Beside
+from ui.data_add import _downloads
 from ui.data_detail import TABS, _said
 from ui.session import plain
 from ui.storage import DISK
@@ -293,6 +295,20 @@ def test_a_download_is_cancelled_from_the_page(home: Path, monkeypatch: pytest.M
         wait_until(lambda: "Download" in labels(checked(page.run())), 30)
     assert not page.error
     assert list_datasets(home) == []
+
+
+def test_how_far_a_download_is_stands_on_the_page(home: Path) -> None:
+    with stalled(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + bytes(2_000_000)) as port:
+        address = f"http://127.0.0.1:{port}/"
+        fetching = Beside("data", "fetch", "course-chr22", "--from", address, "--progress", seconds=120)
+        _downloads()[home] = ("course-chr22", fetching)
+        wait_until(lambda: fetching.share > 0.4, 60, lambda: fetching.error)
+        bar = data_page().get("progress")[0].proto
+        assert 40 < bar.value < 60
+        assert f"chr22_sequences.txt.gz: {4 * fetching.share:.1f} of 4.0 MB. It goes on" in bar.text
+        fetching.cancel()
+        wait_until(lambda: not fetching.running, 30)
+    assert "Download" in labels(data_page())
 
 
 def test_a_download_without_a_network_says_what_to_do_instead(monkeypatch: pytest.MonkeyPatch) -> None:
