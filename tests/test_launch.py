@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -70,6 +71,10 @@ def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
     assert runs.read_status(run).started < runs.read_status(run).ended
     assert (run.folder / runs.LOG).read_text().count("epoch 2:") == 1
     assert "finished" in run_log.tail(run)
+    lines = (run.folder / runs.LOG).read_text().splitlines()
+    assert [
+        line for line in lines if not re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING) \S", line)
+    ] == []
     assert runs.read_config(run) == toy_config()
 
 

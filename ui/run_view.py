@@ -114,11 +114,14 @@ def _progress(run: Run) -> None:
 
 
 def _load(now: dict[str, Any]) -> str:
-    """What the run takes of the machine."""
-    taken = {"GB of memory": now.get("memory"), "GB of GPU memory": now.get("gpu_memory")}
-    words = [f"{size / 1e9:.2f} {what}" for what, size in taken.items() if size is not None]
-    cores = now.get("cores")
-    return "It takes " + ", ".join(([f"{cores:.1f} cores"] if cores is not None else []) + words) if words else ""
+    """What the run takes of the machine that trains it, as far as it has said so."""
+    cores, memory, gpu = now.get("cores"), now.get("memory"), now.get("gpu_memory")
+    words = [
+        *([f"CPU {cores:.1f} cores"] if cores is not None else []),
+        *([f"memory {memory / 1e9:.2f} GB"] if memory is not None else []),
+        *([f"GPU memory {gpu / 1e9:.2f} GB"] if gpu is not None else []),
+    ]
+    return f"This run takes now: {' · '.join(words)}" if words else ""
 
 
 def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
