@@ -191,25 +191,6 @@ def test_running(home: Path) -> None:
     assert not {"Resume", "Move to trash"} & set(labels(page))
 
 
-@pytest.mark.parametrize(
-    ("taken", "said"),
-    [
-        ({}, None),
-        ({"cores": 1.94, "memory": 650_000_000}, "This run takes now: CPU 1.9 cores · memory 0.65 GB"),
-        (
-            {"cores": 1.0, "memory": 2_100_000_000, "gpu_memory": 1_200_000_000},
-            "This run takes now: CPU 1.0 cores · memory 2.10 GB · GPU memory 1.20 GB",
-        ),
-    ],
-)
-def test_what_a_running_job_takes_of_the_machine(home: Path, taken: dict[str, float], said: str | None) -> None:
-    run = make_run(home, "running", 2)
-    report_progress(run, 3, 37)
-    write_json(run.folder / runs.PROGRESS, read_json(run.folder / runs.PROGRESS) | taken)
-    captions = [caption.value for caption in app(run.id).caption if "takes now" in caption.value]
-    assert captions == ([said] if said else [])
-
-
 def test_running_before_the_first_batch(home: Path) -> None:
     assert progress(app(make_run(home, "running", 0).id)).startswith("Starting")
 
