@@ -140,3 +140,12 @@ def test_the_train_page_says_when_the_run_would_not_fit(home: Path) -> None:
     assert "What is planned takes about" in page.warning[0].value
     assert not button(page, "Start").disabled
     assert runs.list_runs(home) == []
+
+
+def test_the_sweep_page_says_when_its_runs_together_would_not_fit(home: Path) -> None:
+    each = estimate.disk(PRESETS["recommended"], 2_400, 300)
+    budget.set_budget(home, housekeeping.usage(home).total + 2 * each)
+    page = app()
+    assert not page.warning
+    checked(page.switch_page("pages/sweep.py").run())
+    assert "What is planned takes about" in page.warning[0].value

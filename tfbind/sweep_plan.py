@@ -21,8 +21,8 @@ LISTED = 500  # more runs than that are neither listed nor estimated one by one
 
 @dataclass(frozen=True)
 class Plan:
-    """What Start will do: the first runs, how many in all, how many `at_once`, how long that takes; None for other
-    machines, whose speed is not known.
+    """What Start will do: the first runs, how many in all, how many `at_once`, how long that takes, None for other
+    machines, whose speed is not known; and how many bytes of `disk` all runs keep.
 
     `certain`: these are the runs; else a search draws them as it goes and `configs` are examples at most.
     """
@@ -31,6 +31,7 @@ class Plan:
     runs: int
     at_once: int
     time: Estimate | None
+    disk: int
     certain: bool
 
 
@@ -51,15 +52,16 @@ def plan(
     """
     total = spec.size() or 0
     configs = _first_configs(spec)
-    if not here:
-        return Plan(configs, total, min(parallel or total, total), None, spec.method != "bayes")
-    at_once = min(parallel or room_for(spec.base), total)
     timed = configs or [spec.base]
+    disk = sum(_disk(config, sizes) for config in timed) * total // len(timed)
+    if not here:
+        return Plan(configs, total, min(parallel or total, total), None, disk, spec.method != "bayes")
+    at_once = min(parallel or room_for(spec.base), total)
     each = [_time(with_threads(config, share_of_cores(cpu_cores(), at_once)), sizes, speeds) for config in timed]
     seconds = makespan([time.seconds for time in each], at_once) * total / len(timed)
     basis = each[0].basis if len({time.basis for time in each}) == 1 else "measured for some of the runs only"
     time = Estimate(max(seconds, max(time.seconds for time in each)), basis, all(time.measured for time in each))
-    return Plan(configs, total, at_once, time, spec.method != "bayes")
+    return Plan(configs, total, at_once, time, disk, spec.method != "bayes")
 
 
 def _first_configs(spec: Spec) -> list[TrainConfig]:
@@ -71,8 +73,16 @@ def _first_configs(spec: Spec) -> list[TrainConfig]:
 
 
 def _time(config: TrainConfig, sizes: Mapping[str, tuple[int, int]], speeds: Sequence[estimate.Past]) -> Estimate:
-    windows, length = sizes.get(config.dataset) or next(iter(sizes.values()))
-    return estimate.estimate(settle(config), windows, length, speeds)
+    return estimate.estimate(settle(config), *_size(config, sizes), speeds)
+
+
+def _disk(config: TrainConfig, sizes: Mapping[str, tuple[int, int]]) -> int:
+    windows, length = _size(config, sizes)
+    return estimate.disk(config, int(windows * config.validation_split), length)
+
+
+def _size(config: TrainConfig, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    return sizes.get(config.dataset) or next(iter(sizes.values()))
 
 
 def makespan(seconds: Iterable[float], at_once: int) -> float:

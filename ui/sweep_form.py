@@ -16,6 +16,7 @@ from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
 from ui.config_form import PRESET_HELP, PRESET_NAMES, in_labels, label
 from ui.session import home, next_sweep_id, plain, show_sweep, start_key
+from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
 BUILD, WRITE = "Build it here", "Sweep file"
@@ -279,6 +280,7 @@ def _show_plan(spec: Spec, found: Plan) -> None:
         st.caption(f"{found.at_once} at once · time: {found.time.basis}")
     else:
         st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
+    budget_warning(found.disk)
     for note in spec.notes:
         st.caption(plain(f"Note: {note}."))
     if not found.configs:
