@@ -49,7 +49,9 @@ def test_others_stay_outside(user: dict[str, object]) -> None:
 
 
 def test_those_who_are_named_come_in() -> None:
-    assert "Train a model" in words(visit(ALICE))
+    shown = visit(ALICE)
+    assert "Train a model" in words(shown)
+    assert [button.label for button in shown.sidebar.button] == ["Log out"]
     assert "Train a model" in words(visit({**ALICE, "email_verified": True}))
 
 

@@ -21,6 +21,7 @@ def login() -> None:
     allowed = {user.strip().lower() for user in users.split(",")} - {""}
     email = str(st.user.get("email") or "").lower()
     if st.user.get("is_logged_in") and st.user.get("email_verified", True) and email in allowed:
+        st.sidebar.button("Log out", icon=":material/logout:", help=plain(email), on_click=st.logout)
         return
     st.title("tfbind", anchor=False)
     if st.user.get("is_logged_in"):
