@@ -57,7 +57,7 @@ def test_what_is_over_or_would_be_is_one_line() -> None:
     assert budget.objection(100 * 10**6, 60 * 10**6, 40 * 10**6) == ""
     assert "takes 100.0 MB, more than its budget of 50.0 MB" in budget.objection(50 * 10**6, 10**8)
     said = budget.objection(2 * 10**9, 1_900_000_000, 200 * 10**6)
-    assert "about 200.0 MB, and 100.0 MB are left of this home's budget of 2.0 GB" in said
+    assert "about 200.0 MB, 100.0 MB of 2.0 GB are left of this home's budget: make room" in said
 
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])

@@ -8,7 +8,7 @@ from tfbind.files import read_json, write_json
 FILE = "budget.json"
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 NONE = "none"
-REMEDY = "make room on the Data page or with `python -m tfbind disk`, or set another budget"
+REMEDY = "make room under Disk on the Data page, or raise it"
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MB|GB|TB)", re.IGNORECASE)
 
@@ -62,8 +62,8 @@ def objection(limit: int | None, used: int, planned: int = 0) -> str:
         return ""
     if used > limit:
         return f"This home takes {size(used)}, more than its budget of {size(limit)}: {REMEDY}."
-    more = f"What is planned takes about {size(planned)}, and {size(limit - used)} are left"
-    return f"{more} of this home's budget of {size(limit)}: {REMEDY}."
+    left = f"{size(limit - used)} of {size(limit)} are left of this home's budget"
+    return f"What is planned takes about {size(planned)}, {left}: {REMEDY}."
 
 
 def size(count: int) -> str:
