@@ -203,6 +203,7 @@ ALLOWED: dict[str, set[str]] = {
         "estimate",
         "files",
         "housekeeping",
+        "jobs",
         "launch",
         "owner",
         "runs",

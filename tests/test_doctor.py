@@ -1,5 +1,6 @@
 """doctor names what is wrong, where, and how to mend it; and finds nothing wrong where nothing is."""
 
+import io
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 from filelock import FileLock
 from toy import toy_config, toy_home
 
-from tfbind import devices, launch, runs
+from tfbind import devices, jobs, launch, runs
 from tfbind.doctor import Finding, examine
 
 
@@ -79,6 +80,23 @@ def test_a_worker_is_listed_with_its_locks_and_one_that_is_silent_with_the_remed
         assert worker.remedy.startswith("python -m tfbind stop long")
     finally:
         launch.kill(run)
+
+
+def test_a_file_that_is_scored_in_the_background_is_listed_until_it_ends(home):
+    order = jobs.Order(file="g.fa", model="builtin", suffix=".csv", strand="forward", threshold=3.0, pad=False)
+    job = jobs.submit(home, order, io.BytesIO(b">long\n" + b"ACGT" * 3_000_000))
+    (worker,) = findings(home)["workers"]
+    assert worker.said.startswith(f"scoring of a file {job.id}: running, pid {jobs.owner_of(job).pid}, for ")
+    os.kill(jobs.owner_of(job).pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while jobs.owner_of(job).alive:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (worker,) = findings(home)["workers"]
+    assert (worker.state, worker.remedy) == ("note", "Resume it on the Predict page")
+    (job.folder / jobs.PROCESS).write_text("{")
+    (worker,) = findings(home)["workers"]
+    assert worker.state == "wrong"
 
 
 def test_a_lock_that_no_run_of_this_home_holds_names_its_process(home):

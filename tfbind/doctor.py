@@ -18,7 +18,7 @@ from typing import Literal
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, devices, runs
+from tfbind import __version__, devices, jobs, runs
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
@@ -135,8 +135,24 @@ def _workers(home: Path) -> Iterator[Finding]:
             yield Finding("workers", "note", said, remedy)
         else:
             yield Finding("workers", "ok", said)
-    if not active:
+    scoring = list(_scoring(home))
+    yield from scoring
+    if not active and not scoring:
         yield Finding("workers", "ok", "none")
+
+
+def _scoring(home: Path) -> Iterator[Finding]:
+    for job in jobs.list_jobs(home):
+        try:
+            state, owner = jobs.read_status(job).state, jobs.owner_of(job)
+        except ValueError as error:
+            yield Finding("workers", "wrong", str(error), f"delete {job.folder}")
+            continue
+        if state == "running":
+            since = duration(time.time() - owner.heartbeat)
+            yield Finding("workers", "ok", f"scoring of a file {job.id}: running, pid {owner.pid}, for {since}")
+        elif state == "crashed":
+            yield Finding("workers", "note", f"scoring of a file {job.id}: crashed", "Resume it on the Predict page")
 
 
 def _active(home: Path) -> Iterator[tuple[runs.Run, runs.Status]]:

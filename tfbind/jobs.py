@@ -223,9 +223,9 @@ def stop(job: Job) -> None:
     if read_status(job).state != "running":
         raise ValueError(f"job {job.id} does not run")
     (job.folder / STOP).touch()
-    os.kill(_owner(job).pid, signal.SIGTERM)
+    os.kill(owner_of(job).pid, signal.SIGTERM)
     deadline = time.monotonic() + KILL_SECONDS
-    while _owner(job).alive and time.monotonic() < deadline:
+    while owner_of(job).alive and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
@@ -241,12 +241,7 @@ def delete(job: Job) -> Path:
 
 
 def _process(job: Job) -> dict[str, Any]:
-    """The process that a job was last given to: `owner`, when it was `started`, and what was `printed`, in bytes, and
-    `done` before.
-
-    Raises:
-        ValueError: the file that says so is missing or damaged.
-    """
+    """The `owner` of a job, when it was `started`, and what was `printed`, in bytes, and `done` before."""
     path = job.folder / PROCESS
     kept = read_fields(path, {"owner": dict, "printed": int, "done": int, "started": float})
     try:
@@ -255,7 +250,12 @@ def _process(job: Job) -> dict[str, Any]:
         raise ValueError(f"{path}: damaged; expected the process of a job") from None
 
 
-def _owner(job: Job) -> Owner:
+def owner_of(job: Job) -> Owner:
+    """The process that a job was last given to.
+
+    Raises:
+        ValueError: the file that says so is missing or damaged.
+    """
     owner: Owner = _process(job)["owner"]
     return owner
 
@@ -269,7 +269,7 @@ def read_status(job: Job) -> Status:
     order = read_order(job)
     out = output(job, order)
     stage, done, total = _progress(job, order)
-    if _owner(job).alive:
+    if owner_of(job).alive:
         return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
     said = _said(job)
     if out.exists():
