@@ -80,6 +80,20 @@ def test_a_run_for_people_is_readable(home):
     assert "for people" in tfbind(home, "runs").stdout
 
 
+def test_lists_and_comparisons_go_on_past_what_is_damaged_and_name_it(home):
+    for id in ("sound", "torn"):
+        assert tfbind(home, "train", *TOY, "--id", id).returncode == 0
+    path = home / "runs" / "torn" / runs.METRICS
+    path.write_text("not a row\n")
+    listed = tfbind(home, "runs", "--json")
+    assert [run["id"] for run in json.loads(listed.stdout)["runs"]] == ["sound"]
+    assert (listed.returncode, listed.stderr) == (1, f"tfbind: {path}: a line is not JSON; the file was damaged\n")
+    assert f"left out: {path}: " in tfbind(home, "compare", "sound").stderr
+    asked = tfbind(home, "compare", "sound", "torn")
+    assert asked.returncode == 2
+    assert f"no run 'torn' here that can be read; {path}: " in asked.stderr
+
+
 def test_a_terminal_gets_a_progress_bar(home):
     screen, terminal = pty.openpty()
     environment = {**os.environ, "TFBIND_HOME": str(home)}

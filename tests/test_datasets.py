@@ -28,6 +28,7 @@ from tfbind.datasets import (
     import_pair,
     list_datasets,
     make_builtin,
+    open_checked,
     open_dataset,
     report,
     sha256,
@@ -178,6 +179,17 @@ def test_a_damaged_data_set_is_refused_in_one_line(tmp_path: Path, file: str, co
     with pytest.raises(ValueError, match=says) as caught:
         open_dataset(tmp_path, "toy")
     assert str(caught.value).isprintable()
+
+
+def test_content_that_has_changed_is_told_by_its_hash(tmp_path: Path) -> None:
+    data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
+    assert open_checked(tmp_path, "toy").hash == data.hash
+    codes = bytearray((data.path / data_files.CODES).read_bytes())
+    codes[-1] = 77
+    (data.path / data_files.CODES).write_bytes(codes)
+    assert open_dataset(tmp_path, "toy").hash == data.hash
+    with pytest.raises(ValueError, match=r"data/toy: .*codes\.npy.* do not have the hash in meta\.json"):
+        open_checked(tmp_path, "toy")
 
 
 def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:

@@ -178,6 +178,16 @@ def test_a_damaged_state_is_a_crash_with_its_reason_and_hides_no_other_run(tmp_p
     assert other in runs.list_runs(tmp_path)
 
 
+def test_what_is_damaged_beside_the_checkpoint_is_made_good(run):
+    (run.folder / runs.STATE).write_text("{")
+    runs.take_over(run, "running", started=5.0)
+    assert (runs.read_status(run).state, runs.read_status(run).started) == ("running", 5.0)
+    for damaged in ("not a row\n", f"{json.dumps(row_of(1) | {'val_loss': 7.0})}\n"):
+        (run.folder / runs.METRICS).write_text(damaged)
+        runs.complete_rows(run, [row_of(1), row_of(2)])
+        assert runs.read_rows(run) == [row_of(1), row_of(2)]
+
+
 def test_taking_over_keeps_when_and_where_it_ran(run):
     runs.take_over(run, "running", started=5.0, device="cpu")
     runs.take_over(run, "finished", ended=9.0)

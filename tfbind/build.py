@@ -14,6 +14,7 @@ import numpy as np
 from tfbind.chromosomes import other_name
 from tfbind.datasets import Windows, check_free, keep, sha256
 from tfbind.fasta_stream import Progress, contigs, stretches
+from tfbind.files import naming
 from tfbind.motif_files import Found
 from tfbind.motifs import CROWDED, Motif, Scores, paint, threshold_of
 from tfbind.pairs import Pair
@@ -169,6 +170,7 @@ class Spool:
 
     def __enter__(self) -> Self:
         self._open = ExitStack()
+        self._open.enter_context(naming(self.folder))
         self._files: list[IO[bytes]] = [
             self._open.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115
             for _ in range(2)
@@ -178,7 +180,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        self._open.__exit__(kind, error, trace)
 
     def add(self, names: list[str], codes: Codes, scores: Scores) -> None:
         """Append windows: codes and scores (n, L)."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
-from tfbind.files import draft_of
+from tfbind.files import draft_of, naming
 from tfbind.onnx_graph import Weights, read_shape
 from tfbind.provenance import of_run
 from tfbind.scoring import Model, load_model, load_weights, score_windows, weight_files
@@ -59,11 +59,12 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
     draft = draft_of(out)
     draft.mkdir()
     try:
-        imported.convert(files[0], draft / WEIGHTS)
-        (draft / PROGRAM).write_text(_program(weights), encoding="utf-8")
-        difference = check(draft / PROGRAM, model)
-        (draft / README).write_text(_readme(home, model, difference), encoding="utf-8")
-        draft.rename(out)
+        with naming(out):
+            imported.convert(files[0], draft / WEIGHTS)
+            (draft / PROGRAM).write_text(_program(weights), encoding="utf-8")
+            difference = check(draft / PROGRAM, model)
+            (draft / README).write_text(_readme(home, model, difference), encoding="utf-8")
+            draft.rename(out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Bundle(out, model.name, model.hash, WINDOWS, difference)

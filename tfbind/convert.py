@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tfbind.files import words
+from tfbind.files import naming, words
 from tfbind.models import model_from_weights, pack_weights, read_weights
 
 
@@ -27,11 +27,13 @@ def convert(source: Path, target: Path) -> None:
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise ValueError(f"{source}: weights that are not finite; expected those of a model that predicts")
     if target.suffix == ".safetensors":
-        target.write_bytes(pack_weights(model, {}))
+        content = pack_weights(model, {})
     else:
         packed = io.BytesIO()  # torch writes to a file itself without saying what went wrong
         torch.save(model.state_dict(), packed)
-        target.write_bytes(packed.getvalue())
+        content = packed.getvalue()
+    with naming(target):
+        target.write_bytes(content)
 
 
 def main(arguments: list[str]) -> int:

@@ -118,8 +118,12 @@ def export(data: Windows, folder: Path) -> tuple[Path, Path]:
     for path in paths:
         if path.exists():
             raise ValueError(f"{path}: exists already and is not overwritten")
-    for path, lines in zip(paths, (sequence_lines(data), score_lines(data)), strict=True):
-        write_chunks(path, packed(lines))
+    try:
+        for path, lines in zip(paths, (sequence_lines(data), score_lines(data)), strict=True):
+            write_chunks(path, packed(lines))
+    except BaseException:
+        paths[0].unlink(missing_ok=True)  # one of the two is of no use, and in the way of both
+        raise
     return paths
 
 

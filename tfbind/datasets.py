@@ -22,6 +22,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from tfbind.data_files import ARRAYS, FORMAT, META, SCORES, content_hash, hash_of, map_array, read_meta
+from tfbind.files import naming
 from tfbind.pairs import Pair, Progress, read_pair
 from tfbind.sequences import LETTERS, Codes
 from tfbind.simulate import WINDOWS, Simulation, simulate
@@ -292,8 +293,9 @@ def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
         shutil.rmtree(incoming)
     incoming.mkdir()
     try:
-        _write(incoming, pair, origin)
-        incoming.rename(folder)
+        with naming(folder):
+            _write(incoming, pair, origin)
+            incoming.rename(folder)
     except OSError as error:
         if error.errno is None:  # numpy says of a disk that takes no more only how much it took
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from None

@@ -28,6 +28,17 @@ def draft_of(path: Path) -> Path:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of the system that names no file, as one of writing to an open file, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
+
+
+@contextmanager
 def drafted(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to, which takes its place when all went well and is gone otherwise.
 
@@ -51,6 +62,22 @@ def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file as a whole: a reader sees the old or the new one."""
     with drafted(path) as draft:
         draft.write_text(json.dumps(value, allow_nan=False, indent=1))
+
+
+def put_json(path: Path, value: Any) -> None:
+    """Replace a JSON file; on a full disk write over it, in one piece, on the room that it has already.
+
+    Raises:
+        OSError: it cannot be written, and is as it was.
+    """
+    try:
+        write_json(path, value)
+    except OSError as error:
+        there, content = path.stat(), json.dumps(value, allow_nan=False).encode()
+        if error.errno not in FULL or len(content) > there.st_blocks * 512:
+            raise
+        with naming(path), path.open("r+b", buffering=0) as file:
+            file.write(content.ljust(there.st_size))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -142,6 +142,11 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
             if zipped:
                 draft.with_suffix(".gzi").replace(kept.with_suffix(".gzi"))
             draft.replace(kept)
+        except OSError as error:
+            why = error.__context__  # which pyfaidx does not tell
+            if error.errno is None and isinstance(why, OSError) and why.errno is not None:
+                raise OSError(why.errno, os.strerror(why.errno), str(kept)) from None
+            raise
         finally:
             draft.unlink(missing_ok=True)
             draft.with_suffix(".gzi").unlink(missing_ok=True)

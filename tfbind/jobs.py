@@ -24,7 +24,7 @@ import psutil
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import read_fields, read_json, to_trash, write_json
+from tfbind.files import naming, read_fields, read_json, to_trash, write_json
 from tfbind.owner import Owner
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
@@ -151,7 +151,7 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
     _check_size(home, data)
     job.folder.mkdir(parents=True)
     try:
-        with (job.folder / INPUT).open("wb") as copy:
+        with naming(job.folder / INPUT), (job.folder / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
         write_json(job.folder / JOB, asdict(order))
         _start(job, order)

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import export
 from tfbind.export import About, Track
-from tfbind.files import read_fields, read_json, write_json
+from tfbind.files import naming, read_fields, read_json, write_json
 from tfbind.letters import Changes, describe, short
 from tfbind.pieces import Options, Piece, rows_of, score_piece
 from tfbind.records import read_pieces, unique_names
@@ -249,7 +249,7 @@ def _source(stream: BinaryIO) -> str:
 def _copy_codes(path: Path, stream: BinaryIO, on_progress: Progress) -> list[tuple[str, int, list[Any]]]:
     """Header, length and changes of each record, whose codes go to `path`."""
     read, total = [], 0
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         for _, pieces in itertools.groupby(read_pieces(stream), key=lambda piece: piece.number):
             changes, before, header = Changes(), total, ""
             for piece in pieces:
@@ -285,7 +285,7 @@ def _score_all(
     total, groups = records[-1].end, list(_groups(records))
     paths = (parts.scores, parts.changes)[: rows_of(model)]
     done = _scored_before(parts, paths, groups)
-    with ExitStack() as stack:
+    with naming(parts.folder), ExitStack() as stack:
         files = [stack.enter_context(_cut(path, done * FLOAT_BYTES)) for path in paths]
         on_progress("scoring", done, total)
         left = [group for group in groups if _end(group) > done]

@@ -22,7 +22,17 @@ from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import draft_of, read_fields, read_json, remove_drafts, to_trash, write_chunks, write_json
+from tfbind.files import (
+    draft_of,
+    naming,
+    put_json,
+    read_fields,
+    read_json,
+    remove_drafts,
+    to_trash,
+    write_chunks,
+    write_json,
+)
 from tfbind.owner import Owner, this_process
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
@@ -41,6 +51,7 @@ LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
 STOP = "stop"  # there when somebody asked the run to stop
 
+COUNTS = ("torch", "numpy")  # packages whose versions change results
 ACTIVE = ("pending", "running")
 STATES = (*ACTIVE, "finished", "failed", "crashed", "killed")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -112,11 +123,12 @@ def create(
         ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
     """
     run = Run(home / "runs" / checked_id(id or new_id()))
+    libraries = {name: version(name) for name in ("torch", "numpy")}
     record = {
         **config.model_dump(),
         "from": parent.id if parent else None,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "versions": {"tfbind": __version__, "python": python_version(), **_versions("torch", "numpy")},
+        "versions": {"tfbind": __version__, "python": python_version(), **libraries},
         **(facts or {}),
     }
     draft = draft_of(run.folder)
@@ -148,10 +160,6 @@ def _copy_weights(parent: Run, target: Path) -> None:
     if not (parent.folder / BEST).exists():
         raise ValueError(f"--from {parent.id}: that run has no weights yet")
     shutil.copyfile(parent.folder / BEST, target)
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    return {package: version(package) for package in packages}
 
 
 def checked_id(id: str) -> str:
@@ -239,11 +247,7 @@ def read_status(run: Run) -> Status:
 
 
 def read_state(run: Run) -> Status:
-    """The state of a run as it was last written.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
+    """The state of a run as it was last written; a ValueError says that the file is missing or damaged."""
     path = run.folder / STATE
     kept = read_json(path)
     try:
@@ -262,7 +266,7 @@ def take_over(run: Run, state: str, **changes: Any) -> None:
         kept = {"started": before.started, "device": before.device}
     except ValueError:
         kept = {}
-    write_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
+    put_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
 
 
 def owned(state: str) -> Status:
@@ -314,14 +318,11 @@ def sole_worker(run: Run) -> Iterator[None]:
 
 def append_row(run: Run, row: Row) -> None:
     """Add one finished epoch. The line reaches the disk before this returns."""
-    with (run.folder / METRICS).open("ab") as file:
-        file.write(_line(row))
+    path = run.folder / METRICS
+    with naming(path), path.open("ab") as file:
+        file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _line(row: Row) -> bytes:
-    return json.dumps(row, allow_nan=False).encode() + b"\n"
 
 
 def read_rows(run: Run) -> list[Row]:
@@ -353,7 +354,7 @@ def _is_row(row: Any, epoch: int) -> bool:
 
 def complete_rows(run: Run, rows: list[Row]) -> None:
     """Bring `metrics.jsonl` level with `rows`, those of the checkpoint, whatever has become of it since."""
-    write_chunks(run.folder / METRICS, map(_line, rows))
+    write_chunks(run.folder / METRICS, (json.dumps(row).encode() + b"\n" for row in rows))
 
 
 def best_row(rows: list[Row]) -> Row | None:

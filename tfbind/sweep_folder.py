@@ -192,7 +192,7 @@ def extend(sweep: Sweep, text: str) -> Spec:
     check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
     if text != read_text(sweep):
         number = 1 + len(list(sweep.folder.glob("spec-*.yaml")))
-        shutil.copyfile(sweep.folder / SPEC, sweep.folder / f"spec-{number}.yaml")
+        write_bytes(sweep.folder / f"spec-{number}.yaml", (sweep.folder / SPEC).read_bytes())
         write_bytes(sweep.folder / SPEC, text.encode())
     return spec
 

@@ -3,13 +3,15 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from safetensors.numpy import load_file
 
 from tfbind import launch, runs
@@ -72,6 +74,22 @@ def end_all(home: Path) -> None:
 def untimed(run: Run) -> list[dict[str, object]]:
     """The rows of a run without their times."""
     return [{key: value for key, value in row.items() if key not in TIMES} for row in runs.read_rows(run)]
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Something mounted on this folder until the block ends; the test is skipped where tests may mount nothing."""
+    if subprocess.run(["mount", *options, folder], capture_output=True).returncode:
+        pytest.skip("this machine lets tests mount nothing")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)  # a worker may still be ending
+
+
+def as_read(text: str) -> str:
+    """Markdown as its reader sees it, where every mark in it is escaped."""
+    return re.sub(r"\\([^\w\s])", r"\1", text.replace("\u2060", ""))
 
 
 def contents(*folders: Path) -> dict[Path, bytes]:

@@ -49,9 +49,9 @@ def compare(options: argparse.Namespace) -> int:
         raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
     choice = _choice(options)
     pool, problems = known_runs(home_folder())
+    pasts = _chosen(pool, problems, options)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    pasts = _chosen(pool, options)
     available = metrics(pasts)
     if choice.metric not in available:
         raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
@@ -102,7 +102,7 @@ def _choice(options: argparse.Namespace) -> Choice:
     return choose(options.metric, "epoch", int(options.at), options.goal)
 
 
-def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
+def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) -> list[Past]:
     if not (options.ids or options.sweep or options.table):
         raise ValueError("compare: name runs, or --sweep ID, or --table; `python -m tfbind runs` lists them")
     ids = [*options.ids, *(_keys(options.table) if options.table else [])]
@@ -112,8 +112,8 @@ def _chosen(pool: list[Past], options: argparse.Namespace) -> list[Past]:
             continue
         found = named(pool, [id])
         if not found:
-            history.local(runs.find(home_folder(), id))
-            raise ValueError(f"no run {id!r}; `python -m tfbind runs` lists them")
+            damaged = sorted(problems, key=lambda problem: id not in problem)[:1]
+            raise ValueError("; ".join([f"no run {id!r} here that can be read", *damaged]))
         if len(found) > 1:
             keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
             raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")

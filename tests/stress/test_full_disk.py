@@ -1,0 +1,203 @@
+"""A disk that is full at every kind of write: on a file system of its own, filled until so many bytes are left.
+
+What writes then says in one line that the disk is full, and where; what was there is as it was, nothing half-written
+poses as whole, and with room again the same command does its work.
+"""
+
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import yaml
+from driven import app, button, checked
+from driven import words as shown
+from life import LONG, as_read, contents, mounted, tfbind, wait_until
+from test_torn import PULLED
+from toy import toy_config, toy_home
+
+from tfbind import history, jobs, launch, queries, runs, sweep_folder, wandb_runs
+from tfbind.__main__ import main
+from tfbind.files import words
+from tfbind.launch import Order
+from tfbind.worker import Worker
+
+FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* MB are free there)")
+SIZE = 24 << 20
+DNA = "".join(f">chr1:{1 + 1000 * number}-{1000 * number + 800}\n{'ACGTTGTTTACATTGC' * 50}\n" for number in range(20))
+OLD = b"what lay there before\n"
+KINDS = {
+    "import": "data import --sequences SRC/toy_sequences.txt --scores SRC/toy_scores.txt --name again",
+    "build": "data build built --genome SRC/dna.fa --motif FOXA1 --length 50 --every-window",
+    "export": "data export toy --to OUT",
+    "tsv": "predict --model builtin --data SRC/dna.fa --out OUT/old.tsv",
+    "bed": "predict --model builtin --data SRC/dna.fa --out OUT/old.bed",
+    "bigwig": "predict --model builtin --data SRC/dna.fa --out OUT/old.bw",
+    "variants": "variants --model builtin --data SRC/v.vcf --fasta SRC/chr.fa --out OUT/old.csv",
+    "report": "compare whole --out OUT/old.html",
+    "model": "model import SRC/w.safetensors --name mine",
+    "bundle": "bundle whole --out OUT/bundle",
+}
+SHARES = (0, 0.3, 0.6, 0.9)  # of the bytes that a command writes, so many are free
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files to work on, and a home with a data set and a finished run."""
+    folder = tmp_path_factory.mktemp("source")
+    home = toy_home(folder)
+    run = launch.prepare(home, toy_config(), Order(id="whole"))
+    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
+    (folder / "dna.fa").write_text(DNA)
+    (folder / "chr.fa").write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 500 + "\n")
+    (folder / "v.vcf").write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n" + "chr1\t1601\t.\tA\tG\n" * 40)
+    return folder
+
+
+@pytest.fixture
+def disk(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file system of its own with the home, and a folder `out` with files of the names that are asked for."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with mounted(folder, "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs"):
+        fill(folder, source)
+        monkeypatch.setenv("TFBIND_HOME", str(folder / "home"))
+        yield folder
+
+
+def fill(folder: Path, source: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path)
+    shutil.copytree(source / "home", folder / "home")
+    (folder / "out").mkdir()
+    for name in re.findall(r"OUT/(old\.\w+)", " ".join(KINDS.values())):
+        (folder / "out" / name).write_bytes(OLD)
+
+
+@contextmanager
+def full(folder: Path, left: int = 0) -> Iterator[None]:
+    """No more than so many bytes are left on this file system."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        file.write(bytes(max(0, shutil.disk_usage(folder).free - left)))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    """Every file but locks, and the parts of predictions, from which the same command goes on."""
+    found = {path.relative_to(folder).as_posix(): content for path, content in contents(folder).items()}
+    passing = re.compile(r"\.parts/|locks/|\.lock$|cache/|ballast")
+    return {name: content for name, content in found.items() if not passing.search(name)}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_command_on_a_full_disk(kind: str, source: Path, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = KINDS[kind].replace("SRC", str(source)).replace("OUT", str(disk / "out")).split()
+    free = shutil.disk_usage(disk).free
+    assert main(command) == 0, capsys.readouterr().err
+    needed, whole = free - shutil.disk_usage(disk).free, kept(disk)
+    refused = 0
+    for share in SHARES:
+        fill(disk, source)
+        before = kept(disk)
+        capsys.readouterr()
+        with full(disk, int(needed * share)):
+            code = main(command)
+        said = capsys.readouterr().err
+        if code:
+            refused += 1
+            assert code == 1, f"{share}: {said}"
+            assert FULL.fullmatch(said.strip()), f"{share}: {said}"
+            assert kept(disk) == before, f"{share}: {said}"
+            assert main(command) == 0, f"{share}: {capsys.readouterr().err}"
+        assert kept(disk).keys() == whole.keys(), f"{share}: {said}"
+    assert refused > 1
+
+
+def sweep_text() -> str:
+    fixed = {name: {"value": value} for name, value in toy_config().model_dump(exclude_none=True).items()}
+    return yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": [1, 2]}}})
+
+
+JOB = jobs.Order("dna.fa", "whole", ".tsv", "forward", 3.0, True)
+ACTIONS: dict[str, Callable[[Path], object]] = {
+    "query": lambda home: queries.save(home, DNA),
+    "rename": lambda home: runs.rename(runs.find(home, "whole"), "another name"),
+    "note": lambda home: history.annotate(runs.find(home, "whole"), "a, b", "a note"),
+    "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")),
+    "sweep": lambda home: sweep_folder.create(home, sweep_text(), toy_config(), id="new"),
+    "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
+    "pulled": lambda home: wandb_runs.save_names(wandb_runs.offline_project(home, "p"), {"lr": "learning_rate"}),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_a_page_keeps_on_a_full_disk(action: str, disk: Path) -> None:
+    home = disk / "home"
+    sweep_folder.create(home, sweep_text(), toy_config(), id="race")
+    wandb_runs.keep_offline(wandb_runs.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
+    before = kept(disk)
+    with full(disk), pytest.raises(OSError, match=str(disk)) as caught:
+        ACTIONS[action](home)
+    assert re.fullmatch(r"/\S+: the disk is full", words(caught.value))
+    assert kept(disk) == before
+    ACTIONS[action](home)
+    assert kept(disk) != before
+
+
+def test_a_background_job_on_a_full_disk(disk: Path) -> None:
+    home, before = disk / "home", kept(disk)
+    with full(disk), pytest.raises(ValueError, match=r"this needs about 0 MB of disk; 0 are free in /"):
+        jobs.submit(home, JOB, io.BytesIO(DNA.encode()))
+    with full(disk, jobs.DISK_PER_BYTE * len(DNA) + 8192):
+        job = jobs.submit(home, JOB, io.BytesIO(DNA.encode()))
+        (disk / "more").write_bytes(bytes(shutil.disk_usage(disk).free - 8192))
+        wait_until(lambda: jobs.read_status(job).state != "running")
+        status = jobs.read_status(job)
+        assert status.state == "failed"
+        assert "disk" in status.said
+        (disk / "more").unlink()
+    jobs.resume(job)
+    wait_until(lambda: jobs.read_status(job).state == "finished")
+    assert {name: content for name, content in kept(disk).items() if "/jobs/" not in name} == before
+
+
+def test_pages_on_a_full_disk(disk: Path) -> None:
+    """A pasted sequence is scored all the same; a run that cannot be kept is refused in one line."""
+    page = app().switch_page("pages/predict.py").run()
+    with full(disk):
+        page = checked(page.text_area[0].set_value(">x\nACGTTGTTTACATTGCACGTTGTTTACATTGC\n").run())
+        assert "A refresh will not bring this text back" in as_read(page.toast[0].value)
+        assert "the disk is full" in as_read(page.toast[0].value)
+        assert "32 bases" in as_read(shown(page))
+        page = checked(button(app("whole"), "New run").click().run())
+        page = checked(button(page, "Start").click().run())
+        assert [error.value.endswith("the disk is full") for error in page.error] == [True]
+
+
+def test_training_on_a_full_disk(disk: Path) -> None:
+    """Filled while a run writes: the run says so, also where no room is left for saying it, and goes on later."""
+    run = launch.submit(disk / "home", toy_config(**LONG), Order(id="full"))
+    wait_until(lambda: len(runs.read_rows(run)) >= 3)
+    with full(disk):
+        wait_until(lambda: not runs.read_status(run).active)
+        rows, status = runs.read_rows(run), runs.read_status(run)
+        assert (status.state, status.error.rpartition(": ")[2]) == ("failed", "the disk is full")
+        assert str(run.folder) in status.error
+        resumed = tfbind(disk / "home", "resume", "full")
+        assert resumed.returncode == 1
+        assert FULL.fullmatch(resumed.stderr.strip()), resumed.stderr
+        assert runs.read_status(run).error.endswith("the disk is full")
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    launch.resume(run)
+    wait_until(lambda: len(runs.read_rows(run)) >= len(rows) + 3)
+    assert runs.read_rows(run)[: len(rows)] == rows
+    launch.stop(run)
