@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from tfbind.datasets import list_datasets, make_builtin, open_checked, open_dataset
+from tfbind.files import words
 from ui.data_add import add_data, announce
 from ui.data_detail import detail, origin
 from ui.session import home, inside_app, plain
@@ -70,7 +71,7 @@ if names:
             try:
                 detail(open_checked(home(), chosen))
             except (ValueError, OSError) as error:
-                st.error(plain(str(error)))
+                st.error(plain(words(error)))
 else:
     st.caption(
         "No data set is on the disk yet. Add one of yours below, or begin with the built-in one: simulated DNA, "

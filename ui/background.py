@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol, cast
 import streamlit as st
 
 from tfbind import jobs
+from tfbind.files import words
 from tfbind.jobs import Job, Order, Status
 from tfbind.provenance import SUFFIX, beside
 from ui.downloads import FORMATS
@@ -89,7 +90,7 @@ def _draw_jobs(running: int) -> None:
             try:
                 _draw_job(job, jobs.read_order(job), jobs.read_status(job))
             except (ValueError, OSError) as error:
-                st.error(plain(str(error)))
+                st.error(plain(words(error)))
     if len(listed) > SHOWN:
         st.caption(f"The newest {SHOWN} of {len(listed):,}. All lie in {plain(str(home() / 'jobs'))}.")
 
@@ -159,4 +160,4 @@ def _act(action: Callable[[Job], object], job: Job) -> None:
     try:
         action(job)
     except (ValueError, OSError) as error:
-        st.toast(plain(str(error)))
+        st.toast(plain(words(error)))

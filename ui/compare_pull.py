@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from tfbind import wandb_offline, wandb_runs
 from tfbind.elsewhere import originals
+from tfbind.files import naming, words
 from tfbind.history import Past
 from tfbind.wandb_client import BASE_URL, KEY, URL
 from tfbind.wandb_names import OURS, suggest
@@ -96,10 +98,14 @@ def _offline() -> None:
         help="The files run-….wandb from folders named wandb/offline-run-…",
     )
     if st.button("Import", disabled=not files, key="offline-import"):
-        with tempfile.TemporaryDirectory() as name:
-            for number, file in enumerate(files):
-                (Path(name) / f"{number}.wandb").write_bytes(file.getvalue())
-            _take(lambda: wandb_offline.import_offline(home(), Path(name)))
+        _take(lambda: _import(files))
+
+
+def _import(files: list[UploadedFile]) -> Pulled:
+    with tempfile.TemporaryDirectory() as name, naming(Path(name)):
+        for number, file in enumerate(files):
+            (Path(name) / f"{number}.wandb").write_bytes(file.getvalue())
+        return wandb_offline.import_offline(home(), Path(name))
 
 
 def _take(get: Callable[[], Pulled]) -> None:
@@ -107,7 +113,7 @@ def _take(get: Callable[[], Pulled]) -> None:
         with st.spinner("Asking"):
             pulled = get()
     except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(plain(words(error)))
         return
     if not pulled.pasts:
         st.info(plain(f"{pulled.project.place} has no runs yet."))
@@ -140,7 +146,10 @@ def _names() -> None:
         format_func=lambda key: strange[key].place,
         key="names-project",
     )
-    _map(strange[key])
+    try:
+        _map(strange[key])
+    except ValueError as error:
+        st.error(plain(str(error)))
 
 
 def _strange(project: Project) -> list[str]:

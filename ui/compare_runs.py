@@ -10,6 +10,7 @@ import streamlit as st
 from tfbind import history, runs, wandb_runs
 from tfbind.compare import named
 from tfbind.elsewhere import originals
+from tfbind.files import words
 from tfbind.history import Past
 from tfbind.runs import Run
 
@@ -79,7 +80,7 @@ def known_runs(home: Path) -> tuple[list[Past], list[str]]:
     try:
         return originals([*found, *wandb_runs.stored(home)], found), problems
     except (ValueError, OSError) as error:
-        return found, [*problems, str(error)]
+        return found, [*problems, words(error)]
 
 
 def selected(pasts: list[Past]) -> list[Past]:

@@ -10,6 +10,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
+from tfbind.files import words
 from ui.child import Beside, command
 from ui.session import home, on_loopback, plain
 from ui.uploads import upload_folder, write_upload
@@ -89,7 +90,7 @@ def _pair() -> None:
             data = _import_uploads(sequences, scores, name, transpose=turned)
             st.session_state.update({REFUSED: None, IMPORTED: data.name})
         except (ValueError, OSError) as error:
-            st.session_state.update({REFUSED: {"files": chosen, "said": str(error)}, IMPORTED: None})
+            st.session_state.update({REFUSED: {"files": chosen, "said": words(error)}, IMPORTED: None})
         else:
             _show(data.name)
         st.rerun()

@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from tfbind import files, launch, lesson, runs, sweep_control, sweep_folder
+from tfbind import launch, lesson, runs, sweep_control, sweep_folder
 from tfbind.compare import choose
 from tfbind.datasets import Windows, make_builtin
+from tfbind.files import words
 from tfbind.history import Past
 from tfbind.meaning import SHIPPED
 from tfbind.motifs import jaspar
@@ -156,7 +157,7 @@ def _start(text: str) -> bool:
         sweep = sweep_folder.create(home(), text, lesson.BASE)
         launch.start(sweep, sweep_control.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
     except (ValueError, OSError) as error:
-        st.error(plain(files.words(error)))
+        st.error(plain(words(error)))
         return False
     return True
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from tfbind.export import THRESHOLD
+from tfbind.files import words
 from tfbind.meaning import BUILTIN, UNKNOWN, Meaning
 from tfbind.scoring import Model
 from ui import scored
@@ -195,5 +196,5 @@ def _open(name: str, label: str) -> Choice | None:
         short = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
         return Choice(name, short, scored.open_model(home(), name))
     except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(plain(words(error)))
         return None

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from tfbind.datasets import list_datasets, open_dataset
+from tfbind.files import words
 from tfbind.jobs import MAX_MB
 from tfbind.letters import RefusedLetter, short
 from tfbind.observed import draw_window, index_of
@@ -104,7 +105,7 @@ def _take_window(dataset: str) -> None:
         data = open_dataset(home(), dataset)
         index = index_of(data, name) if name else draw_window(data, np.random.default_rng())
     except (ValueError, OSError) as error:
-        st.session_state[WINDOW_REFUSED] = str(error)
+        st.session_state[WINDOW_REFUSED] = words(error)
         return
     DNA.fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
 
@@ -168,8 +169,8 @@ def _draw_notes(said: dict[str, list[str]]) -> None:
     for name, notes in said.items():
         if notes:
             changed.setdefault("; ".join(notes), []).append(name)
-    for words, names in list(changed.items())[:NOTES]:
-        st.caption(f":material/info: {plain(f'{_listed(names)}: {words}')}")
+    for notes, names in list(changed.items())[:NOTES]:
+        st.caption(f":material/info: {plain(f'{_listed(names)}: {notes}')}")
     if rest := sum(map(len, list(changed.values())[NOTES:])):
         st.caption(f"and {counted(rest, 'more record')} changed in reading")
 

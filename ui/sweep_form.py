@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from tfbind import files, launch, ray_pipe, runs, simulate, sweep_control, sweep_folder
+from tfbind import launch, ray_pipe, runs, simulate, sweep_control, sweep_folder
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import BUILTIN, list_datasets
 from tfbind.estimate import recent
+from tfbind.files import words
 from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
@@ -259,14 +260,14 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
         st.code(text, language="yaml")
 
 
-def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], words: list[str]) -> None:
+def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], command: list[str]) -> None:
     try:
         details = {**options, "wandb": options["wandb"] or "off"}
         sweep = sweep_folder.create(home(), text, base, id=id, **details)
-        launch.start(sweep, words, secrets())
+        launch.start(sweep, command, secrets())
     except (ValueError, OSError) as error:
         if not (home() / "sweeps" / id).exists():  # else this is the second click of a double click
-            st.error(plain(files.words(error)))
+            st.error(plain(words(error)))
             return
     show_sweep(id)
     st.rerun()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from tfbind.files import naming
 from ui.session import home
 
 
@@ -23,5 +24,6 @@ def write_upload(file: UploadedFile, folder: Path) -> Path:
     """Write an upload to a new folder, under a name that is safe and still tells the user which file is meant."""
     folder.mkdir()
     path = folder / re.sub(r"[^A-Za-z0-9._-]|^\.+", "_", file.name)[-80:]
-    path.write_bytes(file.getbuffer())
+    with naming(path):
+        path.write_bytes(file.getbuffer())
     return path

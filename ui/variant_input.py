@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from tfbind.files import words
 from tfbind.genome import Genome, keep_fasta
 from tfbind.jobs import MAX_MB
 from tfbind.records import Record
@@ -69,7 +70,7 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
         try:
             return _read(file, text, records, _genome(upload, path))
         except (ValueError, OSError) as error:
-            st.error(plain(str(error)))
+            st.error(plain(words(error)))
             return None
 
 

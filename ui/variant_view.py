@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from tfbind.effects_table import table_lines, unused_lines
+from tfbind.files import words
 from tfbind.letters import short
 from tfbind.scoring import call_sites
 from tfbind.sequence_plots import Line, profile_figure
@@ -33,7 +34,7 @@ def variant_view(variants: Variants, how: Settings) -> None:
     try:
         found = scored.effects(how.model, how.threshold, variants.identity, variants.listed.calls, variants.reference)
     except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(plain(words(error)))
         return
     if variants.listed.more:
         st.info(f"The list goes on: the first {MAX_CALLS:,} lines are here.")
@@ -142,7 +143,7 @@ def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: S
     try:
         task = Scorer(model, variants.reference).surroundings(call, AROUND + 2 * model.reach)
     except (ValueError, OSError) as error:
-        st.error(plain(str(error)))
+        st.error(plain(words(error)))
         return
     edited = task.edited()
     before, after = (
