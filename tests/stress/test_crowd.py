@@ -30,7 +30,7 @@ CROWD = 20
 BROWSERS = 6
 SLOW_MS = 4 * WAIT_MS
 SLOWER = 1.05
-GROWTH = 30e6  # bytes
+GROWTH = 9e6  # bytes from epoch 150 to 1,000: more than the rows themselves take, less than with 10 kB lost at each
 MANY = 2_000
 ANSWER_SECONDS = 5.0
 
@@ -156,9 +156,9 @@ def test_a_thousand_epochs_before_five_sessions_take_no_more_memory(home: Path, 
     assert [visitor.last_epochs() for visitor in visitors] == [{epochs}] * 5
     assert [said for visitor in visitors for said in visitor.complaints()] == []
     for name, samples in taken.items():
-        early = max(size for done, size in samples if done <= 150)
-        late = max(size for done, size in samples if done >= 900)
-        print(f"{name}: {early / 1e6:.1f} MB by epoch 150, {late / 1e6:.1f} MB after epoch 900")
+        early = min(size for done, size in samples if 100 < done <= 150)
+        late = min(size for done, size in samples if epochs - 50 < done <= epochs)
+        print(f"{name}: {early / 1e6:.1f} MB by epoch 150, {late / 1e6:.1f} MB in the end")
         assert late - early < GROWTH, name
 
 
@@ -188,7 +188,9 @@ def test_two_thousand_runs_are_listed_shown_and_do_not_hold_up_the_next(home: Pa
     fill_home(home, MANY)
     listed = []
     taken = {"list": seconds_of(lambda: listed.append(tfbind(home, "runs", "--json")))}
-    assert len(json.loads(listed[0].stdout)["runs"]) == MANY
+    shown = json.loads(listed[0].stdout)["runs"]
+    assert {run["id"] for run in shown} == {run.id for run in runs.list_runs(home)}
+    assert (len(shown), {run["state"] for run in shown}) == (MANY, {"finished"})
     for page in ("train", "compare"):
         for visit in ("first", "next"):
             visitor = Visitor(page=page)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from life import SEED, contents, wait_until
+from driven import APP, words
+from life import SEED, as_read, contents, wait_until
 from mutation import mutant
+from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
 from tfbind import jobs, launch, predict, queries, runs, sweep_folder, wandb_runs
@@ -21,7 +23,7 @@ from tfbind.scoring import load_model
 from tfbind.wandb_log import Logged
 from tfbind.worker import Worker
 
-MUTANTS = 12
+MUTANTS, PAGE_MUTANTS = 8, 3
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
 JOB = "20260101-000000-00000"
 QUERY = "0123456789abcdef"
@@ -182,6 +184,7 @@ def run(command: str, out: Path, capsys: pytest.CaptureFixture[str]) -> tuple[in
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
 @pytest.mark.parametrize("file", NEEDED)
 def test_a_damaged_file_is_named_and_no_other_changes(
     file: str,
@@ -194,27 +197,88 @@ def test_a_damaged_file_is_named_and_no_other_changes(
     out = tmp_path / "out"
     (path,) = home.glob(file)
     name, valid = path.relative_to(home), path.read_bytes()
-    commands = {**{key: (words,) for key, words in COMMANDS.items()}, **WRITERS}
-    sound = {key: run(words, out, capsys)[0] for key, (words, *_) in commands.items()}
+    commands = {**{key: (command,) for key, command in COMMANDS.items()}, **WRITERS}
+    sound = {key: run(command, out, capsys)[0] for key, (command, *_) in commands.items()}
     damaged = {what: damage(valid) for what, damage in DAMAGES.items()}
     damaged |= {f"mutant {number}": mutant([valid], SEED, number) for number in range(MUTANTS)}
     wrong = []
     for number, (what, content) in enumerate(damaged.items(), 1):
         home = fresh(whole, tmp_path, number, monkeypatch)
         (home / name).write_bytes(content)
-        for key, (words, *own) in commands.items():
+        for key, (command, *own) in commands.items():
             before = kept(home, *own)
             try:
-                code, said = run(words, out, capsys)
+                code, said = run(command, out, capsys)
             except Exception as error:  # noqa: BLE001 - that none comes is what is tested
-                wrong.append(f"{what}: {words}: {error!r}")
+                wrong.append(f"{what}: {command}: {error!r}")
                 continue
             if kept(home, *own) != before:
-                wrong.append(f"{what}: {words}: changed")
+                wrong.append(f"{what}: {command}: changed")
             if code != sound[key] and name.name not in said:
-                wrong.append(f"{what}: {words}: {code} not named {said[:300]}")
+                wrong.append(f"{what}: {command}: {code} not named {said[:300]}")
             if what in DAMAGES and key in NEEDED[file].split() and name.name not in said:
-                wrong.append(f"{what}: {words}: {code} silent {said[:300]}")
+                wrong.append(f"{what}: {command}: {code} silent {said[:300]}")
+    assert not wrong, "\n".join(wrong)
+
+
+# The page on which a file is looked at, with what its address says; True where it has to name the file.
+SHOWN = {
+    f"runs/torn/{runs.CONFIG}": ("train", "run=torn", True),
+    f"runs/torn/{runs.STATE}": ("train", "run=torn", True),
+    f"runs/torn/{runs.LABELS}": ("train", "run=torn", True),
+    f"runs/torn/{runs.METRICS}": ("train", "run=torn", False),
+    f"runs/torn/{runs.PROGRESS}": ("train", "run=torn", False),
+    f"runs/torn/{runs.BEST}": ("predict", "model=torn", False),
+    f"runs/torn/{runs.VALIDATION}": ("train", "run=torn", True),
+    f"runs/torn/{runs.WANDB}": ("train", "run=torn", True),
+    f"runs/torn/{runs.LOG}": ("train", "run=torn", False),
+    f"runs/whole/{runs.TEST}": ("train", "run=whole", True),
+    f"runs/whole/{runs.FILTERS}": ("train", "run=whole", True),
+    f"sweeps/race/{sweep_folder.SPEC}": ("sweep", "sweep=race", True),
+    f"sweeps/race/{sweep_folder.SETTINGS}": ("sweep", "sweep=race", True),
+    f"sweeps/race/{runs.STATE}": ("sweep", "sweep=race", True),
+    "data/toy/meta.json": ("data", "data=toy", False),
+    "data/toy/names.npy": ("data", "data=toy", True),
+    "data/toy/codes.npy": ("data", "data=toy", True),
+    "data/toy/scores.npy": ("data", "data=toy", True),
+    "models/mine/card.json": ("predict", "", False),
+    "models/mine/weights.safetensors": ("predict", "", False),
+    f"queries/{QUERY}.txt": ("predict", f"q={QUERY}", False),
+    f"jobs/{JOB}/job.json": ("predict", "", True),
+    f"jobs/{JOB}/process.json": ("predict", "", True),
+    f"jobs/{JOB}/printed.txt": ("predict", "", False),
+    "wandb/projects/*/project.json": ("compare", "", True),
+    "wandb/projects/*/names.json": ("compare", "", True),
+    "wandb/projects/*/histories/*.json": ("compare", "", True),
+    "baselines/*.json": ("train", "run=whole", True),
+}
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
+@pytest.mark.parametrize("file", SHOWN)
+def test_a_page_on_a_damaged_file_says_so_and_goes_on(
+    file: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, address, named = SHOWN[file]
+    (path,) = whole.glob(file)
+    valid = path.read_bytes()
+    damaged = {what: damage(valid) for what, damage in DAMAGES.items()}
+    damaged |= {f"mutant {number}": mutant([valid], SEED, number) for number in range(PAGE_MUTANTS)}
+    wrong = []
+    for number, (what, content) in enumerate(damaged.items()):
+        home = fresh(whole, tmp_path, number, monkeypatch)
+        (home / path.relative_to(whole)).write_bytes(content)
+        before = kept(home)
+        shown = AppTest.from_file(APP, default_timeout=60)
+        key, _, value = address.partition("=")
+        if key:
+            shown.query_params[key] = value
+        shown.switch_page(f"pages/{page}.py").run()
+        said = as_read(words(shown))
+        wrong += [f"{what}: {error.message}" for error in shown.exception]
+        wrong += [f"{what}: silent {said[:1000]}"] * (named and what in DAMAGES and path.name not in said)
+        wrong += [f"{what}: changed"] * (kept(home) != before)
     assert not wrong, "\n".join(wrong)
 
 
