@@ -196,9 +196,20 @@ def _fits(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: {said}") from None
 
 
+class _LogFile(logging.FileHandler):
+    """The log of a run. That it takes no more lines, as on a full disk, is no error: the run's state says why."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        pass
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextlib.contextmanager
 def _log_to(run: Run) -> Iterator[None]:
-    handler = logging.FileHandler(run.folder / runs.LOG)
+    handler = _LogFile(run.folder / runs.LOG)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -192,6 +192,9 @@ def test_training_on_a_full_disk(disk: Path) -> None:
         rows, status = runs.read_rows(run), runs.read_status(run)
         assert (status.state, status.error.rpartition(": ")[2]) == ("failed", "the disk is full")
         assert str(run.folder) in status.error
+        log = run.folder / runs.LOG
+        with log.open("ab") as file:
+            file.write(b"\n" * (-log.stat().st_size % 4096))  # not a line more fits in it
         resumed = tfbind(disk / "home", "resume", "full")
         assert resumed.returncode == 1
         assert FULL.fullmatch(resumed.stderr.strip()), resumed.stderr
