@@ -169,8 +169,8 @@ def _draw_notes(said: dict[str, list[str]]) -> None:
     for name, notes in said.items():
         if notes:
             changed.setdefault("; ".join(notes), []).append(name)
-    for notes, names in list(changed.items())[:NOTES]:
-        st.caption(f":material/info: {plain(f'{_listed(names)}: {notes}')}")
+    for change, names in list(changed.items())[:NOTES]:
+        st.caption(f":material/info: {plain(f'{_listed(names)}: {change}')}")
     if rest := sum(map(len, list(changed.values())[NOTES:])):
         st.caption(f"and {counted(rest, 'more record')} changed in reading")
 
