@@ -156,7 +156,9 @@ def test_a_data_set_that_cannot_be_split_is_one_line(small: str, home: Path) -> 
     page.text_input("config-validation_split").set_value("0.01").run()
     checked(page)
     assert button(page, "Start").disabled
-    assert [plain("validation_split") in error.value for error in page.error] == [True]
+    assert [plain("Validation split 0.01 of 40 windows") in error.value for error in page.error] == [True]
+    page.text_input("config-test_split").set_value("0.01").run()
+    assert plain("Validation split 0.01, Test split 0.01 of 40 windows") in page.error[0].value
     assert runs.list_runs(home) == []
 
 

@@ -30,7 +30,9 @@ LABELS = {
 KEPT_BY_PRESETS = ("dataset", "seed", "device", "threads")
 START_PRESET = "recommended"
 
-_NAMED = re.compile(rf"(^|; )(?:parameters\.)?({'|'.join(TrainConfig.model_fields)})(\.values|\.min|\.max|)(?=:)")
+_NAMED = re.compile(
+    rf"(^|; |, )(?:--|parameters\.)?({'|'.join(TrainConfig.model_fields)})(\.values|\.min|\.max|)(?=:| \w)"
+)
 _ENDS = {".min": " from", ".max": " to"}
 
 _schema: dict[str, dict[str, Any]] = TrainConfig.model_json_schema()["properties"]

@@ -10,7 +10,7 @@ from tfbind.budget import size
 from tfbind.config import TrainConfig, parameter_count, receptive_field
 from tfbind.datasets import BUILTIN, Windows, list_datasets
 from tfbind.estimate import disk, estimate, recent
-from ui.config_form import config_form
+from ui.config_form import config_form, in_labels
 from ui.run_actions import start
 from ui.session import home, next_run_id, plain, show_run, start_key
 from ui.split_line import counts, data_of, leak_check
@@ -38,7 +38,7 @@ def new_run() -> None:
         try:
             config, problem = devices.settle(config_form(list(sizes))), ""
         except ValueError as error:
-            config, problem = None, str(error)
+            config, problem = None, in_labels(str(error))
     with plan, st.container(border=True, key="plan"):
         if config:
             order = _plan(config, *sizes[config.dataset])
@@ -65,7 +65,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> launch.Order:
         data = data_of(config)
         parts, problem = counts(data, config, windows), ""
     except ValueError as error:
-        data, parts, problem = None, {}, str(error)
+        data, parts, problem = None, {}, in_labels(str(error))
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
     order = launch.Order(name, id, wandb=wandb_mode())
