@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfbind import runs
-from tfbind.datasets import Windows, check_free, data_folder, lock, name_now, open_dataset
+from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
 from tfbind.files import to_trash, write_chunks
 from tfbind.metrics import pearson
 from tfbind.recover import EQUAL
@@ -19,17 +19,15 @@ LONGEST_POSITIONAL = 20
 SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
 
 
-def used_by(home: Path, name: str) -> list[str]:
-    """The ids of the active runs that learn from a data set."""
+def used_by(home: Path, data: Windows) -> list[str]:
+    """The ids of the active runs that learn from a data set of a home, or from another one with the same content."""
     active = [run for run in runs.list_runs(home) if runs.read_status(run).active]
-    return [run.id for run in active if _name_now(home, runs.read_record(run)) == name]
+    return [run.id for run in active if _learns(runs.read_record(run), data)]
 
 
-def _name_now(home: Path, record: dict[str, Any]) -> str | None:
-    try:
-        return name_now(home, record)
-    except ValueError:  # its data are not here
-        return None
+def _learns(record: dict[str, Any], data: Windows) -> bool:
+    known = record.get("dataset_hash")
+    return known == data.hash if known else record["dataset"] == data.name
 
 
 def rename(home: Path, name: str, to: str) -> Windows:
@@ -57,10 +55,11 @@ def delete(home: Path, name: str) -> Path:
 
 
 def _free(home: Path, name: str) -> Path:
-    folder = open_dataset(home, name).path
+    data = open_dataset(home, name)
+    folder = data.path
     if folder.parent != data_folder(home):
         raise ValueError(f"data set {name!r}: a folder outside this home; expected the name of a data set in it")
-    users = used_by(home, name)
+    users = used_by(home, data)
     if users:
         raise ValueError(f"data set {name!r}: in use by run {users[0]}; stop it first")
     return folder
