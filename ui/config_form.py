@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from tfbind.config import PRESETS, TrainConfig, flag, parse_config
 from ui.session import plain
@@ -30,6 +31,10 @@ LABELS = {
 KEPT_BY_PRESETS = ("dataset", "seed", "device", "threads")
 START_PRESET = "recommended"
 
+# Where Streamlit stacks columns, below 640 pixels, the plan comes before the form, whose end is screens away.
+PLAN_FIRST = """<style>@media (max-width: 640px) {
+[data-testid="stColumn"]:has(.st-key-plan) { order: -1; }
+}</style>"""
 _NAMED = re.compile(
     rf"(^|; |, )(?:--|parameters\.)?({'|'.join(TrainConfig.model_fields)})(\.values|\.min|\.max|)(?=:| \w)"
 )
@@ -67,6 +72,13 @@ def choose_dataset(name: str) -> None:
     if _key("dataset") not in st.session_state:
         fill(PRESETS[START_PRESET])
     st.session_state[_key("dataset")] = name
+
+
+def form_and_plan() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Draw the places of a form and, with a border, of the plan with its Start button."""
+    st.html(PLAN_FIRST)
+    form, side = st.columns([6, 5], gap="large")
+    return form, side.container(border=True, key="plan")
 
 
 def config_form(datasets: list[str]) -> TrainConfig:

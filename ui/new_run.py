@@ -10,7 +10,7 @@ from tfbind.budget import size
 from tfbind.config import TrainConfig, parameter_count, receptive_field
 from tfbind.datasets import BUILTIN, Windows, list_datasets
 from tfbind.estimate import disk, estimate, recent
-from ui.config_form import config_form, in_labels
+from ui.config_form import config_form, form_and_plan, in_labels
 from ui.run_actions import start
 from ui.session import home, next_run_id, plain, show_run, start_key
 from ui.split_line import counts, data_of, leak_check
@@ -20,26 +20,20 @@ from ui.wandb_settings import secrets, wandb_mode
 SHOWN_RUNS = 20
 LOW_DISK_BYTES = 1e9
 ABOUT = "The model learns from DNA with known scores: letters in, a score for each base out, high at binding sites."
-# Where Streamlit stacks columns, below 640 pixels, the plan comes before the form, whose end is screens away.
-PLAN_FIRST = """<style>@media (max-width: 640px) {
-.st-key-setup [data-testid="stColumn"]:has(.st-key-plan) { order: -1; }
-}</style>"""
 
 
 def new_run() -> None:
     """Draw the form on the left, the plan with its Start button on the right, earlier runs below."""
     st.title("Train a model", anchor=False)
     st.caption(ABOUT)
-    st.html(PLAN_FIRST)
     sizes = _sizes()
-    with st.container(key="setup"):
-        form, plan = st.columns([6, 5], gap="large")
+    form, plan = form_and_plan()
     with form:
         try:
             config, problem = devices.settle(config_form(list(sizes))), ""
         except ValueError as error:
             config, problem = None, in_labels(str(error))
-    with plan, st.container(border=True, key="plan"):
+    with plan:
         if config:
             order = _plan(config, *sizes[config.dataset])
         else:

@@ -15,7 +15,7 @@ from tfbind.files import words
 from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
-from ui.config_form import PRESET_HELP, PRESET_NAMES, in_labels, label
+from ui.config_form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
 from ui.session import home, next_sweep_id, plain, show_sweep, start_key
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
@@ -48,7 +48,7 @@ def new_sweep() -> None:
     st.title("Sweep: many runs, one question", anchor=False)
     sizes = {BUILTIN: (simulate.WINDOWS, simulate.LENGTH)}
     sizes |= {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home())}
-    form, side = st.columns([6, 5], gap="large")
+    form, side = form_and_plan()
     with form:
         dataset, preset = _base(list(sizes))
         with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -61,7 +61,7 @@ def new_sweep() -> None:
             )
         text = _built() if way != WRITE else _written()
         options = _options()
-    with side, st.container(border=True, key="plan"):
+    with side:
         try:
             if not text.strip():
                 raise ValueError(NOTHING[way or BUILD])

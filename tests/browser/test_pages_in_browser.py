@@ -58,8 +58,9 @@ def test_a_phone_shows_everything_without_sideways_scrolling(
     assert scores
     assert name
     assert scores["y"] < name["y"]
-    page.goto(server.url)
-    expect(page.get_by_role("button", name="Start")).to_be_in_viewport(ratio=1)
+    for address in ("sweep", ""):
+        page.goto(f"{server.url}/{address}")
+        expect(page.get_by_role("button", name="Start", exact=True)).to_be_in_viewport(ratio=1)
     expect(page.get_by_text("Takes about")).to_be_in_viewport(ratio=1)
 
 
