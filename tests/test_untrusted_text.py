@@ -168,6 +168,7 @@ def formulas(text: str, delimiter: str = ",") -> list[str]:
 
 @tried
 @given(HOSTILE)
+@example("\r\t")
 def test_no_cell_of_a_comparison_is_a_formula(text: str) -> None:
     assert formulas(csv_table(runs_with(text), METRIC)) == []
 

@@ -3,8 +3,6 @@
 Whatever a user wrote (names, notes, settings) is escaped; the HTML holds plotly.js once and refers to nothing else.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from tfbind import __version__
 from tfbind.baselines import Beside
 from tfbind.compare import Choice, columns_of, differing, shown, table
 from tfbind.compare_plots import Look, learning_curves, parallel, ranking
-from tfbind.export import safe_cell
+from tfbind.export import quoted, safe_cell
 from tfbind.history import Past
 from tfbind.verdict import Verdict
 from tfbind.verdict_text import RULE, amount, headline, lines, next_steps, repeat, trend_words
@@ -77,12 +75,13 @@ def csv_table(pasts: Sequence[Past], choice: Choice) -> str:
     """The table of runs, as `compare.table` has it, and what each comes from; no cell is taken for a formula by a
     spreadsheet."""
     records = [record | _provenance(past) for record, past in zip(table(pasts, choice), pasts, strict=True)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(safe_cell(str(key)) for key in records[0]) if records else None
-    for record in records:
-        writer.writerow(safe_cell(cell) if isinstance(cell, str) else cell for cell in record.values())
-    return text.getvalue()
+    rows = [list(records[0]), *(record.values() for record in records)] if records else []
+    return "".join(",".join(map(_csv_cell, row)) + "\n" for row in rows)
+
+
+def _csv_cell(value: object) -> str:
+    """A value as it stands in a .csv; csv.writer leaves a carriage return bare, which ends a row for who reads it."""
+    return "" if value is None else quoted(safe_cell(value)) if isinstance(value, str) else quoted(str(value))
 
 
 def _provenance(past: Past) -> dict[str, Any]:
