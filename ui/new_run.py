@@ -93,7 +93,8 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
         f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
         f"measured on {part['validation']:,} other windows of {length} bases · "
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
-        + f"keeps about {size(kept)}, {free / 1e9:,.1f} GB of disk free"
+        + f"{free / 1e9:,.1f} GB of disk free",
+        help=f"The run keeps about {size(kept)}.",
     )
     if data is not None:
         leak_check(data, config)
