@@ -107,6 +107,9 @@ def test_a_lock_that_no_run_of_this_home_holds_names_its_process(home):
     assert lock.state == "note"
     assert lock.said == f"cpu-0: held by pid {os.getpid()}, which no active run names"
     assert f"kill {os.getpid()}" in lock.remedy
+    with FileLock(home / "locks" / "wandb-some-run.lock"):
+        (lock,) = findings(home)["locks"]
+    assert (lock.state, lock.said) == ("ok", f"wandb-some-run: held by pid {os.getpid()}, which sends rows to W&B")
 
 
 def test_a_home_that_cannot_be_written_is_wrong(tmp_path):
