@@ -12,6 +12,7 @@ from toy import toy_config, toy_home
 
 from tfbind import files, launch
 from tfbind.datasets import make_builtin
+from tfbind.doctor import examine
 from tfbind.worker import Worker
 from ui.session import plain
 
@@ -91,6 +92,13 @@ def test_start_says_in_one_line_why_it_cannot(home: Path, page: str, step: str) 
     (error,) = checked(shown).error
     assert plain(str(home)) in error.value
     assert "Errno" not in error.value
+
+
+def test_doctor_does_not_call_locks_free_that_it_cannot_try(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # the discard port: refused at once
+    found = {finding.subject: finding for finding in examine(home)}
+    assert found["home"].state == "wrong"
+    assert found["locks"].said == "cannot be told where the home cannot be written"
 
 
 def test_a_folder_is_said_to_be_unwritable_only_when_it_is(home: Path, tmp_path: Path) -> None:

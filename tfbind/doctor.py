@@ -167,6 +167,9 @@ def _kind(job: runs.Run) -> str:
 
 
 def _locks(home: Path) -> Iterator[Finding]:
+    if unwritable(home):
+        yield Finding("locks", "note", "cannot be told where the home cannot be written")
+        return
     held = [path for path in sorted((home / "locks").glob("*.lock")) if _is_held(path)]
     known: dict[int, list[str]] = {}
     for job, status in _active(home):
