@@ -62,7 +62,7 @@ class Settings:
 
 def padded() -> bool:
     """Whether the user wants sequences that are too short for a model filled up with N."""
-    return PAD.text() is not None
+    return PAD.text() == ON
 
 
 def settings() -> Settings | None:
