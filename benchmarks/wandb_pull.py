@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer  # noqa: E402
 
-from tfbind import wandb_runs  # noqa: E402
+from tfbind import wandb_kept, wandb_runs  # noqa: E402
 
 
 def main(count: int, epochs: int) -> None:
@@ -32,7 +32,7 @@ def main(count: int, epochs: int) -> None:
             run.summary = run.history[-1]
         os.environ |= {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
         report("the list, with settings and last values", server, lambda: wandb_runs.pull(home, f"{ENTITY}/big"))
-        keys = [past.key for past in wandb_runs.stored(home)]
+        keys = [past.key for past in wandb_kept.stored(home)]
         report("the curves of 20 runs", server, lambda: wandb_runs.fetch_histories(home, keys[:20]))
         report("the curves of the others", server, lambda: wandb_runs.fetch_histories(home, keys))
         with ProcessPoolExecutor(1) as another:
@@ -43,7 +43,7 @@ def main(count: int, epochs: int) -> None:
 
 def count_rows(home: Path) -> int:
     """Read all runs of a home."""
-    return sum(len(past.rows) for past in wandb_runs.stored(home))
+    return sum(len(past.rows) for past in wandb_kept.stored(home))
 
 
 def report(what: str, server: WandbServer, act: Callable[[], object]) -> None:

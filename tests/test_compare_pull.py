@@ -9,7 +9,7 @@ from published import keep
 from streamlit.testing.v1 import AppTest
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
-from tfbind import wandb_runs
+from tfbind import wandb_kept
 from ui.session import plain
 
 
@@ -52,7 +52,7 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     assert table["server"].tolist() == [server.url] * 3
     checked(button(page, "Get their curves").click().run())
     assert page.dataframe[0].value["best_epoch"].tolist() == [5, 5, 5]
-    assert all(len(past.rows) == 5 for past in wandb_runs.stored(home))
+    assert all(len(past.rows) == 5 for past in wandb_kept.stored(home))
     assert "Get their curves" not in [found.label for found in page.button]
     kept = [path for path in home.rglob("*") if path.is_file()]
     assert kept
@@ -112,9 +112,9 @@ def test_a_server_that_fails_while_curves_are_read_is_said_and_what_came_stays(h
     (error,) = page.error
     assert plain(f"W&B at {server.url} forbids it (403); this key may not see lab/seed; ") in error.value
     server.fault = None
-    came = sum(not past.sampled for past in wandb_runs.stored(home))
+    came = sum(not past.sampled for past in wandb_kept.stored(home))
     checked(button(page, "Get their curves").click().run())
-    assert (came < 3, [len(past.rows) for past in wandb_runs.stored(home)]) == (True, [5, 5, 5])
+    assert (came < 3, [len(past.rows) for past in wandb_kept.stored(home)]) == (True, [5, 5, 5])
 
 
 def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) -> None:
@@ -123,10 +123,10 @@ def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) 
     run.summary, run.state = run.history[-1], "finished"
     server.add(run)
     page = pull(compare(), server, f"{ENTITY}/other")
-    (project,) = wandb_runs.projects(home)
+    (project,) = wandb_kept.projects(home)
     assert page.selectbox(f"name-{project.key}-lr").value == "learning_rate"
     page.selectbox(f"name-{project.key}-val/r").set_value("val_pearsonr")
     checked(button(page, "Save names").click().run())
-    (past,) = wandb_runs.stored(home)
+    (past,) = wandb_kept.stored(home)
     assert past.config["learning_rate"] == 0.1
     assert past.rows[-1]["val_pearsonr"] == 0.5

@@ -12,7 +12,7 @@ import pytest
 from published import HASH, keep, measured, pulled
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer, seed_runs
 
-from tfbind import history, runs, wandb_runs
+from tfbind import history, runs, wandb_kept, wandb_runs
 from tfbind.commands.compare import known_runs
 from tfbind.compare import choose, group, settings_of
 from tfbind.elsewhere import join, originals
@@ -165,7 +165,7 @@ def test_a_plain_id_is_the_run_of_this_home_and_its_copy_counts_nowhere(tmp_path
     for run in (copy, stranger):
         server.add(run)
     wandb_runs.pull(tmp_path, f"{ENTITY}/tfbind")
-    assert len(wandb_runs.stored(tmp_path)) == 2
+    assert len(wandb_kept.stored(tmp_path)) == 2
     known, problems = known_runs(tmp_path)
     assert problems == []
     assert [past.source for past in known if past.id == mine.id] == ["local"]

@@ -11,15 +11,16 @@ import pytest
 import wandb_server
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
-from tfbind import wandb_runs
+from tfbind import wandb_kept
 from tfbind.compare import choose, table, why_left_out
 from tfbind.compare_plots import Look, learning_curves
 from tfbind.report import csv_table
 from tfbind.verdict import judge
 from tfbind.wandb_client import NotThereError, WandbError, base_url, find_key
+from tfbind.wandb_kept import stored
 from tfbind.wandb_names import suggest
 from tfbind.wandb_rows import merge
-from tfbind.wandb_runs import fetch_histories, parse_path, pull, stored
+from tfbind.wandb_runs import fetch_histories, parse_path, pull
 
 
 @pytest.fixture
@@ -328,14 +329,14 @@ def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
     run.summary = run.history[-1]
     server.add(run)
     pulled = pull(tmp_path, "lab/theirs", histories=True)
-    settings, metrics = wandb_runs.names_in(pulled.project)
+    settings, metrics = wandb_kept.names_in(pulled.project)
     likely = suggest([*settings, *metrics])
     assert likely == {"lr": "learning_rate", "val/r": "val_pearsonr", "val/loss": "val_loss"}
     with pytest.raises(ValueError, match="cannot become 'loss'; expected one of"):
-        wandb_runs.save_names(pulled.project, {"lr": "loss"})
+        wandb_kept.save_names(pulled.project, {"lr": "loss"})
     with pytest.raises(ValueError, match="cannot both become val_loss"):
-        wandb_runs.save_names(pulled.project, {"a": "val_loss", "b": "val_loss"})
-    wandb_runs.save_names(pulled.project, likely)
+        wandb_kept.save_names(pulled.project, {"a": "val_loss", "b": "val_loss"})
+    wandb_kept.save_names(pulled.project, likely)
     (past,) = stored(tmp_path)
     assert past.config == {"learning_rate": 0.001, "model.act": "relu"}
     assert [row["val_pearsonr"] for row in past.rows] == [0.5, 0.6, 0.7]

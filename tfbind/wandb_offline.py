@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tfbind.wandb_client import BASE_URL, WandbError, environment
-from tfbind.wandb_runs import Project, Pulled, keep_offline, offline_project, stored
+from tfbind.wandb_kept import Project, keep_offline, offline_project, stored
+from tfbind.wandb_runs import Pulled
 
 READ_SECONDS = 120
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from tfbind import wandb_offline, wandb_runs
+from tfbind import wandb_kept, wandb_offline, wandb_runs
 from tfbind.elsewhere import originals
 from tfbind.files import naming, words
 from tfbind.history import Past
 from tfbind.wandb_client import BASE_URL, KEY, URL
+from tfbind.wandb_kept import Project
 from tfbind.wandb_names import OURS, suggest
-from tfbind.wandb_runs import Project, Pulled
+from tfbind.wandb_runs import Pulled
 from ui.compare_runs import local_runs, select
 from ui.session import attempt, home, plain
 
@@ -130,7 +131,7 @@ def _take(get: Callable[[], Pulled]) -> None:
 def _names() -> None:
     """Names that a project's own code uses, and what they are called here."""
     try:
-        kept = wandb_runs.projects(home())
+        kept = wandb_kept.projects(home())
     except ValueError as error:
         st.error(plain(str(error)))
         return
@@ -153,7 +154,7 @@ def _names() -> None:
 
 
 def _strange(project: Project) -> list[str]:
-    settings, metrics = wandb_runs.names_in(project)
+    settings, metrics = wandb_kept.names_in(project)
     return [name for name in [*settings, *metrics] if name not in OURS]
 
 
@@ -173,4 +174,4 @@ def _map(project: Project) -> None:
             for place, name in enumerate(strange[:30])
         }
         if st.form_submit_button("Save names"):
-            attempt(lambda: wandb_runs.save_names(project, given))
+            attempt(lambda: wandb_kept.save_names(project, given))

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind import history, runs, wandb_runs
+from tfbind import history, runs, wandb_kept
 from tfbind.compare import named
 from tfbind.elsewhere import originals
 from tfbind.files import words
@@ -78,7 +78,7 @@ def known_runs(home: Path) -> tuple[list[Past], list[str]]:
     """
     found, problems = local_runs(home)
     try:
-        return originals([*found, *wandb_runs.stored(home)], found), problems
+        return originals([*found, *wandb_kept.stored(home)], found), problems
     except (ValueError, OSError) as error:
         return found, [*problems, words(error)]
 

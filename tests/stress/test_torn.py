@@ -15,7 +15,7 @@ from mutation import mutant
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import jobs, launch, predict, queries, runs, sweep_folder, wandb_runs
+from tfbind import jobs, launch, predict, queries, runs, sweep_folder, wandb_kept
 from tfbind.__main__ import main
 from tfbind.files import write_json
 from tfbind.owner import this_process
@@ -64,8 +64,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec.write_text(yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": [1, 2]}}}))
         assert main(["sweep", str(spec), "--id", "race"]) == 0
         assert main(["model", "import", str(done.folder / runs.BEST), "--name", "mine"]) == 0
-        wandb_runs.keep_offline(wandb_runs.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
-        wandb_runs.save_names(wandb_runs.offline_project(home, "pulled"), {"lr": "learning_rate"})
+        wandb_kept.keep_offline(wandb_kept.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
+        wandb_kept.save_names(wandb_kept.offline_project(home, "pulled"), {"lr": "learning_rate"})
         (home / queries.FOLDER).mkdir()
         (home / queries.FOLDER / f"{QUERY}.txt").write_text(DNA)
         order = jobs.Order("dna.fa", "whole", ".csv", "forward", 3.0, True)

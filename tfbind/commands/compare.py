@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind import baselines, history, runs, wandb_runs
+from tfbind import baselines, history, runs, wandb_kept
 from tfbind.commands import add_command, answer, figure
 from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named
 from tfbind.config import home_folder
@@ -89,7 +89,7 @@ def known_runs(home: Path) -> tuple[list[Past], list[str]]:
         except ValueError as error:
             problems.append(str(error))
     try:
-        return originals([*found, *wandb_runs.stored(home)], found), problems
+        return originals([*found, *wandb_kept.stored(home)], found), problems
     except ValueError as error:
         return found, [*problems, str(error)]
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tfbind import wandb_offline, wandb_runs
+from tfbind import wandb_kept, wandb_offline, wandb_runs
 from tfbind.commands import add_command, answer, figure
 from tfbind.config import home_folder
 from tfbind.history import Past
@@ -37,9 +37,9 @@ def pull(options: argparse.Namespace) -> int:
     if options.map:
         given = [entry.partition("=") for entry in options.map]
         names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
-        wandb_runs.save_names(pulled.project, {**pulled.project.names, **names})
+        wandb_kept.save_names(pulled.project, {**pulled.project.names, **names})
     chosen = {past.key for past in pulled.pasts}
-    pasts = [past for past in wandb_runs.stored(home) if past.key in chosen]
+    pasts = [past for past in wandb_kept.stored(home) if past.key in chosen]
     return answer(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
 
 
@@ -69,7 +69,7 @@ def _lines(pulled: wandb_runs.Pulled, pasts: list[Past]) -> list[str]:
         values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
         known = "last values" if past.last_only else f"epochs {len(past.rows)}"
         lines.append(f"{past.id:12}  {past.state:9}{known:11} {values}  {past.name}{thin}")
-    settings, metrics = wandb_runs.names_in(project)
+    settings, metrics = wandb_kept.names_in(project)
     likely = suggest(name for name in [*settings, *metrics] if name not in project.names)
     lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in likely.items()]
     return lines
