@@ -105,6 +105,15 @@ def test_what_cannot_be_pulled_is_one_line_and_keeps_the_page(server, path: str,
     assert page.text_input("pull-path").value == path
 
 
+def test_a_project_that_is_forgotten_leaves_the_table_and_can_be_pulled_again(home: Path, server) -> None:
+    page = pull(compare(), server, "lab/seed")
+    checked(button(page, "Move to the trash").click().run())
+    assert wandb_kept.stored(home) == []
+    assert "Kept here" not in words(page)
+    assert len(list((home / "trash").glob("wandb-*"))) == 1
+    assert plain("3 runs of lab/seed, just now.") in words(pull(page, server, "lab/seed"))
+
+
 def test_a_server_that_fails_while_curves_are_read_is_said_and_what_came_stays(home: Path, server) -> None:
     page = pull(compare(), server, "lab/seed")
     server.fault = Fault("403", "RunFullHistory", after=1)

@@ -234,6 +234,17 @@ def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept
     assert len(stored(tmp_path)) == 3
 
 
+def test_the_command_forgets_a_project_of_this_server(tmp_path, server):
+    pull(tmp_path, "lab/seed")
+    said = cli(tmp_path, "lab/seed/sweeps/abcd1234", "--forget")
+    assert (said.returncode, len(stored(tmp_path))) == (2, 3)
+    said = cli(tmp_path, "lab/seed", "--forget")
+    assert (said.returncode, said.stdout) == (0, f"lab/seed at {server.url}: moved to the trash\n")
+    assert stored(tmp_path) == []
+    said = cli(tmp_path, "lab/seed", "--forget")
+    assert (said.returncode, said.stderr) == (2, f"tfbind: nothing of lab/seed at {server.url} is kept here\n")
+
+
 def test_a_sweep_that_is_newer_than_what_is_kept_of_its_project_is_asked_for(tmp_path, server):
     pull(tmp_path, "lab/seed")
     server.add(StoredRun(ENTITY, "seed", "later", "later", sweep="efgh5678"))

@@ -107,10 +107,9 @@ def stored(home: Path, project: str | None = None) -> list[Past]:
     return [past for found in kept for past in pasts_of(found)]
 
 
-def forget(home: Path, project: str) -> None:
+def forget(home: Path, project: Project) -> None:
     """Move a kept project to the trash of the home."""
-    folder = home / FOLDER / "projects" / Path(project).name
-    to_trash(home, folder, f"wandb-{folder.name}")
+    to_trash(home, project.folder, f"wandb-{project.key}")
 
 
 def save_names(project: Project, names: dict[str, str]) -> None:

@@ -137,7 +137,10 @@ def _names() -> None:
         return
     if not kept:
         return
-    st.caption("Kept here: " + plain(", ".join(f"{project.place} ({len(project.runs):,})" for project in kept)))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Kept here: " + plain(", ".join(f"{project.place} ({len(project.runs):,})" for project in kept)))
+        with st.popover("Forget", icon=":material/delete:"):
+            _forget({project.key: project for project in kept})
     strange = {project.key: project for project in kept if _strange(project)}
     if not strange:
         return
@@ -151,6 +154,13 @@ def _names() -> None:
         _map(strange[key])
     except ValueError as error:
         st.error(plain(str(error)))
+
+
+def _forget(kept: dict[str, Project]) -> None:
+    key = st.selectbox("Project", list(kept), format_func=lambda key: kept[key].place, key="forget-project")
+    st.caption("Its runs leave the table and go to the trash of this home. The server keeps its own.")
+    if st.button("Move to the trash", key="forget"):
+        attempt(lambda: wandb_kept.forget(home(), kept[key]))
 
 
 def _strange(project: Project) -> list[str]:

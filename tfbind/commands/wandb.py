@@ -10,6 +10,7 @@ from tfbind import wandb_kept, wandb_offline, wandb_runs
 from tfbind.commands import add_command, answer, figure
 from tfbind.config import home_folder
 from tfbind.history import Past
+from tfbind.wandb_client import base_url
 from tfbind.wandb_names import suggest
 
 
@@ -18,6 +19,9 @@ def add(commands: Any) -> None:
     command = add_command(commands, "pull", pull)
     command.add_argument("path", nargs="?", metavar="ENTITY/PROJECT[/sweeps/ID]", help="a project, or a sweep of it")
     command.add_argument("--refresh", action="store_true", help="ask the server, even for runs that are kept here")
+    command.add_argument(
+        "--forget", action="store_true", help="move what is kept of the project to the trash instead"
+    )
     command.add_argument("--offline", type=Path, metavar="FOLDER", help="import the offline runs in a folder instead")
     command.add_argument(
         "--map", action="append", default=[], metavar="THEIRS=OURS", help="a name in that project and its name here"
@@ -29,6 +33,8 @@ def pull(options: argparse.Namespace) -> int:
     if (options.path is None) == (options.offline is None):
         raise ValueError("expected either ENTITY/PROJECT or --offline FOLDER")
     home = home_folder()
+    if options.forget:
+        return _forget(options, home)
     if options.offline is not None:
         pulled = wandb_offline.import_offline(home, options.offline)
     else:
@@ -41,6 +47,18 @@ def pull(options: argparse.Namespace) -> int:
     chosen = {past.key for past in pulled.pasts}
     pasts = [past for past in wandb_kept.stored(home) if past.key in chosen]
     return answer(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
+
+
+def _forget(options: argparse.Namespace, home: Path) -> int:
+    (name, sweep), url = wandb_runs.parse_path(options.path or ""), base_url()
+    if sweep:
+        raise ValueError(f"--forget: {options.path} is a sweep; expected ENTITY/PROJECT, of which all is forgotten")
+    found = (one for one in wandb_kept.projects(home) if one.path == name and one.base_url in (url, ""))
+    project = next(found, None)
+    if project is None:
+        raise ValueError(f"nothing of {name} at {url} is kept here")
+    wandb_kept.forget(home, project)
+    return answer(options.json, {"forgotten": project.place}, [f"{project.place}: moved to the trash"])
 
 
 def _tell(done: int, total: int) -> None:
