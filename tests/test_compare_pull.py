@@ -50,8 +50,10 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     assert [len(curve) for curve in table["curve"]] == [0, 0, 0]
     assert table["best_epoch"].isna().all()
     assert table["server"].tolist() == [server.url] * 3
+    assert "Only the last values of these runs are known." in words(page)
     checked(button(page, "Get their curves").click().run())
     assert page.dataframe[0].value["best_epoch"].tolist() == [5, 5, 5]
+    assert "Only the last values of these runs are known." not in words(page)
     assert all(len(past.rows) == 5 for past in wandb_kept.stored(home))
     assert "Get their curves" not in [found.label for found in page.button]
     kept = [path for path in home.rglob("*") if path.is_file()]

@@ -123,6 +123,16 @@ def test_facts_are_plain_json() -> None:
     assert found["comparisons"][0]["call"] == "worse"
 
 
+def test_of_runs_without_curves_no_curves_are_drawn() -> None:
+    ended = [
+        replace(past(name, 0.9, epochs=1, learning_rate=rate), last_only=True) for name, rate in (("a", 1), ("b", 2))
+    ]
+    text = html_report(Report(ended, judge(ended, PEARSON), "x", "now"))
+    assert "figure-curves" not in text
+    assert "Only the last values of these runs are known." in text
+    assert "best_epoch" not in text[text.rindex("</head>") :]
+
+
 def test_a_refusal_is_a_report_too() -> None:
     mixed = [past("a", 0.9), past("b", 0.8, dataset_hash="cd")]
     text = html_report(Report(mixed, judge(mixed, PEARSON), "x", "now"))

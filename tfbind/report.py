@@ -278,8 +278,10 @@ def baseline_words(beside: Sequence[Beside]) -> str:
 def _figures(report: Report) -> list[str]:
     settings, choice = ranked(report.verdict), report.choice
     names = list(dict.fromkeys([choice.metric, "val_loss"]))
-    drawn = [name for name in names if any(name in row for past in report.pasts for row in past.rows)]
+    curves = [past.rows for past in report.pasts if not past.last_only]
+    drawn = [name for name in names if any(name in row for rows in curves for row in rows)]
     parts = [_figure(learning_curves(settings, name, Look()), f"curves-{name}") for name in drawn]
+    parts += [] if curves else ['<p class="small">Only the last values of these runs are known.</p>']
     records = table(report.pasts, choice)
     columns = setting_columns(records, report.pasts) if records else []
     measured = [record for record in records if record[choice.metric] is not None]

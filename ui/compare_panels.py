@@ -118,6 +118,9 @@ def _next(verdict: Verdict) -> None:
 
 def _curves(settings: list[Setting], choice: Choice) -> None:
     st.subheader("Learning curves", anchor=False)
+    if all(past.last_only for setting in settings for past in setting.pasts):
+        st.caption("Only the last values of these runs are known.")
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axis = st.segmented_control("Along", list(get_args(Axis)), default="epoch", key="curve-axis")
         log = st.pills("Log axes", ["x", "y"], selection_mode="multi", key="curve-log")
