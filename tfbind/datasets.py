@@ -127,11 +127,7 @@ def open_checked(home: Path, name_or_folder: str) -> Windows:
     Raises:
         ValueError: as `open_dataset`, or the content is another one.
     """
-    return checked(open_dataset(home, name_or_folder))
-
-
-def checked(data: Windows) -> Windows:
-    """The data set, whose content is the one that was stored; ValueError where it is not."""
+    data = open_dataset(home, name_or_folder)
     if content_hash(data.path) != data.hash:
         raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
     return data
