@@ -178,7 +178,7 @@ def appraised(home: Path) -> Run:
     ]
     kept = home / baselines.FOLDER / f"{'a' * 24}-{'b' * 24}-{baselines.FORMAT}.json"
     kept.parent.mkdir(exist_ok=True)
-    write_json(kept, asdict(Appraisal(simpler, Leaks(0, 0, 0, 0, None, None, None))))
+    write_json(kept, asdict(Appraisal(simpler, Leaks(0, 0, ()))))
     return run
 
 
