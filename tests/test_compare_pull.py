@@ -124,6 +124,8 @@ def test_a_server_that_fails_while_curves_are_read_is_said_and_what_came_stays(h
     assert plain(f"W&B at {server.url} forbids it (403); this key may not see lab/seed; ") in error.value
     server.fault = None
     came = sum(not past.sampled for past in wandb_kept.stored(home))
+    assert page.dataframe[0].value["best_epoch"].notna().sum() == came
+    assert plain(f"; {came} of 3 curves came before that and are kept") in error.value
     checked(button(page, "Get their curves").click().run())
     assert (came < 3, [len(past.rows) for past in wandb_kept.stored(home)]) == (True, [5, 5, 5])
 

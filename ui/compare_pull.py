@@ -20,7 +20,7 @@ from ui.compare_runs import local_runs, select
 from ui.session import attempt, home, plain
 
 UPLOAD_MB = 50
-SAID = "pulled-said"
+SAID, FAILED = "pulled-said", "curves-failed"
 
 
 def elsewhere() -> None:
@@ -39,14 +39,24 @@ def elsewhere() -> None:
 
 def curves_of(chosen: list[Past]) -> None:
     """Offer to get the curves of selected runs of which only the last values are here."""
+    failed = st.session_state.pop(FAILED, None)
+    place = st.container()  # also without an error, so that the button below is the same one
+    if failed:
+        place.error(plain(failed))
     thin = [past for past in chosen if past.source == "wandb" and past.sampled and past.last_only]
     if not thin:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"Of {len(thin):,} selected runs only the last values are here, not their curves.")
         if st.button("Get their curves", icon=":material/show_chart:"):
-            with st.spinner("Asking"):
-                attempt(lambda: wandb_runs.fetch_histories(home(), [past.key for past in thin], _url(), _key()))
+            try:
+                with st.spinner("Asking"):
+                    wandb_runs.fetch_histories(home(), [past.key for past in thin], _url(), _key())
+            except (ValueError, OSError) as error:
+                st.session_state[FAILED] = words(
+                    error
+                )  # said on the next run, which shows the curves that came before
+            st.rerun()
 
 
 def _key() -> str | None:
