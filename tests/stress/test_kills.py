@@ -86,7 +86,8 @@ def test_a_sweep_whose_controller_is_killed_at_any_instant_makes_each_run_once(h
             if wait_for_end(sweep) == "finished":  # it was at its exit
                 break
             status = runs.read_status(sweep)
-            assert (status.state, status.error) == ("crashed", runs.ENDED_OUTSIDE), f"seed {SEED}, sweep {number}"
+            assert status.state == "crashed", f"seed {SEED}, sweep {number}"
+            assert "ended" in (status.error or ""), f"seed {SEED}, sweep {number}: {status}"
             sweep_control.resume(sweep)
         assert wait_for_end(sweep) == "finished", f"seed {SEED}, sweep {number}: {runs.read_status(sweep).error}"
         made = sweep_folder.sweep_runs(sweep)
