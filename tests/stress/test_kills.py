@@ -105,7 +105,9 @@ def test_a_sweep_whose_controller_is_killed_at_any_instant_makes_each_run_once(h
 def test_a_server_killed_at_any_instant_takes_no_run_with_it(home: Path) -> None:
     """From its first import to well after a press: each is asked to stop the run if it runs, else to resume it."""
     rng, port = random.Random(SEED), free_port()
-    run = launch.submit(home, toy_config(**LONG), Order(id="served"))
+    run = launch.submit(
+        home, toy_config(**LONG), Order(id=f"served-{os.getpid()}")
+    )  # no other test, of now or before, has a worker of this name
     wait_until(lambda: len(runs.read_rows(run)) > 5)
     users = contents(home / "data")
     heard, life = {"Stop": 0, "Resume": 0}, SERVER_SECONDS
