@@ -80,7 +80,8 @@ def test_a_run_for_people_is_readable(home):
     assert "for people" in tfbind(home, "runs").stdout
 
 
-def test_lists_and_comparisons_go_on_past_what_is_damaged_and_name_it(home):
+def test_lists_and_comparisons_go_on_past_what_is_damaged_and_name_it(tmp_path):
+    home = toy_home(tmp_path)
     for id in ("sound", "torn"):
         assert tfbind(home, "train", *TOY, "--id", id).returncode == 0
     path = home / "runs" / "torn" / runs.METRICS

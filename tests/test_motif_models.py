@@ -16,8 +16,9 @@ def random_codes(windows: int, length: int, seed: int) -> Codes:
     return np.random.default_rng(seed).integers(0, 4, (windows, length), dtype=np.uint8)
 
 
-def painted(matrix_id: str, seed: int = 3) -> Examples:
+def painted(matrix_id: str, seed: int = 3, turned: bool = False) -> Examples:
     codes, motif = random_codes(2_000, 150, seed), jaspar(matrix_id)
+    motif = motif.reverse_complement() if turned else motif
     return Examples(codes, paint(motif, codes, threshold_of(motif, 1e-3)))
 
 
@@ -30,8 +31,9 @@ def test_a_matrix_fitted_to_painted_scores_predicts_windows_that_it_has_not_seen
     assert pearson(scan(fresh.codes), fresh.scores) > 0.99
 
 
-def test_a_matrix_fitted_to_scores_in_another_unit_paints_them_and_is_their_rule() -> None:
-    examples = painted("MA0080.7")
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_matrix_fitted_to_scores_in_another_unit_paints_them_and_is_their_rule(turned: bool) -> None:
+    examples = painted("MA0080.7", turned=turned)
     moved = Examples(examples.codes, examples.scores / 10 - np.float32(0.1))
     fit = fitted(moved)
     assert fit is not None

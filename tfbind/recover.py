@@ -162,7 +162,9 @@ def _painted(data: Data, words: Codes, values: Scores, base: float) -> Behind:
     threshold = float(values.min()) / scale
     motif = Motif("recovered", "", _normalised(odds / scale, threshold))
     in_nats = _Data(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
-    found = agreement(in_nats, motif, threshold - ROUNDING)
+    # Words and their sums are the same on both strands, but where hits overlap, the strand says which covers which.
+    strands = [(agreement(in_nats, one, threshold - ROUNDING), one) for one in (motif, motif.reverse_complement())]
+    found, motif = max(strands, key=lambda strand: (strand[0].exact, strand[0].r))
     return Behind(motif, "painted", len(words), found.r**2, threshold, found, base, scale)
 
 
