@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tfbind.metrics import (
+    AT_ONCE,
     StreamingPearson,
     average_precision,
     figures,
@@ -47,6 +48,15 @@ def test_pearson_does_not_depend_on_where_the_stream_is_cut(values, cut, seed):
     assert (stream.result() is None) == (whole is None)
     if whole is not None and np.ptp(values) > 1e-3:
         assert stream.result() == pytest.approx(whole, abs=1e-9)
+
+
+def test_pearson_of_more_values_than_are_taken_at_once_is_that_of_scipy_and_of_a_constant_undefined():
+    x, y = related(2, (AT_ONCE // 100 + 1, 250), 1e3)
+    expected = scipy.stats.pearsonr(x.ravel().astype(np.float64), y.ravel().astype(np.float64)).statistic
+    assert pearson(x, y) == pytest.approx(expected, abs=1e-9)
+    assert pearson(np.full_like(x, 0.1), y) is None
+    with pytest.raises(ValueError, match="same shape"):
+        pearson(x, y[:-1])
 
 
 def test_pearson_by_hand():

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
+AT_ONCE = 500_000  # values that are in memory in float64
+
 
 class StreamingPearson:
     """Pearson correlation over all values seen so far, in one pass over any number of batches.
@@ -24,6 +26,7 @@ class StreamingPearson:
     def __init__(self) -> None:
         self.count = 0
         self._mean = np.zeros(2)
+        self._lowest, self._highest = np.full(2, np.inf), np.full(2, -np.inf)
         self._moments = np.zeros((2, 2))
 
     def update(self, predictions: Array, targets: Array) -> None:
@@ -32,6 +35,8 @@ class StreamingPearson:
         added = values.shape[1]
         if added == 0:
             return
+        self._lowest = np.minimum(self._lowest, values.min(axis=1))
+        self._highest = np.maximum(self._highest, values.max(axis=1))
         mean = values.mean(axis=1)
         centred = values - mean[:, None]
         shift = mean - self._mean
@@ -42,6 +47,8 @@ class StreamingPearson:
 
     def result(self) -> float | None:
         """The correlation, or None when fewer than two values were seen or one side is constant."""
+        if (self._lowest == self._highest).any():  # rounded means would let a constant seem to vary
+            return None
         return _correlation(self._moments[0, 0], self._moments[1, 1], self._moments[0, 1])
 
 
@@ -53,7 +60,9 @@ def _correlation(xx: float, yy: float, xy: float) -> float | None:
 def pearson(predictions: Array, targets: Array) -> float | None:
     """Pearson correlation of two arrays taken as flat lists of values, or None where it is undefined."""
     stream = StreamingPearson()
-    stream.update(predictions, targets)
+    x, y = np.ravel(predictions), np.ravel(targets)
+    for at in range(0, max(x.size, y.size), AT_ONCE):
+        stream.update(x[at : at + AT_ONCE], y[at : at + AT_ONCE])
     return stream.result()
 
 
