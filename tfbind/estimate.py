@@ -9,9 +9,10 @@ from statistics import median
 from tfbind.config import TrainConfig, forward_flops, parameter_count
 from tfbind.runs import Run, read_config, read_record, read_rows, read_status
 
-# Forward FLOP/s while training, where nothing was measured yet. CPU: 1,250 windows/s of the published model on two
-# AVX2 cores, per core; more than 8 cores do not help a model this small. The GPU figures are orders of magnitude.
-REFERENCE_SPEED = {"cpu": 7e9, "cuda": 5e11, "mps": 1e11}
+# Forward FLOP/s while training, where nothing was measured yet. CPU: 3,000 windows/s of the published model on two
+# cores, per core, half of what cores with AVX-512 reach; more than 8 cores do not help a model this small. The GPU
+# figures are orders of magnitude.
+REFERENCE_SPEED = {"cpu": 1.7e10, "cuda": 5e11, "mps": 1e11}
 USEFUL_THREADS = 8
 START_SECONDS = 6.0  # importing torch, opening the data, compiling the first step
 TRAINING_PASSES = 3  # a training step costs about three forward passes, validation one
