@@ -1,5 +1,7 @@
 // Draws curves with Plotly.react: an update changes the data of the chart that is there, so zoom and hidden curves stay.
 
+// Streamlit's own charts bring another build of Plotly, which takes the name window.Plotly when it is loaded; a chart
+// must stay with the build that drew it.
 function loadPlotly(source) {
   window.tfbindPlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script")
@@ -58,12 +60,12 @@ function labels(chart, theme, axis) {
 }
 
 // Where the lines lie is known when they are drawn, and changes with zoom, size and hidden curves.
-function moveLabels(node, chart, theme) {
+function moveLabels(Plotly, node, chart, theme) {
   const wanted = labels(chart, theme, node._fullLayout.yaxis)
   const there = node.layout.annotations ?? []
   const changed = (label, i) => label.text !== there[i]?.text || Math.abs(label.yshift - there[i].yshift) > 0.5
   if (wanted.some(changed) || (wanted.length && wanted.length < there.length)) {
-    window.Plotly.relayout(node, { annotations: wanted })
+    Plotly.relayout(node, { annotations: wanted })
   }
 }
 
@@ -137,7 +139,7 @@ function place(root, chart) {
 
 // Not before a drawing under way is done: its last steps need what a purge takes away.
 function purge(node) {
-  const free = () => node.isConnected || window.Plotly?.purge(node)
+  const free = () => node.isConnected || window.tfbindPlotly.then((Plotly) => Plotly.purge(node), () => {})
   Promise.resolve(node.drawn).then(free, free)
 }
 
@@ -156,7 +158,7 @@ export default function ({ data, parentElement }) {
         node.drawn = Plotly.react(node, traces, about, config)
         node.afterplot ??= node.on("plotly_afterplot", () => {
           const { charts } = root.latest
-          moveLabels(node, charts[index], readTheme(root))
+          moveLabels(Plotly, node, charts[index], readTheme(root))
         })
       })
     })

@@ -60,7 +60,7 @@ def open_page(chromium: BrowserContext) -> Iterator[Callable[..., Page]]:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)
         page.on("console", on_console)
-        page.on("pageerror", lambda error: complaints.append(f"page: {error}"))
+        page.on("pageerror", lambda error: complaints.append(f"page: {error} {error.stack}"))
         page.on("request", lambda request: on_request(request.url))
         page.on("websocket", lambda socket: on_request(socket.url))
         pages.append(page)

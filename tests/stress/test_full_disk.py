@@ -19,7 +19,7 @@ from life import LONG, as_read, contents, mounted, tfbind, wait_until
 from test_torn import PULLED
 from toy import toy_config, toy_home
 
-from tfbind import history, jobs, launch, queries, runs, sweep_folder, wandb_runs
+from tfbind import history, jobs, launch, queries, runs, sweep_folder, wandb_kept
 from tfbind.__main__ import main
 from tfbind.files import words
 from tfbind.launch import Order
@@ -135,7 +135,7 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
     "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")),
     "sweep": lambda home: sweep_folder.create(home, sweep_text(), toy_config(), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
-    "pulled": lambda home: wandb_runs.save_names(wandb_runs.offline_project(home, "p"), {"lr": "learning_rate"}),
+    "pulled": lambda home: wandb_kept.save_names(wandb_kept.offline_project(home, "p"), {"lr": "learning_rate"}),
 }
 
 
@@ -143,7 +143,7 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
 def test_what_a_page_keeps_on_a_full_disk(action: str, disk: Path) -> None:
     home = disk / "home"
     sweep_folder.create(home, sweep_text(), toy_config(), id="race")
-    wandb_runs.keep_offline(wandb_runs.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
+    wandb_kept.keep_offline(wandb_kept.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
     before = kept(disk)
     with full(disk), pytest.raises(OSError, match=str(disk)) as caught:
         ACTIONS[action](home)
@@ -175,8 +175,8 @@ def test_pages_on_a_full_disk(disk: Path) -> None:
     page = app().switch_page("pages/predict.py").run()
     with full(disk):
         page = checked(page.text_area[0].set_value(">x\nACGTTGTTTACATTGCACGTTGTTTACATTGC\n").run())
-        assert "A refresh will not bring this text back" in as_read(page.toast[0].value)
-        assert "the disk is full" in as_read(page.toast[0].value)
+        assert "A refresh will not bring this text back" in as_read(page.warning[0].value)
+        assert "the disk is full" in as_read(page.warning[0].value)
         assert "32 bases" in as_read(shown(page))
         page = checked(button(app("whole"), "New run").click().run())
         page = checked(button(page, "Start").click().run())
