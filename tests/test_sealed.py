@@ -109,7 +109,7 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
     assert "--dataset toy " in said.out
     assert said.err == (
         "tfbind: run one cannot be repeated: the data that the run learnt from are not here: the data set toy has "
-        "changed since\n"
+        f"changed since ({home / 'data' / 'toy' / 'meta.json'} has another hash)\n"
     )
 
 

@@ -119,7 +119,8 @@ def test_brackets_are_said_to_be_read_as_a_variant():
     [
         ("A[C>G]T", r"letter '\[' at position 2"),
         ("A[C/G/T]T", r"letter '\[' at position 2"),
-        ("A[C/c]T", r"\[C/c\]: both alleles are the same"),
+        ("A[C/c]T", r"^'\[C/c\]': both alleles are the same$"),
+        ("A[C/C\n]T", r"^'\[C/C\\n\]': both alleles are the same$"),
         (f"{'A' * 60}\n{'C' * 59}[C/]\nT", "brackets in lines without names; expected a line >name above"),
     ],
 )

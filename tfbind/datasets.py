@@ -154,9 +154,10 @@ def name_now(home: Path, record: Mapping[str, Any]) -> str:
     if content is None:
         return name_or_folder
     try:
-        if open_dataset(home, name_or_folder).hash == content:
+        data = open_dataset(home, name_or_folder)
+        if data.hash == content:
             return name_or_folder
-        problem = f"the data set {name_or_folder} has changed since"
+        problem = f"the data set {name_or_folder} has changed since ({data.path / META} has another hash)"
     except ValueError as error:
         problem = str(error)
     if found := find_content(home, content):

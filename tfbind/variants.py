@@ -68,7 +68,7 @@ def _allele_of(match: re.Match[str], side: int) -> str:
     if match[0].startswith(">"):  # a header, whose brackets are part of the name
         return match[0]
     if match[1].upper() == match[2].upper():
-        raise ValueError(f"{match[0]}: both alleles are the same")
+        raise ValueError(f"{shown(match[0])}: both alleles are the same")
     return match[side].strip("-")
 
 

@@ -141,5 +141,5 @@ def test_a_home_that_cannot_be_written(tmp_path: Path, undisturbed: Run) -> None
                 assert REFUSED.fullmatch(ended.stderr.strip()), place
         examined = tfbind(home, "doctor")
         assert examined.returncode == 1
-        assert f"WRONG  home       {home}: cannot be written (Read-only file system)" in examined.stdout
+        assert f"WRONG  home       {home}: cannot be written (read-only file system)" in examined.stdout
     assert contents(home) == before
