@@ -122,10 +122,15 @@ def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
     page.get_by_role("textbox", name="DNA sequence").fill(f">one\n{SITE}\n>two\nGC{SITE}\n>three\n{SITE[:20]}\n")
     page.get_by_test_id("stBaseButton-primary").click()
     expect(page.get_by_role("heading", name="one")).to_be_visible()
-    for control, option in (("Model", "mine (Pear"), ("Compare with", "theirs (Pear"), ("Strand", "both")):
+    legend = page.locator("text.legendtext")
+    for control, option, shown in (
+        ("Model", "mine (Pear", page.get_by_text(re.compile(r"^mine .* bases"))),
+        ("Compare with", "theirs (Pear", legend.filter(has_text="theirs")),
+        ("Strand", "both", page.get_by_text("both strands averaged")),
+    ):
         page.get_by_role("combobox", name=control).click()
         page.get_by_role("option", name=option).click()
-        page.locator('[data-test-script-state="notRunning"]').wait_for()
+        expect(shown).to_be_visible()  # else the next list may change its options below the pointer
     threshold = page.get_by_role("spinbutton", name="Call sites from")
     threshold.fill("2.25")
     threshold.press("Enter")
@@ -139,8 +144,8 @@ def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
     expect(page.get_by_role("heading", name="two")).to_be_visible()
     expect(page.get_by_text("of at least 2.25")).to_be_visible()
     expect(page.get_by_text("both strands averaged")).to_be_visible()
-    expect(page.locator("text.legendtext", has_text="predicted: mine")).to_be_visible()
-    expect(page.locator("text.legendtext", has_text="theirs")).to_be_visible()
+    expect(legend.filter(has_text="predicted: mine")).to_be_visible()
+    expect(legend.filter(has_text="theirs")).to_be_visible()
     expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("^mine"))
 
 
