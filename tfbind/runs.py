@@ -123,7 +123,7 @@ def create(
         ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
     """
     run = Run(home / "runs" / checked_id(id or new_id()))
-    libraries = {name: version(name) for name in ("torch", "numpy")}
+    libraries = {name: version(name) for name in COUNTS}
     record = {
         **config.model_dump(),
         "from": parent.id if parent else None,

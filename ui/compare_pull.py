@@ -53,10 +53,8 @@ def curves_of(chosen: list[Past]) -> None:
                 with st.spinner("Asking"):
                     wandb_runs.fetch_histories(home(), [past.key for past in thin], _url(), _key())
             except (ValueError, OSError) as error:
-                st.session_state[FAILED] = words(
-                    error
-                )  # said on the next run, which shows the curves that came before
-            st.rerun()
+                st.session_state[FAILED] = words(error)
+            st.rerun()  # the next run shows the curves that came before an error, and says it
 
 
 def _key() -> str | None:

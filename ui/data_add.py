@@ -268,8 +268,8 @@ def _public() -> None:
         return
     name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
     if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):
-        words = ("data", "fetch", key, "--name", name, "--json", "--progress")
-        _downloads().setdefault(home(), (name, Beside(*words, seconds=BUILD_SECONDS)))
+        asked = ("data", "fetch", key, "--name", name, "--json", "--progress")
+        _downloads().setdefault(home(), (name, Beside(*asked, seconds=BUILD_SECONDS)))
         st.rerun()
     if said := st.session_state.pop(FETCH_REFUSED, None):
         st.error(plain(said))
