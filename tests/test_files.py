@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import secrets
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.files import read_json, remove_drafts, words, write_bytes, write_json
+from tfbind.files import draft_of, read_json, remove_drafts, words, write_bytes, write_json
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
@@ -25,7 +26,7 @@ files.write_chunks(Path(sys.argv[1]), chunks())
 """
 
 
-def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path) -> None:
+def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes(tmp_path / "best.safetensors", b"whole")
     write_json(tmp_path / "state.json", {"state": "running"})
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / "best.safetensors")])
@@ -36,6 +37,8 @@ def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path) -> None
     (tmp_path / f".new-run.{gone}-0197" / "config.json").touch()
     (tmp_path / f".state.json.{gone}-0a1f.json").touch()
     living = [f".best.{gone}.{os.getpid()}-0197.pt", ".hidden", ".lock.x12"]
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "0197")  # looks like the number of a process
+    living.append(draft_of(tmp_path / "last.pt").name)
     for name in living:
         (tmp_path / name).touch()
     remove_drafts(tmp_path)

@@ -195,8 +195,9 @@ def test_level_lines_have_their_names_beside_them_one_below_the_other(
     assert all(lower - upper >= 12 for (upper, _), (lower, _) in pairwise(places))
     assert all(right <= width for _, right in places)
     assert [curve["dash"] for curve in drawn(page, 1)][:4] == ["dot", "dot", "dot", "dash"]
-    zoom = "Plotly.relayout(document.querySelectorAll('.live-chart')[1], {'yaxis.range': [0.98, 1]})"
-    page.evaluate(zoom)
+    page.evaluate("window.Plotly = null")  # Streamlit's own build, once it is loaded, takes that name
+    zoom = "plotly.relayout(document.querySelectorAll('.live-chart')[1], {'yaxis.range': [0.98, 1]})"
+    page.evaluate(f"window.tfbindPlotly.then((plotly) => {zoom})")
     expect(names).to_have_text(["ceiling", "fitted matrix", "JASPAR FOXC2"])  # the other line is out of sight
     page.wait_for_function("document.querySelectorAll('.live-chart')[1].layout.yaxis.range[0] === 0.98")
 
