@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "pairs": {"sequences", "tables"},
     "jaspar": {"motifs", "tables"},
     "motif_files": {"jaspar", "motifs", "tables"},
-    "data_files": {"sequences"},
+    "data_files": {"files", "sequences"},
     "datasets": {"config", "data_files", "files", "sequences", "motifs", "simulate", "tables", "pairs"},
     "fasta_stream": {"records", "sequences", "tables"},
     "chromosomes": set(),

@@ -164,9 +164,9 @@ def test_a_folder_without_exactly_one_pair_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        (data_files.META, b"{", r"meta\.json: not readable as JSON"),
-        (data_files.META, b"\xff", r"meta\.json: not readable as JSON"),
-        (data_files.META, b"[]", "not a data set of format 1"),
+        (data_files.META, b"{", r"meta\.json: not JSON"),
+        (data_files.META, b"\xff", r"meta\.json: not text in UTF-8"),
+        (data_files.META, b"[]", r"meta\.json: expected a JSON object"),
         (data_files.META, b'{"format": 2}', "not a data set of format 1"),
         (data_files.CODES, b"", r"codes\.npy: not a readable array"),
         (data_files.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
@@ -201,7 +201,7 @@ def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:
 
 def test_an_unfinished_folder_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "data" / "half").mkdir(parents=True)
-    with pytest.raises(OSError, match=re.escape(data_files.META)):
+    with pytest.raises(ValueError, match=r"half/meta\.json: the file is missing"):
         open_dataset(tmp_path, "half")
 
 

@@ -101,7 +101,7 @@ def test_nothing_is_told_before_it_was_asked_or_after_the_weights_have_changed(r
     touch(kept, later + 1)
     kept.write_text('{"filters": 3}')
     touch(kept, later + 1)
-    with pytest.raises(ValueError, match=r"filters.json: not what was written there"):
+    with pytest.raises(ValueError, match=r"filters\.json: filters, windows, behind missing or of another kind"):
         filters.stored(run)
 
 

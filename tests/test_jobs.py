@@ -127,7 +127,7 @@ def test_damaged_files_of_a_job_are_one_line(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b"ACGT"))
     wait_for(lambda: jobs.read_status(job).state == "finished")
     (job.folder / jobs.JOB).write_text('{"file": "x"}')
-    with pytest.raises(ValueError, match=r"job\.json: damaged"):
+    with pytest.raises(ValueError, match=r"job\.json: model, suffix, strand, threshold, pad missing"):
         jobs.read_status(job)
     (job.folder / jobs.JOB).unlink()
     assert jobs.list_jobs(home) == []

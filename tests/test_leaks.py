@@ -1,7 +1,7 @@
 """Planted leaks are found and counted, each once; clean splits are called clean."""
 
-import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
 from tfbind.datasets import import_pair
+from tfbind.files import read_as, write_json
 from tfbind.leaks import Leaks, Shared, find_leaks
 from tfbind.pairs import read_pair
 from tfbind.sequences import UNKNOWN, reverse_complement
@@ -179,11 +180,12 @@ def test_places_are_compared_however_they_are_written(other: bytes) -> None:
     assert (found.overlapping, found.touching) == (1, 0)
 
 
-def test_leaks_are_kept_as_json_and_come_back() -> None:
+def test_leaks_are_kept_as_json_and_come_back(tmp_path: Path) -> None:
     data = random_windows(40)
     data.codes[20] = data.codes[0]
     found = find_leaks(data, halves(40))
-    assert Leaks.unpacked(json.loads(json.dumps(asdict(found)))) == found
+    write_json(tmp_path / "leaks.json", asdict(found))
+    assert read_as(tmp_path / "leaks.json", Leaks) == found
 
 
 def test_blocks_of_the_real_chromosome_have_fewer_neighbours_than_a_random_split(tmp_path, real_pair) -> None:

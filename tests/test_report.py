@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from past_runs import past, replicates
-from stand_in import CONFIG, make_run
+from stand_in import CONFIG, make_rows, make_run
 
 from tfbind import history, runs
 from tfbind.baselines import Beside
@@ -148,8 +148,7 @@ def home(tmp_path: Path) -> Path:
         config = CONFIG.model_copy(update={"learning_rate": rate})
         facts = {"facts": {"sweep": "s1", "dataset_hash": "ab"}}
         run = runs.create(tmp_path, config, id=f"r{rate}".replace(".", "-"), **facts)
-        for row in [{"epoch": 1, "train_loss": 1.0, "val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0}]:
-            runs.append_row(run, row)
+        runs.append_row(run, make_rows(1)[0] | {"val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0})
         runs.take_over(run, state, started=0.0, ended=1.0, device="cpu")
     return tmp_path
 

@@ -126,7 +126,7 @@ def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:
     result = sealed.opened(run)
     assert f"over {result.windows} windows" in words(page)
     (table,) = (element.value for element in page.dataframe if "Model" in element.value)
-    assert list(table["Model"]) == ["this run", *(base["name"] for base in result.baselines)]
+    assert list(table["Model"]) == ["this run", *(base.name for base in result.baselines)]
     assert "Open it now" not in [found.label for found in page.button]
     assert "over 15 windows" in words(app(run.id))
 

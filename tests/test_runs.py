@@ -80,7 +80,8 @@ def test_a_name_may_be_anything_that_prints(run):
 
 
 def row_of(epoch: int, **more: float | None) -> dict[str, float | None]:
-    return {"epoch": epoch, "train_loss": 1.0, "val_loss": 1.0, "seconds": 0.5, **more}
+    pace = {"learning_rate": 0.01, "seconds": 0.5, "windows_per_second": 900.0}
+    return {"epoch": epoch, "train_loss": 1.0, "val_loss": 1.0, "val_pearsonr": None, **pace, **more}
 
 
 rows = st.lists(
@@ -111,6 +112,10 @@ def test_a_torn_file_gives_the_whole_rows_before_the_tear_and_is_completed_from_
         (json.dumps(row_of(3)), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2) | {"val_loss": None}), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2) | {"x": "<b>"}), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2) | {"seconds": -1.0}), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2) | {"x": 10**30}), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2)).replace("0.5", "1e999"), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2)).replace("val_pearsonr", "val_pearsonz"), "line 2 is not the row of epoch 2"),
     ],
 )
 def test_a_damaged_line_is_named_not_skipped(run, second, said):

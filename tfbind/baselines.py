@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import PROJECT, flag
 from tfbind.datasets import Windows, name_now
-from tfbind.files import read_json, write_json
+from tfbind.files import read_as, write_json
 from tfbind.leaks import Leaks, find_leaks
 from tfbind.metrics import figures, of_part, pearson
 from tfbind.motif_models import Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind
@@ -244,10 +244,9 @@ def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
     if not path.exists():
         return None
     try:
-        kept = read_json(path)
-        return Appraisal([Baseline(**entry) for entry in kept["baselines"]], Leaks.unpacked(kept["leaks"]))
-    except (KeyError, TypeError):
-        raise ValueError(f"{path}: not what is known of a split; delete it, and it is computed again") from None
+        return read_as(path, Appraisal)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it, and it is computed again") from None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tfbind.files import read_json, write_json
+from tfbind.files import read_fields, write_json
 
 FILE = "budget.json"
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -50,9 +50,9 @@ def budget_of(home: Path) -> int | None:
     """
     if not (home / FILE).exists():
         return None
-    limit = read_json(home / FILE).get("bytes")
-    if not isinstance(limit, int) or limit <= 0:
-        raise ValueError(f"{home / FILE}: damaged; set the budget again")
+    limit: int = read_fields(home / FILE, {"bytes": int})["bytes"]
+    if limit <= 0:
+        raise ValueError(f"{home / FILE}: {limit} bytes; set the budget again")
     return limit
 
 

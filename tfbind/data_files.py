@@ -4,7 +4,6 @@ Names (N,) bytes, codes (N, L) uint8 and scores (N, L) float32 are NumPy's files
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.files import read_json, unlike
 from tfbind.sequences import LETTERS
 
 FORMAT = 1
@@ -26,10 +26,9 @@ IN_META = {
     "length": int,
     "hash": str,
     "origin": dict,
-    "letters": dict,
+    "letters": dict[str, int],
     "scored": int | float,
-    "coordinates": str | None,
-    "notes": list,
+    "notes": list[str],
 }
 
 
@@ -37,17 +36,13 @@ def read_meta(folder: Path) -> dict[str, Any]:
     """What there is to know of a data set without its arrays.
 
     Raises:
-        ValueError: the file is damaged, or of another version.
-        FileNotFoundError: it is missing.
+        ValueError: the file is missing, damaged, or of another version.
     """
     path = folder / META
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not readable as JSON ({error}); expected the file that an import wrote") from None
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    meta = read_json(path)
+    if meta.get("format") != FORMAT:
         raise ValueError(f"{path}: not a data set of format {FORMAT}, which this version reads")
-    wrong = [key for key, kind in IN_META.items() if not isinstance(meta.get(key), kind)]
+    wrong = unlike(meta, IN_META)
     if wrong or "kind" not in meta["origin"] or not set(LETTERS) <= set(meta["letters"]):
         said = f"{', '.join(wrong) or 'origin or letters'} missing or of another kind"
         raise ValueError(f"{path}: {said}; expected the file that an import wrote")

@@ -115,10 +115,17 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     if name_or_folder == BUILTIN:
         return make_builtin(home)
     folder = Path(name_or_folder)
-    if folder.is_dir():
+    if _is_folder(folder):
         return _open(folder) if (folder / META).is_file() else _open_pair_in(home, folder)
     known = ", ".join(sorted({BUILTIN, *(entry["name"] for entry in list_datasets(home))}))
     raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the name is longer than any can be
+        return False
 
 
 def open_checked(home: Path, name_or_folder: str) -> Windows:

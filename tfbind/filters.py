@@ -6,7 +6,6 @@ Columns at the ends that say next to nothing are cut off.
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from tfbind import runs
 from tfbind.best_epoch import read_held_out, read_tensors
 from tfbind.datasets import Windows
-from tfbind.files import read_json, write_json
+from tfbind.files import read_as, write_json
 from tfbind.motif_match import Match, nearest, resemblance
 from tfbind.motifs import Motif, from_counts
 from tfbind.recover import information, motif_behind, trimmed
@@ -86,7 +85,8 @@ def learnt(run: Run, data: Windows) -> Learnt:
     chances = iter(resemblance(motifs, own) if own else [None] * len(motifs))
     filters = [replace(one, matches=next(matches), behind=next(chances)) if one.motif else one for one in found]
     result = Learnt(filters, len(codes), own.consensus if own else None)
-    write_json(run.folder / runs.FILTERS, _packed(result))
+    kept = _Kept([_packed(one) for one in result.filters], result.windows, result.behind)
+    write_json(run.folder / runs.FILTERS, asdict(kept))
     return result
 
 
@@ -95,11 +95,11 @@ def stored(run: Run) -> Learnt | None:
     path, weights = run.folder / runs.FILTERS, run.folder / runs.BEST
     if not path.is_file() or path.stat().st_mtime < weights.stat().st_mtime:
         return None
-    kept = read_json(path)
+    kept = read_as(path, _Kept)
     try:
-        return _unpacked(kept)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not what was written there ({error}); delete it") from None
+        return Learnt([_unpacked(one) for one in kept.filters], kept.windows, kept.behind)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; the file was damaged") from None
 
 
 def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
@@ -123,34 +123,33 @@ def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
     return Filter(number, len(rows), len(np.unique(rows)), motif if telling else None, [])
 
 
-def _packed(found: Learnt) -> dict[str, Any]:
-    filters = [
-        {
-            **{key: getattr(one, key) for key in ("number", "words", "windows", "behind")},
-            "motif": one.motif.probabilities.round(6).tolist() if one.motif else None,
-            "matches": [asdict(match) for match in one.matches],
-        }
-        for one in found.filters
-    ]
-    return {"filters": filters, "windows": found.windows, "behind": found.behind}
+@dataclass(frozen=True)
+class _KeptFilter:
+    """A `Filter`, its motif as rows of A, C, G and T."""
+
+    number: int
+    words: int
+    windows: int
+    motif: list[list[float]] | None
+    matches: list[Match]
+    behind: float | None
 
 
-def _unpacked(kept: dict[str, Any]) -> Learnt:
-    def motif(number: int, matrix: list[list[float]] | None) -> Motif | None:
-        if matrix is None:
-            return None
-        probabilities = np.maximum(np.array(matrix, dtype=np.float64), 1e-6)
-        return Motif(f"filter {number}", "", probabilities / probabilities.sum(axis=0))
+@dataclass(frozen=True)
+class _Kept:
+    filters: list[_KeptFilter]
+    windows: int
+    behind: str | None
 
-    filters = [
-        Filter(
-            one["number"],
-            one["words"],
-            one["windows"],
-            motif(one["number"], one["motif"]),
-            [Match(**match) for match in one["matches"]],
-            one["behind"],
-        )
-        for one in kept["filters"]
-    ]
-    return Learnt(filters, kept["windows"], kept["behind"])
+
+def _packed(one: Filter) -> _KeptFilter:
+    matrix = one.motif.probabilities.round(6).tolist() if one.motif else None
+    return _KeptFilter(one.number, one.words, one.windows, matrix, one.matches, one.behind)
+
+
+def _unpacked(kept: _KeptFilter) -> Filter:
+    motif = None
+    if kept.motif is not None:
+        probabilities = np.maximum(np.array(kept.motif, dtype=np.float64), 1e-6)
+        motif = Motif(f"filter {kept.number}", "", probabilities / probabilities.sum(axis=0))
+    return Filter(kept.number, kept.words, kept.windows, motif, kept.matches, kept.behind)

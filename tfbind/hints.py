@@ -57,7 +57,7 @@ def fall_per_epoch(losses: list[float]) -> float:
 
 def _diverged(rows: list[Row]) -> Hint | None:
     losses = [row["val_loss"] for row in rows]
-    if len(rows) <= DIVERGED_EPOCHS or min(losses[-DIVERGED_EPOCHS:]) <= DIVERGED_FACTOR * min(losses):
+    if len(rows) <= DIVERGED_EPOCHS or not 0 < DIVERGED_FACTOR * min(losses) < min(losses[-DIVERGED_EPOCHS:]):
         return None
     return Hint(
         "diverged",
@@ -69,7 +69,7 @@ def _diverged(rows: list[Row]) -> Hint | None:
 
 def _overfitting(rows: list[Row]) -> Hint | None:
     best = best_row(rows)
-    if best is None or rows[-1]["val_loss"] < OVERFITTING_FACTOR * best["val_loss"]:
+    if best is None or not 0 < OVERFITTING_FACTOR * best["val_loss"] <= rows[-1]["val_loss"]:
         return None
     if rows[-1]["train_loss"] >= best["train_loss"]:
         return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from tfbind.config import PROJECT
-from tfbind.files import draft_of, read_json, remove_drafts, to_trash, write_json
+from tfbind.files import draft_of, read_as, remove_drafts, to_trash, write_json
 from tfbind.onnx_graph import read_shape
 
 WEIGHTS = "weights.safetensors"
@@ -170,11 +170,9 @@ def list_models(home: Path) -> list[Card]:
 
 def _read_card(folder: Path) -> Card:
     try:
-        return Card(**read_json(folder / CARD))
-    except TypeError:
-        raise ValueError(
-            f"{folder / CARD}: not the card that an import wrote; delete the model and import it"
-        ) from None
+        return read_as(folder / CARD, Card)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete the model and import it again") from None
 
 
 def delete_model(home: Path, name: str) -> Path:

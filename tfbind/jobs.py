@@ -18,13 +18,13 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import BinaryIO
 
 import psutil
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import naming, read_fields, read_json, to_trash, write_json
+from tfbind.files import naming, read_as, read_fields, to_trash, write_json
 from tfbind.owner import Owner
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
@@ -77,6 +77,17 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Process:
+    """The process that works on a job, or did last: when it was `started`, and what had been `printed`, in bytes, and
+    `done` by then."""
+
+    owner: Owner
+    printed: int
+    done: int
+    started: float
+
+
+@dataclass(frozen=True)
 class Status:
     """How a job stands.
 
@@ -110,16 +121,7 @@ def read_order(job: Job) -> Order:
     Raises:
         ValueError: the file is damaged.
     """
-    path = job.folder / JOB
-    kept = read_json(path)
-    try:
-        order = Order(**kept)
-        sound = all(isinstance(getattr(order, name), kind) for name, kind in get_type_hints(Order).items())
-    except TypeError:
-        sound = False
-    if not sound:
-        raise ValueError(f"{path}: damaged; expected what a job was asked for")
-    return order
+    return read_as(job.folder / JOB, Order)
 
 
 def command(job: Job, order: Order) -> list[str]:
@@ -209,8 +211,7 @@ def _start(job: Job, order: Order) -> None:
         pid=child.pid, process_started=process.create_time(), host=socket.gethostname(), heartbeat=time.time()
     )
     process.nice(PAGE_FIRST)
-    facts = {"owner": asdict(owner), "printed": printed, "done": done, "started": time.time()}
-    write_json(job.folder / PROCESS, facts)
+    write_json(job.folder / PROCESS, asdict(Process(owner, printed, done, time.time())))
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
 
 
@@ -240,14 +241,8 @@ def delete(job: Job) -> Path:
     return to_trash(job.home, job.folder, f"job-{job.id}")
 
 
-def _process(job: Job) -> dict[str, Any]:
-    """The `owner` of a job, when it was `started`, and what was `printed`, in bytes, and `done` before."""
-    path = job.folder / PROCESS
-    kept = read_fields(path, {"owner": dict, "printed": int, "done": int, "started": float})
-    try:
-        return {**kept, "owner": Owner(**kept["owner"]), "printed": max(0, kept["printed"])}
-    except (ValueError, TypeError):
-        raise ValueError(f"{path}: damaged; expected the process of a job") from None
+def _process(job: Job) -> Process:
+    return read_as(job.folder / PROCESS, Process)
 
 
 def owner_of(job: Job) -> Owner:
@@ -256,8 +251,7 @@ def owner_of(job: Job) -> Owner:
     Raises:
         ValueError: the file that says so is missing or damaged.
     """
-    owner: Owner = _process(job)["owner"]
-    return owner
+    return _process(job).owner
 
 
 def read_status(job: Job) -> Status:
@@ -316,16 +310,16 @@ def _rows(table: Path) -> int:
 def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     """By the speed since this process began to score."""
     process = _process(job)
-    first, about = process["done"], out.with_name(out.name + PARTS[0]) / PARTS[1]
+    first, about = process.done, out.with_name(out.name + PARTS[0]) / PARTS[1]
     if not first < done < total or not about.exists():
         return None
-    seconds = time.time() - max(process["started"], about.stat().st_mtime)
+    seconds = time.time() - max(process.started, about.stat().st_mtime)
     return seconds * (total - done) / (done - first)
 
 
 def _said(job: Job) -> str:
     """The last line that the command printed since it was last started, "" if it printed nothing."""
     with (job.folder / LOG).open("rb") as log:
-        log.seek(_process(job)["printed"])
+        log.seek(max(0, _process(job).printed))
         lines = log.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -4,9 +4,9 @@ A model can answer a held-out window from memory that it has seen in training, a
 answer another. Repeats make such windows anywhere.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ FEWEST_BASES = 15  # two windows share fewer by chance
 MOST_WINDOWS = 1_000  # of those that have a word so many are looked at, the same ones for all words of a family
 AT_ONCE = 4_000  # windows whose words are numbered in memory together
 LIKELIEST = 8  # of the windows that share many words with another, so many are looked at base by base
-DOES = {"train": "trains", "validation": "validates"}
+
+Earlier = Literal["train", "validation"]
+DOES: dict[Earlier, str] = {"train": "trains", "validation": "validates"}
 
 # Of the words that two windows share: their starts in ours and in theirs, and whether they lie on the other strand.
 SharedWords = tuple[Places, Places, NDArray[np.bool_]]
@@ -43,7 +45,7 @@ class Shared:
     """
 
     part: str
-    other: str
+    other: Earlier
     windows: int
     identical: int
     mirrored: int
@@ -84,12 +86,6 @@ class Leaks:
     unplaced: int
     pairs: tuple[Shared, ...]
 
-    @classmethod
-    def unpacked(cls, kept: Mapping[str, Any]) -> "Leaks":
-        """From what `dataclasses.asdict` makes of it, read from JSON."""
-        pairs = [{**one, "example": one["example"] and tuple(one["example"])} for one in kept["pairs"]]
-        return cls(kept["windows"], kept["unplaced"], tuple(Shared(**one) for one in pairs))
-
     @property
     def held_out(self) -> int:
         """Windows that do not train."""
@@ -114,7 +110,7 @@ def find_leaks(data: Data, parts: Split) -> Leaks:
     """Compare validation and test with what trains, and the test with the validation."""
     chromosomes, starts = places(data.names, data.codes.shape[1])
     within = np.concatenate([parts.train, parts.validation, parts.test])
-    pairs = [("validation", "train"), ("test", "train"), ("test", "validation")]
+    pairs: list[tuple[str, Earlier]] = [("validation", "train"), ("test", "train"), ("test", "validation")]
     shared = [
         _shared(data, (chromosomes, starts), (part, getattr(parts, part)), (other, getattr(parts, other)))
         for part, other in pairs
@@ -124,7 +120,7 @@ def find_leaks(data: Data, parts: Split) -> Leaks:
 
 
 def _shared(
-    data: Data, where: tuple[Places, NDArray[np.int64]], part: tuple[str, Places], other: tuple[str, Places]
+    data: Data, where: tuple[Places, NDArray[np.int64]], part: tuple[str, Places], other: tuple[Earlier, Places]
 ) -> Shared:
     ours, theirs = np.asarray(data.codes[part[1]]), np.asarray(data.codes[other[1]])
     same = _first_equal(ours, theirs)

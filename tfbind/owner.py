@@ -18,11 +18,6 @@ class Owner:
     host: str
     heartbeat: float
 
-    def __post_init__(self) -> None:
-        numbers = (self.process_started, self.heartbeat)
-        if type(self.pid) is not int or not all(isinstance(value, int | float) for value in numbers):
-            raise ValueError(f"not a process: {self.pid!r:.40}")
-
     @property
     def here(self) -> bool:
         """Whether it is, or was, on this host."""

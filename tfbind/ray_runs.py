@@ -16,7 +16,7 @@ from tfbind import beside, runs
 from tfbind.config import TrainConfig
 from tfbind.files import write_bytes, write_json
 from tfbind.ray_pipe import Driver, Gone, Message
-from tfbind.runs import Row, Run
+from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
 
 HEARTBEAT_SECONDS = 10.0
@@ -36,7 +36,7 @@ class _Held:
 
     run: Run
     lock: contextlib.ExitStack
-    state: str = "pending"
+    state: State = "pending"
     attempt: int = 0
     losses: int = 0
     beaten: float = 0.0
@@ -247,7 +247,7 @@ class Cluster:
             held.beaten = self.clock()
             runs.take_over(held.run, held.state)
 
-    def _end(self, held: _Held, state: str, error: str | None = None, *, say: bool = True) -> None:
+    def _end(self, held: _Held, state: State, error: str | None = None, *, say: bool = True) -> None:
         del self._held[held.run.id]
         with held.lock:
             if say:

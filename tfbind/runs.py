@@ -6,6 +6,7 @@ replaced is replaced atomically, rows are appended by one writer, and a torn las
 
 import contextlib
 import json
+import math
 import os
 import re
 import secrets
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -26,8 +27,8 @@ from tfbind.files import (
     draft_of,
     naming,
     put_json,
+    read_as,
     read_fields,
-    read_json,
     remove_drafts,
     to_trash,
     write_chunks,
@@ -51,9 +52,11 @@ LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
 STOP = "stop"  # there when somebody asked the run to stop
 
+GIVEN = ("sweep", "wandb", "ray", "dataset_hash", "split_hash")  # texts in `config.json`, where there are any
+FIGURES = ("train_loss", "val_loss", "learning_rate", "seconds", "windows_per_second")  # numbers in every row
 COUNTS = ("torch", "numpy")  # packages whose versions change results
-ACTIVE = ("pending", "running")
-STATES = (*ACTIVE, "finished", "failed", "crashed", "killed")
+State = Literal["pending", "running", "finished", "failed", "crashed", "killed"]
+ACTIVE: tuple[State, ...] = ("pending", "running")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
@@ -80,18 +83,11 @@ class Run:
 class Status(Owner):
     """Where a run stands, and which process owns it. Times are seconds since 1970."""
 
-    state: str
+    state: State
     started: float | None = None
     ended: float | None = None
     device: str | None = None
     error: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        texts = (self.host, self.device or "", self.error or "")
-        sound = all(isinstance(value, int | float) for value in (self.started or 0, self.ended or 0))
-        if self.state not in STATES or not sound or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"not the state of a run: {self.state!r:.40}")
 
     @property
     def active(self) -> bool:
@@ -219,12 +215,16 @@ def read_config(run: Run) -> TrainConfig:
 
 def read_record(run: Run) -> dict[str, Any]:
     """All of `config.json`: the hyperparameters and where the run came from."""
-    return read_fields(run.folder / CONFIG, {"created": str, "dataset": str, "from": str | None, "versions": dict})
+    return read_fields(
+        run.folder / CONFIG,
+        {"created": str, "dataset": str, "from": str | None, "versions": dict[str, str]},
+        {**dict.fromkeys(GIVEN, str), "split_windows": dict[str, int], "windows": int, "length": int},
+    )
 
 
 def read_labels(run: Run) -> dict[str, Any]:
     """Name, tags and note of a run."""
-    return read_fields(run.folder / LABELS, {"name": str, "tags": list, "note": str})
+    return read_fields(run.folder / LABELS, {"name": str, "tags": list[str], "note": str})
 
 
 def rename(run: Run, name: str) -> None:
@@ -248,15 +248,10 @@ def read_status(run: Run) -> Status:
 
 def read_state(run: Run) -> Status:
     """The state of a run as it was last written; a ValueError says that the file is missing or damaged."""
-    path = run.folder / STATE
-    kept = read_json(path)
-    try:
-        return Status(**kept)
-    except (ValueError, TypeError) as problem:
-        raise ValueError(f"{path}: {problem}; the file was damaged") from None
+    return read_as(run.folder / STATE, Status)
 
 
-def take_over(run: Run, state: str, **changes: Any) -> None:
+def take_over(run: Run, state: State, **changes: Any) -> None:
     """Set the state of a run, with this process as its owner.
 
     One that is damaged was told as such, and is made good: what the run has learnt lies elsewhere.
@@ -269,7 +264,7 @@ def take_over(run: Run, state: str, **changes: Any) -> None:
     put_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
 
 
-def owned(state: str) -> Status:
+def owned(state: State) -> Status:
     """A status whose owner is this process."""
     return Status(state=state, **asdict(this_process()))
 
@@ -346,10 +341,13 @@ def read_rows(run: Run) -> list[Row]:
 
 
 def _is_row(row: Any, epoch: int) -> bool:
-    if not isinstance(row, dict) or row.get("epoch") != epoch:
+    if not isinstance(row, dict) or row.get("epoch") != epoch or "val_pearsonr" not in row:
         return False
-    numbers = {int, float, bool, type(None)}.issuperset(map(type, row.values()))
-    return numbers and None not in (row.get("train_loss"), row.get("val_loss")) and "seconds" in row
+    values = row.values()
+    if not {int, float, type(None)}.issuperset(map(type, values)) or None in map(row.get, FIGURES):
+        return False
+    small = all(abs(value) < 2**63 for value in values if isinstance(value, int))
+    return small and math.isfinite(sum(filter(None, values))) and min(row[name] for name in FIGURES) >= 0
 
 
 def complete_rows(run: Run, rows: list[Row]) -> None:

@@ -5,18 +5,35 @@ Whoever looks at a test again and again, and trains until it looks good, has a s
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from tfbind import runs
 from tfbind.baselines import measured
 from tfbind.datasets import open_learnt
-from tfbind.files import read_json, write_json
+from tfbind.files import read_as, write_json
 from tfbind.metrics import figures, of_part
 from tfbind.runs import Run
 from tfbind.scoring import load_model, score_windows
 from tfbind.splits import split
+
+
+@dataclass(frozen=True)
+class TestedBaseline:
+    """A simple model's figures on the test windows; one that could not be fitted has none, and `about` says why."""
+
+    __test__ = False  # no test class, whatever its name
+
+    key: str
+    name: str
+    about: str
+    test_loss: float | None = None
+    test_pearsonr: float | None = None
+    test_pearsonr_window: float | None = None
+    test_windows_undefined: int | None = None
+    test_precision: float | None = None
+    test_recall: float | None = None
+    test_auprc: float | None = None
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class TestResult:
     the figures of sites.
     """
 
-    __test__ = False  # no test class, whatever its name
+    __test__ = False
 
     opened: str
     windows: int
@@ -39,7 +56,7 @@ class TestResult:
     test_precision: float | None = None
     test_recall: float | None = None
     test_auprc: float | None = None
-    baselines: list[dict[str, Any]] = field(default_factory=list)
+    baselines: list[TestedBaseline] = field(default_factory=list)
 
 
 def opened(run: Run) -> TestResult | None:
@@ -49,12 +66,7 @@ def opened(run: Run) -> TestResult | None:
         ValueError: the file that holds it is damaged.
     """
     path = run.folder / runs.TEST
-    if not path.exists():
-        return None
-    try:
-        return TestResult(**read_json(path))
-    except TypeError:
-        raise ValueError(f"{path}: not the result of a test; the file was damaged") from None
+    return read_as(path, TestResult) if path.exists() else None
 
 
 def open_test(run: Run) -> TestResult:
@@ -85,7 +97,7 @@ def open_test(run: Run) -> TestResult:
             opened=datetime.now(UTC).isoformat(timespec="seconds"),
             windows=len(truth),
             split_hash=parts.hash,
-            baselines=measured(data, parts.train, parts.test, "test"),
+            baselines=[TestedBaseline(**one) for one in measured(data, parts.train, parts.test, "test")],
             **of_part("test", figures(predicted, truth)),
         )
         write_json(run.folder / runs.TEST, asdict(result))

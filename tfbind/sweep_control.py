@@ -18,7 +18,7 @@ from tfbind.config import TrainConfig
 from tfbind.history import Past
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
-from tfbind.runs import ACTIVE, Run
+from tfbind.runs import ACTIVE, Run, State
 from tfbind.signals import heard
 from tfbind.sweep_folder import WITH_SWEEP, Known, Sweep
 from tfbind.sweep_space import Spec
@@ -49,7 +49,7 @@ class Controller:
     _signalled: bool = field(default=False, init=False)
     _beaten: float = field(default=0.0, init=False)
 
-    def work(self) -> str:
+    def work(self) -> State:
         """Run to the end and return the final state: `finished`, `failed` or `killed`.
 
         Raises:
@@ -63,7 +63,7 @@ class Controller:
                 self._give_up_runs(said)
                 return self._end("failed", said)
 
-    def _work(self) -> str:
+    def _work(self) -> State:
         runs.take_over(self.sweep, "running", started=time.time())
         self._mark_crashed()
         try:
@@ -74,7 +74,7 @@ class Controller:
             return "killed"
         return "finished"
 
-    def _end(self, state: str, error: str | None = None) -> str:
+    def _end(self, state: State, error: str | None = None) -> State:
         runs.take_over(self.sweep, state, ended=time.time(), error=error)
         return state
 

@@ -139,9 +139,8 @@ def read_settings(sweep: Sweep) -> dict[str, Any]:
     Raises:
         ValueError: the file is damaged.
     """
-    return read_fields(
-        sweep.folder / SETTINGS, {"name": str, "base": dict, "parallel": int | None, "wandb": str, "created": str}
-    )
+    expected = {"name": str, "base": dict, "parallel": int | None, "wandb": str, "created": str}
+    return read_fields(sweep.folder / SETTINGS, expected, {"ray": str})
 
 
 def sweep_name(sweep: Sweep) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tfbind.files import read_fields, read_json, to_trash, write_json
+from tfbind.files import read_fields, read_json, to_trash, unlike, write_json
 from tfbind.history import Past
 from tfbind.wandb_client import FOLDER
 from tfbind.wandb_names import check_names
@@ -21,8 +21,8 @@ from tfbind.wandb_rows import flat, is_number, merge, settings
 
 INDEX, NAMES, HISTORIES = "project", "names", "histories"
 
-IN_INDEX = {"path": str, "base_url": str, "source": str, "scopes": dict, "runs": dict}
-FACTS: dict[str, Any] = {"id": str, "name": str, "state": str, "config": dict, "summary": dict, "tags": list}
+IN_INDEX = {"path": str, "base_url": str, "source": str, "scopes": dict[str, str], "runs": dict[str, dict[str, Any]]}
+FACTS: dict[str, Any] = {"id": str, "name": str, "state": str, "config": dict, "summary": dict, "tags": list[str]}
 FACTS |= dict.fromkeys(("sweep", "group", "created", "note"), str | None)
 
 _SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
@@ -167,7 +167,7 @@ def read_project(folder: Path) -> Project:
     path = folder / f"{INDEX}.json"
     kept = read_fields(path, IN_INDEX)
     for id, facts in kept["runs"].items():
-        if not isinstance(facts, dict) or not all(isinstance(facts.get(key, 0), kind) for key, kind in FACTS.items()):
+        if unlike(facts, FACTS):
             raise ValueError(f"{path}: not the facts of a run: {id!r:.40}; the file was damaged")
     return Project(folder, *(kept[name] for name in IN_INDEX))
 

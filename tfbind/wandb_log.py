@@ -15,14 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from tfbind import runs
-from tfbind.files import read_json, write_json
+from tfbind.files import read_as, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.runs import Run
 from tfbind.wandb_client import (
@@ -86,11 +86,7 @@ def read_logged(run: Run) -> Logged | None:
     path = run.folder / runs.WANDB
     if not path.exists():
         return None
-    found = read_json(path)
-    try:
-        logged = Logged(**{field.name: found[field.name] for field in fields(Logged)})
-    except KeyError as missing:
-        raise ValueError(f"{path}: {missing} missing; the file was damaged") from None
+    logged = read_as(path, Logged)
     if logged.state in WORKING and not logged.alive:
         return Logged(
             **asdict(logged) | {"state": "incomplete", "error": "the process that logs ended without a word"}

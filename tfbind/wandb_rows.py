@@ -7,6 +7,7 @@ from tfbind.runs import Row
 
 ODD_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 NUMERIC = {name for name, about in TrainConfig.model_fields.items() if isinstance(about.default, int | float)}
+LAST_EPOCH = 2**53  # beyond, a float skips some
 
 Columns = dict[str, list[Any]]
 
@@ -63,7 +64,7 @@ def merge(columns: Columns, names: dict[str, str]) -> list[Row]:
 
 def _epochs(logged: list[Any] | None, length: int) -> list[int | None]:
     numbers = [value for value in logged or [] if isinstance(value, int | float)]
-    if not numbers or any(value != int(value) for value in numbers):
+    if not numbers or any(abs(value) > LAST_EPOCH or value != int(value) for value in numbers):
         return list(range(1, length + 1))
     shift = 1 if min(numbers) == 0 else 0
     return [int(value) + shift if isinstance(value, int | float) else None for value in logged or []]

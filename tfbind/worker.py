@@ -22,7 +22,7 @@ from tfbind.datasets import open_learnt
 from tfbind.files import remove_drafts, words, write_bytes, write_json
 from tfbind.meter import Meter
 from tfbind.onnx_graph import build
-from tfbind.runs import Row, Run
+from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Worker:
     _reported: float = field(default=0.0, init=False)
     _beaten: float = field(default=0.0, init=False)
 
-    def work(self) -> str:
+    def work(self) -> State:
         """Run to the end and return the final state: `finished`, `failed` or `killed`.
 
         Raises:
@@ -78,7 +78,7 @@ class Worker:
                 log.exception("failed")
                 return self._end("failed", _one_line(error))
 
-    def _end(self, state: str, error: str | None = None) -> str:
+    def _end(self, state: State, error: str | None = None) -> State:
         log.info("%s", state if error is None else f"{state}: {error}")
         runs.take_over(self.run, state, ended=time.time(), error=error)
         return state
@@ -170,7 +170,7 @@ class Worker:
         write_json(self.run.folder / runs.PROGRESS, progress)
         self.on_progress(progress)
 
-    def _beat(self, state: str) -> None:
+    def _beat(self, state: State) -> None:
         if self.clock() - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = self.clock()
             runs.take_over(self.run, state)

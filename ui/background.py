@@ -96,7 +96,8 @@ def _draw_jobs(running: int) -> None:
 
 
 def _draw_job(job: Job, order: Order, status: Status) -> None:
-    what = f"Effects of variants ({order.suffix[1:].upper()})" if order.genome else FORMATS[order.suffix]
+    what = FORMATS.get(order.suffix, plain(order.suffix))
+    what = f"Effects of variants ({plain(order.suffix[1:].upper())})" if order.genome else what
     st.markdown(f"**{plain(order.file)}** · {what} · model {plain(order.model)} · {status.state}")
     if status.state in ("running", "stopped", "crashed") and status.total:
         st.progress(min(status.done / status.total, 1.0), _how_far(status, order.unit))

@@ -177,7 +177,7 @@ def _test(run: Run, config: TrainConfig) -> None:
             f"{result.test_loss:.4f}, over {result.windows:,} windows."
         )
         if result.baselines:
-            _table(vars(result), result.baselines, "test")
+            _table(vars(result), [vars(one) for one in result.baselines], "test")
     elif runs.read_status(run).state == "finished":
         with st.popover("Open the test", icon=":material/lock:"):
             st.caption(

@@ -1,7 +1,10 @@
 """Hostile input made from valid input: cut, repeat, swap, flip. What is nearly right goes deeper than noise does."""
 
+import copy
+import json
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 TOUCHY = (b"\x00", b"\xff", b"\n", b"\r", b"\t", b",", b"-", b"1e999", b"nan", b"\xef\xbb\xbf", b"=", b">", b"9" * 30)
 
@@ -60,3 +63,28 @@ def mutant(valid: list[bytes], seed: int, number: int) -> bytes:
     for _ in range(rng.randint(1, 4)):
         data = rng.choice(MUTATIONS)(data, rng)
     return data
+
+
+def other_values(valid: bytes) -> Iterator[tuple[str, bytes]]:
+    """JSON, or lines of it, in which each value in turn is missing, or null, or of another kind, or huge; of a list,
+    the first value. Each comes with what was done."""
+    texts = valid.splitlines() if valid.startswith(b'{"') else [valid]  # else it is one object, indented
+    lines = [json.loads(text) for text in texts]
+    for place in _places(lines, ()):
+        for what in ("missing", None, "another", 3, [[1]], 10**30):
+            changed = copy.deepcopy(lines)
+            holder: Any = changed
+            for key in place[:-1]:
+                holder = holder[key]
+            if what == "missing":
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = what
+            yield f"{place}: {what}", "".join(f"{json.dumps(line)}\n" for line in changed).encode()
+
+
+def _places(value: Any, above: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, inner in inside:
+        yield (*above, key)
+        yield from _places(inner, (*above, key))

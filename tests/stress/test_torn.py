@@ -11,7 +11,7 @@ import pytest
 import yaml
 from driven import APP, words
 from life import SEED, as_read, contents, wait_until
-from mutation import mutant
+from mutation import mutant, other_values
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
@@ -265,6 +265,7 @@ def test_a_page_on_a_damaged_file_says_so_and_goes_on(
     valid = path.read_bytes()
     damaged = {what: damage(valid) for what, damage in DAMAGES.items()}
     damaged |= {f"mutant {number}": mutant([valid], SEED, number) for number in range(PAGE_MUTANTS)}
+    damaged |= dict(other_values(valid)) if path.suffix in (".json", ".jsonl") else {}
     wrong = []
     for number, (what, content) in enumerate(damaged.items()):
         home = fresh(whole, tmp_path, number, monkeypatch)
@@ -279,6 +280,7 @@ def test_a_page_on_a_damaged_file_says_so_and_goes_on(
         wrong += [f"{what}: {error.message}" for error in shown.exception]
         wrong += [f"{what}: silent {said[:1000]}"] * (named and what in DAMAGES and path.name not in said)
         wrong += [f"{what}: changed"] * (kept(home) != before)
+        shutil.rmtree(home)
     assert not wrong, "\n".join(wrong)
 
 

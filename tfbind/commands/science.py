@@ -81,7 +81,7 @@ def test(options: argparse.Namespace) -> int:
     lines = [
         f"{result.windows} test windows, {said} {result.opened}",
         _figures_line({"name": "this run", "about": "the weights of its best epoch", **asdict(result)}, "test"),
-        *(_figures_line(base, "test") for base in result.baselines),
+        *(_figures_line(asdict(base), "test") for base in result.baselines),
     ]
     return answer(options.json, {"id": run.id, **asdict(result)}, lines)
 
