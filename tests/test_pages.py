@@ -15,6 +15,7 @@ from tfbind import launch, runs
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import import_pair, open_dataset
 from tfbind.files import read_json, write_json
+from tfbind.weight_files import pack
 from ui.session import plain
 
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
@@ -285,7 +286,7 @@ def test_clone_of_a_run_on_missing_data_says_so(home: Path) -> None:
 def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None:
     config = CONFIG.model_copy(update={"dataset": small})
     run = make_run(home, "finished", 5, config=config, name="mother")
-    (run.folder / runs.BEST).write_bytes(b"weights")
+    (run.folder / runs.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
     page = app(run.id)
     page.number_input("more-epochs").set_value(2).run()
     button(page, "Start").click().run()
@@ -298,7 +299,7 @@ def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None
 
 def test_more_epochs_are_logged_as_the_run_was_and_the_command_says_so(small: str, home: Path) -> None:
     run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
-    (run.folder / runs.BEST).write_bytes(b"weights")
+    (run.folder / runs.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
     assert "--wandb" not in words(app(run.id))
     write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "offline"})
     (command,) = [code.value for code in app(run.id).code if f"--from {run.id}" in code.value]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from tfbind import run_log, runs
 from tfbind.config import PRESETS
 from tfbind.files import write_json
 from tfbind.owner import FRESH_SECONDS
+from tfbind.weight_files import pack
 
 
 @pytest.fixture
@@ -228,9 +230,10 @@ def test_delete_moves_to_the_trash_and_leaves_active_runs_alone(tmp_path, run):
 def test_a_run_starts_from_the_best_weights_of_its_parent(tmp_path, run):
     with pytest.raises(ValueError, match="has no weights yet"):
         runs.create(tmp_path, toy_config(), parent=run)
-    (run.folder / runs.BEST).write_bytes(b"weights")
+    weights = pack({"first": np.ones(4, np.float32)}, {})
+    (run.folder / runs.BEST).write_bytes(weights)
     child = runs.create(tmp_path, toy_config(), parent=run)
-    assert (child.folder / runs.INITIAL).read_bytes() == b"weights"
+    assert (child.folder / runs.INITIAL).read_bytes() == weights
     assert runs.read_record(child)["from"] == run.id
     assert len(runs.list_runs(tmp_path)) == 2
 

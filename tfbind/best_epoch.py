@@ -1,4 +1,4 @@
-"""What a run keeps of its best epoch as arrays: the predictions on the held-out windows, and the weights."""
+"""What a run keeps of its best epoch beside the weights: the predictions on the held-out windows."""
 
 import io
 import zipfile
@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 
 class HeldOut(NamedTuple):
@@ -43,25 +41,13 @@ def read_held_out(path: Path) -> HeldOut:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             found = HeldOut(*(saved[name] for name in HeldOut._fields))
     except (AttributeError, EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error):
-        raise _damaged(path, "the predictions of its best epoch") from None
+        raise _damaged(path) from None
     count = len(found.windows)
     if found.predictions.ndim != 2 or any(len(array) != count for array in found):
-        raise _damaged(path, "the predictions of its best epoch")
+        raise _damaged(path)
     return found
 
 
-def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a safetensors file by name.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
-    try:
-        tensors: dict[str, NDArray[Any]] = load_file(path)
-    except (SafetensorError, OSError):
-        raise _damaged(path, "weights as safetensors") from None
-    return tensors
-
-
-def _damaged(path: Path, expected: str) -> ValueError:
-    return ValueError(f"{path}: {'damaged' if path.exists() else 'missing'}; expected {expected}")
+def _damaged(path: Path) -> ValueError:
+    what = "damaged" if path.exists() else "missing"
+    return ValueError(f"{path}: {what}; expected the predictions of its best epoch")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import runs
-from tfbind.best_epoch import read_held_out, read_tensors
+from tfbind.best_epoch import read_held_out
 from tfbind.datasets import Windows
 from tfbind.files import read_as, write_json
 from tfbind.motif_match import Match, nearest, resemblance
@@ -19,6 +19,7 @@ from tfbind.motifs import Motif, from_counts
 from tfbind.recover import information, motif_behind, trimmed
 from tfbind.runs import Run
 from tfbind.sequences import LETTERS, Codes
+from tfbind.weight_files import read_tensors
 
 FIRST_LAYER = "initial_conv.weight"
 EXCITED = 0.5

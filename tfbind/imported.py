@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
 
-from safetensors.numpy import load_file
-
 from tfbind.config import PROJECT
 from tfbind.files import draft_of, read_as, remove_drafts, to_trash, write_json
 from tfbind.onnx_graph import read_shape
+from tfbind.weight_files import read_tensors
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -99,7 +98,7 @@ def _claim(draft: Path, folder: Path) -> None:
 
 
 def _describe(name: str, source: Path, weights: Path) -> Card:
-    tensors = load_file(weights)
+    tensors = read_tensors(weights)
     shape = read_shape(tensors)
     learnt = sum(tensor.size for key, tensor in tensors.items() if key.endswith((".weight", ".bias")))
     now = datetime.now(UTC).isoformat(timespec="seconds")

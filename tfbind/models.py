@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from tfbind.config import TrainConfig
+from tfbind.weight_files import check, pack
 
 Weights = Mapping[str, Tensor]
 
@@ -210,7 +210,7 @@ def _architecture(weights: Weights) -> dict[str, Any]:
 
 def pack_weights(model: nn.Module, facts: Mapping[str, str]) -> bytes:
     """The weights of a model as the bytes of a safetensors file, with `facts` as its metadata."""
-    return save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}, dict(facts))
+    return pack({name: tensor.cpu().contiguous().numpy() for name, tensor in model.state_dict().items()}, facts)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -220,13 +220,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     what was wrapped around the model, such as `module.`.
 
     Raises:
-        ValueError: the file is neither, holds anything but named tensors, or is too large for a model.
+        ValueError: the file is neither, was damaged, holds anything but named tensors, or is too large for a model.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path}: {path.stat().st_size:,} bytes; expected weights of at most {MAX_BYTES:,}")
         with safe_open(path, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        check(path, path.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except SafetensorError:

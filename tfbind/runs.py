@@ -35,6 +35,7 @@ from tfbind.files import (
     write_json,
 )
 from tfbind.owner import Owner, this_process
+from tfbind.weight_files import read_tensors
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
 STATE = "state.json"  # Status; replaced as a whole
@@ -116,7 +117,7 @@ def create(
         parent: the finished run whose best weights this one starts from.
 
     Raises:
-        ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
+        ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights, or damaged ones.
     """
     run = Run(home / "runs" / checked_id(id or new_id()))
     libraries = {name: version(name) for name in COUNTS}
@@ -155,6 +156,7 @@ def _claim(draft: Path, run: Run) -> None:
 def _copy_weights(parent: Run, target: Path) -> None:
     if not (parent.folder / BEST).exists():
         raise ValueError(f"--from {parent.id}: that run has no weights yet")
+    read_tensors(parent.folder / BEST)  # damaged ones are refused here, not by the worker
     shutil.copyfile(parent.folder / BEST, target)
 
 

@@ -17,13 +17,12 @@ import numpy as np
 import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from tfbind import devices, imported, runs
 from tfbind.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
 from tfbind.onnx_graph import Weights, build, read_shape
 from tfbind.sequences import Codes, one_hot, reverse_complement
+from tfbind.weight_files import read_tensors
 
 Scores = NDArray[np.float32]
 
@@ -185,15 +184,11 @@ def load_weights(path: Path) -> Weights:
     """The weights in a safetensors file, as float32.
 
     Raises:
-        ValueError: the file is none, or holds no BindingPredictorCNN that can predict.
+        ValueError: the file is none, damaged, or holds no BindingPredictorCNN that can predict.
     """
+    weights = {name: value.astype(np.float32) for name, value in read_tensors(path).items()}
     try:
-        weights = {name: value.astype(np.float32) for name, value in load_file(path).items()}
         read_shape(weights)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not all(np.isfinite(value).all() for value in weights.values()):

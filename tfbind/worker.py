@@ -10,13 +10,14 @@ import importlib
 import io
 import logging
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfbind import beside, devices, run_log, runs
-from tfbind.best_epoch import pack_held_out, read_tensors
+from tfbind.best_epoch import pack_held_out
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_learnt
 from tfbind.files import remove_drafts, words, write_bytes, write_json
@@ -24,6 +25,7 @@ from tfbind.meter import Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
+from tfbind.weight_files import read_tensors
 
 if TYPE_CHECKING:
     from tfbind.training import Data, Training
@@ -139,6 +141,7 @@ class Worker:
 
         path = self.run.folder / runs.CHECKPOINT
         with _fits(path):
+            _check_crc(path)
             training.restore(torch.load(path, map_location=device, weights_only=True))
 
     def _save_epoch(self, training: "Training") -> None:
@@ -181,6 +184,13 @@ class Worker:
 
     def _note_signal(self) -> None:
         self._signalled = True
+
+
+def _check_crc(path: Path) -> None:
+    """Refuse a checkpoint with bytes that have changed; torch would read them."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} does not have its checksum")
 
 
 @contextlib.contextmanager
