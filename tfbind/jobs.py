@@ -26,6 +26,7 @@ from tfbind.config import PROJECT
 from tfbind.export import writer_of
 from tfbind.files import naming, read_as, read_fields, to_trash, write_json
 from tfbind.owner import Owner
+from tfbind.parts import Parts
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
 JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
@@ -34,7 +35,6 @@ DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of 
 PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
 COPY_BYTES = 1 << 20
 KILL_SECONDS = 10.0
-PARTS = (".parts", "about.json", "codes.u8", "done.json")  # what predict keeps beside its output
 ERROR = "tfbind: "
 
 
@@ -287,13 +287,12 @@ def _progress(job: Job, order: Order) -> tuple[str, int, int]:
     if order.genome:
         rows = sum(_rows(draft) for draft in _drafts(out))
         return "scoring" if rows else "reading", rows, 0
-    suffix, about, codes, scored = PARTS
-    parts = out.with_name(out.name + suffix)
+    parts = Parts.beside(out)
     try:
-        total = (parts / codes).stat().st_size
-        if not (parts / about).exists():
+        total = parts.codes.stat().st_size
+        if not parts.about.exists():
             return "reading", total, 0
-        done = int(read_fields(parts / scored, {"bases": int})["bases"]) if (parts / scored).exists() else 0
+        done = int(read_fields(parts.done, {"bases": int})["bases"]) if parts.done.exists() else 0
     except (FileNotFoundError, ValueError):  # between two of its steps, or the command will say what is wrong
         return ("writing" if out.exists() else "reading"), 0, 0
     return ("scoring" if done < total else "writing"), done, total
@@ -310,7 +309,7 @@ def _rows(table: Path) -> int:
 def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     """By the speed since this process began to score."""
     process = _process(job)
-    first, about = process.done, out.with_name(out.name + PARTS[0]) / PARTS[1]
+    first, about = process.done, Parts.beside(out).about
     if not first < done < total or not about.exists():
         return None
     seconds = time.time() - max(process.started, about.stat().st_mtime)

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from filelock import FileLock, Timeout
 
 from tfbind import export
 from tfbind.export import About, Track
-from tfbind.files import naming, read_fields, read_json, write_json
+from tfbind.files import naming
 from tfbind.letters import Changes, describe, short
+from tfbind.parts import FLOAT_BYTES, Parts
 from tfbind.pieces import Options, Piece, rows_of, score_piece
 from tfbind.records import read_pieces, unique_names
 from tfbind.scoring import Model, Scores, rule
@@ -31,7 +33,6 @@ from tfbind.sequences import Codes
 from tfbind.tables import counted, label
 
 GROUP = 1 << 20  # bases that are scored, then kept, together
-FLOAT_BYTES = 4
 GZIP = b"\x1f\x8b"
 GZIP_BASES = 4  # a byte of gzip holds about four bases
 
@@ -53,34 +54,6 @@ class Outcome:
     notes: list[str]
     about: dict[str, Any]
     unplaced: str
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The folder of the parts. Records lie one after the other in `codes` (uint8), `scores` and, for a model that
-    scores tiles, `changes` (float32)."""
-
-    folder: Path
-
-    @property
-    def about(self) -> Path:
-        return self.folder / "about.json"
-
-    @property
-    def codes(self) -> Path:
-        return self.folder / "codes.u8"
-
-    @property
-    def scores(self) -> Path:
-        return self.folder / "scores.f32"
-
-    @property
-    def changes(self) -> Path:
-        return self.folder / "changes.f32"
-
-    @property
-    def done(self) -> Path:
-        return self.folder / "done.json"
 
 
 @dataclass(frozen=True)
@@ -138,7 +111,7 @@ def predict(
     export.writer_of(out)
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
-    parts = _Parts(out.with_name(f"{out.name}.parts"))
+    parts = Parts.beside(out)
     if isinstance(data, Path) and data.is_file():
         _check_disk(data, parts, model, free_bytes)
     with _opened(data) as stream, _alone(parts.folder, out):
@@ -171,7 +144,7 @@ def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
         raise ValueError(f"{data}: no such file") from None
 
 
-def _check_disk(data: Path, parts: _Parts, model: Model, free_bytes: Callable[[Path], int]) -> None:
+def _check_disk(data: Path, parts: Parts, model: Model, free_bytes: Callable[[Path], int]) -> None:
     """Refuse a file whose parts do not fit on the disk, as far as its size tells; those of before are counted in."""
     with data.open("rb") as file:
         bases = data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
@@ -201,25 +174,27 @@ def _identity(model: Model, data: Path | BinaryIO, options: Options) -> dict[str
     if isinstance(data, Path):
         facts = data.stat()
         source = [str(data.resolve()), facts.st_size, facts.st_mtime_ns]
-    return {"source": source, "model": model.hash, "both": options.both, "pad": options.pad, "rows": rows_of(model)}
+    how = {"both": options.both, "pad": options.pad, "rows": rows_of(model), "group": GROUP}
+    return {"source": source, "model": model.hash, **how}
 
 
 # Reading
 
 
 def _read(
-    parts: _Parts, stream: BinaryIO, identity: dict[str, Any], on_progress: Progress
+    parts: Parts, stream: BinaryIO, identity: dict[str, Any], on_progress: Progress
 ) -> tuple[list[Stored], list[str]]:
     """The records in the parts, read now unless they were read before, and what was changed in them."""
-    if not _read_before(parts, identity):
+    read = _read_before(parts, identity)
+    if read is None:
         parts.about.unlink(missing_ok=True)
         parts.done.unlink(missing_ok=True)
         try:
             read = _copy_codes(parts.codes, stream, on_progress)
         except ValueError as error:
             raise ValueError(f"{_source(stream)}: {error}") from None
-        write_json(parts.about, {"identity": identity, "records": read})
-    headers, lengths, changes = zip(*read_json(parts.about)["records"], strict=True)
+        parts.keep_about(identity, read)
+    headers, lengths, changes = zip(*read, strict=True)
     named = unique_names(list(headers))
     starts = itertools.accumulate(lengths, initial=0)
     records = [Stored(name, start, length) for (name, _), start, length in zip(named, starts, lengths, strict=False)]
@@ -231,14 +206,13 @@ def _read(
     return records, notes
 
 
-def _read_before(parts: _Parts, identity: dict[str, Any]) -> bool:
-    """Whether the parts are of this very prediction, and whole."""
+def _read_before(parts: Parts, identity: dict[str, Any]) -> list[Any] | None:
+    """What was read of the records for this very prediction, None if its parts have to be made anew."""
     try:
-        kept = read_fields(parts.about, {"identity": dict, "records": list})
-        bases = sum(length for _, length, _ in kept["records"])
-    except (TypeError, ValueError):  # missing, or damaged: they are made anew
-        return False
-    return kept["identity"] == identity and parts.codes.exists() and parts.codes.stat().st_size == bases
+        known, read = parts.read_about()
+    except ValueError:  # missing, or damaged
+        return None
+    return read if known == identity else None
 
 
 def _source(stream: BinaryIO) -> str:
@@ -279,35 +253,27 @@ def _check(records: Sequence[Stored], model: Model, out: Path, options: Options)
 
 
 def _score_all(
-    parts: _Parts, records: Sequence[Stored], model: Model, score_pieces: ScorePieces, on_progress: Progress
+    parts: Parts, records: Sequence[Stored], model: Model, score_pieces: ScorePieces, on_progress: Progress
 ) -> None:
     """Bring the scores up to the last record, from the last group that was finished."""
-    total, groups = records[-1].end, list(_groups(records))
+    total = records[-1].end
     paths = (parts.scores, parts.changes)[: rows_of(model)]
-    done = _scored_before(parts, paths, groups)
+    done, checksums = parts.read_done(paths)
     with naming(parts.folder), ExitStack() as stack:
         files = [stack.enter_context(_cut(path, done * FLOAT_BYTES)) for path in paths]
         on_progress("scoring", done, total)
-        left = [group for group in groups if _end(group) > done]
+        left = [group for group in _groups(records) if _end(group) > done]
         for scores in score_pieces(_piece(model, parts.codes, group) for group in left):
             rows = scores.reshape(len(files), -1)
-            for file, row in zip(files, rows, strict=True):
-                file.write(row.tobytes())
+            for path, file, row in zip(paths, files, rows, strict=True):
+                content = row.tobytes()
+                checksums[path.name] = zlib.crc32(content, checksums.get(path.name, 0))
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             done += rows.shape[1]
-            write_json(parts.done, {"bases": done})
+            parts.keep_done(done, checksums)
             on_progress("scoring", done, total)
-
-
-def _scored_before(parts: _Parts, paths: Iterable[Path], groups: Iterable[list[_Stretch]]) -> int:
-    """How many bases have their scores in all of `paths`; 0 where any of it is missing or damaged."""
-    try:
-        done: int = read_fields(parts.done, {"bases": int})["bases"]
-    except ValueError:
-        return 0
-    whole = all(path.exists() and path.stat().st_size >= done * FLOAT_BYTES for path in paths)
-    return done if whole and done in map(_end, groups) else 0
 
 
 def _end(group: list[_Stretch]) -> int:
@@ -371,11 +337,11 @@ def _region(model: Model, codes: Path, record: Stored, start: int, end: int) -> 
 # Writing
 
 
-def _tracks(parts: _Parts, model: Model, records: Sequence[Stored], on_progress: Progress) -> list[Track]:
+def _tracks(parts: Parts, model: Model, records: Sequence[Stored], on_progress: Progress) -> list[Track]:
     return [_track(parts, model, record, records[-1].end, on_progress) for record in records]
 
 
-def _track(parts: _Parts, model: Model, record: Stored, total: int, on_progress: Progress) -> Track:
+def _track(parts: Parts, model: Model, record: Stored, total: int, on_progress: Progress) -> Track:
     def kept(path: Path, start: int, end: int) -> Scores:
         return np.fromfile(path, np.float32, end - start, offset=(record.start + start) * FLOAT_BYTES)
 

@@ -2,6 +2,7 @@
 is wrong with it, pages go on, and no other file changes."""
 
 import io
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from tfbind.scoring import load_model
 from tfbind.wandb_log import Logged
 from tfbind.worker import Worker
 
-MUTANTS, PAGE_MUTANTS = 8, 3
+MUTANTS, PAGE_MUTANTS, FLIPS = 8, 3, 5
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
 JOB = "20260101-000000-00000"
 QUERY = "0123456789abcdef"
@@ -284,10 +285,10 @@ def test_a_page_on_a_damaged_file_says_so_and_goes_on(
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("file", ["about.json", "codes.u8", "scores.f32", "done.json"])
-@pytest.mark.parametrize("damage", ["emptied", "cut"])
+@pytest.mark.parametrize("file", ["about.json", "codes.u8", "scores.f32", "changes.f32", "done.json"])
+@pytest.mark.parametrize("damage", [*DAMAGES, "flipped"])
 def test_damaged_parts_of_a_prediction_are_made_anew(
-    file: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, damage: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A prediction that was killed and whose parts were damaged then ends as one that was never disturbed."""
 
@@ -296,12 +297,22 @@ def test_damaged_parts_of_a_prediction_are_made_anew(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(predict, "GROUP", 2_000)
-    model, data = load_model(tmp_path, "builtin"), tmp_path / "dna.fa"
+    model, data = load_model(whole, "whole"), tmp_path / "dna.fa"
     data.write_text("".join(f">{number}\n{'ACGTTGTTTACATTGC' * 100}\n" for number in range(4)))
-    predict.predict(model, data, tmp_path / "whole.bed")
+    predict.predict(model, data, tmp_path / "whole.tsv")
     with pytest.raises(KeyboardInterrupt):
-        predict.predict(model, data, tmp_path / "torn.bed", on_progress=kill)
-    path = tmp_path / "torn.bed.parts" / file
-    path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    predict.predict(model, data, tmp_path / "torn.bed")
-    assert (tmp_path / "torn.bed").read_bytes() == (tmp_path / "whole.bed").read_bytes()
+        predict.predict(model, data, tmp_path / "torn.tsv", on_progress=kill)
+    path, killed = tmp_path / "torn.tsv.parts" / file, tmp_path / "killed"
+    shutil.copytree(path.parent, killed)
+    valid = path.read_bytes()
+    for content in flipped(valid) if damage == "flipped" else [DAMAGES[damage](valid)]:
+        shutil.copytree(killed, path.parent, dirs_exist_ok=True)
+        path.write_bytes(content)
+        predict.predict(model, data, tmp_path / "torn.tsv")
+        assert (tmp_path / "torn.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes(), f"seed {SEED}"
+
+
+def flipped(content: bytes) -> list[bytes]:
+    """A file with one bit flipped, at places drawn at random."""
+    places = random.Random(SEED).sample(range(len(content)), FLIPS)
+    return [content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :] for place in places]
