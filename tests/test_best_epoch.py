@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfbind.best_epoch import pack_held_out, read_held_out
 
@@ -37,6 +39,20 @@ def test_damaged_predictions_are_one_line_that_names_the_file(tmp_path: Path, co
         path.write_bytes(content)
     with pytest.raises(ValueError, match=f"^{path}: damaged; expected the predictions of its best epoch$"):
         read_held_out(path)
+
+
+@given(place=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_told_or_changes_nothing(
+    place: int, bit: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("flipped") / "held.npz"
+    path.write_bytes(WHOLE)
+    expected = read_held_out(path)
+    path.write_bytes(WHOLE[:place] + bytes([WHOLE[place] ^ 1 << bit]) + WHOLE[place + 1 :])
+    try:
+        assert all(map(np.array_equal, read_held_out(path), expected))
+    except ValueError as error:
+        assert str(error) == f"{path}: damaged; expected the predictions of its best epoch"  # noqa: PT017
 
 
 def test_predictions_of_another_number_of_windows_are_damaged(tmp_path: Path) -> None:

@@ -9,6 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 class HeldOut(NamedTuple):
     """The held-out `windows`, (M,) indices into the data; `predictions` (M, L), `loss` and `pearson` (M,) of them."""
@@ -39,8 +52,10 @@ def read_held_out(path: Path) -> HeldOut:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            if saved.zip.testzip():  # first: NumPy may read what has changed as anything
+                raise _damaged(path)
             found = HeldOut(*(saved[name] for name in HeldOut._fields))
-    except (AttributeError, EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error):
+    except UNREADABLE:
         raise _damaged(path) from None
     count = len(found.windows)
     if found.predictions.ndim != 2 or any(len(array) != count for array in found):
