@@ -192,6 +192,7 @@ ALLOWED: dict[str, set[str]] = {
         "config",
         "signals",
         "devices",
+        "files",
         "history",
         "launch",
         "ray_runs",

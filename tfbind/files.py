@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
+IS_FULL = "the disk is full"
 LONG_INTEGER = 19  # characters: shorter ones have a place in 64 bits
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -143,7 +144,7 @@ def words(error: Exception) -> str:
     """What an error says, for a reader: of the system's, which file and why, without a number."""
     if not isinstance(error, OSError) or error.strerror is None:
         return " ".join(str(error).split())
-    reason = "the disk is full" if error.errno in FULL else error.strerror[:1].lower() + error.strerror[1:]
+    reason = IS_FULL if error.errno in FULL else error.strerror[:1].lower() + error.strerror[1:]
     return f"{error.filename}: {reason}" if error.filename else reason
 
 

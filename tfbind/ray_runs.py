@@ -14,7 +14,7 @@ from typing import Any
 
 from tfbind import beside, runs
 from tfbind.config import TrainConfig
-from tfbind.files import write_bytes, write_json
+from tfbind.files import words, write_bytes, write_json
 from tfbind.ray_pipe import Driver, Gone, Message
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
@@ -177,7 +177,7 @@ class Cluster:
             getattr(self, f"_on_{message.facts['event']}")(held, message)
         except (OSError, ValueError) as error:  # such as a full disk, or a damaged file in this run
             self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._end(held, "failed", " ".join(str(error).split()))
+            self._end(held, "failed", words(error))
 
     def _on_running(self, held: _Held, message: Message) -> None:
         node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")

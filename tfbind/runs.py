@@ -279,7 +279,7 @@ def waiting_before(run: Run, device: str) -> list[Run]:
 
 def request_stop(run: Run, reason: str = "") -> None:
     """Ask the worker to stop; it keeps the best weights and all finished epochs."""
-    (run.folder / STOP).write_text(reason)
+    write_chunks(run.folder / STOP, [reason.encode()])
 
 
 def clear_stop(run: Run) -> None:

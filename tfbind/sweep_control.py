@@ -15,6 +15,7 @@ from typing import Any
 
 from tfbind import devices, launch, runs, sweep_folder
 from tfbind.config import TrainConfig
+from tfbind.files import IS_FULL, words
 from tfbind.history import Past
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
@@ -59,13 +60,13 @@ class Controller:
             try:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
-                said = " ".join(str(error).split())
+                said = words(error)
                 self._give_up_runs(said)
                 return self._end("failed", said)
 
     def _work(self) -> State:
         runs.take_over(self.sweep, "running", started=time.time())
-        self._mark_crashed()
+        self._mark_interrupted()
         try:
             while self._step():
                 self._wait()
@@ -136,10 +137,11 @@ class Controller:
     def _settings(self) -> dict[str, Any]:
         return sweep_folder.read_settings(self.sweep)
 
-    def _mark_crashed(self) -> None:
-        """Runs that died with an earlier controller are gone on with."""
+    def _mark_interrupted(self) -> None:
+        """Runs that died with an earlier controller, or found no room on the disk, are gone on with."""
         for run in sweep_folder.sweep_runs(self.sweep):
-            if runs.read_status(run).state == "crashed":
+            status = runs.read_status(run)
+            if status.state == "crashed" or (status.error or "").endswith(IS_FULL):
                 runs.request_stop(run, WITH_SWEEP)
 
     def _young_dead(self) -> list[str]:

@@ -7,6 +7,7 @@ poses as whole, and with room again the same command does its work.
 import io
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from tfbind.worker import Worker
 
 FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* MB are free there)")
 SIZE = 24 << 20
+EPOCHS = 100
 DNA = "".join(f">chr1:{1 + 1000 * number}-{1000 * number + 800}\n{'ACGTTGTTTACATTGC' * 50}\n" for number in range(20))
 OLD = b"what lay there before\n"
 KINDS = {
@@ -122,9 +124,9 @@ def test_a_command_on_a_full_disk(kind: str, source: Path, disk: Path, capsys: p
     assert refused > 1
 
 
-def sweep_text() -> str:
-    fixed = {name: {"value": value} for name, value in toy_config().model_dump(exclude_none=True).items()}
-    return yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": [1, 2]}}})
+def sweep_text(seeds: int = 2, **settings: object) -> str:
+    fixed = {name: {"value": value} for name, value in toy_config(**settings).model_dump(exclude_none=True).items()}
+    return yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": list(range(seeds))}}})
 
 
 JOB = jobs.Order("dna.fa", "whole", ".tsv", "forward", 3.0, True)
@@ -204,3 +206,32 @@ def test_training_on_a_full_disk(disk: Path) -> None:
     wait_until(lambda: len(runs.read_rows(run)) >= len(rows) + 3)
     assert runs.read_rows(run)[: len(rows)] == rows
     launch.stop(run)
+
+
+def test_a_sweep_on_a_full_disk(disk: Path) -> None:
+    """Filled while its runs write: they and the sweep say so, and once there is room it goes on with each of them."""
+    home = disk / "home"
+    text = sweep_text(seeds=3, num_epochs=EPOCHS, early_stopping_patience=EPOCHS)
+    sweep = sweep_folder.create(home, text, toy_config(), id="life", parallel=2)
+    launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
+    wait_until(lambda: [len(runs.read_rows(run)) > 2 for run in sweep_folder.sweep_runs(sweep)] == [True, True])
+    with full(disk):
+        wait_until(lambda: not runs.read_status(sweep).active)
+        begun = sweep_folder.sweep_runs(sweep)
+        wait_until(lambda: not any(runs.read_status(run).active for run in begun))
+        for each in (sweep, *begun):
+            status = runs.read_status(each)
+            assert (status.state, str(status.error).rpartition(": ")[2]) == ("failed", "the disk is full"), status
+        refused = tfbind(home, "sweep", "--resume", sweep.id)
+        assert refused.returncode == 1
+        assert FULL.fullmatch(refused.stderr.strip()), refused.stderr
+    rows = {run.id: runs.read_rows(run) for run in begun}
+    assert all(2 < len(kept) < EPOCHS for kept in rows.values())
+    again = tfbind(home, "sweep", "--resume", sweep.id)
+    assert (again.returncode, again.stderr) == (0, "")
+    ended = sweep_folder.sweep_runs(sweep)
+    assert sorted(runs.read_config(run).seed for run in ended) == [0, 1, 2]
+    for run in ended:
+        assert runs.read_status(run).state == "finished"
+        assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, EPOCHS + 1))
+        assert runs.read_rows(run)[: len(rows.get(run.id, []))] == rows.get(run.id, [])
