@@ -12,7 +12,7 @@ from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from tfbind.files import words
 from ui.child import Beside, command
-from ui.session import home, on_loopback, plain
+from ui.session import attempt, home, on_loopback, plain
 from ui.uploads import upload_folder, write_upload
 
 SUFFIXES = ["txt", "tsv", "gz"]
@@ -232,23 +232,22 @@ def _build(
     if missing or genome is None:
         st.error(f"Still to be given: {', '.join(missing)}.")
         return
-    with upload_folder() as folder:
-        bar = st.progress(0.0, READING)
-        given = ["--genome", str(_path(genome, folder / "genome")), *words(folder), "--progress"]
-        _make(name, "build", name, *given, tell=lambda share: bar.progress(min(share, 1.0), READING))
-        bar.empty()
+    bar = st.progress(0.0, READING)
 
+    def tell(share: float) -> None:
+        bar.progress(min(share, 1.0), READING)
 
-def _make(name: str, *words: str, tell: Callable[[float], object] = lambda _: None) -> None:
-    """Have a command make the data set, then show it."""
-    try:
-        command("data", *words, "--json", seconds=BUILD_SECONDS, tell=tell)
-    except ValueError as error:
-        st.error(plain(str(error)))
-        return
-    st.session_state[IMPORTED] = name
-    _show(name)
-    st.rerun()
+    def make() -> None:
+        with upload_folder() as folder:
+            given = ["--genome", str(_path(genome, folder / "genome")), *words(folder), "--progress", "--json"]
+            command("data", "build", name, *given, seconds=BUILD_SECONDS, tell=tell)
+
+    def show() -> None:
+        st.session_state[IMPORTED] = name
+        _show(name)
+
+    attempt(make, show)
+    bar.empty()
 
 
 # A download
