@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,19 @@ from life import LONG, as_read, contents, mounted, tfbind, wait_until
 from test_torn import PULLED
 from toy import toy_config, toy_home
 
-from tfbind import history, jobs, launch, queries, runs, sweep_folder, wandb_kept
+from tfbind import baselines, filters, history, jobs, launch, queries, runs, sealed, sweep_folder, wandb_kept
 from tfbind.__main__ import main
+from tfbind.datasets import open_dataset
 from tfbind.files import words
 from tfbind.launch import Order
+from tfbind.onnx_graph import build
+from tfbind.splits import split
+from tfbind.weight_files import read_tensors
 from tfbind.worker import Worker
 
 FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* MB are free there)")
 SIZE = 24 << 20
+PAGE = 4096  # bytes; files on this file system take whole ones
 EPOCHS = 100
 DNA = "".join(f">chr1:{1 + 1000 * number}-{1000 * number + 800}\n{'ACGTTGTTTACATTGC' * 50}\n" for number in range(20))
 OLD = b"what lay there before\n"
@@ -51,7 +56,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files to work on, and a home with a data set and a finished run."""
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
-    run = launch.prepare(home, toy_config(), Order(id="whole"))
+    run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole"))
     assert Worker(run, on_start=lambda _: None).work() == "finished"
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
     (folder / "dna.fa").write_text(DNA)
@@ -137,8 +142,16 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
     "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")),
     "sweep": lambda home: sweep_folder.create(home, sweep_text(), toy_config(), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
+    "test": lambda home: sealed.open_test(runs.find(home, "whole")),
+    "filters": lambda home: filters.learnt(runs.find(home, "whole"), open_dataset(home, "toy")),
+    "baselines": lambda home: appraise(home),
     "pulled": lambda home: wandb_kept.save_names(wandb_kept.offline_project(home, "p"), {"lr": "learning_rate"}),
 }
+
+
+def appraise(home: Path) -> None:
+    data = open_dataset(home, "toy")
+    baselines.make(home, data, split(data, toy_config()))
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -196,7 +209,7 @@ def test_training_on_a_full_disk(disk: Path) -> None:
         assert str(run.folder) in status.error
         log = run.folder / runs.LOG
         with log.open("ab") as file:
-            file.write(b"\n" * (-log.stat().st_size % 4096))  # not a line more fits in it
+            file.write(b"\n" * (-log.stat().st_size % PAGE))  # not a line more fits in it
         resumed = tfbind(disk / "home", "resume", "full")
         assert resumed.returncode == 1
         assert FULL.fullmatch(resumed.stderr.strip()), resumed.stderr
@@ -206,6 +219,36 @@ def test_training_on_a_full_disk(disk: Path) -> None:
     wait_until(lambda: len(runs.read_rows(run)) >= len(rows) + 3)
     assert runs.read_rows(run)[: len(rows)] == rows
     launch.stop(run)
+
+
+def test_a_test_that_only_the_log_has_no_room_for(disk: Path) -> None:
+    """It is opened, and stays so; that the log lacks a line is said."""
+    run = runs.find(disk / "home", "whole")
+    log = run.folder / runs.LOG
+    log.write_bytes(b"\n" * PAGE)
+    with full(disk, PAGE), pytest.raises(OSError, match="No space left") as caught:
+        sealed.open_test(run)
+    assert words(caught.value) == f"{log}: the disk is full"
+    assert sealed.open_test(run) == sealed.opened(run)
+    assert log.read_bytes() == b"\n" * PAGE
+
+
+def test_a_graph_on_a_full_disk(disk: Path) -> None:
+    """Filled after the last epoch: nothing of the run is lost, and resumed it has only its graph to write."""
+    run = launch.prepare(disk / "home", toy_config(), Order(id="graph"))
+    with ExitStack() as until_the_end:
+
+        def fill_up(row: runs.Row) -> None:
+            if row["epoch"] == toy_config().num_epochs:
+                until_the_end.enter_context(full(disk))
+
+        assert Worker(run, on_row=fill_up, on_start=lambda _: None).work() == "failed"
+        assert runs.read_status(run).error == f"{run.folder / runs.GRAPH}: the disk is full"
+    rows, best = runs.read_rows(run), (run.folder / runs.BEST).read_bytes()
+    assert len(rows) == toy_config().num_epochs
+    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert (runs.read_rows(run), (run.folder / runs.BEST).read_bytes()) == (rows, best)
+    assert (run.folder / runs.GRAPH).read_bytes() == build(read_tensors(run.folder / runs.BEST))
 
 
 def test_a_sweep_on_a_full_disk(disk: Path) -> None:
