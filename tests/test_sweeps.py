@@ -1,5 +1,6 @@
 """What a sweep runs next, and real controllers: killed, resumed, stopped, extended, retried."""
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from toy import toy_config, toy_home
 
 from tfbind import launch, runs, sweep_control, sweep_folder, sweeps
 from tfbind.config import PROJECT, TrainConfig
+from tfbind.files import words
 from tfbind.history import Past
 from tfbind.runs import ACTIVE
 from tfbind.sweep_control import share_of_cores
@@ -359,3 +361,16 @@ def test_a_run_that_its_user_stopped_is_left_alone(home: Path):
     assert runs.read_status(run).state == "killed"
     assert [each.state for each in sweep_folder.past(sweep)] == ["killed"]
     assert not any(each.state in ACTIVE for each in sweep_folder.past(sweep))
+
+
+def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_disk_full(home: Path):
+    sweep = sweep_folder.create(home, grid([0.1, 0.01], 3), toy_config())
+    full, own = (
+        launch.prepare(home, config, launch.Order(sweep=sweep.id)) for config in sweep_folder.read_spec(sweep).grid()
+    )
+    no_room = OSError(errno.ENOSPC, "No space left on device", str(full.folder / runs.CHECKPOINT))
+    for run, error in ((full, no_room), (own, ValueError("the loss is not finite"))):
+        runs.take_over(run, "failed", ended=time.time(), error=words(error))
+    assert sweep_control.Controller(sweep).work() == "finished"
+    assert [runs.read_status(run).state for run in (full, own)] == ["finished", "failed"]
+    assert len(sweep_folder.sweep_runs(sweep)) == 2
