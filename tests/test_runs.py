@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import toy_config
 
-from tfbind import run_log, runs
+from tfbind import runs
 from tfbind.config import PRESETS
 from tfbind.files import write_json
 from tfbind.owner import FRESH_SECONDS
@@ -236,28 +236,6 @@ def test_a_run_starts_from_the_best_weights_of_its_parent(tmp_path, run):
     assert (child.folder / runs.INITIAL).read_bytes() == weights
     assert runs.read_record(child)["from"] == run.id
     assert len(runs.list_runs(tmp_path)) == 2
-
-
-def test_the_log_is_shown_from_its_end(run):
-    assert run_log.tail(run) == ""
-    (run.folder / runs.LOG).write_text("".join(f"line {number}\n" for number in range(1000)))
-    assert run_log.tail(run, 2) == "line 998\nline 999"
-
-
-def test_a_log_that_has_grown_too_long_loses_its_middle_and_what_is_appended_meanwhile_stays(run):
-    path = run.folder / runs.LOG
-    lines = [f"line {number:06d}\n" for number in range(100_000)]
-    path.write_text("".join(lines))
-    with path.open("a") as beside:
-        run_log.trim(run)
-        beside.write("appended\n")
-    kept = path.read_text().splitlines(True)
-    assert path.stat().st_size < run_log.MOST_BYTES
-    cut = kept.index("[lines were left out here]\n")
-    assert kept[:cut] == lines[:cut]
-    assert [*lines, "appended\n"][-(len(kept) - cut - 1) :] == kept[cut + 1 :]
-    run_log.trim(run)
-    assert path.read_text().splitlines(True) == kept
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):

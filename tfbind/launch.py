@@ -135,7 +135,7 @@ def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = No
     """Execute `words` in a session of its own, with `secrets` in its environment; what it complains of goes into the
     log of `run`."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths)}
+    given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": "1"}
     environment = {**os.environ, **given, **(secrets or {})}
     waiting = runs.read_status(run)
     with (run.folder / runs.LOG).open("ab") as log:

@@ -9,10 +9,9 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tfbind import beside, runs
+from tfbind import beside, run_log, runs
 from tfbind.config import TrainConfig
 from tfbind.files import words, write_bytes, write_json
 from tfbind.ray_pipe import Driver, Gone, Message
@@ -181,9 +180,10 @@ class Cluster:
 
     def _on_running(self, held: _Held, message: Message) -> None:
         node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")
-        self._note(held, f"runs on {node}, a node of the Ray cluster at {self.address}")
+        run_log.note(held.run, f"runs on {node}, a node of the Ray cluster at {self.address}", node=node)
         if message.facts["torch"] != ours:
-            self._note(held, f"torch {message.facts['torch']} there, {ours} here: results may differ", "WARNING")
+            said = f"torch {message.facts['torch']} there, {ours} here: results may differ"
+            run_log.note(held.run, said, "WARNING")
         held.state = "running"
         device = runs.read_config(held.run).device
         runs.take_over(held.run, "running", started=time.time(), device=device)
@@ -228,7 +228,8 @@ class Cluster:
             said = f"its worker was lost {LOSSES} times in a row without finishing an epoch; the last time: {error}"
             self._end(held, "failed", said)
             return
-        self._note(held, f"its worker was lost ({error}); goes on from the last checkpoint", "WARNING")
+        said = f"its worker was lost ({error}); goes on from the last checkpoint"
+        run_log.note(held.run, said, "WARNING", error=error, losses=held.losses)
         held.attempt += 1
         held.state = "pending"
         runs.take_over(held.run, "pending")
@@ -251,19 +252,9 @@ class Cluster:
         del self._held[held.run.id]
         with held.lock:
             if say:
-                self._note(held, state if error is None else f"{state}: {error}")
+                said = state if error is None else f"{state}: {error}"
+                run_log.note(held.run, said, state=state, error=error)
             runs.take_over(held.run, state, ended=time.time(), error=error)
 
-    def _note(self, held: _Held, text: str, level: str = "INFO") -> None:
-        """A line in the log of a run, as its worker would write it."""
-        now = time.time()
-        stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(now))},{int(now % 1 * 1000):03d}"
-        _append(held.run.folder / runs.LOG, f"{stamp} {level} {text}\n".encode())
-
     def _log(self, held: _Held, message: Message) -> None:
-        _append(held.run.folder / runs.LOG, message.files.get(runs.LOG, b""))
-
-
-def _append(path: Path, content: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(content)
+        run_log.append(held.run, message.files.get(runs.LOG, b""))

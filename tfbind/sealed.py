@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from tfbind import runs
+from tfbind import run_log, runs
 from tfbind.baselines import measured
 from tfbind.datasets import open_learnt
-from tfbind.files import naming, read_as, write_json
+from tfbind.files import read_as, write_json
 from tfbind.metrics import figures, of_part
 from tfbind.runs import Run
 from tfbind.scoring import load_model, score_windows
@@ -101,6 +101,6 @@ def open_test(run: Run) -> TestResult:
             **of_part("test", figures(predicted, truth)),
         )
         write_json(run.folder / runs.TEST, asdict(result))
-        with naming(run.folder / runs.LOG), (run.folder / runs.LOG).open("a") as log:
-            log.write(f"{result.opened} INFO test opened: {result.windows} windows, loss {result.test_loss:.4f}\n")
+        said = f"test opened: {result.windows} windows, loss {result.test_loss:.4f}"
+        run_log.note(run, said, windows=result.windows, test_loss=result.test_loss)
     return result

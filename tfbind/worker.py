@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 QUEUE_SECONDS = 0.5
 PROGRESS_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
+LOGGED = ("epoch", "train_loss", "val_loss", "val_pearsonr", "seconds")  # of a row, the rest is in its file
 
 log = logging.getLogger("tfbind")
 
@@ -81,7 +82,8 @@ class Worker:
                 return self._end("failed", _one_line(error))
 
     def _end(self, state: State, error: str | None = None) -> State:
-        log.info("%s", state if error is None else f"{state}: {error}")
+        said = state if error is None else f"{state}: {error}"
+        log.info("%s", said, extra={"facts": {"state": state, "error": error}})
         runs.take_over(self.run, state, ended=time.time(), error=error)
         return state
 
@@ -102,7 +104,8 @@ class Worker:
             if not runs.waiting_before(self.run, device):
                 with devices.slots(self.run.home, device, config.threads) as slots:
                     if slots is not None:
-                        log.info("runs on %s", devices.describe(device, config.threads))
+                        facts = {"device": device, "threads": config.threads}
+                        log.info("runs on %s", devices.describe(device, config.threads), extra={"facts": facts})
                         yield slots
                         return
                 importlib.import_module("torch")  # takes seconds: while another run has the device, not after it
@@ -128,11 +131,14 @@ class Worker:
         if (self.run.folder / runs.CHECKPOINT).exists():
             self._restore(training, device)
             runs.complete_rows(self.run, training.rows)
-        log.info("%d windows to train on, %d held out", len(training.train_windows), len(training.validation_windows))
+        sizes = {"windows": len(training.train_windows), "held_out": len(training.validation_windows)}
+        log.info("%(windows)d windows to train on, %(held_out)d held out", sizes, extra={"facts": sizes})
         self._report(training)
         for row in training:
             self._save_epoch(training)
-            log.info("epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f", row)
+            facts = {key: row[key] for key in LOGGED}
+            said = "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f"
+            log.info(said, facts, extra={"facts": facts})
             self.on_row(row)
         write_bytes(self.run.folder / runs.GRAPH, build(read_tensors(self.run.folder / runs.BEST)))
 
@@ -219,8 +225,10 @@ class _LogFile(logging.FileHandler):
 
 @contextlib.contextmanager
 def _log_to(run: Run) -> Iterator[None]:
+    with contextlib.suppress(OSError):  # as in _LogFile
+        run_log.append(run, b"")
     handler = _LogFile(run.folder / runs.LOG)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(run_log.Lines(run))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

@@ -2,6 +2,7 @@
 process that logs to W&B. The runs never notice, and whoever comes next finds the truth."""
 
 import contextlib
+import json
 import os
 import random
 import subprocess
@@ -181,8 +182,8 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
 
 def pauses(run: Run) -> list[float]:
     """Seconds from one epoch to the next, as its log has them."""
-    lines = [line for line in (run.folder / runs.LOG).read_text().splitlines() if " epoch " in line]
-    times = [datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f") for line in lines]
+    entries = map(json.loads, (run.folder / runs.LOG).read_text().splitlines())
+    times = [datetime.fromisoformat(entry["time"]) for entry in entries if "epoch" in entry]
     return [(after - before).total_seconds() for before, after in pairwise(times)]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfbind import launch, runs, wandb_log
+from tfbind import launch, run_log, runs, wandb_log
 from tfbind.commands import add_command, answer, bar, complain, figure, readable, sweep
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
@@ -210,6 +210,7 @@ def show_runs(options: argparse.Namespace) -> int:
     if not options.json:
         for row in rows:
             lines.append("  ".join(f"{key} {value:.5g}" for key, value in row.items() if value is not None))
+        lines += ["the last lines of its log:", run_log.tail(run)] * bool(summary["error"])
     return answer(options.json, {**summary, "rows": rows, "wandb": wandb_log.said(run)}, lines)
 
 
