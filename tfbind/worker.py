@@ -21,7 +21,7 @@ from tfbind.best_epoch import pack_held_out
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_learnt
 from tfbind.files import remove_drafts, words, write_bytes, write_json
-from tfbind.meter import Meter
+from tfbind.meter import GpuMeter, Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
@@ -59,7 +59,7 @@ class Worker:
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
     _meter: Meter = field(default_factory=Meter, init=False)
-    _device: str = field(default="cpu", init=False)
+    _gpu: GpuMeter | None = field(default=None, init=False)
     _reported: float = field(default=0.0, init=False)
     _beaten: float = field(default=0.0, init=False)
 
@@ -114,7 +114,8 @@ class Worker:
 
     def _train(self, config: TrainConfig, device: str) -> None:
         _keep_freed_memory()
-        self._device = device
+        if device.startswith("cuda"):
+            self._gpu = GpuMeter(int(device.removeprefix("cuda:")))
         import torch
 
         from tfbind.models import build_model, read_weights
@@ -175,7 +176,7 @@ class Worker:
 
     def _report(self, training: "Training") -> None:
         self._reported = self.clock()
-        progress = training.progress() | self._meter.read() | _gpu_memory(self._device)
+        progress = training.progress() | self._meter.read() | _gpu_use(self._gpu)
         write_json(self.run.folder / runs.PROGRESS, progress)
         self.on_progress(progress)
 
@@ -243,12 +244,12 @@ def _one_line(error: Exception) -> str:
     return text if isinstance(error, ValueError | ArithmeticError | OSError) else f"{type(error).__name__}: {text}"
 
 
-def _gpu_memory(device: str) -> dict[str, int]:
-    if not device.startswith("cuda"):
+def _gpu_use(gpu: GpuMeter | None) -> dict[str, int]:
+    if gpu is None:
         return {}
     import torch
 
-    return {"gpu_memory": int(torch.cuda.memory_reserved(device))}
+    return {"gpu_memory": int(torch.cuda.memory_reserved(gpu.ordinal))} | gpu.read()
 
 
 def _keep_freed_memory() -> None:

@@ -115,11 +115,12 @@ def _progress(run: Run) -> None:
 
 def _load(now: dict[str, Any]) -> str:
     """What the run takes of the machine that trains it, as far as it has said so."""
-    cores, memory, gpu = now.get("cores"), now.get("memory"), now.get("gpu_memory")
+    cores, memory, gpu, busy = (now.get(key) for key in ("cores", "memory", "gpu_memory", "gpu_busy"))
     words = [
         *([f"CPU {cores:.1f} cores"] if cores is not None else []),
         *([f"memory {memory / 1e9:.2f} GB"] if memory is not None else []),
         *([f"GPU memory {gpu / 1e9:.2f} GB"] if gpu is not None else []),
+        *([f"GPU {busy} % busy"] if busy is not None else []),
     ]
     return f"This run takes now: {' · '.join(words)}" if words else ""
 
