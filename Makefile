@@ -7,6 +7,7 @@ VENV = .venv
 PORT ?= 8501
 PYTHON =
 TORCH_INDEX ?=
+PINNED = requirements.txt requirements-login.txt requirements-ray.txt
 KERNELS = $(wildcard tfbind/tile.py tfbind/packing.py tfbind/*_step.py)
 
 PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
@@ -44,9 +45,9 @@ lint: setup-dev ## ruff, mypy and bandit
 test: lint ## lint, then all tests
 	$(VENV)/bin/python -m pytest -n 2
 
-audit: setup ## known vulnerabilities of what is installed; asks PyPI
+audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; asks PyPI
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
+	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip $(addprefix --requirement ,$(PINNED))
 
 stress: setup-dev ## kills, crowds, full disks, hostile files: 10,000 of each kind
 	$(VENV)/bin/python -m pytest -n 2 tests/stress

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,12 @@ def test_test_checks_the_code_before_it_runs_the_tests(folder: Path) -> None:
         "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py",
         "python -m pytest -n 2",
     ]
+
+
+def test_audit_reads_every_file_that_a_user_may_install(folder: Path) -> None:
+    words = make(folder, "-n", "audit").stdout.splitlines()[-1].split()
+    read = {file for flag, file in pairwise(words) if flag == "--requirement"}
+    assert read == {path.name for path in PROJECT.glob("requirements*.txt")} - {"requirements-dev.txt"}
 
 
 def test_a_busy_port_is_one_line_that_says_what_to_type_and_nothing_is_installed(folder: Path) -> None:
