@@ -234,6 +234,7 @@ ALLOWED: dict[str, set[str]] = {
         "runs",
         "sweep_folder",
         "wandb_client",
+        "wandb_log",
     },
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},
@@ -241,7 +242,8 @@ ALLOWED: dict[str, set[str]] = {
 LIBRARY = set(ALLOWED) - {"training", "models", "convert", "warm_up"}
 ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}
 ALLOWED["commands.data"] = LIBRARY | {"commands.data_build"}
-ALLOWED["commands.runs"] = LIBRARY | {"commands.sweep"}  # a sweep is stopped and resumed by the same words
+ALLOWED["commands.runs"] = LIBRARY | {"commands.disk", "commands.sweep"}  # whose words stop and resume sweeps, too
+ALLOWED["commands.sweep"] = LIBRARY | {"commands.disk"}
 ALLOWED["__main__"] = set(ALLOWED) - {"training", "models", "convert", "warm_up"}
 TORCH = {
     "models",

@@ -12,7 +12,7 @@ from streamlit.testing.v1.element_tree import TextInput
 from toy import toy_config, toy_home
 
 from tfbind import budget, estimate, housekeeping, launch, runs
-from tfbind.config import PRESETS
+from tfbind.config import PRESETS, flags
 from tfbind.doctor import examine
 from tfbind.worker import Worker
 from ui.storage import DISK
@@ -86,6 +86,46 @@ def test_the_command_sets_shows_and_takes_away(home: Path) -> None:
     assert json.loads(tfbind("disk", "--budget", "none", "--json").stdout)["budget"] is None
     wrong = tfbind("disk", "--budget", "much")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+
+
+def two_runs(home: Path) -> Path:
+    """A sweep file of two short runs."""
+    fixed = toy_config(num_epochs=1).model_dump(exclude={"dataset", "seed", "first_kernel_size"})
+    parameters = {key: {"value": value} for key, value in fixed.items()} | {"seed": {"values": [1, 2]}}
+    file = home / "spec.yaml"
+    file.write_text(json.dumps({"method": "grid", "parameters": parameters}))
+    return file
+
+
+def test_train_and_sweep_warn_in_one_line_and_go_on(home: Path) -> None:
+    train = ("train", *flags(toy_config(num_epochs=1)), "--json")
+    sweep = ("sweep", str(two_runs(home)), "--dataset", "toy", "--json")
+    for command in (train, sweep):
+        budget.set_budget(home, 10**9)
+        assert tfbind(*command).stderr == ""
+        budget.set_budget(home, 1000)
+        over = tfbind(*command)
+        (said,) = over.stderr.splitlines()
+        assert "more than its budget of 0.0 MB: make room with `python -m tfbind disk`" in said
+        assert json.loads(over.stdout.splitlines()[-1])["state"] == "finished"
+        (home / budget.FILE).write_text("{")
+        damaged = tfbind(*command)
+        assert (damaged.returncode, len(damaged.stderr.splitlines())) == (0, 1)
+        assert str(home / budget.FILE) in damaged.stderr
+    assert [run.id for run in runs.list_runs(home) if "budget" in (run.folder / runs.LOG).read_text()] == []
+
+
+@pytest.mark.parametrize("where", ["toy", "folder"])
+def test_a_sweep_that_would_not_fit_is_told_with_all_its_runs(home: Path, where: str) -> None:
+    data = str(home.parent / "toy") if where == "folder" else "toy"
+    if where == "folder":
+        (home / "data" / "toy").rename(data)
+    each = estimate.disk(toy_config(num_epochs=1), 10, 20)
+    for times, count in ((1.5, 1), (2.5, 0)):
+        budget.set_budget(home, housekeeping.usage(home).total + round(times * each))
+        said = tfbind("sweep", str(two_runs(home)), "--dataset", data)
+        assert said.returncode == 0, said.stderr
+        assert said.stderr.count("What is planned takes about") == count, said.stderr
 
 
 def test_doctor_says_it(home: Path) -> None:

@@ -1,7 +1,10 @@
 """Which devices there are, and slots that free themselves when their process dies."""
 
+import ctypes
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +31,34 @@ def test_what_is_said_without_torch_is_what_torch_says():
     assert devices.cuda_count() == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
     assert ("mps" in devices.available()) == torch.backends.mps.is_available()
     assert devices.available()[-1] == "cpu"
+
+
+def driver(*, init: int = 0, gpus: int = 0) -> SimpleNamespace:
+    """The driver of NVIDIA as a library of C."""
+
+    def count(found: Any) -> int:
+        found[0] = gpus
+        return 0
+
+    def words(_code: int, said: Any) -> int:
+        said[0] = b"no CUDA-capable device is detected"
+        return 0
+
+    pointer = ctypes.POINTER
+    return SimpleNamespace(
+        cuInit=ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint)(lambda _: init),
+        cuDeviceGetCount=ctypes.CFUNCTYPE(ctypes.c_int, pointer(ctypes.c_int))(count),
+        cuGetErrorString=ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, pointer(ctypes.c_char_p))(words),
+    )
+
+
+def test_why_a_driver_shows_no_gpu_is_said_in_its_words():
+    assert devices.ask_driver(lambda _: driver(gpus=2)) == (2, "")
+    assert devices.ask_driver(lambda _: driver()) == (0, "NVIDIA's driver shows no GPU to this process")
+    said = "NVIDIA's driver says: no CUDA-capable device is detected (CUDA error 100)"
+    assert devices.ask_driver(lambda _: driver(init=100, gpus=2)) == (0, said)
+    missing = devices.ask_driver(lambda name: ctypes.CDLL(f"no-{name}"))
+    assert missing == (0, "NVIDIA's driver is not installed: there is no libcuda.so.1")
 
 
 def test_auto_and_empty_become_definite():

@@ -3,18 +3,24 @@
 import io
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from toy import toy_config, toy_home
 
-from tfbind import devices, jobs, launch, runs
-from tfbind.doctor import Finding, examine
+from tfbind import devices, jobs, launch, runs, sweep_folder, wandb_log
+from tfbind.doctor import Finding, examine, unused_gpus
+from tfbind.files import write_json
 
 
 @pytest.fixture
@@ -49,10 +55,37 @@ def test_a_crashed_run_and_a_damaged_one_are_named_with_the_remedy(home):
     assert said["damaged"].state == "wrong"
 
 
-def test_a_damaged_data_set_is_named(home):
-    (home / "data" / "toy" / "codes.npy").write_bytes(b"")
-    (wrong,) = [f for f in findings(home)["data sets"] if f.state == "wrong"]
-    assert "codes.npy" in wrong.said
+@pytest.mark.parametrize("content", [b"", b"\x80\x04no array"])
+def test_a_damaged_data_set_is_named_and_not_among_the_sound_ones(home, content):
+    shutil.copytree(home / "data" / "toy", home / "data" / "other")
+    (home / "data" / "toy" / "codes.npy").write_bytes(content)
+    (home / "data" / "empty").mkdir()
+    sound, empty, toy = findings(home)["data sets"]
+    assert (sound.state, sound.said) == ("ok", "other")
+    assert empty.said == f"{home / 'data' / 'empty' / 'meta.json'}: no such file or directory"
+    assert "delete it and import or build the data again" in empty.remedy
+    assert toy.state == "wrong"
+    assert (
+        toy.said
+        == f"{home / 'data' / 'toy' / 'codes.npy'}: not a readable array; expected the file that an import wrote"
+    )
+    assert f"restore {home / 'data' / 'toy'} from a copy" in toy.remedy
+
+
+def test_a_crashed_sweep_and_damaged_ones_are_named_with_the_remedy(home):
+    text = "{method: grid, parameters: {seed: {values: [1, 2]}}}"
+    gone, torn, broken, _ = (sweep_folder.create(home, text, toy_config(), id=id) for id in "abcd")
+    state = json.loads((gone.folder / runs.STATE).read_text())
+    (gone.folder / runs.STATE).write_text(json.dumps({**state, "pid": 2**22 + 1, "state": "running"}))
+    (torn.folder / runs.STATE).write_text("{")
+    (broken.folder / sweep_folder.SPEC).write_text("{")
+    counts, crashed, damaged = findings(home)["sweeps"]
+    assert counts.said == "1 crashed, 1 pending"
+    assert (crashed.said, crashed.remedy) == ("crashed: a", "python -m tfbind sweep --resume a")
+    assert damaged.state == "wrong"
+    assert str(torn.folder / runs.STATE) in damaged.said
+    assert str(broken.folder / sweep_folder.SPEC) in damaged.said
+    assert damaged.said.startswith("damaged: b (")
 
 
 def test_a_worker_is_listed_with_its_locks_and_one_that_is_silent_with_the_remedy(home):
@@ -110,6 +143,93 @@ def test_a_lock_that_no_run_of_this_home_holds_names_its_process(home):
     with FileLock(home / "locks" / "wandb-some-run.lock"):
         (lock,) = findings(home)["locks"]
     assert (lock.state, lock.said) == ("ok", f"wandb-some-run: held by pid {os.getpid()}, which sends rows to W&B")
+
+
+def test_runs_of_which_the_server_lacks_something_are_named(home):
+    about = {"base_url": "u", "id": "i", "project": "p", "pid": 2**22 + 1, "process_started": 0.0}
+    about |= {"host": socket.gethostname(), "heartbeat": 0.0}
+    whole = {"asked": "online", "mode": "online", "state": "finished"}
+    changes = {
+        "fell": {"mode": "offline"},
+        "died": {"state": "logging"},
+        "later": {"asked": "offline", "mode": "offline"},
+        "whole": {},
+    }
+    for id, changed in changes.items():
+        run = runs.create(home, toy_config(), id=id)
+        write_json(run.folder / runs.WANDB, asdict(wandb_log.Logged(**about | whole | changed)))
+    torn = runs.create(home, toy_config(), id="torn")
+    (torn.folder / runs.WANDB).write_text("{")
+    damaged, behind, _ = findings(home)["W&B"]
+    assert (damaged.state, str(torn.folder / runs.WANDB) in damaged.said) == ("wrong", True)
+    assert behind.said == "the server may lack something of died; fell"
+    assert behind.remedy == "python -m tfbind runs died --log"
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "said"),
+    [
+        (200, "ok", "answers"),
+        (404, "ok", "answers"),
+        (407, "note", "the answer is 407 Proxy Authentication Required"),
+        (502, "note", "the answer is 502 Bad Gateway"),
+    ],
+)
+def test_a_server_answers_unless_one_on_the_way_says_that_it_does_not(home, monkeypatch, code, state, said):
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(code)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        (finding,) = findings(home)["W&B"]
+        server.shutdown()
+    assert finding.state == state
+    assert said in finding.said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:9", "http://127.0.0.1:9: connection refused"),
+        ("wandb.example.org", "wandb.example.org: no web address; expected one such as https://api.wandb.ai"),
+        ("file:///etc/passwd", "file:///etc/passwd: no web address; expected one such as https://api.wandb.ai"),
+    ],
+)
+def test_why_a_server_cannot_be_reached_is_said_without_numbers(home, monkeypatch, url, said):
+    monkeypatch.setenv("WANDB_BASE_URL", url)
+    (finding,) = findings(home)["W&B"]
+    assert (finding.state, finding.said) == ("note", said)
+    assert "WANDB_BASE_URL" in finding.remedy
+
+
+def test_gpus_that_torch_cannot_use_are_told_with_the_remedy():
+    assert list(unused_gpus(True, 2, "")) == []
+    assert list(unused_gpus(False, 0, "no driver")) == []
+    (without,) = unused_gpus(True, 0, "NVIDIA's driver shows no GPU to this process")
+    assert without.said == "torch could use a GPU, but NVIDIA's driver shows no GPU to this process"
+    assert "nvidia-smi" in without.remedy
+    (built,) = unused_gpus(False, 1, "")
+    assert built.said == "NVIDIA's driver shows 1 GPU, but torch is built without CUDA"
+    assert "make setup TORCH_INDEX" in built.remedy
+
+
+@pytest.mark.skipif(devices.ask_driver()[0] > 0, reason="needs a machine without an NVIDIA GPU")
+def test_a_torch_with_cuda_on_a_machine_without_a_driver_is_told(home, tmp_path):
+    torch = tmp_path / "torch"
+    torch.mkdir()
+    (torch / "__init__.py").write_text("raise ImportError('nobody needs it')\n")
+    (torch / "version.py").write_text("cuda: Optional[str] = '13.0'\n")
+    environment = {**os.environ, "TFBIND_HOME": str(home), "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "tfbind", "doctor"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+    assert "note   devices    torch could use a GPU, but NVIDIA's driver " in said
 
 
 def test_a_home_that_cannot_be_written_is_wrong(tmp_path):

@@ -1,6 +1,7 @@
 """The limit that a user sets on what a home takes of the disk. It warns; nothing is deleted and no run is refused."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from tfbind.files import read_fields, write_json
@@ -8,7 +9,7 @@ from tfbind.files import read_fields, write_json
 FILE = "budget.json"
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 NONE = "none"
-REMEDY = "make room under Disk on the Data page, or raise it"
+REMEDY = "make room with `python -m tfbind disk` or under Disk on the Data page, or raise it"
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(MB|GB|TB)", re.IGNORECASE)
 
@@ -54,6 +55,18 @@ def budget_of(home: Path) -> int | None:
     if limit <= 0:
         raise ValueError(f"{home / FILE}: {limit} bytes; set the budget again")
     return limit
+
+
+def warning(home: Path, used: Callable[[], int], planned: int = 0) -> str:
+    """What a user is to know before `planned` bytes more come into a home, in one line; "" if nothing.
+
+    `used` adds up the bytes of the home, and is asked only where a budget is set.
+    """
+    try:
+        limit = budget_of(home)
+        return objection(limit, used(), planned) if limit else ""
+    except ValueError as error:
+        return str(error)
 
 
 def objection(limit: int | None, used: int, planned: int = 0) -> str:

@@ -58,8 +58,8 @@ def map_array(path: Path) -> NDArray[Any]:
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (EOFError, OverflowError, TokenError, TypeError, ValueError, BadZipFile) as error:
-        raise ValueError(f"{path}: not a readable array ({error}); expected the file that an import wrote") from None
+    except (EOFError, OverflowError, TokenError, TypeError, ValueError, BadZipFile):
+        raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
 
 
 def content_hash(folder: Path) -> str:

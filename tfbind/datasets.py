@@ -25,7 +25,7 @@ from tfbind.data_files import ARRAYS, FORMAT, META, SCORES, content_hash, hash_o
 from tfbind.files import naming
 from tfbind.pairs import Pair, Progress, read_pair
 from tfbind.sequences import LETTERS, Codes
-from tfbind.simulate import WINDOWS, Simulation, simulate
+from tfbind.simulate import LENGTH, WINDOWS, Simulation, simulate
 from tfbind.tables import counted, shown
 
 BUILTIN = "builtin"
@@ -85,6 +85,12 @@ def list_datasets(home: Path) -> list[dict[str, Any]]:
         {"name": folder.name, "windows": meta["windows"], "length": meta["length"], "path": str(folder)}
         for folder, meta in _metas(home)
     ]
+
+
+def sizes(home: Path) -> dict[str, tuple[int, int]]:
+    """Windows, and bases per window, of each data set by name; first the built-in one, also before it is made."""
+    found = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home)}
+    return {BUILTIN: (WINDOWS, LENGTH), **found}
 
 
 def find_content(home: Path, hash: str | None) -> tuple[str, dict[str, Any]] | None:

@@ -10,8 +10,9 @@ import importlib.util
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -25,19 +26,28 @@ def available() -> list[str]:
 
 def cuda_count() -> int:
     """How many NVIDIA GPUs the driver shows to this process, 0 where the installed torch was built without CUDA."""
-    if not _torch_has_cuda():
-        return 0
+    return ask_driver()[0] if torch_has_cuda() else 0
+
+
+def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[int, str]:
+    """How many GPUs NVIDIA's driver shows to this process, whatever torch can do with them; why none, in words.
+
+    `load` opens the library of the driver.
+    """
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
+        driver = load("libcuda.so.1")
     except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+        return 0, "NVIDIA's driver is not installed: there is no libcuda.so.1"
+    count, reason = ctypes.c_int(0), ctypes.c_char_p()
+    code = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if code:
+        driver.cuGetErrorString(code, ctypes.byref(reason))
+        return 0, f"NVIDIA's driver says: {(reason.value or b'unknown').decode()} (CUDA error {code})"
+    return count.value, "" if count.value else "NVIDIA's driver shows no GPU to this process"
 
 
-def _torch_has_cuda() -> bool:
+def torch_has_cuda() -> bool:
+    """Whether the installed torch was built with CUDA."""
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         return False

@@ -4,34 +4,36 @@ import contextlib
 import os
 import platform
 import re
-import socket
-import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, devices, jobs, runs
+from tfbind import __version__, devices, jobs, runs, wandb_log
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
 from tfbind.estimate import duration
-from tfbind.files import unwritable
+from tfbind.files import unwritable, words
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
 from tfbind.owner import FRESH_SECONDS
-from tfbind.sweep_folder import list_sweeps
+from tfbind.sweep_folder import Sweep, list_sweeps, read_spec
 from tfbind.wandb_client import BASE_URL, KEY, URL
+
+AnyRun = TypeVar("AnyRun", bound=runs.Run)
 
 LOW_DISK_BYTES = 1_000_000_000
 REACH_SECONDS = 5.0
+PROXY_ASKS = 407  # for a password
 LOGGING = "wandb-"  # begins the lock of the process that logs a run
 
 
@@ -57,7 +59,9 @@ def examine(home: Path) -> Iterator[Finding]:
         _workers,
         _locks,
         _runs,
+        _sweeps,
         _data,
+        _logged,
         _wandb,
     ]
     for check in checks:
@@ -90,6 +94,18 @@ def _devices(_home: Path) -> Iterator[Finding]:
     found = devices.available()
     said = f"{', '.join(found)}; {devices.cpu_cores()} CPU cores"
     yield Finding("devices", "ok", said)
+    yield from unused_gpus(devices.torch_has_cuda(), *devices.ask_driver())
+
+
+def unused_gpus(built: bool, shown: int, trouble: str) -> Iterator[Finding]:
+    """What keeps torch, `built` with CUDA or not, from GPUs: the driver has `shown` some, or none for `trouble`."""
+    if built and not shown:
+        remedy = "nothing to do where the CPU is to train; a GPU has to be listed by `nvidia-smi`, for this account"
+        yield Finding("devices", "note", f"torch could use a GPU, but {trouble}", remedy)
+    elif shown and not built:
+        said = f"NVIDIA's driver shows {shown} GPU{'s' * (shown > 1)}, but torch is built without CUDA"
+        remedy = "`make setup TORCH_INDEX=https://pypi.org/simple` takes a build with it"
+        yield Finding("devices", "note", said, remedy)
 
 
 def _home(home: Path) -> Iterator[Finding]:
@@ -103,8 +119,8 @@ def _home(home: Path) -> Iterator[Finding]:
 def _disk(home: Path) -> Iterator[Finding]:
     free = free_disk(home)
     low = free < LOW_DISK_BYTES
-    remedy = "empty the trash (`python -m tfbind disk --empty-trash`) or delete runs" if low else ""
-    yield Finding("disk", "wrong" if low else "ok", f"{free / 1e9:,.1f} GB free", remedy)
+    remedy = "`python -m tfbind disk` shows what takes room here; `--empty-trash` and `--drop-checkpoints` make some"
+    yield Finding("disk", "wrong" if low else "ok", f"{size(free)} free", remedy if low else "")
 
 
 def _budget(home: Path) -> Iterator[Finding]:
@@ -213,37 +229,52 @@ def _is_held(path: Path) -> bool:
 
 
 def _runs(home: Path) -> Iterator[Finding]:
+    mended = f"`resume` mends {runs.STATE} and {runs.METRICS}; restore the rest from a copy, or delete the folder"
+    yield from _standing("runs", runs.list_runs(home), lambda run: runs.summary(run)["state"], "resume", mended)
+
+
+def _sweeps(home: Path) -> Iterator[Finding]:
+    def state(sweep: Sweep) -> str:
+        read_spec(sweep)
+        return runs.read_status(sweep).state
+
+    mended = f"`sweep --resume` mends {runs.STATE}; restore the rest from a copy, or delete the folder: the runs stay"
+    yield from _standing("sweeps", list_sweeps(home), state, "sweep --resume", mended)
+
+
+def _standing(
+    subject: str, every: Sequence[AnyRun], state: Callable[[AnyRun], str], resume: str, mended: str
+) -> Iterator[Finding]:
     states: dict[str, list[str]] = {}
     damaged = []
-    for run in runs.list_runs(home):
+    for job in every:
         try:
-            runs.read_state(run)
-            states.setdefault(runs.summary(run)["state"], []).append(run.id)
+            runs.read_state(job)
+            states.setdefault(state(job), []).append(job.id)
         except (ValueError, KeyError, OSError) as error:
-            damaged.append(f"{run.id} ({error})")
+            damaged.append(f"{job.id} ({words(error)})")
     counts = ", ".join(f"{len(ids)} {state}" for state, ids in sorted(states.items()))
-    yield Finding("runs", "ok", counts or "none")
+    yield Finding(subject, "ok", counts or "none")
     if states.get("crashed"):
         ids = states["crashed"]
-        yield Finding("runs", "note", f"crashed: {_few(ids)}", f"python -m tfbind resume {ids[0]}")
+        yield Finding(subject, "note", f"crashed: {_few(ids)}", f"python -m tfbind {resume} {ids[0]}")
     if damaged:
-        mended = f"`resume` mends {runs.STATE} and {runs.METRICS}; restore the rest from a copy, or delete the run"
-        yield Finding("runs", "wrong", f"damaged: {_few(damaged)}", mended)
+        yield Finding(subject, "wrong", f"damaged: {_few(damaged)}", mended)
 
 
 def _data(home: Path) -> Iterator[Finding]:
     folder = home / "data"
-    readable = {entry["name"] for entry in list_datasets(home)}
-    there = {path.name for path in folder.glob("[!.]*") if path.is_dir()} if folder.is_dir() else set()
-    damaged = []
-    for name in sorted(there):
+    damaged = {}
+    for path in sorted(folder.glob("[!.]*")) if folder.is_dir() else ():
         try:
-            open_checked(home, name)
+            open_checked(home, path.name)
         except (ValueError, OSError) as error:
-            damaged.append(str(error))
-    yield Finding("data sets", "ok", ", ".join(sorted(readable)) or f"none yet; `{BUILTIN}` is made when needed")
-    if damaged:
-        yield Finding("data sets", "wrong", _few(damaged), "delete the folder and import the data again")
+            damaged[path.name] = words(error)
+    sound = ", ".join(entry["name"] for entry in list_datasets(home) if entry["name"] not in damaged)
+    yield Finding("data sets", "ok", sound or f"none; `{BUILTIN}` is made when needed")
+    for name, said in damaged.items():
+        remedy = f"restore {folder / name} from a copy, or delete it and import or build the data again"
+        yield Finding("data sets", "wrong", said, remedy)
 
 
 def _few(words: list[str]) -> str:
@@ -251,21 +282,49 @@ def _few(words: list[str]) -> str:
     return "; ".join(words[:3]) + more
 
 
+def _logged(home: Path) -> Iterator[Finding]:
+    behind = []
+    for run in runs.list_runs(home):
+        again = f"python -m tfbind runs {run.id} --log"
+        try:
+            logged = wandb_log.read_logged(run)
+        except ValueError as error:
+            yield Finding("W&B", "wrong", str(error), f"delete the file; `{again}` logs the run anew")
+            continue
+        if logged and (logged.state == "incomplete" or (logged.asked, logged.mode) == ("online", "offline")):
+            behind.append((run.id, again))
+    if behind:
+        said = f"the server may lack something of {_few([id for id, _ in behind])}"
+        yield Finding("W&B", "note", said, behind[0][1])
+
+
 def _wandb(_home: Path) -> Iterator[Finding]:
     url = os.environ.get(URL) or BASE_URL
-    key = "a key in the environment" if os.environ.get(KEY) else "no key in the environment"
+    trouble = _unreachable(url)
+    if trouble:
+        remedy = f"only `--wandb online` and `pull` need it: look at the network, the proxy and {URL}"
+        yield Finding("W&B", "note", f"{url}: {trouble}", remedy)
+    else:
+        key = "a key in the environment" if os.environ.get(KEY) else "no key in the environment"
+        yield Finding("W&B", "ok", f"{url} answers; {key}")
+
+
+def _unreachable(url: str) -> str:
+    """Why nobody answers at an address, "" if somebody does, if only to refuse."""
+    if not re.match(r"https?://", url):
+        return f"no web address; expected one such as {BASE_URL}"
     try:
         request = urllib.request.Request(url, method="HEAD")
-        if request.type not in ("http", "https"):
-            raise ValueError(f"{request.type}: not a web address")
         with urllib.request.urlopen(request, timeout=REACH_SECONDS):  # http or https, as checked  # nosec B310
-            pass
-    except urllib.error.HTTPError:
-        pass  # it answered
-    except (OSError, ssl.SSLError, ValueError) as error:
+            return ""
+    except urllib.error.HTTPError as error:
+        down = error.code >= 500 or error.code == PROXY_ASKS
+        return f"the answer is {error.code} {error.reason}" if down else ""
+    except (OSError, ValueError, HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        slow = isinstance(reason, TimeoutError | socket.timeout)
-        said = f"no answer within {REACH_SECONDS:g} s" if slow else str(reason)
-        yield Finding("W&B", "note", f"{url}: {said}", "only needed for --wandb online and pull; see WANDB_BASE_URL")
-        return
-    yield Finding("W&B", "ok", f"{url} answers; {key}")
+        slow = isinstance(reason, TimeoutError)
+        return (
+            f"no answer within {REACH_SECONDS:g} s"
+            if slow
+            else words(reason if isinstance(reason, Exception) else Exception(reason))
+        )

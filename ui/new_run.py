@@ -5,10 +5,10 @@ import shlex
 import pandas as pd
 import streamlit as st
 
-from tfbind import devices, launch, runs, simulate
+from tfbind import datasets, devices, launch, runs
 from tfbind.budget import size
 from tfbind.config import TrainConfig, parameter_count, receptive_field
-from tfbind.datasets import BUILTIN, Windows, list_datasets
+from tfbind.datasets import Windows
 from tfbind.estimate import disk, estimate, recent
 from ui.config_form import config_form, form_and_plan, in_labels
 from ui.run_actions import start
@@ -26,7 +26,7 @@ def new_run() -> None:
     """Draw the form on the left, the plan with its Start button on the right, earlier runs below."""
     st.title("Train a model", anchor=False)
     st.caption(ABOUT)
-    sizes = _sizes()
+    sizes = datasets.sizes(home())
     form, plan = form_and_plan()
     with form:
         try:
@@ -44,12 +44,6 @@ def new_run() -> None:
             st.caption("What Start executes; the same line works in a terminal")
             st.code(shlex.join(launch.command(config, order)), language=None, wrap_lines=True)
     _earlier_runs()
-
-
-def _sizes() -> dict[str, tuple[int, int]]:
-    """Windows and bases per window of each data set to choose from; the built-in one is made when needed."""
-    on_disk = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home())}
-    return {BUILTIN: (simulate.WINDOWS, simulate.LENGTH)} | on_disk
 
 
 def _plan(config: TrainConfig, windows: int, length: int) -> launch.Order:

@@ -37,11 +37,7 @@ def budget_warning(planned: int = 0) -> None:
 
     Where a budget is set, files are added up once a minute.
     """
-    try:
-        limit = budget.budget_of(home())
-        said = budget.objection(limit, _total(home()), planned) if limit else ""
-    except ValueError as error:
-        said = str(error)
+    said = budget.warning(home(), lambda: _total(home()), planned)
     free = free_disk(home())
     if not said and planned > free:
         said = f"What is planned takes about {budget.size(planned)}; {budget.size(free)} are free on the disk."
@@ -83,7 +79,7 @@ def _budget() -> None:
         limit = None
     now = budget.size(limit) if limit else budget.NONE
     with st.popover(f"Budget ({now})"), st.form("budget", border=False):
-        st.caption("When the home takes more, pages and `doctor` warn; nothing is deleted, no run is refused.")
+        st.caption("When the home takes more, pages and commands warn; nothing is deleted, no run is refused.")
         text = st.text_input("At most", now, max_chars=20, help="Such as 20GB, 500 MB or 1.5 TB; none: no warning")
         if st.form_submit_button("Save", key="save-budget"):
             attempt(lambda: budget.set_budget(home(), budget.parse(text)), _total.clear)

@@ -7,9 +7,8 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from tfbind import launch, ray_pipe, runs, simulate, sweep_control, sweep_folder
+from tfbind import datasets, launch, ray_pipe, runs, sweep_control, sweep_folder
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.datasets import BUILTIN, list_datasets
 from tfbind.estimate import recent
 from tfbind.files import words
 from tfbind.sweep_plan import LISTED, Plan, plan
@@ -46,8 +45,7 @@ SCALES = {"uniform": "evenly", "log_uniform_values": "on a log scale"}
 def new_sweep() -> None:
     """Draw the ways in on the left, the plan with its Start button on the right, earlier sweeps below."""
     st.title("Sweep: many runs, one question", anchor=False)
-    sizes = {BUILTIN: (simulate.WINDOWS, simulate.LENGTH)}
-    sizes |= {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home())}
+    sizes = datasets.sizes(home())
     form, side = form_and_plan()
     with form:
         dataset, preset = _base(list(sizes))

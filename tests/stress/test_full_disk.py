@@ -198,6 +198,16 @@ def test_pages_on_a_full_disk(disk: Path) -> None:
         assert [error.value.endswith("the disk is full") for error in page.error] == [True]
 
 
+def test_doctor_on_a_full_disk(disk: Path) -> None:
+    with full(disk):
+        done = tfbind(disk / "home", "doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line for line in done.stdout.splitlines() if line.startswith("WRONG")] == [
+        "WRONG  disk       0.0 MB free"
+    ]
+    assert "`python -m tfbind disk` shows what takes room here" in done.stdout
+
+
 def test_training_on_a_full_disk(disk: Path) -> None:
     """Filled while a run writes: the run says so, also where no room is left for saying it, and goes on later."""
     run = launch.submit(disk / "home", toy_config(**LONG), Order(id="full"))

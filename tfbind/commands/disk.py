@@ -1,10 +1,11 @@
 """What the home takes on the disk, and making room."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from tfbind import budget, housekeeping
-from tfbind.commands import add_command, answer
+from tfbind.commands import add_command, answer, complain
 from tfbind.config import home_folder
 
 
@@ -20,6 +21,13 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--budget", metavar="SIZE", help="warn when the home takes more than this, such as 20GB; none: never"
     )
+
+
+def warn_of_budget(home: Path, planned: int) -> None:
+    """Say on stderr, in one line, when a home is over its budget, or would be with `planned` bytes more."""
+    said = budget.warning(home, lambda: housekeeping.usage(home).total, planned)
+    if said:
+        complain(said, 0)
 
 
 def disk(options: argparse.Namespace) -> int:

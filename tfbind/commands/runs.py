@@ -11,9 +11,11 @@ from typing import Any
 
 from tfbind import launch, run_log, runs, wandb_log
 from tfbind.commands import add_command, answer, bar, complain, figure, readable, sweep
+from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
 from tfbind.devices import settle
+from tfbind.estimate import disk
 from tfbind.hints import lost_its_loss
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
@@ -68,14 +70,17 @@ def train(options: argparse.Namespace) -> int:
     if parent and "dataset" not in given:
         given["dataset"] = name_now(home, runs.read_record(parent))
     config = parse_config(given, base)
+    order = Order(options.name, options.id, parent, options.sweep, options.wandb)
     if options.ray:
-        order = Order(options.name, options.id, parent, options.sweep, options.wandb)
-        return _lead(options, lambda cluster: launch.submit(home, config, order, cluster=cluster))
-    run = _adopt(home, config, options.id, parent)
-    if run is None:
-        order = Order(options.name, options.id, parent, options.sweep, options.wandb)
-        run = launch.prepare(home, config, order)
+        return _lead(options, lambda cluster: _warned(launch.submit(home, config, order, cluster=cluster)))
+    run = _adopt(home, config, options.id, parent) or _warned(launch.prepare(home, config, order))
     return _work(run, options.json)
+
+
+def _warned(run: Run) -> Run:
+    record = runs.read_record(run)
+    warn_of_budget(run.home, disk(runs.read_config(run), record["split_windows"]["validation"], record["length"]))
+    return run
 
 
 def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:

@@ -9,14 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfbind import ray_pipe, runs, sweep_control, sweep_folder, sweeps
+from tfbind import datasets, ray_pipe, runs, sweep_control, sweep_folder, sweeps
 from tfbind.commands import Parser, add_command, answer, complain, figure, readable
+from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.history import Past
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE
 from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
+from tfbind.sweep_plan import plan
 from tfbind.sweep_space import Spec
 
 RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
@@ -67,7 +69,16 @@ def sweep(options: argparse.Namespace) -> int:
     if chosen is None:
         details = {"id": options.id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
         chosen = sweep_folder.create(home, text, base, **details, ray=ray or "")
+        warn_of_budget(home, _disk(chosen))
     return _work(chosen, options.json, ray)
+
+
+def _disk(chosen: Sweep) -> int:
+    """Bytes that its runs will keep."""
+    spec, sizes = sweep_folder.read_spec(chosen), datasets.sizes(chosen.home)
+    if spec.base.dataset not in sizes:  # a folder elsewhere
+        sizes[spec.base.dataset] = datasets.open_dataset(chosen.home, spec.base.dataset).codes.shape
+    return plan(spec, sizes, [], here=False).disk
 
 
 def _read(path: Path | None) -> str:
