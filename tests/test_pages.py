@@ -1,6 +1,7 @@
 """The Train page and the side bar as Streamlit runs them: empty home, filled home, Start, bad input, hostile text."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from driven import app, button, checked, labels, words
 from stand_in import CONFIG, crash, make_pair, make_run, report_progress, write_validation
 from streamlit.testing.v1 import AppTest
 
-from tfbind import launch, runs
+from tfbind import launch, run_log, runs
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import import_pair, open_dataset
 from tfbind.files import read_json, write_json
@@ -227,11 +228,12 @@ def test_pending_says_how_many_are_before_it(home: Path) -> None:
 def test_failed_shows_why_and_the_log(home: Path) -> None:
     run = make_run(home, "failed", 2, error="train_loss became nan in epoch 3")
     (run.folder / runs.LOG).write_text("first\nlast line\n")
+    run_log.note(run, "failed: train_loss became nan", state="failed")
     page = app(run.id)
     assert plain("train_loss became nan") in page.error[0].value
     assert "Resume would only repeat it" in page.error[0].value
     assert not page.info
-    assert "last line" in page.code[0].value
+    assert re.fullmatch(r"first\nlast line\n[-\d]+ [:\d]+ INFO failed: train_loss became nan", page.code[0].value)
     assert "Resume" in labels(page)
 
 
