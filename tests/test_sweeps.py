@@ -15,10 +15,12 @@ import pytest
 from stand_in import make_rows
 from toy import toy_config, toy_home
 
-from tfbind import launch, runs, sweep_control, sweep_folder, sweeps
+from tfbind import data_care, launch, runs, sweep_control, sweep_folder, sweeps
 from tfbind.config import PROJECT, TrainConfig
+from tfbind.datasets import keep, open_dataset
 from tfbind.files import words
 from tfbind.history import Past
+from tfbind.pairs import Pair
 from tfbind.runs import ACTIVE
 from tfbind.sweep_control import share_of_cores
 from tfbind.sweep_folder import Sweep
@@ -350,6 +352,36 @@ def test_a_sweep_whose_data_set_vanishes_fails_with_a_reason(home: Path):
     (home / "data" / "toy").rename(home / "data" / "gone")
     assert sweep_control.Controller(sweep).work() == "failed"
     assert "toy" in (runs.read_status(sweep).error or "")
+
+
+def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home: Path):
+    """Renamed, with other data under the old name; named anew in the sweep's file; then gone."""
+    sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
+    assert sweep_control.Controller(sweep).work() == "finished"
+    learnt = data_care.rename(home, "toy", "mine").hash
+    stored = open_dataset(home, "mine")
+    keep(home, "toy", Pair(stored.names, stored.codes, stored.scores + 1), {"kind": "pair"})
+    sweep_folder.extend(sweep, grid([0.1, 0.01], 1))
+    sweep_control.resume(sweep)  # as the page does
+    wait_for(lambda: not runs.read_status(sweep).active)
+    assert (runs.read_status(sweep).state, runs.read_status(sweep).error) == ("finished", None)
+    assert rates(sweep) == [0.01, 0.1]
+    first, second = (runs.read_record(run) for run in sweep_folder.sweep_runs(sweep))
+    assert (first["dataset"], second["dataset"]) == ("toy", "mine")
+    assert first["dataset_hash"] == second["dataset_hash"] == learnt
+
+    by_hand = runs.read_config(sweep_folder.sweep_runs(sweep)[0])
+    with pytest.raises(ValueError, match="of this sweep has that configuration already"):
+        sweep_control.add_run(sweep, by_hand.model_copy(update={"dataset": "mine"}))
+    sweep_folder.extend(sweep, grid([0.1, 0.01], 1).replace("num_epochs", "dataset: {value: mine}, num_epochs"))
+    assert sweep_control.Controller(sweep).work() == "finished"
+    assert rates(sweep) == [0.01, 0.1]
+
+    data_care.delete(home, "mine")
+    with pytest.raises(ValueError, match="are not here: the data set toy has changed since"):
+        sweep_folder.extend(sweep, grid([0.1, 0.01, 0.001], 1))
+    assert sweep_folder.read_spec(sweep).size() == 2
+    assert [run.state for run in sweep_folder.past(sweep)] == ["finished", "finished"]
 
 
 def test_a_run_that_its_user_stopped_is_left_alone(home: Path):

@@ -99,6 +99,11 @@ def find_content(home: Path, hash: str | None) -> tuple[str, dict[str, Any]] | N
     return next(found, None)
 
 
+def contents(home: Path) -> dict[str, str]:
+    """The hash of the content of each data set by its name; damaged ones are left out."""
+    return {folder.name: meta["hash"] for folder, meta in _metas(home)}
+
+
 def _metas(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for folder in sorted(data_folder(home).glob("*")):
         if NAME.fullmatch(folder.name):

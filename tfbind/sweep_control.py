@@ -119,7 +119,8 @@ class Controller:
         configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
-            settled = config if self.cluster else with_threads(config, threads)
+            found = with_data(self.sweep, spec, config)
+            settled = found if self.cluster else with_threads(found, threads)
             launch.submit(self.sweep.home, settled, order, cluster=self.cluster)
         return len(interrupted) + len(configs)
 
@@ -207,6 +208,15 @@ def with_threads(config: TrainConfig, threads: int) -> TrainConfig:
     if config.threads or devices.settle(config).device != "cpu":
         return config
     return config.model_copy(update={"threads": threads})
+
+
+def with_data(sweep: Sweep, spec: Spec, config: TrainConfig) -> TrainConfig:
+    """`config` with its data set by the name that it has now.
+
+    Raises:
+        ValueError: the data are not here any more.
+    """
+    return config.model_copy(update={"dataset": sweep_folder.dataset_now(sweep.home, spec, config.dataset)})
 
 
 def run_name(spec: Spec, config: TrainConfig) -> str:
@@ -298,7 +308,7 @@ def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None
     settings = sweep_folder.read_settings(sweep)
     order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
     threads = share_of_cores(devices.cpu_cores(), room_for(config))
-    return launch.submit(sweep.home, with_threads(config, threads), order, secrets)
+    return launch.submit(sweep.home, with_threads(with_data(sweep, spec, config), threads), order, secrets)
 
 
 def retry(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:

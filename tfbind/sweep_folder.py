@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
-from tfbind.datasets import open_dataset
+from tfbind.datasets import contents, name_now, open_dataset
 from tfbind.files import draft_of, read_fields, remove_drafts, write_bytes, write_json
 from tfbind.history import Past
 from tfbind.runs import Run, Status
@@ -98,9 +98,18 @@ def check_data(home: Path, spec: Spec, here: bool = True) -> None:
         devices.settle(spec.base)
     ways = ("validation_split", "test_split", "split_by")
     for dataset in _possible(spec, "dataset"):
-        data = open_dataset(home, dataset)
+        data = open_dataset(home, dataset_now(home, spec, dataset))
         for values in itertools.product(*(_possible(spec, field) for field in ways)):
             split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
+
+
+def dataset_now(home: Path, spec: Spec, name: str) -> str:
+    """The name by which a data set of the sweep is found now.
+
+    Raises:
+        ValueError: no data set of the home has the content that runs of the sweep learnt from under that name.
+    """
+    return name_now(home, {"dataset": name, "dataset_hash": spec.contents.get(name)})
 
 
 def _possible(spec: Spec, field: str) -> tuple[Any, ...]:
@@ -168,7 +177,7 @@ def read_spec(sweep: Sweep) -> Spec:
     """
     text, base = read_text(sweep), _base(sweep)
     try:
-        return parse_spec(text, base)
+        return replace(parse_spec(text, base), contents=_contents(sweep))
     except ValueError as error:
         raise ValueError(f"{sweep.folder / SPEC}: {error}") from None
 
@@ -187,7 +196,7 @@ def extend(sweep: Sweep, text: str) -> Spec:
     Raises:
         ValueError: the file, or a data set in it, cannot be used.
     """
-    spec = parse_spec(text, _base(sweep))
+    spec = replace(parse_spec(text, _base(sweep)), contents=_contents(sweep))
     check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
     if text != read_text(sweep):
         number = 1 + len(list(sweep.folder.glob("spec-*.yaml")))
@@ -196,19 +205,36 @@ def extend(sweep: Sweep, text: str) -> Spec:
     return spec
 
 
+def _contents(sweep: Sweep) -> dict[str, str]:
+    """The hashes of data sets by name. A name stands for what the first run of the sweep under it learnt from,
+    whatever is called so now."""
+    learnt = {origin.dataset: origin.hash for run in reversed(sweep_runs(sweep)) if (origin := _origin(run.folder))}
+    return contents(sweep.home) | {name: hash for name, hash in learnt.items() if hash}
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The sweep that a run belongs to, and what its data set was called; `hash` is that of its content."""
+
+    sweep: str | None
+    dataset: str
+    hash: str | None
+
+
 @lru_cache(maxsize=100_000)
-def _sweep_of(folder: Path) -> str | None:
-    """The sweep that a run belongs to. That file is never rewritten, so it is read once."""
+def _origin(folder: Path) -> _Origin | None:
+    """Where a run comes from, None if its record is damaged. That file is never rewritten, so it is read once."""
     try:
-        sweep = runs.read_record(Run(folder)).get("sweep")
+        record = runs.read_record(Run(folder))
     except ValueError:
         return None
-    return sweep if isinstance(sweep, str) else None
+    return _Origin(record.get("sweep"), record["dataset"], record.get("dataset_hash"))
 
 
 def sweep_runs(sweep: Sweep) -> list[Run]:
     """The runs of a sweep, oldest first."""
-    return [run for run in runs.list_runs(sweep.home) if _sweep_of(run.folder) == sweep.id]
+    origins = ((run, _origin(run.folder)) for run in runs.list_runs(sweep.home))
+    return [run for run, origin in origins if origin and origin.sweep == sweep.id]
 
 
 def past(sweep: Sweep, known: Known | None = None) -> list[Past]:

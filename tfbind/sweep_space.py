@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tfbind.config import TrainConfig
@@ -94,7 +94,10 @@ class EarlyStop:
 
 @dataclass(frozen=True)
 class Spec:
-    """A sweep: which configurations, on top of `base`, and how they are judged."""
+    """A sweep: which configurations, on top of `base`, and how they are judged.
+
+    `contents` are the hashes of data sets by name, as far as they are known: two names may stand for the same data.
+    """
 
     method: str
     metric: str
@@ -106,6 +109,7 @@ class Spec:
     early_stop: EarlyStop | None = None
     name: str = ""
     notes: tuple[str, ...] = ()
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def varied(self) -> list[str]:

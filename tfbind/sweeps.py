@@ -26,11 +26,11 @@ Point = tuple[Any, ...]
 
 
 def point(spec: Spec, config: TrainConfig) -> Point:
-    """What makes two runs of a sweep the same: all but where they run, unless the sweep varies that."""
+    """What makes two runs of a sweep the same: all but where they run, unless the sweep varies that, and what their
+    data set is called."""
     varied = spec.varied
-    return tuple(
-        getattr(config, field) for field in TrainConfig.model_fields if field not in MACHINE or field in varied
-    )
+    settings = {**dict(config), "dataset": spec.contents.get(config.dataset, config.dataset)}
+    return tuple(value for field, value in settings.items() if field not in MACHINE or field in varied)
 
 
 def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, count: int = 1) -> list[TrainConfig]:
