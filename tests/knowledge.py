@@ -66,7 +66,8 @@ ALLOWED: dict[str, set[str]] = {
     "run_log": {"files", "runs"},
     "devices": {"config", "runs"},
     "wandb_client": {"config"},
-    "wandb_log": {"config", "files", "owner", "runs", "wandb_client"},
+    "wandb_logged": {"files", "owner", "runs"},
+    "wandb_log": {"config", "files", "owner", "runs", "wandb_client", "wandb_logged"},
     "beside": {"baselines", "runs", "wandb_log"},
     "worker": {
         "beside",

@@ -13,7 +13,7 @@ from stand_in import make_rows, make_run
 from toy import toy_home
 from wandb_server import ENTITY, KEY, Fault, WandbServer
 
-from tfbind import runs, wandb_log
+from tfbind import runs, wandb_log, wandb_logged
 from tfbind.files import read_json, write_json
 from tfbind.wandb_client import WandbError
 from tfbind.wandb_offline import import_offline
@@ -43,9 +43,9 @@ def wanted(home, state: str, epochs: int, mode: str = "online", **created):
     return run
 
 
-def log(run) -> wandb_log.Logged:
+def log(run) -> wandb_logged.Logged:
     wandb_log.start(run).wait(120)
-    logged = wandb_log.read_logged(run)
+    logged = wandb_logged.read_logged(run)
     assert logged
     return logged
 
@@ -82,7 +82,7 @@ def test_each_epoch_is_one_row_with_the_names_of_this_project_and_a_resumed_run_
     assert epochs(server, run) == [1, 2, 3, 4, 5]
     assert on_server(server, run).state == "finished"
     assert server.unknown == []
-    assert wandb_log.said(run) == f"W&B: logged online, 5 epochs, {logged.url}"
+    assert wandb_logged.said(run) == f"W&B: logged online, 5 epochs, {logged.url}"
     assert holds_key(tmp_path) == []
     sent = "\n".join(server.seen)
     private = (socket.gethostname(), f'"{getpass.getuser()}"', str(tmp_path), sys.executable)
@@ -95,7 +95,7 @@ def test_without_a_server_it_is_logged_offline_said_so_and_sent_later(tmp_path, 
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     logged = log(run)
     assert (logged.asked, logged.mode, logged.state, logged.rows) == ("online", "offline", "finished", 4)
-    assert wandb_log.said(run).startswith(
+    assert wandb_logged.said(run).startswith(
         "W&B at http://127.0.0.1:9 could not be reached: connection refused; logged offline instead, 4 epochs in "
     )
     (offline,) = (tmp_path / "wandb").glob("offline-run-*")
@@ -143,7 +143,7 @@ def test_rows_that_the_server_refuses_are_not_called_logged_and_can_be_sent_agai
     logged = log(run)
     assert (logged.mode, logged.state) == ("online", "incomplete")
     assert epochs(server, run) == []
-    assert wandb_log.said(run) == not_arrived(
+    assert wandb_logged.said(run) == not_arrived(
         server, run, "refuses the key (401); make sure that it is valid and belongs to this server"
     )
     server.fault = None
@@ -172,7 +172,7 @@ def test_why_the_server_did_not_take_the_rows_is_said(tmp_path, server, kind, wh
     run = wanted(tmp_path, "finished", 3)
     server.fault = Fault(kind, "file_stream")
     assert log(run).state == "incomplete"
-    assert wandb_log.said(run) == not_arrived(server, run, why)
+    assert wandb_logged.said(run) == not_arrived(server, run, why)
 
 
 def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
@@ -183,8 +183,8 @@ def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     for row in make_rows(8)[1:]:
         runs.append_row(run, row)
         time.sleep(1)
-    assert "refuses the key (401)" in wandb_log.said(run)
-    assert wandb_log.said(run).startswith("W&B: logging, ")
+    assert "refuses the key (401)" in wandb_logged.said(run)
+    assert wandb_logged.said(run).startswith("W&B: logging, ")
     runs.take_over(run, "finished", ended=time.time())
     assert child.wait(60) == 0
     server.fault = None
@@ -192,16 +192,39 @@ def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     assert epochs(server, run) == list(range(1, 9))
 
 
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("429", "answers nothing more for now (429: too many requests); wait a minute and try again"),
+        ("500", "is out of order (HTTP 500); try again later"),
+        ("hang", "does not answer"),
+    ],
+)
+def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path, server, kind, why):
+    run = wanted(tmp_path, "running", 1)
+    server.fault = Fault(kind, "file_stream")
+    child = wandb_log.start(run)
+    url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
+    well = f"W&B: logging, 1 epoch so far, {url}"
+    wait_for(lambda: wandb_logged.said(run) == f"{well}; they do not get through (W&B at {server.url} {why})", 30)
+    server.fault = None
+    server.released.set()
+    wait_for(lambda: wandb_logged.said(run) == well)
+    runs.take_over(run, "finished", ended=time.time())
+    assert child.wait(60) == 0
+    assert wandb_logged.said(run) == f"W&B: logged online, 1 epoch, {url}"
+
+
 def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
     run = wanted(tmp_path, "running", 2)
     child = wandb_log.start(run)
-    wait_for(lambda: (run.folder / runs.WANDB).exists() and wandb_log.read_logged(run).rows == 2)
+    wait_for(lambda: (run.folder / runs.WANDB).exists() and wandb_logged.read_logged(run).rows == 2)
     with pytest.raises(ValueError, match="is being logged already"):
         wandb_log.send(run)
     child.kill()
     child.wait()
-    assert wandb_log.read_logged(run).state == "incomplete"
-    assert "the process that logs ended without a word" in wandb_log.said(run)
+    assert wandb_logged.read_logged(run).state == "incomplete"
+    assert "the process that logs ended without a word" in wandb_logged.said(run)
     runs.append_row(run, make_rows(3)[2])
     runs.take_over(run, "finished", ended=time.time())
     assert wandb_log.send(run).state == "finished"
@@ -219,7 +242,7 @@ def test_a_wandb_agent_trains_with_its_flags_its_ids_and_its_signal(tmp_path, se
     wait_for(lambda: server.find(ENTITY, "seed", "agentrun"))
     kept = server.find(ENTITY, "seed", "agentrun")
     (run,) = runs.list_runs(home)
-    wait_for(lambda: wandb_log.read_logged(run).rows > 2)
+    wait_for(lambda: wandb_logged.read_logged(run).rows > 2)
     assert kept.sweep == "swp1"
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(120) == 130
@@ -244,5 +267,5 @@ def test_a_server_that_hangs_neither_stops_nor_slows_training(tmp_path, server):
     wait_for(lambda: (home / "runs" / "slow" / runs.WANDB).exists())
     run = runs.find(home, "slow")
     wait_for(lambda: runs.read_status(run).state == "finished")
-    assert wandb_log.read_logged(run).state in ("starting", "logging")  # not at its end yet: nobody waits for it
+    assert wandb_logged.read_logged(run).state in ("starting", "logging")  # not at its end yet: nobody waits for it
     assert "does not answer; logged offline instead, 3 epochs" in worker.communicate(timeout=120)[0]

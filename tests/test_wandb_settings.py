@@ -1,14 +1,16 @@
 """Logging to W&B as the Train page offers it: where the key goes, and what is said of a run."""
 
 import os
+import time
 
 import pytest
 from driven import app, button, checked, words
 from stand_in import make_run
-from wandb_server import ENTITY, KEY, WandbServer
+from wandb_server import ENTITY, KEY, Fault, WandbServer
 
-from tfbind import runs, wandb_log
+from tfbind import runs, wandb_log, wandb_logged
 from tfbind.files import read_json, write_json
+from ui.session import plain
 
 
 @pytest.fixture
@@ -38,6 +40,26 @@ def test_the_key_is_asked_for_online_and_never_shown(home):
     assert [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
 
 
+def test_the_page_of_a_live_run_says_that_rows_do_not_get_through(home, monkeypatch):
+    with WandbServer() as server:
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        server.fault = Fault("500", "file_stream")
+        run = make_run(home, "running", 1)
+        write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "online"})
+        child = wandb_log.start(run)
+        deadline = time.monotonic() + 30
+        while "do not get through" not in wandb_logged.said(run):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        page = app()
+        page.query_params["run"] = run.id
+        checked(page.run())
+        assert plain(wandb_logged.said(run)) in words(page)
+        runs.take_over(run, "killed")
+        child.wait(60)
+
+
 def test_what_a_server_lacks_is_sent_from_the_runs_page_with_the_key_of_the_session(home):
     with WandbServer() as server:
         run = make_run(home, "finished", 3)
@@ -53,7 +75,7 @@ def test_what_a_server_lacks_is_sent_from_the_runs_page_with_the_key_of_the_sess
         checked(page.run())
         assert "logged offline, 3 epochs in" in words(page).replace("\\", "").replace("\u2060", "")
         checked(button(page, "Send to W&B").click().run())
-        wandb_log.wait(run)
-        assert wandb_log.read_logged(run).state == "finished"
+        wandb_logged.wait(run)
+        assert wandb_logged.read_logged(run).state == "finished"
         assert [row["epoch"] for row in server.runs[ENTITY, "tfbind"][run.id].history] == [1, 2, 3]
         assert [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []

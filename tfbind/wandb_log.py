@@ -15,15 +15,16 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from tfbind import runs
-from tfbind.files import read_as, write_json
-from tfbind.owner import Owner, this_process
+from tfbind.files import write_json
+from tfbind.owner import this_process
 from tfbind.runs import Run
 from tfbind.wandb_client import (
     FINISH_SECONDS,
@@ -36,93 +37,16 @@ from tfbind.wandb_client import (
     explained,
     find_key,
     in_full,
+    in_the_way,
     refused,
 )
+from tfbind.wandb_logged import WORKING, Logged, read_logged
 
 DEFAULT_PROJECT = "tfbind"
 POLL_SECONDS = 0.5
 END_SECONDS = 90.0  # after the run's end, finishing may take so long
 CONFIRM_SECONDS = 6.0
-WAIT_SECONDS = 60.0
 TAG_LENGTH = 64
-GIVEN_UP = "fatal error"  # the client sends no more rows
-
-WORKING = ("starting", "logging", "finishing")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Logged(Owner):
-    """What became of logging a run.
-
-    `asked` and `mode` are off, offline or online: what was wanted, and what is done. `state` is one of WORKING, or
-    `finished`: all rows are where they belong; `incomplete`: they are not, or nobody knows. `rows` were handed to the
-    client. `error` is one sentence. The owner is the process that logs.
-    """
-
-    asked: str
-    mode: str
-    state: str
-    base_url: str
-    id: str
-    project: str
-    entity: str = ""
-    url: str = ""
-    folder: str = ""
-    rows: int = 0
-    error: str = ""
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """What a program is told."""
-        return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
-
-
-def read_logged(run: Run) -> Logged | None:
-    """What became of logging a run; None when nobody began to. A process that died left it incomplete.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = run.folder / runs.WANDB
-    if not path.exists():
-        return None
-    logged = read_as(path, Logged)
-    if logged.state in WORKING and not logged.alive:
-        return Logged(
-            **asdict(logged) | {"state": "incomplete", "error": "the process that logs ended without a word"}
-        )
-    return logged
-
-
-def said(run: Run) -> str:
-    """One line for the run page and the terminal: how logging goes; "" when it was not asked for."""
-    logged = read_logged(run)
-    if logged is None:
-        asked = runs.read_record(run).get("wandb") or "off"
-        return "" if asked == "off" else f"W&B: not begun yet ({asked})"
-    prefix = "" if logged.error.startswith("W&B") else "W&B: "
-    again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
-    why = f" ({logged.error})" if logged.error else ""
-    rows = f"{logged.rows} epoch{'s' * (logged.rows != 1)}"
-    if logged.mode == "offline":
-        fell = f"{logged.error}; logged offline instead" if logged.asked == "online" else "logged offline"
-        prefix = prefix if logged.asked == "online" else "W&B: "
-        return f"{prefix}{fell}, {rows} in {logged.folder}; `python -m tfbind runs {run.id} --log` sends it later"
-    if logged.state == "incomplete":
-        return f"W&B: perhaps not everything arrived{why}; {again}"
-    if logged.state == "finished":
-        return f"W&B: logged online, {rows}, {logged.url}"
-    return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}{why}"
-
-
-def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
-    """Wait until logging has ended, or for so long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        logged = read_logged(run)
-        if logged and logged.state not in WORKING:
-            return
-        time.sleep(POLL_SECONDS / 2)
 
 
 def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -255,7 +179,7 @@ class _Log:
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
             with contextlib.suppress(Exception):
                 wandb.teardown()
-            raise WandbError(self._explained(error)) from None
+            raise WandbError(self._explained(self._refused() or in_full(error))) from None
         self.first = max(1, self.session.starting_step)
         self._note(
             url=self.session.url or "",
@@ -283,15 +207,22 @@ class _Log:
         mine = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
         return sorted(folder for folder in (self.run.home / FOLDER).iterdir() if mine.fullmatch(folder.name))
 
-    def _explained(self, error: Exception | None = None) -> str:
-        """Why the server lacks rows, in one sentence; "" where neither the client's log nor an exception says why."""
-        url, said = self.logged["base_url"], self._refused() or (in_full(error) if error else "")
+    def _explained(self, said: str) -> str:
+        """Why the server lacks rows, in one sentence, from what the client said of it; "" where it said nothing."""
+        url = self.logged["base_url"]
         path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
         return str(explained(said, url, find_key(url), path)) if said else ""
 
     def _refused(self) -> str:
         folders = self._own_folders()
         return refused(folders[-1]) if folders else ""
+
+    def _look(self) -> None:
+        """Say whether rows get through now, where that has changed."""
+        folders = self._own_folders()
+        error = self._explained(in_the_way(folders[-1], datetime.now(UTC)) if folders else "")
+        if error != self.logged["error"]:
+            self._note(error=error)
 
     def _drop(self, folder: str) -> None:
         """Delete a folder that the client has written for this run."""
@@ -323,6 +254,8 @@ class _Log:
                 if now != size:
                     size = now
                     self._send()
+                if self.logged["mode"] == "online":
+                    self._look()
                 if not active or self.told_to_end:
                     return
                 time.sleep(POLL_SECONDS)
@@ -331,11 +264,10 @@ class _Log:
 
     def _send(self) -> None:
         for row in runs.read_rows(self.run)[self.first - 1 :]:
-            self.session.log({key: value for key, value in row.items() if value is not None}, step=row["epoch"])
+            known = {key: value for key, value in row.items() if value is not None}
+            self.session.log(known, step=row["epoch"], commit=True)  # else it waits for the next row
             self.first = row["epoch"] + 1
         self._note(rows=self.first - 1)
-        if self.logged["mode"] == "online" and GIVEN_UP in self._refused():
-            self._note(error=self._explained())
 
     def _finish(self) -> None:
         state = runs.read_status(self.run).state
@@ -343,11 +275,14 @@ class _Log:
         try:
             self.session.finish(exit_code=0 if state == "finished" else 1)
             if self.logged["mode"] == "online" and not self._arrived():
-                why = self._explained() or "the server does not show every epoch yet"
+                why = self._explained(self._refused()) or "the server does not show every epoch yet"
         except TimeoutError:
-            why = self._explained() or f"the server did not take the rows within {FINISH_SECONDS} s of the run's end"
+            why = (
+                self._explained(self._refused())
+                or f"the server did not take the rows within {FINISH_SECONDS} s of the run's end"
+            )
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
-            why = self._explained(error)
+            why = self._explained(self._refused() or in_full(error))
         self._tidy()
         if why:
             self._note(state="incomplete", error=why)

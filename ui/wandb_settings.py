@@ -7,7 +7,7 @@ import os
 
 import streamlit as st
 
-from tfbind import wandb_log
+from tfbind import wandb_log, wandb_logged
 from tfbind.runs import Run
 from tfbind.wandb_client import BASE_URL, KEY, URL, WandbError, base_url, find_key
 from ui.session import attempt, plain
@@ -80,10 +80,10 @@ def secrets() -> dict[str, str]:
 
 def wandb_note(run: Run) -> None:
     """Say how logging a run goes, while it goes on too, and offer to send what is missing."""
-    logged = wandb_log.read_logged(run)
-    if not wandb_log.said(run):
+    logged = wandb_logged.read_logged(run)
+    if not wandb_logged.said(run):
         return
-    working = logged is None or logged.state in wandb_log.WORKING
+    working = logged is None or logged.state in wandb_logged.WORKING
     st.fragment(_note, run_every=1.0 if working else None)(run, working)
 
 
@@ -91,12 +91,12 @@ def _note(run: Run, was_working: bool) -> None:
     if not run.folder.exists():
         return
     try:
-        logged = wandb_log.read_logged(run)
-        words = wandb_log.said(run)
+        logged = wandb_logged.read_logged(run)
+        words = wandb_logged.said(run)
     except ValueError as error:
         st.error(plain(str(error)))
         return
-    working = logged is None or logged.state in wandb_log.WORKING
+    working = logged is None or logged.state in wandb_logged.WORKING
     if was_working and not working:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key="wandb-note"):

@@ -21,7 +21,7 @@ from toy import toy_config
 from visitor import Visitor, visiting
 from wandb_server import ENTITY, KEY, WandbServer
 
-from tfbind import launch, runs, sweep_control, sweep_folder, wandb_log
+from tfbind import launch, runs, sweep_control, sweep_folder, wandb_log, wandb_logged
 from tfbind.config import TrainConfig
 from tfbind.launch import Order
 from tfbind.runs import Run
@@ -194,11 +194,11 @@ def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(ho
     while kills < KILLS:
         number += 1
         run = launch.submit(home, toy_config(num_epochs=300, early_stopping_patience=300), Order(wandb="online"))
-        wait_until(lambda run=run: (run.folder / runs.WANDB).exists() and wandb_log.read_logged(run))
-        logger = psutil.Process(wandb_log.read_logged(run).pid)
+        wait_until(lambda run=run: (run.folder / runs.WANDB).exists() and wandb_logged.read_logged(run))
+        logger = psutil.Process(wandb_logged.read_logged(run).pid)
         while live(logger, rng.uniform(0, 6)):
             kills += 1
-            logged = wandb_log.read_logged(run)
+            logged = wandb_logged.read_logged(run)
             said = f"seed {SEED}, run {number}: {logged}"
             assert logged.state == "finished" or (logged.state == "incomplete" and logged.error), said
             logger = psutil.Process(wandb_log.begin_sending(run).pid)

@@ -21,7 +21,7 @@ from tfbind.__main__ import main
 from tfbind.files import write_json
 from tfbind.owner import this_process
 from tfbind.scoring import load_model
-from tfbind.wandb_log import Logged
+from tfbind.wandb_logged import Logged
 from tfbind.worker import Worker
 
 MUTANTS, PAGE_MUTANTS, FLIPS = 8, 3, 5

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfbind import launch, run_log, runs, wandb_log
+from tfbind import launch, run_log, runs, wandb_log, wandb_logged
 from tfbind.commands import add_command, answer, bar, complain, figure, readable, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
@@ -148,8 +148,8 @@ def _told(run: Run, state: str, as_json: bool) -> int:
 def _await_log(run: Run, as_json: bool) -> None:
     """The run has ended; what is logged of it is under way, and a caller may be about to end everything."""
     if (runs.read_record(run).get("wandb") or "off") != "off":
-        wandb_log.wait(run)
-        print(wandb_log.said(run), file=sys.stderr if as_json else sys.stdout, flush=True)
+        wandb_logged.wait(run)
+        print(wandb_logged.said(run), file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def _result(run: Run) -> dict[str, Any]:
@@ -211,20 +211,20 @@ def show_runs(options: argparse.Namespace) -> int:
     summary = runs.summary(run)
     rows = runs.read_rows(run)
     lines = [_run_line(summary), _repeat(run)] + [f"error: {summary['error']}"] * bool(summary["error"])
-    lines += filter(None, [wandb_log.said(run)])
+    lines += filter(None, [wandb_logged.said(run)])
     if not options.json:
         for row in rows:
             lines.append("  ".join(f"{key} {value:.5g}" for key, value in row.items() if value is not None))
         lines += ["the last lines of its log:", run_log.tail(run)] * bool(summary["error"])
-    return answer(options.json, {**summary, "rows": rows, "wandb": wandb_log.said(run)}, lines)
+    return answer(options.json, {**summary, "rows": rows, "wandb": wandb_logged.said(run)}, lines)
 
 
 def _log(run: Run, as_json: bool) -> int:
     logged = wandb_log.send(run)
     code = 0 if (logged.mode, logged.state) == ("online", "finished") else 1
     if code and not as_json:
-        return complain(wandb_log.said(run), code)
-    return answer(as_json, {"id": run.id, **logged.shown}, [wandb_log.said(run)]) or code
+        return complain(wandb_logged.said(run), code)
+    return answer(as_json, {"id": run.id, **logged.shown}, [wandb_logged.said(run)]) or code
 
 
 def _repeat(run: Run) -> str:
