@@ -6,7 +6,7 @@ from tfbind.tables import counted
 from ui.background import background_jobs, offer
 from ui.downloads import downloads
 from ui.model_choice import settings
-from ui.record_choice import choose_record, open_record
+from ui.record_choice import choose_record, forget_other_list, open_record
 from ui.sequence_input import FILE, sequence_input, show_cautions, show_notes
 from ui.sequence_view import sequence_view
 from ui.session import inside_app, plain
@@ -21,6 +21,7 @@ with beside:
 with box:
     read = sequence_input()
     records = read or []
+    forget_other_list(records)
     file = st.session_state.get(FILE)
     if file and chosen and read is not None:
         offer(file, chosen, too_large=not records)

@@ -1,5 +1,6 @@
 """What a refresh brings back on the Predict page beside the text: models, strand, threshold, record."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -185,3 +186,50 @@ def test_a_chosen_record_is_forgotten_with_its_list() -> None:
     assert "1 site" in words(page)
     assert "record" not in address(page)
     assert "sequence_1" in read(page)
+
+
+def test_changes_of_several_records_come_back_and_the_dna_is_not_in_the_address() -> None:
+    page = predict(RECORDS)
+    checked(page.text_input(key="variant").set_value("41 T>C").run())
+    checked(page.text_input(key="variant").set_value("2 CATC>C").run())
+    page = choose(page, 2)
+    checked(page.text_input(key="variant").set_value("third:3 G>GGTT").run())
+    said = "Changed: 3 G>GGTT."
+    assert said in read(page)
+    told = address(page)
+    assert set(told) == {"q", "e", "record"}
+    assert re.fullmatch("[0-9a-f]{16}", told["e"])
+    again = opened(**told)
+    assert said in read(again)
+    assert "ACGGTTTACGT" in [block.value for block in again.code]
+    again = choose(again, 0)
+    first = read(again)
+    assert "Changed: 41 T>C, " in first
+    checked(button(again, "Undo").click().run())
+    checked(button(again, "Undo").click().run())
+    once_more = choose(opened(**address(again)), 0)
+    assert "Changed:" not in read(once_more)
+    assert "1 site" in words(once_more)
+
+
+def test_a_variant_in_brackets_that_was_undone_stays_undone() -> None:
+    page = predict(f"{SITE[:40]}[T/C]{SITE[41:]}")
+    assert "Changed: 41 T>C." in read(page)
+    checked(button(page, "Undo").click().run())
+    again = opened(**address(page))
+    assert again.text_area[0].value == f"{SITE[:40]}[T/C]{SITE[41:]}"
+    assert "Changed:" not in read(again)
+
+
+def test_changes_that_cannot_be_read_are_one_line(home: Path) -> None:
+    page = opened(q=queries.save(home, SITE), e=queries.save(home, SITE))
+    assert warnings(page) == ["The changes that were made to the DNA before the refresh cannot be read."]
+    assert "1 site" in words(page)
+
+
+def test_a_record_of_the_address_is_not_opened_in_another_list() -> None:
+    page = opened(q="0" * 16, record="2")
+    assert warnings(page) == ["nothing is kept under '0000000000000000'; paste or change it again"]
+    checked(page.text_area[0].set_value(RECORDS).run())
+    assert page.subheader[0].value == "first"
+    assert "record" not in address(page)

@@ -27,5 +27,5 @@ def load(home: Path, id: str) -> str:
     """
     path = home / FOLDER / f"{id}.txt"
     if not ID.fullmatch(id) or not path.is_file():
-        raise ValueError(f"nothing is kept under {id[:20]!r}; paste the sequence again")
+        raise ValueError(f"nothing is kept under {id[:20]!r}; paste or change it again")
     return read_text(path)

@@ -27,7 +27,6 @@ STACKED_BASES = 100_000
 
 def choose_record(records: Sequence[Record], how: Settings) -> Record:
     """The record to look at: until one is chosen, the first that the model can score."""
-    _forget_other_list(records)
     if len(records) == 1:
         return records[0]
     listed = records[:TABLE_RECORDS]
@@ -43,8 +42,11 @@ def open_record(record: Record, records: Sequence[Record]) -> None:
     _select(next(place for place, other in enumerate(records) if other is record))
 
 
-def _forget_other_list(records: Sequence[Record]) -> None:
-    """Forget which record was chosen, unless it was among these, in this session or the one before."""
+def forget_other_list(records: Sequence[Record]) -> None:
+    """Forget which record was chosen, unless it was among these, in this session or the one before.
+
+    To be called in every run, also where nothing could be read: what the address says is meant for what was open.
+    """
     identity = hash(tuple(map(key, records)))
     if st.session_state.setdefault(LIST, identity) != identity:
         st.session_state[LIST] = identity

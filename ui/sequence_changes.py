@@ -1,45 +1,77 @@
 """Changes to the DNA on the page: typed variants, single bases, their undo, and what they do in words."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import streamlit as st
+from pydantic import TypeAdapter
 
 from tfbind import edits
 from tfbind.edits import Edited
 from tfbind.interpret import Variant
 from tfbind.records import Record
 from tfbind.scoring import Profile
-from tfbind.sequences import LETTERS, decode
+from tfbind.sequences import LETTERS, decode, encode
 from tfbind.variants import FORMS, parse_change
+from ui.kept_text import KeptText
 from ui.session import plain
 
 CHANGES = "changes"
+KEPT = KeptText("changes-kept", "e")  # the same as text, which a refresh brings back
+KEPT_FORM = TypeAdapter(dict[str, list[tuple[int, str, str]]])  # by record: start, reference, alternative
 VARIANT = "variant"
 REFUSED = "variant-refused"
 POSITION = "edit-position"
 LONGEST_SHOWN = 2_000
 
 
+def restore_changes() -> None:
+    """Bring back the changes that were made before a refresh; to be called in every run, before records are read."""
+    KEPT.restore()
+    if CHANGES not in st.session_state:
+        st.session_state[CHANGES] = _read_changes(st.session_state[KEPT.box])
+
+
+def _read_changes(text: str) -> dict[str, list[Variant]]:
+    try:
+        kept = KEPT_FORM.validate_json(text or "{}")
+        return {
+            record: [Variant(start, encode(before), encode(after)) for start, before, after in changes]
+            for record, changes in kept.items()
+        }
+    except ValueError:
+        st.warning("The changes that were made to the DNA before the refresh cannot be read.")
+        return {}
+
+
+def _write_changes(made: dict[str, list[Variant]]) -> str:
+    kept = {
+        record: [(change.start, decode(change.reference), decode(change.alternative)) for change in changes]
+        for record, changes in made.items()
+    }
+    return KEPT_FORM.dump_json(kept).decode()
+
+
 def changes_of(record: Record) -> list[Variant]:
     """The changes made to a record so far, to be appended to."""
-    made: dict[str, list[Variant]] = st.session_state.setdefault(CHANGES, {})
+    made: dict[str, list[Variant]] = st.session_state[CHANGES]
     return made.setdefault(key(record), [])
 
 
 def key(record: Record) -> str:
-    """What tells a record from the others of this session."""
-    return f"{record.name} {hash(record.codes.tobytes())}"
+    """What tells a record from others, in later sessions too."""
+    return f"{record.name} {hashlib.sha256(record.codes.tobytes()).hexdigest()}"
 
 
 def start_with(record: Record, variant: Variant) -> None:
     """Show a record with a variant that came with it, unless it has been undone since."""
-    st.session_state.setdefault(CHANGES, {}).setdefault(key(record), [variant])
+    st.session_state[CHANGES].setdefault(key(record), [variant])
 
 
 def changed_copy(record: Record) -> Record:
     """The record with the changes made to it, which its name then tells; the record itself where there are none."""
-    made = st.session_state.get(CHANGES, {}).get(key(record))
+    made = st.session_state[CHANGES].get(key(record))
     if not made:
         return record
     name = f"{record.name} {', '.join(map(edits.describe, made))}"
@@ -114,8 +146,9 @@ def _set_base(edited: Edited, code: int, made: list[Variant]) -> None:
 
 
 def _keep(made: list[Variant], changes: Sequence[Variant]) -> None:
-    """Let `changes` be those made to a record."""
+    """Let `changes` be those made to a record, after a refresh too."""
     made[:] = changes
+    KEPT.fill(_write_changes(st.session_state[CHANGES]))
 
 
 def _take_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:

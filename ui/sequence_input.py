@@ -18,7 +18,7 @@ from tfbind.tables import counted
 from tfbind.variant_list import looks_like_vcf
 from tfbind.variants import read_with_variants
 from ui.kept_text import KeptText
-from ui.sequence_changes import start_with
+from ui.sequence_changes import restore_changes, start_with
 from ui.session import home, plain
 
 DNA, VARIANTS = KeptText("dna", "q"), KeptText("variants", "v")
@@ -55,6 +55,7 @@ def sequence_input() -> list[Record] | None:
     """Draw the box and the buttons; the records in it, [] when it is empty or too large, None when it is refused."""
     DNA.restore()
     MENDED.restore()
+    restore_changes()
     st.text_area(
         "DNA sequence",
         key=DNA.box,

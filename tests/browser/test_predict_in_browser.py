@@ -55,6 +55,13 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     page.reload()
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
     expect(page.get_by_role("textbox", name="DNA sequence")).to_have_value(f">my enhancer\n{SITE}")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    before = page.url
+    page.get_by_role("button", name="A", exact=True).click()
+    expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
+    wait_until(lambda: page.url != before, 30, lambda: page.url)
+    page.reload()
+    expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
 
 
 def taken(page: Page, suffix: str, button: str = "Download") -> bytes:
