@@ -22,7 +22,7 @@ with box:
     read = sequence_input()
     records = read or []
     forget_other_list(records)
-    file = st.session_state.get(FILE)
+    file = FILE.file()
     if file and chosen and read is not None:
         offer(file, chosen, too_large=not records)
     variants = variant_input(records)

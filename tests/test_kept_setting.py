@@ -8,9 +8,10 @@ import pytest
 from driven import APP, button, checked, words
 from streamlit.testing.v1 import AppTest
 from test_model_choice import fixed_length, models
-from test_predict_page import SITE, drawn, home, predict, read
+from test_predict_page import SITE, drawn, home, predict, read, wait_for
 
-from tfbind import queries
+from tfbind import jobs, queries
+from ui.kept_file import KEPT_MB
 
 __all__ = ["home"]
 
@@ -225,6 +226,39 @@ def test_changes_that_cannot_be_read_are_one_line(home: Path) -> None:
     page = opened(q=queries.save(home, SITE), e=queries.save(home, SITE))
     assert warnings(page) == ["The changes that were made to the DNA before the refresh cannot be read."]
     assert "1 site" in words(page)
+
+
+def test_a_file_comes_back_with_the_record_that_was_open_in_it(home: Path) -> None:
+    page = predict(f">box\n{SITE}\n>other box\n{SITE}\n")
+    page.file_uploader(key="file").upload("my <b>genes</b>.fa", RECORDS.encode())
+    page = choose(checked(page.run()), 1)
+    assert page.subheader[0].value == "second"
+    told = address(page)
+    assert set(told) == {"q", "f", "record"}
+    again = opened(**told)
+    assert "From the file my <b>genes</b>.fa" in read(again)
+    assert again.subheader[0].value == "second"
+    checked(button(again, "Start").click().run())
+    (job,) = jobs.list_jobs(home)
+    wait_for(lambda: jobs.read_status(job).state == "finished", 60)
+    assert jobs.read_status(job).said.startswith("3 records, 172 bases")
+    checked(button(again, "Take the file out").click().run())
+    assert again.subheader[0].value == "box"
+    assert set(address(again)) == {"q"}
+
+
+def test_a_file_that_is_too_large_to_be_kept_is_named_after_a_refresh() -> None:
+    page = predict(RECORDS)
+    page.file_uploader(key="file").upload("large.fa", b">a\n" + b"ACGT" * 10 + b"\n" * (KEPT_MB << 20))
+    checked(page.run())
+    assert page.subheader[0].value == "a"
+    again = opened(**address(page))
+    said = f"The file large.fa was open here; files of more than {KEPT_MB} MB are not kept over a refresh: "
+    assert warnings(again) == [f"{said}choose it again, or take it out."]
+    assert not again.subheader
+    again.file_uploader(key="file").upload("large.fa", f">b\n{SITE}".encode())
+    assert checked(again.run()).subheader[0].value == "b"
+    assert warnings(again) == []
 
 
 def test_a_record_of_the_address_is_not_opened_in_another_list() -> None:

@@ -10,11 +10,13 @@ ID = re.compile(r"[0-9a-f]{16}")
 FOLDER = "queries"
 
 
-def save(home: Path, text: str) -> str:
-    """Keep `text` and return the id that brings it back."""
+def save(home: Path, text: str, file: bytes | None = None) -> str:
+    """Keep `text`, and the content of a file that it names, and return the id that brings them back."""
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     id = secrets.token_hex(8)
+    if file is not None:
+        write_bytes(folder / f"{id}.bin", file)
     write_bytes(folder / f"{id}.txt", text.encode())
     return id
 
@@ -29,3 +31,9 @@ def load(home: Path, id: str) -> str:
     if not ID.fullmatch(id) or not path.is_file():
         raise ValueError(f"nothing is kept under {id[:20]!r}; paste or change it again")
     return read_text(path)
+
+
+def load_file(home: Path, id: str) -> bytes | None:
+    """The content of the file kept under `id`, None where only its name is."""
+    path = home / FOLDER / f"{id}.bin"
+    return path.read_bytes() if ID.fullmatch(id) and path.is_file() else None

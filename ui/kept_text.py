@@ -21,6 +21,12 @@ class KeptText:
         return f"kept-{self.parameter}"
 
     @property
+    def id(self) -> str | None:
+        """The id under which the text lies in the home, None where it does not."""
+        found: str | None = st.session_state[self._id]
+        return found
+
+    @property
     def _problem(self) -> str:
         return f"{self._id}-problem"
 
@@ -48,16 +54,16 @@ class KeptText:
             st.warning(plain(str(error)))
             return ""
 
-    def keep(self) -> None:
-        """Keep what the box holds now; to be called when it has changed."""
+    def keep(self, file: bytes | None = None) -> None:
+        """Keep what the box holds now, and the content of a file that it names; to be called when it has changed."""
         text, id, problem = st.session_state[self.box], None, ""
         try:
-            id = queries.save(home(), text) if text else None
+            id = queries.save(home(), text, file) if text else None
         except OSError as error:
             problem = words(error)
         st.session_state.update({self._id: id, self._problem: problem})
 
-    def fill(self, text: str) -> None:
-        """Put a text into the box; to be called before the box is drawn."""
+    def fill(self, text: str, file: bytes | None = None) -> None:
+        """Put a text into the box, and keep it; to be called before the box is drawn."""
         st.session_state[self.box] = text
-        self.keep()
+        self.keep(file)

@@ -17,6 +17,7 @@ from tfbind.simulate import simulate
 from tfbind.tables import counted
 from tfbind.variant_list import looks_like_vcf
 from tfbind.variants import read_with_variants
+from ui.kept_file import KEPT_MB, KeptFile
 from ui.kept_text import KeptText
 from ui.sequence_changes import restore_changes, start_with
 from ui.session import home, plain
@@ -28,7 +29,7 @@ MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
 PAGE_MB = 20
 NOTES, NAMED = 5, 3  # kinds of changes that are said, names of records in each
-FILE = "file"
+FILE = KeptFile("file", "f")
 HELP = (
     "Bare letters, FASTA, a numbered block from GenBank, names with their sequences (name, ACGT), an oligo "
     "(5'-ACGT-3'), or the course's table of sequences. Lower case is fine, U is read as T, other IUPAC letters as N. "
@@ -55,6 +56,7 @@ def sequence_input() -> list[Record] | None:
     """Draw the box and the buttons; the records in it, [] when it is empty or too large, None when it is refused."""
     DNA.restore()
     MENDED.restore()
+    FILE.restore()
     restore_changes()
     st.text_area(
         "DNA sequence",
@@ -69,17 +71,30 @@ def sequence_input() -> list[Record] | None:
         st.button("Try an example", on_click=DNA.fill, args=(example(),), icon=":material/science:")
         st.button("Clear", on_click=DNA.fill, args=("",))
         with st.popover("Open a file", icon=":material/upload_file:"):
-            file = st.file_uploader(
+            st.file_uploader(
                 "FASTA or text, plain or gzip",
                 max_upload_size=MAX_MB,
-                key=FILE,
+                key=FILE.uploader,
+                on_change=FILE.keep,
             )
         with st.popover("Try a window of a data set", icon=":material/database:"):
             _draw_windows()
     st.caption(LIMITS)
+    return _read_file() if FILE.name else _read(st.session_state[DNA.box])
+
+
+def _read_file() -> list[Record] | None:
+    """The records of the file that is open; [] when it is too large for the page, or has to be chosen again."""
+    file = FILE.file()
     if file is None:
-        return _read(st.session_state[DNA.box])
-    st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
+        unkept = f"files of more than {KEPT_MB} MB are not kept over a refresh"
+        st.warning(plain(f"The file {FILE.name} was open here; {unkept}: choose it again, or take it out."))
+    else:
+        st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
+    if not FILE.uploaded:
+        st.button("Take the file out", on_click=FILE.close, icon=":material/close:")
+    if file is None:
+        return []
     if file.size > PAGE_MB << 20:
         st.info(f"{file.size / 2**20:,.0f} MB are more than this page shows ({PAGE_MB} MB).")
         return []

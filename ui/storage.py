@@ -20,7 +20,7 @@ WORDS = {
     "baselines": "baselines",
     "models": "imported models",
     "sweeps": "sweeps",
-    "queries": "pasted sequences",
+    "queries": "pasted sequences and small files",
     "cache": "indexes and copies that are made anew when needed",
     housekeeping.DRAFTS: "half-written files",
     housekeeping.FILES: "files directly in the home",

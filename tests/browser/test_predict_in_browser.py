@@ -156,6 +156,27 @@ def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
     expect(page.get_by_role("combobox", name="Model")).to_have_value(re.compile("^mine"))
 
 
+def test_a_refresh_brings_back_a_file_and_the_record_that_was_open_in_it(
+    server: Server, open_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    file = tmp_path / "my genes.fa"
+    file.write_text(f">one\n{SITE}\n>two\nGC{SITE}\n")
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("button", name="Open a file").click()
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_role("heading", name="one")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 15, "y": 35 * 2 + 17})  # the second row
+    expect(page.get_by_role("heading", name="two")).to_be_visible()
+    wait_until(lambda: "record=2" in page.url and "f=" in page.url, 30, lambda: page.url)
+    page.reload()
+    expect(page.get_by_role("heading", name="two")).to_be_visible()
+    expect(page.get_by_text("From the file my genes.fa")).to_be_visible()
+    page.get_by_role("button", name="Take the file out").click()
+    expect(page.get_by_text("Nothing to score yet")).to_be_visible()
+    wait_until(lambda: "f=" not in page.url, 30, lambda: page.url)
+
+
 def test_what_a_score_means_is_one_click_away(server: Server, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server.url}/predict")
     page.get_by_role("button", name="What does a score mean?").click()
