@@ -7,9 +7,10 @@ import pytest
 from past_runs import curve, logged, past, replicates
 from scipy import stats
 
+from tfbind.chance import LEVEL
 from tfbind.compare import choose
 from tfbind.history import Past
-from tfbind.verdict import LEVEL, Verdict, judge
+from tfbind.verdict import Verdict, judge
 from tfbind.verdict_text import RULE, headline, lines, next_steps, repeat
 
 PEARSON = choose("val_pearsonr")

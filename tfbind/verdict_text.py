@@ -4,12 +4,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfbind.chance import LEVEL, Spread, Test
 from tfbind.compare import listed
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
 from tfbind.ranges import expected_best
-from tfbind.verdict import LEVEL, SEEDS, TESTED, Comparison, Spread, Standing, Test, Verdict
+from tfbind.verdict import SEEDS, TESTED, Comparison, Standing, Verdict
 
 RULE = (
     "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
