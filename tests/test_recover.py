@@ -7,9 +7,9 @@ import pytest
 from test_motifs import FORKHEAD as COLUMNS
 from toy import Toy
 
-from tfbind.motifs import Motif, jaspar, paint, threshold_of
+from tfbind.motifs import Motif, information, jaspar, paint, threshold_of
 from tfbind.pairs import read_pair
-from tfbind.recover import agreement, information, motif_behind
+from tfbind.recover import agreement, motif_behind
 from tfbind.sequences import Codes
 
 FORKHEAD = np.array(COLUMNS).T  # the published forkhead motif behind the course's labels

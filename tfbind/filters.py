@@ -15,8 +15,8 @@ from tfbind.best_epoch import read_held_out
 from tfbind.datasets import Windows
 from tfbind.files import read_as, write_json
 from tfbind.motif_match import Match, nearest, resemblance
-from tfbind.motifs import Motif, from_counts
-from tfbind.recover import information, motif_behind, trimmed
+from tfbind.motifs import Motif, from_counts, information, trimmed
+from tfbind.recover import motif_behind
 from tfbind.runs import Run
 from tfbind.sequences import LETTERS, Codes
 from tfbind.weight_files import read_tensors

@@ -7,8 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from tfbind.motifs import Motif
-from tfbind.recover import information
+from tfbind.motifs import Motif, information
 
 BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
 SMALLEST = 0.01  # of a column's height; lower letters cannot be seen

@@ -15,6 +15,7 @@ from tfbind.sequences import LETTERS, UNKNOWN, Codes
 
 BACKGROUND = 0.25
 CROWDED = 5
+INFORMATIVE = 0.3  # bits; columns below it at the ends say next to nothing
 PSEUDOCOUNT = 1.0
 RESOLUTION = 0.001
 WORD = 5
@@ -84,6 +85,24 @@ def jaspar(matrix_id: str = "MA0148.5") -> Motif:
     if found is None:
         raise ValueError(f"motif {matrix_id!r}: not in JASPAR 2026; expected an identifier such as MA0148.5")
     return from_counts(found.name, found.matrix_id, [found.counts[base] for base in "ACGT"])
+
+
+def trimmed(motif: Motif) -> Motif:
+    """Without the columns at either end that say next to nothing; whole if none says more."""
+    telling = np.flatnonzero(information(motif) >= INFORMATIVE)
+    if not len(telling):
+        return motif
+    return Motif(motif.name, motif.matrix_id, motif.probabilities[:, telling[0] : telling[-1] + 1])
+
+
+def information(motif: Motif) -> NDArray[np.float64]:
+    """Bits of each column (W,): 2 minus its entropy, without a correction for few sites.
+
+    Schneider and Stephens, Nucleic Acids Research 18, 6097 (1990).
+    """
+    probabilities = motif.probabilities
+    bits: NDArray[np.float64] = 2 + (probabilities * np.log2(probabilities)).sum(axis=0)
+    return bits
 
 
 def scan(motif: Motif, codes: Codes) -> tuple[Scores, Scores]:

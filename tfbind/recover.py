@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.enriched import enriched_motif
 from tfbind.metrics import pearson
 from tfbind.motifs import BACKGROUND, Motif, Scores, from_counts, paint, scan
 from tfbind.sequences import UNKNOWN, Codes, reverse_complement
@@ -31,12 +32,6 @@ NOISE = 1.03  # what few words make of a unit
 UNSEEN = 1.2  # bases that no hit has make a unit seem so many times as large at most
 TRUSTED = 0.5  # the share of the scores' variance that a motif has to explain to be called read off
 LEFT_OUT = (0.0, 0.02, 0.05, 0.1, 0.2)  # shares of the marked words that a threshold may miss
-
-PEAK_WINDOWS = 2_000
-AROUND_PEAK = 40
-WORD = 7
-FLANK = 4
-INFORMATIVE = 0.3  # bits; columns below it at the ends are no part of an enriched motif
 
 Places = NDArray[np.intp]
 
@@ -315,82 +310,10 @@ def _best_of_both(motif: Motif, both: Codes) -> NDArray[np.float64]:
 
 
 def _enriched(data: Data) -> Behind | None:
-    """Align the words that are commoner around the highest scores than elsewhere."""
-    means = data.scores.mean(axis=1)
-    length = data.codes.shape[1]
-    if len(means) < FEWEST_HITS or length < WORD + 2 * FLANK or means.max() == means.min():
+    """The motif that is common around high scores, held against the means of all windows."""
+    found = enriched_motif(data.codes, data.scores)
+    if found is None:
         return None
-    order = np.argsort(means)
-    high, low = order[-min(PEAK_WINDOWS, len(order) // 4) :], order[: len(order) // 2]
-    peaks = _summits(data.scores[high]).clip(AROUND_PEAK, max(AROUND_PEAK, length - AROUND_PEAK - 1))
-    span = np.arange(-AROUND_PEAK, AROUND_PEAK + 1)
-    near = data.codes[high[:, None], (peaks[:, None] + span).clip(0, length - 1)]
-    seed = _commonest(near, data.codes[low])
-    motif = _seeded(seed)
-    for _ in range(TURNS):
-        before = motif.consensus
-        motif = _refined(motif, near)
-        if motif.consensus == before:
-            break
-    motif = trimmed(motif)
-    best = np.maximum(*(found.max(axis=1) for found in scan(motif, data.codes)))
-    return Behind(motif, "enriched", len(near), (pearson(best, means) or 0.0) ** 2)
-
-
-def _summits(scores: Scores) -> Places:
-    """The middle (N,) of the first stretch that has the highest score of its window."""
-    highest = scores == scores.max(axis=1, keepdims=True)
-    first = highest.argmax(axis=1)
-    behind = ~highest & (np.arange(scores.shape[1]) > first[:, None])
-    end = np.where(behind.any(axis=1), behind.argmax(axis=1), scores.shape[1])
-    return (first + end - 1) // 2
-
-
-def _commonest(near: Codes, far: Codes) -> Codes:
-    """The word, either strand, in the most windows `near` beyond what its share of windows `far` explains."""
-    shares = []
-    for codes in (near, far):
-        words = np.lib.stride_tricks.sliding_window_view(codes, WORD, axis=1).reshape(-1, WORD)
-        words = words[(words != UNKNOWN).all(axis=1)].astype(np.int64)
-        powers = 4 ** np.arange(WORD)
-        numbers = np.minimum(words @ powers, (3 - words[:, ::-1]) @ powers)
-        shares.append((np.bincount(numbers, minlength=4**WORD) + 1) / (len(numbers) + 4**WORD))
-    surplus = shares[0] * np.log(shares[0] / shares[1])
-    best: Codes = (int(surplus.argmax()) // 4 ** np.arange(WORD) % 4).astype(np.uint8)
-    return best
-
-
-def _seeded(word: Codes) -> Motif:
-    counts = np.ones((4, WORD + 2 * FLANK))
-    counts[word, FLANK + np.arange(WORD)] += 8
-    return from_counts("enriched", "", counts)
-
-
-def _refined(motif: Motif, near: Codes) -> Motif:
-    """Count the bases of each window's best match, where it has one."""
-    forward, reverse = scan(motif, near)
-    turned = reverse.max(axis=1) > forward.max(axis=1)
-    chosen = np.where(turned[:, None], reverse, forward)
-    starts, best = chosen.argmax(axis=1), chosen.max(axis=1)
-    words = near[np.arange(len(near))[:, None], starts[:, None] + np.arange(motif.width)]
-    words = np.where(turned[:, None], reverse_complement(words), words)[best > np.median(best) / 2]
-    counts = np.stack([(words == code).sum(axis=0) for code in range(4)])
-    return from_counts(motif.name, "", counts)
-
-
-def trimmed(motif: Motif) -> Motif:
-    """Without the columns at either end that say next to nothing; whole if none says more."""
-    telling = np.flatnonzero(information(motif) >= INFORMATIVE)
-    if not len(telling):
-        return motif
-    return Motif(motif.name, motif.matrix_id, motif.probabilities[:, telling[0] : telling[-1] + 1])
-
-
-def information(motif: Motif) -> NDArray[np.float64]:
-    """Bits of each column (W,): 2 minus its entropy, without a correction for few sites.
-
-    Schneider and Stephens, Nucleic Acids Research 18, 6097 (1990).
-    """
-    probabilities = motif.probabilities
-    bits: NDArray[np.float64] = 2 + (probabilities * np.log2(probabilities)).sum(axis=0)
-    return bits
+    motif, windows = found
+    best = np.maximum(*(scores.max(axis=1) for scores in scan(motif, data.codes)))
+    return Behind(motif, "enriched", windows, (pearson(best, data.scores.mean(axis=1)) or 0.0) ** 2)
