@@ -237,7 +237,7 @@ ALLOWED: dict[str, set[str]] = {
         "runs",
         "sweep_folder",
         "wandb_client",
-        "wandb_log",
+        "wandb_logged",
     },
     "estimate": {"config", "datasets", "runs", "devices"},
     "plots": {"config", "sequences", "metrics", "runs"},

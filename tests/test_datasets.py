@@ -23,17 +23,14 @@ from pair_files import (
 
 from tfbind import data_files, datasets
 from tfbind.datasets import (
-    check_pair,
-    coordinates,
     import_pair,
     list_datasets,
     make_builtin,
     open_checked,
     open_dataset,
-    report,
     sha256,
 )
-from tfbind.pairs import Pair, read_pair
+from tfbind.pairs import Pair, check_pair, coordinates, read_pair, report
 from tfbind.sequences import decode
 
 PROJECT = Path(__file__).parents[1]

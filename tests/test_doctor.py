@@ -62,7 +62,7 @@ def test_a_damaged_data_set_is_named_and_not_among_the_sound_ones(home, content)
     (home / "data" / "empty").mkdir()
     sound, empty, toy = findings(home)["data sets"]
     assert (sound.state, sound.said) == ("ok", "other")
-    assert empty.said == f"{home / 'data' / 'empty' / 'meta.json'}: no such file or directory"
+    assert empty.said == f"{home / 'data' / 'empty' / 'meta.json'}: the file is missing"
     assert "delete it and import or build the data again" in empty.remedy
     assert toy.state == "wrong"
     assert (

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from tfbind.data_files import ARRAYS, FORMAT, META, SCORES, content_hash, hash_of, map_array, read_meta
 from tfbind.files import naming
-from tfbind.pairs import Pair, Progress, read_pair
-from tfbind.sequences import LETTERS, Codes
+from tfbind.pairs import Pair, Progress, read_pair, report
+from tfbind.sequences import Codes
 from tfbind.simulate import LENGTH, WINDOWS, Simulation, simulate
 from tfbind.tables import counted, shown
 
@@ -62,18 +62,6 @@ class Windows:
     def hash(self) -> str:
         """SHA-256 of names, codes and scores: the same for the same data, wherever they are kept."""
         return str(self.meta["hash"])
-
-
-@dataclass(frozen=True)
-class PairReport:
-    """What a pair that passed every check holds; `notes` are worth knowing, none of them is an error."""
-
-    windows: int
-    length: int
-    letters: dict[str, int]
-    scored: float
-    coordinates: str | None
-    notes: list[str]
 
 
 def list_datasets(home: Path) -> list[dict[str, Any]]:
@@ -232,46 +220,6 @@ def keep(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
         check_free(home, name)
         _store(folder, pair, origin)
     return _open(folder)
-
-
-def check_pair(
-    sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
-) -> PairReport:
-    """Put a pair through every check of an import and write nothing; raises as `import_pair` does."""
-    return report(read_pair(sequences, scores, transpose, progress))
-
-
-def report(data: Windows | Pair) -> PairReport:
-    """What a data set holds."""
-    scored = data.scores != 0
-    letters = {letter: int(np.count_nonzero(data.codes == code)) for code, letter in enumerate(LETTERS)}
-    unscored = int(np.count_nonzero(~scored.any(axis=1)))
-    convention = coordinates(data)
-    remarks = {
-        f"{counted(letters['N'], 'letter')} N, read as no base": letters["N"] > 0,
-        f"{counted(unscored, 'window')} without any score": unscored > 0,
-        "scores below zero": bool((data.scores < 0).any()),
-        "window names that are not CHROMOSOME_START_END: no coordinates": convention is None,
-    }
-    return PairReport(
-        windows=len(data.codes),
-        length=data.codes.shape[1],
-        letters=letters,
-        scored=np.count_nonzero(scored) / scored.size,
-        coordinates=convention,
-        notes=[remark for remark, applies in remarks.items() if applies],
-    )
-
-
-def coordinates(data: Windows | Pair) -> str | None:
-    """Which places names like `chr22_300_599` give: `0-based, end inclusive`, or `exclusive`; None if not all do."""
-    spans = set()
-    for name in data.names.tolist():
-        start, end = [*name.rsplit(b"_", 2), b"", b""][1:3]
-        spans.add(int(end) - int(start) if start.isdigit() and end.isdigit() else None)
-    length = data.codes.shape[1]
-    inclusive, exclusive = spans == {length - 1}, spans == {length}
-    return "0-based, end inclusive" if inclusive else "0-based, end exclusive" if exclusive else None
 
 
 def sha256(path: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, devices, jobs, runs, wandb_log
+from tfbind import __version__, devices, jobs, runs, wandb_logged
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
@@ -287,7 +287,7 @@ def _logged(home: Path) -> Iterator[Finding]:
     for run in runs.list_runs(home):
         again = f"python -m tfbind runs {run.id} --log"
         try:
-            logged = wandb_log.read_logged(run)
+            logged = wandb_logged.read_logged(run)
         except ValueError as error:
             yield Finding("W&B", "wrong", str(error), f"delete the file; `{again}` logs the run anew")
             continue

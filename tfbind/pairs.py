@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.sequences import NOT_A_LETTER, Codes, codes_of_bytes, refusal
+from tfbind.sequences import LETTERS, NOT_A_LETTER, Codes, codes_of_bytes, refusal
 from tfbind.tables import Block, blocks, counted, first_lines, is_number, label, numbers, shown
 
 SEQUENCE_COLUMN, NAME_COLUMN = b"sequence", b"window_name"
@@ -32,6 +32,18 @@ class Pair:
     scores: Scores
 
 
+@dataclass(frozen=True)
+class PairReport:
+    """What a pair that passed every check holds; `notes` are worth knowing, none of them is an error."""
+
+    windows: int
+    length: int
+    letters: dict[str, int]
+    scored: float
+    coordinates: str | None
+    notes: list[str]
+
+
 def read_pair(sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None) -> Pair:
     """Read and check a pair; the files are matched by window name, not by order.
 
@@ -48,6 +60,46 @@ def read_pair(sequences: Path, scores: Path, transpose: bool = False, progress: 
     names, codes = _read_sequences(sequences)
     read = _read_rows if transpose else _read_columns
     return Pair(np.array(names), codes, read(scores, names, codes.shape[1], progress or (lambda _: None)))
+
+
+def check_pair(
+    sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
+) -> PairReport:
+    """Put a pair through every check of an import and write nothing; raises as `read_pair` does."""
+    return report(read_pair(sequences, scores, transpose, progress))
+
+
+def report(data: Pair) -> PairReport:
+    """What a pair holds."""
+    scored = data.scores != 0
+    letters = {letter: int(np.count_nonzero(data.codes == code)) for code, letter in enumerate(LETTERS)}
+    unscored = int(np.count_nonzero(~scored.any(axis=1)))
+    convention = coordinates(data)
+    remarks = {
+        f"{counted(letters['N'], 'letter')} N, read as no base": letters["N"] > 0,
+        f"{counted(unscored, 'window')} without any score": unscored > 0,
+        "scores below zero": bool((data.scores < 0).any()),
+        "window names that are not CHROMOSOME_START_END: no coordinates": convention is None,
+    }
+    return PairReport(
+        windows=len(data.codes),
+        length=data.codes.shape[1],
+        letters=letters,
+        scored=np.count_nonzero(scored) / scored.size,
+        coordinates=convention,
+        notes=[remark for remark, applies in remarks.items() if applies],
+    )
+
+
+def coordinates(data: Pair) -> str | None:
+    """Which places names like `chr22_300_599` give: `0-based, end inclusive`, or `exclusive`; None if not all do."""
+    spans = set()
+    for name in data.names.tolist():
+        start, end = [*name.rsplit(b"_", 2), b"", b""][1:3]
+        spans.add(int(end) - int(start) if start.isdigit() and end.isdigit() else None)
+    length = data.codes.shape[1]
+    inclusive, exclusive = spans == {length - 1}, spans == {length}
+    return "0-based, end inclusive" if inclusive else "0-based, end exclusive" if exclusive else None
 
 
 def _listed(names: Sequence[bytes]) -> str:

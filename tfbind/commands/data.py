@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfbind import data_care, datasets, fetch, recover
+from tfbind import data_care, datasets, fetch, pairs, recover
 from tfbind.commands import Parser, add_command, add_progress, answer, figure, how_far
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
@@ -160,6 +160,6 @@ def _answer_behind(options: argparse.Namespace, behind: recover.Behind | None) -
 
 def check_data(options: argparse.Namespace) -> int:
     """Check the course's pair of files without keeping anything."""
-    report = datasets.check_pair(options.sequences, options.scores, transpose=options.transpose)
+    report = pairs.check_pair(options.sequences, options.scores, transpose=options.transpose)
     lines = [f"{report.windows} windows of {report.length} bases, {report.scored:.1%} of the bases scored"]
     return answer(options.json, asdict(report), lines + report.notes)
