@@ -8,7 +8,7 @@ import numpy as np
 
 from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.files import read_json, write_json
+from tfbind.json_files import read_json, write_json
 from tfbind.runs import Row, Run
 
 CONFIG = TrainConfig(device="cpu", threads=2)

@@ -20,7 +20,7 @@ from toy import toy_config, toy_home
 
 from tfbind import devices, jobs, launch, runs, sweep_folder, wandb_log
 from tfbind.doctor import Finding, examine, unused_gpus
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 
 
 @pytest.fixture

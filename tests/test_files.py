@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.files import draft_of, read_json, remove_drafts, words, write_bytes, write_json
+from tfbind.files import draft_of, remove_drafts, words, write_bytes
+from tfbind.json_files import read_json, write_json
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys

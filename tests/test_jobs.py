@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from tfbind import jobs
-from tfbind.files import read_json
 from tfbind.jobs import Order
+from tfbind.json_files import read_json
 
 ORDER = Order(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
 BASES = 12_000_000

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
 from tfbind.datasets import import_pair
-from tfbind.files import read_as, write_json
+from tfbind.json_files import read_as, write_json
 from tfbind.leaks import Leaks, Shared, find_leaks
 from tfbind.pairs import read_pair
 from tfbind.sequences import UNKNOWN, reverse_complement

@@ -15,7 +15,7 @@ from stand_in import make_run, report_progress
 
 from tfbind import runs
 from tfbind.devices import cuda_count
-from tfbind.files import read_json, write_json
+from tfbind.json_files import read_json, write_json
 from tfbind.meter import GpuMeter, Meter
 
 

@@ -12,7 +12,7 @@ from test_predict_page import SITE, drawn, figure, line, predict, read, sites
 from tfbind import data_care, imported, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import import_pair, make_builtin
-from tfbind.files import read_json, write_json
+from tfbind.json_files import read_json, write_json
 from tfbind.models import build_model, pack_weights
 from tfbind.scoring import BUILTIN_FOLDER, load_model, score
 from tfbind.sequences import encode, reverse_complement

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from tfbind import launch, run_log, runs
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.datasets import import_pair, open_dataset
-from tfbind.files import read_json, write_json
+from tfbind.json_files import read_json, write_json
 from tfbind.weight_files import pack
 from ui.session import plain
 

@@ -10,8 +10,8 @@ from stand_in import CONFIG, make_pair, make_run
 from tfbind import history, runs
 from tfbind.compare import choose
 from tfbind.datasets import Windows, import_pair
-from tfbind.files import read_json, write_json
 from tfbind.history import Past
+from tfbind.json_files import read_json, write_json
 from tfbind.metrics import pearson, window_loss, window_pearson
 from tfbind.paired import bootstrap, figure, read_held, same_windows
 from tfbind.verdict import judge

@@ -8,7 +8,7 @@ from test_predict import CONFIGS, LENGTH, fasta, network, sequence
 
 from tfbind import predict, runs
 from tfbind.__main__ import main
-from tfbind.files import read_json
+from tfbind.json_files import read_json
 from tfbind.models import pack_weights
 from tfbind.scoring import load_model, score
 

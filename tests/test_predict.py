@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tfbind import predict, runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.files import read_json
+from tfbind.json_files import read_json
 from tfbind.models import build_model, pack_weights
 from tfbind.pieces import Options
 from tfbind.scoring import load_model, score

@@ -16,7 +16,7 @@ from toy import toy_config
 
 from tfbind import runs
 from tfbind.config import PRESETS
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 from tfbind.owner import FRESH_SECONDS
 from tfbind.weight_files import pack
 

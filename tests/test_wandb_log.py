@@ -14,7 +14,7 @@ from toy import toy_home
 from wandb_server import ENTITY, KEY, Fault, WandbServer
 
 from tfbind import runs, wandb_log, wandb_logged
-from tfbind.files import read_json, write_json
+from tfbind.json_files import read_json, write_json
 from tfbind.wandb_client import WandbError
 from tfbind.wandb_offline import import_offline
 

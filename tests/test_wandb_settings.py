@@ -9,7 +9,7 @@ from stand_in import make_run
 from wandb_server import ENTITY, KEY, Fault, WandbServer
 
 from tfbind import runs, wandb_log, wandb_logged
-from tfbind.files import read_json, write_json
+from tfbind.json_files import read_json, write_json
 from ui.session import plain
 
 

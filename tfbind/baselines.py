@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import PROJECT, flag
 from tfbind.datasets import Windows, name_now
-from tfbind.files import read_as, write_json
+from tfbind.json_files import read_as, write_json
 from tfbind.leaks import Leaks, find_leaks
 from tfbind.metrics import figures, of_part, pearson
 from tfbind.motif_models import Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind

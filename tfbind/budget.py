@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tfbind.files import read_fields, write_json
+from tfbind.json_files import read_fields, write_json
 
 FILE = "budget.json"
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.files import read_json, unlike
+from tfbind.json_files import read_json, unlike
 from tfbind.sequences import LETTERS
 
 FORMAT = 1

@@ -4,29 +4,19 @@ And folders that are thrown away: they move to the trash of their home.
 """
 
 import errno
-import json
-import math
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar, cast
 
 import psutil
-from pydantic import TypeAdapter, ValidationError
 
 TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 IS_FULL = "the disk is full"
-LONG_INTEGER = 19  # characters: shorter ones have a place in 64 bits
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-Kept = TypeVar("Kept")
 
 _DRAFT = re.compile(r"\..+\.(\d{1,9})-[0-9a-f]{4}(?:\.\w+)?")
 
@@ -65,28 +55,6 @@ def drafted(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what stopped the writing may stop this, too, and is the one to be told
             draft.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file as a whole: a reader sees the old or the new one."""
-    with drafted(path) as draft:
-        draft.write_text(json.dumps(value, allow_nan=False, indent=1))
-
-
-def put_json(path: Path, value: Any) -> None:
-    """Replace a JSON file; on a full disk write over it, in one piece, on the room that it has already.
-
-    Raises:
-        OSError: it cannot be written, and is as it was.
-    """
-    try:
-        write_json(path, value)
-    except OSError as error:
-        there, content = path.stat(), json.dumps(value, allow_nan=False).encode()
-        if error.errno not in FULL or len(content) > there.st_blocks * 512:
-            raise
-        with naming(path), path.open("r+b", buffering=0) as file:
-            file.write(content.ljust(there.st_size))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -162,78 +130,3 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}: not text in UTF-8; the file was damaged") from None
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, its numbers finite and in 64 bits, as tables and charts hold them.
-
-    Raises:
-        ValueError: the file is missing, damaged, or holds something else.
-    """
-    text = read_text(path)
-    try:
-        value = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_number)
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path}: not JSON; the file was damaged") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: expected a JSON object")
-    return value
-
-
-def _number(text: str) -> int | float:
-    if len(text) < LONG_INTEGER and text.lstrip("-").isdecimal():
-        return int(text)
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"not a finite number: {text:.40}")
-    return number
-
-
-def read_fields(path: Path, expected: Mapping[str, Any], optional: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
-    """The object in a JSON file, which has a value of the `expected` kind under each of these keys, and one of the
-    `optional` kind, or null, or nothing under each of those.
-
-    Raises:
-        ValueError: as `read_json`, or a value is missing or of another kind.
-    """
-    value = read_json(path)
-    wrong = unlike(value, {**expected, **{key: kind | None for key, kind in optional.items() if key in value}})
-    if wrong:
-        raise _damaged(path, wrong)
-    return value
-
-
-def unlike(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
-    """The keys under which an object that was read from JSON has no value, or one of another kind."""
-    return [key for key, kind in kinds.items() if key not in value or not _is(value[key], kind)]
-
-
-def _is(value: Any, kind: Any) -> bool:
-    try:
-        _adapter(kind).validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
-
-
-def read_as(path: Path, kind: type[Kept]) -> Kept:
-    """The object in a JSON file as a dataclass, whose annotations say of what kind each value is.
-
-    Raises:
-        ValueError: as `read_json`, or a value is missing, unknown or of another kind.
-    """
-    value = read_json(path)
-    try:
-        made: Kept = _adapter(cast(Any, kind)).validate_python(value, extra="forbid")
-    except ValidationError as error:
-        raise _damaged(path, dict.fromkeys(str(one["loc"][0]) for one in error.errors())) from None
-    return made
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def _damaged(path: Path, names: Iterable[str]) -> ValueError:
-    return ValueError(f"{path}: {', '.join(names):.200} missing or of another kind; the file was damaged")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tfbind import runs
 from tfbind.best_epoch import read_held_out
 from tfbind.datasets import Windows
-from tfbind.files import read_as, write_json
+from tfbind.json_files import read_as, write_json
 from tfbind.motif_match import Match, nearest, resemblance
 from tfbind.motifs import Motif, from_counts, information, trimmed
 from tfbind.recover import motif_behind

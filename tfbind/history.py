@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfbind import runs
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 from tfbind.runs import Row, Run
 
 Source = Literal["local", "wandb", "offline"]

@@ -14,7 +14,8 @@ from hashlib import file_digest
 from pathlib import Path
 
 from tfbind.config import PROJECT
-from tfbind.files import draft_of, read_as, remove_drafts, to_trash, write_json
+from tfbind.files import draft_of, remove_drafts, to_trash
+from tfbind.json_files import read_as, write_json
 from tfbind.onnx_graph import read_shape
 from tfbind.weight_files import read_tensors
 

@@ -24,7 +24,8 @@ import psutil
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import naming, read_as, read_fields, to_trash, write_json
+from tfbind.files import naming, to_trash
+from tfbind.json_files import read_as, read_fields, write_json
 from tfbind.owner import Owner
 from tfbind.parts import Parts
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tfbind.files import read_fields, write_json
+from tfbind.json_files import read_fields, write_json
 
 FLOAT_BYTES = 4
 CHUNK_BYTES = 1 << 20

@@ -13,7 +13,8 @@ from typing import Any
 
 from tfbind import beside, run_log, runs
 from tfbind.config import TrainConfig
-from tfbind.files import words, write_bytes, write_json
+from tfbind.files import words, write_bytes
+from tfbind.json_files import write_json
 from tfbind.ray_pipe import Driver, Gone, Message
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard

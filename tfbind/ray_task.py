@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from tfbind import runs
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 from tfbind.owner import Owner, this_process
 from tfbind.pieces import Options, Piece, score_piece
 from tfbind.runs import Row, Run

@@ -23,17 +23,8 @@ from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import (
-    draft_of,
-    naming,
-    put_json,
-    read_as,
-    read_fields,
-    remove_drafts,
-    to_trash,
-    write_chunks,
-    write_json,
-)
+from tfbind.files import draft_of, naming, remove_drafts, to_trash, write_chunks
+from tfbind.json_files import put_json, read_as, read_fields, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.weight_files import read_tensors
 

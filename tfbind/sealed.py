@@ -11,7 +11,7 @@ import numpy as np
 from tfbind import run_log, runs
 from tfbind.baselines import measured
 from tfbind.datasets import open_learnt
-from tfbind.files import read_as, write_json
+from tfbind.json_files import read_as, write_json
 from tfbind.metrics import figures, of_part
 from tfbind.runs import Run
 from tfbind.scoring import load_model, score_windows

@@ -17,8 +17,9 @@ from typing import Any
 from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import contents, name_now, open_dataset
-from tfbind.files import draft_of, read_fields, remove_drafts, write_bytes, write_json
+from tfbind.files import draft_of, remove_drafts, write_bytes
 from tfbind.history import Past
+from tfbind.json_files import read_fields, write_json
 from tfbind.runs import Run, Status
 from tfbind.splits import split
 from tfbind.sweep_space import Spec

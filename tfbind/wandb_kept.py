@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tfbind.files import read_fields, read_json, to_trash, unlike, write_json
+from tfbind.files import to_trash
 from tfbind.history import Past
+from tfbind.json_files import read_fields, read_json, unlike, write_json
 from tfbind.wandb_client import FOLDER
 from tfbind.wandb_names import check_names
 from tfbind.wandb_rows import flat, is_number, merge, settings

@@ -23,7 +23,7 @@ from typing import Any
 from filelock import FileLock
 
 from tfbind import runs
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 from tfbind.owner import this_process
 from tfbind.runs import Run
 from tfbind.wandb_client import (

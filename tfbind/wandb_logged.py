@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tfbind import runs
-from tfbind.files import read_as
+from tfbind.json_files import read_as
 from tfbind.owner import Owner
 from tfbind.runs import Run
 

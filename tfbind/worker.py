@@ -20,7 +20,8 @@ from tfbind import beside, devices, run_log, runs
 from tfbind.best_epoch import pack_held_out
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_learnt
-from tfbind.files import remove_drafts, words, write_bytes, write_json
+from tfbind.files import remove_drafts, words, write_bytes
+from tfbind.json_files import write_json
 from tfbind.meter import GpuMeter, Meter
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run, State

@@ -18,7 +18,7 @@ from stand_in import make_rows, make_run, report_progress
 
 from tfbind import baselines, runs
 from tfbind.baselines import Appraisal, Baseline
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 from tfbind.leaks import Leaks
 from tfbind.runs import Run
 

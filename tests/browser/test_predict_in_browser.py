@@ -16,7 +16,7 @@ from stand_in import make_run
 
 from tfbind import jobs, runs
 from tfbind.config import TrainConfig
-from tfbind.files import read_json
+from tfbind.json_files import read_json
 from tfbind.models import build_model, pack_weights
 from tfbind.scoring import BUILTIN_FOLDER
 from ui.downloads import FORMATS

@@ -22,7 +22,7 @@ from toy import toy_config
 from visitor import Visitor, visiting
 
 from tfbind import launch, runs
-from tfbind.files import read_json
+from tfbind.json_files import read_json
 from tfbind.launch import Order
 from tfbind.runs import Run
 

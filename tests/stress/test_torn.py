@@ -18,7 +18,7 @@ from toy import toy_config, toy_home
 
 from tfbind import jobs, launch, predict, queries, runs, sweep_folder, wandb_kept
 from tfbind.__main__ import main
-from tfbind.files import write_json
+from tfbind.json_files import write_json
 from tfbind.owner import this_process
 from tfbind.scoring import load_model
 from tfbind.wandb_logged import Logged
