@@ -242,7 +242,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     path = tmp_path / "state.json"
     write_json(path, {"value": 0})
     code = (
-        "import sys; from pathlib import Path; from tfbind.files import write_json\n"
+        "import sys; from pathlib import Path; from tfbind.json_files import write_json\n"
         "for value in range(400): write_json(Path(sys.argv[1]), {'value': value, 'pad': 'x' * 20000})"
     )
     writer = subprocess.Popen([sys.executable, "-c", code, path])
