@@ -267,3 +267,19 @@ def test_a_record_of_the_address_is_not_opened_in_another_list() -> None:
     checked(page.text_area[0].set_value(RECORDS).run())
     assert page.subheader[0].value == "first"
     assert "record" not in address(page)
+
+
+def test_a_home_that_takes_nothing_shows_the_file_and_its_changes_all_the_same(home: Path) -> None:
+    home.mkdir()
+    (home / "queries").write_text("no folder")
+    page = predict()
+    page.file_uploader(key="file").upload("genes.fa", RECORDS.encode())
+    checked(page.run())
+    checked(page.text_input(key="variant").set_value("41 T>C").run())
+    assert "Changed: 41 T>C." in read(page)
+    unkept = [
+        f"A refresh will not bring {what} back: {home / 'queries'}: file exists"
+        for what in ("this file", "these changes")
+    ]
+    assert warnings(page) == unkept
+    assert address(page) == {}

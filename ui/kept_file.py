@@ -31,7 +31,7 @@ class KeptFile:
 
     @property
     def _kept(self) -> KeptText:
-        return KeptText(f"{self.uploader}-name", self.parameter)
+        return KeptText(f"{self.uploader}-name", self.parameter, "this file")
 
     def restore(self) -> None:
         """To be called in every run, before anything is asked of it."""

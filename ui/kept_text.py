@@ -11,10 +11,11 @@ from ui.session import home, plain
 
 @dataclass(frozen=True)
 class KeptText:
-    """A text box by its key, and the parameter of the address that names its text."""
+    """A text box by its key, the parameter of the address that names its text, and what a reader calls that."""
 
     box: str
     parameter: str
+    what: str = "this text"
 
     @property
     def _id(self) -> str:
@@ -37,7 +38,7 @@ class KeptText:
         to it is lost to the browser when another press interrupts the callback.
         """
         if problem := st.session_state.get(self._problem):
-            st.warning(plain(f"A refresh will not bring this text back: {problem}"))
+            st.warning(plain(f"A refresh will not bring {self.what} back: {problem}"))
         named = st.query_params.get(self.parameter)
         kept = st.session_state.setdefault(self._id, named)
         if self.box not in st.session_state:

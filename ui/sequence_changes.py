@@ -18,7 +18,7 @@ from ui.kept_text import KeptText
 from ui.session import plain
 
 CHANGES = "changes"
-KEPT = KeptText("changes-kept", "e")  # the same as text, which a refresh brings back
+KEPT = KeptText("changes-kept", "e", "these changes")  # the same as text, which a refresh brings back
 KEPT_FORM = TypeAdapter(dict[str, list[tuple[int, str, str]]])  # by record: start, reference, alternative
 VARIANT = "variant"
 REFUSED = "variant-refused"
