@@ -14,7 +14,7 @@ import pytest
 import yaml
 from toy import toy_config, toy_home
 
-from tfbind import launch, runs
+from tfbind import launch, run_log, runs
 from tfbind.config import PROJECT
 from tfbind.launch import Order
 from tfbind.models import build_model, pack_weights
@@ -150,6 +150,17 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
         work_until(lambda: not worker.is_running())
         rows = len(runs.read_rows(lost))
         work_until(lambda: len(runs.read_rows(lost)) > rows + 3)
+
+
+def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: TwoNodes, home: Path) -> None:
+    run = launch.prepare(home, toy_config())
+    (run.folder / runs.LOG).write_bytes(b"a line\n" * 200_000)
+    with Cluster(cluster.address) as there:
+        there.start(run)
+        there.lead()
+    assert runs.read_status(run).state == "finished"
+    assert (run.folder / runs.LOG).stat().st_size < run_log.MOST_BYTES
+    assert "INFO finished" in run_log.tail(run)
 
 
 @pytest.mark.parametrize(("length", "suffix"), [(None, ".bw"), (300, ".tsv")])

@@ -121,6 +121,7 @@ class Cluster:
         lock = contextlib.ExitStack()
         lock.enter_context(runs.sole_worker(run))
         held = self._held[run.id] = _Held(run, lock)
+        run_log.trim(run)
         runs.take_over(run, "pending", ended=None, error=None)
         self._order(held)
 

@@ -215,7 +215,8 @@ def show_runs(options: argparse.Namespace) -> int:
     if not options.json:
         for row in rows:
             lines.append("  ".join(f"{key} {value:.5g}" for key, value in row.items() if value is not None))
-        lines += ["the last lines of its log:", run_log.tail(run)] * bool(summary["error"])
+        if summary["error"] and (tail := run_log.tail(run)):
+            lines += ["the last lines of its log:", tail]
     return answer(options.json, {**summary, "rows": rows, "wandb": wandb_logged.said(run)}, lines)
 
 
