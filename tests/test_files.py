@@ -48,6 +48,14 @@ def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path, monkeyp
     assert read_json(tmp_path / "state.json") == {"state": "running"}
 
 
+def test_whole_numbers_of_64_bits_are_read_as_they_were_written(tmp_path: Path) -> None:
+    written = {"nanoseconds": 1_795_628_460_894_436_026, "most": 2**63 - 1, "least": -(2**63), "small": 1e-05}
+    write_json(tmp_path / "numbers.json", written)
+    assert repr(read_json(tmp_path / "numbers.json")) == repr(written)
+    (tmp_path / "numbers.json").write_text('{"more": 9223372036854775808}')
+    assert repr(read_json(tmp_path / "numbers.json")) == repr({"more": 2.0**63})
+
+
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"null", b"", b"\xff\xfe", b"{", None])
 def test_a_damaged_file_is_a_reason_that_names_it(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "state.json"

@@ -339,10 +339,11 @@ def test_a_killed_process_is_taken_up_where_it_was(home, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished = json.loads(done.read_text())["bases"]
-    starts: list[int] = []
+    seen: list[tuple[str, int]] = []
     model = load_model(home, "local")
-    predict.predict(model, data, tmp_path / "p.bed", on_progress=lambda _now, bases, _total: starts.append(bases))
-    assert starts[0] == finished > 0
+    predict.predict(model, data, tmp_path / "p.bed", on_progress=lambda now, bases, _total: seen.append((now, bases)))
+    assert seen[0] == ("scoring", finished)
+    assert finished > 0
     predict.predict(model, data, tmp_path / "whole.bed")
     assert (tmp_path / "p.bed").read_bytes() == (tmp_path / "whole.bed").read_bytes()
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfbind.files import FULL, drafted, naming, read_text
 
-LONG_INTEGER = 19  # characters: shorter ones have a place in 64 bits
+LONGEST_INTEGER = len(str(-(2**63)))  # characters
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Kept = TypeVar("Kept")
@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     text = read_text(path)
     try:
-        value = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_number)
+        value = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise ValueError(f"{path}: not JSON; the file was damaged") from None
     if not isinstance(value, dict):
@@ -59,9 +59,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _number(text: str) -> int | float:
-    if len(text) < LONG_INTEGER and text.lstrip("-").isdecimal():
-        return int(text)
+def _integer(text: str) -> int | float:
+    if len(text) <= LONGEST_INTEGER and -(2**63) <= (number := int(text)) < 2**63:
+        return number
+    return _finite(text)
+
+
+def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"not a finite number: {text:.40}")
