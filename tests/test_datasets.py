@@ -1,5 +1,6 @@
 """Data sets on disk: stored whole or not at all, opened as they were, split as promised."""
 
+import json
 import re
 import signal
 import subprocess
@@ -176,6 +177,15 @@ def test_a_damaged_data_set_is_refused_in_one_line(tmp_path: Path, file: str, co
     with pytest.raises(ValueError, match=says) as caught:
         open_dataset(tmp_path, "toy")
     assert str(caught.value).isprintable()
+
+
+def test_whatever_an_import_says_of_its_data_has_to_be_there(tmp_path: Path) -> None:
+    data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
+    for key in data.meta:
+        left = {other: value for other, value in data.meta.items() if other != key}
+        (data.path / data_files.META).write_text(json.dumps(left))
+        with pytest.raises(ValueError, match=rf"meta\.json: .*{key}"):
+            open_dataset(tmp_path, "toy")
 
 
 def test_content_that_has_changed_is_told_by_its_hash(tmp_path: Path) -> None:

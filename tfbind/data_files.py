@@ -28,6 +28,7 @@ IN_META = {
     "origin": dict,
     "letters": dict[str, int],
     "scored": int | float,
+    "coordinates": str | None,
     "notes": list[str],
 }
 
