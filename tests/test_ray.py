@@ -163,6 +163,21 @@ def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: TwoNodes, home:
     assert "INFO finished" in run_log.tail(run)
 
 
+def test_a_log_that_takes_no_line_fails_its_run_and_holds_up_no_other(cluster: TwoNodes, home: Path) -> None:
+    with Cluster(cluster.address) as there:
+        silent = launch.prepare(home, there.settle(toy_config()), Order(id="silent", ray=there.address))
+        (silent.folder / runs.LOG).mkdir()
+        there.start(silent)
+        other = launch.submit(home, toy_config(), Order(id="other"), cluster=there)
+        deadline = time.monotonic() + SECONDS
+        while there.busy:
+            assert time.monotonic() < deadline, "waited in vain"
+            there.step(0.1)
+    status = runs.read_status(silent)
+    assert (status.state, status.error) == ("failed", f"{silent.folder / runs.LOG}: is a directory")
+    assert runs.read_status(other).state == "finished"
+
+
 @pytest.mark.parametrize(("length", "suffix"), [(None, ".bw"), (300, ".tsv")])
 def test_a_prediction_there_is_that_of_here_byte_for_byte(
     cluster: TwoNodes, home: Path, tmp_path: Path, length: int | None, suffix: str

@@ -255,7 +255,8 @@ class Cluster:
         with held.lock:
             if say:
                 said = state if error is None else f"{state}: {error}"
-                run_log.note(held.run, said, state=state, error=error)
+                with contextlib.suppress(OSError):  # such as on a full disk: the run's state says why
+                    run_log.note(held.run, said, state=state, error=error)
             runs.take_over(held.run, state, ended=time.time(), error=error)
 
     def _log(self, held: _Held, message: Message) -> None:
