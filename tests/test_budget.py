@@ -1,6 +1,7 @@
 """A budget of the home warns in one line, and nothing is deleted or refused for it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,15 @@ def test_a_sweep_that_would_not_fit_is_told_with_all_its_runs(home: Path, where:
         said = tfbind("sweep", str(two_runs(home)), "--dataset", data)
         assert said.returncode == 0, said.stderr
         assert said.stderr.count("What is planned takes about") == count, said.stderr
+
+
+def test_a_sweep_over_data_sets_asks_for_no_other_to_tell_its_size(home: Path) -> None:
+    shutil.copytree(home / "data" / "toy", home / "data" / "second")
+    spec = json.loads(two_runs(home).read_text())
+    spec["parameters"] |= {"seed": {"value": 1}, "dataset": {"values": ["toy", "second"]}}
+    (home / "spec.yaml").write_text(json.dumps(spec))
+    said = tfbind("sweep", str(home / "spec.yaml"), "--dataset", "elsewhere")
+    assert (said.returncode, said.stderr) == (0, "")
 
 
 def test_doctor_says_it(home: Path) -> None:

@@ -76,7 +76,7 @@ def sweep(options: argparse.Namespace) -> int:
 def _disk(chosen: Sweep) -> int:
     """Bytes that its runs will keep."""
     spec, sizes = sweep_folder.read_spec(chosen), datasets.sizes(chosen.home)
-    if spec.base.dataset not in sizes:  # a folder elsewhere
+    if "dataset" not in spec.varied and spec.base.dataset not in sizes:  # a folder elsewhere
         sizes[spec.base.dataset] = datasets.open_dataset(chosen.home, spec.base.dataset).codes.shape
     return plan(spec, sizes, [], here=False).disk
 
