@@ -228,6 +228,18 @@ def test_changes_that_cannot_be_read_are_one_line(home: Path) -> None:
     assert "1 site" in words(page)
 
 
+def test_changes_that_do_not_fit_their_record_are_one_line(home: Path) -> None:
+    page = predict(SITE)
+    checked(page.text_input(key="variant").set_value("41 T>C").run())
+    kept = home / "queries" / f"{address(page)['e']}.txt"
+    kept.write_text(kept.read_text().replace("[40,", "[41,"))
+    again = opened(**address(page))
+    assert warnings(again) == ["The changes that were made to the DNA before the refresh cannot be read."]
+    assert "Changed:" not in read(again)
+    checked(again.text_input(key="variant").set_value("41 T>C").run())
+    assert "Changed: 41 T>C." in read(again)
+
+
 def test_a_file_comes_back_with_the_record_that_was_open_in_it(home: Path) -> None:
     page = predict(f">box\n{SITE}\n>other box\n{SITE}\n")
     page.file_uploader(key="file").upload("my <b>genes</b>.fa", RECORDS.encode())

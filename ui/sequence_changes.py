@@ -20,6 +20,7 @@ from ui.session import plain
 CHANGES = "changes"
 KEPT = KeptText("changes-kept", "e", "these changes")  # the same as text, which a refresh brings back
 KEPT_FORM = TypeAdapter(dict[str, list[tuple[int, str, str]]])  # by record: start, reference, alternative
+UNREADABLE = "The changes that were made to the DNA before the refresh cannot be read."
 VARIANT = "variant"
 REFUSED = "variant-refused"
 POSITION = "edit-position"
@@ -41,7 +42,7 @@ def _read_changes(text: str) -> dict[str, list[Variant]]:
             for record, changes in kept.items()
         }
     except ValueError:
-        st.warning("The changes that were made to the DNA before the refresh cannot be read.")
+        st.warning(UNREADABLE)
         return {}
 
 
@@ -55,8 +56,14 @@ def _write_changes(made: dict[str, list[Variant]]) -> str:
 
 def changes_of(record: Record) -> list[Variant]:
     """The changes made to a record so far, to be appended to."""
-    made: dict[str, list[Variant]] = st.session_state[CHANGES]
-    return made.setdefault(key(record), [])
+    changes: dict[str, list[Variant]] = st.session_state[CHANGES]
+    made = changes.setdefault(key(record), [])
+    try:
+        edits.edit(record.codes, made)
+    except ValueError:  # what is kept was damaged
+        st.warning(UNREADABLE)
+        made.clear()
+    return made
 
 
 def key(record: Record) -> str:
@@ -71,8 +78,7 @@ def start_with(record: Record, variant: Variant) -> None:
 
 def changed_copy(record: Record) -> Record:
     """The record with the changes made to it, which its name then tells; the record itself where there are none."""
-    made = st.session_state[CHANGES].get(key(record))
-    if not made:
+    if not st.session_state[CHANGES].get(key(record)) or not (made := changes_of(record)):
         return record
     name = f"{record.name} {', '.join(map(edits.describe, made))}"
     return replace(record, name=name, codes=edits.edit(record.codes, made).codes)
