@@ -60,6 +60,7 @@ def test_a_damaged_data_set_is_named_and_not_among_the_sound_ones(home, content)
     shutil.copytree(home / "data" / "toy", home / "data" / "other")
     (home / "data" / "toy" / "codes.npy").write_bytes(content)
     (home / "data" / "empty").mkdir()
+    (home / "data" / "notes.txt").write_text("no data set, and none that is damaged")
     sound, empty, toy = findings(home)["data sets"]
     assert (sound.state, sound.said) == ("ok", "other")
     assert empty.said == f"{home / 'data' / 'empty' / 'meta.json'}: the file is missing"

@@ -265,7 +265,7 @@ def _standing(
 def _data(home: Path) -> Iterator[Finding]:
     folder = home / "data"
     damaged = {}
-    for path in sorted(folder.glob("[!.]*")) if folder.is_dir() else ():
+    for path in filter(Path.is_dir, sorted(folder.glob("[!.]*")) if folder.is_dir() else ()):
         try:
             open_checked(home, path.name)
         except (ValueError, OSError) as error:
