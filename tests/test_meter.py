@@ -17,6 +17,7 @@ from tfbind import runs
 from tfbind.devices import cuda_count
 from tfbind.json_files import read_json, write_json
 from tfbind.meter import GpuMeter, Meter
+from ui.session import plain
 
 
 def test_a_process_that_sleeps_takes_no_core_and_one_that_counts_takes_one() -> None:
@@ -159,3 +160,14 @@ def test_what_a_running_job_takes_of_the_machine(
     write_json(run.folder / runs.PROGRESS, read_json(run.folder / runs.PROGRESS) | taken)
     captions = [caption.value for caption in app(run.id).caption if "takes now" in caption.value]
     assert captions == ([said] if said else [])
+
+
+@pytest.mark.parametrize("key", ["windows_per_second", "seconds_left", "cores", "memory", "gpu_memory", "gpu_busy"])
+def test_a_page_on_damaged_progress_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path))
+    run = make_run(tmp_path, "running", 2)
+    report_progress(run, 3, 37)
+    write_json(run.folder / runs.PROGRESS, read_json(run.folder / runs.PROGRESS) | {key: [1]})
+    (error,) = app(run.id).error
+    said = f"{run.folder / runs.PROGRESS}: {key} missing or of another kind; the file was damaged"
+    assert error.value == plain(said)

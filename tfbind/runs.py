@@ -354,10 +354,16 @@ def best_row(rows: list[Row]) -> Row | None:
 
 
 def read_progress(run: Run) -> dict[str, Any]:
-    """How far the current epoch is; {} before the first batch."""
+    """How far the current epoch is, and what the run takes of its machine; {} before the first batch.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = run.folder / PROGRESS
     counts = dict.fromkeys(("epoch", "num_epochs", "batches", "batches_per_epoch"), int)
-    return read_fields(path, counts) if path.exists() else {}
+    pace = dict.fromkeys(("windows_per_second", "seconds_left"), float | None)
+    load = dict.fromkeys(("cores", "memory", "gpu_memory", "gpu_busy"), float)
+    return read_fields(path, {**counts, **pace}, load) if path.exists() else {}
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _pearson(row: Row) -> str:
 
 def _progress(run: Run) -> None:
     now = runs.read_progress(run)
-    if not now or now["windows_per_second"] is None:
+    if not now or None in (now["windows_per_second"], now["seconds_left"]):
         st.progress(0.0, "Starting: loading the data set")
         return
     share = (now["epoch"] - 1 + now["batches"] / now["batches_per_epoch"]) / now["num_epochs"]

@@ -133,7 +133,10 @@ def _make_run(folder: Path) -> Run:
     for row in ROWS:
         runs.append_row(run, row)
     runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
-    (run.folder / runs.PROGRESS).write_text('{"epoch": 2, "num_epochs": 3, "batches": 4, "batches_per_epoch": 5}')
+    (run.folder / runs.PROGRESS).write_text(
+        '{"epoch": 2, "num_epochs": 3, "batches": 4, "batches_per_epoch": 5, "windows_per_second": 9.5, '
+        '"seconds_left": null, "cores": 1.5, "memory": 10}'
+    )
     return run
 
 
