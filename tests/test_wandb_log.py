@@ -206,7 +206,7 @@ def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path, 
     child = wandb_log.start(run)
     url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
     well = f"W&B: logging, 1 epoch so far, {url}"
-    wait_for(lambda: wandb_logged.said(run) == f"{well}; they do not get through (W&B at {server.url} {why})", 30)
+    wait_for(lambda: wandb_logged.said(run) == f"{well}; rows do not get through (W&B at {server.url} {why})", 30)
     server.fault = None
     server.released.set()
     wait_for(lambda: wandb_logged.said(run) == well)

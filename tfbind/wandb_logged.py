@@ -77,7 +77,7 @@ def said(run: Run) -> str:
         return f"W&B: perhaps not everything arrived{why}; {again}"
     if logged.state == "finished":
         return f"W&B: logged online, {rows}, {logged.url}"
-    stuck = f"; they do not get through{why}" if logged.error else ""
+    stuck = f"; rows do not get through{why}" if logged.error else ""
     return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}{stuck}"
 
 
