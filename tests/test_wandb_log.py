@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 from stand_in import make_rows, make_run
@@ -15,7 +16,7 @@ from wandb_server import ENTITY, KEY, Fault, WandbServer
 
 from tfbind import runs, wandb_log, wandb_logged
 from tfbind.json_files import read_json, write_json
-from tfbind.wandb_client import WandbError
+from tfbind.wandb_client import WandbError, in_the_way, refused
 from tfbind.wandb_offline import import_offline
 
 
@@ -190,6 +191,14 @@ def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     server.fault = None
     assert wandb_log.send(run).error == ""
     assert epochs(server, run) == list(range(1, 9))
+
+
+def test_lines_of_another_form_in_the_notes_of_the_client_are_passed_over(tmp_path):
+    note = '{"time": "2026-01-01T00:00:00.123456789Z", "level": "ERROR", "msg": "filestream: fatal error"}'
+    others = ['{"level": "ERROR"}', "[1]", "5", '"text"', '{"time": 1, "level": null, "msg": "api: "}', note[:30]]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "debug-internal.log").write_text("\n".join([*others, note, *others]))
+    assert in_the_way(tmp_path, datetime.now(UTC)) == refused(tmp_path) == "filestream: fatal error"
 
 
 @pytest.mark.parametrize(

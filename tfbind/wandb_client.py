@@ -30,6 +30,7 @@ STALL_SECONDS = 11.0  # nothing is heard from the server
 END_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 FINISH_SECONDS = 12
 NEWEST_BYTES = 1 << 14
+IN_NOTE = ("time", "level", "msg")
 
 # What the client sees of the caller's settings; anything else could send its rows elsewhere, or print the key.
 KEPT = ("API_KEY", "BASE_URL", "ENTITY", "PROJECT", "SWEEP_ID", "RUN_ID", "SWEEP_PARAM_PATH")
@@ -254,7 +255,10 @@ def in_the_way(folder: Path, now: datetime) -> str:
 
 
 def _noted(folder: Path, newest: int | None = None) -> Iterator[dict[str, Any]]:
-    """The client's notes in its folder of a run, or so many bytes of the newest; a torn line is left out."""
+    """The client's notes in its folder of a run, or so many bytes of the newest.
+
+    Lines in another form, such as torn ones, are left out: it promises none to anybody.
+    """
     log = folder / "logs" / "debug-internal.log"
     if not log.exists():
         return
@@ -266,7 +270,8 @@ def _noted(folder: Path, newest: int | None = None) -> Iterator[dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             continue
-        yield entry
+        if isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in IN_NOTE):
+            yield entry
 
 
 def explained(error: str, url: str, key: str, path: str) -> WandbError:
