@@ -67,7 +67,7 @@ def keep(home: Path) -> list[Past]:
         config = parse_config({name: one.config[name] for name in ("dataset", "learning_rate", "seed")})
         run = runs.create(home, config, id=one.id.replace(".", "p"), facts={"dataset_hash": HASH, "sweep": "real"})
         for row in one.rows:
-            runs.append_row(run, row)
+            runs.append_row(run, row | {"learning_rate": config.learning_rate, "windows_per_second": 900.0})
         runs.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
         kept.append(history.local(run))
     return kept

@@ -11,6 +11,8 @@ from test_model_choice import fixed_length, models
 from test_predict_page import SITE, drawn, home, predict, read, wait_for
 
 from tfbind import jobs, queries
+from tfbind.edits import substitution
+from tfbind.sequences import encode
 from ui.kept_file import KEPT_MB
 
 __all__ = ["home"]
@@ -238,6 +240,19 @@ def test_changes_that_do_not_fit_their_record_are_one_line(home: Path) -> None:
     assert "Changed:" not in read(again)
     checked(again.text_input(key="variant").set_value("41 T>C").run())
     assert "Changed: 41 T>C." in read(again)
+
+
+def test_text_and_changes_are_kept_by_the_next_run_where_another_press_cut_off_the_one_that_kept_them() -> None:
+    page = opened()
+    page.session_state["dna"] = f">a\n{SITE}\n"  # as a callback leaves it that was interrupted
+    page = checked(page.run())
+    assert read(opened(q=address(page)["q"])).count("1 site") == read(page).count("1 site") == 1
+    page.session_state["changes"] = {
+        record: [substitution(encode(SITE), 40, 1)] for record in page.session_state["changes"]
+    }
+    page = checked(page.run())
+    assert "Changed: 41 T>C." in read(page)
+    assert "Changed: 41 T>C." in read(opened(**address(page)))
 
 
 def test_a_file_comes_back_with_the_record_that_was_open_in_it(home: Path) -> None:

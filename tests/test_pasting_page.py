@@ -99,7 +99,7 @@ def test_records_of_several_lengths_have_a_table_to_take_away_from_the_start() -
     assert format.value == ".tsv"
     assert "Table with one row a record (CSV)" not in format.options
     assert "(CSV) needs records of one length; these differ." in as_read(words(page))
-    assert next(entry.label for entry in page.get("download_button")) == "Download"
+    assert next(entry.label for entry in page.get("download_button")) == "Download .tsv"
 
 
 def test_a_name_above_bare_letters_is_said_to_be_one() -> None:

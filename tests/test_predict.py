@@ -349,7 +349,7 @@ def test_a_killed_process_is_taken_up_where_it_was(home, tmp_path):
 
 
 def test_a_terminal_sees_how_far_it_is(home, tmp_path):
-    (tmp_path / "g.fa").write_text(fasta({f"c{number}": sequence(predict.GROUP, number) for number in range(3)}))
+    (tmp_path / "g.fa").write_text(fasta({f"c{number}": sequence(predict.GROUP, number) for number in range(12)}))
     words = ["--model", "local", "--data", str(tmp_path / "g.fa"), "--out", str(tmp_path / "p.bed")]
     master, slave = pty.openpty()
     environment = {**os.environ, "TFBIND_HOME": str(home)}
@@ -360,7 +360,7 @@ def test_a_terminal_sees_how_far_it_is(home, tmp_path):
     os.close(master)
     os.close(slave)
     assert process.returncode == 0
-    assert re.search(r"scoring █+·+ [\d,]+ of 3,145,728 bases  \d+ s left", said)
+    assert re.search(r"scoring █+·+ [\d,]+ of 12,582,912 bases  \d+ s left", said)
     assert said.endswith("\r\x1b[K")
 
 

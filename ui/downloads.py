@@ -46,7 +46,7 @@ def downloads(originals: list[Record], how: Settings) -> None:
     # Files are made when they are asked for, outside the session: its state is not there to be read any more.
     about = _about(usable, how, changed)
     right.download_button(
-        "Download",
+        f"Download {suffix}",
         data=lambda: as_bytes(suffix, _tracks(usable, how, pad), about),
         file_name=f"predictions{suffix}",
         icon=":material/download:",

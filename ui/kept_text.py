@@ -31,18 +31,26 @@ class KeptText:
     def _problem(self) -> str:
         return f"{self._id}-problem"
 
+    @property
+    def _text(self) -> str:
+        return f"{self._id}-text"
+
     def restore(self) -> None:
         """Fill a new session's box from the address, then let the address name what the box holds.
 
-        To be called in every run, before the box is drawn. The address is written here alone: what a callback writes
-        to it is lost to the browser when another press interrupts the callback.
+        To be called in every run, before the box is drawn. The address is written here alone, and what the box holds
+        is kept here when it has not been: another press may interrupt a callback, which is not called again.
         """
-        if problem := st.session_state.get(self._problem):
-            st.warning(plain(f"A refresh will not bring {self.what} back: {problem}"))
         named = st.query_params.get(self.parameter)
         kept = st.session_state.setdefault(self._id, named)
         if self.box not in st.session_state:
-            st.session_state[self.box] = self._load(kept)
+            st.session_state[self._text] = text = self._load(kept)
+            st.session_state[self.box] = text
+        if st.session_state[self.box] != st.session_state.get(self._text):
+            self.keep()
+            kept = self.id
+        if problem := st.session_state.get(self._problem):
+            st.warning(plain(f"A refresh will not bring {self.what} back: {problem}"))
         if kept and named != kept:
             st.query_params[self.parameter] = kept
         elif named and not kept:
@@ -62,7 +70,7 @@ class KeptText:
             id = queries.save(home(), text, file) if text else None
         except OSError as error:
             problem = words(error)
-        st.session_state.update({self._id: id, self._problem: problem})
+        st.session_state.update({self._id: id, self._problem: problem, self._text: text})
 
     def fill(self, text: str, file: bytes | None = None) -> None:
         """Put a text into the box, and keep it; to be called before the box is drawn."""

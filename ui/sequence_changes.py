@@ -18,6 +18,7 @@ from ui.kept_text import KeptText
 from ui.session import plain
 
 CHANGES = "changes"
+CAME = "changes-came"  # the variants that came with their records
 KEPT = KeptText("changes-kept", "e", "these changes")  # the same as text, which a refresh brings back
 KEPT_FORM = TypeAdapter(dict[str, list[tuple[int, str, str]]])  # by record: start, reference, alternative
 UNREADABLE = "The changes that were made to the DNA before the refresh cannot be read."
@@ -29,6 +30,11 @@ LONGEST_SHOWN = 2_000
 
 def restore_changes() -> None:
     """Bring back the changes that were made before a refresh; to be called in every run, before records are read."""
+    made: dict[str, list[Variant]] = st.session_state.get(CHANGES, {})
+    came = st.session_state.setdefault(CAME, {})
+    text = _write_changes(made)
+    if st.session_state.get(KEPT.box) or text != _write_changes({record: came.get(record, []) for record in made}):
+        st.session_state[KEPT.box] = text
     KEPT.restore()
     if CHANGES not in st.session_state:
         st.session_state[CHANGES] = _read_changes(st.session_state[KEPT.box])
@@ -73,6 +79,7 @@ def key(record: Record) -> str:
 
 def start_with(record: Record, variant: Variant) -> None:
     """Show a record with a variant that came with it, unless it has been undone since."""
+    st.session_state[CAME][key(record)] = [variant]
     st.session_state[CHANGES].setdefault(key(record), [variant])
 
 
@@ -111,8 +118,8 @@ def draw_changes(
             width=240,
         )
         _draw_base(edited, made)
-        st.button("Undo", disabled=not made, icon=":material/undo:", on_click=_keep, args=(made, made[:-1]))
-        st.button("Back to the original", disabled=not made, on_click=_keep, args=(made, []))
+        st.button("Undo", disabled=not made, icon=":material/undo:", on_click=_set, args=(made, made[:-1]))
+        st.button("Back to the original", disabled=not made, on_click=_set, args=(made, []))
     if refused := st.session_state.pop(REFUSED, None):
         st.error(plain(refused))
     if made:
@@ -148,13 +155,12 @@ def _draw_base(edited: Edited, made: list[Variant]) -> None:
 def _set_base(edited: Edited, code: int, made: list[Variant]) -> None:
     place = st.session_state[POSITION] - 1  # as it is now, not when the button was drawn
     if edited.codes[place] != code:
-        _keep(made, [*made, edits.substitution(edited.codes, place, code)])
+        made.append(edits.substitution(edited.codes, place, code))
 
 
-def _keep(made: list[Variant], changes: Sequence[Variant]) -> None:
-    """Let `changes` be those made to a record, after a refresh too."""
+def _set(made: list[Variant], changes: Sequence[Variant]) -> None:
+    """Let `changes` be those made to a record; as when the button was drawn, however often it is pressed."""
     made[:] = changes
-    KEPT.fill(_write_changes(st.session_state[CHANGES]))
 
 
 def _take_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:
@@ -169,7 +175,7 @@ def _take_variant(record: Record, records: Sequence[Record], open_record: Callab
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
         return
-    _keep(made, [*made, moved])
+    made.append(moved)
     st.session_state[VARIANT] = ""
     open_record(meant)
 

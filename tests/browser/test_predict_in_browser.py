@@ -42,7 +42,7 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_test_id("stDownloadButton").get_by_role("button", name="Download", exact=True).click()
+        page.get_by_role("button", name="Download .csv", exact=True).click()
     assert time.monotonic() - started < 60
     header, row = download.value.path().read_text().splitlines()
     assert header.split(",")[:3] == ["window_name", "0", "1"]
@@ -64,17 +64,21 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
 
 
-def taken(page: Page, suffix: str, button: str = "Download") -> bytes:
+def taken(page: Page, suffix: str, button: str = "") -> bytes:
     """What a press of a download button brings once the format with this suffix is chosen."""
-    format = page.get_by_role("combobox", name="Format")
-    name = ""
-    while not name.startswith(f"predictions{suffix}"):  # the button may still be that of the format before
-        page.locator('[data-test-script-state="notRunning"]').wait_for()
-        format.fill(FORMATS[suffix])
-        format.press("Enter")
-        with page.expect_download() as download:
-            page.get_by_test_id("stDownloadButton").get_by_role("button", name=button, exact=True).click()
-        name = download.value.suggested_filename
+    idle = page.locator('[data-test-script-state="notRunning"]')
+    idle.wait_for()
+    option = page.get_by_role("option", name=FORMATS[suffix], exact=True)
+    while not page.get_by_role("button", name=f"Download {suffix}", exact=True).is_visible():
+        page.get_by_role("combobox", name="Format").click()  # its list closes when the page is redrawn just then
+        page.wait_for_timeout(300)
+        if option.is_visible():
+            option.click()
+            page.wait_for_timeout(300)
+        idle.wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button or f"Download {suffix}", exact=True).click()
+    assert download.value.suggested_filename.startswith(f"predictions{suffix}")
     return download.value.path().read_bytes()
 
 
