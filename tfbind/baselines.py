@@ -328,7 +328,7 @@ def words(home: Path, record: Mapping[str, Any]) -> list[str]:
 
 def start(home: Path, record: dict[str, Any]) -> None:
     """Have a process of low priority find out what is not known of the split of a run, if it is large enough."""
-    if not record.get("split_hash") or record["windows"] < FEWEST_WINDOWS or stored(home, record):
+    if not record.get("split_hash") or record.get("windows", 0) < FEWEST_WINDOWS or stored(home, record):
         return
     child = subprocess.Popen(
         [sys.executable, "-m", "tfbind", *words(home, record)],
