@@ -20,6 +20,7 @@ from platform import python_version
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import NonNegativeInt, PositiveInt
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
@@ -360,7 +361,7 @@ def read_progress(run: Run) -> dict[str, Any]:
         ValueError: the file is damaged.
     """
     path = run.folder / PROGRESS
-    counts = dict.fromkeys(("epoch", "num_epochs", "batches", "batches_per_epoch"), int)
+    counts = {**dict.fromkeys(("epoch", "num_epochs", "batches_per_epoch"), PositiveInt), "batches": NonNegativeInt}
     pace = dict.fromkeys(("windows_per_second", "seconds_left"), float | None)
     load = dict.fromkeys(("cores", "memory", "gpu_memory", "gpu_busy"), float)
     return read_fields(path, {**counts, **pace}, load) if path.exists() else {}
