@@ -69,21 +69,21 @@ def genome(page: AppTest, source: Path) -> None:
     page.file_uploader(key="variants-file").upload("v.vcf", VCF.encode())
 
 
-# The page, what is done there, and the folder of the home in which that leaves something.
-UPLOADS: dict[str, tuple[str, Given, str]] = {
-    "pair": ("data", pair, "data"),
-    "motif": ("data", motif, "data"),
-    "motif file": ("data", motif_file, "data"),
-    "signal": ("data", signal, "data"),
-    "weights": ("predict", weights, "models"),
-    "dna": ("predict", dna, "jobs"),
-    "genome": ("predict", genome, ""),
+# The page, what is done there, and the folders of the home in which that leaves something.
+UPLOADS: dict[str, tuple[str, Given, set[str]]] = {
+    "pair": ("data", pair, {"data"}),
+    "motif": ("data", motif, {"data"}),
+    "motif file": ("data", motif_file, {"data"}),
+    "signal": ("data", signal, {"data"}),
+    "weights": ("predict", weights, {"models"}),
+    "dna": ("predict", dna, {"jobs", "queries"}),
+    "genome": ("predict", genome, set()),
 }
 
 
 @pytest.mark.parametrize("what", UPLOADS)
 def test_an_upload_to_a_page_on_a_full_disk(what: str, disk: Path, source: Path) -> None:
-    name, give, folder = UPLOADS[what]
+    name, give, folders = UPLOADS[what]
     before = kept(disk)
     page = checked(app().switch_page(f"pages/{name}.py").run())
     with full(disk):
@@ -95,5 +95,5 @@ def test_an_upload_to_a_page_on_a_full_disk(what: str, disk: Path, source: Path)
     assert kept(disk) == before
     give(page, source)
     assert not checked(page.run(timeout=120)).error
-    assert {path.split("/")[1] for path in kept(disk).keys() - before.keys()} == ({folder} if folder else set())
+    assert {path.split("/")[1] for path in kept(disk).keys() - before.keys()} == folders
     wait_until(lambda: all(jobs.read_status(job).state == "finished" for job in jobs.list_jobs(disk / "home")))
