@@ -245,6 +245,7 @@ def test_two_apps_on_one_home_share_it(home: Path, server: Server) -> None:
         two.goto(f"{second.url}/?run={mine.id}")
         for page in (one, two):
             expect(page.get_by_text(f"{len(runs.read_rows(mine))} of 300 epochs")).to_be_visible()
+            expect(page.get_by_text("finished", exact=True).first).to_be_visible()  # it will not look by itself again
         two.get_by_role("button", name="Delete").click()
         two.get_by_role("button", name="Move to trash").click()
         expect(two.get_by_role("button", name="Start")).to_be_visible()

@@ -112,7 +112,8 @@ COMMANDS = {
 }
 WRITERS = {
     "resume": ("resume torn", "runs/torn/"),
-    "again": ("sweep --resume race", "sweeps/race/", "runs/2"),  # a changed file may ask for another run
+    # A changed file may ask for another run, of the built-in data if it names none.
+    "again": ("sweep --resume race", "sweeps/race/", "runs/2", "data/builtin/", "data/.lock", "baselines/"),
     "train": (f"train --dataset toy --id fresh {' '.join(launch.flags(toy_config(num_epochs=1)))}", "runs/fresh/"),
 }
 # Who cannot do without a file, and has to say so.
