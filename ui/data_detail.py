@@ -10,8 +10,9 @@ import streamlit as st
 from tfbind import data_care, data_plots
 from tfbind.build import remarks
 from tfbind.datasets import BUILTIN, Windows
+from tfbind.enriched import FEWEST_WINDOWS
 from tfbind.logos import motif_logo
-from tfbind.recover import FEWEST_HITS, Behind, motif_behind
+from tfbind.recover import Behind, motif_behind
 from ui.child import command
 from ui.config_form import choose_dataset
 from ui.remembered import remembered
@@ -142,7 +143,7 @@ def _motif(data: Windows) -> None:
     with st.spinner("Reading the motif off the scores"):
         behind = _behind(data)
     if behind is None:
-        few = f" A search needs at least {FEWEST_HITS} windows." if len(data) < FEWEST_HITS else ""
+        few = f" A search needs at least {FEWEST_WINDOWS} windows." if len(data) < FEWEST_WINDOWS else ""
         st.caption(f"No motif was found behind these scores.{few}")
         return
     st.plotly_chart(motif_logo(behind.motif), key="motif-logo", alt=f"Sequence logo of {behind.motif.consensus}")

@@ -64,7 +64,6 @@ def sequence_input() -> list[Record] | None:
         height=150,
         help=HELP,
         placeholder="Paste DNA here: letters or FASTA",
-        on_change=DNA.keep,
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Score", type="primary", icon=":material/insights:")

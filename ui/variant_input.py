@@ -53,7 +53,6 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
             height=120,
             help=HELP,
             placeholder="chr22:10510600 A>G\nor a VCF",
-            on_change=VARIANTS.keep,
         )
         with st.container(horizontal=True):
             st.button("Score variants", icon=":material/insights:")
