@@ -21,7 +21,7 @@ from tfbind import imported, runs
 from tfbind.files import draft_of, naming
 from tfbind.onnx_graph import Weights, read_shape
 from tfbind.provenance import of_run
-from tfbind.scoring import Model, load_model, load_weights, score_windows, weight_files
+from tfbind.scoring import Model, load_model, load_weights, member_files, score_windows
 from tfbind.sequences import Codes, decode
 from tfbind.tables import counted
 
@@ -52,7 +52,7 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
     """
     out = out.resolve()
     _check_free(out)
-    files = weight_files(home, name) if "," not in name else []
+    files = member_files(home, name) if "," not in name else []
     if len(files) != 1:
         raise ValueError(f"{name}: an average of several networks; expected a model of one, such as a run")
     model, weights = load_model(home, name), load_weights(files[0])

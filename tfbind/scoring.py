@@ -140,7 +140,7 @@ def read_members(home: Path, names: str) -> list[Weights]:
     Raises:
         ValueError: no such model.
     """
-    files = [file for name in names.split(",") for file in weight_files(home, name.strip())]
+    files = [file for name in names.split(",") for file in member_files(home, name.strip())]
     return [load_weights(file) for file in files]
 
 
@@ -158,7 +158,7 @@ def make_model(names: str, loaded: Sequence[Weights], network: Callable[[Weights
     return Model(names, _digest(loaded), members, reach, shapes[0].length)
 
 
-def weight_files(home: Path, name: str) -> list[Path]:
+def member_files(home: Path, name: str) -> list[Path]:
     """The safetensors files of a model's members.
 
     Raises:
