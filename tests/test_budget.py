@@ -1,7 +1,6 @@
 """A budget of the home warns in one line, and nothing is deleted or refused for it."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,9 @@ from toy import toy_config, toy_home
 
 from tfbind import budget, estimate, housekeeping, launch, runs
 from tfbind.config import PRESETS, flags
+from tfbind.datasets import keep, open_dataset
 from tfbind.doctor import examine
+from tfbind.pairs import Pair
 from tfbind.worker import Worker
 from ui.storage import DISK
 
@@ -89,30 +90,32 @@ def test_the_command_sets_shows_and_takes_away(home: Path) -> None:
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
 
 
-def two_runs(home: Path) -> Path:
-    """A sweep file of two short runs."""
+def short_runs(home: Path, count: int = 2) -> Path:
+    """A sweep file of so many short runs."""
     fixed = toy_config(num_epochs=1).model_dump(exclude={"dataset", "seed", "first_kernel_size"})
-    parameters = {key: {"value": value} for key, value in fixed.items()} | {"seed": {"values": [1, 2]}}
+    seeds = {"seed": {"values": list(range(count))}}
+    parameters = {key: {"value": value} for key, value in fixed.items()} | seeds
     file = home / "spec.yaml"
     file.write_text(json.dumps({"method": "grid", "parameters": parameters}))
     return file
 
 
-def test_train_and_sweep_warn_in_one_line_and_go_on(home: Path) -> None:
+@pytest.mark.parametrize("what", ["train", "sweep"])
+def test_train_and_sweep_warn_in_one_line_and_go_on(home: Path, what: str) -> None:
     train = ("train", *flags(toy_config(num_epochs=1)), "--json")
-    sweep = ("sweep", str(two_runs(home)), "--dataset", "toy", "--json")
-    for command in (train, sweep):
-        budget.set_budget(home, 10**9)
-        assert tfbind(*command).stderr == ""
-        budget.set_budget(home, 1000)
-        over = tfbind(*command)
-        (said,) = over.stderr.splitlines()
-        assert "more than its budget of 0.0 MB: make room with `python -m tfbind disk`" in said
-        assert json.loads(over.stdout.splitlines()[-1])["state"] == "finished"
-        (home / budget.FILE).write_text("{")
-        damaged = tfbind(*command)
-        assert (damaged.returncode, len(damaged.stderr.splitlines())) == (0, 1)
-        assert str(home / budget.FILE) in damaged.stderr
+    sweep = ("sweep", str(short_runs(home, 1)), "--dataset", "toy", "--json")
+    command = train if what == "train" else sweep
+    budget.set_budget(home, 10**9)
+    assert tfbind(*command).stderr == ""
+    budget.set_budget(home, 1000)
+    over = tfbind(*command)
+    (said,) = over.stderr.splitlines()
+    assert "more than its budget of 0.0 MB: make room with `python -m tfbind disk`" in said
+    assert json.loads(over.stdout.splitlines()[-1])["state"] == "finished"
+    (home / budget.FILE).write_text("{")
+    damaged = tfbind(*command)
+    assert (damaged.returncode, len(damaged.stderr.splitlines())) == (0, 1)
+    assert str(home / budget.FILE) in damaged.stderr
     assert [run.id for run in runs.list_runs(home) if "budget" in (run.folder / runs.LOG).read_text()] == []
 
 
@@ -124,14 +127,15 @@ def test_a_sweep_that_would_not_fit_is_told_with_all_its_runs(home: Path, where:
     each = estimate.disk(toy_config(num_epochs=1), 10, 20)
     for times, count in ((1.5, 1), (2.5, 0)):
         budget.set_budget(home, housekeeping.usage(home).total + round(times * each))
-        said = tfbind("sweep", str(two_runs(home)), "--dataset", data)
+        said = tfbind("sweep", str(short_runs(home)), "--dataset", data)
         assert said.returncode == 0, said.stderr
         assert said.stderr.count("What is planned takes about") == count, said.stderr
 
 
 def test_a_sweep_over_data_sets_asks_for_no_other_to_tell_its_size(home: Path) -> None:
-    shutil.copytree(home / "data" / "toy", home / "data" / "second")
-    spec = json.loads(two_runs(home).read_text())
+    toy = open_dataset(home, "toy")
+    keep(home, "second", Pair(toy.names, toy.codes, toy.scores + 1), {"kind": "pair"})
+    spec = json.loads(short_runs(home).read_text())
     spec["parameters"] |= {"seed": {"value": 1}, "dataset": {"values": ["toy", "second"]}}
     (home / "spec.yaml").write_text(json.dumps(spec))
     said = tfbind("sweep", str(home / "spec.yaml"), "--dataset", "elsewhere")
