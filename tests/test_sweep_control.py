@@ -15,7 +15,7 @@ from toy import toy_config, toy_home
 
 from tfbind import data_care, launch, runs, sweep_control, sweep_folder
 from tfbind.config import PROJECT
-from tfbind.datasets import keep, open_dataset
+from tfbind.datasets import import_pair, keep, open_dataset
 from tfbind.files import words
 from tfbind.pairs import Pair
 from tfbind.runs import ACTIVE
@@ -243,3 +243,11 @@ def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_d
     assert sweep_control.Controller(sweep).work() == "finished"
     assert [runs.read_status(run).state for run in (full, own)] == ["finished", "failed"]
     assert len(sweep_folder.sweep_runs(sweep)) == 2
+
+
+def test_data_under_two_names_are_taken_once(home: Path, tmp_path: Path) -> None:
+    import_pair(home, tmp_path / "toy_sequences.txt", tmp_path / "toy_scores.txt", "again")
+    text = grid([0.1], 1).replace("num_epochs", "dataset: {values: [toy, again]}, num_epochs")
+    with pytest.raises(ValueError, match=r"^dataset: toy and again are the same data; a sweep takes them once$"):
+        sweep_folder.create(home, text, toy_config())
+    assert sweep_folder.list_sweeps(home) == []

@@ -89,8 +89,8 @@ def create(
 
 
 def check_data(home: Path, spec: Spec, here: bool = True) -> None:
-    """Refuse a sweep whose data sets are not here, or too small for what is held out, or that trains `here` on a
-    device that is not here.
+    """Refuse a sweep whose data sets are not here, too small for what is held out, or the same under two names, or
+    that trains `here` on a device that is not here.
 
     Raises:
         ValueError: as it says.
@@ -98,8 +98,11 @@ def check_data(home: Path, spec: Spec, here: bool = True) -> None:
     if here:
         devices.settle(spec.base)
     ways = ("validation_split", "test_split", "split_by")
+    names: dict[str, str] = {}
     for dataset in _possible(spec, "dataset"):
         data = open_dataset(home, dataset_now(home, spec, dataset))
+        if (same := names.setdefault(data.hash, dataset)) != dataset:
+            raise ValueError(f"dataset: {same} and {dataset} are the same data; a sweep takes them once")
         for values in itertools.product(*(_possible(spec, field) for field in ways)):
             split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
 
