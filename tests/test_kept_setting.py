@@ -280,8 +280,8 @@ def test_a_file_that_is_too_large_to_be_kept_is_named_after_a_refresh() -> None:
     checked(page.run())
     assert page.subheader[0].value == "a"
     again = opened(**address(page))
-    said = f"The file large.fa was open here; files of more than {KEPT_MB} MB are not kept over a refresh: "
-    assert warnings(again) == [f"{said}choose it again, or take it out."]
+    said = f"large.fa was open here and is not kept: it has more than {KEPT_MB} MB, or its copy was removed. "
+    assert warnings(again) == [f"The file {said}Choose it again, or take it out."]
     assert not again.subheader
     again.file_uploader(key="file").upload("large.fa", f">b\n{SITE}".encode())
     assert checked(again.run()).subheader[0].value == "b"

@@ -15,9 +15,9 @@ def save(home: Path, text: str, file: bytes | None = None) -> str:
     folder = home / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     id = secrets.token_hex(8)
-    if file is not None:
-        write_bytes(folder / f"{id}.bin", file)
     write_bytes(folder / f"{id}.txt", text.encode())
+    if file is not None:  # second: where there is no room for it, no more than its name is left over
+        write_bytes(folder / f"{id}.bin", file)
     return id
 
 

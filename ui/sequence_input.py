@@ -86,8 +86,8 @@ def _read_file() -> list[Record] | None:
     """The records of the file that is open; [] when it is too large for the page, or has to be chosen again."""
     file = FILE.file()
     if file is None:
-        unkept = f"files of more than {KEPT_MB} MB are not kept over a refresh"
-        st.warning(plain(f"The file {FILE.name} was open here; {unkept}: choose it again, or take it out."))
+        why = f"is not kept: it has more than {KEPT_MB} MB, or its copy was removed"
+        st.warning(plain(f"The file {FILE.name} was open here and {why}. Choose it again, or take it out."))
     else:
         st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
     if not FILE.uploaded:
