@@ -24,7 +24,7 @@ from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.json_files import read_json
 from tfbind.models import build_model, pack_weights
-from tfbind.pieces import Options
+from tfbind.pieces import Options, score_piece
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode, one_hot
 
@@ -252,10 +252,11 @@ def test_the_score_of_a_long_record_does_not_depend_on_its_regions(home, tmp_pat
     path = tmp_path_factory.mktemp("codes") / "codes"
     path.write_bytes(b"\x04" * 7 + codes.tobytes() + b"\x04" * 5)
     stored = predict.Stored("a", 7, len(codes))
-    parts = [
-        predict.score_region(model, path, stored, start, min(start + size, len(codes)), both)
+    regions = [
+        predict.region(model, path, stored, start, min(start + size, len(codes)))
         for start in range(0, len(codes), size)
     ]
+    parts = [score_piece(model, Options(both), region)[0] for region in regions]
     assert np.abs(np.concatenate(parts) - score(model, codes, both=both).scores).max() < 1e-5
 
 

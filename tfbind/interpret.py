@@ -68,19 +68,6 @@ class VariantEffect:
     place: int
 
 
-def mutate(codes: Codes, place: int, base: int) -> Codes:
-    """A copy of a sequence (L,) with `base` at the 0-based `place`.
-
-    Raises:
-        ValueError: the place lies outside the sequence.
-    """
-    if not 0 <= place < len(codes):
-        raise ValueError(f"position {place + 1}: the sequence has the positions 1 to {len(codes)}")
-    changed = codes.copy()
-    changed[place] = base
-    return changed
-
-
 def mutagenesis(model: Model, codes: Codes, start: int, stop: int) -> Mutagenesis:
     """Try every base change at the places `start` to `stop` (0-based half-open) of a sequence (L,).
 

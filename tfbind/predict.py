@@ -308,19 +308,15 @@ def _groups(records: Sequence[Stored]) -> Iterator[list[_Stretch]]:
 
 def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Piece:
     if group[0].record.length > GROUP:
-        return _region(model, codes, *group[0])
+        return region(model, codes, *group[0])
     first, last = group[0].record, group[-1].record
     bases = np.fromfile(codes, np.uint8, last.end - first.start, offset=first.start)
     return Piece(bases, [stretch.end for stretch in group], 0, len(bases))
 
 
-def score_region(model: Model, codes: Path, record: Stored, start: int, end: int, both: bool) -> Scores:
-    """The scores of a long record from start to end (exclusive), the same as if all of it were scored at once."""
-    return score_piece(model, Options(both), _region(model, codes, record, start, end))[0]
-
-
-def _region(model: Model, codes: Path, record: Stored, start: int, end: int) -> Piece:
-    """The piece that gives the scores of a long record from start to end (exclusive).
+def region(model: Model, codes: Path, record: Stored, start: int, end: int) -> Piece:
+    """The piece that gives the scores of a long record from start to end (exclusive), the same as if all of it were
+    scored at once.
 
     They are computed with the bases around that they depend on, read from the file `codes`. A model of fixed length
     scores tiles that are counted from the start of the record, and on the other strand from its end; so what is read

@@ -17,7 +17,7 @@ import numpy as np
 
 from tfbind.forms import bodies, plain_text
 from tfbind.letters import BLANK, Changes, describe, describe_repairs, printable, read_codes, short
-from tfbind.sequences import Codes, decode
+from tfbind.sequences import Codes
 from tfbind.tables import counted
 
 MAX_RECORDS = 30_000
@@ -26,7 +26,6 @@ MAX_TABLE_BYTES = 1 << 30  # of a file that is not FASTA
 PIECE_BYTES = 4 << 20
 LONGEST_NAME = 200
 LONGEST_HEADER = 64 << 10
-LINE_WIDTH = 60
 
 _UCSC = re.compile(r" range=(\S+):(\d+)-(\d+)\b(?:.* strand=([+-]))?")
 _ENSEMBL = re.compile(r" [^:\s]+:[^:\s]+ [^:\s]+:[^:\s]+:([^:\s]+):(\d+):(\d+):(-?1)\b")
@@ -268,12 +267,3 @@ def _renamed(name: str, unique: str, header: str, whole: bool) -> list[str]:
 def _repeats(names: list[str]) -> bool:
     given = [name for name in names if name]
     return len(set(given)) < len(given)
-
-
-def to_fasta(records: Iterable[Record]) -> str:
-    """The records as FASTA; reading it gives them again."""
-    return "".join(f">{record.name}\n{_wrapped(decode(record.codes))}\n" for record in records)
-
-
-def _wrapped(letters: str) -> str:
-    return "\n".join(letters[start : start + LINE_WIDTH] for start in range(0, len(letters), LINE_WIDTH))

@@ -22,17 +22,13 @@ LISTED = 500  # more runs than that are neither listed nor estimated one by one
 @dataclass(frozen=True)
 class Plan:
     """What Start will do: the first runs, how many in all, how many `at_once`, how long that takes, None for other
-    machines, whose speed is not known; and how many bytes of `disk` all runs keep.
-
-    `certain`: these are the runs; else a search draws them as it goes and `configs` are examples at most.
-    """
+    machines, whose speed is not known; and how many bytes of `disk` all runs keep."""
 
     configs: list[TrainConfig]
     runs: int
     at_once: int
     time: Estimate | None
     disk: int
-    certain: bool
 
 
 def plan(
@@ -55,13 +51,13 @@ def plan(
     timed = configs or [spec.base]
     disk = sum(_disk(config, sizes) for config in timed) * total // len(timed)
     if not here:
-        return Plan(configs, total, min(parallel or total, total), None, disk, spec.method != "bayes")
+        return Plan(configs, total, min(parallel or total, total), None, disk)
     at_once = min(parallel or room_for(spec.base), total)
     each = [_time(with_threads(config, share_of_cores(cpu_cores(), at_once)), sizes, speeds) for config in timed]
     seconds = makespan([time.seconds for time in each], at_once) * total / len(timed)
     basis = each[0].basis if len({time.basis for time in each}) == 1 else "measured for some of the runs only"
     time = Estimate(max(seconds, max(time.seconds for time in each)), basis, all(time.measured for time in each))
-    return Plan(configs, total, at_once, time, disk, spec.method != "bayes")
+    return Plan(configs, total, at_once, time, disk)
 
 
 def _first_configs(spec: Spec) -> list[TrainConfig]:
