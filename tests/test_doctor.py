@@ -12,15 +12,18 @@ import threading
 import time
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from toy import toy_config, toy_home
 
-from tfbind import devices, jobs, launch, runs, sweep_folder, wandb_log
+from tfbind import devices, imported, jobs, launch, runs, sweep_folder, wandb_log
 from tfbind.doctor import Finding, examine, unused_gpus
 from tfbind.json_files import write_json
+from tfbind.scoring import BUILTIN_FOLDER
 
 
 @pytest.fixture
@@ -71,6 +74,36 @@ def test_a_damaged_data_set_is_named_and_not_among_the_sound_ones(home, content)
         == f"{home / 'data' / 'toy' / 'codes.npy'}: not a readable array; expected the file that an import wrote"
     )
     assert f"restore {home / 'data' / 'toy'} from a copy" in toy.remedy
+
+
+def test_a_damaged_model_is_named_and_not_among_the_sound_ones(home):
+    for name in ("sound", "torn", "unknown"):
+        imported.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), name)
+    weights, card = home / "models" / "torn" / imported.WEIGHTS, home / "models" / "unknown" / imported.CARD
+    weights.write_bytes(weights.read_bytes()[:-100])
+    card.write_text("{")
+    sound, torn, unknown = findings(home)["models"]
+    assert (sound.state, sound.said) == ("ok", "builtin, sound")
+    assert (torn.state, torn.said.startswith(f"{weights}: ")) == ("wrong", True)
+    assert torn.remedy == "`python -m tfbind model delete torn`, then import it again"
+    assert (unknown.state, unknown.said.startswith(f"{card}: ")) == ("wrong", True)
+
+
+def test_packages_of_other_versions_are_named_those_that_need_not_be_there_only_if_they_are(home, monkeypatch):
+    there = {"streamlit": "1.0", "httpx": "0.1"}
+
+    def version(package: str) -> str:
+        if package in ("numpy", "ray", "Authlib"):
+            raise PackageNotFoundError(package)
+        return there.get(package) or metadata.version(package)
+
+    monkeypatch.setattr("tfbind.doctor.version", version)
+    needed, login = findings(home)["packages"]
+    assert needed.said.startswith("numpy missing, wanted 2.") or "; numpy missing, wanted 2." in needed.said
+    assert "streamlit 1.0, wanted 1." in needed.said
+    assert needed.remedy == "make setup"
+    assert login.said.startswith("httpx 0.1, wanted 0.")
+    assert (login.state, login.remedy) == ("wrong", ".venv/bin/pip install -r requirements-login.txt")
 
 
 def test_a_crashed_sweep_and_damaged_ones_are_named_with_the_remedy(home):

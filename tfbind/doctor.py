@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, devices, jobs, runs, wandb_logged
+from tfbind import __version__, devices, imported, jobs, runs, wandb_logged
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
@@ -26,11 +26,13 @@ from tfbind.files import unwritable, words
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
 from tfbind.owner import FRESH_SECONDS
+from tfbind.scoring import load_model
 from tfbind.sweep_folder import Sweep, list_sweeps, read_spec
 from tfbind.wandb_client import BASE_URL, KEY, URL
 
 AnyRun = TypeVar("AnyRun", bound=runs.Run)
 
+OPTIONAL = ("requirements-login.txt", "requirements-ray.txt")
 LOW_DISK_BYTES = 1_000_000_000
 REACH_SECONDS = 5.0
 PROXY_ASKS = 407  # for a password
@@ -61,6 +63,7 @@ def examine(home: Path) -> Iterator[Finding]:
         _runs,
         _sweeps,
         _data,
+        _models,
         _logged,
         _wandb,
     ]
@@ -74,20 +77,34 @@ def _program(_home: Path) -> Iterator[Finding]:
 
 
 def _packages(_home: Path) -> Iterator[Finding]:
-    remedy = "make setup"
-    pinned = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (PROJECT / "requirements.txt").read_text(), re.MULTILINE)
-    wrong = []
+    needed = _versions("requirements.txt")
+    wrong = {"make setup": _as_words(needed)}
+    for file in OPTIONAL:
+        installed = [each for each in _versions(file) if each[1]]
+        wrong[f".venv/bin/pip install -r {file}"] = _as_words(installed)
+    for remedy, said in wrong.items():
+        if said:
+            yield Finding("packages", "wrong", said, remedy)
+    if not any(wrong.values()):
+        yield Finding("packages", "ok", f"all {len(needed)} as pinned")
+
+
+def _versions(file: str) -> list[tuple[str, str, str]]:
+    """The packages that a requirement file names: which version there is, "" for none, and which is pinned."""
+    pinned = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (PROJECT / file).read_text(), re.MULTILINE)
+    found = []
     for package, wanted in pinned:
         try:
-            found = version(package).split("+")[0]
+            found.append((package, version(package).split("+")[0], wanted))
         except PackageNotFoundError:
-            found = "missing"
-        if found != wanted:
-            wrong.append(f"{package} {found}, wanted {wanted}")
-    if wrong:
-        yield Finding("packages", "wrong", "; ".join(wrong), remedy)
-    else:
-        yield Finding("packages", "ok", f"all {len(pinned)} as pinned")
+            found.append((package, "", wanted))
+    return found
+
+
+def _as_words(packages: list[tuple[str, str, str]]) -> str:
+    return "; ".join(
+        f"{name} {found or 'missing'}, wanted {wanted}" for name, found, wanted in packages if found != wanted
+    )
 
 
 def _devices(_home: Path) -> Iterator[Finding]:
@@ -275,6 +292,25 @@ def _data(home: Path) -> Iterator[Finding]:
     for name, said in damaged.items():
         remedy = f"restore {folder / name} from a copy, or delete it and import or build the data again"
         yield Finding("data sets", "wrong", said, remedy)
+
+
+def _models(home: Path) -> Iterator[Finding]:
+    sound, wrong = [], []
+    try:
+        load_model(home, BUILTIN)
+        sound.append(BUILTIN)
+    except (ValueError, OSError) as error:
+        wrong.append(Finding("models", "wrong", words(error), "take this project's files anew, such as by `git`"))
+    for name in imported.names(home):
+        try:
+            imported.read_card(home, name)
+            load_model(home, name)
+            sound.append(name)
+        except (ValueError, OSError) as error:
+            remedy = f"`python -m tfbind model delete {name}`, then import it again"
+            wrong.append(Finding("models", "wrong", words(error), remedy))
+    yield Finding("models", "ok", ", ".join(sound) or "none")
+    yield from wrong
 
 
 def _few(words: list[str]) -> str:

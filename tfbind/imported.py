@@ -164,13 +164,23 @@ def list_models(home: Path) -> list[Card]:
     Raises:
         ValueError: a card is damaged.
     """
+    return [read_card(home, name) for name in names(home)]
+
+
+def names(home: Path) -> list[str]:
+    """What the imported models of a home are called."""
     found = sorted(_folder(home).iterdir()) if _folder(home).is_dir() else []
-    return [_read_card(path) for path in found if weights_of(home, path.name)]
+    return [path.name for path in found if weights_of(home, path.name)]
 
 
-def _read_card(folder: Path) -> Card:
+def read_card(home: Path, name: str) -> Card:
+    """What is known of an imported model.
+
+    Raises:
+        ValueError: its card is damaged.
+    """
     try:
-        return read_as(folder / CARD, Card)
+        return read_as(_folder(home) / name / CARD, Card)
     except ValueError as error:
         raise ValueError(f"{error}; delete the model and import it again") from None
 

@@ -28,7 +28,6 @@ MUTANTS, PAGE_MUTANTS, FLIPS = 8, 3, 5
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
 JOB = "20260101-000000-00000"
 QUERY = "0123456789abcdef"
-PARTS = "p.csv.parts"
 CLOSED = "http://127.0.0.1:9"  # a port that nobody listens on
 
 # What nobody can take for a file of its kind.
@@ -139,8 +138,8 @@ NEEDED = {
     "data/toy/names.npy": "export motif leaks baselines train resume doctor",
     "data/toy/codes.npy": "export motif leaks baselines train resume doctor",
     "data/toy/scores.npy": "export motif leaks baselines train resume doctor",
-    "models/mine/card.json": "models",
-    "models/mine/weights.safetensors": "mine",
+    "models/mine/card.json": "models doctor",
+    "models/mine/weights.safetensors": "mine doctor",
     f"queries/{QUERY}.txt": "",
     f"jobs/{JOB}/job.json": "",
     f"jobs/{JOB}/process.json": "",
