@@ -10,8 +10,9 @@ TORCH_INDEX ?=
 PINNED = requirements.txt requirements-login.txt requirements-ray.txt
 KERNELS = $(wildcard tfbind/tile.py tfbind/packing.py tfbind/*_step.py)
 
-PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
-RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
+# pybigtools has no build for 3.14 yet.
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run free-port lint test audit stress
@@ -55,10 +56,10 @@ stress: setup-dev ## kills, crowds, full disks, hostile files: 10,000 of each ki
 free-port:
 	@python=$(VENV)/bin/python; [ -x $$python ] || { $(find_python); }; "$$python" -c "$$CHECK_PORT" '$(PORT)'
 
-# Ends the recipe's shell unless $python can be set to an interpreter that is recent enough.
+# Ends the recipe's shell unless $python can be set to an interpreter that fits.
 define find_python
-for python in $(PYTHONS) ""; do "$$python" -c '$(RECENT)' 2>/dev/null && break; done; \
-[ -n "$$python" ] || { echo "Python 3.11 or newer is needed; none among: $(PYTHONS). make PYTHON=/path/to/python3 names one." >&2; exit 1; }
+for python in $(PYTHONS) ""; do "$$python" -c '$(FITS)' 2>/dev/null && break; done; \
+[ -n "$$python" ] || { echo "Python 3.11, 3.12 or 3.13 is needed; none among: $(PYTHONS). make PYTHON=/path/to/python3 names one." >&2; exit 1; }
 endef
 
 # Bring $(VENV) level with the requirement files in $(1). torch comes from TORCH_INDEX, and from the same place when

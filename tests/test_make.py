@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -100,14 +101,17 @@ def test_a_port_that_cannot_be_is_refused_in_one_line(folder: Path, port: str) -
     assert said.startswith(f"PORT={port}: expected a number")
 
 
-def test_an_old_python_is_refused_in_one_line(folder: Path) -> None:
-    old = folder / "old-python"
-    old.write_text("#!/bin/sh\nexit 1\n")
-    old.chmod(0o755)
-    refused = make(folder, "setup", f"PYTHON={old}")
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 10, 20), (3, 14, 1)])
+def test_a_python_for_which_there_are_no_packages_is_refused_in_one_line(
+    folder: Path, version: tuple[int, int, int]
+) -> None:
+    other = folder / "other-python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = {version}; $2"\n')
+    other.chmod(0o755)
+    refused = make(folder, "setup", f"PYTHON={other}")
     said, _ = refused.stderr.splitlines()
     assert refused.returncode != 0
-    assert said.startswith("Python 3.11 or newer is needed")
+    assert said.startswith("Python 3.11, 3.12 or 3.13 is needed")
     assert not (folder / ".venv").exists()
 
 
