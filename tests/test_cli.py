@@ -108,6 +108,23 @@ def test_a_terminal_gets_a_progress_bar(home):
     assert b"\r" not in done.stdout
 
 
+def test_a_reader_that_has_seen_enough_ends_a_list_in_silence_and_no_run(home, trained):
+    def ended(*words: str) -> tuple[int, str]:
+        """Exit code and errors of a command whose output nobody reads."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        environment = {**os.environ, "TFBIND_HOME": str(home)}
+        command = [sys.executable, "-m", "tfbind", *words]
+        with os.fdopen(writer, "w") as nobody:
+            done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, text=True, env=environment)
+        return done.returncode, done.stderr
+
+    assert ended("runs", trained["id"]) == (1, "")
+    assert ended("train", *TOY, "--id", "unread") == (1, "")
+    run = runs.find(home, "unread")
+    assert (runs.read_status(run).state, len(runs.read_rows(run))) == ("finished", 2)
+
+
 def test_control_c_keeps_the_finished_epochs_and_says_how_to_go_on(home):
     environment = {**os.environ, "TFBIND_HOME": str(home)}
     command = [sys.executable, "-m", "tfbind", "train", *TOY, "--num-epochs", "10000", "--id", "interrupted"]

@@ -4,6 +4,7 @@ Exit codes: 0; 2 the input is wrong; 1 something outside failed; 130 interrupted
 `--json` the last line of standard output is one JSON object.
 """
 
+import select
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
         return code
     except ValueError as error:
         return complain(error, 2)
@@ -41,9 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except IsADirectoryError as error:
         return complain(f"{error.filename}: a folder; expected a file", 2)
     except OSError as error:
-        return complain(words(error), 1)
+        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else complain(words(error), 1)
     except KeyboardInterrupt:
         return complain("interrupted", 130)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output goes to a program that has seen enough, such as `head`; nothing is said to it then."""
+    asked = select.poll()
+    asked.register(sys.stdout, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 
 
 def _parser() -> Parser:

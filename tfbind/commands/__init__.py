@@ -1,6 +1,7 @@
 """What the commands share: parser, answers, errors. Each module here has `add`, which adds its commands."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,12 @@ def complain(what: object, code: int) -> int:
     """One line on stderr."""
     print(f"tfbind: {' '.join(str(what).split())}", file=sys.stderr)
     return code
+
+
+def say(line: str) -> None:
+    """Print a line about work that goes on. It does so where nobody reads any more, as behind `head`."""
+    with contextlib.suppress(BrokenPipeError):
+        print(line, flush=True)
 
 
 def answer(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:

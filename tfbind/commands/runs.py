@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, run_log, runs, wandb_log, wandb_logged
-from tfbind.commands import add_command, answer, bar, complain, figure, readable, sweep
+from tfbind.commands import add_command, answer, bar, complain, figure, readable, say, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
@@ -111,7 +111,7 @@ def _work(run: Run, as_json: bool) -> int:
     from tfbind.worker import Worker
 
     if not as_json:
-        print(f"run {run.id}: {runs.read_labels(run)['name']}", flush=True)
+        say(f"run {run.id}: {runs.read_labels(run)['name']}")
     state = Worker(run, *_watching(as_json)).work()
     return _told(run, state, as_json)
 
@@ -121,7 +121,7 @@ def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
     with Cluster(options.ray, *_watching(options.json)) as cluster:
         run = start(cluster)
         if not options.json:
-            print(f"run {run.id}: {runs.read_labels(run)['name']}", flush=True)
+            say(f"run {run.id}: {runs.read_labels(run)['name']}")
         cluster.lead()
     return _told(run, runs.read_status(run).state, options.json)
 
@@ -170,10 +170,9 @@ def _draw_bar(progress: dict[str, Any]) -> None:
 def _print_row(row: runs.Row, terminal: bool) -> None:
     if terminal:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    print(
+    say(
         f"epoch {row['epoch']}: train_loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
-        f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s",
-        flush=True,
+        f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import datasets, ray_pipe, runs, sweep_control, sweep_folder, sweeps
-from tfbind.commands import Parser, add_command, answer, complain, figure, readable
+from tfbind.commands import Parser, add_command, answer, complain, figure, readable, say
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.history import Past
@@ -140,7 +140,7 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
     """Lead a sweep: on the cluster at `ray`, on this machine if that is "", where it began if None."""
     said: dict[str, str] = {}
     if not as_json:
-        print(f"sweep {found.id}: {sweep_folder.read_settings(found)['name']}", flush=True)
+        say(f"sweep {found.id}: {sweep_folder.read_settings(found)['name']}")
         for note in sweep_folder.read_spec(found).notes:
             print(note, file=sys.stderr)
 
@@ -149,7 +149,7 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
             if run.state not in ACTIVE and said.get(run.id) != run.state:
                 said[run.id] = run.state
                 metric = figure(sweeps.value(spec, run))
-                print(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}", flush=True)
+                say(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}")
 
     address = sweep_folder.read_settings(found).get("ray", "") if ray is None else ray
     with _cluster(found, address) as cluster:
