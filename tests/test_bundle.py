@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import signal
 import subprocess
 import sys
 
@@ -120,3 +121,19 @@ def test_what_cannot_be_bundled_or_is_there_already_ends_in_one_line(home, tmp_p
         assert (said_so.out, said_so.err.count("\n")) == ("", 1)
         assert said in said_so.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+KILLED_IN_THE_CHECK = """
+import os, pathlib, signal, sys
+from tfbind import bundle
+bundle.score_windows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+bundle.bundle(pathlib.Path(sys.argv[1]), "batch", pathlib.Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_bundle_left_goes_with_the_next_one(home, tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_THE_CHECK, home, tmp_path / "b"])
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob(".b.*")) != []
+    bundle.bundle(home, "batch", tmp_path / "b")
+    assert list(tmp_path.iterdir()) == [tmp_path / "b"]

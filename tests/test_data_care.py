@@ -1,7 +1,10 @@
 """Data sets renamed, exported and thrown away, without losing any."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +34,25 @@ def test_an_export_imported_again_is_the_same_data(home: Path, tmp_path: Path) -
         data_care.export(data, tmp_path)
     with pytest.raises(ValueError, match="expected a folder that exists"):
         data_care.export(data, tmp_path / "none")
+
+
+KILLED_BY_ITS_SECOND_FILE = """
+import os, pathlib, signal, sys
+from tfbind import data_care, datasets
+def score_lines(data): yield os.kill(os.getpid(), signal.SIGKILL)
+data_care.score_lines = score_lines
+data_care.export(datasets.open_dataset(pathlib.Path(sys.argv[1]), "toy"), pathlib.Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_export_leaves_no_half_of_the_pair_in_the_way(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    killed = subprocess.run([sys.executable, "-c", KILLED_BY_ITS_SECOND_FILE, home, out])
+    assert killed.returncode == -signal.SIGKILL
+    assert list(out.glob("[!.]*")) == []
+    sequences, scores = data_care.export(open_dataset(home, "toy"), out)
+    assert sorted(out.iterdir()) == sorted([sequences, scores])
 
 
 @given(st.lists(st.floats(-1048576, 1048576, width=32, allow_subnormal=False), min_size=4, max_size=4))

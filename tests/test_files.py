@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.files import draft_of, remove_drafts, words, write_bytes
+from tfbind.files import draft_of, remove_drafts, scratch, words, write_bytes
 from tfbind.json_files import read_json, write_json
 
 KILLED_WHILE_WRITING = """
@@ -46,6 +46,28 @@ def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path, monkeyp
     assert sorted(path.name for path in tmp_path.glob(".*")) == sorted(living)
     assert (tmp_path / "best.safetensors").read_bytes() == b"whole"
     assert read_json(tmp_path / "state.json") == {"state": "running"}
+
+
+def test_the_next_writer_of_a_file_removes_what_a_killed_one_left_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "all[1].tsv"
+    for name in (path.name, "other.tsv"):
+        done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / name)])
+        assert done.returncode == -signal.SIGKILL
+    (other,) = tmp_path.glob(".other.tsv.*")
+    write_bytes(path, b"whole")
+    assert sorted(tmp_path.iterdir()) == sorted([other, path])
+
+
+def test_a_scratch_folder_goes_and_so_does_that_of_a_killed_process(tmp_path: Path) -> None:
+    killed = (
+        "import os, sys; from tfbind.files import *\nwith scratch(Path(sys.argv[1]), 'dna'): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)])
+    assert len(list(tmp_path.iterdir())) == 1
+    with scratch(tmp_path, "upload") as folder:
+        (folder / "dna.fa").touch()
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whole_numbers_of_64_bits_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ its chromosome or holds an N is left out, as are repeats of the same window. Win
 overlap. Random windows overlap no region, no window and not each other. Windows carry the genome's chromosome names.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from tfbind.build import LENGTH, LENGTHS, Spool, window_names
 from tfbind.chromosomes import renamed
 from tfbind.datasets import Windows, check_free, keep, sha256
 from tfbind.fasta_stream import Progress, contigs, cut
+from tfbind.files import scratch
 from tfbind.regions import Region, around, elsewhere, read_regions
 from tfbind.sequences import UNKNOWN, Codes
 from tfbind.tables import counted, label
@@ -70,7 +70,7 @@ def build_signal(home: Path, name: str, sources: Sources, rule: Rule, progress: 
     passes = 2 if rule.random else 1
     starts, notes, skipped = _starts(sources, found, sizes, rule, lambda share: progress(share / passes))
     home.mkdir(parents=True, exist_ok=True)
-    with Spool(home, rule.length) as spool, tempfile.TemporaryDirectory(prefix="build-", dir=home) as folder:
+    with Spool(home, rule.length) as spool, scratch(home, "build") as folder:
         for contig, pieces in contigs(sources.genome, lambda share: progress((passes - 1 + share) / passes)):
             named = renamed([contig], starts).get(contig)
             if named is not None:
@@ -78,7 +78,7 @@ def build_signal(home: Path, name: str, sources: Sources, rule: Rule, progress: 
                 kept, codes = _cut(_Counted(pieces, contig, sizes[named], sources), starts.pop(named), rule, skipped)
                 windows = [(named, start) for start in kept]
                 if windows:
-                    measured = bigwig.values(sources.signal, windows, rule.length, Path(folder, "signal"))
+                    measured = bigwig.values(sources.signal, windows, rule.length, folder / "signal")
                     scores = _transformed(measured, windows, rule, sources.signal, skipped)
                     spool.add(window_names(contig, kept, rule.length), codes, scores)
         if starts:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
-from tfbind.files import draft_of, naming
+from tfbind.files import draft_of, naming, remove_drafts
 from tfbind.onnx_graph import Weights, read_shape
 from tfbind.provenance import of_run
 from tfbind.scoring import Model, load_model, load_weights, member_files, score_windows
@@ -57,6 +57,7 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
         raise ValueError(f"{name}: an average of several networks; expected a model of one, such as a run")
     model, weights = load_model(home, name), load_weights(files[0])
     draft = draft_of(out)
+    remove_drafts(out.parent, out.name)
     draft.mkdir()
     try:
         with naming(out):
@@ -101,7 +102,7 @@ def check(program: Path, model: Model) -> float:
     """
     codes = _windows(model.length or WINDOW_LENGTH)
     names = [f"chr22_{start}_{start + codes.shape[1] - 1}" for start in range(0, codes.size, codes.shape[1])]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=program.parent) as folder:
         predicted = _run(program, Path(folder), names, codes)
     scores = score_windows(model, codes)
     difference, allowed = float(np.abs(predicted - scores).max()), TOLERANCE * max(1.0, float(np.abs(scores).max()))

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfbind import runs
 from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
-from tfbind.files import to_trash, write_chunks
+from tfbind.files import drafted, fill, to_trash
 from tfbind.metrics import pearson
 from tfbind.recover import EQUAL
 from tfbind.sequences import decode
@@ -117,12 +117,9 @@ def export(data: Windows, folder: Path) -> tuple[Path, Path]:
     for path in paths:
         if path.exists():
             raise ValueError(f"{path}: exists already and is not overwritten")
-    try:
-        for path, lines in zip(paths, (sequence_lines(data), score_lines(data)), strict=True):
-            write_chunks(path, packed(lines))
-    except BaseException:
-        paths[0].unlink(missing_ok=True)  # one of the two is of no use, and in the way of both
-        raise
+    with drafted(paths[0]) as sequences, drafted(paths[1]) as scores:  # one of the two is of no use
+        fill(sequences, packed(sequence_lines(data)))
+        fill(scores, packed(score_lines(data)))
     return paths
 
 

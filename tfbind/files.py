@@ -4,6 +4,7 @@ And folders that are thrown away: they move to the trash of their home.
 """
 
 import errno
+import glob
 import os
 import re
 import secrets
@@ -41,11 +42,14 @@ def naming(path: Path) -> Iterator[None]:
 def drafted(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to, which takes its place when all went well and is gone otherwise.
 
+    What killed processes left of earlier ones goes, too.
+
     Raises:
         OSError: it cannot be written; `filename` is the path.
     """
     draft = draft_of(path)
     try:
+        remove_drafts(path.parent, path.name)
         yield draft
         draft.replace(path)
     except OSError as error:
@@ -64,7 +68,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_chunks(path: Path, content: Iterable[bytes]) -> None:
     """The same for content that comes in chunks."""
-    with drafted(path) as draft, draft.open("wb") as file:
+    with drafted(path) as draft:
+        fill(draft, content)
+
+
+def fill(draft: Path, content: Iterable[bytes]) -> None:
+    """Write a file that nobody reads yet, and have it on the disk before this returns."""
+    with naming(draft), draft.open("wb") as file:
         file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
@@ -75,16 +85,31 @@ def is_draft(name: str) -> bool:
     return _DRAFT.fullmatch(name) is not None
 
 
-def remove_drafts(folder: Path) -> None:
-    """Delete what processes that were killed left half written in a folder: what `draft_of` named."""
-    for draft in folder.glob(".*"):
+def remove_drafts(folder: Path, name: str = "") -> None:
+    """Delete what processes that were killed left half written in a folder: what `draft_of` named, for any path or
+    for the one of this name."""
+    for draft in folder.glob(f".{glob.escape(name)}.*" if name else ".*"):
         match = _DRAFT.fullmatch(draft.name)
         if match is None or psutil.pid_exists(int(match[1])):
             continue
         if draft.is_dir():
-            shutil.rmtree(draft)
+            shutil.rmtree(draft, ignore_errors=True)  # another process may be deleting it, too
         else:
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch(folder: Path, name: str) -> Iterator[Path]:
+    """A new folder in `folder`, which is made if it is missing; gone at the end, as is what killed processes left
+    there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder)
+    place = draft_of(folder / name)
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def to_trash(home: Path, folder: Path, name: str) -> Path:

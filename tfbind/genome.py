@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
 
-from tfbind.files import draft_of, write_chunks
+from tfbind.files import draft_of, remove_drafts, write_chunks
 from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted, label
@@ -136,6 +136,7 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.fai"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
+        remove_drafts(cache)
         draft = draft_of(kept)
         try:
             Faidx(str(path), indexname=str(draft), gzi_indexname=str(draft.with_suffix(".gzi"))).close()

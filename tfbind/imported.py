@@ -14,7 +14,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from tfbind.config import PROJECT
-from tfbind.files import draft_of, remove_drafts, to_trash
+from tfbind.files import draft_of, drafted, remove_drafts, to_trash
 from tfbind.json_files import read_as, write_json
 from tfbind.onnx_graph import read_shape
 from tfbind.weight_files import read_tensors
@@ -143,12 +143,8 @@ def converted(home: Path, source: Path) -> Path:
     target = home / "cache" / "weights" / f"{_sha256(source)}.safetensors"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = draft_of(target)
-        try:
+        with drafted(target) as draft:
             convert(source, draft)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
     return target
 
 

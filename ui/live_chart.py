@@ -11,7 +11,7 @@ from pathlib import Path
 import plotly
 import streamlit as st
 
-from tfbind.files import draft_of
+from tfbind.files import drafted
 from tfbind.plots import Curve
 
 FIRST_POINT = "The first point comes with the end of the first epoch."
@@ -50,9 +50,8 @@ def install_plotly(static: Path) -> Path:
     target = static / source.name
     if not (target.is_file() and not target.is_symlink() and filecmp.cmp(source, target)):
         static.mkdir(exist_ok=True)
-        draft = draft_of(target)
-        shutil.copy2(source, draft)
-        draft.replace(target)
+        with drafted(target) as draft:
+            shutil.copy2(source, draft)
     return target
 
 

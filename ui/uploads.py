@@ -1,23 +1,21 @@
 """Uploaded files on the disk, as long as something that reads paths needs them."""
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from tfbind.files import naming
+from tfbind.files import naming, scratch
 from ui.session import home
 
 
 @contextmanager
 def upload_folder() -> Iterator[Path]:
     """A folder in the home that is gone at the end."""
-    home().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="upload-", dir=home()) as folder:
-        yield Path(folder)
+    with scratch(home(), "upload") as folder:
+        yield folder
 
 
 def write_upload(file: UploadedFile, folder: Path) -> Path:
