@@ -3,7 +3,10 @@
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +134,54 @@ def test_damaged_files_of_a_job_are_one_line(home):
         jobs.read_status(job)
     (job.folder / jobs.JOB).unlink()
     assert jobs.list_jobs(home) == []
+
+
+KILLED_IN_SUBMIT = """
+import io, os, pathlib, signal, sys
+from tfbind import jobs
+def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
+where = sys.argv[2]
+if where == "copy": jobs.shutil.copyfileobj = die
+elif where == "order": jobs.write_json = die
+else: jobs.subprocess.Popen = die
+order = jobs.Order("a.fa", "builtin", ".tsv", "forward", 3.0, False)
+jobs.submit(pathlib.Path(sys.argv[1]), order, io.BytesIO(b"ACGT"))
+"""
+
+
+@pytest.mark.parametrize("where", ["copy", "order", "process"])
+def test_of_a_server_killed_while_it_starts_a_job_nothing_is_left_but_a_job_that_can_go_on(home, where):
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_SUBMIT, home, where])
+    assert killed.returncode == -signal.SIGKILL
+    listed = jobs.list_jobs(home)
+    assert [jobs.read_status(job).state for job in listed] == ["crashed"] * (where == "process")
+    for job in listed:
+        jobs.resume(job)
+    other = jobs.submit(home, ORDER, io.BytesIO(b"ACGT"))
+    assert sorted(path.name for path in (home / "jobs").glob("[!.]*")) == sorted(j.id for j in [*listed, other])
+    assert [path.name for path in (home / "jobs").glob(".*")] == [jobs.LOCK]
+    wait_for(lambda: {jobs.read_status(job).state for job in jobs.list_jobs(home)} == {"finished"})
+
+
+def test_of_many_who_press_at_once_one_is_heard(home):
+    job = jobs.submit(home, replace(ORDER, suffix=".bed"), fasta(BASES))
+
+    def press(act):
+        try:
+            act(job)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(4) as people:
+        assert set(people.map(press, [jobs.stop] * 4)) <= {"", f"job {job.id} does not run"}
+        assert jobs.read_status(job).state == "stopped"
+        assert sorted(people.map(press, [jobs.resume] * 4)) == ["", *[f"job {job.id} is running"] * 3]
+    wait_for(lambda: jobs.read_status(job).done > 1_000_000)
+    assert jobs.read_status(job).state == "running"
+    jobs.stop(job)
+    with ThreadPoolExecutor(2) as people:
+        said = sorted(people.map(press, [jobs.delete] * 2))
+    assert said[0] == ""
+    assert "job.json: the file is missing" in said[1]
+    assert [path.name for path in (home / "trash").iterdir()] == [f"job-{job.id}"]

@@ -5,6 +5,8 @@ A job is the folder `<home>/jobs/<id>/`: `job.json` says what was asked for, `pr
 files that the command itself writes, so nothing has to be told to anybody.
 """
 
+import contextlib
+import errno
 import os
 import re
 import secrets
@@ -21,21 +23,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 import psutil
+from filelock import FileLock
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import naming, to_trash
+from tfbind.files import naming, scratch, to_trash
 from tfbind.json_files import read_as, read_fields, write_json
-from tfbind.owner import Owner
+from tfbind.owner import Owner, this_process
 from tfbind.parts import Parts
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
 JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
+LOCK = ".lock"
 MAX_MB = 200
 DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
 PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
 COPY_BYTES = 1 << 20
 KILL_SECONDS = 10.0
+LOCK_SECONDS = 60.0
 ERROR = "tfbind: "
 
 
@@ -152,16 +157,27 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
         writer_of(Path(f"predictions{order.suffix}"))
     job = Job(home / "jobs" / (id or new_id()))
     _check_size(home, data)
-    job.folder.mkdir(parents=True)
-    try:
-        with naming(job.folder / INPUT), (job.folder / INPUT).open("wb") as copy:
+    with scratch(home / "jobs", job.id) as draft:
+        with naming(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
-        write_json(job.folder / JOB, asdict(order))
-        _start(job, order)
-    except BaseException:
-        shutil.rmtree(job.folder)
-        raise
+        write_json(draft / JOB, asdict(order))
+        (draft / LOG).touch()
+        with _alone(home):
+            if job.folder.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(job.folder))
+            _own(Job(draft), this_process(), 0, 0)
+            draft.rename(job.folder)
+            try:
+                _start(job, order)
+            except BaseException:
+                shutil.rmtree(job.folder)
+                raise
     return job
+
+
+def _alone(home: Path) -> FileLock:
+    """Held while a job is started, stopped or thrown away, so that of two who press at once the second is told."""
+    return FileLock(home / "jobs" / LOCK, timeout=LOCK_SECONDS)
 
 
 def _check_size(home: Path, data: BinaryIO) -> None:
@@ -184,11 +200,12 @@ def resume(job: Job) -> None:
     Raises:
         ValueError: the job runs, or is finished.
     """
-    state = read_status(job).state
-    if state in ("running", "finished"):
-        raise ValueError(f"job {job.id} is {state}")
-    (job.folder / STOP).unlink(missing_ok=True)
-    _start(job, read_order(job))
+    with _alone(job.home):
+        state = read_status(job).state
+        if state in ("running", "finished"):
+            raise ValueError(f"job {job.id} is {state}")
+        (job.folder / STOP).unlink(missing_ok=True)
+        _start(job, read_order(job))
 
 
 def _start(job: Job, order: Order) -> None:
@@ -211,8 +228,8 @@ def _start(job: Job, order: Order) -> None:
     owner = Owner(
         pid=child.pid, process_started=process.create_time(), host=socket.gethostname(), heartbeat=time.time()
     )
+    _own(job, owner, printed, done)
     process.nice(PAGE_FIRST)
-    write_json(job.folder / PROCESS, asdict(Process(owner, printed, done, time.time())))
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
 
 
@@ -222,10 +239,12 @@ def stop(job: Job) -> None:
     Raises:
         ValueError: the job does not run.
     """
-    if read_status(job).state != "running":
-        raise ValueError(f"job {job.id} does not run")
-    (job.folder / STOP).touch()
-    os.kill(owner_of(job).pid, signal.SIGTERM)
+    with _alone(job.home):
+        if read_status(job).state != "running":
+            raise ValueError(f"job {job.id} does not run")
+        (job.folder / STOP).touch()
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(owner_of(job).pid, signal.SIGTERM)
     deadline = time.monotonic() + KILL_SECONDS
     while owner_of(job).alive and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -237,9 +256,15 @@ def delete(job: Job) -> Path:
     Raises:
         ValueError: the job runs.
     """
-    if read_status(job).state == "running":
-        raise ValueError(f"job {job.id} runs; stop it first")
-    return to_trash(job.home, job.folder, f"job-{job.id}")
+    with _alone(job.home):
+        if read_status(job).state == "running":
+            raise ValueError(f"job {job.id} runs; stop it first")
+        return to_trash(job.home, job.folder, f"job-{job.id}")
+
+
+def _own(job: Job, owner: Owner, printed: int, done: int) -> None:
+    """Say which process works on a job from now on."""
+    write_json(job.folder / PROCESS, asdict(Process(owner, printed, done, time.time())))
 
 
 def _process(job: Job) -> Process:
