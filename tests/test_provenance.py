@@ -12,6 +12,7 @@ from toy import toy_config, toy_home
 from tfbind import bundle, launch, runs
 from tfbind.config import parse_config
 from tfbind.datasets import open_dataset
+from tfbind.export import beside
 from tfbind.scoring import load_model
 from tfbind.splits import split
 from tfbind.worker import Worker
@@ -71,3 +72,26 @@ def test_a_bundle_says_on_which_data_and_split_its_weights_were_trained(home, tm
         assert f'"{key}": "{record[key]}"' in said
     assert '"seed": 4' in said
     assert '"torch": "' in said
+
+
+KILLED_BEFORE_IT_SAYS = """
+import os, signal, sys
+from tfbind import provenance
+from tfbind.__main__ import main
+provenance.write_beside = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command", ["predict", "variants"])
+def test_nothing_beside_a_file_tells_of_the_one_before_it(home, tmp_path, command) -> None:
+    """The second command is killed between its output and what says where that comes from."""
+    dna, calls, out = tmp_path / "in.fa", tmp_path / "in.vcf", tmp_path / "o.tsv"
+    dna.write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 10 + "\n")
+    calls.write_text("#CHROM\tPOS\tID\tREF\tALT\nchr1\t33\t.\tA\tG\n")
+    given = ["--data", dna] if command == "predict" else ["--data", calls, "--fasta", dna]
+    for model, start, code in (("one", ["-m", "tfbind"], 0), ("builtin", ["-c", KILLED_BEFORE_IT_SAYS], -9)):
+        words = [sys.executable, *start, command, "--model", model, *given, "--out", out]
+        assert subprocess.run(words, env={**os.environ, "TFBIND_HOME": str(home)}).returncode == code
+        assert model in out.read_text()
+        assert beside(out).exists() == (code == 0)

@@ -12,6 +12,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
 THRESHOLD = 3.0  # from here on a site is called, unless said otherwise; in the unit of the scores
 PIECE_BASES = 1 << 20
 MAX_COLUMNS = 1_000_000
+BESIDE = ".about.json"  # ends the name of the file that says where predictions come from
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -77,6 +79,19 @@ def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None)
     return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]), between)
 
 
+def beside(out: Path) -> Path:
+    """The file that says where `out` comes from."""
+    return out.with_name(out.name + BESIDE)
+
+
+@contextmanager
+def replaced(out: Path) -> Iterator[Path]:
+    """As `drafted`; what lies beside the old file goes with it, for it would lie about the new one."""
+    with drafted(out) as draft:
+        yield draft
+        beside(out).unlink(missing_ok=True)
+
+
 def write(path: Path, tracks: Sequence[Track], about: About) -> None:
     """Write predictions in the format that the suffix of `path` names; what is there already is replaced.
 
@@ -85,7 +100,7 @@ def write(path: Path, tracks: Sequence[Track], about: About) -> None:
         OSError: the file cannot be written.
     """
     writer = writer_of(path)
-    with drafted(path) as draft:
+    with replaced(path) as draft:
         writer(draft, tracks, about)
 
 

@@ -12,17 +12,11 @@ from platform import python_version
 from typing import Any
 
 from tfbind import __version__, runs
+from tfbind.export import beside
 from tfbind.files import write_bytes
 from tfbind.meaning import BUILTIN
 from tfbind.runs import Run
 from tfbind.scoring import Model
-
-SUFFIX = ".about.json"
-
-
-def beside(out: Path) -> Path:
-    """The file that says where `out` comes from."""
-    return out.with_name(out.name + SUFFIX)
 
 
 def write_beside(out: Path, home: Path, model: Model, **settings: Any) -> None:

@@ -9,9 +9,9 @@ from typing import BinaryIO, Protocol, cast
 import streamlit as st
 
 from tfbind import jobs
+from tfbind.export import BESIDE, beside
 from tfbind.files import words
 from tfbind.jobs import Job, Order, Status
-from tfbind.provenance import SUFFIX, beside
 from ui.downloads import FORMATS
 from ui.model_choice import Settings
 from ui.session import attempt, home, next_job_id, plain, start_key
@@ -135,7 +135,7 @@ def _draw_download(job: Job, order: Order) -> None:
         st.download_button(
             "Where it comes from",
             data=about.read_bytes,
-            file_name=f"{stem}{order.suffix}{SUFFIX}",
+            file_name=f"{stem}{order.suffix}{BESIDE}",
             mime="application/json",
             on_click="ignore",
             key=f"about-{job.id}",

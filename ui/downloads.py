@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind.export import About, Track, as_bytes, coordinates, facts, track
+from tfbind.export import BESIDE, About, Track, as_bytes, coordinates, facts, track
 from tfbind.letters import short
-from tfbind.provenance import SUFFIX, as_json, provenance
+from tfbind.provenance import as_json, provenance
 from tfbind.records import Record
 from tfbind.scoring import rule
 from ui import scored
@@ -56,7 +56,7 @@ def downloads(originals: list[Record], how: Settings) -> None:
     st.download_button(
         "Where it comes from",
         data=lambda: _origin(how, pad, facts(suffix, _tracks(usable, how, pad), about)),
-        file_name=f"predictions{suffix}{SUFFIX}",
+        file_name=f"predictions{suffix}{BESIDE}",
         mime="application/json",
         icon=":material/history_edu:",
         type="tertiary",
