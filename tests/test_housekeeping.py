@@ -1,7 +1,9 @@
 """Making room frees what nothing needs, and nothing else."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from driven import app
@@ -90,6 +92,34 @@ def test_the_trash_is_emptied_for_good_and_a_link_in_it_is_not_followed(home, tm
     assert freed >= size
     assert list((home / "trash").iterdir()) == []
     assert (outside / "mine").read_text() == "kept"
+
+
+def test_what_killed_processes_left_goes_with_the_trash_and_what_living_ones_write_stays(home):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    living = home / "models" / f".mine.{os.getpid()}-0a1f"
+    left = [
+        home / "runs" / f".more.{ended.pid}-0a1f",
+        home / "models" / f".mine.{ended.pid}-0a1f",
+        home / "runs" / "done" / f".labels.json.{ended.pid}-0a1f.json",
+    ]
+    for folder in (living, *left[:2]):
+        folder.mkdir(parents=True)
+        (folder / "weights").write_bytes(b"w" * 1000)
+    left[2].write_bytes(b"l" * 100)
+    assert housekeeping.empty_trash(home) == 2100
+    assert [path.exists() for path in left] == [False] * 3
+    assert (living / "weights").exists()
+
+
+def test_two_people_empty_the_trash_at_once(home):
+    for number in range(300):
+        (home / "trash" / f"old-{number}").mkdir(parents=True)
+        for name in range(5):
+            (home / "trash" / f"old-{number}" / str(name)).touch()
+    with ThreadPoolExecutor(4) as people:
+        list(people.map(housekeeping.empty_trash, [home] * 4))
+    assert list((home / "trash").iterdir()) == []
 
 
 def test_a_home_that_is_not_there_takes_nothing(tmp_path):

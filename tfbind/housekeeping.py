@@ -5,8 +5,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from tfbind import runs
-from tfbind.files import TRASH, is_draft
+from tfbind.files import TRASH, is_draft, remove_drafts
 
 FILES = "files directly in it"
 DRAFTS = "drafts"
@@ -74,16 +76,25 @@ def drop_checkpoints(home: Path) -> int:
 
 
 def empty_trash(home: Path) -> int:
-    """Delete for good what was thrown away; the bytes that were freed.
+    """Delete for good what was thrown away, and what killed processes left half written; the bytes that were freed.
 
     Raises:
         OSError: something in it cannot be deleted.
     """
-    trash = home / TRASH
-    freed = usage(home).kinds.get(TRASH, 0)
-    for path in list(trash.iterdir()) if trash.is_dir() else []:
+    before = usage(home).kinds
+    for folder, _, _ in os.walk(home):
+        remove_drafts(Path(folder))
+    if (home / TRASH).is_dir():
+        (home / "locks").mkdir(exist_ok=True)
+        with FileLock(home / "locks" / "trash.lock"):  # of two that delete a folder at once, both may fail
+            _empty(home / TRASH)
+    after = usage(home).kinds
+    return sum(before.get(kind, 0) - after.get(kind, 0) for kind in (TRASH, DRAFTS))
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    return freed

@@ -10,6 +10,7 @@ from tfbind.launch import free_disk
 from ui.session import attempt, home, plain
 
 DISK = "disk"
+EMPTYING = "What was thrown away, and what killed processes left half written, is deleted for good."
 COUNTED_SECONDS = 60
 WORDS = {
     "runs": "runs",
@@ -59,8 +60,8 @@ def storage() -> None:
             " · ".join(f"{plain(WORDS.get(kind, kind))} {budget.size(size)}" for kind, size in largest if size)
         )
         with st.container(horizontal=True):
-            trash = used.kinds.get("trash", 0)
-            _offer("Empty the trash", "What was thrown away is deleted for good.", trash, housekeeping.empty_trash)
+            trash = used.kinds.get("trash", 0) + used.kinds.get(housekeeping.DRAFTS, 0)
+            _offer("Empty the trash", EMPTYING, trash, housekeeping.empty_trash)
             _offer("Drop checkpoints", housekeeping.DROPPING, used.checkpoints, housekeeping.drop_checkpoints)
             _budget()
 

@@ -12,7 +12,11 @@ from tfbind.config import home_folder
 def add(commands: Any) -> None:
     """Add `disk`."""
     command = add_command(commands, "disk", disk)
-    command.add_argument("--empty-trash", action="store_true", help="delete for good what was thrown away")
+    command.add_argument(
+        "--empty-trash",
+        action="store_true",
+        help="delete for good what was thrown away, and what killed processes left half written",
+    )
     command.add_argument(
         "--drop-checkpoints",
         action="store_true",
