@@ -143,10 +143,22 @@ def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 where = sys.argv[2]
 if where == "copy": jobs.shutil.copyfileobj = die
 elif where == "order": jobs.write_json = die
-else: jobs.subprocess.Popen = die
+elif where == "process": jobs.subprocess.Popen = die
+else: jobs._owner = die
 order = jobs.Order("a.fa", "builtin", ".tsv", "forward", 3.0, False)
-jobs.submit(pathlib.Path(sys.argv[1]), order, io.BytesIO(b"ACGT"))
+jobs.submit(pathlib.Path(sys.argv[1]), order, io.BytesIO(b"ACGT" * (10**6 if where == "owner" else 1)))
 """
+
+
+def test_the_process_of_a_job_is_known_though_its_server_was_killed_before_it_could_say_so(home):
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_SUBMIT, home, "owner"])
+    assert killed.returncode == -signal.SIGKILL
+    (job,) = jobs.list_jobs(home)
+    assert jobs.read_status(job).state == "running"
+    with pytest.raises(ValueError, match="is running"):
+        jobs.resume(job)
+    jobs.stop(job)
+    assert jobs.read_status(job).state == "stopped"
 
 
 @pytest.mark.parametrize("where", ["copy", "order", "process"])

@@ -212,10 +212,11 @@ def _start(job: Job, order: Order) -> None:
     for draft in _drafts(output(job, order)):
         draft.unlink()
     _, done, _ = _progress(job, order)
+    printed = (job.folder / LOG).stat().st_size
+    _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": os.pathsep.join(paths)}
     with (job.folder / LOG).open("ab") as log:
-        printed = log.tell()
         child = subprocess.Popen(
             command(job, order),
             stdin=subprocess.DEVNULL,
@@ -225,10 +226,7 @@ def _start(job: Job, order: Order) -> None:
             start_new_session=True,
         )
     process = psutil.Process(child.pid)
-    owner = Owner(
-        pid=child.pid, process_started=process.create_time(), host=socket.gethostname(), heartbeat=time.time()
-    )
-    _own(job, owner, printed, done)
+    _own(job, _owner(process), printed, done)
     process.nice(PAGE_FIRST)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
 
@@ -272,12 +270,27 @@ def _process(job: Job) -> Process:
 
 
 def owner_of(job: Job) -> Owner:
-    """The process that a job was last given to.
+    """The process that works on a job, or did last.
 
     Raises:
         ValueError: the file that says so is missing or damaged.
     """
-    return _process(job).owner
+    owner = _process(job).owner
+    return owner if owner.alive else _unnamed(job) or owner
+
+
+def _unnamed(job: Job) -> Owner | None:
+    """The process of a job that was started by a server which was killed before it could say so."""
+    words = command(job, read_order(job))
+    found = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == words)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return next(map(_owner, found), None)
+    return None
+
+
+def _owner(process: psutil.Process) -> Owner:
+    started = process.create_time()
+    return Owner(pid=process.pid, process_started=started, host=socket.gethostname(), heartbeat=time.time())
 
 
 def read_status(job: Job) -> Status:
@@ -289,7 +302,7 @@ def read_status(job: Job) -> Status:
     order = read_order(job)
     out = output(job, order)
     stage, done, total = _progress(job, order)
-    if owner_of(job).alive:
+    if _process(job).owner.alive:
         return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
     said = _said(job)
     if out.exists():
@@ -298,6 +311,8 @@ def read_status(job: Job) -> Status:
         return Status("stopped", stage, done, total, None, "")
     if said.startswith(ERROR):
         return Status("failed", stage, done, total, None, said.removeprefix(ERROR))
+    if owner_of(job).alive:
+        return Status("running", stage, done, total, None, "")
     return Status("crashed", stage, done, total, None, "the process ended without a word")
 
 
