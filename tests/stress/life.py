@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -60,6 +61,18 @@ def wait_for_kill(run: Run, seconds: float) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(runs.read_status(run).pid, signal.SIGKILL)
     return wait_for_end(run) == "crashed"
+
+
+def worked_on(run: Run) -> list[int]:
+    """The processes whose command line names this run, but for this one."""
+    commands = {process.pid: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}
+    return [pid for pid, words in commands.items() if "tfbind" in words and run.id in words and pid != os.getpid()]
+
+
+def said_truly(run: Run) -> bool:
+    """Whether the run is said to be active by the living process that works on it, or there is neither."""
+    status = runs.read_status(run)
+    return worked_on(run) == [status.pid] * status.active
 
 
 def end_all(home: Path) -> None:

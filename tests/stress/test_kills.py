@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 from driving import Server, free_port, healthy, start_server
-from life import LONG, SEED, contents, outcome, tfbind, wait_for_end, wait_until
+from life import LONG, SEED, contents, outcome, said_truly, tfbind, wait_for_end, wait_until
 from toy import toy_config
 from visitor import Visitor, visiting
 from wandb_server import ENTITY, KEY, WandbServer
@@ -157,14 +157,6 @@ def holds_until(end: float, holds: Callable[[], object]) -> bool:
     while not (held := bool(holds())) and time.monotonic() < end:
         time.sleep(0.02)
     return held
-
-
-def said_truly(run: Run) -> bool:
-    """Whether the run is said to be active by the living process that works on it, or there is neither."""
-    status = runs.read_status(run)
-    commands = {process.pid: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}
-    workers = [pid for pid, words in commands.items() if "tfbind" in words and run.id in words and pid != os.getpid()]
-    return workers == [status.pid] * status.active
 
 
 # The process that logs to W&B

@@ -10,11 +10,13 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from driving import Server
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 
 TEXTS = {
@@ -27,6 +29,8 @@ TEXTS = {
     "progress": "text",
 }
 CHART = "bidi_component"
+FIGURE = "plotly_chart"
+BOXES = ("text_area", "text_input")
 
 Place = tuple[int, ...]
 
@@ -42,6 +46,7 @@ class Visitor:
     lost: str = ""
     _hash: str = ""
     _buttons: dict[str, str] = field(default_factory=dict)
+    _boxes: dict[str, str] = field(default_factory=dict)
     _socket: ClientConnection | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _drawn: dict[Place, tuple[str, str]] = field(default_factory=dict)
@@ -61,16 +66,26 @@ class Visitor:
         charts = [json.loads(text)["charts"] for kind, text in list(self.shown.values()) if kind == CHART]
         return {curve["x"][-1] for drawn in charts for chart in drawn for curve in chart["curves"] if curve["x"]}
 
+    def figures(self) -> list[dict[str, Any]]:
+        """The figures on the page, as Plotly has them."""
+        return [json.loads(text) for kind, text in list(self.shown.values()) if kind == FIGURE]
+
     def offers(self, label: str) -> bool:
         """Whether a button of this label was drawn."""
         return label in self._buttons
 
     def press(self, label: str) -> None:
         """Press a button that is on the page."""
+        self._send(WidgetState(id=self._buttons[label], trigger_value=True))
+
+    def write(self, label: str, text: str) -> None:
+        """Put a text into a box that is on the page, in place of what it holds."""
+        self._send(WidgetState(id=self._boxes[label], string_value=text))
+
+    def _send(self, change: WidgetState) -> None:
         assert self._socket
         assert self._loop
-        pressed = self._ask(self._socket, button=self._buttons[label])
-        asyncio.run_coroutine_threadsafe(pressed, self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._ask(self._socket, change=change), self._loop).result(30)
 
     async def stay(self, url: str) -> None:
         """Open the page and keep it open until this task is cancelled."""
@@ -87,13 +102,13 @@ class Visitor:
         finally:
             self._end_timers()
 
-    async def _ask(self, socket: ClientConnection, fragment: str = "", button: str = "") -> None:
+    async def _ask(self, socket: ClientConnection, fragment: str = "", change: WidgetState | None = None) -> None:
         message = BackMsg()
         state = message.rerun_script
         state.query_string, state.page_name, state.page_script_hash = self.query, self.page, self._hash
         state.fragment_id, state.is_auto_rerun = fragment, bool(fragment)
-        if button:
-            state.widget_states.widgets.add(id=button, trigger_value=True)
+        if change:
+            state.widget_states.widgets.append(change)
         await socket.send(message.SerializeToString())
 
     def _take(self, socket: ClientConnection, message: ForwardMsg) -> None:
@@ -118,7 +133,9 @@ class Visitor:
             return
         if kind == "button":
             self._buttons[element.button.label] = element.button.id
-        text = element.bidi_component.json if kind == CHART else ""
+        if kind in BOXES:
+            self._boxes[getattr(element, kind).label] = getattr(element, kind).id
+        text = element.bidi_component.json if kind == CHART else element.plotly_chart.spec if kind == FIGURE else ""
         if kind in TEXTS:
             text = getattr(getattr(element, kind), TEXTS[kind])
         if kind == "alert":
