@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import psutil
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from toy import toy_config
@@ -212,6 +214,17 @@ def test_one_process_works_on_a_run(run):
         )
         said = subprocess.run([sys.executable, "-c", code, run.folder], capture_output=True, text=True, check=True)
     assert said.stdout == f"run {run.id}: another process is working on it\n"
+
+
+def test_who_only_looks_whether_a_run_is_worked_on_keeps_nobody_from_it(run):
+    with runs.sole_worker(run):
+        pass
+    (lock,) = (run.home / "locks").iterdir()
+    looking = FileLock(lock, thread_local=False)
+    looking.acquire()
+    threading.Timer(0.2, looking.release).start()
+    with runs.sole_worker(run):
+        assert not looking.is_locked
 
 
 def test_delete_moves_to_the_trash_and_leaves_active_runs_alone(tmp_path, run):

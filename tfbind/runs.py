@@ -52,6 +52,7 @@ State = Literal["pending", "running", "finished", "failed", "crashed", "killed"]
 ACTIVE: tuple[State, ...] = ("pending", "running")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
+LOCK_SECONDS = 0.5  # who only looks whether a lock is held has it for a moment
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
 
 Row = dict[str, Any]
@@ -299,7 +300,7 @@ def sole_worker(run: Run) -> Iterator[None]:
     path = run.home / "locks" / f"{run.folder.parent.name.removesuffix('s')}-{run.id}.lock"
     path.parent.mkdir(exist_ok=True)
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(path, timeout=LOCK_SECONDS):
             yield
     except Timeout:
         raise ValueError(f"run {run.id}: another process is working on it") from None
