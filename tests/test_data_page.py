@@ -72,7 +72,7 @@ def test_import_and_train_on_it(home: Path, tmp_path: Path) -> None:
     page = upload(data_page(), *make_pair(tmp_path), "mine")
     assert "40 windows of 30 bases" in page.success[0].value
     assert [data["name"] for data in list_datasets(home)] == ["mine"]
-    assert list(home.glob("upload-*")) == []
+    assert list(home.glob(".upload.*")) == []
     button(page, "Train on it").click().run()
     assert checked(page).selectbox("config-dataset").value == "mine"
 
@@ -85,7 +85,7 @@ def test_bad_files_are_one_line_and_leave_nothing(home: Path, tmp_path: Path) ->
     assert "\n" not in page.error[0].value
     assert plain(sequences.name) in page.error[0].value
     assert list_datasets(home) == []
-    assert list(home.glob("upload-*")) == []
+    assert list(home.glob(".upload.*")) == []
 
 
 def test_dozens_of_damaged_pairs_are_each_refused_in_one_line(home: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_dozens_of_damaged_pairs_are_each_refused_in_one_line(home: Path, tmp_pa
     assert all("\n" not in line and 20 < len(line) < 500 for line in said.values())
     assert all(plain("toy_") in line for line in said.values())
     assert list_datasets(home) == []
-    assert list(home.glob("upload-*")) == []
+    assert list(home.glob(".upload.*")) == []
 
 
 def test_what_was_wrong_with_some_files_is_not_said_of_others(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_genome_and_a_motif_become_a_data_set(home: Path) -> None:
     data = open_dataset(home, "own")
     assert data.meta["origin"]["matrix_id"] == "MA0148.5"
     assert b"chr1_0_299" in data.names.tolist()
-    assert list(home.glob("upload-*")) == []
+    assert list(home.glob(".upload.*")) == []
 
 
 def test_the_lowest_score_the_chromosomes_and_windows_without_a_hit_are_chosen_as_by_command(home: Path) -> None:

@@ -43,5 +43,5 @@ def test_a_file_that_is_no_model_is_refused_by_its_name_in_one_line(home: Path, 
     (error,) = page.error
     assert as_read(error.value).startswith("torn weights.safetensors: not readable as weights")
     assert page.selectbox(key="model").value == "builtin"
-    assert not list(home.glob("upload-*"))
+    assert not list(home.glob(".upload.*"))
     assert imported.list_models(home) == []

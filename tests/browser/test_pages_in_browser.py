@@ -183,7 +183,7 @@ def test_import_in_the_browser(server: Server, home: Path, tmp_path: Path, open_
     expect(page.get_by_text("40 windows of 30 bases are ready")).to_be_visible()
     page.get_by_role("button", name="Train on it").click()
     expect(page.get_by_text("--dataset uploaded")).to_be_visible()
-    assert list(home.glob("upload-*")) == []
+    assert list(home.glob(".upload.*")) == []
 
 
 def test_what_a_tab_or_fold_of_the_data_page_holds_comes_when_it_is_opened(
