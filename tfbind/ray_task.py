@@ -6,6 +6,7 @@ writes is handed over as it is written: the caller has all of an epoch, or nothi
 
 import os
 import queue
+import shutil
 import signal
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from tfbind.sequences import Codes
 from tfbind.worker import Worker
 
 LOOK_SECONDS = 0.5  # a request to stop is seen so late at most
+PREFIX = "tfbind-ray-"
 PROGRESS_SECONDS = 2.0  # between two reports: hundreds of runs may report to one process
 
 Files = dict[str, bytes]
@@ -62,11 +64,12 @@ def train(
         record: its `config.json`.
         files: the files of its folder to go on from, by name.
     """
-    with tempfile.TemporaryDirectory(prefix="tfbind-") as folder:
+    _remove_left()
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         run = Run(Path(folder) / "runs" / id)
         run.folder.mkdir(parents=True)
-        write_json(run.folder / runs.CONFIG, record)
         write_json(run.folder / runs.STATE, asdict(runs.owned("pending")))
+        write_json(run.folder / runs.CONFIG, record)
         for name, content in files.items():
             (run.folder / name).write_bytes(content)
         reporter = _Reporter(run)
@@ -87,6 +90,14 @@ def train(
         finally:  # also when the caller wants no more
             runs.request_stop(run)
             thread.join()
+
+
+def _remove_left() -> None:
+    """Delete what tasks of this node that were killed left behind."""
+    for config in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/runs/*/{runs.CONFIG}"):
+        run = Run(config.parent)
+        if not runs.read_status(run).alive:
+            shutil.rmtree(run.home, ignore_errors=True)
 
 
 def end(process: Mapping[str, Any]) -> None:
