@@ -340,9 +340,13 @@ def test_a_killed_process_is_taken_up_where_it_was(home, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished = json.loads(done.read_text())["bases"]
+    left, others = (tmp_path / f".{name}.{process.pid}-0a1f.bed" for name in ("p.bed", "q.bed"))
+    left.touch()
+    others.touch()
     seen: list[tuple[str, int]] = []
     model = load_model(home, "local")
     predict.predict(model, data, tmp_path / "p.bed", on_progress=lambda now, bases, _total: seen.append((now, bases)))
+    assert (left.exists(), others.exists()) == (False, True)
     assert seen[0] == ("scoring", finished)
     assert finished > 0
     predict.predict(model, data, tmp_path / "whole.bed")

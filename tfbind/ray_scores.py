@@ -41,7 +41,7 @@ def _scores(driver: Driver, pieces: Iterable[Piece]) -> Iterator[Scores]:
         order = {"do": "score", "key": str(sent), "lengths": piece.lengths, "first": piece.first, "last": piece.last}
         driver.send(order, {"codes": piece.codes.tobytes()})
         sent += 1
-        while sent - taken >= AHEAD * _cpus(driver):
+        while sent - taken >= AHEAD * max(1, _cpus(driver)):
             yield _next(driver, done, taken)
             taken += 1
     while taken < sent:
@@ -50,11 +50,15 @@ def _scores(driver: Driver, pieces: Iterable[Piece]) -> Iterator[Scores]:
 
 
 def _cpus(driver: Driver) -> int:
-    return max(1, int(sum(cpus for cpus, _ in driver.nodes)))
+    return sum(int(cpus) for cpus, _ in driver.nodes)
 
 
 def _next(driver: Driver, done: dict[int, Scores], number: int) -> Scores:
     while number not in done:
+        if not _cpus(driver):
+            raise OSError(
+                f"no node of the Ray cluster at {driver.address} has a CPU; with one, the same command goes on"
+            )
         message = driver.receive(WAIT_SECONDS)
         if message is None or "key" not in message.facts:
             continue
