@@ -92,7 +92,7 @@ class Tasks:
             record = runs.read_record(run)
             files = {name: (run.folder / name).read_bytes() for name in GIVEN if (run.folder / name).exists()}
             arrays = self._arrays(run.home, record)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RayError) as error:
             self._say(order["key"], {"event": "failed", "error": _one_line(error)})
             return
         task = _train.options(
@@ -106,10 +106,12 @@ class Tasks:
         self._under_way[task.remote(run.id, record, files, *arrays)] = order["key"]
 
     def _arrays(self, home: Path, record: dict[str, Any]) -> list[ObjectRef]:
-        data = open_learnt(home, record)
-        if data.hash not in self._data:
-            self._data[data.hash] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
-        return self._data[data.hash]
+        known = record.get("dataset_hash")
+        if known not in self._data:
+            data = open_learnt(home, record)
+            known = data.hash
+            self._data[known] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
+        return self._data[known]
 
     def model(self, message: Message) -> None:
         """Have pieces scored by this model from now on."""
@@ -163,7 +165,7 @@ class Tasks:
                 if facts["event"] != "end":
                     continue
             except StopIteration:
-                pass
+                self._say(key, {"event": "lost", "error": "it ended without a word"})
             except RayError as error:
                 self._say(key, _ended(error))
             del self._under_way[task]
@@ -202,12 +204,12 @@ def connect(address: str) -> None:
     Raises:
         OSError: nothing listens there, or Ray refuses.
     """
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
-            pass
     local = address.startswith(("127.", "localhost:"))
     try:
+        if address != "auto":
+            host, _, port = address.rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
+                pass
         ray.init(
             address=address,
             log_to_driver=False,
@@ -215,7 +217,7 @@ def connect(address: str) -> None:
             runtime_env={"py_modules": [str(PROJECT / "tfbind")], "env_vars": {THREADS: "1"}},
             **({"_node_ip_address": "127.0.0.1"} if local else {}),
         )
-    except (RuntimeError, ValueError) as error:
+    except (RayError, RuntimeError, ValueError) as error:
         raise ConnectionError(_one_line(error)) from error
 
 
@@ -268,11 +270,6 @@ def main() -> int:
     """Serve the parent; what Ray prints goes to standard error."""
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        try:
-            connect(sys.argv[1])
-        except OSError as error:
-            write(out, {"refused": _one_line(error)})
-            return 1
         inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
 
         def listen() -> None:
@@ -280,9 +277,14 @@ def main() -> int:
                 inbox.put(message)
             inbox.put(None)
             time.sleep(END_SECONDS)
-            os._exit(1)  # Ray waits long for a head that is gone
+            os._exit(1)  # Ray waits long for a head that is gone, or is none
 
         threading.Thread(target=listen, daemon=True).start()
+        try:
+            connect(sys.argv[1])
+        except OSError as error:
+            write(out, {"refused": _one_line(error)})
+            return 1
         threading.Thread(target=watch_head, daemon=True).start()
         serve(inbox, out)
         ray.shutdown()

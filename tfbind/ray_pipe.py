@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from typing import IO, Any, NamedTuple
 from tfbind.config import PROJECT
 
 INSTALL = "pip install -r requirements-ray.txt"
+PORTS = 1 << 16
 CONNECT_SECONDS = 60.0
 END_SECONDS = 10.0
 WAITING = 32  # messages that wait for this process; those after them wait in the cluster
@@ -41,19 +43,21 @@ def installed() -> bool:
     return importlib.util.find_spec("ray") is not None
 
 
-def check(address: str) -> None:
-    """Refuse an address before anything is started.
+def resolve(address: str) -> str:
+    """The address that Ray is given: of `auto`, the one that its environment names. Nothing is started.
 
     Raises:
         ValueError: Ray is not installed, or this is no address.
     """
     if not installed():
         raise ValueError(f"--ray {address}: Ray is not installed here; `{INSTALL}` installs it")
-    host, _, port = address.rpartition(":")
-    if address != "auto" and not (host and port.isdecimal() and "/" not in address):
-        raise ValueError(
-            f"--ray {address}: expected auto or HOST:PORT of the head of a cluster that this machine has joined"
-        )
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else None
+    meant = named or address
+    host, _, port = meant.rpartition(":")
+    if meant != "auto" and not (host and port.isdecimal() and int(port) < PORTS and "/" not in meant):
+        given = f"--ray {address}" + (f", RAY_ADDRESS={named}" if named else "")
+        raise ValueError(f"{given}: expected auto or HOST:PORT of the head of a cluster that this machine has joined")
+    return meant
 
 
 def write(stream: IO[bytes], facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
@@ -84,18 +88,18 @@ class Driver:
     """The child process. It ends when this process does, however that ends, and its tasks with it.
 
     Raises:
-        ValueError: as for `check`.
+        ValueError: as for `resolve`.
         Gone: there is no cluster at this address.
     """
 
     def __init__(self, address: str) -> None:
-        check(address)
+        meant = resolve(address)
         self.address = address
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         given = {"PYTHONPATH": os.pathsep.join(paths), "RAY_USAGE_STATS_ENABLED": "0"}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tfbind.ray_driver", address],
+            [sys.executable, "-m", "tfbind.ray_driver", meant],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -111,7 +115,10 @@ class Driver:
             raise
 
     def _connected(self) -> list[tuple[float, float]]:
-        message = self.receive(CONNECT_SECONDS)
+        try:
+            message = self.receive(CONNECT_SECONDS)
+        except Gone as error:
+            raise Gone(f"--ray {self.address}: {self._last_words() or error}") from None
         if message is None:
             raise Gone(f"--ray {self.address}: no answer from the cluster in {CONNECT_SECONDS:.0f} s")
         if "refused" in message.facts:
@@ -134,7 +141,7 @@ class Driver:
         """The next message, None if there is none within so many seconds. What is said of the nodes is also kept.
 
         Raises:
-            Gone: the child has ended: the head of the cluster, or this machine's part of it, is lost.
+            Gone: the child has ended: killed, or because the head of the cluster or its part on this machine is lost.
         """
         try:
             message = self._heard.get(timeout=seconds) if seconds else self._heard.get_nowait()
@@ -142,15 +149,22 @@ class Driver:
             return None
         if message is None:
             self._heard.put(None)
-            raise Gone(f"the Ray cluster at {self.address} is gone: its head, or Ray on this machine, has ended")
+            raise Gone(self._why_ended())
         if "nodes" in message.facts:
             self.nodes = [(cpus, gpus) for cpus, gpus in message.facts["nodes"]]
         return message
 
-    def last_words(self) -> str:
-        """What the child complained of last."""
+    def _why_ended(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(END_SECONDS)
+        if self._child.returncode == -signal.SIGKILL:
+            return f"the process that speaks to the Ray cluster at {self.address} was killed, or out of memory"
+        return f"the Ray cluster at {self.address} is gone: its head, or Ray on this machine, has ended"
+
+    def _last_words(self) -> str:
+        """The last line that the child complained with."""
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
-        return self._errors.read().decode(errors="replace").strip()
+        return self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
 
     def close(self) -> None:
         """End the child, and with it all its tasks."""

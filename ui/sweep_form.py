@@ -244,7 +244,7 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
     base = PRESETS[preset].model_copy(update={"dataset": dataset})
     spec = parse_spec(text, base)
     if options["ray"]:
-        ray_pipe.check(options["ray"])
+        ray_pipe.resolve(options["ray"])
     found = plan(spec, sizes, recent(runs.list_runs(home())), options["parallel"], here=not options["ray"])
     id = next_sweep_id()
     words = sweep_control.command(home(), id, dataset, preset, **options)

@@ -54,7 +54,7 @@ def sweep(options: argparse.Namespace) -> int:
     home = home_folder()
     ray = "" if options.ray == "off" else options.ray
     if ray:
-        ray_pipe.check(ray)
+        ray_pipe.resolve(ray)
     if options.list:
         found, code = readable(sweep_folder.list_sweeps(home), summary)
         return answer(options.json, {"sweeps": found}, [_line(each) for each in found]) or code
