@@ -1,29 +1,33 @@
-"""A real Ray cluster of two nodes with one CPU each, on the loopback of this machine."""
+"""A real Ray cluster on the loopback of this machine: a head, and other nodes that come and go."""
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 RAY = Path(sys.executable).with_name("ray")
+PORTS = range(20_000, 32_768)
 
 
 class Node:
     """One node: `ray start` in the foreground, and all processes below it."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        options = ["--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats", "--block"]
+    def __init__(self, folder: Path, cpus: int, auth: str, *words: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
+        settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": auth, "TMPDIR": str(folder)}
+        options = [f"--num-cpus={cpus}", "--object-store-memory=80000000", "--disable-usage-stats", "--block"]
         self._process = subprocess.Popen(
             [RAY, "start", *words, *options],
             cwd=folder,  # where the code of this project is not: it comes through the cluster
-            env={**environment, "RAY_USAGE_STATS_ENABLED": "0"},
+            env={**environment, **settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -42,7 +46,9 @@ class Node:
         return [process for process in self._processes() if "ray::tfbind" in _words(process)]
 
     def _processes(self) -> list[psutil.Process]:
-        return psutil.Process(self._process.pid).children(recursive=True)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self._process.pid).children(recursive=True)
+        return []
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -61,28 +67,50 @@ def _words(process: psutil.Process) -> str:
     return ""
 
 
-class TwoNodes:
-    """The head at 127.0.0.1, the other node at 127.0.0.2."""
+def _free_port() -> int:
+    """A port that neither the system nor Ray hands out by itself: another cluster may start at the same time."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="ray"))  # its sockets need a short path
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+
+class RayCluster:
+    """The head at 127.0.0.1 with so many CPUs, the others at 127.0.0.2 and so on; `auth` is Ray's RAY_AUTH_MODE.
+
+    `folder` is where their tasks keep what is temporary.
+    """
+
+    def __init__(self, head: int = 1, others: Sequence[int] = (1,), auth: str = "disabled") -> None:
+        self._auth = auth
+        self.folder = Path(tempfile.mkdtemp(prefix="ray"))  # its sockets need a short path
+        port = _free_port()
         self.address = f"127.0.0.1:{port}"
-        mine = [f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder / 'ray'}"]
-        self.head = Node(self._folder, "--head", "--node-ip-address=127.0.0.1", *mine)
-        self.other = Node(self._folder, f"--address={self.address}", "--node-ip-address=127.0.0.2")
+        mine = [f"--port={port}", "--include-dashboard=false", f"--temp-dir={self.folder / 'ray'}"]
+        self.nodes = [Node(self.folder, head, auth, "--head", "--node-ip-address=127.0.0.1", *mine)]
+        for cpus in others:
+            self.join(cpus)
 
     @property
-    def nodes(self) -> tuple[Node, Node]:
-        return self.head, self.other
+    def head(self) -> Node:
+        return self.nodes[0]
+
+    def join(self, cpus: int = 1) -> Node:
+        """A further node."""
+        ip = f"127.0.0.{1 + len(self.nodes)}"
+        self.nodes.append(Node(self.folder, cpus, self._auth, f"--address={self.address}", f"--node-ip-address={ip}"))
+        return self.nodes[-1]
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that train or score."""
+        return [worker for node in self.nodes for worker in node.workers()]
 
     def stop(self) -> None:
         for node in self.nodes[::-1]:
             node.kill()
         for process in psutil.process_iter():  # those that a node left behind when it ended by itself
             with contextlib.suppress(psutil.Error):
-                if process.cwd() == str(self._folder):
+                if process.cwd() == str(self.folder):
                     process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)  # what was killed may write a last line
+        shutil.rmtree(self.folder, ignore_errors=True)  # what was killed may write a last line

@@ -24,15 +24,15 @@ from tfbind.sequences import decode
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
-from ray_cluster import TwoNodes
+from ray_cluster import RayCluster
 
 TIMES = ("seconds", "windows_per_second")
 SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[TwoNodes]:
-    nodes = TwoNodes()
+def cluster() -> Iterator[RayCluster]:
+    nodes = RayCluster()
     yield nodes
     nodes.stop()
 
@@ -67,7 +67,7 @@ def kept(run: Run) -> tuple[list[dict[str, object]], dict[str, bytes]]:
     return rows, {**files, "graph": (run.folder / runs.GRAPH).read_bytes()}
 
 
-def test_a_sweep_over_two_nodes_leaves_what_the_same_runs_leave_here(cluster: TwoNodes, home: Path) -> None:
+def test_a_sweep_over_two_nodes_leaves_what_the_same_runs_leave_here(cluster: RayCluster, home: Path) -> None:
     fixed = toy_config(num_epochs=4).model_dump(exclude={"learning_rate", "first_kernel_size"})
     rates = [0.01, 0.003]
     parameters = {field: {"value": value} for field, value in fixed.items()} | {"learning_rate": {"values": rates}}
@@ -95,7 +95,7 @@ def log(run: Run) -> list[str]:
     return [json.loads(line)["message"] for line in (run.folder / runs.LOG).read_text().splitlines()]
 
 
-def test_a_run_that_is_stopped_there_goes_on_here(cluster: TwoNodes, home: Path) -> None:
+def test_a_run_that_is_stopped_there_goes_on_here(cluster: RayCluster, home: Path) -> None:
     flags = ["--num-epochs", "10000", "--early-stopping-patience", "10000", "--num-channels", "4", "--threads", "1"]
     training = start(home, "train", "--dataset", "toy", *flags, "--id", "long", "--ray", cluster.address)
     run = Run(home / "runs" / "long")
@@ -120,7 +120,7 @@ def test_a_run_that_is_stopped_there_goes_on_here(cluster: TwoNodes, home: Path)
     assert again.returncode == 130
 
 
-def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(cluster: TwoNodes, home: Path) -> None:
+def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(cluster: RayCluster, home: Path) -> None:
     endless = toy_config(num_epochs=10_000, early_stopping_patience=10_000, num_channels=4)
     with Cluster(cluster.address) as there:
 
@@ -131,7 +131,7 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
                 there.step(0.1)
 
         def worker_of(run: Run) -> list[psutil.Process]:
-            workers = [worker for node in cluster.nodes for worker in node.workers()]
+            workers = cluster.workers()
             return [worker for worker in workers if f"ray::tfbind {run.id}" in worker.cmdline()]
 
         stopped, lost = (launch.submit(home, endless, Order(id=id), cluster=there) for id in ("stopped", "lost"))
@@ -152,7 +152,7 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
         work_until(lambda: len(runs.read_rows(lost)) > rows + 3)
 
 
-def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: TwoNodes, home: Path) -> None:
+def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: RayCluster, home: Path) -> None:
     run = launch.prepare(home, toy_config())
     (run.folder / runs.LOG).write_bytes(b"a line\n" * 200_000)
     with Cluster(cluster.address) as there:
@@ -163,24 +163,29 @@ def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: TwoNodes, home:
     assert "INFO finished" in run_log.tail(run)
 
 
-def test_a_log_that_takes_no_line_fails_its_run_and_holds_up_no_other(cluster: TwoNodes, home: Path) -> None:
+def test_a_log_that_takes_no_line_ends_no_run(cluster: RayCluster, home: Path) -> None:
+    """Here it does not, either; a folder in its place stands for a full disk."""
+    run = launch.prepare(home, toy_config(), Order(id="silent"))
+    (run.folder / runs.LOG).mkdir()
     with Cluster(cluster.address) as there:
-        silent = launch.prepare(home, there.settle(toy_config()), Order(id="silent", ray=there.address))
-        (silent.folder / runs.LOG).mkdir()
-        there.start(silent)
-        other = launch.submit(home, toy_config(), Order(id="other"), cluster=there)
-        deadline = time.monotonic() + SECONDS
-        while there.busy:
-            assert time.monotonic() < deadline, "waited in vain"
-            there.step(0.1)
-    status = runs.read_status(silent)
-    assert (status.state, status.error) == ("failed", f"{silent.folder / runs.LOG}: is a directory")
-    assert runs.read_status(other).state == "finished"
+        there.start(run)
+        there.lead()
+    assert (runs.read_status(run).state, runs.read_status(run).error) == ("finished", None)
+    assert [row["epoch"] for row in runs.read_rows(run)] == [1, 2, 3]
+
+
+def test_a_run_that_was_to_stop_is_killed_when_the_cluster_is_lost_before(cluster: RayCluster, home: Path) -> None:
+    with Cluster(cluster.address) as there:
+        stopped, other = (launch.submit(home, toy_config(), Order(id=id), cluster=there) for id in ("to-stop", "on"))
+        runs.request_stop(stopped)
+        assert there.end_all("the cluster is gone") == [other]
+    assert [runs.read_status(run).state for run in (stopped, other)] == ["killed", "failed"]
+    assert [runs.read_status(run).error for run in (stopped, other)] == [None, "the cluster is gone"]
 
 
 @pytest.mark.parametrize(("length", "suffix"), [(None, ".bw"), (300, ".tsv")])
 def test_a_prediction_there_is_that_of_here_byte_for_byte(
-    cluster: TwoNodes, home: Path, tmp_path: Path, length: int | None, suffix: str
+    cluster: RayCluster, home: Path, tmp_path: Path, length: int | None, suffix: str
 ) -> None:
     rng = np.random.default_rng(1)
     lengths = {"chr1": 1_200_000, "chrM": 300, "chr2": 9_100}  # the first is more than is scored at a time
@@ -206,6 +211,8 @@ def test_a_prediction_there_is_that_of_here_byte_for_byte(
     [
         ("ray://127.0.0.1:10001", 2, "expected auto or HOST:PORT of the head"),
         ("127.0.0.1:1", 1, "Connection refused"),
+        ("127.0.0.1:99999", 2, "expected auto or HOST:PORT of the head"),
+        ("a..b:6379", 1, "encoding with 'idna' codec failed"),
     ],
 )
 def test_what_is_no_cluster_is_one_line(home: Path, address: str, code: int, said: str) -> None:
@@ -216,8 +223,28 @@ def test_what_is_no_cluster_is_one_line(home: Path, address: str, code: int, sai
     assert len(err.splitlines()) == 1
 
 
-def test_a_run_for_which_no_node_has_room_is_refused(cluster: TwoNodes, home: Path) -> None:
+def test_a_run_for_which_no_node_has_room_is_refused(cluster: RayCluster, home: Path) -> None:
     code, _, err = tfbind(home, "train", "--dataset", "toy", "--threads", "3", "--ray", cluster.address)
     assert code == 2
     assert "--threads 3: no node of the Ray cluster" in err
     assert "the largest of 2 has 1 CPUs, none has a GPU" in err
+
+
+@pytest.mark.parametrize("variable", ["local", "ray://127.0.0.1:1"])
+def test_an_environment_that_names_no_cluster_is_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", variable)
+    code, _, err = tfbind(home, "train", "--dataset", "toy", "--ray", "auto")
+    assert code == 2
+    assert err.startswith(f"tfbind: --ray auto, RAY_ADDRESS={variable}: expected auto or HOST:PORT")
+    assert len(err.splitlines()) == 1
+
+
+def test_the_environment_says_which_cluster_auto_is(cluster: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    with Cluster("auto") as there:
+        assert there.room(toy_config()) == 2
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with Cluster(cluster.address) as there:
+        assert there.room(toy_config()) == 2

@@ -9,10 +9,11 @@ import pytest
 from driven import app, button, checked, labels, words
 from stand_in import make_rows
 from streamlit.testing.v1 import AppTest
-from toy import toy_home
+from toy import toy_config, toy_home
 
-from tfbind import run_log, runs, sweep_control, sweep_folder
+from tfbind import launch, run_log, runs, sweep_control, sweep_folder
 from tfbind.config import TrainConfig
+from tfbind.launch import Order
 from tfbind.sweep_folder import Sweep
 from ui.session import plain
 
@@ -218,3 +219,9 @@ def test_a_race_on_a_cluster_says_where_it_runs(home: Path) -> None:
     sweep = sweep_folder.create(home, TEXT, TrainConfig(dataset="toy", device="cuda"), ray="10.0.0.1:6379")
     page = page_of(sweep)
     assert f"on the Ray cluster at {plain('10.0.0.1:6379')}" in words(page)
+
+
+def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: Path) -> None:
+    launch.prepare(home, toy_config(), Order(id="a"))
+    waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto"))
+    assert "waits for its turn" in words(app(waiting.id))

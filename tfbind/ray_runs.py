@@ -35,8 +35,10 @@ class _Held:
     """A run that this process owns. `attempt` counts its workers, `losses` those lost since the last epoch."""
 
     run: Run
+    config: TrainConfig
     lock: contextlib.ExitStack
     state: State = "pending"
+    waits: bool = False  # for a node that is not there
     attempt: int = 0
     losses: int = 0
     beaten: float = 0.0
@@ -86,13 +88,16 @@ class Cluster:
         """
         settled = self._settled(config)
         if not self._places(settled):
-            most = max((cpus for cpus, _ in self._driver.nodes), default=0)
-            raise ValueError(
-                f"--device {settled.device}, --threads {settled.threads}: no node of the Ray cluster at "
-                f"{self.address} has that; the largest of {len(self._driver.nodes)} has {most:g} CPUs, "
-                f"{'some have GPUs' if self._gpus else 'none has a GPU'}"
-            )
+            raise ValueError(self._nowhere(settled))
         return settled
+
+    def _nowhere(self, config: TrainConfig) -> str:
+        most = max((cpus for cpus, _ in self._driver.nodes), default=0)
+        return (
+            f"--device {config.device}, --threads {config.threads}: no node of the Ray cluster at "
+            f"{self.address} has that; the largest of {len(self._driver.nodes)} has {most:g} CPUs, "
+            f"{'some have GPUs' if self._gpus else 'none has a GPU'}"
+        )
 
     def room(self, config: TrainConfig) -> int:
         """How many runs like this the cluster trains at once; 1 if it has lost the nodes for it."""
@@ -120,16 +125,14 @@ class Cluster:
         """
         lock = contextlib.ExitStack()
         lock.enter_context(runs.sole_worker(run))
-        held = self._held[run.id] = _Held(run, lock)
+        held = self._held[run.id] = _Held(run, runs.read_config(run), lock)
         run_log.trim(run)
         runs.take_over(run, "pending", ended=None, error=None)
         self._order(held)
 
     def _order(self, held: _Held) -> None:
-        config = runs.read_config(held.run)
-        gpus = int(config.device == "cuda")
-        order = {"do": "train", "key": held.key, "folder": str(held.run.folder), "cpus": config.threads, "gpus": gpus}
-        self._driver.send(order)
+        needs = {"cpus": held.config.threads, "gpus": int(held.config.device == "cuda")}
+        self._driver.send({"do": "train", "key": held.key, "folder": str(held.run.folder), **needs})
 
     def step(self, seconds: float = 0.0) -> None:
         """Write what the nodes have handed over, pass on requests to stop, and show that the runs are alive.
@@ -147,6 +150,7 @@ class Cluster:
             self._handle(message)
         for held in list(self._held.values()):
             self._heed_stop(held)
+            self._heed_room(held)
             self._beat(held)
 
     def lead(self) -> None:
@@ -163,11 +167,11 @@ class Cluster:
             runs.request_stop(held.run)
 
     def end_all(self, error: str) -> list[Run]:
-        """Have every run failed that is still under way; which those are."""
+        """Have every run failed that is still under way; which those are, without those that were to stop."""
         held = list(self._held.values())
         for each in held:
-            self._end(each, "failed", error)
-        return [each.run for each in held]
+            self._fail(each, error)
+        return [each.run for each in held if not runs.stop_requested(each.run)]
 
     def _handle(self, message: Message) -> None:
         id, _, attempt = str(message.facts.get("key", "")).partition("/")
@@ -178,17 +182,16 @@ class Cluster:
             getattr(self, f"_on_{message.facts['event']}")(held, message)
         except (OSError, ValueError) as error:  # such as a full disk, or a damaged file in this run
             self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._end(held, "failed", words(error))
+            self._fail(held, words(error))
 
     def _on_running(self, held: _Held, message: Message) -> None:
         node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")
-        run_log.note(held.run, f"runs on {node}, a node of the Ray cluster at {self.address}", node=node)
+        self._note(held, f"runs on {node}, a node of the Ray cluster at {self.address}", node=node)
         if message.facts["torch"] != ours:
             said = f"torch {message.facts['torch']} there, {ours} here: results may differ"
-            run_log.note(held.run, said, "WARNING")
+            self._note(held, said, "WARNING")
         held.state = "running"
-        device = runs.read_config(held.run).device
-        runs.take_over(held.run, "running", started=time.time(), device=device)
+        runs.take_over(held.run, "running", started=time.time(), device=held.config.device)
         if held.attempt == 0:
             beside.start(held.run)
 
@@ -218,7 +221,7 @@ class Cluster:
         self._end(held, "killed")
 
     def _on_failed(self, held: _Held, message: Message) -> None:
-        self._end(held, *("failed", message.facts["error"]) if held.asked is None else ("killed",))
+        self._fail(held, message.facts["error"])
 
     def _on_lost(self, held: _Held, message: Message) -> None:
         if held.asked is not None:
@@ -228,10 +231,10 @@ class Cluster:
         error = message.facts["error"]
         if held.losses == LOSSES:
             said = f"its worker was lost {LOSSES} times in a row without finishing an epoch; the last time: {error}"
-            self._end(held, "failed", said)
+            self._fail(held, said)
             return
         said = f"its worker was lost ({error}); goes on from the last checkpoint"
-        run_log.note(held.run, said, "WARNING", error=error, losses=held.losses)
+        self._note(held, said, "WARNING", error=error, losses=held.losses)
         held.attempt += 1
         held.state = "pending"
         runs.take_over(held.run, "pending")
@@ -245,19 +248,35 @@ class Cluster:
             self._driver.send({"do": "cancel", "key": held.key, "force": True})
             self._end(held, "killed")
 
+    def _heed_room(self, held: _Held) -> None:
+        waits = held.state == "pending" and not self._places(held.config)
+        if waits and not held.waits:
+            self._note(held, f"waits: {self._nowhere(held.config)}", "WARNING")
+        held.waits = waits
+
     def _beat(self, held: _Held) -> None:
         if held.run.id in self._held and self.clock() - held.beaten >= HEARTBEAT_SECONDS:
             held.beaten = self.clock()
             runs.take_over(held.run, held.state)
+
+    def _fail(self, held: _Held, error: str) -> None:
+        if runs.stop_requested(held.run):
+            self._end(held, "killed")
+        else:
+            self._end(held, "failed", error)
 
     def _end(self, held: _Held, state: State, error: str | None = None, *, say: bool = True) -> None:
         del self._held[held.run.id]
         with held.lock:
             if say:
                 said = state if error is None else f"{state}: {error}"
-                with contextlib.suppress(OSError):  # such as on a full disk: the run's state says why
-                    run_log.note(held.run, said, state=state, error=error)
+                self._note(held, said, state=state, error=error)
             runs.take_over(held.run, state, ended=time.time(), error=error)
 
+    def _note(self, held: _Held, said: str, level: str = "INFO", **facts: Any) -> None:
+        with contextlib.suppress(OSError):  # a log that takes no more lines, as on a full disk, ends no run
+            run_log.note(held.run, said, level, **facts)
+
     def _log(self, held: _Held, message: Message) -> None:
-        run_log.append(held.run, message.files.get(runs.LOG, b""))
+        with contextlib.suppress(OSError):  # as in _note
+            run_log.append(held.run, message.files.get(runs.LOG, b""))

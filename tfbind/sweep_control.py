@@ -61,7 +61,7 @@ class Controller:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
                 said = words(error)
-                self._give_up_runs(said)
+                self._give_up_runs(said if isinstance(error, ConnectionError) else f"its sweep has failed: {said}")
                 return self._end("failed", said)
 
     def _work(self) -> State:

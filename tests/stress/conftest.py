@@ -1,11 +1,16 @@
 """Fixtures that the stress tests share."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from life import SEED, end_all
+from life import SEED, Start, end_all
 from toy import toy_home
+
+from tfbind.config import PROJECT
 
 
 def pytest_report_header() -> str:
@@ -18,3 +23,26 @@ def home(tmp_path: Path) -> Iterator[Path]:
     home = toy_home(tmp_path)
     yield home
     end_all(home)
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """Starts a command of the program, which ends with the test."""
+    started = []
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tfbind", *words],
+            cwd=PROJECT,
+            env={**os.environ, "TFBIND_HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -22,6 +22,7 @@ from tfbind.runs import Run
 SEED = int(os.environ.setdefault("TFBIND_STRESS_SEED", str(random.randrange(10**6))))  # one for all processes
 TIMES = ("seconds", "windows_per_second")
 LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def tfbind(home: Path, *words: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:

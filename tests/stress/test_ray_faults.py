@@ -1,71 +1,37 @@
 """A Ray cluster loses workers, a node, its head, or the process that leads the runs: no finished epoch is lost, no
 state lies, and the reason is said in words."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from life import LONG, untimed, wait_until
-from toy import toy_config, toy_home
+from life import LONG, Start, untimed, wait_until
+from toy import toy_config
 
 from tfbind import launch, runs, sweep_folder
-from tfbind.config import PROJECT
 from tfbind.runs import Run
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
-from ray_cluster import TwoNodes
+from ray_cluster import RayCluster
 
 RATES = [0.01, 0.003]
 SECONDS = 90
 
 
 @pytest.fixture
-def cluster() -> Iterator[TwoNodes]:
-    nodes = TwoNodes()
+def cluster() -> Iterator[RayCluster]:
+    nodes = RayCluster()
     yield nodes
     nodes.stop()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return toy_home(tmp_path)
-
-
 def wait_for(holds: Callable[[], object]) -> None:
     wait_until(holds, SECONDS)
-
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    """Starts a command of the program."""
-    started = []
-
-    def start(*words: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tfbind", *words],
-            cwd=PROJECT,
-            env={**os.environ, "TFBIND_HOME": str(home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def start_sweep(start: Start, home: Path, address: str, epochs: int = 10_000) -> "subprocess.Popen[str]":
@@ -90,10 +56,10 @@ def log(run: Run) -> str:
     return (run.folder / runs.LOG).read_text()
 
 
-def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: TwoNodes, home: Path, start: Start) -> None:
+def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: RayCluster, home: Path, start: Start) -> None:
     sweep = start_sweep(start, home, cluster.address, epochs=150)
     found = both(home, 20)
-    for process in [worker for node in cluster.nodes for worker in node.workers()]:
+    for process in cluster.workers():
         process.kill()
     out, err = sweep.communicate(timeout=SECONDS)
     assert sweep.returncode == 0, out + err
@@ -105,11 +71,11 @@ def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: TwoNodes, home
         assert untimed(run) == untimed(here)
 
 
-def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: TwoNodes, home: Path, start: Start) -> None:
+def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: RayCluster, home: Path, start: Start) -> None:
     sweep = start_sweep(start, home, cluster.address)
     found = both(home, 5)
     there = next(run for run in found if "runs on 127.0.0.2" in log(run))
-    cluster.other.kill()
+    cluster.nodes[1].kill()
     here = next(run for run in found if run != there)
     wait_for(lambda: "its worker was lost" in log(there))
     assert runs.read_status(there).state == "pending"
@@ -126,7 +92,7 @@ def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: TwoNodes, home: P
     assert sweep.returncode == 130
 
 
-def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: TwoNodes, home: Path, start: Start) -> None:
+def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster, home: Path, start: Start) -> None:
     sweep = start_sweep(start, home, cluster.address)
     found = both(home, 5)
     cluster.head.kill()
@@ -152,13 +118,15 @@ def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: TwoNodes, h
     assert {runs.read_status(run).state for run in found} == {"killed"}
 
 
-def test_a_killed_controller_ends_its_tasks_and_another_goes_on(cluster: TwoNodes, home: Path, start: Start) -> None:
+def test_a_killed_controller_ends_its_tasks_and_another_goes_on(
+    cluster: RayCluster, home: Path, start: Start
+) -> None:
     sweep = start_sweep(start, home, cluster.address)
     found = both(home, 5)
     sweep.kill()
     sweep.communicate()
     assert {runs.read_status(run).state for run in found} == {"crashed"}
-    wait_for(lambda: not [worker for node in cluster.nodes for worker in node.workers()])
+    wait_for(lambda: not cluster.workers())
     before = {run: runs.read_rows(run) for run in found}
     again = start("sweep", "--resume", "s")
     wait_for(lambda: all(len(runs.read_rows(run)) > len(before[run]) + 2 for run in found))

@@ -1,0 +1,221 @@
+"""Clusters of other kinds: nodes that come late, go and come back, too few of them, several sweeps at once, and what
+is no cluster at all."""
+
+import contextlib
+import http.server
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from life import LONG, Start, outcome, wait_until
+from toy import toy_config, toy_home
+
+from tfbind import launch, runs
+from tfbind.launch import Order
+from tfbind.ray_runs import Cluster
+from tfbind.runs import Run
+
+pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
+
+from ray_cluster import RayCluster
+
+SECONDS = 90
+CONNECT_SECONDS = 75
+
+
+@pytest.fixture
+def headed() -> Iterator[RayCluster]:
+    """A cluster whose head trains nothing, and nobody else yet."""
+    cluster = RayCluster(0, ())
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder with blanks"
+    folder.mkdir()
+    return toy_home(folder)
+
+
+def log(run: Run) -> str:
+    return (run.folder / runs.LOG).read_text()
+
+
+def rows(run: Run) -> int:
+    return len(runs.read_rows(run))
+
+
+def train(address: str) -> list[str]:
+    """The words that train the run `r` without an end."""
+    return ["train", *launch.flags(toy_config(**LONG)), "--id", "r", "--ray", address]
+
+
+def test_nodes_that_come_late_and_go_and_come_back(headed: RayCluster, home: Path, start: Start) -> None:
+    words = train(headed.address)
+    refused = start(*words)
+    _, err = refused.communicate(timeout=SECONDS)
+    assert refused.returncode == 2
+    assert "the largest of 1 has 0 CPUs, none has a GPU" in err
+    assert len(err.splitlines()) == 1
+    assert runs.list_runs(home) == []
+    node = headed.join(2)
+    training = start(*words)
+    run = Run(home / "runs" / "r")
+    wait_until(lambda: (run.folder / runs.CONFIG).exists() and rows(run) > 2, SECONDS)
+    node.kill()
+    wait_until(lambda: "waits: --device cpu, --threads 1: no node" in log(run), SECONDS)
+    before = runs.read_rows(run)
+    assert runs.read_status(run).state == "pending"
+    headed.join(2)
+    wait_until(lambda: rows(run) > len(before) + 2, SECONDS)
+    assert runs.read_rows(run)[: len(before)] == before
+    headed.nodes[-1].kill()
+    wait_until(lambda: log(run).count("waits: --device cpu, --threads 1: no node") == 2, SECONDS)
+    launch.cancel(run)
+    wait_until(lambda: runs.read_status(run).state == "killed", 10)
+    training.communicate(timeout=SECONDS)
+    assert training.returncode == 130
+
+
+def test_a_prediction_on_a_cluster_that_has_no_cpu_says_so(headed: RayCluster, start: Start, tmp_path: Path) -> None:
+    genome, out = tmp_path / "genome.fa", tmp_path / "out" / "p.tsv"
+    out.parent.mkdir()
+    genome.write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 500_000 + "\n")
+    words = ["predict", "--model", "builtin", "--data", str(genome), "--out", str(out), "--ray", headed.address]
+    said = f"tfbind: no node of the Ray cluster at {headed.address} has a CPU; with one, the same command goes on\n"
+    nobody = start(*words)
+    assert nobody.communicate(timeout=SECONDS)[1] == said
+    assert nobody.returncode == 1
+    node = headed.join()
+    alone = start(*words)
+    wait_until(lambda: (out.with_name("p.tsv.parts") / "done.json").exists(), SECONDS)
+    node.kill()
+    assert alone.communicate(timeout=SECONDS)[1] == said
+    headed.join()
+    again = start(*words)
+    assert again.communicate(timeout=SECONDS)[1] == ""
+    assert len(list(out.parent.iterdir())) == 2  # where it comes from lies beside it
+
+
+def test_killed_tasks_leave_nothing_on_their_node(headed: RayCluster, home: Path, start: Start) -> None:
+    headed.join()
+    training = start(*train(headed.address))
+    run = Run(home / "runs" / "r")
+    wait_until(lambda: (run.folder / runs.CONFIG).exists() and rows(run) > 2, SECONDS)
+    for _ in range(2):
+        before = rows(run)
+        for worker in headed.workers():
+            worker.kill()
+        wait_until(lambda before=before: rows(run) > before + 2, SECONDS)
+    assert len(list(headed.folder.glob("tfbind-*"))) == 1
+    launch.stop(run)
+    training.communicate(timeout=SECONDS)
+    assert list(headed.folder.glob("tfbind-*")) == []
+
+
+def test_who_speaks_to_the_cluster_is_killed_and_that_is_what_is_said(
+    headed: RayCluster, home: Path, start: Start
+) -> None:
+    headed.join()
+    training = start(*train(headed.address))
+    run = Run(home / "runs" / "r")
+    wait_until(lambda: (run.folder / runs.CONFIG).exists() and rows(run) > 2, SECONDS)
+    for child in psutil.Process(training.pid).children():
+        child.kill()
+    _, err = training.communicate(timeout=SECONDS)
+    said = f"the process that speaks to the Ray cluster at {headed.address} was killed, or out of memory"
+    assert err == f"tfbind: {said}\n"
+    assert (runs.read_status(run).state, runs.read_status(run).error) == ("failed", said)
+
+
+def test_two_sweeps_at_once_on_data_that_are_renamed_meanwhile(headed: RayCluster, home: Path, start: Start) -> None:
+    headed.join(2)
+    config = toy_config(num_epochs=150)
+    here = launch.submit(home, config.model_copy(update={"learning_rate": 0.01}))
+    parameters = {name: {"value": value} for name, value in config.model_dump(exclude_none=True).items()}
+    spec = home / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters | {"learning_rate": {"value": 0.01}}}))
+    sweeps = [start("sweep", str(spec), "--id", id, "--ray", headed.address) for id in ("a", "b")]
+    wait_until(lambda: len(runs.list_runs(home)) == 3 and min(map(rows, runs.list_runs(home))) > 2, SECONDS)
+    (home / "data" / "toy").rename(home / "data" / "other")
+    for worker in headed.workers():
+        worker.kill()
+    for sweep in sweeps:
+        assert sweep.communicate(timeout=SECONDS)[1] == ""
+        assert sweep.returncode == 0
+    wait_until(lambda: not runs.read_status(here).active)
+    for run in runs.list_runs(home):
+        assert outcome(run) == outcome(here)
+        assert run == here or log(run).count("its worker was lost") == 1
+
+
+def test_a_run_that_no_node_can_take_ends_its_sweep_and_is_not_the_reason_of_the_others(
+    headed: RayCluster, home: Path, start: Start
+) -> None:
+    headed.join(2)
+    config = toy_config(**LONG).model_dump(exclude={"threads"}, exclude_none=True)
+    parameters = {name: {"value": value} for name, value in config.items()} | {"threads": {"values": [1, 3]}}
+    spec = home / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters}))
+    sweep = start("sweep", str(spec), "--id", "s", "--ray", headed.address)
+    _, err = sweep.communicate(timeout=SECONDS)
+    reason = f"--device cpu, --threads 3: no node of the Ray cluster at {headed.address} has that"
+    assert sweep.returncode == 1
+    assert err.startswith(f"tfbind: {reason}; the largest of 2 has 2 CPUs")
+    (run,) = runs.list_runs(home)
+    assert runs.read_status(run).state == "failed"
+    assert (runs.read_status(run).error or "").startswith(f"its sweep has failed: {reason}")
+
+
+def test_the_data_of_a_run_need_to_be_here_when_it_begins_only(headed: RayCluster, home: Path) -> None:
+    headed.join()
+    with Cluster(headed.address) as there:
+        run = launch.submit(home, toy_config(**LONG), Order(id="r"), cluster=there)
+
+        def work_until_rows(number: int) -> None:
+            deadline = time.monotonic() + SECONDS
+            while rows(run) < number:
+                assert time.monotonic() < deadline
+                there.step(0.1)
+
+        work_until_rows(3)
+        shutil.rmtree(home / "data" / "toy")
+        for worker in headed.workers():
+            worker.kill()
+        work_until_rows(rows(run) + 3)
+        runs.request_stop(run)
+        there.lead()
+    assert runs.read_status(run).state == "killed"
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_is_no_ray_is_told_in_bounded_time(home: Path, start: Start) -> None:
+    """A server of web pages, and a socket that never answers."""
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as web,
+        contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent,
+    ):
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (web.socket, silent)]
+        began = time.monotonic()
+        commands = [start("train", "--dataset", "toy", "--ray", address) for address in addresses]
+        for address, command in zip(addresses, commands, strict=True):
+            _, err = command.communicate(timeout=2 * CONNECT_SECONDS)
+            print(err, time.monotonic() - began)
+            assert command.returncode == 1
+            assert err.startswith(f"tfbind: --ray {address}: ")
+            assert len(err.splitlines()) == 1
+        assert time.monotonic() - began < CONNECT_SECONDS
+        web.shutdown()
+    assert runs.list_runs(home) == []
