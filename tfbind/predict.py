@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import export
 from tfbind.export import About, Track
-from tfbind.files import naming, remove_drafts
+from tfbind.files import naming
 from tfbind.letters import Changes, describe, short
 from tfbind.parts import FLOAT_BYTES, Parts
 from tfbind.pieces import Options, Piece, rows_of, score_piece
@@ -115,7 +115,6 @@ def predict(
     if isinstance(data, Path) and data.is_file():
         _check_disk(data, parts, model, free_bytes)
     with _opened(data) as stream, _alone(parts.folder, out):
-        remove_drafts(out.parent, out.name)
         try:
             records, notes = _read(parts, stream, _identity(model, data, options), on_progress)
             _check(records, model, out, options)
