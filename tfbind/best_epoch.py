@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.files import regular
+
 UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
     AttributeError,
     EOFError,
@@ -51,7 +53,7 @@ def read_held_out(path: Path) -> HeldOut:
         ValueError: the file is missing or damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+        with regular(path).open("rb") as file, np.load(file, allow_pickle=False) as saved:
             if saved.zip.testzip():  # first: NumPy may read what has changed as anything
                 raise _damaged(path)
             found = HeldOut(*(saved[name] for name in HeldOut._fields))

@@ -19,7 +19,7 @@ from tfbind.build import LENGTH, LENGTHS, Spool, window_names
 from tfbind.chromosomes import renamed
 from tfbind.datasets import Windows, check_free, keep, sha256
 from tfbind.fasta_stream import Progress, contigs, cut
-from tfbind.files import scratch
+from tfbind.files import regular, scratch
 from tfbind.regions import Region, around, elsewhere, read_regions
 from tfbind.sequences import UNKNOWN, Codes
 from tfbind.tables import counted, label
@@ -65,7 +65,7 @@ def build_signal(home: Path, name: str, sources: Sources, rule: Rule, progress: 
         raise ValueError(f"windows of {rule.length} bases; expected {LENGTHS[0]} to {LENGTHS[-1]:,}")
     if rule.random < 0:
         raise ValueError(f"{rule.random} random windows; expected 0 or more")
-    sizes = bigwig.chromosomes(sources.signal)
+    sizes = bigwig.chromosomes(regular(sources.signal))
     found = read_regions(sources.regions)
     passes = 2 if rule.random else 1
     starts, notes, skipped = _starts(sources, found, sizes, rule, lambda share: progress(share / passes))

@@ -6,6 +6,7 @@ Before it is handed out, the program is run as they will run it, and what it pre
 import csv
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
         ValueError: no such model, an average of several, or a folder that is not empty or cannot be made.
         OSError: something cannot be written, or the program does not predict what we do. Nothing is left behind.
     """
-    out = out.resolve()
+    out = Path(os.path.realpath(out))  # unlike resolve, this takes a link to itself
     _check_free(out)
     files = member_files(home, name) if "," not in name else []
     if len(files) != 1:
@@ -72,7 +73,7 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
 
 
 def _check_free(out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise ValueError(f"{out}: exists already and is not overwritten; expected a new or an empty folder")
     if not out.parent.is_dir():
         raise ValueError(f"{out}: expected a folder inside one that exists")

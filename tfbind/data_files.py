@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.files import regular
 from tfbind.json_files import read_json, unlike
 from tfbind.sequences import LETTERS
 
@@ -58,7 +59,7 @@ def map_array(path: Path) -> NDArray[Any]:
         FileNotFoundError: it is missing.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(regular(path), mmap_mode="r", allow_pickle=False)
     except (EOFError, OverflowError, TokenError, TypeError, ValueError, BadZipFile):
         raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
 

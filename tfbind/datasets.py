@@ -22,11 +22,11 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from tfbind.data_files import ARRAYS, FORMAT, META, SCORES, content_hash, hash_of, map_array, read_meta
-from tfbind.files import naming
+from tfbind.files import naming, regular
 from tfbind.pairs import Pair, Progress, read_pair, report
 from tfbind.sequences import Codes
 from tfbind.simulate import LENGTH, WINDOWS, Simulation, simulate
-from tfbind.tables import counted, shown
+from tfbind.tables import counted, first_lines, shown
 
 BUILTIN = "builtin"
 INCOMING, LOCK = ".incoming", ".lock"
@@ -224,7 +224,7 @@ def keep(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
+    with regular(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -324,6 +324,8 @@ def _open(folder: Path) -> Windows:
 def _open_pair_in(home: Path, folder: Path) -> Windows:
     """The data set made from the one pair in `folder`, imported now if it has not been."""
     sequences, scores = (_only_file(folder, suffix) for suffix in PAIR_SUFFIXES)
+    for path in (sequences, scores):
+        first_lines(path)  # what is no table is refused before all of it is hashed
     content = hashlib.sha256((sha256(sequences) + sha256(scores)).encode()).hexdigest()
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:60]
     stored = data_folder(home) / f"{words or 'pair'}-{content[:8]}"
@@ -339,9 +341,10 @@ def _read_pair(
     sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
 ) -> tuple[Pair, dict[str, Any]]:
     """A pair and where it came from."""
+    pair = read_pair(sequences, scores, transpose, progress)  # first: what is no pair may be long to hash
     files = {"sequences": sequences, "scores": scores}
     origin = {role: {"file": path.name, "sha256": sha256(path)} for role, path in files.items()}
-    return read_pair(sequences, scores, transpose, progress), {"kind": "pair", **origin}
+    return pair, {"kind": "pair", **origin}
 
 
 def _only_file(folder: Path, suffix: str) -> Path:

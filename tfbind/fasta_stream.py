@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbind.files import regular
 from tfbind.records import Piece, first_word, read_pieces
 from tfbind.sequences import Codes
 from tfbind.tables import label, shown
@@ -41,7 +42,7 @@ def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[s
         OSError: the file cannot be read.
     """
     seen: set[str] = set()
-    size = max(path.stat().st_size, 1)
+    size = max(regular(path).stat().st_size, 1)
     with path.open("rb") as stream:
         told = _told(read_pieces(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
         for number, group in itertools.groupby(told, key=lambda piece: piece.number):

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import psutil
 TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 IS_FULL = "the disk is full"
+MOST_BYTES = 1 << 28  # of a file that is read as a whole
 
 _DRAFT = re.compile(r"\..+\.(\d{1,9})-[0-9a-f]{4}(?:\.\w+)?")
 
@@ -141,14 +143,33 @@ def words(error: Exception) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
+def regular(path: Path, most: int | None = None) -> Path:
+    """`path`, if that is a file: for a FIFO its reader would wait, and a device may have no end.
+
+    Args:
+        most: bytes that it may have.
+
+    Raises:
+        ValueError: one line: it is something else, or larger.
+        OSError: there is no such file, or it cannot be looked at.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        what = "a folder" if stat.S_ISDIR(facts.st_mode) else "a FIFO, a socket or a device"
+        raise ValueError(f"{path}: {what}; expected a file")
+    if most is not None and facts.st_size > most:
+        raise ValueError(f"{path}: {facts.st_size:,} bytes; expected at most {most:,}")
+    return path
+
+
 def read_text(path: Path) -> str:
     """The text in a file.
 
     Raises:
-        ValueError: the file is missing, cannot be read, or is not text.
+        ValueError: the file is missing, cannot be read, is too large, or is not text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return regular(path, MOST_BYTES).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ValueError(f"{path}: the file is missing") from None
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
 
-from tfbind.files import draft_of, remove_drafts, write_chunks
+from tfbind.files import MOST_BYTES, draft_of, remove_drafts, write_chunks
 from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted, label
@@ -23,6 +23,7 @@ BLOCK = 1 << 16  # bases that are read at a time
 BLOCKS = 64  # and how many of these are kept
 
 LONGEST_HEADER = 1 << 16
+LONGEST_LINE = 1 << 29  # of which an index is made in memory; twice the longest human chromosome
 LARGEST = 4 << 30  # bytes of a FASTA that is kept
 KEPT = 3
 CHUNK = 1 << 20
@@ -126,6 +127,10 @@ def _open(path: Path, cache: Path) -> Faidx:
         raise ValueError(f"{path}: not readable as FASTA: {' '.join(str(error).split())}") from None
     except _DAMAGED as error:
         raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None  # pyfaidx's own
 
 
 def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
@@ -135,6 +140,7 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
     kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.fai"
     if not kept.exists():
+        _check_lines(path, zipped)
         cache.mkdir(parents=True, exist_ok=True)
         remove_drafts(cache)
         draft = draft_of(kept)
@@ -154,10 +160,20 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     return Faidx(str(path), indexname=str(kept), gzi_indexname=str(kept.with_suffix(".gzi")))
 
 
+def _check_lines(path: Path, zipped: bool) -> None:
+    """Refuse a line that is too long for memory."""
+    with gzip.open(path) if zipped else path.open("rb") as file:
+        length = 0
+        while chunk := file.read(CHUNK):
+            length = len(chunk) - 1 - chunk.rfind(b"\n") + (length if b"\n" not in chunk else 0)
+            if length > LONGEST_LINE:
+                raise ValueError(f"a line of over {LONGEST_LINE >> 20} MB")
+
+
 def _beside(path: Path, changed: int) -> Faidx | None:
     """The genome by the index beside it; None if there is none, or an older, a damaged or that of another file."""
     index = path.with_name(f"{path.name}.fai")
-    if not index.exists() or index.stat().st_mtime_ns < changed:
+    if not index.is_file() or index.stat().st_size > MOST_BYTES or index.stat().st_mtime_ns < changed:
         return None
     try:
         faidx = Faidx(str(path), indexname=str(index))

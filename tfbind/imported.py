@@ -14,10 +14,10 @@ from hashlib import file_digest
 from pathlib import Path
 
 from tfbind.config import PROJECT
-from tfbind.files import draft_of, drafted, remove_drafts, to_trash
+from tfbind.files import draft_of, drafted, regular, remove_drafts, to_trash
 from tfbind.json_files import read_as, write_json
 from tfbind.onnx_graph import read_shape
-from tfbind.weight_files import read_tensors
+from tfbind.weight_files import MAX_BYTES, read_tensors
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
@@ -107,7 +107,7 @@ def _describe(name: str, source: Path, weights: Path) -> Card:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular(path, MAX_BYTES).open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 

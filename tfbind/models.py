@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from tfbind.config import TrainConfig
-from tfbind.weight_files import check, pack
+from tfbind.files import regular
+from tfbind.weight_files import MAX_BYTES, check, pack
 
 Weights = Mapping[str, Tensor]
 
-MAX_BYTES = 1 << 30
 FIRST = "initial_conv.weight"
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 SAVE_IT = "torch.save(model.state_dict(), FILE)"
@@ -223,9 +223,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ValueError: the file is neither, was damaged, holds anything but named tensors, or is too large for a model.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{path}: {path.stat().st_size:,} bytes; expected weights of at most {MAX_BYTES:,}")
-        with safe_open(path, "pt") as file:
+        with safe_open(regular(path, MAX_BYTES), "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         check(path, path.read_bytes())
     except FileNotFoundError:

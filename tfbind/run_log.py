@@ -64,7 +64,7 @@ def append(run: Run, lines: bytes) -> None:
 def tail(run: Run, lines: int = 20) -> str:
     """The last lines of the log as a reader sees them, with local times; a line that cannot be read is as it is."""
     path = run.folder / runs.LOG
-    if not path.exists():
+    if not path.is_file():
         return ""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))

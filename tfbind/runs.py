@@ -24,7 +24,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import draft_of, naming, remove_drafts, to_trash, write_chunks
+from tfbind.files import MOST_BYTES, draft_of, naming, regular, remove_drafts, to_trash, write_chunks
 from tfbind.json_files import put_json, read_as, read_fields, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.weight_files import read_tensors
@@ -323,7 +323,7 @@ def read_rows(run: Run) -> list[Row]:
     """
     path = run.folder / METRICS
     try:
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        lines = regular(path, MOST_BYTES).read_bytes().split(b"\n")[:-1] if path.exists() else []
         rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=float)  # one call: half the time of many
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None

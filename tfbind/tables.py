@@ -14,6 +14,8 @@ from typing import BinaryIO, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.files import regular
+
 FIRST_CHUNK, CHUNK = 64 << 10, 1 << 20
 LONGEST_LINE = 64 << 20
 LONGEST_NUMBER = 40
@@ -139,7 +141,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as stream:
+    with regular(path).open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
     return cast(BinaryIO, gzip.open(path) if zipped else path.open("rb"))
 

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from tfbind.files import regular
+
 HASH = "tfbind_sha256"
+MAX_BYTES = 1 << 30
 LENGTH_BYTES = 8  # of the number that says how long the header is
 
 
@@ -28,10 +31,10 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors in a file by name.
 
     Raises:
-        ValueError: one line: the file is missing, damaged, or no safetensors file.
+        ValueError: one line: the file is missing, damaged, too large for a model, or no safetensors file.
     """
     try:
-        content = path.read_bytes()
+        content = regular(path, MAX_BYTES).read_bytes()
         tensors = load(content)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None

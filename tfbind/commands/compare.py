@@ -13,7 +13,7 @@ from tfbind.commands import add_command, answer, figure
 from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named
 from tfbind.config import home_folder
 from tfbind.elsewhere import originals
-from tfbind.files import write_bytes
+from tfbind.files import MOST_BYTES, regular, write_bytes
 from tfbind.history import Past
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _choice(options: argparse.Namespace) -> Choice:
 def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) -> list[Past]:
     if not (options.ids or options.sweep or options.table):
         raise ValueError("compare: name runs, or --sweep ID, or --table; `python -m tfbind runs` lists them")
-    ids = [*options.ids, *(_keys(options.table) if options.table else [])]
+    ids = [*options.ids, *(read_keys(options.table) if options.table else [])]
     known = {past.key for past in pool}
     for id in ids:
         if id in known:
@@ -127,10 +127,14 @@ def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) 
     return [past for past in reversed(pool) if past.key in asked or past.key in members]
 
 
-def _keys(path: Path) -> list[str]:
-    """The runs in a table of runs."""
+def read_keys(path: Path) -> list[str]:
+    """The keys of the runs in a table of runs.
+
+    Raises:
+        ValueError: one line: no such table.
+    """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with regular(path, MOST_BYTES).open(newline="", encoding="utf-8") as file:
             return [row["key"] for row in csv.DictReader(file)]
     except (KeyError, csv.Error, UnicodeDecodeError):
         raise ValueError(

@@ -13,6 +13,7 @@ from tfbind import datasets, ray_pipe, runs, sweep_control, sweep_folder, sweeps
 from tfbind.commands import Parser, add_command, answer, complain, figure, readable, say
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
+from tfbind.files import MOST_BYTES, regular
 from tfbind.history import Past
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE
@@ -85,7 +86,7 @@ def _read(path: Path | None) -> str:
     if path is None:
         raise ValueError("SPEC: name a sweep file, as in `python -m tfbind sweep FILE.yaml`")
     try:
-        return path.read_text()
+        return regular(path, MOST_BYTES).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
 
