@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tfbind.files import regular
 from tfbind.wandb_client import BASE_URL, WandbError, environment
 from tfbind.wandb_kept import Project, keep_offline, offline_project, stored
 from tfbind.wandb_runs import Pulled
 
 READ_SECONDS = 120
+MOST_BYTES = 1 << 30
 
 
 def import_offline(home: Path, folder: Path) -> Pulled:
@@ -42,7 +44,7 @@ def import_offline(home: Path, folder: Path) -> Pulled:
 
 def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What is known of one run, and its rows."""
-    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(regular(path, MOST_BYTES))]
     try:
         done = subprocess.run(
             words,
@@ -54,12 +56,12 @@ def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
     except subprocess.TimeoutExpired:
         raise WandbError(f"{path}: the reader did not end within {READ_SECONDS} s") from None
     records = [json.loads(line) for line in done.stdout.splitlines()]
-    run = next((record["run"] for record in records if record["type"] == "run"), None)
-    if run is None:
+    run: dict[str, Any] = next((record["run"] for record in records if "run" in record), {})
+    if "run_id" not in run:
         raise WandbError(f"{path}: not the log of a W&B run, or nothing of it was written")
     config = _config([record["run"]["config"] for record in records if "config" in record.get("run", {})])
-    rows = [record["history"]["item"] for record in records if record["type"] == "history"]
-    exits = [record["exit"].get("exit_code", 0) for record in records if record["type"] == "exit"]
+    rows = [record["history"]["item"] for record in records if "item" in record.get("history", {})]
+    exits = [record["exit"].get("exit_code", 0) for record in records if "exit" in record]
     summary: dict[str, Any] = {}
     for row in rows:
         summary |= row

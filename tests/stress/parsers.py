@@ -1,46 +1,75 @@
 """What reads a user's file, each with valid files to begin from."""
 
 import gzip
+import io
+import shutil
+import struct
 import sys
+import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
+import pybigtools
+import torch
 from pair_files import score_table, sequence_table, write_pair
-from toy import toy_config
+from safetensors.numpy import save
+from test_genome import bgzip
+from toy import toy_config, toy_home
 
-from tfbind import runs
+from tfbind import bigwig, runs, wandb_kept
+from tfbind.best_epoch import pack_held_out, read_held_out
+from tfbind.commands.compare import read_keys
+from tfbind.convert import convert
+from tfbind.datasets import ARRAYS, META, open_checked
 from tfbind.fasta_stream import contigs
+from tfbind.genome import Genome
 from tfbind.history import local
+from tfbind.models import build_model, pack_weights
 from tfbind.motif_files import read_motifs
 from tfbind.pairs import read_pair
 from tfbind.records import Record, read_pieces, read_records
 from tfbind.regions import read_regions
 from tfbind.runs import Run
+from tfbind.scoring import load_weights
 from tfbind.sequences import encode
 from tfbind.sweep_folder import EXAMPLE
 from tfbind.sweep_spec import parse_spec
+from tfbind.variant_list import read_lines, read_list
 from tfbind.variants import parse_change, read_with_variants
 from tfbind.vcf import read_calls
+from tfbind.wandb_client import WandbError
+from tfbind.wandb_offline import import_offline
+
+SLOW, BY_PROCESS = 2_500, 20  # mutants of what takes a millisecond each, and of what takes a process each
 
 
 @dataclass(frozen=True)
 class Parser:
-    """`read(data, folder)` reads `data`, through a file in `folder` where the reader wants one."""
+    """`read(data, folder)` reads `data`, through a file in `folder` where the reader wants one.
+
+    At most `most` mutants are tried, each in so many `seconds`.
+    """
 
     name: str
     valid: list[bytes]
     read: Callable[[bytes, Path], object]
     refuses: bool = True
+    most: int = 10_000
+    seconds: float = 5.0
 
 
 FASTA = b">chr1:100-120 a gene\nACGTNNacgtuRY\nGATTACA\n\n>second\r\nTGTTTACTTTG\r\n"
 GENBANK = b"LOCUS       X1  24 bp DNA\nORIGIN\n        1 gatcctccat atacaacggt\n       21 acgt\n//\n"
+EMBL = b"ID   X1; SV 1; linear; DNA; STD; SYN; 12 BP.\nSQ   Sequence 12 BP;\n     gatcctccat ac    12\n//\n"
 LETTERS = b"ACGTACGTACGTACGTTGTTTAC\nGGGACCATATAT\n"
+OLIGOS = [b"Fwd: 5'-ACGTTGCA-3'\nRev: 5'-GGGTAC-3'\n", b'name,sequence\n"first, of two",ACGTTT\nsecond,GGAC\n']
 TABLE = sequence_table().encode()
-
+PASTED = [FASTA, GENBANK, EMBL, LETTERS, *OLIGOS, TABLE]
 
 SWEEPS = [
     EXAMPLE.read_bytes(),
@@ -48,6 +77,8 @@ SWEEPS = [
     b"  learning_rate: {distribution: log_uniform_values, min: 1e-5, max: 0.1}\n"
     b"  num_res_blocks: {min: 1, max: 4}\n  norm: {values: [layer, batch]}\n"
     b"early_terminate: {type: hyperband, min_iter: 2, eta: 3}\n",
+    b'{"method": "random", "run_cap": 3, "parameters": {"learning_rate": {"min": 0.001, "max": 0.1}, '
+    b'"norm": {"value": "batch"}}}',
 ]
 MOTIFS = [
     b">TGTTTAC\tFOXA1/test\t6.3\n0.1\t0.1\t0.1\t0.7\n0.01\t0.01\t0.97\t0.01\n0.25\t0.25\t0.25\t0.25\n",
@@ -65,6 +96,11 @@ BED = [
     b"track name=x\nchr1\t10\t400\tpeak1\t5\t+\n# a remark\nchr2\t0\t17\n",
     b"chr1\t100\t500\tp\t0\t.\t1.5\t2\t3\t120\nchr1\t900\t950\tq\t0\t.\t1\t2\t3\t-1\n",
 ]
+LISTS = [
+    b"chr1:10 A>G\nchr1:103-104 GT>G\nrs12\n",
+    b"chrom\tpos\tid\tref\talt\nchr1\t10\trs1\tA\tG\nchr1\t12\t.\tAC\tA\n",
+]
+TABLE_OF_RUNS = b'key,name,learning_rate,val_loss\r\nlocal:toy,"toy, lr 0.01",0.01,0.5\r\nlocal:other,\'=x,0.1,\r\n'
 CHANGES = [b"12 A>G", b"chr1:105 C>T", b"chr1:103-104 GT>G"]
 PLACED = Record("chr1:100-119", encode("ACGTACGTACGTACGTACGT"), [])
 
@@ -112,6 +148,154 @@ def _scores(data: bytes, folder: Path) -> object:
     return read_pair(*write_pair(folder, scores=data))
 
 
+def _variants(data: bytes, folder: Path) -> object:
+    path = folder / "list.txt"
+    path.write_bytes(data)
+    return read_list(data, ["chr1"]), list(read_lines(path))
+
+
+def _genome_beside(data: bytes, folder: Path) -> object:
+    """A genome by the index beside it."""
+    path = folder / "g.fa"
+    path.write_bytes(GENOME)
+    path.with_name("g.fa.fai").write_bytes(data)
+    return _all_of(Genome(path, folder / "cache"))
+
+
+def _genome_packed(data: bytes, folder: Path) -> object:
+    path = folder / "g.fa.gz"
+    path.write_bytes(data)
+    try:
+        return _all_of(Genome(path, folder / "cache"))
+    finally:
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+
+
+def _all_of(genome: Genome) -> object:
+    return [len(genome.codes(contig, 0, length)) for contig, length in genome.lengths.items()]
+
+
+GENOME = b">chr1 first\nACGT\nTTGC\nAN\n>chr2\nGGGA\n"
+INDEX = b"chr1\t10\t12\t4\t5\nchr2\t4\t31\t4\t5\n"
+
+
+def _pulled_with(file: str) -> Callable[[bytes, Path], object]:
+    """What is kept of W&B, with other content in one of its files."""
+
+    def read(data: bytes, folder: Path) -> object:
+        if not (folder / "wandb").exists():
+            _keep_pulled(folder)
+        (path,) = (folder / "wandb").rglob(file)
+        was = path.read_bytes()
+        path.write_bytes(data)
+        try:
+            return wandb_kept.stored(folder)
+        finally:
+            path.write_bytes(was)
+
+    return read
+
+
+def _keep_pulled(home: Path) -> None:
+    facts = {"id": "p1", "name": "theirs", "state": "finished", "config": {"lr": 0.01}, "summary": {"val_loss": 0.5}}
+    facts |= {"sweep": None, "group": "", "tags": ["t"], "note": "", "created": "2026-01-01T00:00:00Z"}
+    project = wandb_kept.offline_project(home, "pulled")
+    project = wandb_kept.keep_offline(project, facts, [{"epoch": 1, "val_loss": 0.9}, {"epoch": 2, "val_loss": 0.5}])
+    wandb_kept.save_names(project, {"lr": "learning_rate"})
+
+
+def _pulled_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        _keep_pulled(Path(name))
+        found = {path.name: path.read_bytes() for path in (Path(name) / "wandb").rglob("*.json")}
+    return {"history.json" if name[0] in "0123456789abcdef" else name: content for name, content in found.items()}
+
+
+def _data_with(file: str) -> Callable[[bytes, Path], object]:
+    """A data set with other content in one of its files."""
+
+    def read(data: bytes, folder: Path) -> object:
+        home = folder / "home" if (folder / "home").exists() else toy_home(folder)
+        path = home / "data" / "toy" / file
+        was = path.read_bytes()
+        path.write_bytes(data)
+        try:
+            return open_checked(home, "toy")
+        finally:
+            path.write_bytes(was)
+
+    return read
+
+
+def _data_files() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        home = toy_home(Path(name))
+        return {file: (home / "data" / "toy" / file).read_bytes() for file in (META, *ARRAYS)}
+
+
+def _held_out() -> bytes:
+    figures = np.array([0.25, 0.5], np.float32)
+    return pack_held_out(np.array([3, 7]), np.zeros((2, 20), np.float32), figures, figures)
+
+
+def _weights() -> list[bytes]:
+    """Weights of a small network as this project writes them, and as others do: without a hash of themselves."""
+    model = build_model(toy_config(num_channels=4, num_res_blocks=1, norm="batch"), 20)
+    return [pack_weights(model, {}), save({name: value.numpy() for name, value in model.state_dict().items()})]
+
+
+def _state_dict() -> bytes:
+    packed = io.BytesIO()
+    torch.save(build_model(toy_config(num_channels=4, num_res_blocks=1), 20).state_dict(), packed)
+    return packed.getvalue()
+
+
+def _torch(data: bytes, folder: Path) -> None:
+    """What the process does that reads weights."""
+    (folder / "w.pt").write_bytes(data)
+    convert(folder / "w.pt", folder / "w.safetensors")
+
+
+def _signal(data: bytes, folder: Path) -> object:
+    path = folder / "s.bw"
+    path.write_bytes(data)
+    found = bigwig.chromosomes(path)
+    inside = [(name, 0) for name, bases in found.items() if bases >= 10]
+    return bigwig.values(path, inside[:3], 10, path.with_suffix(".f32")) if inside else None
+
+
+def _bigwig() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.bw"
+        values = [(name, start, start + 10, 1.5) for name in ("chr1", "chr2") for start in (0, 50)]
+        pybigtools.open(str(path), "w").write({"chr1": 100, "chr2": 60}, values)
+        return path.read_bytes()
+
+
+# The settings, two epochs and the end of an offline run, as W&B's client packs them.
+OFFLINE = (
+    b'\x08\x01\x8a\x01\x1a\n\x03abc\x1a\x01p"\r\n\x0b\n\x02lr\x82\x01\x040.01B\x01n',
+    b"\x08\x02\x12\x1f\n\x0b\n\x05epoch\x82\x01\x011\n\x10\n\x08val_loss\x82\x01\x031.5",
+    b"\x08\x03\x12 \n\x0b\n\x05epoch\x82\x01\x012\n\x11\n\x08val_loss\x82\x01\x040.75",
+    b"\x08\x04\x92\x01\x00",
+)
+BETWEEN = b"\n--\n"
+
+
+def _log(*records: bytes) -> bytes:
+    """Records as a `.wandb` file: LevelDB's format, each with its checksum."""
+    framed = (struct.pack("<IHB", zlib.crc32(b"\x01" + one), len(one) & 0xFFFF, 1) + one for one in records)
+    return b":W&B" + struct.pack("<HB", 0xBEE1, 0) + b"".join(framed)
+
+
+def _offline(data: bytes, folder: Path) -> object:
+    (folder / "run.wandb").write_bytes(data)
+    try:
+        return import_offline(folder / "home", folder / "run.wandb")
+    except WandbError as error:  # which is one of the system to others
+        raise ValueError(str(error)) from None
+
+
 def _run_with(file: str) -> Callable[[bytes, Path], object]:
     def read(data: bytes, folder: Path) -> object:
         run = Run(folder / "runs" / "toy")
@@ -157,8 +341,6 @@ ROWS = [
 
 
 def _run_files() -> dict[str, bytes]:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as name:
         run = _make_run(Path(name))
         return {path.name: path.read_bytes() for path in run.folder.iterdir()}
@@ -171,7 +353,7 @@ PARSERS = [
     Parser("bed", BED, _read_by(read_regions)),
     Parser("genome", [FASTA, gzip.compress(FASTA, mtime=0)], _read_by(_genome)),
     Parser("change", CHANGES, _change),
-    Parser("pasted", [FASTA, GENBANK, LETTERS, TABLE, gzip.compress(FASTA, mtime=0)], lambda d, _: read_records(d)),
+    Parser("pasted", [*PASTED, gzip.compress(FASTA, mtime=0)], lambda data, _: read_records(data)),
     Parser("brackets", BRACKETS, _brackets),
     Parser("pieces", [FASTA, TABLE, LETTERS, gzip.compress(FASTA, mtime=0)], _pieces),
     Parser("sequences", [TABLE, gzip.compress(TABLE, mtime=0)], _sequences),
@@ -180,5 +362,26 @@ PARSERS = [
         # A state that cannot be read is an answer: the run has crashed.
         Parser(f"run-{name}", [content], _run_with(name), refuses=name != runs.STATE)
         for name, content in sorted(_run_files().items())
+    ),
+    Parser("variants", [VCF, *LISTS, gzip.compress(VCF, mtime=0)], _variants),
+    Parser("index", [INDEX], _genome_beside, most=SLOW),
+    Parser("bgzip", [bgzip(GENOME)], _genome_packed),
+    Parser("table-of-runs", [TABLE_OF_RUNS], _read_by(read_keys)),
+    Parser("weights", _weights(), _read_by(load_weights)),
+    Parser("torch", [_state_dict()], _torch, most=SLOW),
+    Parser("held-out", [_held_out()], _read_by(read_held_out)),
+    *(Parser(f"data-{name}", [content], _data_with(name), most=SLOW) for name, content in _data_files().items()),
+    *(
+        Parser(f"pulled-{name}", [content], _pulled_with(name.replace("history", "histories/*")), most=SLOW)
+        for name, content in sorted(_pulled_files().items())
+    ),
+    Parser("bigwig", [_bigwig()], _signal, most=BY_PROCESS, seconds=60),
+    Parser("offline", [_log(*OFFLINE)], _offline, most=BY_PROCESS, seconds=60),
+    Parser(
+        "offline-records",
+        [BETWEEN.join(OFFLINE)],
+        lambda data, folder: _offline(_log(*data.split(BETWEEN)), folder),
+        most=BY_PROCESS,
+        seconds=60,
     ),
 ]
