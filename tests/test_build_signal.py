@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfbind import regions
 from tfbind.build import remarks
 from tfbind.build_signal import Rule, Sources, build_signal
 from tfbind.datasets import Windows, list_datasets
@@ -208,3 +209,15 @@ def test_regions_are_read_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "r.bed"
     path.write_text("browser x\n\nchr1 5 10\r\nchr2\t0\t1\tname\n")
     assert read_regions(path) == [Region("chr1", 5, 10, 7, 3), Region("chr2", 0, 1, 0, 4)]
+
+
+def test_very_many_lines_are_no_file_of_regions_also_where_they_hold_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regions, "MOST", 3)
+    path = tmp_path / "r.bed"
+    path.write_text("#\n" * 2 + "chr1\t5\t10\n")
+    assert len(read_regions(path)) == 1
+    path.write_text("#\n" * 4)
+    with pytest.raises(ValueError, match=r"^r.bed: over 3 lines; expected fewer regions$"):
+        read_regions(path)

@@ -139,3 +139,14 @@ def test_what_is_no_genome_is_refused_in_one_line_and_leaves_no_index(folder, wh
 def test_a_file_that_is_not_there_is_said(folder):
     with pytest.raises(ValueError, match=r"none\.fa: no such file; expected a FASTA file"):
         contigs(folder / "none.fa")
+
+
+@pytest.mark.parametrize(("name", "pack"), [("g.fa", bytes), ("g.fa.gz", bgzip)])
+def test_a_line_that_memory_should_not_hold_is_refused_before_an_index_is_made(folder, monkeypatch, name, pack):
+    monkeypatch.setattr(genome, "CHUNK", 8)
+    monkeypatch.setattr(genome, "LONGEST_LINE", 20)
+    (folder / name).write_bytes(pack(b">chr1\n" + b"ACGTACGTACGTACGTACGT\n" * 5))
+    assert contigs(folder / name) == {"chr1": "ACGT" * 25}
+    (folder / name).write_bytes(pack(b">chr1\n" + b"ACGT" * 25))
+    with pytest.raises(ValueError, match=rf"{name}: not readable as FASTA: a line of over 0 MB$"):
+        contigs(folder / name)

@@ -66,3 +66,24 @@ def test_memory_does_not_grow_with_the_file(home, tmp_path):
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment)
         peaks.append(int(done.stdout.splitlines()[-1]) >> 10)
     assert peaks[1] - peaks[0] < 30
+
+
+def test_a_file_that_unpacks_to_more_than_the_disk_has_is_refused_while_it_is_read(home, tmp_path):
+    """A byte of such gzip holds a thousand bases, not the four of real DNA."""
+    data, model = tmp_path / "bomb.fa.gz", load_model(home, "local")
+    data.write_bytes(gzip.compress(b">a\n" + b"A" * 20_000_000))
+    with pytest.raises(OSError, match=r"scoring bomb.fa.gz needs about \d+ MB of disk") as caught:
+        predict.predict(model, data, tmp_path / "p.bed", free_bytes=lambda _: 40_000_000)
+    assert str(caught.value).isprintable()
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) == data.stat().st_size
+
+
+def test_more_records_than_memory_should_hold_are_refused_and_nothing_stays(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "MOST_RECORDS", 3)
+    data, model = tmp_path / "in.fa", load_model(home, "local")
+    data.write_text(">a\nA\n" * 3)
+    assert predict.predict(model, data, tmp_path / "p.bed").records == 3
+    data.write_text(">a\nA\n" * 4)
+    with pytest.raises(ValueError, match=r"^in.fa: over 3 records; expected fewer, or several files$"):
+        predict.predict(model, data, tmp_path / "q.bed")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fa", "p.bed"]

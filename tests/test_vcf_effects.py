@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from test_scoring import FIXED, LENGTH, LOCAL, network
 
-from tfbind import edits, runs, vcf_effects
+from tfbind import edits, effects_table, runs, vcf_effects
 from tfbind.__main__ import main
 from tfbind.interpret import Variant, apply_variant, variant_effect
 from tfbind.models import pack_weights
@@ -320,4 +320,15 @@ def test_keep_going_refuses_a_file_without_a_variant_and_leaves_no_table(cli):
     assert error.splitlines() == [
         "tfbind: v.vcf: no variant in it; expected a VCF, or one change on each line, such as chr22:10510600 A>G"
     ]
+    assert not Path("e.tsv").exists()
+
+
+def test_keep_going_ends_where_too_many_lines_hold_no_variant(cli, monkeypatch):
+    monkeypatch.setattr(effects_table, "MOST_UNUSED", 2)
+    listed = f"22\t200\trs1\t{DNA[199]}\t{other(DNA[199])}\nhello\nworld\n"
+    assert cli(listed, "--keep-going")[0] == 0
+    Path("e.tsv").unlink()
+    code, _, error = cli(listed + "again\n", "--keep-going")
+    assert code == 2
+    assert error.startswith("tfbind: v.vcf: over 2 lines without a variant; expected a VCF, or one change")
     assert not Path("e.tsv").exists()

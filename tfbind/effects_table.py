@@ -17,6 +17,7 @@ from tfbind.variant_list import EXPECTED, BadLine, read_lines
 from tfbind.vcf import Call, read_calls
 from tfbind.vcf_effects import Effect, Scored, Scorer, Unfit
 
+MOST_UNUSED = 1_000_000  # lines that are kept until the table ends
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 HEADER = (
     "chrom",
@@ -96,9 +97,15 @@ def score_variants(
 
 
 def _calls(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Call]:
-    """The calls; the lines that hold none go to `bad`."""
+    """The calls; the lines that hold none go to `bad`.
+
+    Raises:
+        Unfit: these are too many.
+    """
     for entry in entries:
         if isinstance(entry, BadLine):
+            if len(bad) == MOST_UNUSED:
+                raise Unfit(f"over {MOST_UNUSED:,} lines without a variant; {EXPECTED}")
             bad.append(entry)
         else:
             yield entry

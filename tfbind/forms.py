@@ -46,12 +46,16 @@ def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
             raise ValueError(f"this is {what}; {expected}")
     if b"\0" in data:
         raise ValueError(f"this is not text (it holds zero bytes); {expected}")
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = with_newlines(data)
     bare = data.strip(BLANK)
     if not bare:
         raise ValueError(f"nothing to read; {expected}")
     return bare if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end is an empty cell
+
+
+def with_newlines(text: bytes) -> bytes:
+    """The same text with line ends as on Linux."""
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
 def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:

@@ -19,6 +19,7 @@ from tfbind.tables import label, shown, whole_lines
 
 SITES = 20  # what a probability matrix is taken to be made from when it holds zeros and does not say
 WIDEST = 200
+MOST_LINES, MOST_LETTERS = 1_000_000, 64 << 20
 TOLERANCE = 0.005
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -82,9 +83,16 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lines: list[tuple[int, str]] = []
+        letters = 0
         numbered = enumerate((line for lines in whole_lines(path) for line in lines.split(b"\n")[:-1]), start=1)
-        text = ((number, line.decode("ascii", "backslashreplace").strip()) for number, line in numbered)
-        self.lines = [(number, line) for number, line in text if line and not line.startswith("#")]
+        for number, raw in numbered:
+            line = raw.decode("ascii", "backslashreplace").strip()
+            letters += len(line)
+            if number > MOST_LINES or letters > MOST_LETTERS:
+                self._fail(number, "too much for a file of motifs; expected a HOMER, MEME or JASPAR file")
+            if line and not line.startswith("#"):
+                self.lines.append((number, line))
 
     def read(self) -> list[Found]:
         if not self.lines:

@@ -34,7 +34,8 @@ from tfbind.tables import counted, label
 
 GROUP = 1 << 20  # bases that are scored, then kept, together
 GZIP = b"\x1f\x8b"
-GZIP_BASES = 4  # a byte of gzip holds about four bases
+GZIP_BASES = 4  # a byte of gzip holds about four bases; of some much more
+MOST_RECORDS = 2_000_000
 
 Progress = Callable[[str, int, int], None]
 
@@ -112,11 +113,12 @@ def predict(
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
     parts = Parts.beside(out)
+    check_disk = functools.partial(_check_disk, parts, model, _kept_bytes(parts) + free_bytes(out.parent), data)
     if isinstance(data, Path) and data.is_file():
-        _check_disk(data, parts, model, free_bytes)
+        check_disk(_likely_bases(data))
     with _opened(data) as stream, _alone(parts.folder, out):
         try:
-            records, notes = _read(parts, stream, _identity(model, data, options), on_progress)
+            records, notes = _read(parts, stream, _identity(model, data, options), check_disk, on_progress)
             _check(records, model, out, options)
             here: ScorePieces = functools.partial(map, functools.partial(score_piece, model, options))
             _score_all(parts, records, model, score_pieces or here, on_progress)
@@ -144,17 +146,29 @@ def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
         raise ValueError(f"{data}: no such file") from None
 
 
-def _check_disk(data: Path, parts: Parts, model: Model, free_bytes: Callable[[Path], int]) -> None:
-    """Refuse a file whose parts do not fit on the disk, as far as its size tells; those of before are counted in."""
+def _likely_bases(data: Path) -> int:
+    """As many bases as a file holds at the most, as far as its size tells."""
     with data.open("rb") as file:
-        bases = data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
-    kept = parts.codes, parts.scores, parts.changes
-    there = sum(path.stat().st_size for path in kept if path.exists())
-    needed, free = bases * (1 + FLOAT_BYTES * rows_of(model)) - there, free_bytes(parts.folder.parent)
-    if needed > free:
+        return data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
+
+
+def _kept_bytes(parts: Parts) -> int:
+    """What parts of before take of the disk."""
+    return sum(path.stat().st_size for path in (parts.codes, parts.scores, parts.changes) if path.exists())
+
+
+def _check_disk(parts: Parts, model: Model, room: int, data: Path | BinaryIO, bases: int) -> None:
+    """Refuse input whose parts do not fit on the disk, which has `room` for them.
+
+    Raises:
+        OSError: so many bases do not.
+    """
+    needed = bases * (1 + FLOAT_BYTES * rows_of(model))
+    if needed > room:
+        what = label(data) if isinstance(data, Path) else _source(data)
         raise OSError(
-            f"{parts.folder}: scoring {label(data)} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
-            f"{free / 1e6:,.0f} MB are free there"
+            f"{parts.folder}: scoring {what} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
+            f"{room / 1e6:,.0f} MB are free there"
         )
 
 
@@ -182,7 +196,11 @@ def _identity(model: Model, data: Path | BinaryIO, options: Options) -> dict[str
 
 
 def _read(
-    parts: Parts, stream: BinaryIO, identity: dict[str, Any], on_progress: Progress
+    parts: Parts,
+    stream: BinaryIO,
+    identity: dict[str, Any],
+    check_disk: Callable[[int], None],
+    on_progress: Progress,
 ) -> tuple[list[Stored], list[str]]:
     """The records in the parts, read now unless they were read before, and what was changed in them."""
     read = _read_before(parts, identity)
@@ -190,9 +208,12 @@ def _read(
         parts.about.unlink(missing_ok=True)
         parts.done.unlink(missing_ok=True)
         try:
-            read = _copy_codes(parts.codes, stream, on_progress)
+            read = _copy_codes(parts.codes, stream, check_disk, on_progress)
         except ValueError as error:
             raise ValueError(f"{_source(stream)}: {error}") from None
+        except OSError:
+            parts.codes.unlink(missing_ok=True)  # of no use until all is read
+            raise
         parts.keep_about(identity, read)
     headers, lengths, changes = zip(*read, strict=True)
     named = unique_names(list(headers))
@@ -220,9 +241,11 @@ def _source(stream: BinaryIO) -> str:
     return "standard input" if name == "<stdin>" else label(Path(name))
 
 
-def _copy_codes(path: Path, stream: BinaryIO, on_progress: Progress) -> list[tuple[str, int, list[Any]]]:
+def _copy_codes(
+    path: Path, stream: BinaryIO, check_disk: Callable[[int], None], on_progress: Progress
+) -> list[tuple[str, int, list[Any]]]:
     """Header, length and changes of each record, whose codes go to `path`."""
-    read, total = [], 0
+    read, total = list[tuple[str, int, list[Any]]](), 0
     with naming(path), path.open("wb") as file:
         for _, pieces in itertools.groupby(read_pieces(stream), key=lambda piece: piece.number):
             changes, before, header = Changes(), total, ""
@@ -230,7 +253,10 @@ def _copy_codes(path: Path, stream: BinaryIO, on_progress: Progress) -> list[tup
                 file.write(piece.codes.tobytes())
                 changes.update(piece.changes)
                 header, total = piece.header, total + len(piece.codes)
+                check_disk(total)
             on_progress("reading", total, 0)
+            if len(read) == MOST_RECORDS:
+                raise ValueError(f"over {MOST_RECORDS:,} records; expected fewer, or several files")
             read.append((header, total - before, [(how, what, times) for (how, what), times in changes.items()]))
     return read
 

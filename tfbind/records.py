@@ -22,7 +22,7 @@ from tfbind.tables import counted
 
 MAX_RECORDS = 30_000
 MAX_BASES = 10_000_000
-MAX_TABLE_BYTES = 1 << 30  # of a file that is not FASTA
+MAX_TABLE_BYTES, MAX_TABLE_LINES = 1 << 30, 5_000_000  # of a file that is not FASTA
 PIECE_BYTES = 4 << 20
 LONGEST_NAME = 200
 LONGEST_HEADER = 64 << 10
@@ -129,6 +129,7 @@ def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
             rest = iter(lambda: _read(plain_stream, PIECE_BYTES), b"")
             yield from fasta_pieces(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
             return
+        plain_text(first)  # what is no text is refused before the rest is read
         text = first + _read(plain_stream, MAX_TABLE_BYTES)
     if len(text) > MAX_TABLE_BYTES:
         raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
@@ -156,6 +157,8 @@ def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
     text = plain_text(text)
     if text.startswith(b">"):
         return fasta_pieces([text + b"\n"], repair)
+    if text.count(b"\n") > MAX_TABLE_LINES:
+        raise ValueError(f"over {MAX_TABLE_LINES:,} lines and not FASTA; expected FASTA for so many")
     return _pieces(*bodies(text), repair)
 
 

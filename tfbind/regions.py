@@ -38,11 +38,11 @@ def read_regions(path: Path) -> list[Region]:
     for lines in whole_lines(path):
         for raw in lines.split(b"\n")[:-1]:
             number += 1
+            if number > MOST:
+                raise ValueError(f"{label(path)}: over {MOST:,} lines; expected fewer regions")
             text = raw.decode("ascii", "backslashreplace")
             if text.strip() and not text.startswith(("#", "track", "browser")):
                 found.append(_region(text.rstrip("\r"), f"{label(path)}: line {number}", number))
-        if len(found) > MOST:
-            raise ValueError(f"{label(path)}: over {MOST:,} regions; expected fewer")
     if not found:
         raise ValueError(f"{label(path)}: no region; expected BED: chromosome, start and end, separated by tabs")
     return found

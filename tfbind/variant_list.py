@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tfbind.forms import plain_text
+from tfbind.forms import plain_text, with_newlines
 from tfbind.records import unpacked
 from tfbind.sequences import decode
 from tfbind.tables import shown, whole_lines
@@ -22,6 +22,7 @@ MAX_BYTES = 256 << 20  # of text
 EXPECTED = "expected a VCF, or one change on each line, such as chr22:10510600 A>G"
 CAPTIONS = ({"pos", "ref"}, {"position", "ref"}, {"position", "reference"})  # words of a line that names columns
 
+_LINE = re.compile(rb"^(?!#)[^\S\n]*\S.*", re.MULTILINE)  # one that may hold a variant
 _RS_NUMBER = re.compile(rb"rs\d+", re.IGNORECASE)
 
 
@@ -53,9 +54,9 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
         ValueError: one line: nothing to read, no text, or damaged gzip.
     """
     raw = unpacked(data, MAX_BYTES)
-    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else raw[:MAX_BYTES].replace(b"\r\n", b"\n")
+    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else with_newlines(raw[:MAX_BYTES])
     alone = names[0] if len(names) == 1 else None
-    found = _entries(text.splitlines(), alone)
+    found = _entries(_numbered(text), alone)
     calls, bad = [], []
     for entry in itertools.islice(found, limit):
         if isinstance(entry, BadLine):
@@ -74,7 +75,7 @@ def read_lines(path: Path) -> Iterator[Call | BadLine]:
     Raises:
         ValueError: one line: damaged gzip, or a line that is too long.
     """
-    return _entries((line for piece in whole_lines(path) for line in piece.splitlines()), None)
+    return _entries(enumerate((line for piece in whole_lines(path) for line in piece.splitlines()), 1), None)
 
 
 def looks_like_vcf(text: str) -> bool:
@@ -86,9 +87,19 @@ def _is_vcf(text: bytes) -> bool:
     return text.removeprefix(b"\xef\xbb\xbf").startswith((b"##fileformat=VCF", b"#CHROM"))
 
 
-def _entries(lines: Iterable[bytes], alone: str | None) -> Iterator[Call | BadLine]:
+def _numbered(text: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that may hold a variant, each with its number, one after the other: a list of all would be many times
+    as large as the text."""
+    number, before = 1, 0
+    for match in _LINE.finditer(text):
+        number += text.count(b"\n", before, match.start())
+        before = match.start()
+        yield number, match[0]
+
+
+def _entries(lines: Iterable[tuple[int, bytes]], alone: str | None) -> Iterator[Call | BadLine]:
     first = True
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         words = line.split()
         if not words or line.startswith(b"#"):
             continue

@@ -1,0 +1,54 @@
+"""Small files that unpack to very many lines: refused soon, and in memory that others can spare."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfbind.config import PROJECT
+
+SECONDS, MEGABYTES = 120, 2_500
+
+READ = {
+    "motifs": "from tfbind.motif_files import read_motifs; read_motifs(path)",
+    "variants": "from tfbind.variant_list import read_list; read_list(path.read_bytes())",
+    "dna": "from tfbind.records import read_pieces; list(read_pieces(path.open('rb')))",
+}
+PROGRAM = """
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_DATA, ({bytes}, {bytes}))
+path = Path(sys.argv[1])
+try:
+    {read}
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the limit counts all memory")
+@pytest.mark.parametrize(
+    ("reader", "line", "megabytes", "said"),
+    [
+        ("motifs", b"0.25\t0.25\t0.25\t0.25\n", 1000, "bomb: line 1000001: too much for a file of motifs"),
+        ("variants", b"##\n", 250, "no variant in it"),
+        ("dna", b"AC\n", 250, "over 5,000,000 lines and not FASTA; expected FASTA for so many"),
+    ],
+)
+def test_very_many_lines_are_refused_in_little_memory(
+    reader: str, line: bytes, megabytes: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bomb").write_bytes(gzip.compress(line * (10_000_000 // len(line))) * (megabytes // 10))
+    program = PROGRAM.format(bytes=MEGABYTES << 20, read=READ[reader])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "bomb")],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.stderr == ""
+    (answer,) = done.stdout.splitlines()
+    assert answer.startswith(said)
