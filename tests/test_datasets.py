@@ -159,6 +159,9 @@ def test_a_folder_without_exactly_one_pair_is_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path / "home", str(sequences.parent))
 
 
+ENDLESS = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 1099511627776), }"
+
+
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
@@ -168,6 +171,7 @@ def test_a_folder_without_exactly_one_pair_is_refused(tmp_path: Path) -> None:
         (data_files.META, b'{"format": 2}', "not a data set of format 1"),
         (data_files.CODES, b"", r"codes\.npy: not a readable array"),
         (data_files.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
+        (data_files.SCORES, b"\x93NUMPY\x01\0" + b"v\0" + ENDLESS.ljust(118), r"scores\.npy: not a readable array"),
         (data_files.NAMES, b"text", r"names\.npy: not a readable array"),
     ],
 )

@@ -190,6 +190,9 @@ def write_broken(kind, path):
         save_file({**good, "res_blocks.1.conv1.weight": torch.ones(32, 32, 9)}, path)
     elif kind == "even":
         save_file({**good, "initial_conv.weight": torch.ones(32, 4, 4)}, path)
+    elif kind == "many blocks":
+        empty = {f"res_blocks.{block}.conv1.weight": torch.zeros(0) for block in range(2, 1_001)}
+        save_file({**good, **empty}, path)
     elif kind == "huge":
         torch.save({"initial_conv.weight": torch.zeros(1).expand(2**40)}, path)
     elif kind == "bomb":
@@ -213,6 +216,7 @@ BROKEN = {
     "lacks one": "Missing key.*final_conv.bias",
     "odd shape": "size mismatch for res_blocks.1.conv1.weight",
     "even": "a kernel of 4 bases; expected odd ones",
+    "many blocks": "weights of 1,001 residual blocks; expected at most 1,000",
     "huge": "tensors of over 1,073,741,824 bytes",
     "bomb": "over 1,073,741,824 bytes when unpacked",
     "torn": "not readable as weights",

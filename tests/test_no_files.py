@@ -1,6 +1,7 @@
 """What stands where a file is expected and is none, or one without end: each command says so at once, in one line."""
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -10,8 +11,9 @@ from pathlib import Path
 import pybigtools
 import pytest
 from pair_files import write_pair
-from toy import toy_home
+from toy import toy_config, toy_home
 
+from tfbind import launch, runs
 from tfbind.__main__ import main
 from tfbind.scoring import BUILTIN_FOLDER
 
@@ -126,3 +128,13 @@ def test_dna_may_come_through_a_fifo(folder: Path) -> None:
     assert main(["predict", "--model", "builtin", "--data", "dna", "--out", "p.bedgraph"]) == 0
     writer.join()
     assert (folder / "p.bedgraph").stat().st_size
+
+
+def test_a_run_whose_log_is_a_fifo_has_failed_instead_of_waiting_for_its_reader(folder: Path) -> None:
+    run = runs.create(folder / "home", toy_config(), id="toy")
+    os.mkfifo(run.folder / runs.LOG)
+    said = f"{run.folder / runs.LOG}: a FIFO, a socket or a device; expected a file"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        launch.start(run, ["true"])
+    status = runs.read_status(run)
+    assert (status.state, status.error) == ("failed", said)

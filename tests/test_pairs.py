@@ -24,6 +24,7 @@ from pair_files import (
     zipped,
 )
 
+from tfbind import pairs
 from tfbind.pairs import Pair, read_pair
 from tfbind.sequences import decode
 
@@ -245,3 +246,11 @@ def test_whatever_happened_to_a_file_one_line_says_it(
         assert len(pair.names) == len(pair.codes) == len(pair.scores) > 0
         assert np.isfinite(pair.scores).all()
         assert pair.codes.max() <= 4
+
+
+def test_a_pair_that_memory_should_not_hold_is_refused_while_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "BASE_BYTES", 1 << 50)
+    said = refusal_of(write_pair(tmp_path))
+    assert re.fullmatch(
+        r"toy_sequences.txt: over 3 windows, which need more than half of .* \d+ GB; expected fewer", said
+    )

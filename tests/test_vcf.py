@@ -72,6 +72,7 @@ REFUSED = {
     "an endless position": (HEADER + f"1\t{'9' * 9999}\t.\tA\tC\n", "line 4: POS is '999999"),
     "a symbolic reference": (HEADER + "1\t5\t.\t<DEL>\tC\n", "line 4: REF is '<DEL>'; expected letters A C G T N"),
     "IUPAC": (HEADER + "1\t5\t.\tA\tR\n", "line 4: ALT is 'R'; expected letters A C G T N, or <DEL> and the like"),
+    "very many": (HEADER + "1\t5\t.\tA\t" + "C," * 100_000 + "C\n", "line 4: ALT lists over 100,000 alleles"),
     "two commas": (HEADER + "1\t5\t.\tA\tC,,G\n", "line 4: ALT is 'C,,G'"),
     "a control character": (
         HEADER + "1\t5\t.\tA\tC\x1b[31m\n",

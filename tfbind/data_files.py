@@ -59,8 +59,9 @@ def map_array(path: Path) -> NDArray[Any]:
         FileNotFoundError: it is missing.
     """
     try:
-        return np.load(regular(path), mmap_mode="r", allow_pickle=False)
-    except (EOFError, OverflowError, TokenError, TypeError, ValueError, BadZipFile):
+        with np.errstate(over="raise"):  # of a shape that no file has
+            return np.load(regular(path), mmap_mode="r", allow_pickle=False)
+    except (EOFError, FloatingPointError, OverflowError, TokenError, TypeError, ValueError, BadZipFile):
         raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
 
 

@@ -162,6 +162,11 @@ def regular(path: Path, most: int | None = None) -> Path:
     return path
 
 
+def regular_or_new(path: Path) -> Path:
+    """The same, to be written to, where a file is still to be made, too."""
+    return regular(path) if path.exists() else path
+
+
 def read_text(path: Path) -> str:
     """The text in a file.
 

@@ -27,7 +27,7 @@ from filelock import FileLock
 
 from tfbind.config import PROJECT
 from tfbind.export import writer_of
-from tfbind.files import naming, scratch, to_trash
+from tfbind.files import naming, regular_or_new, scratch, to_trash
 from tfbind.json_files import read_as, read_fields, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.parts import Parts
@@ -41,6 +41,7 @@ PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
 COPY_BYTES = 1 << 20
 KILL_SECONDS = 10.0
 LOCK_SECONDS = 60.0
+TAIL_BYTES = 1 << 16
 ERROR = "tfbind: "
 
 
@@ -216,7 +217,7 @@ def _start(job: Job, order: Order) -> None:
     _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": os.pathsep.join(paths)}
-    with (job.folder / LOG).open("ab") as log:
+    with regular_or_new(job.folder / LOG).open("ab") as log:
         child = subprocess.Popen(
             command(job, order),
             stdin=subprocess.DEVNULL,
@@ -359,7 +360,10 @@ def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
 
 def _said(job: Job) -> str:
     """The last line that the command printed since it was last started, "" if it printed nothing."""
-    with (job.folder / LOG).open("rb") as log:
-        log.seek(max(0, _process(job).printed))
+    path = job.folder / LOG
+    if not path.is_file():
+        return ""
+    with path.open("rb") as log:
+        log.seek(max(0, _process(job).printed, path.stat().st_size - TAIL_BYTES))
         lines = log.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tfbind import devices, runs, splits
+from tfbind import devices, files, runs, splits
 from tfbind.config import PROJECT, TrainConfig, check_continuation, flags
 from tfbind.datasets import open_dataset
 from tfbind.ray_runs import Cluster
@@ -133,17 +133,30 @@ def check_resumable(run: Run) -> None:
 
 def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = None) -> None:
     """Execute `words` in a session of its own, with `secrets` in its environment; what it complains of goes into the
-    log of `run`."""
+    log of `run`.
+
+    Raises:
+        ValueError: the log is no file.
+        OSError: it cannot be written, or no process be started. Either way the run has failed.
+    """
+    waiting = runs.read_status(run)
+    try:
+        child = _spawn(run, words, secrets or {})
+    except (ValueError, OSError) as error:
+        runs.take_over(run, "failed", ended=time.time(), error=files.words(error))
+        raise
+    threading.Thread(target=_reap, args=(run, child, waiting), daemon=True).start()
+
+
+def _spawn(run: Run, words: Sequence[str], secrets: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": "1"}
-    environment = {**os.environ, **given, **(secrets or {})}
-    waiting = runs.read_status(run)
-    with (run.folder / runs.LOG).open("ab") as log:
+    environment = {**os.environ, **given, **secrets}
+    with files.regular_or_new(run.folder / runs.LOG).open("ab") as log:
         nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log
-        child = subprocess.Popen(
+        return subprocess.Popen(
             words, stdin=nothing, stdout=nothing, stderr=log, env=environment, start_new_session=True
         )
-    threading.Thread(target=_reap, args=(run, child, waiting), daemon=True).start()
 
 
 def _reap(run: Run, child: "subprocess.Popen[bytes]", waiting: Status) -> None:

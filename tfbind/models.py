@@ -23,6 +23,7 @@ from tfbind.weight_files import MAX_BYTES, check, pack
 
 Weights = Mapping[str, Tensor]
 
+MOST_BLOCKS = 1_000
 FIRST = "initial_conv.weight"
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 SAVE_IT = "torch.save(model.state_dict(), FILE)"
@@ -192,6 +193,8 @@ def _architecture(weights: Weights) -> dict[str, Any]:
         )
     blocks = {match[1] for name in weights if (match := re.match(r"res_blocks\.(\d+)\.", name))}
     inner = weights.get("res_blocks.0.conv1.weight", first)
+    if len(blocks) > MOST_BLOCKS:
+        raise ValueError(f"weights of {len(blocks):,} residual blocks; expected at most {MOST_BLOCKS:,}")
     for kernel in (first.shape[-1], inner.shape[-1]):
         if kernel % 2 == 0:
             raise ValueError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from tfbind.sequences import LETTERS, NOT_A_LETTER, Codes, codes_of_bytes, refusal
@@ -18,6 +19,7 @@ from tfbind.tables import Block, blocks, counted, first_lines, is_number, label,
 
 SEQUENCE_COLUMN, NAME_COLUMN = b"sequence", b"window_name"
 LONGEST_NAME = 200
+BASE_BYTES, WINDOW_BYTES = 5, 60  # of memory for a base and its score, and for a window beside those and its name
 
 Scores = NDArray[np.float32]
 Progress = Callable[[float], None]
@@ -121,11 +123,18 @@ def _read_sequences(path: Path) -> tuple[list[bytes], Codes]:
             )
     names: list[bytes] = []
     parts: list[Codes] = []
+    needed, room = 0, psutil.virtual_memory().total // 2
     for block in blocks(path, len(header)):
         block_names = block.column(header.index(NAME_COLUMN))
         letters = block.column(header.index(SEQUENCE_COLUMN))
         parts.append(_codes(block, block_names, letters, parts[0].shape[1] if parts else len(letters[0])))
         names += block_names
+        needed += BASE_BYTES * parts[-1].size + WINDOW_BYTES * len(block_names) + sum(map(len, block_names))
+        if needed > room:
+            raise ValueError(
+                f"{label(path)}: over {counted(len(names), 'window')}, which need more than half of this machine's "
+                f"memory of {2 * room / 1e9:.0f} GB; expected fewer"
+            )
     if not names:
         raise ValueError(f"{label(path)}: a header and no windows; expected one line per window below it")
     _check_names(path, names, "line", first=2)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tfbind import runs
-from tfbind.files import naming
+from tfbind.files import naming, regular_or_new
 from tfbind.runs import Run
 
 MOST_BYTES = 1 << 20
@@ -55,7 +55,7 @@ def append(run: Run, lines: bytes) -> None:
         OSError: the log cannot be written.
     """
     path = run.folder / runs.LOG
-    with naming(path), path.open("ab+") as file:
+    with naming(path), regular_or_new(path).open("ab+") as file:
         file.seek(max(0, file.tell() - 1))
         torn = file.read() not in (b"", b"\n")
         file.write(b"\n" * torn + lines)

@@ -42,6 +42,7 @@ LOG_RANGES = (*LOG_EXPONENTS, "log_uniform_values", "q_log_uniform_values")
 
 MAX_TEXT = 65_536
 MAX_DEPTH = 10
+LONGEST_INTEGER = 63  # bits
 MAX_REPLICATES = 100
 SHOWN = 60
 
@@ -77,7 +78,20 @@ def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML would keep the last."""
+    """Refuses a key that is there twice, of which YAML would keep the last, and says where it finds no value."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As YAML has it; refused are a date such as 2020-99-99, and numbers that no table holds."""
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+                raise ValueError
+        except ValueError:
+            if not isinstance(node, yaml.ScalarNode):
+                raise  # which says where already
+            said = f"line {node.start_mark.line + 1}: {_shown(node.value)}; expected a number or a word"
+            raise ValueError(said) from None
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

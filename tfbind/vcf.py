@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 from tfbind.tables import label, shown, whole_lines
 
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
+MOST_ALLELES = 100_000  # of one line
 _ALLELE = re.compile("[ACGTN]+", re.IGNORECASE)
 _POSITION = re.compile("[0-9]{1,12}")
 _BREAKEND = re.compile(r"[ACGTN]*([\[\]])[^\[\]]+\1[ACGTN]*|\.[ACGTN]+|[ACGTN]+\.", re.IGNORECASE)
@@ -71,6 +72,8 @@ def calls_of(number: int, line: bytes) -> Iterator[Call]:
         raise ValueError(f"POS is {shown(position)}; expected a whole number")
     if not _ALLELE.fullmatch(reference):
         raise ValueError(f"REF is {shown(reference)}; expected letters A C G T N")
+    if alternatives.count(",") >= MOST_ALLELES:
+        raise ValueError(f"ALT lists over {MOST_ALLELES:,} alleles; expected fewer")
     for alternative in alternatives.split(","):
         skipped = _why_skipped(reference, alternative)
         if not skipped and not _ALLELE.fullmatch(alternative):
