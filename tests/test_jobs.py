@@ -92,6 +92,7 @@ def test_a_stopped_job_finishes_after_resume_with_the_answer_of_an_undisturbed_o
     job = jobs.submit(home, ORDER, fasta(50_000))
     jobs.stop(job)
     assert jobs.read_status(job).state == "stopped"
+    (job.folder / jobs.LOG).unlink()
     jobs.resume(job)
     wait_for(lambda: jobs.read_status(job).state != "running")
     assert jobs.output(job, ORDER).read_bytes() == jobs.output(undisturbed, ORDER).read_bytes()

@@ -213,11 +213,11 @@ def _start(job: Job, order: Order) -> None:
     for draft in _drafts(output(job, order)):
         draft.unlink()
     _, done, _ = _progress(job, order)
-    printed = (job.folder / LOG).stat().st_size
-    _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": os.pathsep.join(paths)}
     with regular_or_new(job.folder / LOG).open("ab") as log:
+        printed = log.tell()
+        _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
         child = subprocess.Popen(
             command(job, order),
             stdin=subprocess.DEVNULL,
