@@ -50,7 +50,7 @@ audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; 
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip $(addprefix --requirement ,$(PINNED))
 
-stress: setup-dev ## kills, crowds, full disks, hostile files: 10,000 of each kind
+stress: setup-dev ## kills, crowds, full disks, thousands of hostile files
 	$(VENV)/bin/python -m pytest -n 2 tests/stress
 
 free-port:

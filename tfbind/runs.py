@@ -323,10 +323,12 @@ def read_rows(run: Run) -> list[Row]:
     """
     path = run.folder / METRICS
     try:
-        lines = regular(path, MOST_BYTES).read_bytes().split(b"\n")[:-1] if path.exists() else []
-        rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=float)  # one call: half the time of many
+        text = regular(path, MOST_BYTES).read_bytes() if path.exists() else b""
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        lines = text.split(b"\n")[:-1]
+        rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=float)  # one call: half the time of many
     except (ValueError, RecursionError):
         raise ValueError(f"{path}: a line is not JSON; the file was damaged") from None
     for epoch, row in enumerate(rows, start=1):

@@ -1,4 +1,5 @@
-"""Every reader of a user's file, given 10,000 nearly valid files each: an answer, or one clear line, and soon.
+"""Every reader of a user's file, given 10,000 nearly valid files, or fewer where it is slow: an answer, or one clear
+line, and soon.
 
 A failing mutant is written to `tests/corpus/<reader>/`, where the ordinary tests try it for good.
 """

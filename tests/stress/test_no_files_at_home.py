@@ -1,0 +1,90 @@
+"""A FIFO in a home where a file belongs, or a file of a terabyte: no command waits for it, and pages go on."""
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from driven import APP, words
+from life import as_read
+from streamlit.testing.v1 import AppTest
+from test_torn import COMMANDS, NEEDED, SHOWN, WRITERS, fresh, home, run, whole
+
+__all__ = ["home", "whole"]
+
+SECONDS = 60.0
+
+
+def grow(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+KINDS: dict[str, Callable[[Path], None]] = {"FIFO": os.mkfifo, "1 TB": grow}
+
+
+@contextmanager
+def awaited(seconds: float) -> Iterator[None]:
+    """Break off what takes longer, also where it waits for a FIFO."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"not done within {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGUSR1, give_up)
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def put(kind: str, path: Path) -> None:
+    path.unlink()
+    KINDS[kind](path)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("file", NEEDED)
+def test_no_command_waits_for_a_fifo(
+    file: str,
+    whole: Path,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (path,) = home.glob(file)
+    name = path.relative_to(home)
+    wrong = []
+    for number, command in enumerate([*COMMANDS.values(), *(command for command, *_ in WRITERS.values())]):
+        home = fresh(whole, tmp_path, number + 1, monkeypatch)
+        put("FIFO", home / name)
+        try:
+            with awaited(SECONDS):
+                run(command, tmp_path / "out", capsys)
+        except Exception as error:  # noqa: BLE001 - that none comes is what is tested
+            wrong.append(f"{command}: {error!r}")
+        shutil.rmtree(home)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("file", SHOWN)
+def test_a_page_goes_on(file: str, kind: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, address, _ = SHOWN[file]
+    (path,) = whole.glob(file)
+    home = fresh(whole, tmp_path, 0, monkeypatch)
+    put(kind, home / path.relative_to(whole))
+    shown = AppTest.from_file(APP, default_timeout=SECONDS)
+    key, _, value = address.partition("=")
+    if key:
+        shown.query_params[key] = value
+    shown.switch_page(f"pages/{page}.py").run()
+    assert [error.message for error in shown.exception] == []
+    assert as_read(words(shown))
