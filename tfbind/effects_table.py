@@ -74,7 +74,7 @@ def score_variants(
     begun = time.monotonic()
     if not out.parent.is_dir() or out.is_dir() or out.suffix.lower() not in SEPARATORS:
         raise ValueError(f"{out}: expected the name of a .tsv or .csv file in a folder that exists")
-    if not variants.is_file():
+    if not variants.exists():
         raise ValueError(f"{variants}: no such file; expected a VCF file")
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold)
     names = (label(variants), label(fasta))

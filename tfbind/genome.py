@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
 
-from tfbind.files import MOST_BYTES, draft_of, remove_drafts, write_chunks
+from tfbind.files import MOST_BYTES, draft_of, regular, remove_drafts, write_chunks
 from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted, label
@@ -111,9 +111,9 @@ class Genome:
 
 
 def _open(path: Path, cache: Path) -> Faidx:
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(f"{path}: no such file; expected a FASTA file")
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         begins = file.read(16)
     zipped = begins.startswith(_GZIP)
     if zipped and (begins[12:16] != _BGZF or path.suffix not in (".gz", ".bgz")):

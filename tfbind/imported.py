@@ -48,8 +48,9 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
             used.
         OSError: the file cannot be read, or the model not written.
     """
-    if not source.is_file():
+    if not source.exists():
         raise ValueError(f"{source}: no such file")
+    regular(source, MAX_BYTES)
     name = name if name is not None else _name_of(source)
     _check_free(home, name)
     draft = draft_of(_folder(home) / name)
@@ -138,7 +139,7 @@ def converted(home: Path, source: Path) -> Path:
     Raises:
         ValueError: as `import_model`.
     """
-    if not source.is_file():
+    if not source.exists():
         raise ValueError(f"{source}: no such file")
     target = home / "cache" / "weights" / f"{_sha256(source)}.safetensors"
     if not target.exists():
