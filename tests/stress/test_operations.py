@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from driven import app, checked
 from life import SEED
 from toy import toy_config, toy_home
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer
@@ -60,6 +61,13 @@ OPERATIONS = {
     "model": "model import SRC/w.safetensors --name mine",
     "bundle": "bundle done --out OUT/bundle",
 }
+PAGES = {  # that show what these work on
+    "data": ("import", "build", "builtin", "rename", "delete", "trash"),
+    "compare": ("pull", "forget", "baselines"),
+    "predict": ("model",),
+    "train": ("test", "filters", "checkpoints"),
+}
+LOOKED_AT = 3  # of so many kills the page is looked at after one
 # Hold times, or hashes of the time that a file was written.
 VARYING = re.compile(r".*\.about\.json|meta\.json|card\.json|test\.json|project\.json|log\.txt|r\.html|about\.json")
 UNSEEN = re.compile(r".*\.lock|locks|client|printed")  # of no meaning to a reader
@@ -214,6 +222,15 @@ def check_lists(home: Path) -> None:
     assert wrong == [], f"seed {SEED}"
 
 
+def check_page(home: Path, name: str) -> None:
+    """The page that shows what a command works on shows it without a complaint."""
+    for page in (page for page, names in PAGES.items() if name in names):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TFBIND_HOME", str(home))
+            shown = checked(app("done" if page == "train" else None).switch_page(f"pages/{page}.py").run())
+        assert [error.value for error in [*shown.error, *shown.warning]] == [], f"seed {SEED}"
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_command_killed_at_any_instant(tmp_path: Path, source: Path, forks: ForkServerContext, name: str) -> None:
@@ -226,19 +243,25 @@ def test_a_command_killed_at_any_instant(tmp_path: Path, source: Path, forks: Fo
     whole, kills = place.tree(), 0
     for number in range(KILLS.get(name, USUALLY)):
         place.renew()
-        said = f"seed {SEED}, {name}, kill {number}"
-        kills += place.start(command).killed(rng.uniform(0, min(lives)))
+        said, begun = f"seed {SEED}, {name}, kill {number}", time.monotonic()
+        if place.start(command).killed(rng.uniform(0, min(lives))):
+            kills += 1
+        else:
+            lives.append(time.monotonic() - begun)
         found = {parts: content for parts, content in place.tree().items() if not half_made(parts)}
         strange = [parts for parts, content in found.items() if content not in (before.get(parts), whole.get(parts))]
         assert strange == [], said
         assert before.keys() & whole.keys() <= found.keys(), said
         check_lists(place.home)
+        if number % LOOKED_AT == 0:
+            check_page(place.home, name)
         if place.tree() != whole:
             assert place.start(command).ended() == 0, f"{said}: {place.printed.read_text()}"
         after = place.tree()
         assert after.keys() == whole.keys(), said
         assert [parts for parts in whole if after[parts] != whole[parts]] == [], said
     print(f"seed {SEED}: {kills} kills in {min(lives):.2f} s of life")
+    assert kills > 0
 
 
 @pytest.mark.timeout(600)
@@ -276,6 +299,7 @@ def test_a_job_whose_server_and_process_are_killed_at_any_instant(
         server.process.join(rng.uniform(0, starts))
         server.process.kill()
         kills += server.ended() == -signal.SIGKILL
+        time.sleep(0.2)  # a process that it had forked has become the command by then
         said = f"seed {SEED}, job {number}"
         assert job.folder.exists() == (job in jobs.list_jobs(place.home)), said
         if not job.folder.exists():
