@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "tables",
     },
     "data_care": {"datasets", "files", "metrics", "recover", "runs", "sequences"},
-    "fetch": {"datasets", "pairs"},
+    "fetch": {"datasets", "files", "pairs"},
     "enriched": {"motifs", "sequences"},
     "recover": {"enriched", "metrics", "motifs", "sequences"},
     "motif_match": {"jaspar", "motifs"},

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -90,6 +91,26 @@ def test_every_byte_of_it_is_told(shop: Shop, sources: dict[str, Source], tmp_pa
     assert 0 < shares[0] < 0.5
     assert (1.0, f"{second}: {size} of {size} MB") in told
     assert list(dict.fromkeys(what.partition(":")[0] for _, what in told)) == [first, second, "Checking every window"]
+
+
+KILLED_BY_ITS_FIRST_BYTES = """
+import os, signal, sys
+from pathlib import Path
+from tfbind import fetch
+fetch._Bar.update = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sources = {"toy-pair": fetch.Source(*eval(sys.argv[2]))}
+fetch.fetch(Path(sys.argv[1]), "toy-pair", sources=sources)
+"""
+
+
+def test_what_a_killed_download_left_goes_with_the_next_one(sources: dict[str, Source], tmp_path: Path) -> None:
+    home, source = tmp_path / "other", sources["toy-pair"]
+    told = repr((source.address, source.files, source.about))
+    killed = subprocess.run([sys.executable, "-c", KILLED_BY_ITS_FIRST_BYTES, home, told])
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((home / fetch.DOWNLOADS).rglob("*"))) > 0
+    fetch.fetch(home, "toy-pair", sources=sources)
+    assert list((home / fetch.DOWNLOADS).iterdir()) == []
 
 
 def test_a_terminal_shows_how_far_it_is(shop: Shop, tmp_path: Path) -> None:

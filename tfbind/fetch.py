@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfbind.datasets import Windows, check_free, import_pair
+from tfbind.datasets import Windows, check_free, import_pair, sha256
+from tfbind.files import scratch
 
 DOWNLOADS = "downloads"
 SECONDS = 30.0  # without an answer
@@ -84,15 +85,15 @@ def fetch(
         raise ValueError(f"{key!r}: expected one of {', '.join(sources)}")
     source, name = sources[key], name or key
     check_free(home, name)
-    folder = home / DOWNLOADS
-    folder.mkdir(parents=True, exist_ok=True)
     pooch.get_logger().setLevel("WARNING")
-    paths = []
-    for file, checksum in source.files.items():
-        url = (address or source.address).rstrip("/") + "/" + file
+    paths = [home / DOWNLOADS / file for file in source.files]
+    for path, checksum in zip(paths, source.files.values(), strict=True):
+        url = (address or source.address).rstrip("/") + "/" + path.name
         try:
-            ask = pooch.HTTPDownloader(progressbar=_Bar(file, tell), chunk_size=CHUNK, timeout=SECONDS)
-            paths.append(Path(pooch.retrieve(url, f"sha256:{checksum}", file, folder, downloader=ask)))
+            ask = pooch.HTTPDownloader(progressbar=_Bar(path.name, tell), chunk_size=CHUNK, timeout=SECONDS)
+            with scratch(path.parent, path.name) as aside:
+                if not path.is_file() or sha256(path) != checksum:
+                    Path(pooch.retrieve(url, f"sha256:{checksum}", path.name, aside, downloader=ask)).replace(path)
         except requests.HTTPError as error:
             raise OSError(f"{url}: the server refused ({error}); expected the file, try again later") from None
         except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL):
