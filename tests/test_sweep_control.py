@@ -251,3 +251,27 @@ def test_data_under_two_names_are_taken_once(home: Path, tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"^dataset: toy and again are the same data; a sweep takes them once$"):
         sweep_folder.create(home, text, toy_config())
     assert sweep_folder.list_sweeps(home) == []
+
+
+KILLED_BEFORE_THE_NEW_FILE = """
+import os, signal, sys
+from pathlib import Path
+from tfbind import sweep_folder
+write = sweep_folder.write_bytes
+def stop_at_the_second(path, content):
+    os.kill(os.getpid(), signal.SIGKILL) if path.name == sweep_folder.SPEC else write(path, content)
+sweep_folder.write_bytes = stop_at_the_second
+sweep_folder.extend(sweep_folder.find(Path(sys.argv[1]), "wide"), sys.argv[2])
+"""
+
+
+def test_an_extension_that_was_killed_keeps_the_file_before_it_once(home: Path) -> None:
+    first, second = grid([0.1], 2), grid([0.1, 0.01], 2)
+    sweep = sweep_folder.create(home, first, toy_config(), id="wide")
+    killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_THE_NEW_FILE, home, second])
+    assert killed.returncode == -signal.SIGKILL
+    assert sweep_folder.read_text(sweep) == first
+    sweep_folder.extend(sweep, second)
+    sweep_folder.extend(sweep, first)
+    texts = {path.name: path.read_text() for path in sweep.folder.glob("spec*")}
+    assert texts == {"spec-1.yaml": first, "spec-2.yaml": second, "spec.yaml": first}

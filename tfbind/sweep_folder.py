@@ -203,8 +203,10 @@ def extend(sweep: Sweep, text: str) -> Spec:
     spec = replace(parse_spec(text, _base(sweep)), contents=_contents(sweep))
     check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
     if text != read_text(sweep):
-        number = 1 + len(list(sweep.folder.glob("spec-*.yaml")))
-        write_bytes(sweep.folder / f"spec-{number}.yaml", (sweep.folder / SPEC).read_bytes())
+        before = (sweep.folder / SPEC).read_bytes()
+        kept = [path.read_bytes() for path in sweep.folder.glob("spec-*.yaml")]
+        if before not in kept:  # else by an extension that was killed after that
+            write_bytes(sweep.folder / f"spec-{len(kept) + 1}.yaml", before)
         write_bytes(sweep.folder / SPEC, text.encode())
     return spec
 
