@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 RAY = Path(sys.executable).with_name("ray")
+WORKING = ("ray::tfbind", "ray::_score")  # what Ray calls a process while it works on a task of this project
 PORTS = range(20_000, 32_768)
 
 
@@ -42,8 +43,8 @@ class Node:
         raise AssertionError("".join(said))
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that train."""
-        return [process for process in self._processes() if "ray::tfbind" in _words(process)]
+        """The processes that train or score."""
+        return [process for process in self._processes() if _words(process).startswith(WORKING)]
 
     def _processes(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):

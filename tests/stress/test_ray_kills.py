@@ -128,7 +128,7 @@ def ended(command: "subprocess.Popen[str]", place: object) -> bool:
     return command.returncode == 0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_sweep_whatever_is_killed_at_any_instant(home: Path, start: Start, killer: Killer) -> None:
     fixed = toy_config(num_epochs=EPOCHS).model_dump(exclude={"learning_rate"}, exclude_none=True)
     parameters = {field: {"value": value} for field, value in fixed.items()} | {"learning_rate": {"values": RATES}}
@@ -212,7 +212,7 @@ class Watched:
                 assert len(rows) in (EPOCHS, 0), place
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_prediction_whatever_is_killed_at_any_instant(
     home: Path, start: Start, killer: Killer, tmp_path: Path
 ) -> None:
