@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pybigtools
 import pytest
+from driven import APP
 from pair_files import write_pair
+from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
 from tfbind import launch, runs
 from tfbind.__main__ import main
+from tfbind.config import PROJECT
 from tfbind.scoring import BUILTIN_FOLDER
 
 pytestmark = pytest.mark.timeout(60)  # a FIFO that is opened has its reader wait for good
@@ -138,3 +141,29 @@ def test_a_run_whose_log_is_a_fifo_has_failed_instead_of_waiting_for_its_reader(
         launch.start(run, ["true"])
     status = runs.read_status(run)
     assert (status.state, status.error) == ("failed", said)
+
+
+NOBODYS, LONG = "~nobody-of-this-name/x", "a" * 5_000
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_model_in_the_home_of_nobody_is_said_not_to_be_there(
+    suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--model", NOBODYS + suffix, "--data", "good.fa", "--out", "p.csv"]) == 2
+    assert capsys.readouterr().err == f"tfbind: {NOBODYS}{suffix}: no such file\n"
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("typed", [NOBODYS, LONG], ids=["of nobody", "long"])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("data", "motif-genome-path"), ("data", "motif-id"), ("predict", "variants-genome-path")],
+)
+def test_a_page_takes_any_path(name: str, key: str, typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)  # whose configuration has the app listen on loopback, where paths can be typed
+    page = AppTest.from_file(APP, default_timeout=60)
+    page.switch_page(f"pages/{name}.py").run()
+    page.text_input(key=key).set_value(typed)
+    assert [error.message for error in page.run().exception] == []

@@ -143,6 +143,14 @@ def words(error: Exception) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
+def typed_path(text: str) -> Path:
+    """The path that a user typed, `~` being their home; that of somebody who is unknown stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def regular(path: Path, most: int | None = None) -> Path:
     """`path`, if that is a file: for a FIFO its reader would wait, and a device may have no end.
 

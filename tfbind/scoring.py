@@ -19,6 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tfbind import devices, imported, runs
+from tfbind.files import typed_path
 from tfbind.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
 from tfbind.onnx_graph import Weights, build, read_shape
 from tfbind.sequences import Codes, one_hot, reverse_complement
@@ -167,11 +168,11 @@ def member_files(home: Path, name: str) -> list[Path]:
     if name == BUILTIN:
         return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
     if name.endswith(".safetensors"):
-        return [Path(name).expanduser()]
+        return [typed_path(name)]
     if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).is_file():
         return [home / "runs" / name / runs.BEST]
     if name.endswith(imported.TORCH_SUFFIXES):
-        return [imported.converted(home, Path(name).expanduser())]
+        return [imported.converted(home, typed_path(name))]
     if weights := imported.weights_of(home, name):
         return [weights]
     raise ValueError(

@@ -1,6 +1,7 @@
 """Ways to a data set of one's own: the course's pair of files, a genome with a motif or a signal, a download."""
 
 from collections.abc import Callable
+from os.path import lexists
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
-from tfbind.files import words
+from tfbind.files import typed_path, words
 from ui.child import Beside, command
 from ui.session import attempt, home, on_loopback, plain
 from ui.uploads import upload_folder, write_upload
@@ -128,7 +129,7 @@ def _file(label: str, suffixes: list[str], key: str, example: str) -> UploadedFi
             f"{label}: path on this computer", key=f"{key}-path", placeholder=f"{example}, or upload it below"
         ).strip()
         if typed:
-            return Path(typed).expanduser()
+            return typed_path(typed)
     return st.file_uploader(label, suffixes, key=key)
 
 
@@ -153,7 +154,7 @@ def _from_motif() -> None:
         "Chromosomes", placeholder="all, or chr21 chr22", help="Only these, with spaces between.", key="motif-contigs"
     ).split()
     every = right.checkbox("Keep windows without a hit", help="Else they are left out.", key="motif-every")
-    known = "" if "/" in typed or Path(typed.strip()).exists() else typed.strip()  # files come by upload
+    known = "" if "/" in typed or lexists(typed.strip()) else typed.strip()  # files come by upload
     wanted = {"genome": genome, "motif": file or known, "name": name} | ({by: lowest} if HITS[by].flag else {})
     missing = [what for what, it in wanted.items() if not it]
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from tfbind.files import words
+from tfbind.files import typed_path, words
 from tfbind.genome import Genome, keep_fasta
 from tfbind.jobs import MAX_MB
 from tfbind.records import Record
@@ -89,7 +89,7 @@ def _draw_genome() -> tuple[UploadedFile | None, str]:
 
 def _genome(upload: UploadedFile | None, typed: str) -> Path | None:
     if typed:
-        return Path(typed).expanduser()
+        return typed_path(typed)
     return _kept(upload.file_id, upload) if upload else None
 
 
