@@ -166,4 +166,7 @@ def test_a_page_takes_any_path(name: str, key: str, typed: str, monkeypatch: pyt
     page = AppTest.from_file(APP, default_timeout=60)
     page.switch_page(f"pages/{name}.py").run()
     page.text_input(key=key).set_value(typed)
+    for box in page.text_area:
+        if box.label == "Variants":
+            box.set_value("chr1:10 A>G")
     assert [error.message for error in page.run().exception] == []

@@ -267,8 +267,9 @@ def _signal(data: bytes, folder: Path) -> object:
 def _bigwig() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s.bw"
-        values = [(name, start, start + 10, 1.5) for name in ("chr1", "chr2") for start in (0, 50)]
-        pybigtools.open(str(path), "w").write({"chr1": 100, "chr2": 60}, values)
+        sizes = {f"chromosome_{number:03}": 100 for number in range(200)}
+        values = [(name, 0, 10, 1.5) for name in sizes]
+        pybigtools.open(str(path), "w").write(sizes, values)
         return path.read_bytes()
 
 
@@ -375,7 +376,7 @@ PARSERS = [
         Parser(f"pulled-{name}", [content], _pulled_with(name.replace("history", "histories/*")), most=SLOW)
         for name, content in sorted(_pulled_files().items())
     ),
-    Parser("bigwig", [_bigwig()], _signal, most=BY_PROCESS, seconds=60),
+    Parser("bigwig", [_bigwig()], _signal, most=2 * BY_PROCESS, seconds=60),
     Parser("offline", [_log(*OFFLINE)], _offline, most=BY_PROCESS, seconds=60),
     Parser(
         "offline-records",
