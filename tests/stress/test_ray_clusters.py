@@ -212,7 +212,6 @@ def test_what_is_no_ray_is_told_in_bounded_time(home: Path, start: Start) -> Non
         commands = [start("train", "--dataset", "toy", "--ray", address) for address in addresses]
         for address, command in zip(addresses, commands, strict=True):
             _, err = command.communicate(timeout=2 * CONNECT_SECONDS)
-            print(err, time.monotonic() - began)
             assert command.returncode == 1
             assert err.startswith(f"tfbind: --ray {address}: ")
             assert len(err.splitlines()) == 1
