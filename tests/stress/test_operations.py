@@ -34,8 +34,8 @@ from tfbind.sequences import decode
 from tfbind.worker import Worker
 
 IMPORTED = ["predict", "effects_table", "provenance", "report", "verdict_text", "sealed", "filters", "ray_scores"]
-KILLS = dict.fromkeys(("predict", "test", "baselines", "filters", "model", "bundle"), 4)  # the life of these is long
-USUALLY = 6
+KILLS = dict.fromkeys(("predict", "test", "baselines", "filters", "model", "bundle"), 3)  # the life of these is long
+USUALLY = 4
 JOBS = 8
 BASES = 1_300_000
 
