@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ STALL_SECONDS = 11.0  # nothing is heard from the server
 END_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 FINISH_SECONDS = 12
 NEWEST_BYTES = 1 << 14
+LOG_SECONDS = 86_400.0
 IN_NOTE = ("time", "level", "msg")
 
 # What the client sees of the caller's settings; anything else could send its rows elsewhere, or print the key.
@@ -140,6 +142,7 @@ def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
     """
     folder = home / FOLDER / "client"
     folder.mkdir(parents=True, exist_ok=True)  # the client writes elsewhere when it is missing
+    _forget_old(folder / "cache" / "wandb" / "logs")
     kept = {f"WANDB_{name}" for name in KEPT}
     values = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in kept}
     values |= {f"WANDB_{name}": str(value) for name, value in (BOUNDS | PRIVATE).items()}
@@ -148,6 +151,14 @@ def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
     values |= {"WANDB_DIR": str(folder), URL: url, "PYTHONPATH": os.pathsep.join(paths)}
     values.pop(KEY, None)
     return values | ({KEY: key} if key else {})
+
+
+def _forget_old(logs: Path) -> None:
+    """Delete the logs that processes of the client left days ago: each leaves one, and none takes any away."""
+    for path in logs.glob("*.log"):
+        with contextlib.suppress(FileNotFoundError):  # another process does the same
+            if time.time() - path.stat().st_mtime > LOG_SECONDS:
+                path.unlink()
 
 
 def converse(
