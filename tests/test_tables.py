@@ -163,13 +163,14 @@ def test_a_line_without_end_is_refused_before_memory_runs_out(tmp_path: Path) ->
     assert "a line of over 64 MB" in message
 
 
-def test_a_missing_file_or_a_folder_is_an_oserror(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_oserror_and_a_folder_is_refused(tmp_path: Path) -> None:
     sequences, scores = write_pair(tmp_path)
     missing = tmp_path / "none"
-    for paths in ((missing, scores), (sequences, missing), (tmp_path, scores), (sequences, tmp_path)):
-        with pytest.raises(OSError, match=re.escape(str(tmp_path))) as caught:
+    for paths in ((missing, scores), (sequences, missing)):
+        with pytest.raises(FileNotFoundError, match=re.escape(str(missing))):
             read_pair(*paths)
-        assert str(caught.value).isprintable()
+    for paths in ((tmp_path, scores), (sequences, tmp_path)):
+        assert refusal_of(paths) == f"{tmp_path}: a folder; expected a file"
 
 
 def test_a_file_name_with_a_line_break_does_not_break_the_line(tmp_path: Path) -> None:

@@ -274,9 +274,9 @@ class Cluster:
             runs.take_over(held.run, state, ended=time.time(), error=error)
 
     def _note(self, held: _Held, said: str, level: str = "INFO", **facts: Any) -> None:
-        with contextlib.suppress(OSError):  # a log that takes no more lines, as on a full disk, ends no run
+        with contextlib.suppress(OSError, ValueError):  # a log that takes no line, as on a full disk, ends no run
             run_log.note(held.run, said, level, **facts)
 
     def _log(self, held: _Held, message: Message) -> None:
-        with contextlib.suppress(OSError):  # as in _note
+        with contextlib.suppress(OSError, ValueError):  # as in _note
             run_log.append(held.run, message.files.get(runs.LOG, b""))

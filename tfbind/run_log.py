@@ -43,7 +43,8 @@ def note(run: Run, message: str, level: str = "INFO", **facts: Any) -> None:
     """Write a line from a process that is not the worker of the run.
 
     Raises:
-        OSError: the log cannot be written.
+        ValueError: the log is no file.
+        OSError: it cannot be written.
     """
     append(run, f"{_line(run, datetime.now(UTC).timestamp(), level, message, facts)}\n".encode())
 
@@ -52,7 +53,8 @@ def append(run: Run, lines: bytes) -> None:
     """Write lines that are made already, or none; a line that a kill has torn is ended before.
 
     Raises:
-        OSError: the log cannot be written.
+        ValueError: the log is no file.
+        OSError: it cannot be written.
     """
     path = run.folder / runs.LOG
     with naming(path), regular_or_new(path).open("ab+") as file:
