@@ -123,7 +123,7 @@ class Worker:
         from tfbind.training import Training, shares
 
         torch.set_num_threads(max(1, (config.threads or devices.cpu_cores()) // shares(config)))
-        data = self.open_data(self.run.home, runs.read_record(self.run))
+        data = self._open_data()
         model = build_model(config, data.codes.shape[1])
         initial = self.run.folder / runs.INITIAL
         if initial.exists():
@@ -143,6 +143,13 @@ class Worker:
             log.info(said, facts, extra={"facts": facts})
             self.on_row(row)
         write_bytes(self.run.folder / runs.GRAPH, build(read_tensors(self.run.folder / runs.BEST)))
+
+    def _open_data(self) -> "Data":
+        record = runs.read_record(self.run)
+        try:
+            return self.open_data(self.run.home, record)
+        except ValueError as error:
+            raise ValueError(f"{error}; {self.run.folder / runs.CONFIG} names these data") from None
 
     def _restore(self, training: "Training", device: str) -> None:
         import torch
