@@ -127,6 +127,20 @@ def test_offline_needs_no_key_and_a_torn_file_gives_the_rows_before_the_tear(tmp
         wandb_log.send(run)
 
 
+@pytest.mark.usefixtures("server")
+def test_logs_that_the_client_left_days_ago_are_deleted(tmp_path):
+    folder = tmp_path / "wandb" / "client"
+    log(wanted(tmp_path, "finished", 2, mode="offline"))
+    left = list(folder.rglob("core-debug-*.log"))
+    for path in left:
+        os.utime(path, (time.time() - 2 * 86_400,) * 2)
+    log(wanted(tmp_path, "finished", 2, mode="offline", id="second"))
+    kept = list(folder.rglob("core-debug-*.log"))
+    assert left
+    assert kept
+    assert set(kept).isdisjoint(left)
+
+
 def test_the_key_may_lie_in_netrc(tmp_path, server, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY")
     (tmp_path / "keys").write_text(f"machine 127.0.0.1 login user password {KEY}\n")

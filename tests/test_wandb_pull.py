@@ -245,17 +245,6 @@ def test_the_command_forgets_a_project_of_this_server(tmp_path, server):
     assert (said.returncode, said.stderr) == (2, f"tfbind: nothing of lab/seed at {server.url} is kept here\n")
 
 
-@pytest.mark.usefixtures("server")
-def test_logs_that_the_client_left_days_ago_are_deleted(tmp_path):
-    pull(tmp_path, f"{ENTITY}/seed")
-    (first,) = (tmp_path / "wandb" / "client").rglob("core-debug-*.log")
-    os.utime(first, (time.time() - 2 * 86_400,) * 2)
-    pull(tmp_path, f"{ENTITY}/seed", refresh=True)
-    kept = list((tmp_path / "wandb" / "client").rglob("core-debug-*.log"))
-    assert len(kept) == 1
-    assert first not in kept
-
-
 def test_a_sweep_that_is_newer_than_what_is_kept_of_its_project_is_asked_for(tmp_path, server):
     pull(tmp_path, "lab/seed")
     server.add(StoredRun(ENTITY, "seed", "later", "later", sweep="efgh5678"))
