@@ -13,9 +13,23 @@ from pathlib import Path
 
 import psutil
 
+from tfbind.config import PROJECT
+
 RAY = Path(sys.executable).with_name("ray")
 WORKING = ("ray::tfbind", "ray::_score")  # what Ray calls a process while it works on a task of this project
 PORTS = range(20_000, 32_768)
+
+
+def start_command(home: Path, *words: str) -> "subprocess.Popen[str]":
+    """Start a command of the program, which speaks to a cluster beside the test."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfbind", *words],
+        cwd=PROJECT,
+        env={**os.environ, "TFBIND_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 class Node:

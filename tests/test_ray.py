@@ -1,9 +1,6 @@
 """Runs and predictions on a real Ray cluster of two nodes are those of this machine."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +12,6 @@ import yaml
 from toy import toy_config, toy_home
 
 from tfbind import launch, run_log, runs
-from tfbind.config import PROJECT
 from tfbind.launch import Order
 from tfbind.models import build_model, pack_weights
 from tfbind.ray_runs import Cluster
@@ -24,7 +20,7 @@ from tfbind.sequences import decode
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
-from ray_cluster import RayCluster
+from ray_cluster import RayCluster, start_command
 
 TIMES = ("seconds", "windows_per_second")
 SECONDS = 120
@@ -42,19 +38,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_home(tmp_path_factory.mktemp("ray"))
 
 
-def start(home: Path, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "tfbind", *words],
-        cwd=PROJECT,
-        env={**os.environ, "TFBIND_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def tfbind(home: Path, *words: str) -> tuple[int, str, str]:
-    with start(home, *words) as process:
+    with start_command(home, *words) as process:
         out, err = process.communicate(timeout=SECONDS)
     return process.returncode, out, err
 
@@ -97,7 +82,7 @@ def log(run: Run) -> list[str]:
 
 def test_a_run_that_is_stopped_there_goes_on_here(cluster: RayCluster, home: Path) -> None:
     flags = ["--num-epochs", "10000", "--early-stopping-patience", "10000", "--num-channels", "4", "--threads", "1"]
-    training = start(home, "train", "--dataset", "toy", *flags, "--id", "long", "--ray", cluster.address)
+    training = start_command(home, "train", "--dataset", "toy", *flags, "--id", "long", "--ray", cluster.address)
     run = Run(home / "runs" / "long")
     deadline = time.monotonic() + SECONDS
     while not (run.folder / runs.METRICS).exists() or len(runs.read_rows(run)) < 3:
@@ -110,7 +95,7 @@ def test_a_run_that_is_stopped_there_goes_on_here(cluster: RayCluster, home: Pat
     assert training.returncode == 130, err
     assert "`python -m tfbind resume long` goes on" in out
     before = runs.read_rows(run)
-    with start(home, "resume", "long") as again:
+    with start_command(home, "resume", "long") as again:
         while len(runs.read_rows(run)) < len(before) + 3:
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.05)

@@ -295,19 +295,17 @@ def _data(home: Path) -> Iterator[Finding]:
 
 
 def _models(home: Path) -> Iterator[Finding]:
+    again = "`python -m tfbind model delete {}`, then import it again"
+    remedies = {BUILTIN: "take this project's files anew, such as by `git`"}
+    remedies |= {name: again.format(name) for name in imported.names(home)}
     sound, wrong = [], []
-    try:
-        load_model(home, BUILTIN)
-        sound.append(BUILTIN)
-    except (ValueError, OSError) as error:
-        wrong.append(Finding("models", "wrong", words(error), "take this project's files anew, such as by `git`"))
-    for name in imported.names(home):
+    for name, remedy in remedies.items():
         try:
-            imported.read_card(home, name)
             load_model(home, name)
+            if name != BUILTIN:
+                imported.read_card(home, name)
             sound.append(name)
         except (ValueError, OSError) as error:
-            remedy = f"`python -m tfbind model delete {name}`, then import it again"
             wrong.append(Finding("models", "wrong", words(error), remedy))
     yield Finding("models", "ok", ", ".join(sound) or "none")
     yield from wrong

@@ -1,6 +1,6 @@
 """Files that are replaced as a whole: a reader sees the old content or the new, however the writer ends.
 
-And folders that are thrown away: they move to the trash of their home.
+And what is no file where one belongs, and folders that are thrown away: they move to the trash of their home.
 """
 
 import errno

@@ -5,7 +5,6 @@ the file is, a short process of its own reads it (`tfbind.convert`): nothing her
 """
 
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from tfbind.config import PROJECT
-from tfbind.files import draft_of, drafted, regular, remove_drafts, to_trash
+from tfbind.files import drafted, regular, scratch, to_trash
 from tfbind.json_files import read_as, write_json
 from tfbind.onnx_graph import read_shape
 from tfbind.weight_files import MAX_BYTES, read_tensors
@@ -53,16 +52,11 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
     regular(source, MAX_BYTES)
     name = name if name is not None else _name_of(source)
     _check_free(home, name)
-    draft = draft_of(_folder(home) / name)
-    draft.mkdir(parents=True)
-    remove_drafts(draft.parent)
-    try:
+    with scratch(_folder(home), name) as draft:
         convert(source, draft / WEIGHTS)
         card = _describe(name, source, draft / WEIGHTS)
         write_json(draft / CARD, asdict(card))
         _claim(draft, _folder(home) / name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return card
 
 

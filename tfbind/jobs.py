@@ -312,7 +312,7 @@ def read_status(job: Job) -> Status:
         return Status("stopped", stage, done, total, None, "")
     if said.startswith(ERROR):
         return Status("failed", stage, done, total, None, said.removeprefix(ERROR))
-    if owner_of(job).alive:
+    if _unnamed(job):
         return Status("running", stage, done, total, None, "")
     return Status("crashed", stage, done, total, None, "the process ended without a word")
 

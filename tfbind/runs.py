@@ -24,7 +24,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import MOST_BYTES, draft_of, naming, regular, remove_drafts, to_trash, write_chunks
+from tfbind.files import MOST_BYTES, naming, regular, scratch, to_trash, write_chunks
 from tfbind.json_files import put_json, read_as, read_fields, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.weight_files import read_tensors
@@ -121,19 +121,13 @@ def create(
         "versions": {"tfbind": __version__, "python": python_version(), **libraries},
         **(facts or {}),
     }
-    draft = draft_of(run.folder)
-    draft.mkdir(parents=True)
-    remove_drafts(draft.parent)
-    try:
+    with scratch(run.folder.parent, run.id) as draft:
         write_json(draft / CONFIG, record)
         write_json(draft / LABELS, {"name": checked_name(name or default_name(config)), "tags": [], "note": ""})
         write_json(draft / STATE, asdict(owned("pending")))
         if parent:
             _copy_weights(parent, draft / INITIAL)
         _claim(draft, run)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return run
 
 

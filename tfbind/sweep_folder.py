@@ -6,7 +6,6 @@ of which names its sweep.
 
 import contextlib
 import itertools
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from typing import Any
 from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import contents, name_now, open_dataset
-from tfbind.files import draft_of, remove_drafts, write_bytes
+from tfbind.files import scratch, write_bytes
 from tfbind.history import Past
 from tfbind.json_files import read_fields, write_json
 from tfbind.runs import Run, Status
@@ -71,20 +70,16 @@ def create(
         "ray": ray,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-    draft = draft_of(sweep.folder)
-    draft.mkdir(parents=True)
-    remove_drafts(draft.parent)
-    try:
+    with scratch(sweep.folder.parent, sweep.id) as draft:
         write_bytes(draft / SPEC, text.encode())
         write_json(draft / SETTINGS, settings)
         write_json(draft / runs.STATE, asdict(runs.owned("pending")))
-        draft.rename(sweep.folder)
-    except OSError:
-        if sweep.folder.exists():
-            raise ValueError(f"--id {sweep.id}: that sweep exists already") from None
-        raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            draft.rename(sweep.folder)
+        except OSError:
+            if sweep.folder.exists():
+                raise ValueError(f"--id {sweep.id}: that sweep exists already") from None
+            raise
     return sweep
 
 

@@ -1,16 +1,13 @@
 """Fixtures that the stress tests share."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from life import SEED, Start, end_all
+from ray_cluster import start_command
 from toy import toy_home
-
-from tfbind.config import PROJECT
 
 
 def pytest_report_header() -> str:
@@ -31,16 +28,8 @@ def start(home: Path) -> Iterator[Start]:
     started = []
 
     def start(*words: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tfbind", *words],
-            cwd=PROJECT,
-            env={**os.environ, "TFBIND_HOME": str(home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+        started.append(start_command(home, *words))
+        return started[-1]
 
     yield start
     for process in started:
