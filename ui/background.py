@@ -14,11 +14,11 @@ from tfbind.files import words
 from tfbind.jobs import Job, Order, Status
 from ui.downloads import FORMATS
 from ui.model_choice import Settings
+from ui.polling import poll
 from ui.session import attempt, home, next_job_id, plain, start_key
 
 NEXT_JOB, NEXT_VARIANTS = "next-job", "next-variants-job"
 SHOWN = 10
-POLL_SECONDS = 1.0
 LONGEST_NAME = 60
 
 
@@ -71,7 +71,7 @@ def background_jobs() -> None:
         return
     running = sum(_state(job) == "running" for job in listed)
     with st.expander("Files in the background", icon=":material/schedule:", expanded=True):
-        st.fragment(_draw_jobs, run_every=POLL_SECONDS if running else None)(running)
+        poll(lambda: _draw_jobs(running), running > 0)
 
 
 def _state(job: Job) -> str:

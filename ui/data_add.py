@@ -13,13 +13,13 @@ from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from tfbind.files import typed_path, words
 from ui.child import Beside, command
+from ui.polling import poll
 from ui.session import attempt, home, on_loopback, plain
 from ui.uploads import upload_folder, write_upload
 
 SUFFIXES = ["txt", "tsv", "gz"]
 TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
 BUILD_SECONDS = 6 * 3600
-POLL_SECONDS = 1.0
 IMPORTED = "imported"
 FETCH_REFUSED = "fetch-refused"
 REFUSED = "import-refused"  # which uploads, and what is wrong with them
@@ -264,7 +264,7 @@ def _public() -> None:
     (key, source), *_ = SOURCES.items()
     st.caption(f"{source.about}. Downloaded once, checked against the published checksums, then imported.")
     if home() in _downloads():
-        st.fragment(_watch, run_every=POLL_SECONDS)()
+        poll(_watch, busy=True)
         return
     name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
     if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):

@@ -7,6 +7,7 @@ import streamlit as st
 from tfbind import runs
 from tfbind.runs import Run, Status
 from tfbind.sweep_folder import active_sweeps, sweep_name
+from ui.polling import poll
 from ui.session import SWEEP_PAGE, TRAIN_PAGE, home, plain
 
 POLL_SECONDS = 5.0
@@ -38,7 +39,7 @@ def jobs() -> None:
     """Draw the list. It polls only while something is active."""
     busy = _busy()
     with st.sidebar:
-        st.fragment(_jobs, run_every=POLL_SECONDS if busy else None)(busy)
+        poll(lambda: _jobs(busy), busy, POLL_SECONDS)
 
 
 def _jobs(was_busy: bool) -> None:

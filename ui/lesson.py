@@ -25,13 +25,13 @@ from tfbind.sites import motif_hits
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline, lines
 from ui import scored
+from ui.polling import poll
 from ui.remembered import remembered
 from ui.results import CHART
 from ui.sequence_input import show_notes
 from ui.session import home, plain
 from ui.sweep_race import live
 
-POLL_SECONDS = 1.0
 NO_DIFFERENCE = "no difference"
 COMPARE_PAGE, PREDICT_PAGE, TRAIN_PAGE = "pages/compare.py", "pages/predict.py", "pages/train.py"
 GUESS = "guess"
@@ -140,7 +140,7 @@ def _sweep(name: str, text: str) -> bool:
         return False
     status = runs.read_status(sweep)
     busy = status.active or any(run.state in ACTIVE for run in sweep_folder.past(sweep))
-    st.fragment(live, run_every=POLL_SECONDS if busy else None)(sweep, busy)
+    poll(lambda: live(sweep, busy), busy)
     if busy:
         return False
     if status.state != "finished":

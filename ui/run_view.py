@@ -11,13 +11,13 @@ from tfbind.hints import hint, lost_its_loss
 from tfbind.plots import curve
 from tfbind.runs import Row, Run, Status
 from ui.live_chart import FIRST_POINT, Chart, live_charts
+from ui.polling import poll
 from ui.results import results
 from ui.run_actions import actions, stop_buttons
 from ui.run_science import appraisal, baseline_curves, baseline_words
 from ui.session import close_run, plain
 from ui.wandb_settings import wandb_note
 
-POLL_SECONDS = 1.0
 LOG_LINES = 10
 COLOURS = {
     "pending": "gray",
@@ -42,8 +42,8 @@ def run_view(run: Run) -> None:
     title.header(plain(runs.read_labels(run)["name"]), anchor=False)
     new.button("New run", icon=":material/add:", on_click=close_run, width="stretch")
     actions(run, status)
-    live = st.fragment(_live, run_every=POLL_SECONDS if status.active else None)
-    live(run, runs.read_config(run), status.active)
+    config = runs.read_config(run)
+    poll(lambda: _live(run, config, status.active), status.active)
     for part in [wandb_note] if status.active else [wandb_note, results]:
         try:
             part(run)

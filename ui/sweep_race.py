@@ -16,11 +16,11 @@ from tfbind.sweep_plan import progress
 from tfbind.sweep_space import Spec
 from ui.config_form import label
 from ui.live_chart import Chart, live_charts
+from ui.polling import poll
 from ui.run_view import COLOURS
 from ui.session import TRAIN_PAGE, close_sweep, plain
 from ui.sweep_actions import actions, run_actions
 
-POLL_SECONDS = 1.0
 OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
 LEADERS = 3
 METRIC_WORDS = {"val_loss": "validation loss", "val_pearsonr": "Pearson r"}
@@ -41,7 +41,7 @@ def race(sweep: Sweep) -> None:
     past = sweep_folder.past(sweep, _known())
     actions(sweep, status, past)
     busy = status.active or any(run.state in ACTIVE for run in past)
-    st.fragment(live, run_every=POLL_SECONDS if busy else None)(sweep, busy)
+    poll(lambda: live(sweep, busy), busy)
     run_actions(past)
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from tfbind import wandb_log, wandb_logged
 from tfbind.runs import Run
 from tfbind.wandb_client import BASE_URL, KEY, URL, WandbError, base_url, find_key
+from ui.polling import poll
 from ui.session import attempt, plain
 
 KEPT = "wandb-kept"  # the session forgets what a widget that is not drawn holds
@@ -84,7 +85,7 @@ def wandb_note(run: Run) -> None:
     if not wandb_logged.said(run):
         return
     working = logged is None or logged.state in wandb_logged.WORKING
-    st.fragment(_note, run_every=1.0 if working else None)(run, working)
+    poll(lambda: _note(run, working), working)
 
 
 def _note(run: Run, was_working: bool) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from driving import CHART, Server
+from driving import CHART, Server, wait_until
 from playwright.sync_api import Page, expect
 from stand_in import make_rows, make_run, report_progress
+from visitor import Visitor, visiting
 
 from tfbind import baselines, runs
 from tfbind.baselines import Appraisal, Baseline
@@ -142,6 +143,21 @@ def test_polling_ends_with_the_run(server: Server, home: Path, open_page: Callab
     time.sleep(4)
     after = process.cpu_times()
     assert after.user - before.user < 0.2, "the server still works for a page on which nothing moves"
+
+
+def test_a_timer_that_is_late_does_not_start_a_run_of_its_own(server: Server, home: Path) -> None:
+    run = make_run(home, "running", 3)
+    visitor = Visitor(query=f"run={run.id}")
+    with visiting(server, [visitor]):
+        wait_until(lambda: visitor.offers("Stop") and visitor.updates > 2, 30, visitor.words)
+        runs.take_over(run, "finished", ended=time.time())
+        wait_until(lambda: "[finished]" in visitor.words(), 30, visitor.words)
+        time.sleep(1)
+        updates = visitor.updates
+        assert visitor.look_late() >= 2, "the run and the side bar were to be looked at again and again"
+        time.sleep(1)
+        assert visitor.updates == updates
+        assert visitor.complaints() == []
 
 
 def test_side_bar_leads_to_a_running_job_from_every_page(

@@ -51,6 +51,7 @@ class Visitor:
     _loop: asyncio.AbstractEventLoop | None = None
     _drawn: dict[Place, tuple[str, str]] = field(default_factory=dict)
     _timers: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+    _polled: set[str] = field(default_factory=set)
 
     def words(self) -> str:
         """All text on the page."""
@@ -81,6 +82,14 @@ class Visitor:
     def write(self, label: str, text: str) -> None:
         """Put a text into a box that is on the page, in place of what it holds."""
         self._send(WidgetState(id=self._boxes[label], string_value=text))
+
+    def look_late(self) -> int:
+        """Let every timer that was on the page go off once more; how many there were."""
+        assert self._socket
+        assert self._loop
+        for fragment in self._polled:
+            asyncio.run_coroutine_threadsafe(self._ask(self._socket, fragment), self._loop).result(30)
+        return len(self._polled)
 
     def _send(self, change: WidgetState) -> None:
         assert self._socket
@@ -155,6 +164,7 @@ class Visitor:
                 await asyncio.sleep(seconds)
                 await self._ask(socket, fragment)
 
+        self._polled.add(fragment)
         if fragment in self._timers:
             self._timers[fragment].cancel()
         self._timers[fragment] = asyncio.create_task(poll())
