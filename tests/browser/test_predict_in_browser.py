@@ -22,6 +22,7 @@ from tfbind.scoring import BUILTIN_FOLDER
 from ui.downloads import FORMATS
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
+PROFILE = "document.querySelector(\"[class*='st-key-profile'] .js-plotly-plot\")"
 
 
 def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Callable[..., Page]) -> None:
@@ -64,10 +65,14 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
 
 
+def at_rest(page: Page) -> None:
+    """Wait until the page is drawn: before that, what is to go can still stand beside what comes in its place."""
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+
+
 def taken(page: Page, suffix: str, button: str = "") -> bytes:
     """What a press of a download button brings once the format with this suffix is chosen."""
-    idle = page.locator('[data-test-script-state="notRunning"]')
-    idle.wait_for()
+    at_rest(page)
     option = page.get_by_role("option", name=FORMATS[suffix], exact=True)
     while not page.get_by_role("button", name=f"Download {suffix}", exact=True).is_visible():
         page.get_by_role("combobox", name="Format").click()  # its list closes when the page is redrawn just then
@@ -75,7 +80,7 @@ def taken(page: Page, suffix: str, button: str = "") -> bytes:
         if option.is_visible():
             option.click()
             page.wait_for_timeout(300)
-        idle.wait_for()
+        at_rest(page)
     with page.expect_download() as download:
         page.get_by_role("button", name=button or f"Download {suffix}", exact=True).click()
     assert download.value.suggested_filename.startswith(f"predictions{suffix}")
@@ -197,15 +202,13 @@ def test_a_hostile_header_is_only_text(server: Server, open_page: Callable[..., 
     expect(page.get_by_role("heading", name="**B**<img/src=http")).to_be_visible()
 
 
-def chart(page: Page, place: int) -> Locator:
-    """Where a chart can be clicked."""
-    return page.locator(".js-plotly-plot").nth(place).locator(".nsewdrag")
+def plot(page: Page, key: str) -> Locator:
+    """Where the chart of this key can be clicked."""
+    return page.locator(f"[class*='st-key-{key}'] .nsewdrag")
 
 
 def axis(page: Page) -> list[float]:
-    found: list[float] = page.evaluate(
-        "[...document.querySelectorAll('.js-plotly-plot')].at(-2).layout.xaxis.range"
-    )  # the last chart is the map of base changes
+    found: list[float] = page.evaluate(f"{PROFILE}.layout.xaxis.range")
     return found
 
 
@@ -217,21 +220,23 @@ def test_records_and_sites_open_by_a_click(server: Server, open_page: Callable[.
     page.get_by_test_id("stBaseButton-primary").click()
     expect(page.get_by_role("heading", name="first")).to_be_visible()
     expect(page.get_by_text("No site")).to_be_visible()
-    expect(chart(page, 0)).to_have_count(3)
-    chart(page, 0).nth(1).click(position={"x": 20, "y": 25})
+    at_rest(page)
+    expect(plot(page, "stack")).to_have_count(3)
+    plot(page, "stack").nth(1).click(position={"x": 20, "y": 25})
     expect(page.get_by_role("heading", name="second")).to_be_visible()
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
-    whole = chart(page, 1).bounding_box()
+    at_rest(page)
+    whole = plot(page, "profile").bounding_box()
     assert whole
     assert axis(page) == [0.5, len(SITE) + 0.5]
     top_of_site = {"x": whole["width"] * 40 / len(SITE), "y": whole["height"] * 0.12}
-    chart(page, 1).click(position=top_of_site)
+    plot(page, "profile").click(position=top_of_site)
     expect(page.get_by_role("button", name="Show all")).to_be_visible()
-    page.wait_for_function("[...document.querySelectorAll('.js-plotly-plot')].at(-2).layout.xaxis.range[0] > 10")
+    page.wait_for_function(f"{PROFILE}?.layout?.xaxis.range[0] > 10")
     assert 10 < axis(page)[0] < 37 < 43 < axis(page)[1] < 70
     assert int(page.get_by_role("spinbutton", name="Position").input_value()) in range(36, 46)
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("[...document.querySelectorAll('.js-plotly-plot')].at(-2).layout.xaxis.range[0] < 1")
+    page.wait_for_function(f"{PROFILE}?.layout?.xaxis.range[0] < 1")
 
 
 def test_a_killed_background_job_is_said_and_goes_on_to_a_file(
