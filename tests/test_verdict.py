@@ -348,6 +348,13 @@ def test_the_seeds_needed_would_settle_it() -> None:
     assert len(step.commands) == 2 * (needed - 3)
 
 
+def test_seeds_that_were_run_and_not_selected_come_before_new_ones() -> None:
+    here, there = replicates(0.01, GOOD), replicates(0.001, SAME)
+    (step,) = next_steps(judge([here[1], *there], PEARSON, [*here, *there]))
+    assert "already: 2 of learning_rate 0.01." in step.text
+    assert step.commands[0].split()[4:] == ["lr0.01-1", *(run.key for run in there), "lr0.01-0", "lr0.01-2"]
+
+
 def test_a_difference_too_small_to_tell_is_called_equal_for_most_purposes() -> None:
     runs = [*replicates(0.01, [0.90, 0.91, 0.92]), *replicates(0.001, [0.9001, 0.9101, 0.9201])]
     (step, *_) = next_steps(judge(runs, PEARSON))

@@ -4,7 +4,7 @@ The best setting by its mean is tested against the others.
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -78,13 +78,14 @@ class Comparison:
 @dataclass(frozen=True)
 class Standing:
     """A setting with its figures, one value for each seed; `trend` is None below the `TESTED` next to the best, and
-    where no curve is known."""
+    where no curve is known. `unselected` are further seeds of it that have been run and are not compared."""
 
     setting: Setting
     mean: float
     sd: float | None
     seeds: int
     trend: Trend | None = None
+    unselected: tuple[Past, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
         pasts: the runs to compare.
         choice: by which figure.
         pool: further runs. Those of this home count where a run from elsewhere repeats their setting (see
-            `elsewhere.join`), and the replicates among all of them may say how far chance goes.
+            `elsewhere.join`), and the replicates among all of them may say how far chance goes. Those that repeat a
+            setting that is compared are its `unselected`.
     """
     refused = _unlike(pasts)
     if refused:
@@ -129,20 +131,30 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
         (_standing(setting) for setting in settings if setting.values),
         key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
     )
-    standings[: TESTED + 1] = [_with_trend(standing, choice) for standing in standings[: TESTED + 1]]
+    known = _known(joined.pasts, pool, choice)
+    whole = {past.key: setting for setting in known for past in setting.pasts}
+    standings[: TESTED + 1] = [
+        replace(_with_trend(standing, choice), unselected=_unselected(standing.setting, whole))
+        for standing in standings[: TESTED + 1]
+    ]
     best, others = standings[:1], standings[1 : TESTED + 1]
-    lonely = any(standing.seeds == 1 for standing in [*best, *others])
-    replicated = _replicated(joined.pasts, pool, choice) if lonely else []
+    replicated = [setting for setting in known if len(set(setting.values)) > 1]
     comparisons = [_compare(best[0], other, len(standings), replicated, choice) for other in others]
     notes = [*assumed(joined, settings), *_notes(settings, standings)]
     return Verdict(choice, settings, standings, comparisons, _optimism(standings, comparisons), notes)
 
 
-def _replicated(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> list[Setting]:
-    """The settings, among all runs that are known, whose seeds show how far chance goes."""
-    known = {past.key for past in pasts}
-    settings = group([*pasts, *(past for past in pool if past.key not in known)], choice)
-    return [setting for setting in settings if len(set(setting.values)) > 1]
+def _known(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> list[Setting]:
+    """The settings among all runs that are known."""
+    selected = {past.key for past in pasts}
+    return group([*pasts, *(past for past in pool if past.key not in selected)], choice)
+
+
+def _unselected(setting: Setting, whole: Mapping[str, Setting]) -> tuple[Past, ...]:
+    seeds = {past.config.get("seed") for past in setting.counted} - {None}
+    keys = {past.key for past in setting.pasts}
+    others = (past for past in whole[setting.pasts[0].key].counted if past.key not in keys)
+    return tuple(past for past in others if past.config.get("seed") not in seeds)
 
 
 def _unlike(pasts: Sequence[Past]) -> str | None:

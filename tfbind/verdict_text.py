@@ -220,6 +220,10 @@ def next_steps(verdict: Verdict) -> list[Next]:
     """What to run to learn more, the most telling first."""
     if verdict.refused or not verdict.standings:
         return []
+    tied = {id(setting) for comparison in verdict.tied for setting in (comparison.best, comparison.other)}
+    waiting = [one for one in verdict.standings if id(one.setting) in tied and one.unselected]
+    if waiting:
+        return [_select(waiting, verdict)]
     unknown = [comparison for comparison in verdict.tied if comparison.rule in ("none", "copies")]
     steps = [_first_seeds(unknown, verdict)] if unknown else []
     steps += [_more_seeds(comparison, verdict) for comparison in verdict.tied[:2] if comparison not in unknown]
@@ -232,6 +236,17 @@ def next_steps(verdict: Verdict) -> list[Next]:
     if improving:
         steps.append(_more_epochs(improving))
     return steps
+
+
+def _select(waiting: Sequence[Standing], verdict: Verdict) -> Next:
+    """Seeds that have been run already: what is still missing depends on them."""
+    more = listed([f"{len(standing.unselected)} of {standing.setting.label}" for standing in waiting])
+    others = [past for standing in waiting for past in standing.unselected]
+    keys = [past.key for past in (*(past for one in verdict.settings for past in one.pasts), *others)]
+    return Next(
+        f"Select the other seeds that are there already: {more}. What to run next can be told then.",
+        (shlex.join(["python", "-m", "tfbind", "compare", *keys]),),
+    )
 
 
 def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Next:
