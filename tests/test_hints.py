@@ -105,6 +105,17 @@ def test_two_epochs_are_too_few_to_blame_the_rate() -> None:
     assert kind([1.0, 0.5]) == "still improving"
 
 
+@pytest.mark.parametrize("losses", [[1.0, 0.5, 0.25], [1.0, 0.5], [1.0, 0.9, 0.91]])
+def test_the_end_of_a_run_that_was_stopped_says_nothing(losses: list[float]) -> None:
+    assert hint(rows(losses), to_the_end=False) is None
+
+
+def test_a_run_that_diverged_before_it_was_stopped_is_told_so() -> None:
+    found = hint(rows([0.5, 1.1, 1.2, 1.5]), to_the_end=False)
+    assert found is not None
+    assert found.kind == "diverged"
+
+
 def test_settled_where_the_best_epoch_is_not_the_last() -> None:
     assert kind([1.0, 0.9, 0.91]) == "settled"
 

@@ -237,13 +237,14 @@ def test_failed_shows_why_and_the_log(home: Path) -> None:
     assert "Resume" in labels(page)
 
 
-def test_crashed_shows_the_log(home: Path) -> None:
+def test_crashed_shows_the_log_and_blames_no_setting(home: Path) -> None:
     run = make_run(home, "running", 2)
     (run.folder / runs.LOG).write_text("Killed\n")
     crash(run)
     page = app(run.id)
     assert "crashed" in words(page)
     assert "Killed" in page.code[0].value
+    assert not page.info
 
 
 def test_finished_shows_windows_and_a_hint(small: str, home: Path) -> None:
@@ -373,7 +374,7 @@ def test_the_plan_counts_the_windows_of_each_part_and_finds_leaks(small: str) ->
     page.selectbox("config-dataset").set_value(small)
     page.text_input("config-test_split").set_value("0.25").run()
     assert {metric.label: metric.value for metric in page.metric}["Training windows"] == "22"
-    assert "measured on 8 other windows of 30 bases · 10 stay sealed for a test" in words(page)
+    assert "judged on 8 other windows of 30 bases · 10 stay sealed for a test" in words(page)
     checked(button(page, "Check for leaks").click().run())
     assert "Leaks: " in words(page)
     page.number_input("config-seed").set_value(3).run()

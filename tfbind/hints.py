@@ -37,13 +37,16 @@ def lost_its_loss(error: str | None) -> bool:
     return bool(error and NOT_A_NUMBER.search(error))
 
 
-def hint(rows: list[Row]) -> Hint | None:
+def hint(rows: list[Row], to_the_end: bool = True) -> Hint | None:
     """The most important thing that `rows`, one per finished epoch, say about how the training went.
 
     Args:
         rows: in order; `epoch`, `train_loss`, `val_loss` and `learning_rate` are read.
+        to_the_end: whether the run trained as long as it meant to. How the curve of one that was stopped ends says
+            nothing about its settings.
     """
-    for rule in (_diverged, _overfitting, _rate_too_low, _still_improving, _settled):
+    rules = (_diverged, _overfitting, _rate_too_low, _still_improving, _settled)
+    for rule in rules if to_the_end else rules[:2]:
         found = rule(rows)
         if found:
             return found

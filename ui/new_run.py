@@ -85,7 +85,7 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
     free, kept = launch.free_disk(home()), disk(config, part["validation"], length)
     st.caption(
         f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
-        f"measured on {part['validation']:,} other windows of {length} bases · "
+        f"judged on {part['validation']:,} other windows of {length} bases · "
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
         + f"{free / 1e9:,.1f} GB of disk free",
         help=f"The run keeps about {size(kept)}.",

@@ -131,7 +131,7 @@ def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
     if status.error:
         st.error(plain(". ".join(filter(None, [status.error, _what_next(status, rows)]))))
     diverged = lost_its_loss(status.error)
-    found = None if diverged else hint(rows)
+    found = None if diverged else hint(rows, to_the_end=status.state == "finished")
     if found:
         st.info(found.text, icon=":material/lightbulb:")
     tail = run_log.tail(run, LOG_LINES) if status.error else ""
