@@ -169,7 +169,7 @@ REFUSED = {
     "gzip of a picture": (gzip.compress(b"\x89PNG"), "this is a picture"),
     "a zipped FASTA with a bad letter": (gzip.compress(b">a\nAC!"), "record a: letter '!' at position 3"),
     "FASTQ": (b"@r\nACGT\n+\nIIII\n", "this looks like FASTQ"),
-    "a BED file": (b"chr1\t0\t10\n", "a table whose first line is 'chr1"),
+    "a BED file": (b"chr1\t0\t10\n", "these are places in a genome without their letters"),
     "a table of scores": (b"\tw1\tw2\n0.0\t1.0\t0.0\n", "a table whose first line is"),
     "a table without sequences": (b"window_name\tsequence\n", "a table without lines"),
     "a table with a missing column": (b"gene\tsequence\na\tACGT\n", "expected one column window_name"),

@@ -17,6 +17,11 @@ _IN_NAMES = re.compile(rb"[A-Z]\d|\d[A-Z]|_", re.IGNORECASE)
 _GENBANK = re.compile(rb"^(?:LOCUS|ORIGIN|ID  +|DEFINITION)\b", re.MULTILINE)
 _GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*?)(?:^//|\Z)", re.MULTILINE | re.DOTALL)
 _GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)", re.MULTILINE)
+_PLACES = re.compile(
+    rb"(?:(?:browser|track|#)[^\n]*\n)*+"
+    rb"(?:(?:[\w.]+\t\d+\t\d+|chr\w+[: ][\d,]+[- ][\d,]+)(?:[ \t](?![^\n]*[ACGTUN]{6})[^\n]*)?(?:\n|\Z))++",
+    re.IGNORECASE,
+)
 _FOREIGN = (
     (b"PK\x03\x04", "a Word, Excel or zip file"),
     (b"\xd0\xcf\x11\xe0", "a Word or Excel file"),
@@ -66,6 +71,11 @@ def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
     """
     if _GENBANK.match(text):
         return _genbank(text), Changes()
+    if _PLACES.fullmatch(text):
+        raise ValueError(
+            "these are places in a genome without their letters; expected the DNA there, such as UCSC's Get DNA or "
+            "bedtools getfasta write it"
+        )
     tabbed = _with_tabs(text)
     done = Changes({("table", ""): 1} if tabbed is not text else {})
     first = tabbed.partition(b"\n")[0]
