@@ -164,13 +164,15 @@ def test_a_data_set_that_cannot_be_split_is_one_line(small: str, home: Path) -> 
     assert runs.list_runs(home) == []
 
 
-def test_earlier_runs_are_listed_newest_first(home: Path) -> None:
-    make_run(home, "finished", 3, id="old", name="older")
+def test_earlier_runs_are_listed_newest_first_and_all_when_asked_for(home: Path) -> None:
+    for number in range(20):
+        make_run(home, "finished", 3, id=f"old{number:02}", name="older")
     make_run(home, "finished", 4, id="young", name="newer")
     page = app()
-    table = page.dataframe[0].value
-    assert list(table["Name"]) == ["newer", "older"]
-    assert list(table["Epochs"]) == ["4 of 5", "3 of 5"]
+    assert list(page.dataframe[0].value["Name"]) == ["newer", *["older"] * 19]
+    assert list(page.dataframe[0].value["Epochs"])[:2] == ["4 of 5", "3 of 5"]
+    page.toggle("all-runs").set_value(True).run()
+    assert len(page.dataframe[0].value) == 21
 
 
 # Train, a run

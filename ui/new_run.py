@@ -99,11 +99,14 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
 
 def _earlier_runs() -> None:
     every = runs.list_runs(home())
-    newest = every[: -SHOWN_RUNS - 1 : -1]
     st.subheader("Runs so far", anchor=False)
-    if not newest:
+    if not every:
         st.caption("None yet. Press Start: the first one works as it stands.")
         return
+    whole = len(every) > SHOWN_RUNS and st.toggle(
+        f"All {len(every):,}, not only the newest {SHOWN_RUNS}", key="all-runs", persist_state="session"
+    )
+    newest = every[::-1] if whole else every[: -SHOWN_RUNS - 1 : -1]
     st.dataframe(
         pd.DataFrame([_table_row(run) for run in newest]),
         hide_index=True,
@@ -118,8 +121,7 @@ def _earlier_runs() -> None:
             "val_pearsonr": st.column_config.NumberColumn("Pearson r", format="%.4f"),
         },
     )
-    older = f" {len(every) - len(newest)} older ones are not shown." if len(every) > len(newest) else ""
-    st.caption(f"Click a row to open that run.{older}")
+    st.caption("Click a row to open that run.")
 
 
 def _table_row(run: runs.Run) -> dict[str, object]:
