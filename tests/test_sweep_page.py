@@ -225,3 +225,14 @@ def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: P
     launch.prepare(home, toy_config(), Order(id="a"))
     waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto"))
     assert "waits for its turn" in words(app(waiting.id))
+
+
+def test_earlier_sweeps_are_listed_newest_first_and_all_when_asked_for(home: Path) -> None:
+    for number in range(21):
+        sweep_folder.create(
+            home, TEXT, TrainConfig(dataset="toy"), name=f"sweep {number}", id=f"20260101-{number:06}-0"
+        )
+    page = page_of()
+    assert list(page.dataframe[-1].value["Name"]) == [f"sweep {number}" for number in range(20, 0, -1)]
+    page.toggle("all-sweeps").set_value(True).run()
+    assert list(page.dataframe[-1].value["Name"])[-1] == "sweep 0"

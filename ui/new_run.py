@@ -12,12 +12,11 @@ from tfbind.datasets import Windows
 from tfbind.estimate import disk, estimate, recent
 from ui.config_form import config_form, form_and_plan, in_labels
 from ui.run_actions import start
-from ui.session import home, next_run_id, plain, show_run, start_key
+from ui.session import home, newest_first, next_run_id, plain, show_run, start_key
 from ui.split_line import counts, data_of, leak_check
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
-SHOWN_RUNS = 20
 LOW_DISK_BYTES = 1e9
 ABOUT = "The model learns from DNA with known scores: letters in, a score for each base out, high at binding sites."
 
@@ -103,10 +102,7 @@ def _earlier_runs() -> None:
     if not every:
         st.caption("None yet. Press Start: the first one works as it stands.")
         return
-    whole = len(every) > SHOWN_RUNS and st.toggle(
-        f"All {len(every):,}, not only the newest {SHOWN_RUNS}", key="all-runs", persist_state="session"
-    )
-    newest = every[::-1] if whole else every[: -SHOWN_RUNS - 1 : -1]
+    newest = newest_first(every, "all-runs")
     st.dataframe(
         pd.DataFrame([_table_row(run) for run in newest]),
         hide_index=True,

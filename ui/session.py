@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -15,11 +16,14 @@ from tfbind.sweep_folder import find as find_sweep
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 INSIDE_APP = "inside_app"
+NEWEST = 20
 NEXT_RUN = "next_run_id"
 NEXT_SWEEP = "next_sweep_id"
 TRAIN_PAGE = "pages/train.py"
 SWEEP_PAGE = "pages/sweep.py"
 COMPARE_PAGE = "pages/compare.py"
+
+T = TypeVar("T")
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
@@ -70,6 +74,14 @@ def attempt(action: Callable[[], object], then: Callable[[], object] = lambda: N
         return
     then()
     st.rerun()
+
+
+def newest_first(every: list[T], key: str) -> list[T]:
+    """The last `NEWEST` of a list, or all of it where the switch that is drawn for a longer one says so."""
+    label = f"All {len(every):,}, not only the newest {NEWEST}"
+    if len(every) > NEWEST and st.toggle(label, key=key, persist_state="session"):
+        return every[::-1]
+    return every[: -NEWEST - 1 : -1]
 
 
 def open_run() -> Run | None:

@@ -15,7 +15,7 @@ from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
 from ui.config_form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
-from ui.session import home, next_sweep_id, plain, show_sweep, start_key
+from ui.session import home, newest_first, next_sweep_id, plain, show_sweep, start_key
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
@@ -298,15 +298,16 @@ def _show_plan(spec: Spec, found: Plan) -> None:
 
 
 def _earlier() -> None:
-    every = sweep_folder.list_sweeps(home())[::-1][:20]
+    every = sweep_folder.list_sweeps(home())
     st.subheader("Sweeps so far", anchor=False)
     if not every:
         st.caption("None yet. The form stands on a sweep over three learning rates: press Start.")
         return
+    newest = newest_first(every, "all-sweeps")
     st.dataframe(
-        pd.DataFrame([_row(sweep) for sweep in every]),
+        pd.DataFrame([_row(sweep) for sweep in newest]),
         hide_index=True,
-        on_select=lambda: _open_selected([sweep.id for sweep in every]),
+        on_select=lambda: _open_selected([sweep.id for sweep in newest]),
         selection_mode="single-cell",
         key="sweeps",
         alt="Sweeps, newest first: name, state and number of runs",
