@@ -274,6 +274,16 @@ def test_a_file_comes_back_with_the_record_that_was_open_in_it(home: Path) -> No
     assert set(address(again)) == {"q"}
 
 
+@pytest.mark.parametrize(("press", "shown"), [("Take the file out", "box"), ("Try an example", "strong_site")])
+def test_a_file_that_was_just_opened_goes_by_a_button(press: str, shown: str) -> None:
+    page = predict(f">box\n{SITE}\n>other box\n{SITE}\n")
+    page.file_uploader(key="file").upload("genes.fa", RECORDS.encode())
+    assert checked(page.run()).subheader[0].value == "first"
+    checked(button(page, press).click().run())
+    assert page.subheader[0].value.replace("\\", "") == shown
+    assert set(address(page)) == {"q"}
+
+
 def test_a_file_that_is_too_large_to_be_kept_is_named_after_a_refresh() -> None:
     page = predict(RECORDS)
     page.file_uploader(key="file").upload("large.fa", b">a\n" + b"ACGT" * 10 + b"\n" * (KEPT_MB << 20))

@@ -103,10 +103,13 @@ def test_words_that_are_no_variant_are_one_line() -> None:
 
 def test_an_uploaded_vcf_counts_before_the_box() -> None:
     page = with_variants(predict(PLACED), "chr22:1003 A>G")
-    page.file_uploader(key=FILE).upload("mine.vcf", (HEADER + KILLS).encode())
+    page.file_uploader(key=FILE.name).upload("mine.vcf", (HEADER + KILLS).encode())
     checked(page.run())
     assert list(effects(page)["ID"]) == ["rs1"]
     assert "From the file mine.vcf" in read(page)
+    checked(button(page, "Clear variants").click().run())
+    assert "mine.vcf" not in read(page)
+    assert not page.text_area(key=VARIANTS.box).value
 
 
 def test_a_vcf_in_the_dna_box_is_offered_to_be_read_as_variants() -> None:
@@ -132,7 +135,7 @@ def test_variants_come_back_by_their_id_and_do_not_stand_in_the_address() -> Non
 def test_a_list_too_long_for_the_page_goes_on_in_the_background(home: Path, tmp_path: Path) -> None:
     page = predict()
     checked(page.text_input(key=GENOME_PATH).set_value(str(genome(tmp_path))).run())
-    page.file_uploader(key=FILE).upload("many.vcf", (HEADER + KILLS + ELSEWHERE * (MAX_CALLS + 100)).encode())
+    page.file_uploader(key=FILE.name).upload("many.vcf", (HEADER + KILLS + ELSEWHERE * (MAX_CALLS + 100)).encode())
     checked(page.run())
     assert "The list goes on: the first 20,000 lines are here." in read(page)
     shown = next(block.value for block in page.code if "tfbind variants" in block.value)

@@ -9,6 +9,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from tfbind import queries
 from ui.kept_text import KeptText
 from ui.session import home
+from ui.uploads import Uploader
 
 KEPT_MB = 4  # room for all that the page shows
 
@@ -24,14 +25,14 @@ class Copy(io.BytesIO):
 
 @dataclass(frozen=True)
 class KeptFile:
-    """An uploader by its key, and the parameter of the address that names its file."""
+    """An uploader, and the parameter of the address that names its file."""
 
-    uploader: str
+    uploader: Uploader
     parameter: str
 
     @property
     def _kept(self) -> KeptText:
-        return KeptText(f"{self.uploader}-name", self.parameter, "this file")
+        return KeptText(f"{self.uploader.name}-name", self.parameter, "this file")
 
     def restore(self) -> None:
         """To be called in every run, before anything is asked of it."""
@@ -39,19 +40,14 @@ class KeptFile:
 
     def keep(self) -> None:
         """Keep the file that is open now, a large one by its name only; to be called when it has changed."""
-        file = self.uploaded
+        file = self.uploader.file
         content = file.getvalue() if file and file.size <= KEPT_MB << 20 else None
         self._kept.fill(file.name if file else "", content)
 
     def close(self) -> None:
-        """Forget the file from before the refresh; to be called before the uploader is drawn."""
+        """Take the file out; to be called before the uploader is drawn."""
+        self.uploader.empty()
         self._kept.fill("")
-
-    @property
-    def uploaded(self) -> UploadedFile | None:
-        """The file, if it was uploaded since the refresh."""
-        file: UploadedFile | None = st.session_state.get(self.uploader)
-        return file
 
     @property
     def name(self) -> str:
@@ -62,7 +58,7 @@ class KeptFile:
     def file(self) -> UploadedFile | Copy | None:
         """The file that is open; None where there is none, or it was not kept and has to be uploaded again."""
         id = self._kept.id
-        if self.uploaded or not id:
-            return self.uploaded
+        if self.uploader.file or not id:
+            return self.uploader.file
         content = queries.load_file(home(), id)
         return None if content is None else Copy(self.name, content)

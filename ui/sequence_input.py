@@ -21,6 +21,7 @@ from ui.kept_file import KEPT_MB, KeptFile
 from ui.kept_text import KeptText
 from ui.sequence_changes import restore_changes, start_with
 from ui.session import home, plain
+from ui.uploads import Uploader
 
 DNA, VARIANTS = KeptText("dna", "q"), KeptText("variants", "v")
 MENDED = KeptText("mended", "m")  # the text of the box in which signs that cannot be used are not refused
@@ -29,7 +30,7 @@ MAX_RECORDS = 10_000
 MAX_BASES = 2_000_000
 PAGE_MB = 20
 NOTES, NAMED = 5, 3  # kinds of changes that are said, names of records in each
-FILE = KeptFile("file", "f")
+FILE = KeptFile(Uploader("file"), "f")
 HELP = (
     "Bare letters, FASTA, a numbered block from GenBank, names with their sequences (name, ACGT), an oligo "
     "(5'-ACGT-3'), or the course's table of sequences. Lower case is fine, U is read as T, other IUPAC letters as N. "
@@ -67,19 +68,25 @@ def sequence_input() -> list[Record] | None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Score", type="primary", icon=":material/insights:")
-        st.button("Try an example", on_click=DNA.fill, args=(example(),), icon=":material/science:")
-        st.button("Clear", on_click=DNA.fill, args=("",))
+        st.button("Try an example", on_click=_fill, args=(example(),), icon=":material/science:")
+        st.button("Clear", on_click=_fill, args=("",))
         with st.popover("Open a file", icon=":material/upload_file:"):
             st.file_uploader(
                 "FASTA or text, plain or gzip",
                 max_upload_size=MAX_MB,
-                key=FILE.uploader,
+                key=FILE.uploader.key,
                 on_change=FILE.keep,
             )
         with st.popover("Try a window of a data set", icon=":material/database:"):
             _draw_windows()
     st.caption(LIMITS)
     return _read_file() if FILE.name else _read(st.session_state[DNA.box])
+
+
+def _fill(text: str) -> None:
+    """Put a text into the box, and have it read instead of a file."""
+    FILE.close()
+    DNA.fill(text)
 
 
 def _read_file() -> list[Record] | None:
@@ -90,8 +97,7 @@ def _read_file() -> list[Record] | None:
         st.warning(plain(f"The file {FILE.name} was open here and {why}. Choose it again, or take it out."))
     else:
         st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
-    if not FILE.uploaded:
-        st.button("Take the file out", on_click=FILE.close, icon=":material/close:")
+    st.button("Take the file out", on_click=FILE.close, icon=":material/close:")
     if file is None:
         return []
     if file.size > PAGE_MB << 20:
@@ -122,7 +128,7 @@ def _take_window(dataset: str) -> None:
     except (ValueError, OSError) as error:
         st.session_state[WINDOW_REFUSED] = words(error)
         return
-    DNA.fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
+    _fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
 
 
 def _read(data: str | bytes) -> list[Record] | None:

@@ -18,8 +18,10 @@ from tfbind.reference import FromGenome, FromRecords, Reference
 from tfbind.variant_list import VariantList, read_list
 from ui.sequence_input import VARIANTS
 from ui.session import home, on_loopback, plain
+from ui.uploads import Uploader
 
-FILE, GENOME, GENOME_PATH = "variants-file", "variants-genome", "variants-genome-path"
+FILE = Uploader("variants-file")
+GENOME, GENOME_PATH = "variants-genome", "variants-genome-path"
 HELP = (
     "A VCF, or some lines of one, or one change on each line: chr22:10510600 A>G. Positions count from 1. The bases "
     "around come from the sequences above, where their names say their place (chr22:10510501-10510800), or from a "
@@ -45,7 +47,7 @@ class Variants:
 def variant_input(records: Sequence[Record]) -> Variants | None:
     """Draw the box, the upload and the genome; None when there is nothing to score, or it cannot be read."""
     VARIANTS.restore()
-    given = bool(st.session_state[VARIANTS.box] or st.session_state.get(FILE))
+    given = bool(st.session_state[VARIANTS.box] or FILE.file)
     with st.expander("Many variants: a VCF or a list", icon=":material/difference:", expanded=given):
         st.text_area(
             "Variants",
@@ -57,12 +59,12 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
         with st.container(horizontal=True):
             st.button("Score variants", icon=":material/insights:")
             with st.popover("Open a VCF", icon=":material/upload_file:"):
-                file = st.file_uploader("VCF or text, plain or gzip", max_upload_size=MAX_MB, key=FILE)
+                file = st.file_uploader("VCF or text, plain or gzip", max_upload_size=MAX_MB, key=FILE.key)
             with st.popover("Genome", icon=":material/genetics:"):
                 upload, path = _draw_genome()
             st.button("Clear variants", on_click=_clear, disabled=not given)
         if file:
-            st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
+            st.caption(plain(f"From the file {file.name}; Clear variants takes it out."))
         text = st.session_state[VARIANTS.box]
         if not (file or text.strip()):
             return None
@@ -74,6 +76,7 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
 
 
 def _clear() -> None:
+    FILE.empty()
     VARIANTS.fill("")
 
 
