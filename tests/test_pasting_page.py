@@ -98,8 +98,17 @@ def test_records_of_several_lengths_have_a_table_to_take_away_from_the_start() -
     format = next(box for box in page.selectbox if box.label == "Format")
     assert format.value == ".tsv"
     assert "Table with one row a record (CSV)" not in format.options
-    assert "(CSV) needs records of one length; these differ." in as_read(words(page))
+    assert "Not as .csv: record b:" in as_read(words(page))
     assert next(entry.label for entry in page.get("download_button")) == "Download .tsv"
+
+
+def test_what_cannot_be_written_is_not_offered() -> None:
+    overlapping = predict(f">chr1:1-{len(SITE)}\n{SITE}\n>chr1:9-{len(SITE) + 8}\n{SITE}\n")
+    format = next(box for box in overlapping.selectbox if box.label == "Format")
+    assert not [option for option in format.options if option.startswith("Track")]
+    assert "Not as .bedgraph, .bw: records chr1:1-" in as_read(words(overlapping))
+    long = predict("ACGT" * 250_001)
+    assert "Not as .csv: record sequence_1: 1,000,004 bases" in as_read(words(long))
 
 
 def test_a_name_above_bare_letters_is_said_to_be_one() -> None:

@@ -24,7 +24,7 @@ from tfbind.files import drafted
 from tfbind.letters import short
 from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.motif_models import Scan
-from tfbind.places import column, places
+from tfbind.places import check_apart, column, places
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode, reverse_complement
 from tfbind.sites import STRETCH, Strands
@@ -135,6 +135,18 @@ def writer_of(path: Path) -> Writer:
             file.writelines(lines(tracks, about))
 
     return write_text
+
+
+def check(suffix: str, records: Sequence[tuple[str, int]]) -> None:
+    """Whether a file with this suffix can hold these records, given as name and length.
+
+    Raises:
+        ValueError: it cannot, in one line.
+    """
+    if suffix == ".csv":
+        check_columns(records)
+    if suffix in (".bedgraph", ".bw"):
+        check_apart(records)
 
 
 # Tables
@@ -285,15 +297,10 @@ def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
     Raises:
         ValueError: two records cover the same base.
     """
+    check_apart(named(tracks))
     placed = _placed(tracks)
     order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(one.chromosome for one in placed)))}
     placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
-    for left, right in itertools.pairwise(placed):
-        if left.chromosome == right.chromosome and right.start < left.start + left.track.length:
-            raise ValueError(
-                f"records {left.track.name} and {right.track.name} overlap on {left.chromosome}; a track has one "
-                "score per base, a .tsv holds both"
-            )
     return placed
 
 

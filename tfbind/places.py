@@ -1,5 +1,6 @@
 """Where records lie in a genome, by their names and lengths."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -59,6 +60,22 @@ def places(records: Sequence[tuple[str, int]]) -> Placing:
         return Placing([place or alone for place, alone in zip(sure, own, strict=True)], words, _note(lost))
     note = "their names give places in a genome by more than one rule, so that none is used" if fitting else ""
     return Placing(own, "each record is its own chromosome and starts at 0", note)
+
+
+def check_apart(records: Sequence[tuple[str, int]]) -> None:
+    """Whether a track can hold these records, given as name and length.
+
+    Raises:
+        ValueError: two of them cover the same base.
+    """
+    where = places(records).places
+    spans = sorted((place.chromosome, place.start, *record) for place, record in zip(where, records, strict=True))
+    for (chromosome, start, left, bases), (other, next_start, right, _) in itertools.pairwise(spans):
+        if chromosome == other and next_start < start + bases:
+            raise ValueError(
+                f"records {short(left)} and {short(right)} overlap on {chromosome}; a track has one score per base, "
+                "a .tsv holds both"
+            )
 
 
 def _note(lost: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind.export import BESIDE, About, Track, as_bytes, coordinates, facts, track
+from tfbind.export import BESIDE, About, Track, as_bytes, check, coordinates, facts, track
 from tfbind.letters import short
 from tfbind.provenance import as_json, provenance
 from tfbind.records import Record
@@ -40,8 +40,9 @@ def downloads(originals: list[Record], how: Settings) -> None:
         st.caption("Nothing to take away: every record is too short for this model.")
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    unlike = len({len(record.codes) for record in usable}) > 1
-    formats = [suffix for suffix in FORMATS if not (unlike and suffix == ".csv")]
+    sizes = [(record.name, len(record.codes)) for record in usable]
+    refused = _refused(sizes)
+    formats = [suffix for suffix in FORMATS if suffix not in refused]
     suffix = left.selectbox("Format", formats, format_func=FORMATS.__getitem__, help=CONVENTIONS)
     # Files are made when they are asked for, outside the session: its state is not there to be read any more.
     about = _about(usable, how, changed)
@@ -64,14 +65,26 @@ def downloads(originals: list[Record], how: Settings) -> None:
         help="A file that says by which model: its data, split, settings, versions, device and seed; and how it "
         "scored and counts bases.",
     )
-    st.caption(plain(f"Coordinates: {coordinates(suffix, [(record.name, len(record.codes)) for record in usable])}."))
-    if unlike:
-        st.caption("A table with one row a record (CSV) needs records of one length; these differ.")
+    st.caption(plain(f"Coordinates: {coordinates(suffix, sizes)}."))
+    for why in dict.fromkeys(refused.values()):
+        no = ", ".join(suffix for suffix in refused if refused[suffix] == why)
+        st.caption(plain(f"Not as {no}: {why}."))
     if changed:
         st.caption(plain(f"The file holds the changed sequence, not the original, of: {about.changed}."))
     left_out = len(records) - len(usable)
     if left_out:
         st.caption(plain(f"{left_out:,} records are left out: they are too short for this model."))
+
+
+def _refused(sizes: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """The formats that cannot hold the records, and why."""
+    found = {}
+    for suffix in FORMATS:
+        try:
+            check(suffix, sizes)
+        except ValueError as error:
+            found[suffix] = str(error)
+    return found
 
 
 def _about(records: Sequence[Record], how: Settings, changed: Sequence[str]) -> About:

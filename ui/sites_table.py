@@ -10,6 +10,7 @@ from tfbind.meaning import Meaning
 from tfbind.scoring import Model, Profile
 from tfbind.sequences import Codes
 from tfbind.sites import BACKGROUND_BASES, Hit, describe_sites, with_chance
+from tfbind.tables import counted
 from ui import scored
 from ui.session import plain
 
@@ -51,7 +52,7 @@ def draw_sites(rows: Rows, threshold: float, model: Model) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{len(rows)} site{'s' * (len(rows) != 1)}** of at least {threshold:g}{meaning.unit}, strongest first. "
+            f"**{counted(len(rows), 'site')}** of at least {threshold:g}{meaning.unit}, strongest first. "
             "Select a row to see it close."
         )
         if selected_site(rows):
