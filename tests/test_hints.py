@@ -9,7 +9,7 @@ def rows(val_losses: list[float], train_losses: list[float] | None = None) -> li
     """Rows with these losses; without training losses those fall by a thousandth an epoch."""
     train = train_losses or [1 - 0.001 * epoch for epoch in range(len(val_losses))]
     return [
-        {"epoch": epoch, "train_loss": t, "val_loss": v, "learning_rate": 0.01}
+        {"epoch": epoch, "train_loss": t, "val_loss": v, "val_pearsonr": 0.5, "learning_rate": 0.01}
         for epoch, (t, v) in enumerate(zip(train, val_losses, strict=True), start=1)
     ]
 
@@ -114,6 +114,15 @@ def test_a_run_that_diverged_before_it_was_stopped_is_told_so() -> None:
     found = hint(rows([0.5, 1.1, 1.2, 1.5]), to_the_end=False)
     assert found is not None
     assert found.kind == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("pearson", "expected"), [(None, "nothing learnt"), (0.09, "nothing learnt"), (0.1, "settled")]
+)
+def test_a_run_without_correlation_has_learnt_nothing(pearson: float | None, expected: str) -> None:
+    found = hint([row | {"val_pearsonr": pearson} for row in rows([1.0, 0.9, 0.91])])
+    assert found is not None
+    assert found.kind == expected
 
 
 def test_settled_where_the_best_epoch_is_not_the_last() -> None:

@@ -2,8 +2,8 @@
 
 One hint at a time, the first of these that holds, because each makes the ones after it meaningless or misleading:
 diverged (the rest of the curve is then noise), overfitting (a falling training loss is then no reason for more
-epochs), rate too low (a stronger form of still improving), still improving, settled. A rule that needs more epochs
-than there are does not hold.
+epochs), rate too low (a stronger form of still improving), still improving, nothing learnt, settled. A rule that
+needs more epochs than there are does not hold.
 """
 
 import re
@@ -21,6 +21,7 @@ FALLING_SHARE = 0.02
 FALLING_EPOCHS = 3  # the fall at the end is the mean of the steps between these: one lucky step is not enough
 ANNEALED_SHARE = 0.1
 NOT_A_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
+NO_CORRELATION = 0.1
 LOWER_RATE = "Try a learning rate 3 to 10 times lower."
 
 
@@ -28,7 +29,7 @@ LOWER_RATE = "Try a learning rate 3 to 10 times lower."
 class Hint:
     """What was seen, and what to try."""
 
-    kind: Literal["diverged", "overfitting", "rate too low", "still improving", "settled"]
+    kind: Literal["diverged", "overfitting", "rate too low", "still improving", "nothing learnt", "settled"]
     text: str
 
 
@@ -41,11 +42,11 @@ def hint(rows: list[Row], to_the_end: bool = True) -> Hint | None:
     """The most important thing that `rows`, one per finished epoch, say about how the training went.
 
     Args:
-        rows: in order; `epoch`, `train_loss`, `val_loss` and `learning_rate` are read.
+        rows: in order; `epoch`, `train_loss`, `val_loss`, `val_pearsonr` and `learning_rate` are read.
         to_the_end: whether the run trained as long as it meant to. How the curve of one that was stopped ends says
             nothing about its settings.
     """
-    rules = (_diverged, _overfitting, _rate_too_low, _still_improving, _settled)
+    rules = (_diverged, _overfitting, _rate_too_low, _still_improving, _nothing_learnt, _settled)
     for rule in rules if to_the_end else rules[:2]:
         found = rule(rows)
         if found:
@@ -110,6 +111,17 @@ def _still_improving(rows: list[Row]) -> Hint | None:
         "still improving",
         f"The last epoch was the best ({rows[-1]['val_loss']:.3g} after {rows[-2]['val_loss']:.3g}): more epochs "
         "would probably still help.",
+    )
+
+
+def _nothing_learnt(rows: list[Row]) -> Hint | None:
+    best = best_row(rows)
+    if best is None or len(rows) < 2 or (best["val_pearsonr"] or 0) >= NO_CORRELATION:
+        return None
+    return Hint(
+        "nothing learnt",
+        f"Nothing was learnt in {len(rows)} epochs: the predictions of the best one do not follow the true scores. "
+        + LOWER_RATE,
     )
 
 
