@@ -57,6 +57,7 @@ def test_receptive_field_adds_up_over_the_convolutions():
     ("field", "value", "said"),
     [
         ("learning_rate", "fast", "learning_rate: 'fast' should be a valid number"),
+        ("learning_rate", "0,01", "learning_rate: '0,01' should be a valid number, with a point: 0.01"),
         ("learning_rate", 0, "learning_rate: 0 should be greater than 0"),
         ("learning_rate", "nan", "learning_rate: 'nan' should be"),
         ("num_epochs", 0, "num_epochs: 0 should be greater than or equal to 1"),

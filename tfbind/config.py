@@ -6,6 +6,7 @@ so that a page can show it before anything starts.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -13,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -182,8 +185,11 @@ def _explain(problem: Any) -> str:
     field = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         return f"{field}: no such hyperparameter; known: {', '.join(TrainConfig.model_fields)}"
-    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{field}: {problem['input']!r} {said}"
+    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").partition(", unable to parse")[0]
+    given = problem["input"]
+    if isinstance(given, str) and _DECIMAL_COMMA.fullmatch(given):
+        said += f", with a point: {given.replace(',', '.')}"
+    return f"{field}: {given!r} {said}"
 
 
 def flag(field: str) -> str:
