@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +17,7 @@ from wandb_server import ENTITY, KEY, Fault, WandbServer
 
 from tfbind import runs, wandb_log, wandb_logged
 from tfbind.json_files import read_json, write_json
-from tfbind.wandb_client import WandbError, in_the_way, refused
+from tfbind.wandb_client import URL, WandbError, in_the_way, refused
 from tfbind.wandb_offline import import_offline
 
 
@@ -44,8 +45,9 @@ def wanted(home, state: str, epochs: int, mode: str = "online", **created):
     return run
 
 
-def log(run) -> wandb_logged.Logged:
-    wandb_log.start(run).wait(120)
+def log(run, url: str = "") -> wandb_logged.Logged:
+    """Log a run to its end, to the server of the environment or another."""
+    wandb_log.start(run, secrets={URL: url}).wait(120)
     logged = wandb_logged.read_logged(run)
     assert logged
     return logged
@@ -171,23 +173,34 @@ def not_arrived(server, run, why: str) -> str:
     return f"W&B: perhaps not everything arrived (W&B at {server.url} {why}); {again}"
 
 
-@pytest.mark.parametrize(
-    ("kind", "why"),
-    [
-        ("403", "forbids it (403); this key may not see lab/tfbind"),
-        ("404", "has no lab/tfbind (404); make sure that the address and the project are spelled right"),
-        ("429", "answers nothing more for now (429: too many requests); wait a minute and try again"),
-        ("500", "is out of order (HTTP 500); try again later"),
-        ("hang", "does not answer"),
-        ("drop", "drops the connection"),
-        ("malformed", "answers with something that is not W&B's language"),
-    ],
-)
-def test_why_the_server_did_not_take_the_rows_is_said(tmp_path, server, kind, why):
-    run = wanted(tmp_path, "finished", 3)
-    server.fault = Fault(kind, "file_stream")
-    assert log(run).state == "incomplete"
-    assert wandb_logged.said(run) == not_arrived(server, run, why)
+def at_once(check, cases: dict[str, str]):
+    """Each check waits for a client that takes its time to give up; a failure says which case it is."""
+    with ThreadPoolExecutor(len(cases)) as threads:
+        checks = {kind: threads.submit(check, kind, why) for kind, why in cases.items()}
+    assert {kind: error for kind, done in checks.items() if (error := done.exception())} == {}
+
+
+@pytest.mark.usefixtures("server")
+def test_why_the_server_did_not_take_the_rows_is_said(tmp_path):
+    def check(kind, why):
+        run = wanted(tmp_path / kind, "finished", 3)
+        with WandbServer() as server:
+            server.fault = Fault(kind, "file_stream")
+            assert log(run, server.url).state == "incomplete"
+            assert wandb_logged.said(run) == not_arrived(server, run, why)
+
+    at_once(
+        check,
+        {
+            "403": "forbids it (403); this key may not see lab/tfbind",
+            "404": "has no lab/tfbind (404); make sure that the address and the project are spelled right",
+            "429": "answers nothing more for now (429: too many requests); wait a minute and try again",
+            "500": "is out of order (HTTP 500); try again later",
+            "hang": "does not answer",
+            "drop": "drops the connection",
+            "malformed": "answers with something that is not W&B's language",
+        },
+    )
 
 
 def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
@@ -215,27 +228,32 @@ def test_lines_of_another_form_in_the_notes_of_the_client_are_passed_over(tmp_pa
     assert in_the_way(tmp_path, datetime.now(UTC)) == refused(tmp_path) == "filestream: fatal error"
 
 
-@pytest.mark.parametrize(
-    ("kind", "why"),
-    [
-        ("429", "answers nothing more for now (429: too many requests); wait a minute and try again"),
-        ("500", "is out of order (HTTP 500); try again later"),
-        ("hang", "does not answer"),
-    ],
-)
-def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path, server, kind, why):
-    run = wanted(tmp_path, "running", 1)
-    server.fault = Fault(kind, "file_stream")
-    child = wandb_log.start(run)
-    url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
-    well = f"W&B: logging, 1 epoch so far, {url}"
-    wait_for(lambda: wandb_logged.said(run) == f"{well}; rows do not get through (W&B at {server.url} {why})", 30)
-    server.fault = None
-    server.released.set()
-    wait_for(lambda: wandb_logged.said(run) == well)
-    runs.take_over(run, "finished", ended=time.time())
-    assert child.wait(60) == 0
-    assert wandb_logged.said(run) == f"W&B: logged online, 1 epoch, {url}"
+@pytest.mark.usefixtures("server")
+def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path):
+    def check(kind, why):
+        run = wanted(tmp_path / kind, "running", 1)
+        with WandbServer() as server:
+            server.fault = Fault(kind, "file_stream")
+            child = wandb_log.start(run, secrets={URL: server.url})
+            url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
+            well = f"W&B: logging, 1 epoch so far, {url}"
+            stuck = f"{well}; rows do not get through (W&B at {server.url} {why})"
+            wait_for(lambda: wandb_logged.said(run) == stuck, 30)
+            server.fault = None
+            server.released.set()
+            wait_for(lambda: wandb_logged.said(run) == well)
+            runs.take_over(run, "finished", ended=time.time())
+            assert child.wait(60) == 0
+            assert wandb_logged.said(run) == f"W&B: logged online, 1 epoch, {url}"
+
+    at_once(
+        check,
+        {
+            "429": "answers nothing more for now (429: too many requests); wait a minute and try again",
+            "500": "is out of order (HTTP 500); try again later",
+            "hang": "does not answer",
+        },
+    )
 
 
 def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
