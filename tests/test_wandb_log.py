@@ -208,9 +208,10 @@ def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     server.fault = Fault("401", "file_stream")
     child = wandb_log.start(run)
     wait_for(lambda: server.requests["file_stream"])
+    wait_for(lambda: "refuses the key (401)" in wandb_logged.said(run), 7)
     for row in make_rows(8)[1:]:
         runs.append_row(run, row)
-        time.sleep(1)
+    wait_for(lambda: wandb_logged.read_logged(run).rows == 8)
     assert "refuses the key (401)" in wandb_logged.said(run)
     assert wandb_logged.said(run).startswith("W&B: logging, ")
     runs.take_over(run, "finished", ended=time.time())
