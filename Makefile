@@ -43,8 +43,9 @@ lint: setup-dev ## ruff, mypy and bandit
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py
 
+# Many tests wait for processes, clients and pages: with a third worker two cores have work meanwhile.
 test: lint ## lint, then all tests
-	$(VENV)/bin/python -m pytest -n 2
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; asks PyPI
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
