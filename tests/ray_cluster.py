@@ -100,9 +100,9 @@ class RayCluster:
     def __init__(self, head: int = 1, others: Sequence[int] = (1,), auth: str = "disabled") -> None:
         self._auth = auth
         self.folder = Path(tempfile.mkdtemp(prefix="ray"))  # its sockets need a short path
-        port = _free_port()
-        self.address = f"127.0.0.1:{port}"
-        mine = [f"--port={port}", "--include-dashboard=false", f"--temp-dir={self.folder / 'ray'}"]
+        self.port = str(_free_port())
+        self.address = f"127.0.0.1:{self.port}"
+        mine = [f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder / 'ray'}"]
         self.nodes = [Node(self.folder, head, auth, "--head", "--node-ip-address=127.0.0.1", *mine)]
         for cpus in others:
             self.join(cpus)

@@ -1,6 +1,8 @@
 """Runs and predictions on a real Ray cluster of two nodes are those of this machine."""
 
+import http.server
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import yaml
 from toy import toy_config, toy_home
 
-from tfbind import launch, run_log, runs
+from tfbind import launch, ray_pipe, run_log, runs
 from tfbind.launch import Order
 from tfbind.models import build_model, pack_weights
 from tfbind.ray_runs import Cluster
@@ -206,6 +208,38 @@ def test_what_is_no_cluster_is_one_line(home: Path, address: str, code: int, sai
     assert err.startswith(f"tfbind: --ray {address}: ")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+class _Page(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_listens_and_is_no_ray_is_told_at_once(cluster: RayCluster) -> None:
+    from tfbind.ray_driver import ANSWER_SECONDS, knock
+
+    knock(cluster.address)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(ConnectionError, match="what listens there does not answer as the head of a Ray cluster"):
+            knock(f"127.0.0.1:{web.server_port}")
+        assert time.monotonic() - began < ANSWER_SECONDS / 2
+        web.shutdown()
+
+
+def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster) -> None:
+    there = "--gcs-address=10.0.0.1:6379"
+    commands = [
+        ["/opt/ray/raylet/raylet", "--node_id=1", there],
+        ["/opt/ray/raylet/raylet", "--node_id=2", there, "--python_worker_command=python --gcs-address=10.0.0.9:1"],
+        ["python", "worker.py", "--gcs-address=10.0.0.2:6379"],
+        [],
+    ]
+    assert ray_pipe.joined(commands) == ["10.0.0.1:6379"]
+    found = ray_pipe.joined(process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    ports = [address.rpartition(":")[2] for address in found]
+    assert cluster.port in ports  # Ray writes the loopback as the address of the machine
 
 
 def test_a_run_for_which_no_node_has_room_is_refused(cluster: RayCluster, home: Path) -> None:

@@ -42,6 +42,10 @@ from tfbind.scoring import THREADS
 POLL_SECONDS = 0.2
 NODES_SECONDS = 2.0
 REACH_SECONDS = 5.0
+ANSWER_SECONDS = 20.0  # a head says its first word in milliseconds, even on a busy machine
+SETTINGS = b"\x04"  # the type of the frame with which both sides of HTTP/2 begin, after its length in three bytes
+NO_SETTINGS = bytes(3) + SETTINGS + bytes(5)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + NO_SETTINGS
 MISSED = 5  # so often in a row the head does not answer when it is lost
 END_SECONDS = 5.0
 LOSSES = {  # of a worker, in words: Ray's own go on about its log files
@@ -198,6 +202,24 @@ def _one_line(error: object) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def knock(address: str) -> None:
+    """Refuse what does not speak HTTP/2, as Ray does; Ray itself takes more than a minute to.
+
+    Raises:
+        OSError: nothing listens there, or something else.
+    """
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=REACH_SECONDS) as there:
+        if "RAY_USE_TLS" in os.environ:
+            return
+        there.settimeout(ANSWER_SECONDS)
+        there.sendall(PREFACE)
+        with contextlib.suppress(TimeoutError), there.makefile("rb") as answer:
+            if answer.read(len(NO_SETTINGS))[3:4] == SETTINGS:
+                return
+    raise ConnectionError("what listens there does not answer as the head of a Ray cluster does")
+
+
 def connect(address: str) -> None:
     """Join the cluster, whose nodes get the code of this project.
 
@@ -206,10 +228,7 @@ def connect(address: str) -> None:
     """
     local = address.startswith(("127.", "localhost:"))
     try:
-        if address != "auto":
-            host, _, port = address.rpartition(":")
-            with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
-                pass
+        knock(address)
         ray.init(
             address=address,
             log_to_driver=False,

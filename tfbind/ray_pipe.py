@@ -15,13 +15,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, NamedTuple
+
+import psutil
 
 from tfbind.config import PROJECT
 
 INSTALL = "pip install -r requirements-ray.txt"
 PORTS = 1 << 16
+HEAD = "--gcs-address="  # to Ray's process on each node
 CONNECT_SECONDS = 60.0
 END_SECONDS = 10.0
 WAITING = 32  # messages that wait for this process; those after them wait in the cluster
@@ -44,20 +48,39 @@ def installed() -> bool:
 
 
 def resolve(address: str) -> str:
-    """The address that Ray is given: of `auto`, the one that its environment names. Nothing is started.
+    """The HOST:PORT that Ray is given: of `auto`, the one that its environment names, else that of the cluster that
+    this machine has joined. Nothing is started.
 
     Raises:
-        ValueError: Ray is not installed, or this is no address.
+        ValueError: Ray is not installed, this is no address, or `auto` is no cluster or several.
     """
     if not installed():
         raise ValueError(f"--ray {address}: Ray is not installed here; `{INSTALL}` installs it")
-    named = os.environ.get("RAY_ADDRESS") if address == "auto" else None
-    meant = named or address
+    named = (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
+    meant = _only_joined() if named == "auto" else named
     host, _, port = meant.rpartition(":")
-    if meant != "auto" and not (host and port.isdecimal() and int(port) < PORTS and "/" not in meant):
-        given = f"--ray {address}" + (f", RAY_ADDRESS={named}" if named else "")
+    if not (host and port.isdecimal() and int(port) < PORTS and "/" not in meant):
+        given = f"--ray {address}" + (f", RAY_ADDRESS={named}" if named != address else "")
         raise ValueError(f"{given}: expected auto or HOST:PORT of the head of a cluster that this machine has joined")
     return meant
+
+
+def _only_joined() -> str:
+    found = joined(process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    if not found:
+        raise ValueError("--ray auto: Ray does not run on this machine; `ray start` joins a cluster or begins one")
+    if len(found) > 1:
+        raise ValueError(f"--ray auto: this machine has joined several clusters; name one: {', '.join(found)}")
+    return found[0]
+
+
+def joined(commands: Iterable[Sequence[str]]) -> list[str]:
+    """The addresses of the clusters that processes with these command lines are nodes of, each once.
+
+    Ray's own `auto` takes any of several, or one of the past whose address is still in a file.
+    """
+    nodes = (words for words in commands if words and Path(words[0]).name == "raylet")
+    return sorted({word.removeprefix(HEAD) for words in nodes for word in words if word.startswith(HEAD)})
 
 
 def write(stream: IO[bytes], facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:

@@ -26,7 +26,7 @@ pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirem
 from ray_cluster import RayCluster
 
 SECONDS = 90
-CONNECT_SECONDS = 75
+CONNECT_SECONDS = 45
 
 
 @pytest.fixture
@@ -193,6 +193,25 @@ def test_the_data_of_a_run_need_to_be_here_when_it_begins_only(headed: RayCluste
         runs.request_stop(run)
         there.lead()
     assert runs.read_status(run).state == "killed"
+
+
+def test_auto_is_the_only_cluster_of_the_machine_and_no_guess(headed: RayCluster, home: Path, start: Start) -> None:
+    words = ["train", "--dataset", "toy", "--ray", "auto"]
+    other = RayCluster(0, ())
+    try:
+        guess = start(*words)
+        _, err = guess.communicate(timeout=SECONDS)
+        assert guess.returncode == 2
+        assert err.startswith("tfbind: --ray auto: this machine has joined several clusters; name one: ")
+        ports = [address.rpartition(":")[2] for address in err.split("name one: ")[1].strip().split(", ")]
+        assert {headed.port, other.port} <= set(ports)
+    finally:
+        other.stop()
+    gone = start(*words)
+    _, err = gone.communicate(timeout=SECONDS)
+    assert gone.returncode == 2  # there is no CPU in the one that is left; there may be more, of other tests
+    assert f":{other.port}" not in err
+    assert runs.list_runs(home) == []
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
