@@ -15,7 +15,7 @@ from pair_files import write_pair
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import launch, runs
+from tfbind import imported, launch, runs, sweep_folder
 from tfbind.__main__ import main
 from tfbind.config import PROJECT
 from tfbind.scoring import BUILTIN_FOLDER
@@ -73,7 +73,12 @@ COMMANDS = {
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Good files of every kind, and a home."""
     folder = tmp_path_factory.mktemp("whole")
-    toy_home(folder)
+    home, weights = toy_home(folder), BUILTIN_FOLDER / "seed0.safetensors"
+    done = runs.create(home, toy_config(), id="done")
+    shutil.copy(weights, done.folder / runs.BEST)
+    runs.take_over(done, "finished")
+    sweep_folder.create(home, "{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config(), id="race")
+    imported.import_model(home, weights, "mine")
     write_pair(folder)
     (folder / "good.fa").write_text(GENOME)
     (folder / "good.bed").write_text("chr1\t100\t400\n")
@@ -141,6 +146,42 @@ def test_a_run_whose_log_is_a_fifo_has_failed_instead_of_waiting_for_its_reader(
         launch.start(run, ["true"])
     status = runs.read_status(run)
     assert (status.state, status.error) == ("failed", said)
+
+
+SCORE = "--data good.fa --out p.csv --pad"
+KEPT = {  # files of the home, and who cannot do without them
+    f"runs/done/{runs.CONFIG}": ("runs", "runs done", "resume done", f"predict --model done {SCORE}", "compare done"),
+    f"runs/done/{runs.BEST}": (f"predict --model done {SCORE}",),
+    f"sweeps/race/{sweep_folder.SETTINGS}": ("sweep --list", "sweep --resume race", "resume race"),
+    f"models/mine/{imported.WEIGHTS}": (f"predict --model mine {SCORE}",),
+}
+
+
+@pytest.mark.parametrize("kind", ["folder", "FIFO", "socket", "device"])
+@pytest.mark.parametrize("name", KEPT)
+def test_a_file_of_the_home_that_is_none_is_not_said_to_be_missing(
+    name: str, kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "home" / name
+    path.unlink()
+    monkeypatch.chdir(path.parent)
+    KINDS[kind](Path(path.name))
+    monkeypatch.chdir(folder)
+    for command in KEPT[name]:
+        assert main(command.split()) in (1, 2), command
+        (line,) = capsys.readouterr().err.splitlines()
+        what = "a folder" if kind == "folder" else "a FIFO, a socket or a device"
+        assert f"{path}: {what}; expected a file" in line, command
+
+
+def test_a_run_that_cannot_write_its_rows_says_so_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = launch.prepare(folder / "home", toy_config(num_epochs=1), launch.Order(id="toy"))
+    (run.folder / runs.METRICS).mkdir()
+    assert main(["resume", "toy"]) == 2
+    assert capsys.readouterr().err == f"tfbind: {run.folder / runs.METRICS}: a folder; expected a file\n"
+    assert runs.read_status(run).state == "failed"
 
 
 NOBODYS, LONG = "~nobody-of-this-name/x", "a" * 5_000

@@ -74,7 +74,7 @@ def learnt(run: Run, data: Windows) -> Learnt:
         ValueError: the run has no weights yet.
     """
     weights = run.folder / runs.BEST
-    if not weights.is_file():
+    if not weights.exists():
         raise ValueError(f"run {run.id}: no weights yet; expected a run with a finished epoch")
     shown = np.sort(read_held_out(run.folder / runs.VALIDATION).windows)[:MOST_WINDOWS]
     codes = np.asarray(data.codes[shown])
@@ -94,7 +94,7 @@ def learnt(run: Run, data: Windows) -> Learnt:
 def stored(run: Run) -> Learnt | None:
     """What `learnt` found last; None if it was never asked, or the weights have changed since."""
     path, weights = run.folder / runs.FILTERS, run.folder / runs.BEST
-    if not path.is_file() or path.stat().st_mtime < weights.stat().st_mtime:
+    if not path.exists() or path.stat().st_mtime < weights.stat().st_mtime:
         return None
     kept = read_as(path, _Kept)
     try:

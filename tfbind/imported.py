@@ -146,7 +146,7 @@ def converted(home: Path, source: Path) -> Path:
 def weights_of(home: Path, name: str) -> Path | None:
     """The weights of an imported model; None if there is none of this name."""
     path = _folder(home) / name / WEIGHTS
-    return path if NAME.fullmatch(name) and path.is_file() else None
+    return path if NAME.fullmatch(name) and path.exists() else None
 
 
 def list_models(home: Path) -> list[Card]:

@@ -119,7 +119,7 @@ def new_id() -> str:
 def list_jobs(home: Path) -> list[Job]:
     """All jobs of a home, newest first."""
     folders = sorted((home / "jobs").iterdir(), reverse=True) if (home / "jobs").is_dir() else []
-    return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).is_file()]
+    return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
 
 
 def read_order(job: Job) -> Order:

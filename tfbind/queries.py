@@ -28,7 +28,7 @@ def load(home: Path, id: str) -> str:
         ValueError: there is none, or it is damaged.
     """
     path = home / FOLDER / f"{id}.txt"
-    if not ID.fullmatch(id) or not path.is_file():
+    if not ID.fullmatch(id) or not path.exists():
         raise ValueError(f"nothing is kept under {id[:20]!r}; paste or change it again")
     return read_text(path)
 

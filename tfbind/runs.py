@@ -182,7 +182,7 @@ def find(home: Path, id: str) -> Run:
         ValueError: there is none.
     """
     run = Run(home / "runs" / id) if RUN_ID.fullmatch(id) else None
-    if run is None or not (run.folder / CONFIG).is_file():
+    if run is None or not (run.folder / CONFIG).exists():
         raise ValueError(f"no run {id!r} in {home}; `python -m tfbind runs` lists them")
     return run
 
@@ -190,7 +190,7 @@ def find(home: Path, id: str) -> Run:
 def list_runs(home: Path) -> list[Run]:
     """All runs of a home, oldest first."""
     folders = sorted((home / "runs").glob("[a-z0-9]*")) if (home / "runs").is_dir() else []
-    return [Run(folder) for folder in folders if (folder / CONFIG).is_file()]
+    return [Run(folder) for folder in folders if (folder / CONFIG).exists()]
 
 
 def read_config(run: Run) -> TrainConfig:

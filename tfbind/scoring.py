@@ -169,7 +169,7 @@ def member_files(home: Path, name: str) -> list[Path]:
         return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
     if name.endswith(".safetensors"):
         return [typed_path(name)]
-    if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).is_file():
+    if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).exists():
         return [home / "runs" / name / runs.BEST]
     if name.endswith(imported.TORCH_SUFFIXES):
         return [imported.converted(home, typed_path(name))]

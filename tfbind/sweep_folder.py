@@ -130,7 +130,7 @@ def find(home: Path, id: str) -> Sweep:
         ValueError: there is none.
     """
     sweep = Sweep(home / "sweeps" / id) if runs.RUN_ID.fullmatch(id) else None
-    if sweep is None or not (sweep.folder / SETTINGS).is_file():
+    if sweep is None or not (sweep.folder / SETTINGS).exists():
         raise ValueError(f"no sweep {id!r} in {home}; `python -m tfbind sweep --list` lists them")
     return sweep
 
@@ -138,7 +138,7 @@ def find(home: Path, id: str) -> Sweep:
 def list_sweeps(home: Path) -> list[Sweep]:
     """All sweeps of a home, oldest first."""
     folders = sorted((home / "sweeps").glob("[a-z0-9]*")) if (home / "sweeps").is_dir() else []
-    return [Sweep(folder) for folder in folders if (folder / SETTINGS).is_file()]
+    return [Sweep(folder) for folder in folders if (folder / SETTINGS).exists()]
 
 
 def read_settings(sweep: Sweep) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""A FIFO in a home where a file belongs, or a file of a terabyte: no command waits for it, and pages go on."""
+"""A FIFO in a home where a file belongs, or a file of a terabyte: no command waits for it, who needs it names it, and
+pages go on."""
 
 import os
 import shutil
@@ -51,7 +52,7 @@ def put(kind: str, path: Path) -> None:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("file", NEEDED)
-def test_no_command_waits_for_a_fifo(
+def test_no_command_waits_for_a_fifo_and_who_needs_the_file_names_it(
     file: str,
     whole: Path,
     home: Path,
@@ -62,12 +63,15 @@ def test_no_command_waits_for_a_fifo(
     (path,) = home.glob(file)
     name = path.relative_to(home)
     wrong = []
-    for number, command in enumerate([*COMMANDS.values(), *(command for command, *_ in WRITERS.values())]):
+    commands = COMMANDS | {key: command for key, (command, *_) in WRITERS.items()}
+    for number, (key, command) in enumerate(commands.items()):
         home = fresh(whole, tmp_path, number + 1, monkeypatch)
         put("FIFO", home / name)
         try:
             with awaited(SECONDS):
-                run(command, tmp_path / "out", capsys)
+                code, said = run(command, tmp_path / "out", capsys)
+            if key in NEEDED[file].split() and name.name not in said:
+                wrong.append(f"{command}: {code} silent {said[:300]}")
         except Exception as error:  # noqa: BLE001 - that none comes is what is tested
             wrong.append(f"{command}: {error!r}")
         shutil.rmtree(home)

@@ -135,13 +135,11 @@ def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable
 
 def _told(run: Run, state: str, as_json: bool) -> int:
     _await_log(run, as_json)
+    told = json.dumps(_result(run)) if as_json else _outcome(run, state)  # first: what cannot be read is all there is
     error = runs.read_status(run).error
     if error:
         complain(error, 1)
-    if as_json:
-        print(json.dumps(_result(run)))
-    else:
-        _print_outcome(run, state)
+    print(told)
     return EXIT_CODES[state]
 
 
@@ -176,10 +174,10 @@ def _print_row(row: runs.Row, terminal: bool) -> None:
     )
 
 
-def _print_outcome(run: Run, state: str) -> None:
+def _outcome(run: Run, state: str) -> str:
     best = runs.best_row(runs.read_rows(run))
     figures = f"; best epoch {best['epoch']}: val_pearsonr {figure(best['val_pearsonr'])}" if best else ""
-    print(f"{state}{figures}{_what_next(run, state)}")
+    return f"{state}{figures}{_what_next(run, state)}"
 
 
 def _what_next(run: Run, state: str) -> str:

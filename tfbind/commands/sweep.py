@@ -155,18 +155,21 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
     address = sweep_folder.read_settings(found).get("ray", "") if ray is None else ray
     with _cluster(found, address) as cluster:
         state = Controller(found, (lambda _, __: None) if as_json else tell, cluster).work()
+    told = _outcome(found, state, as_json)  # first: what cannot be read is all there is to say
     error = runs.read_status(found).error
     if error:
         complain(error, EXIT_CODES[state])
+    print(told)
+    return EXIT_CODES[state]
+
+
+def _outcome(found: Sweep, state: str, as_json: bool) -> str:
     facts = summary(found)
     if as_json:
-        print(
-            json.dumps(facts | {"runs": [runs.summary(run) for run in sweep_folder.sweep_runs(found)]}, default=str)
-        )
-    else:
-        again = "" if state == "finished" else f"; `python -m tfbind sweep --resume {found.id}` goes on"
-        print(_line(facts) + again)
-    return EXIT_CODES[state]
+        each = [runs.summary(run) for run in sweep_folder.sweep_runs(found)]
+        return json.dumps(facts | {"runs": each}, default=str)
+    again = "" if state == "finished" else f"; `python -m tfbind sweep --resume {found.id}` goes on"
+    return _line(facts) + again
 
 
 @contextlib.contextmanager
