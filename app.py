@@ -26,7 +26,7 @@ def freeze() -> None:
     gc.freeze()
 
 
-login()
+inside = login()
 install()
 page = st.navigation(
     [
@@ -38,8 +38,11 @@ page = st.navigation(
         st.Page("pages/lesson.py", title="Lesson", icon=":material/school:"),
         # The first page is at `/` alone, but people type the name that the menu shows.
         st.Page("pages/train.py", title="Train", url_path="train", visibility="hidden"),
-    ]
+    ],
+    # Without a call of its own Streamlit would list the files of pages/ to strangers.
+    position="sidebar" if inside else "hidden",
 )
-jobs()
-page.run()
+if inside:
+    jobs()
+    page.run()
 freeze()

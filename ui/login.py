@@ -10,19 +10,19 @@ from ui.session import plain
 USERS = "TFBIND_USERS"
 
 
-def login() -> None:
-    """End the script for everybody but those whose e-mail addresses stand in `TFBIND_USERS`, separated by commas.
+def login() -> bool:
+    """Whether the app may be shown: to those whose e-mail addresses stand in `TFBIND_USERS`, separated by commas.
 
-    Where that is not set, nobody has to log in.
+    Where that is not set, nobody has to log in. Whoever may not come in is shown how to log in, or out.
     """
     users = os.environ.get(USERS)
     if users is None:
-        return
+        return True
     allowed = {user.strip().lower() for user in users.split(",")} - {""}
     email = str(st.user.get("email") or "").lower()
     if st.user.get("is_logged_in") and st.user.get("email_verified", True) and email in allowed:
         st.sidebar.button("Log out", icon=":material/logout:", help=plain(email), on_click=st.logout)
-        return
+        return True
     st.title("tfbind", anchor=False)
     if st.user.get("is_logged_in"):
         st.error(
@@ -34,4 +34,4 @@ def login() -> None:
             st.login()
         except StreamlitAuthError as error:
             st.error(plain(f"{error} README's section on security says how a login is set up."))
-    st.stop()
+    return False

@@ -11,6 +11,7 @@ from stand_in import CONFIG, make_pair, make_run, report_progress, write_validat
 
 from tfbind import runs
 from tfbind.datasets import import_pair, make_builtin, open_dataset
+from ui.login import USERS
 
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$ www.evil.com"
 
@@ -199,3 +200,14 @@ def test_what_a_tab_or_fold_of_the_data_page_holds_comes_when_it_is_opened(
     page.get_by_text("Disk", exact=True).click()
     expect(page.get_by_text("GB free.")).to_be_visible()
     expect(page.get_by_text("SHA-256 of names, codes and scores")).to_be_visible()
+
+
+def test_a_stranger_is_shown_a_button_and_no_names_of_pages(
+    open_page: Callable[..., Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(USERS, "alice@lab.example")
+    with serve(tmp_path) as running:
+        page = open_page(f"{running.url}/data")
+        expect(page.get_by_role("button", name="Log in")).to_be_visible()
+        expect(page.get_by_test_id("stSidebarNav")).to_have_count(0)
+        page.close()
