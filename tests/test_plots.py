@@ -4,8 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from past_runs import replicates
 
+from tfbind.compare import choose, group
+from tfbind.compare_plots import Look, learning_curves
 from tfbind.plots import CURVE_POINTS, curve, exemplary, pearson_histogram, profiles, thin
+
+CHOICE = choose("val_pearsonr")
 
 
 def test_short_curve_is_drawn_whole() -> None:
@@ -98,3 +103,11 @@ def test_histogram_counts_defined_windows_only() -> None:
 
 def test_histogram_of_nothing_is_empty() -> None:
     assert sum(pearson_histogram(np.array([np.nan])).data[0].y) == 0
+
+
+def test_few_epochs_have_a_mark_each_and_none_between() -> None:
+    for epochs, step in ((10, 1), (11, None)):
+        settings = group([run for rate in (0.1, 0.2) for run in replicates(rate, [0.8, 0.9], epochs=epochs)], CHOICE)
+        assert learning_curves(settings, "val_pearsonr", Look()).layout.xaxis.dtick == step
+    assert learning_curves(settings, "val_pearsonr", Look(axis="seconds")).layout.xaxis.dtick is None
+    assert learning_curves([], "val_pearsonr", Look()).layout.xaxis.type == "linear"

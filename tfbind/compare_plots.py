@@ -18,6 +18,7 @@ SCALE = ((0.0, "#8a8f98"), (0.5, "#1a7fc4"), (1.0, "#dc9f10"))  # from worst to 
 DASHES = ("solid", "dash", "dot", "dashdot")
 COLOURED = 20  # of more curves than this, the best are coloured and the rest drawn in grey
 TICKS = 6
+FEW_EPOCHS = 10
 
 Axis = Literal["epoch", "seconds"]
 
@@ -63,9 +64,15 @@ def learning_curves(settings: Sequence[Setting], metric: str, look: Look) -> go.
     _grey(figure, [past for setting in settings[COLOURED:] for past in setting.pasts], metric, look)
     title = {"epoch": "epoch", "seconds": "seconds of training"}[look.axis]
     figure.update_xaxes(title=title, type="log" if look.log_x else "linear")
+    if look.axis == "epoch" and not look.log_x and _last_epoch(figure) <= FEW_EPOCHS:  # else half epochs are marked
+        figure.update_xaxes(dtick=1)
     figure.update_yaxes(title=plain(metric), type="log" if look.log_y else "linear")
     named = sum(trace.showlegend is not False for trace in figure.data)
     return _framed(figure, 420, legend=named > 1)
+
+
+def _last_epoch(figure: go.Figure) -> float:
+    return max((max(trace.x) for trace in figure.data if len(trace.x)), default=0)
 
 
 def _style(place: int) -> dict[str, Any]:
