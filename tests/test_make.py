@@ -71,7 +71,7 @@ def test_test_checks_the_code_before_it_runs_the_tests(folder: Path) -> None:
         "ruff format --check",
         "mypy",
         "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py",
-        "python -m pytest -n 2",
+        "python -m pytest -n 3 --dist worksteal",
     ]
 
 

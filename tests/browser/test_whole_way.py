@@ -8,7 +8,7 @@ from driving import CHART, free_port, serve, stop_workers, wait_until
 from playwright.sync_api import Page, expect
 
 from tfbind import launch, run_log, runs
-from tfbind.config import TrainConfig
+from tfbind.config import PRESETS, TrainConfig
 
 SECONDS = 240
 EPOCHS = 12  # the three of the preset may be over before the page is read twice
@@ -26,6 +26,7 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
         page = open_page(server.url)
         page.get_by_role("button", name="Quick look").click()
         epochs = page.get_by_role("spinbutton", name="Epochs")
+        expect(epochs).to_have_value(str(PRESETS["quick"].num_epochs))  # else the preset may come after what is typed
         epochs.fill(str(EPOCHS))
         epochs.press("Enter")
         expect(page.get_by_text(f"--num-epochs {EPOCHS}")).to_be_visible()
