@@ -1,6 +1,7 @@
 """A real Ray cluster on the loopback of this machine: a head, and other nodes that come and go."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -65,6 +66,18 @@ class Node:
             return psutil.Process(self._process.pid).children(recursive=True)
         return []
 
+    def freeze(self) -> None:
+        """Stop it where it stands: it answers nobody, and its connections stay."""
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
     def kill(self) -> None:
         """End it as a power cut does."""
         if self._process.poll() is None:
@@ -94,15 +107,21 @@ def _free_port() -> int:
 class RayCluster:
     """The head at 127.0.0.1 with so many CPUs, the others at 127.0.0.2 and so on; `auth` is Ray's RAY_AUTH_MODE.
 
-    `folder` is where their tasks keep what is temporary.
+    `folder` is where their tasks keep what is temporary. `patience`: how many seconds a node that does not answer is
+    waited for; None: about a minute, as Ray does by itself.
     """
 
-    def __init__(self, head: int = 1, others: Sequence[int] = (1,), auth: str = "disabled") -> None:
+    def __init__(
+        self, head: int = 1, others: Sequence[int] = (1,), auth: str = "disabled", patience: int | None = None
+    ) -> None:
         self._auth = auth
         self.folder = Path(tempfile.mkdtemp(prefix="ray"))  # its sockets need a short path
         self.port = str(_free_port())
         self.address = f"127.0.0.1:{self.port}"
         mine = [f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder / 'ray'}"]
+        if patience:
+            checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 1}
+            mine += ["--system-config", json.dumps({**checks, "health_check_timeout_ms": 1000 * patience})]
         self.nodes = [Node(self.folder, head, auth, "--head", "--node-ip-address=127.0.0.1", *mine)]
         for cpus in others:
             self.join(cpus)

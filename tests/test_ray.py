@@ -2,6 +2,9 @@
 
 import http.server
 import json
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ import yaml
 from toy import toy_config, toy_home
 
 from tfbind import launch, ray_pipe, run_log, runs
+from tfbind.config import PROJECT
 from tfbind.launch import Order
 from tfbind.models import build_model, pack_weights
 from tfbind.ray_runs import Cluster
@@ -226,6 +230,15 @@ def test_what_listens_and_is_no_ray_is_told_at_once(cluster: RayCluster) -> None
             knock(f"127.0.0.1:{web.server_port}")
         assert time.monotonic() - began < ANSWER_SECONDS / 2
         web.shutdown()
+
+
+def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:
+    """The system takes connections in its name, so that it looks alive."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        code = f"from tfbind.ray_driver import watch_head; watch_head({address!r}, every=0.1, patience=0.1)"
+        watcher = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=SECONDS, capture_output=True)
+    assert (watcher.returncode, watcher.stderr) == (1, b"")
 
 
 def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster) -> None:

@@ -10,9 +10,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import ray
@@ -55,6 +56,7 @@ LOSSES = {  # of a worker, in words: Ray's own go on about its log files
     LocalRayletDiedError: "Ray has ended on its node",
     ObjectLostError: "its data were on a node that is gone",
 }
+Task: TypeAlias = ObjectRefGenerator | ObjectRef
 GIVEN = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
 
 
@@ -78,11 +80,12 @@ class Tasks:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._under_way: dict[ObjectRefGenerator | ObjectRef, str] = {}
+        self._under_way: dict[Task, str] = {}
         self._model: tuple[ObjectRef, ...] = ()
         self._data: dict[str, list[ObjectRef]] = {}  # arrays of each data set by hash, put there once
         self._processes: dict[str, tuple[str, dict[str, Any]]] = {}  # node and process of each task that trains
         self._cancelled: set[str] = set()
+        self._unplaced: dict[str, Callable[[], Task]] = {}  # what starts those anew that are on no known node
         self._ending: list[ObjectRef] = []
 
     def __len__(self) -> int:
@@ -107,7 +110,11 @@ class Tasks:
             scheduling_strategy="SPREAD",
             name=f"tfbind {run.id}",
         )
-        self._under_way[task.remote(run.id, record, files, *arrays)] = order["key"]
+        self._start(order["key"], partial(task.remote, run.id, record, files, *arrays))
+
+    def _start(self, key: str, start: Callable[[], Task]) -> None:
+        self._unplaced[key] = start
+        self._under_way[start()] = key
 
     def _arrays(self, home: Path, record: dict[str, Any]) -> list[ObjectRef]:
         known = record.get("dataset_hash")
@@ -127,7 +134,7 @@ class Tasks:
         order, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
         name, members, options = self._model
         piece = Piece(codes, order["lengths"], order["first"], order["last"])
-        self._under_way[_score.remote(name, members, piece, options)] = order["key"]
+        self._start(order["key"], partial(_score.remote, name, members, piece, options))
 
     def cancel(self, message: Message) -> None:
         """End a task: after the batch in hand, or at once where that is not listened to."""
@@ -149,22 +156,17 @@ class Tasks:
 
     def poll(self) -> None:
         """Pass on what the next task has to say, if one has within the time."""
-        # The stream of a cancelled task is over before the task is; asked for more, it waits for that without limit.
-        awaited = {
-            task.completed() if isinstance(task, ObjectRefGenerator) and key in self._cancelled else task: task
-            for task, key in self._under_way.items()
-        }
-        ready, _ = ray.wait(list(awaited), num_returns=1, timeout=POLL_SECONDS)
-        for task in map(awaited.__getitem__, ready):
+        for task in self._ready(1, POLL_SECONDS):
             key = self._under_way[task]
             try:
                 if isinstance(task, ObjectRef):
                     self._say(key, {"event": "scores"}, {"scores": ray.get(task)})
-                    del self._under_way[task]
+                    self._drop(task)
                     continue
                 facts, files = ray.get(next(task))
                 if "process" in facts:
                     self._processes[key] = facts["node"], facts.pop("process")
+                    self._unplaced.pop(key, None)
                 self._say(key, _with_address(facts), files)
                 if facts["event"] != "end":
                     continue
@@ -172,7 +174,39 @@ class Tasks:
                 self._say(key, {"event": "lost", "error": "it ended without a word"})
             except RayError as error:
                 self._say(key, _ended(error))
-            del self._under_way[task]
+            self._drop(task)
+
+    def _ready(self, number: int, seconds: float) -> list[Task]:
+        """So many tasks that have something to say, or all that have after so long."""
+        # The stream of a cancelled task is over before the task is; asked for more, it waits for that without limit.
+        awaited = {
+            task.completed() if isinstance(task, ObjectRefGenerator) and key in self._cancelled else task: task
+            for task, key in self._under_way.items()
+        }
+        ready, _ = ray.wait(list(awaited), num_returns=number, timeout=seconds)
+        return [awaited[task] for task in ready]
+
+    def _drop(self, task: Task) -> None:
+        self._unplaced.pop(self._under_way.pop(task), None)
+
+    def leave(self, living: Collection[str], *, fewer: bool) -> None:
+        """Wait no longer for nodes that are not among the `living`; `fewer`: one has just gone.
+
+        Of a node that stands still, or lost its power, Ray knows after a minute that it is gone, and waits on for
+        its tasks all the same. What is not known to be elsewhere may be there, and is started anew.
+        """
+        ready = self._ready(len(self), 0.0)
+        for task, key in list(self._under_way.items()):
+            node, _ = self._processes.get(key, ("", None))
+            if task in ready or node in living:
+                continue
+            if node or key in self._cancelled:
+                self._say(key, {"event": "lost", "error": LOSSES[NodeDiedError]})
+                self._drop(task)
+            elif fewer:
+                ray.cancel(task)
+                del self._under_way[task]
+                self._start(key, self._unplaced[key])
 
     def _say(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         write(self._out, {"key": key, **facts}, files)
@@ -202,7 +236,7 @@ def _one_line(error: object) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def knock(address: str) -> None:
+def knock(address: str, patience: float = ANSWER_SECONDS) -> None:
     """Refuse what does not speak HTTP/2, as Ray does; Ray itself takes more than a minute to.
 
     Raises:
@@ -212,7 +246,7 @@ def knock(address: str) -> None:
     with socket.create_connection((host, int(port)), timeout=REACH_SECONDS) as there:
         if "RAY_USE_TLS" in os.environ:
             return
-        there.settimeout(ANSWER_SECONDS)
+        there.settimeout(patience)
         there.sendall(PREFACE)
         with contextlib.suppress(TimeoutError), there.makefile("rb") as answer:
             if answer.read(len(NO_SETTINGS))[3:4] == SETTINGS:
@@ -240,8 +274,8 @@ def connect(address: str) -> None:
         raise ConnectionError(_one_line(error)) from error
 
 
-def nodes() -> list[tuple[float, float]]:
-    """CPUs and GPUs of each node that lives.
+def nodes() -> dict[str, tuple[float, float]]:
+    """CPUs and GPUs of each node that lives, by its id.
 
     Raises:
         ConnectionError: that of this machine does not, without which no large result comes here.
@@ -249,18 +283,18 @@ def nodes() -> list[tuple[float, float]]:
     living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
     if ray.get_runtime_context().get_node_id() not in living:
         raise ConnectionError("Ray on this machine has ended")
-    return [(found.get("CPU", 0.0), found.get("GPU", 0.0)) for found in living.values()]
+    return {id: (found.get("CPU", 0.0), found.get("GPU", 0.0)) for id, found in living.items()}
 
 
-def watch_head() -> None:
-    """End this process when nobody listens at the address of the head any more; Ray itself takes a minute to."""
-    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+def watch_head(address: str, every: float = NODES_SECONDS, patience: float = ANSWER_SECONDS) -> None:
+    """End this process when the head does not answer any more; Ray itself takes a minute to, and waits without limit
+    for one that stands still."""
     missed = 0
     while missed < MISSED:
-        time.sleep(NODES_SECONDS)
+        time.sleep(every)
         try:
-            with socket.create_connection((host, int(port)), timeout=REACH_SECONDS):
-                missed = 0
+            knock(address, patience)
+            missed = 0
         except OSError:
             missed += 1
     os._exit(1)
@@ -269,7 +303,7 @@ def watch_head() -> None:
 def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
     """Do what the parent says, until it has no more to say."""
     tasks, known = Tasks(out), nodes()
-    write(out, {"nodes": known})
+    write(out, {"nodes": list(known.values())})
     looked = time.monotonic()
     while True:
         with contextlib.suppress(queue.Empty):
@@ -282,7 +316,9 @@ def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
         if time.monotonic() - looked >= NODES_SECONDS:
             looked, before, known = time.monotonic(), known, nodes()
             if known != before:
-                write(out, {"nodes": known})
+                write(out, {"nodes": list(known.values())})
+            if len(tasks):
+                tasks.leave(known, fewer=bool(before.keys() - known.keys()))
 
 
 def main() -> int:
@@ -304,7 +340,8 @@ def main() -> int:
         except OSError as error:
             write(out, {"refused": _one_line(error)})
             return 1
-        threading.Thread(target=watch_head, daemon=True).start()
+        head = ray.get_runtime_context().gcs_address
+        threading.Thread(target=watch_head, args=(head,), daemon=True).start()
         serve(inbox, out)
         ray.shutdown()
     return 0

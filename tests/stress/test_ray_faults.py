@@ -92,6 +92,55 @@ def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: RayCluster, home:
     assert sweep.returncode == 130
 
 
+@pytest.fixture
+def impatient() -> Iterator[RayCluster]:
+    """A cluster that gives up on a node in seconds, where Ray by itself takes a minute."""
+    nodes = RayCluster(patience=8)
+    yield nodes
+    nodes.stop()
+
+
+def test_a_node_that_stands_still_for_good_leaves_its_run_to_the_other(
+    impatient: RayCluster, home: Path, start: Start
+) -> None:
+    """As one whose power or network fails: no connection to it breaks."""
+    sweep = start_sweep(start, home, impatient.address)
+    found = both(home, 3)
+    there = next(run for run in found if "runs on 127.0.0.2" in log(run))
+    node = impatient.nodes[1]
+    node.freeze()
+    time.sleep(2)
+    node.thaw()
+    before = runs.read_rows(there)
+    wait_for(lambda: len(runs.read_rows(there)) > len(before) + 2)
+    assert "its worker was lost" not in log(there)
+    node.freeze()
+    wait_for(lambda: "its worker was lost (its node is gone); goes on from the last checkpoint" in log(there))
+    before = runs.read_rows(there)
+    launch.stop(next(run for run in found if run != there))
+    wait_for(lambda: len(runs.read_rows(there)) > len(before) + 2)
+    assert runs.read_rows(there)[: len(before)] == before
+    node.thaw()
+    wait_for(lambda: not node.workers())  # it ends by itself when it hears that it was given up
+    sweep.send_signal(signal.SIGTERM)
+    sweep.communicate(timeout=SECONDS)
+    assert sweep.returncode == 130
+
+
+def test_a_prediction_does_not_wait_for_a_node_that_stands_still(
+    impatient: RayCluster, start: Start, tmp_path: Path
+) -> None:
+    genome, out, here = (tmp_path / name for name in ("genome.fa", "there.tsv", "here.tsv"))
+    genome.write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 300_000 + "\n")
+    words = ["predict", "--model", "builtin", "--data", str(genome), "--out"]
+    command = start(*words, str(out), "--ray", impatient.address)
+    wait_for(impatient.nodes[1].workers)
+    impatient.nodes[1].freeze()
+    assert command.communicate(timeout=SECONDS)[1] == ""
+    assert start(*words, str(here)).communicate(timeout=SECONDS)[1] == ""
+    assert out.read_bytes() == here.read_bytes()
+
+
 def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster, home: Path, start: Start) -> None:
     sweep = start_sweep(start, home, cluster.address)
     found = both(home, 5)
@@ -99,7 +148,8 @@ def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster,
     killed = time.monotonic()
     _, err = sweep.communicate(timeout=SECONDS)
     assert time.monotonic() - killed < 30
-    said = f"the Ray cluster at {cluster.address} is gone: its head, or Ray on this machine, has ended"
+    reason = "its head, or Ray on this machine, has ended or does not answer"
+    said = f"the Ray cluster at {cluster.address} is gone: {reason}"
     assert (sweep.returncode, err) == (1, f"tfbind: {said}\n")
     for run in found:
         assert (runs.read_status(run).state, runs.read_status(run).error) == ("failed", said)

@@ -35,7 +35,7 @@ END_SECONDS = 60.0  # a command has seen within so long that its cluster is gone
 RATES = [0.01, 0.003]
 EPOCHS = 60
 REASONS = re.compile(
-    r"the Ray cluster at 127\.0\.0\.1:\d+ is gone: its head, or Ray on this machine, has ended"
+    r"the Ray cluster at 127\.0\.0\.1:\d+ is gone: its head, or Ray on this machine, has ended or does not answer"
     r"|the process that speaks to the Ray cluster at 127\.0\.0\.1:\d+ was killed, or out of memory"
     r"|its worker was lost 3 times in a row without finishing an epoch; the last time: [a-z ]+"
     r"|--ray 127\.0\.0\.1:\d+: .*"
