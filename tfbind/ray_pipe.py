@@ -182,7 +182,8 @@ class Driver:
             self._child.wait(END_SECONDS)
         if self._child.returncode == -signal.SIGKILL:
             return f"the process that speaks to the Ray cluster at {self.address} was killed, or out of memory"
-        return f"the Ray cluster at {self.address} is gone: its head, or Ray on this machine, has ended or does not answer"
+        reason = "its head, or Ray on this machine, has ended or does not answer"
+        return f"the Ray cluster at {self.address} is gone: {reason}"
 
     def _last_words(self) -> str:
         """The last line that the child complained with."""
