@@ -169,6 +169,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "effects_table": {
         "export",
+        "files",
         "genome",
         "reference",
         "scoring",

@@ -7,6 +7,7 @@ Exit codes: 0; 2 the input is wrong; 1 something outside failed; 130 interrupted
 import select
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from tfbind.commands import (
     Parser,
@@ -64,4 +65,6 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as the bytes that it is
     sys.exit(main())

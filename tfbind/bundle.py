@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
-from tfbind.files import draft_of, naming, remove_drafts
+from tfbind.files import ODD_BYTES, draft_of, naming, remove_drafts
 from tfbind.onnx_graph import Weights, read_shape
 from tfbind.provenance import of_run
 from tfbind.scoring import Model, load_model, load_weights, member_files, score_windows
@@ -65,7 +65,7 @@ def bundle(home: Path, name: str, out: Path) -> Bundle:
             imported.convert(files[0], draft / WEIGHTS)
             (draft / PROGRAM).write_text(_program(weights), encoding="utf-8")
             difference = check(draft / PROGRAM, model)
-            (draft / README).write_text(_readme(home, model, difference), encoding="utf-8")
+            (draft / README).write_text(_readme(home, model, difference), encoding="utf-8", errors=ODD_BYTES)
             draft.rename(out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbind.export import THRESHOLD, About, about_line, quoted, replaced, safe_cell
+from tfbind.files import ODD_BYTES
 from tfbind.genome import Genome
 from tfbind.reference import FromGenome
 from tfbind.scoring import Model
@@ -80,7 +81,7 @@ def score_variants(
     names = (label(variants), label(fasta))
     bad: list[BadLine] = []
     calls = _calls(read_lines(variants), bad) if keep_going else read_calls(variants)
-    with replaced(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+    with replaced(out) as draft, draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
         try:
             scored = scorer.effects(calls, strict=not keep_going)
             file.writelines(table_lines(model, scored, names, threshold, out.suffix))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfbind import bigwig_writer
-from tfbind.files import drafted
+from tfbind.files import ODD_BYTES, drafted
 from tfbind.letters import short
 from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.motif_models import Scan
@@ -131,7 +131,7 @@ def writer_of(path: Path) -> Writer:
     lines = TEXT_FORMATS[suffix]
 
     def write_text(draft: Path, tracks: Sequence[Track], about: About) -> None:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
+        with draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
             file.writelines(lines(tracks, about))
 
     return write_text

@@ -20,6 +20,7 @@ TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 IS_FULL = "the disk is full"
 MOST_BYTES = 1 << 28  # of a file that is read as a whole
+ODD_BYTES = "backslashreplace"  # how text shows those of a file's name that are no UTF-8
 
 _DRAFT = re.compile(r"\..+\.(\d{1,9})-[0-9a-f]{4}(?:\.\w+)?")
 

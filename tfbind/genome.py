@@ -138,7 +138,7 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     if not zipped and (faidx := _beside(path, facts.st_mtime_ns)):
         return faidx
     identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
-    kept = cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.fai"
+    kept = cache / f"{hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]}.fai"
     if not kept.exists():
         _check_lines(path, zipped)
         cache.mkdir(parents=True, exist_ok=True)

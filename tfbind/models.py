@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from tfbind.config import TrainConfig
@@ -226,13 +227,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ValueError: the file is neither, was damaged, holds anything but named tensors, or is too large for a model.
     """
     try:
-        with safe_open(regular(path, MAX_BYTES), "pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        check(path, path.read_bytes())
+        content = regular(path, MAX_BYTES).read_bytes()  # safetensors opens no path that is not in UTF-8
+        weights = load(content)
+        check(path, content)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except SafetensorError:
         weights = _read_state_dict(path)
+    except KeyError as error:
+        raise ValueError(f"{path}: tensors of the type {error.args[0]}; expected F32") from None
     if 4 * sum(tensor.numel() for tensor in weights.values()) > MAX_BYTES:
         raise ValueError(f"{path}: tensors of over {MAX_BYTES:,} bytes; expected the weights of a model")
     return _unwrapped(weights)

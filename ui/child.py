@@ -25,8 +25,10 @@ def command(
         began: given the process.
 
     Raises:
-        ValueError: what the command complains of.
+        ValueError: what the command complains of, or a word that no command can be given.
     """
+    if wrong := [word for word in words if "\0" in word]:
+        raise ValueError(f"{wrong[0]!r}: a NUL character in it, which no name or number has")
     with tempfile.TemporaryFile("w+") as printed:  # not a pipe: nobody reads it until the end
         child = subprocess.Popen(
             [sys.executable, "-m", "tfbind", *words],

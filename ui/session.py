@@ -1,5 +1,6 @@
 """What every page needs: the home folder, which run is open, user text as plain text, buttons that may fail."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from tfbind.config import home_folder
-from tfbind.files import unwritable, words
+from tfbind.files import ODD_BYTES, unwritable, words
 from tfbind.runs import Run, find, new_id
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_folder import find as find_sweep
@@ -39,6 +40,10 @@ def inside_app() -> None:
     if alone:
         PagesManager.uses_pages_directory = False
         st.rerun()
+    told = os.fsencode(home()).decode(errors=ODD_BYTES)
+    if told != str(home()):
+        st.error(plain(f"{told}: the path of the home is no UTF-8, which pages need; set TFBIND_HOME to another"))
+        st.stop()
     reason = unwritable(home())
     if reason:
         text = "What it holds can be looked at, compared and scored with; nothing can be started, added or changed."

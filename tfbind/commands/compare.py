@@ -13,7 +13,7 @@ from tfbind.commands import add_command, answer, figure
 from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named
 from tfbind.config import home_folder
 from tfbind.elsewhere import originals
-from tfbind.files import MOST_BYTES, regular, write_bytes
+from tfbind.files import MOST_BYTES, ODD_BYTES, regular, write_bytes
 from tfbind.history import Past
 
 if TYPE_CHECKING:
@@ -159,4 +159,4 @@ def _write(path: Path, report: "Report") -> None:
         ".md": markdown_report,
         ".csv": lambda report: csv_table(report.pasts, report.choice),
     }
-    write_bytes(path, makers[path.suffix](report).encode())
+    write_bytes(path, makers[path.suffix](report).encode(errors=ODD_BYTES))
