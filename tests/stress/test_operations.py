@@ -14,11 +14,15 @@ import re
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,7 +32,7 @@ from life import SEED
 from toy import toy_config, toy_home
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer
 
-from tfbind import data_care, datasets, doctor, filters, imported, jobs, launch, runs, sealed, wandb_kept
+from tfbind import data_care, datasets, doctor, fetch, filters, imported, jobs, launch, runs, sealed, wandb_kept
 from tfbind.files import is_draft
 from tfbind.sequences import decode
 from tfbind.worker import Worker
@@ -46,6 +50,7 @@ OPERATIONS = {
     "variants": "variants --model builtin --data SRC/v.vcf --fasta SRC/dna.fa --out OUT/e.tsv",
     "import": "data import --sequences SRC/big_sequences.txt.gz --scores SRC/big_scores.txt.gz --name again",
     "build": "data build built --genome SRC/dna.fa --motif FOXA1 --length 100",
+    "fetch": "data fetch big --from WEB --name again",
     "builtin": "data build builtin",
     "rename": "data rename big other",
     "delete": "data delete big",
@@ -62,7 +67,7 @@ OPERATIONS = {
     "bundle": "bundle done --out OUT/bundle",
 }
 PAGES = {  # that show what these work on
-    "data": ("import", "build", "builtin", "rename", "delete", "trash"),
+    "data": ("import", "fetch", "build", "builtin", "rename", "delete", "trash"),
     "compare": ("pull", "forget", "baselines"),
     "predict": ("model",),
     "train": ("test", "filters", "checkpoints"),
@@ -71,14 +76,16 @@ LOOKED_AT = 3  # of so many kills the page is looked at after one
 # Hold times, or hashes of the time that a file was written.
 VARYING = re.compile(r".*\.about\.json|meta\.json|card\.json|test\.json|project\.json|log\.txt|r\.html|about\.json")
 UNSEEN = re.compile(r".*\.lock|locks|client|printed")  # of no meaning to a reader
-UNDER_WAY = re.compile(r"\.incoming|.*\.parts")  # parts of a prediction are kept, so that it goes on from there
+# Parts of a prediction and files that came are kept, so that it goes on from there.
+UNDER_WAY = re.compile(r"\.incoming|.*\.parts|downloads")
 
 Tree = dict[tuple[str, ...], bytes]
 
 
-def be_command(words: list[str], home: str, printed: str) -> None:
-    """Be the process of a command."""
+def be_command(words: list[str], home: str, printed: str, published: fetch.Source) -> None:
+    """Be the process of a command, for which this pair of files is a public one."""
     os.environ["TFBIND_HOME"] = home
+    fetch.SOURCES["big"] = published
     out = os.open(printed, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -96,8 +103,34 @@ def be_server(home: str, dna: str, id: str) -> None:
 @pytest.fixture(scope="module")
 def forks() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tfbind.__main__", "onnxruntime", *(f"tfbind.{name}" for name in IMPORTED)])
+    context.set_forkserver_preload(
+        ["tfbind.__main__", "onnxruntime", "pooch", "requests", *(f"tfbind.{name}" for name in IMPORTED)]
+    )
     return context
+
+
+class Slow(SimpleHTTPRequestHandler):
+    """Serves files no faster than a network does."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        with contextlib.suppress(ConnectionError):  # who asked was killed
+            for piece in iter(lambda: source.read(1 << 14), b""):
+                outputfile.write(piece)
+                time.sleep(0.005)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def web(folder: Path) -> Iterator[str]:
+    """The address at which the files in a folder can be had."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Slow, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
 
 
 @contextlib.contextmanager
@@ -117,8 +150,8 @@ def wandb() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> Iterator[Path]:
-    """Files to work on, and `home` with data, runs, a project of W&B and things in its trash."""
+def copied(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -> Iterator["Place"]:
+    """Files to work on, and `home` with data, runs, a project of W&B and things in its trash; a place for copies."""
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
     for seed, id in enumerate(("done", "two")):
@@ -128,19 +161,25 @@ def source(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -
         shutil.copytree(run.folder, home / "trash" / f"old-{number}")
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
     shutil.copytree(datasets.make_builtin(folder, 2000).path, home / "data" / "big")
-    data_care.export(datasets.open_dataset(home, "big"), folder)
+    pair = data_care.export(datasets.open_dataset(home, "big"), folder)
+    published = fetch.Source("", {path.name: datasets.sha256(path) for path in pair}, "")
     letters = decode(np.random.default_rng(7).integers(0, 4, BASES, dtype=np.uint8))
     for name, bases in (("dna", BASES), ("short", BASES // 50)):
         (folder / f"{name}.fa").write_text(f">chr1\n{letters[:bases]}\n")
     calls = [f"chr1\t{at}\t.\t{letters[at - 1]}\t{letters[at - 1]}A\n" for at in range(500, 150_000, 50)]
     (folder / "v.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\n" + "".join(calls))
-    place = Place(folder / "copy", folder, forks)
-    shutil.copytree(home, place.home)
-    with wandb():
+    with wandb(), web(folder) as address:
+        place = Place(folder / "copy", folder, forks, published, address)
+        shutil.copytree(home, place.home)
         assert place.start(f"pull {ENTITY}/kept").ended() == 0, place.printed.read_text()
         shutil.rmtree(home)
         place.home.rename(home)
-        yield folder
+        yield place
+
+
+@pytest.fixture
+def place(copied: "Place", tmp_path: Path) -> "Place":
+    return replace(copied, folder=tmp_path)
 
 
 @dataclass(frozen=True)
@@ -150,6 +189,8 @@ class Place:
     folder: Path
     source: Path
     forks: ForkServerContext
+    published: fetch.Source
+    address: str
 
     @property
     def home(self) -> Path:
@@ -173,8 +214,10 @@ class Place:
         return {parts: b"" if VARYING.fullmatch(parts[-1]) else path.read_bytes() for path, parts in kept}
 
     def start(self, command: str) -> "Life":
-        words = command.replace("SRC", str(self.source)).replace("OUT", str(self.folder / "out")).split()
-        process = self.forks.Process(target=be_command, args=(words, str(self.home), str(self.printed)))
+        places = {"SRC": str(self.source), "OUT": str(self.folder / "out"), "WEB": self.address}
+        words = re.sub("|".join(places), lambda found: places[found[0]], command).split()
+        order = (words, str(self.home), str(self.printed), self.published)
+        process = self.forks.Process(target=be_command, args=order)
         process.start()
         return Life(process)
 
@@ -233,9 +276,8 @@ def check_page(home: Path, name: str) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_a_command_killed_at_any_instant(tmp_path: Path, source: Path, forks: ForkServerContext, name: str) -> None:
-    rng, command = random.Random(f"{SEED} {name}"), OPERATIONS[name]
-    place, lives = Place(tmp_path, source, forks), []
+def test_a_command_killed_at_any_instant(place: "Place", name: str) -> None:
+    rng, command, lives = random.Random(f"{SEED} {name}"), OPERATIONS[name], []
     for _ in range(2):  # the first one warms up what comes after it
         before, begun = place.renew(), time.monotonic()
         assert place.start(command).ended() == 0, place.printed.read_text()
@@ -265,15 +307,13 @@ def test_a_command_killed_at_any_instant(tmp_path: Path, source: Path, forks: Fo
 
 
 @pytest.mark.timeout(600)
-def test_a_job_whose_server_and_process_are_killed_at_any_instant(
-    tmp_path: Path, source: Path, forks: ForkServerContext
-) -> None:
-    rng, place = random.Random(SEED), Place(tmp_path, source, forks)
+def test_a_job_whose_server_and_process_are_killed_at_any_instant(place: "Place") -> None:
+    rng, forks = random.Random(SEED), place.forks
     place.renew()
 
     def submit() -> tuple[jobs.Job, Life]:
         job = jobs.Job(place.home / "jobs" / jobs.new_id())
-        process = forks.Process(target=be_server, args=(str(place.home), str(source / "short.fa"), job.id))
+        process = forks.Process(target=be_server, args=(str(place.home), str(place.source / "short.fa"), job.id))
         process.start()
         return job, Life(process)
 
