@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,18 +17,19 @@ import psutil
 import pytest
 import yaml
 from driving import Server, free_port, healthy, start_server
-from life import LONG, SEED, contents, outcome, said_truly, tfbind, wait_for_end, wait_until
+from life import LONG, SEED, Start, contents, outcome, said_truly, tfbind, wait_for_end, wait_until
 from toy import toy_config
 from visitor import Visitor, visiting
 from wandb_server import ENTITY, KEY, WandbServer
 
 from tfbind import launch, runs, sweep_control, sweep_folder, wandb_log, wandb_logged
 from tfbind.config import TrainConfig
+from tfbind.files import is_draft
 from tfbind.launch import Order
 from tfbind.runs import Run
 from tfbind.sweep_folder import Sweep
 
-KILLS = 50
+KILLS, EXTENSIONS = 50, 4
 RATES = [0.01, 0.003, 0.001, 0.0003]
 EPOCHS = 60
 SERVER_SECONDS = 6.0  # it has drawn a page and done what was asked of it within so long
@@ -37,12 +39,16 @@ PAUSE_SECONDS = 3.0  # an epoch takes 0.03 s, on a busy machine 0.3
 # The controller of a sweep
 
 
+def grid(rates: list[float], epochs: int) -> str:
+    """The file of a sweep over learning rates."""
+    fixed = toy_config(num_epochs=epochs).model_dump(exclude={"learning_rate"}, exclude_none=True)
+    parameters = {field: {"value": value} for field, value in fixed.items()} | {"learning_rate": {"values": rates}}
+    return yaml.safe_dump({"method": "grid", "parameters": parameters})
+
+
 def start_sweep(home: Path, id: str) -> Sweep:
     """A sweep of four runs, started as a page starts it."""
-    fixed = toy_config(num_epochs=EPOCHS).model_dump(exclude={"learning_rate"}, exclude_none=True)
-    parameters = {field: {"value": value} for field, value in fixed.items()} | {"learning_rate": {"values": RATES}}
-    text = yaml.safe_dump({"method": "grid", "parameters": parameters})
-    sweep = sweep_folder.create(home, text, TrainConfig(dataset="toy"), id=id)
+    sweep = sweep_folder.create(home, grid(RATES, EPOCHS), TrainConfig(dataset="toy"), id=id)
     launch.start(sweep, sweep_control.command(home, id, "toy", "seed"))
     return sweep
 
@@ -97,6 +103,47 @@ def test_a_sweep_whose_controller_is_killed_at_any_instant_makes_each_run_once(h
         assert results(sweep) == results(undisturbed), f"seed {SEED}, sweep {number}"
     assert contents(home / "data", undisturbed.folder) == users
     print(f"seed {SEED}: {kills} kills in {number} sweeps")
+
+
+@pytest.mark.timeout(600)
+def test_an_extension_killed_at_any_instant_loses_no_file_and_makes_each_run_once(
+    home: Path, start: Start, tmp_path: Path
+) -> None:
+    """Every other one in the moments around those in which it replaces the sweep's file."""
+    rng, short, long = random.Random(SEED), grid(RATES[:1], 2), grid(RATES[:2], 2)
+    (tmp_path / "short.yaml").write_text(short)
+    (tmp_path / "long.yaml").write_text(long)
+    assert tfbind(home, "sweep", str(tmp_path / "short.yaml"), "--id", "race").returncode == 0
+    shutil.copytree(home, tmp_path / "begun")
+    race, kills = sweep_folder.find(home, "race"), 0
+
+    def extend() -> psutil.Process:
+        return psutil.Process(start("sweep", "--extend", "race", str(tmp_path / "long.yaml")).pid)
+
+    begun, process = time.monotonic(), extend()
+    wait_until(lambda: sweep_folder.read_text(race) == long)
+    replaced = time.monotonic() - begun
+    process.wait(120)
+    whole, lived = results(race), time.monotonic() - begun
+    assert len(whole) == 2
+    for number in range(EXTENSIONS):
+        shutil.rmtree(home)
+        shutil.copytree(tmp_path / "begun", home)
+        span = (0.8 * replaced, 1.2 * replaced) if number % 2 else (0, lived)
+        kills += live(extend(), rng.uniform(*span))
+        said = f"seed {SEED}, extension {number}"
+        assert sweep_folder.read_text(race) in (short, long), said
+        wait_until(lambda: not any(runs.read_status(run).active for run in sweep_folder.sweep_runs(race)))
+        again = tfbind(home, "sweep", "--extend", "race", str(tmp_path / "long.yaml"))
+        assert again.returncode == 0, f"{said}: {again.stderr}"
+        assert runs.read_status(race).state == "finished", said
+        assert len(sweep_folder.sweep_runs(race)) == 2, said
+        assert results(race) == whole, said
+        files = {path.name: path.read_text() for path in race.folder.glob("*.yaml")}
+        assert files == {sweep_folder.SPEC: long, "spec-1.yaml": short}, said
+        assert not any(is_draft(path.name) for path in race.folder.iterdir()), said
+    print(f"seed {SEED}: {kills} kills in {lived:.1f} s of life, the file is replaced after {replaced:.1f} s")
+    assert kills > 0
 
 
 # The server of the app
