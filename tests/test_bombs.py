@@ -3,11 +3,13 @@
 import gzip
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from tfbind.config import PROJECT
+from tfbind.records import read_pieces
 
 SECONDS, MEGABYTES = 120, 2_500
 
@@ -52,3 +54,23 @@ def test_very_many_lines_are_refused_in_little_memory(
     assert done.stderr == ""
     (answer,) = done.stdout.splitlines()
     assert answer.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "copies"),
+    [
+        (b"", b"ACGT" * 2_500 + b"\n", 2.2),  # the text, and its lines
+        (b"window_name\tsequence\n", b"w\t" + b"ACGT" * 2_500 + b"\n", 2.2),  # the text as it came, and stripped
+        (b"window_name,sequence\n", b"w," + b"ACGT" * 2_500 + b"\n", 3.2),  # the text, its lines, and these joined
+    ],
+    ids=["lines", "table", "commas"],
+)
+def test_dna_that_is_not_fasta_is_held_few_times(header: bytes, line: bytes, copies: float, tmp_path: Path) -> None:
+    (tmp_path / "dna.txt").write_bytes(header + line * 4_000)
+    with (tmp_path / "dna.txt").open("rb") as file:
+        tracemalloc.start()
+        bases = sum(len(piece.codes) for piece in read_pieces(file))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert bases == 40_000_000
+    assert most < copies * bases

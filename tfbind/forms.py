@@ -1,5 +1,6 @@
 """The forms in which DNA is pasted or kept but for FASTA: each record as its header and its body, both as written."""
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 
@@ -52,10 +53,10 @@ def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
     if b"\0" in data:
         raise ValueError(f"this is not text (it holds zero bytes); {expected}")
     data = with_newlines(data)
-    bare = data.strip(BLANK)
+    bare = data.lstrip(BLANK)
     if not bare:
         raise ValueError(f"nothing to read; {expected}")
-    return bare if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end is an empty cell
+    return bare.rstrip(BLANK) if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end: an empty cell
 
 
 def with_newlines(text: bytes) -> bytes:
@@ -87,7 +88,7 @@ def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
     if first.startswith(b"@") and b"\n+" in text:
         raise ValueError(f"this looks like FASTQ; {EXPECTED}")
     if len(cells) == 2 and not cells[0].strip().isdigit():
-        return _rows(tabbed, len(cells), 1, 0, 1), done
+        return _rows(io.BytesIO(tabbed), len(cells), 1, 0, 1), done
     return _bare(text)
 
 
@@ -124,7 +125,7 @@ def _with_tabs(text: bytes) -> bytes:
     first = text.partition(b"\n")[0]
     for sign in (b",", b";"):
         if b"sequence" in _cells(first.lower(), sign):
-            return b"\n".join(b"\t".join(_cells(line, sign)) for line in text.split(b"\n"))
+            return b"\n".join(b"\t".join(_cells(line, sign)) for line in io.BytesIO(text))
     if b"\t" in first or not _name_and_letters(first):
         return text
     rows = [_name_and_letters(line) for line in text.split(b"\n") if line.strip(BLANK)]
@@ -158,22 +159,25 @@ def _genbank(text: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _table(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    header, _, rows = text.partition(b"\n")
+    rows = io.BytesIO(text)  # reads lines of the text without a copy of it
+    header = rows.readline().removesuffix(b"\n")
     columns = [cell.strip() for cell in header.lower().split(b"\t")]
     names = [place for place, column in enumerate(columns) if column in NAME_COLUMNS]
     if len(names) != 1 or columns.count(b"sequence") != 1:
         raise ValueError(
             f"a table whose first line is {shown(header)}; expected one column window_name, one sequence"
         )
-    if not rows:
+    if rows.tell() == len(text):
         raise ValueError("a table without lines; expected one line for each sequence")
     return _rows(rows, len(columns), 2, names[0], columns.index(b"sequence"))
 
 
-def _rows(text: bytes, columns: int, first: int, name: int, sequence: int) -> Iterator[tuple[bytes, bytes]]:
+def _rows(
+    lines: Iterable[bytes], columns: int, first: int, name: int, sequence: int
+) -> Iterator[tuple[bytes, bytes]]:
     """Name and letters of each line of a table; lines are counted from `first`."""
-    for number, line in enumerate(text.split(b"\n"), first):
-        cells = line.split(b"\t")
+    for number, line in enumerate(lines, first):
+        cells = line.removesuffix(b"\n").split(b"\t")
         if len(cells) != columns:
             raise ValueError(f"line {number}: {counted(len(cells), 'column')}; expected {columns}, as in line 1")
         yield cells[name], cells[sequence]

@@ -130,10 +130,17 @@ def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
             yield from fasta_pieces(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
             return
         plain_text(first)  # what is no text is refused before the rest is read
-        text = first + _read(plain_stream, MAX_TABLE_BYTES)
-    if len(text) > MAX_TABLE_BYTES:
-        raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
-    yield from _pieces_of_text(text, False)
+        yield from _pieces_of_text(_rest(plain_stream, first), False)
+
+
+def _rest(stream: BinaryIO, first: bytes) -> bytes:
+    """What a stream has, `first` included, held once."""
+    held = io.BytesIO()
+    for chunk in itertools.chain([first], iter(lambda: _read(stream, PIECE_BYTES), b"")):
+        held.write(chunk)
+        if held.tell() > MAX_TABLE_BYTES:
+            raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
+    return held.getvalue()
 
 
 def _opened(stream: BinaryIO) -> BinaryIO:
