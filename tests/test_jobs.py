@@ -102,7 +102,9 @@ def test_what_cannot_be_scored_is_failed_with_its_line(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b">p\nMKVLAETRRPFQQWLMKVLSEFIPQ\n"))
     wait_for(lambda: jobs.read_status(job).state != "running")
     assert jobs.read_status(job).state == "failed"
-    assert "looks like a protein" in jobs.read_status(job).said
+    assert jobs.read_status(job).said.startswith(
+        "genome.fa: record p: letter 'L' at position 4 (1-based); this looks like"
+    )
 
 
 def test_what_is_too_large_or_empty_is_refused_before_anything_is_written(home):

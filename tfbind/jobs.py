@@ -311,7 +311,9 @@ def read_status(job: Job) -> Status:
     if (job.folder / STOP).exists():
         return Status("stopped", stage, done, total, None, "")
     if said.startswith(ERROR):
-        return Status("failed", stage, done, total, None, said.removeprefix(ERROR))
+        why = said.removeprefix(ERROR)
+        named = f"{order.file}{why.removeprefix(INPUT)}" if why.startswith(f"{INPUT}: ") else why
+        return Status("failed", stage, done, total, None, named)
     if _unnamed(job):
         return Status("running", stage, done, total, None, "")
     return Status("crashed", stage, done, total, None, "the process ended without a word")

@@ -50,7 +50,7 @@ def stop_buttons(run: Run, status: Status) -> None:
     if st.button(label, icon=":material/stop_circle:", disabled=asked, key="stop"):
         attempt(lambda: launch.cancel(run))
     if asked:
-        st.caption("Stopping after the batch in hand. The best weights are kept.")
+        st.caption("Stopping after the batch in hand. The weights of its best finished epoch are kept.")
         waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
         if waited > launch.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
             attempt(lambda: launch.kill(run))
