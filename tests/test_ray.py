@@ -174,6 +174,18 @@ def test_a_run_that_was_to_stop_is_killed_when_the_cluster_is_lost_before(cluste
     assert [runs.read_status(run).error for run in (stopped, other)] == [None, "the cluster is gone"]
 
 
+def test_a_run_that_is_interrupted_before_it_is_led_is_killed(cluster: RayCluster, home: Path) -> None:
+    def interrupted() -> None:
+        with Cluster(cluster.address) as there:
+            launch.submit(home, toy_config(), Order(id="interrupted"), cluster=there)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    status = runs.read_status(Run(home / "runs" / "interrupted"))
+    assert (status.state, status.error) == ("killed", None)
+
+
 @pytest.mark.parametrize(("length", "suffix"), [(None, ".bw"), (300, ".tsv")])
 def test_a_prediction_there_is_that_of_here_byte_for_byte(
     cluster: RayCluster, home: Path, tmp_path: Path, length: int | None, suffix: str

@@ -71,7 +71,9 @@ class Cluster:
     def __enter__(self) -> "Cluster":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:  # as it comes before `lead`
+            self._stop_all()
         self.end_all("the process that led its Ray task has ended")
         self._driver.close()
 

@@ -4,20 +4,24 @@ is no cluster at all."""
 import contextlib
 import http.server
 import shutil
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import yaml
 from life import LONG, Start, outcome, wait_until
-from toy import toy_config, toy_home
+from toy import toy_config, toy_data, toy_home
 
-from tfbind import launch, runs
+from tfbind import datasets, launch, runs
 from tfbind.launch import Order
+from tfbind.pairs import Pair
+from tfbind.ray_pipe import END_SECONDS
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
@@ -154,6 +158,58 @@ def test_two_sweeps_at_once_on_data_that_are_renamed_meanwhile(headed: RayCluste
     for run in runs.list_runs(home):
         assert outcome(run) == outcome(here)
         assert run == here or log(run).count("its worker was lost") == 1
+
+
+def test_two_sweeps_and_a_prediction_share_one_cpu(
+    headed: RayCluster, home: Path, start: Start, tmp_path: Path
+) -> None:
+    headed.join()
+    config = toy_config(num_epochs=40)
+    here = launch.submit(home, config.model_copy(update={"learning_rate": 0.01}))
+    parameters = {name: {"value": value} for name, value in config.model_dump(exclude_none=True).items()}
+    spec, genome = home / "spec.yaml", tmp_path / "genome.fa"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters | {"learning_rate": {"value": 0.01}}}))
+    genome.write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 30_000 + "\n")
+    words = ["predict", "--model", "builtin", "--data", str(genome), "--out"]
+    commands = [
+        *(start("sweep", str(spec), "--id", id, "--ray", headed.address) for id in ("a", "b")),
+        start(*words, str(tmp_path / "there.tsv"), "--ray", headed.address),
+    ]
+    for command in commands:
+        assert command.communicate(timeout=SECONDS)[1] == ""
+        assert command.returncode == 0
+    wait_until(lambda: not runs.read_status(here).active)
+    assert len(runs.list_runs(home)) == 3
+    for run in runs.list_runs(home):
+        assert outcome(run) == outcome(here)
+    assert start(*words, str(tmp_path / "here.tsv")).communicate(timeout=SECONDS)[1] == ""
+    assert (tmp_path / "there.tsv").read_bytes() == (tmp_path / "here.tsv").read_bytes()
+
+
+def test_who_stops_while_data_are_on_their_way_leaves_nothing_behind(
+    headed: RayCluster, home: Path, start: Start
+) -> None:
+    """The data are more than a node keeps in memory."""
+    toy = toy_data(80_000, 300)
+    names = np.array([f"toy_{number}" for number in range(len(toy.codes))], dtype=bytes)
+    datasets.keep(home, "large", Pair(names, toy.codes, toy.scores), {"kind": "toy"})
+    headed.join(2)
+    config = toy_config(**LONG, dataset="large")
+    training = start("train", *launch.flags(config), "--id", "r", "--ray", headed.address)
+    run = Run(home / "runs" / "r")
+    wait_until(lambda: (run.folder / runs.CONFIG).exists(), SECONDS)
+    training.send_signal(signal.SIGINT)
+    training.communicate(timeout=SECONDS)
+    assert training.returncode == 130
+    assert (runs.read_status(run).state, rows(run)) == ("killed", 0)
+    time.sleep(END_SECONDS)  # of whoever speaks to the cluster
+    assert headed.workers() == []
+    again = start(
+        "train", *launch.flags(toy_config(**LONG)), "--id", "next", "--threads", "2", "--ray", headed.address
+    )
+    wait_until(lambda: (home / "runs" / "next").exists() and rows(Run(home / "runs" / "next")) > 2, SECONDS)
+    launch.stop(Run(home / "runs" / "next"))
+    again.communicate(timeout=SECONDS)
 
 
 def test_a_run_that_no_node_can_take_ends_its_sweep_and_is_not_the_reason_of_the_others(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from life import LONG, Start, untimed, wait_until
@@ -168,11 +169,14 @@ def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster,
     assert {runs.read_status(run).state for run in found} == {"killed"}
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["controller", "all below it"])
 def test_a_killed_controller_ends_its_tasks_and_another_goes_on(
-    cluster: RayCluster, home: Path, start: Start
+    cluster: RayCluster, home: Path, start: Start, alone: bool
 ) -> None:
     sweep = start_sweep(start, home, cluster.address)
     found = both(home, 5)
+    for process in [] if alone else psutil.Process(sweep.pid).children():
+        process.kill()
     sweep.kill()
     sweep.communicate()
     assert {runs.read_status(run).state for run in found} == {"crashed"}
