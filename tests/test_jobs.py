@@ -147,7 +147,7 @@ where = sys.argv[2]
 if where == "copy": jobs.shutil.copyfileobj = die
 elif where == "order": jobs.write_json = die
 elif where == "process": jobs.subprocess.Popen = die
-else: jobs._owner = die
+else: jobs.of_process = die
 order = jobs.Order("a.fa", "builtin", ".tsv", "forward", 3.0, False)
 jobs.submit(pathlib.Path(sys.argv[1]), order, io.BytesIO(b"ACGT" * (10**6 if where == "owner" else 1)))
 """

@@ -160,6 +160,18 @@ def test_running_means_that_the_process_is_alive(run):
     assert "process ended without a word" in crashed.error
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the start of a process does not move with the clock")
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_process_lives_on_when_the_clock_is_set(run, hours, monkeypatch):
+    booted = psutil.boot_time()
+    write_state(run, state="running")
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + hours * 3600)  # what the kernel tells then
+    assert psutil.Process().create_time() != pytest.approx(runs.read_state(run).process_started, abs=3600)
+    assert runs.read_status(run).state == "running"
+    write_state(run, process_started=runs.read_state(run).process_started - 100)
+    assert runs.read_status(run).state == "crashed", "another process has that number now"
+
+
 def test_dead_after_a_request_to_stop_is_killed(run):
     runs.request_stop(run)
     assert runs.read_status(run).state == "pending"

@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,7 +28,7 @@ from tfbind.config import PROJECT
 from tfbind.export import writer_of
 from tfbind.files import naming, regular_or_new, scratch, to_trash
 from tfbind.json_files import read_as, read_fields, write_json
-from tfbind.owner import Owner, this_process
+from tfbind.owner import Owner, of_process, this_process
 from tfbind.parts import Parts
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
@@ -227,7 +226,7 @@ def _start(job: Job, order: Order) -> None:
             start_new_session=True,
         )
     process = psutil.Process(child.pid)
-    _own(job, _owner(process), printed, done)
+    _own(job, of_process(process), printed, done)
     process.nice(PAGE_FIRST)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
 
@@ -285,13 +284,8 @@ def _unnamed(job: Job) -> Owner | None:
     words = command(job, read_order(job))
     found = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == words)
     with contextlib.suppress(psutil.NoSuchProcess):
-        return next(map(_owner, found), None)
+        return next(map(of_process, found), None)
     return None
-
-
-def _owner(process: psutil.Process) -> Owner:
-    started = process.create_time()
-    return Owner(pid=process.pid, process_started=started, host=socket.gethostname(), heartbeat=time.time())
 
 
 def read_status(job: Job) -> Status:
@@ -357,7 +351,7 @@ def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     if not first < done < total or not about.exists():
         return None
     seconds = time.time() - max(process.started, about.stat().st_mtime)
-    return seconds * (total - done) / (done - first)
+    return seconds * (total - done) / (done - first) if seconds > 0 else None  # else the clock was set back
 
 
 def _said(job: Job) -> str:

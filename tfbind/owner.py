@@ -11,12 +11,16 @@ FRESH_SECONDS = 60  # on another host a process counts as alive for so long afte
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process: `pid` and `process_started` (seconds since 1970) name it on `host`; `heartbeat` is its last sign."""
+    """A process: `pid` and `process_started` (seconds since 1970) name it on `host`; `heartbeat` is its last sign.
+
+    `booted` is when the host started, as its clock said then: what older versions wrote has none.
+    """
 
     pid: int
     process_started: float
     host: str
     heartbeat: float
+    booted: float | None = None
 
     @property
     def here(self) -> bool:
@@ -30,8 +34,10 @@ class Owner:
             return time.time() - self.heartbeat < FRESH_SECONDS
         try:
             process = psutil.Process(self.pid)
-            # The boot time, from which start times are reckoned, moves by a second when the clock is set.
-            same = abs(process.create_time() - self.process_started) < 2
+            # Linux reckons both times from now: they move together when the clock is set, also by parts of a second.
+            set_by = 0.0 if self.booted is None else psutil.boot_time() - self.booted
+            since = process.create_time() - self.process_started
+            same = min(abs(since), abs(since - set_by)) < 2
             return same and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process ever had such a number
             return False
@@ -39,5 +45,12 @@ class Owner:
 
 def this_process() -> Owner:
     """The process that calls this, alive now."""
-    me = psutil.Process()
-    return Owner(pid=me.pid, process_started=me.create_time(), host=socket.gethostname(), heartbeat=time.time())
+    return of_process(psutil.Process())
+
+
+def of_process(process: psutil.Process) -> Owner:
+    """A process of this host, alive now."""
+    started, booted = process.create_time(), psutil.boot_time()
+    return Owner(
+        pid=process.pid, process_started=started, host=socket.gethostname(), heartbeat=time.time(), booted=booted
+    )

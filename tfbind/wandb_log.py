@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock
 
 from tfbind import runs
@@ -66,7 +67,8 @@ def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
     find_key(_server(run, given), given.get(KEY))
     child = start(run, True, given)
     if before:  # whoever looks now sees that it is under way
-        owner = {"pid": child.pid, "process_started": time.time(), "heartbeat": time.time()}
+        now = time.time()
+        owner = {"pid": child.pid, "process_started": now, "heartbeat": now, "booted": psutil.boot_time()}
         write_json(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
     return child
 
