@@ -17,6 +17,7 @@ import pytest
 from tfbind import jobs
 from tfbind.jobs import Order
 from tfbind.json_files import read_json
+from tfbind.parts import Parts
 
 ORDER = Order(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
 BASES = 12_000_000
@@ -79,6 +80,9 @@ def test_a_killed_job_is_crashed_and_goes_on_where_it_was(home):
     jobs.resume(job)
     assert jobs.read_status(job).done >= crashed.done
     wait_for(lambda: jobs.read_status(job).seconds_left)
+    later = time.time() + 3600
+    os.utime(Parts.beside(jobs.output(job, jobs.read_order(job))).about, (later, later))  # the clock was set back
+    assert jobs.read_status(job).seconds_left is None
     with pytest.raises(ValueError, match="is running"):
         jobs.resume(job)
     jobs.stop(job)

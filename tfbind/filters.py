@@ -5,6 +5,7 @@ A word counts where a filter's sum over it is more than half of the highest (as 
 Columns at the ends that say next to nothing are cut off.
 """
 
+import os
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -87,7 +88,10 @@ def learnt(run: Run, data: Windows) -> Learnt:
     filters = [replace(one, matches=next(matches), behind=next(chances)) if one.motif else one for one in found]
     result = Learnt(filters, len(codes), own.consensus if own else None)
     kept = _Kept([_packed(one) for one in result.filters], result.windows, result.behind)
-    write_json(run.folder / runs.FILTERS, asdict(kept))
+    path = run.folder / runs.FILTERS
+    write_json(path, asdict(kept))
+    written = max(path.stat().st_mtime, weights.stat().st_mtime)  # the clock may have been set back in between
+    os.utime(path, (written, written))
     return result
 
 
