@@ -138,6 +138,10 @@ def _disk(home: Path) -> Iterator[Finding]:
     low = free < LOW_DISK_BYTES
     remedy = "`python -m tfbind disk` shows what takes room here; `--empty-trash` and `--drop-checkpoints` make some"
     yield Finding("disk", "wrong" if low else "ok", f"{size(free)} free", remedy if low else "")
+    entries = os.statvfs(next(folder for folder in (home, *home.parents) if folder.exists()))
+    if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
+        said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
+        yield Finding("disk", "wrong", said, remedy)
 
 
 def _budget(home: Path) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from life import LONG, as_read, contents, mounted, tfbind, wait_until
 from test_torn import PULLED
 from toy import toy_config, toy_home
 
-from tfbind import baselines, filters, history, jobs, launch, queries, runs, sealed, sweep_folder, wandb_kept
+from tfbind import baselines, doctor, filters, history, jobs, launch, queries, runs, sealed, sweep_folder, wandb_kept
 from tfbind.__main__ import main
 from tfbind.datasets import open_dataset
 from tfbind.files import words
@@ -288,3 +289,16 @@ def test_a_sweep_on_a_full_disk(disk: Path) -> None:
         assert runs.read_status(run).state == "finished"
         assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, EPOCHS + 1))
         assert runs.read_rows(run)[: len(rows.get(run.id, []))] == rows.get(run.id, [])
+
+
+def test_a_disk_that_takes_no_more_files_is_told_from_one_that_has_no_room(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "nr_inodes=10", "tmpfs"):
+        with suppress(OSError):
+            for number in range(10):
+                (tmp_path / "disk" / str(number)).touch()
+        with pytest.raises(OSError, match="No space left"):
+            runs.create(tmp_path / "disk", toy_config())
+        first = takewhile(lambda finding: finding.subject != "budget", doctor.examine(tmp_path / "disk"))
+        said = [finding.said for finding in first if finding.subject == "disk"]
+    assert said[1].startswith("all inodes are taken")
