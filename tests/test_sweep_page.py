@@ -232,7 +232,10 @@ def test_earlier_sweeps_are_listed_newest_first_and_all_when_asked_for(home: Pat
         sweep_folder.create(
             home, TEXT, TrainConfig(dataset="toy"), name=f"sweep {number}", id=f"20260101-{number:06}-0"
         )
+    for _ in range(2):
+        runs.create(home, toy_config(), facts={"sweep": "20260101-000020-0"})
     page = page_of()
     assert list(page.dataframe[-1].value["Name"]) == [f"sweep {number}" for number in range(20, 0, -1)]
+    assert list(page.dataframe[-1].value["Runs"]) == [2, *[0] * 19]
     page.toggle("all-sweeps").set_value(True).run()
     assert list(page.dataframe[-1].value["Name"])[-1] == "sweep 0"

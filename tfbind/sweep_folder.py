@@ -6,6 +6,7 @@ of which names its sweep.
 
 import contextlib
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -236,6 +237,12 @@ def sweep_runs(sweep: Sweep) -> list[Run]:
     """The runs of a sweep, oldest first."""
     origins = ((run, _origin(run.folder)) for run in runs.list_runs(sweep.home))
     return [run for run, origin in origins if origin and origin.sweep == sweep.id]
+
+
+def sizes(home: Path) -> Counter[str]:
+    """How many runs each sweep of a home has, by its id."""
+    origins = (_origin(run.folder) for run in runs.list_runs(home))
+    return Counter(origin.sweep for origin in origins if origin and origin.sweep)
 
 
 def past(sweep: Sweep, known: Known | None = None) -> list[Past]:

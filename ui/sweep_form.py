@@ -303,9 +303,9 @@ def _earlier() -> None:
     if not every:
         st.caption("None yet. The form stands on a sweep over three learning rates: press Start.")
         return
-    newest = newest_first(every, "all-sweeps")
+    newest, sizes = newest_first(every, "all-sweeps"), sweep_folder.sizes(home())
     st.dataframe(
-        pd.DataFrame([_row(sweep) for sweep in newest]),
+        pd.DataFrame([_row(sweep, sizes[sweep.id]) for sweep in newest]),
         hide_index=True,
         on_select=lambda: _open_selected([sweep.id for sweep in newest]),
         selection_mode="single-cell",
@@ -315,13 +315,13 @@ def _earlier() -> None:
     st.caption("Click a row to open that sweep.")
 
 
-def _row(sweep: sweep_folder.Sweep) -> dict[str, object]:
+def _row(sweep: sweep_folder.Sweep, size: int) -> dict[str, object]:
     try:
         name = sweep_folder.read_settings(sweep)["name"]
     except ValueError as error:
         return {"Name": f"damaged: {error}", "Sweep": sweep.id}
     state = runs.read_status(sweep).state
-    return {"Name": name, "State": state, "Runs": len(sweep_folder.sweep_runs(sweep)), "Sweep": sweep.id}
+    return {"Name": name, "State": state, "Runs": size, "Sweep": sweep.id}
 
 
 def _open_selected(ids: list[str]) -> None:
