@@ -17,6 +17,7 @@ from tfbind import data_care, launch, runs, sweep_control, sweep_folder
 from tfbind.config import PROJECT
 from tfbind.datasets import import_pair, keep, open_dataset
 from tfbind.files import words
+from tfbind.json_files import read_json, write_json
 from tfbind.pairs import Pair
 from tfbind.runs import ACTIVE
 from tfbind.sweep_folder import Sweep
@@ -230,6 +231,22 @@ def test_a_run_that_its_user_stopped_is_left_alone(home: Path):
     assert runs.read_status(run).state == "killed"
     assert [each.state for each in sweep_folder.past(sweep)] == ["killed"]
     assert not any(each.state in ACTIVE for each in sweep_folder.past(sweep))
+
+
+def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_its_way(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time in which one may still come ends while the controller decides what to do."""
+    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    controller = subprocess.Popen([sys.executable, "-c", ""])
+    controller.wait()
+    old = {"pid": controller.pid, "heartbeat": time.time() - 2 * sweep_control.STARTING_SECONDS}
+    write_json(run.folder / runs.STATE, read_json(run.folder / runs.STATE) | old)
+    looks, look = iter([[run.id]]), sweep_control.Controller._young_dead
+    monkeypatch.setattr(sweep_control.Controller, "_young_dead", lambda self: next(looks, None) or look(self))
+    assert sweep_control.Controller(sweep).work() == "finished"
+    assert runs.read_status(run).state == "finished"
 
 
 def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_disk_full(home: Path):

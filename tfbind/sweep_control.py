@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,15 @@ class Controller:
             raise Stopped
         self._beat()
         spec = sweep_folder.read_spec(self.sweep)
+        young = (
+            self._young_dead()
+        )  # asked once, and first: between two looks one may come to life, or be young no more
         past = sweep_folder.past(self.sweep, self._known)
         self.on_step(spec, past)
         for id, reason in losing(spec, past).items():
             runs.request_stop(runs.find(self.sweep.home, id), reason)
-        started = self._fill(spec, past)
-        return started > 0 or any(run.state in ACTIVE for run in past) or bool(self._young_dead())
+        started = self._fill(spec, past, young)
+        return started > 0 or any(run.state in ACTIVE for run in past) or bool(young)
 
     def _wait(self) -> None:
         if self.cluster:
@@ -103,13 +106,13 @@ class Controller:
         for run in self.cluster.end_all(error) if self.cluster else []:
             runs.request_stop(run, WITH_SWEEP)
 
-    def _fill(self, spec: Spec, past: Sequence[Past]) -> int:
-        """Start as many runs as there is room for; how many that were."""
+    def _fill(self, spec: Spec, past: Sequence[Past], young: Collection[str]) -> int:
+        """Start as many runs as there is room for, none of the `young` ones; how many that were."""
         active = [run for run in past if run.state in ACTIVE]
         room = self.capacity(spec) - len(active) + self._ahead(active)
         if room <= 0:
             return 0
-        interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in self._young_dead()][:room]
+        interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in young][:room]
         for run in interrupted:
             launch.resume(run, cluster=self.cluster)
         to_come = max(1, (spec.size() or 0) - len(past))
