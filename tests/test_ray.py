@@ -1,11 +1,9 @@
 """Runs and predictions on a real Ray cluster of two nodes are those of this machine."""
 
-import http.server
 import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +24,7 @@ from tfbind.sequences import decode
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
-from ray_cluster import RayCluster, start_command
+from ray_cluster import RayCluster, start_command, web_server
 
 TIMES = ("seconds", "windows_per_second")
 SECONDS = 120
@@ -226,22 +224,15 @@ def test_what_is_no_cluster_is_one_line(home: Path, address: str, code: int, sai
     assert len(err.splitlines()) == 1
 
 
-class _Page(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def test_what_listens_and_is_no_ray_is_told_at_once(cluster: RayCluster) -> None:
     from tfbind.ray_driver import ANSWER_SECONDS, knock
 
     knock(cluster.address)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
+    with web_server() as address:
         began = time.monotonic()
         with pytest.raises(ConnectionError, match="what listens there does not answer as the head of a Ray cluster"):
-            knock(f"127.0.0.1:{web.server_port}")
+            knock(address)
         assert time.monotonic() - began < ANSWER_SECONDS / 2
-        web.shutdown()
 
 
 def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:

@@ -173,24 +173,32 @@ def not_arrived(server, run, why: str) -> str:
     return f"W&B: perhaps not everything arrived (W&B at {server.url} {why}); {again}"
 
 
-def at_once(check, cases: dict[str, str]):
-    """Each check waits for a client that takes its time to give up; a failure says which case it is."""
+def at_once(check, folder, cases: dict[str, str]):
+    """Each check gets a folder, a server with this fault, and what is to be said of that; a failure says its case.
+
+    They wait for clients that take their time to give up.
+    """
+
+    def served(kind: str, why: str) -> None:
+        with WandbServer() as server:
+            server.fault = Fault(kind, "file_stream")
+            check(folder / kind, server, why)
+
     with ThreadPoolExecutor(len(cases)) as threads:
-        checks = {kind: threads.submit(check, kind, why) for kind, why in cases.items()}
+        checks = {kind: threads.submit(served, kind, why) for kind, why in cases.items()}
     assert {kind: error for kind, done in checks.items() if (error := done.exception())} == {}
 
 
 @pytest.mark.usefixtures("server")
 def test_why_the_server_did_not_take_the_rows_is_said(tmp_path):
-    def check(kind, why):
-        run = wanted(tmp_path / kind, "finished", 3)
-        with WandbServer() as server:
-            server.fault = Fault(kind, "file_stream")
-            assert log(run, server.url).state == "incomplete"
-            assert wandb_logged.said(run) == not_arrived(server, run, why)
+    def check(folder, server, why):
+        run = wanted(folder, "finished", 3)
+        assert log(run, server.url).state == "incomplete"
+        assert wandb_logged.said(run) == not_arrived(server, run, why)
 
     at_once(
         check,
+        tmp_path,
         {
             "403": "forbids it (403); this key may not see lab/tfbind",
             "404": "has no lab/tfbind (404); make sure that the address and the project are spelled right",
@@ -231,24 +239,23 @@ def test_lines_of_another_form_in_the_notes_of_the_client_are_passed_over(tmp_pa
 
 @pytest.mark.usefixtures("server")
 def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path):
-    def check(kind, why):
-        run = wanted(tmp_path / kind, "running", 1)
-        with WandbServer() as server:
-            server.fault = Fault(kind, "file_stream")
-            child = wandb_log.start(run, secrets={URL: server.url})
-            url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
-            well = f"W&B: logging, 1 epoch so far, {url}"
-            stuck = f"{well}; rows do not get through (W&B at {server.url} {why})"
-            wait_for(lambda: wandb_logged.said(run) == stuck, 30)
-            server.fault = None
-            server.released.set()
-            wait_for(lambda: wandb_logged.said(run) == well)
-            runs.take_over(run, "finished", ended=time.time())
-            assert child.wait(60) == 0
-            assert wandb_logged.said(run) == f"W&B: logged online, 1 epoch, {url}"
+    def check(folder, server, why):
+        run = wanted(folder, "running", 1)
+        child = wandb_log.start(run, secrets={URL: server.url})
+        url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
+        well = f"W&B: logging, 1 epoch so far, {url}"
+        stuck = f"{well}; rows do not get through (W&B at {server.url} {why})"
+        wait_for(lambda: wandb_logged.said(run) == stuck, 30)
+        server.fault = None
+        server.released.set()
+        wait_for(lambda: wandb_logged.said(run) == well)
+        runs.take_over(run, "finished", ended=time.time())
+        assert child.wait(60) == 0
+        assert wandb_logged.said(run) == f"W&B: logged online, 1 epoch, {url}"
 
     at_once(
         check,
+        tmp_path,
         {
             "429": "answers nothing more for now (429: too many requests); wait a minute and try again",
             "500": "is out of order (HTTP 500); try again later",

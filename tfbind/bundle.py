@@ -156,7 +156,7 @@ def _readme(home: Path, model: Model, difference: float) -> str:
 
 def _training(home: Path, name: str) -> list[str]:
     """How a run was trained; nothing is known of other models."""
-    if not runs.RUN_ID.fullmatch(name) or not (home / "runs" / name / runs.CONFIG).exists():
+    if not runs.is_run(home, name):
         return []
     facts = json.dumps(of_run(runs.find(home, name)), indent=1)
     return ["", "How it was trained, and its best epoch:", "", "```json", facts, "```"]

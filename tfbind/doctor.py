@@ -22,7 +22,7 @@ from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
 from tfbind.estimate import duration
-from tfbind.files import unwritable, words
+from tfbind.files import nearest, unwritable, words
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
 from tfbind.owner import FRESH_SECONDS
@@ -138,7 +138,7 @@ def _disk(home: Path) -> Iterator[Finding]:
     low = free < LOW_DISK_BYTES
     remedy = "`python -m tfbind disk` shows what takes room here; `--empty-trash` and `--drop-checkpoints` make some"
     yield Finding("disk", "wrong" if low else "ok", f"{size(free)} free", remedy if low else "")
-    entries = os.statvfs(next(folder for folder in (home, *home.parents) if folder.exists()))
+    entries = os.statvfs(nearest(home))
     if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
         said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
         yield Finding("disk", "wrong", said, remedy)

@@ -125,9 +125,14 @@ def to_trash(home: Path, folder: Path, name: str) -> Path:
     return folder.rename(target)
 
 
+def nearest(folder: Path) -> Path:
+    """A folder, or of those above it the first that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
 def unwritable(folder: Path) -> str:
     """Why nothing can be written in a folder, there or still to be made, in one line; "" if something can."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = nearest(folder)
     if not existing.is_dir():
         return f"{existing}: a file; expected a folder"
     if os.access(existing, os.W_OK | os.X_OK):

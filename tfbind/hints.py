@@ -46,8 +46,9 @@ def hint(rows: list[Row], to_the_end: bool = True) -> Hint | None:
         to_the_end: whether the run trained as long as it meant to. How the curve of one that was stopped ends says
             nothing about its settings.
     """
-    rules = (_diverged, _overfitting, _rate_too_low, _still_improving, _nothing_learnt, _settled)
-    for rule in rules if to_the_end else rules[:2]:
+    on_the_way = (_diverged, _overfitting)
+    of_the_end = (_rate_too_low, _still_improving, _nothing_learnt, _settled) if to_the_end else ()
+    for rule in (*on_the_way, *of_the_end):
         found = rule(rows)
         if found:
             return found

@@ -225,5 +225,4 @@ def ahead(run: Run) -> int:
 
 def free_disk(home: Path) -> int:
     """Bytes free where the runs are kept."""
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    return shutil.disk_usage(existing).free
+    return shutil.disk_usage(files.nearest(home)).free

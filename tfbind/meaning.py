@@ -63,7 +63,7 @@ def meaning_of(home: Path, names: str) -> Meaning:
 def _of_member(home: Path, name: str) -> Meaning:
     if name == BUILTIN:
         return SHIPPED
-    if not (runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.CONFIG).exists()):
+    if not runs.is_run(home, name):
         return UNKNOWN
     record = runs.read_record(runs.find(home, name))
     data = datasets.find_content(home, record.get("dataset_hash"))

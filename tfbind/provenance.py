@@ -43,7 +43,7 @@ def provenance(home: Path, model: Model, settings: Mapping[str, Any]) -> dict[st
 
 
 def _of_member(home: Path, name: str) -> dict[str, Any]:
-    if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.CONFIG).exists():
+    if runs.is_run(home, name):
         return of_run(runs.find(home, name))
     about = "ships with tfbind; its card is tfbind/builtin/README.md" if name == BUILTIN else "trained elsewhere"
     return {"model": Path(name).name, "about": about}

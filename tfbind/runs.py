@@ -175,16 +175,20 @@ def checked_name(name: str) -> str:
     return name
 
 
+def is_run(home: Path, id: str) -> bool:
+    """Whether a home has a run with this id."""
+    return bool(RUN_ID.fullmatch(id)) and (home / "runs" / id / CONFIG).exists()
+
+
 def find(home: Path, id: str) -> Run:
     """The run with this id.
 
     Raises:
         ValueError: there is none.
     """
-    run = Run(home / "runs" / id) if RUN_ID.fullmatch(id) else None
-    if run is None or not (run.folder / CONFIG).exists():
+    if not is_run(home, id):
         raise ValueError(f"no run {id!r} in {home}; `python -m tfbind runs` lists them")
-    return run
+    return Run(home / "runs" / id)
 
 
 def list_runs(home: Path) -> list[Run]:

@@ -220,8 +220,8 @@ def next_steps(verdict: Verdict) -> list[Next]:
     """What to run to learn more, the most telling first."""
     if verdict.refused or not verdict.standings:
         return []
-    tied = {id(setting) for comparison in verdict.tied for setting in (comparison.best, comparison.other)}
-    waiting = [one for one in verdict.standings if id(one.setting) in tied and one.unselected]
+    tied = [setting for comparison in verdict.tied for setting in (comparison.best, comparison.other)]
+    waiting = [one for one in verdict.standings if one.unselected and one.setting in tied]
     if waiting:
         return [_select(waiting, verdict)]
     unknown = [comparison for comparison in verdict.tied if comparison.rule in ("none", "copies")]

@@ -2,11 +2,9 @@
 is no cluster at all."""
 
 import contextlib
-import http.server
 import shutil
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +25,7 @@ from tfbind.runs import Run
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
-from ray_cluster import RayCluster
+from ray_cluster import RayCluster, web_server
 
 SECONDS = 90
 CONNECT_SECONDS = 45
@@ -270,19 +268,10 @@ def test_auto_is_the_only_cluster_of_the_machine_and_no_guess(headed: RayCluster
     assert runs.list_runs(home) == []
 
 
-class _Page(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def test_what_is_no_ray_is_told_in_bounded_time(home: Path, start: Start) -> None:
     """A server of web pages, and a socket that never answers."""
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as web,
-        contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent,
-    ):
-        threading.Thread(target=web.serve_forever, daemon=True).start()
-        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (web.socket, silent)]
+    with web_server() as web, contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        addresses = [web, f"127.0.0.1:{silent.getsockname()[1]}"]
         began = time.monotonic()
         commands = [start("train", "--dataset", "toy", "--ray", address) for address in addresses]
         for address, command in zip(addresses, commands, strict=True):
@@ -291,5 +280,4 @@ def test_what_is_no_ray_is_told_in_bounded_time(home: Path, start: Start) -> Non
             assert err.startswith(f"tfbind: --ray {address}: ")
             assert len(err.splitlines()) == 1
         assert time.monotonic() - began < CONNECT_SECONDS
-        web.shutdown()
     assert runs.list_runs(home) == []
