@@ -281,6 +281,7 @@ def test_a_file_that_was_just_opened_goes_by_a_button(press: str, shown: str) ->
     assert checked(page.run()).subheader[0].value == "first"
     checked(button(page, press).click().run())
     assert page.subheader[0].value.replace("\\", "") == shown
+    assert {uploader.value for uploader in page.file_uploader} == {None}
     assert set(address(page)) == {"q"}
 
 
