@@ -27,6 +27,7 @@ LONGEST_LINE = 1 << 29  # of which an index is made in memory; twice the longest
 LARGEST = 4 << 30  # bytes of a FASTA that is kept
 KEPT = 3
 CHUNK = 1 << 20
+LINE_ENDS = range(3)  # bytes that may end a line, by an index; none where a contig is empty
 
 _GZIP, _BGZF = b"\x1f\x8b", b"BC\x02\x00"  # what a gzip file begins with; what a bgzip file has at byte 12
 _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
@@ -177,7 +178,7 @@ def _beside(path: Path, changed: int) -> Faidx | None:
         return None
     try:
         faidx = Faidx(str(path), indexname=str(index))
-    except ValueError:
+    except (OverflowError, ValueError):  # no numbers, or none that a file could have
         return None
     with path.open("rb") as file:
         if faidx.index and all(_fits(file, name, record) for name, record in faidx.index.items()):
@@ -191,7 +192,7 @@ def _fits(file: BinaryIO, name: str, record: IndexRecord) -> bool:
     start = max(0, record.offset - LONGEST_HEADER)
     line_end = record.lenb - record.lenc  # which the last line of a file may lack
     last = max(record.offset, record.bend - line_end)
-    if min(record) < 0 or last > file.seek(0, os.SEEK_END):
+    if min(record) < 0 or line_end not in LINE_ENDS or last > file.seek(0, os.SEEK_END):
         return False
     file.seek(start)
     header = file.read(record.offset - start)
