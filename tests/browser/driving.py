@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tfbind import launch, runs
 
@@ -119,3 +119,8 @@ def wait_until(holds: Callable[[], object], seconds: float, about: Callable[[], 
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {about()}"
         time.sleep(0.05)
+
+
+def at_rest(page: Page) -> None:
+    """Wait until the page is drawn: before that, what is to go can still stand beside what comes in its place."""
+    page.locator('[data-test-script-state="notRunning"]').wait_for()

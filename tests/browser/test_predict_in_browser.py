@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from driving import Server, wait_until
+from driving import Server, at_rest, wait_until
 from playwright.sync_api import Locator, Page, expect
 from stand_in import make_run
 
@@ -63,11 +63,6 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     wait_until(lambda: page.url != before, 30, lambda: page.url)
     page.reload()
     expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
-
-
-def at_rest(page: Page) -> None:
-    """Wait until the page is drawn: before that, what is to go can still stand beside what comes in its place."""
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
 
 
 def taken(page: Page, suffix: str, button: str = "") -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from driving import CHART, WAIT_MS, Server, headless, serve
+from driving import CHART, WAIT_MS, Server, at_rest, headless, serve
 from life import tfbind, wait_for_end, wait_until
 from playwright.sync_api import Page, expect
 from toy import toy_config
@@ -234,8 +234,8 @@ def test_two_apps_on_one_home_share_it(home: Path, server: Server) -> None:
         mine, theirs = (runs.find(home, page.url.split("run=")[1]) for page in (one, two))
         assert {run.id for run in runs.list_runs(home)} == {mine.id, theirs.id}
         assert mine != theirs
-        for page in (one, two):
-            links = page.get_by_test_id("stSidebar").get_by_role("link", name="toy lr")
+        listed = [page.get_by_test_id("stSidebar").get_by_role("link", name="toy lr") for page in (one, two)]
+        for links in listed:
             expect(links).to_have_count(2)
         for run in (mine, theirs):
             assert wait_for_end(run) == "finished"
@@ -245,7 +245,10 @@ def test_two_apps_on_one_home_share_it(home: Path, server: Server) -> None:
         two.goto(f"{second.url}/?run={mine.id}")
         for page in (one, two):
             expect(page.get_by_text(f"{len(runs.read_rows(mine))} of 300 epochs")).to_be_visible()
-            expect(page.get_by_text("finished", exact=True).first).to_be_visible()  # it will not look by itself again
+            expect(page.get_by_text("finished", exact=True).first).to_be_visible()
+        for page, links in zip((one, two), listed, strict=True):
+            expect(links).to_have_count(0)
+            at_rest(page)  # it will not look by itself again
         two.get_by_role("button", name="Delete").click()
         two.get_by_role("button", name="Move to trash").click()
         expect(two.get_by_role("button", name="Start")).to_be_visible()
