@@ -3,10 +3,13 @@
 import copy
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 TOUCHY = (b"\x00", b"\xff", b"\n", b"\r", b"\t", b",", b"-", b"1e999", b"nan", b"\xef\xbb\xbf", b"=", b">", b"9" * 30)
+NUMBERS = (b"0", b"-1", b"2147483648", b"9223372036854775807", b"1000000000000", b"1e308", b"9" * 400, b"0.5", b"")
+LOOKED_AT = 1 << 16  # bytes in which a number is looked for
 
 
 def _cut(data: bytes, rng: random.Random) -> bytes:
@@ -41,13 +44,42 @@ def _insert(data: bytes, rng: random.Random) -> bytes:
     return data[:place] + rng.choice(TOUCHY) + data[place:]
 
 
+def _number(data: bytes, rng: random.Random) -> bytes:
+    """Another number, such as no file of this size could have, in place of one of them."""
+    found = [match.span() for match in re.finditer(rb"\d+", data[:LOOKED_AT])]
+    if not found:
+        return data
+    start, stop = rng.choice(found)
+    return data[:start] + rng.choice(NUMBERS) + data[stop:]
+
+
+def _extreme(data: bytes, rng: random.Random) -> bytes:
+    """The least or the greatest binary number in place of one to eight bytes."""
+    width = rng.choice((1, 2, 4, 8))
+    place = rng.randrange(max(1, len(data) - width))
+    return (
+        data[:place]
+        + rng.choice((b"\x00" * width, b"\xff" * width, b"\xff" * (width - 1) + b"\x7f"))
+        + data[place + width :]
+    )
+
+
 def _span(data: bytes, rng: random.Random) -> tuple[int, int]:
     """A short stretch more often than a long one, so that most of the file stays as it was."""
     start = rng.randrange(len(data) + 1)
     return start, min(len(data), start + rng.choice((1, 1, 2, 4, 8, 16, 64, 1024)))
 
 
-MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (_cut, _truncate, _repeat, _swap, _flip, _insert)
+MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
+    _cut,
+    _truncate,
+    _repeat,
+    _swap,
+    _flip,
+    _insert,
+    _number,
+    _extreme,
+)
 
 
 def mutants(valid: list[bytes], count: int, seed: int) -> Iterator[tuple[int, bytes]]:
