@@ -9,6 +9,11 @@ import pytest
 from mutation import mutants
 from parsers import PARSERS, Parser
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Detected pickle protocol"),  # torch says so, and reads on
+    pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing"),  # so does NumPy
+]
+
 CORPUS = Path(__file__).parent / "corpus"
 FOUND = [
     pytest.param(parser, path, id=f"{parser.name}/{path.name}")
@@ -31,7 +36,6 @@ def check(said: str) -> None:
     assert len(said) <= 1000
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch says so, and reads on
 @pytest.mark.parametrize(("parser", "path"), FOUND)
 def test_what_was_found_once_ends_in_an_answer_or_in_one_line(parser: Parser, path: Path, tmp_path: Path) -> None:
     check(refusal(parser, path.read_bytes(), tmp_path))

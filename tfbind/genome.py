@@ -27,7 +27,7 @@ LONGEST_LINE = 1 << 29  # of which an index is made in memory; twice the longest
 LARGEST = 4 << 30  # bytes of a FASTA that is kept
 KEPT = 3
 CHUNK = 1 << 20
-LINE_ENDS = range(3)  # bytes that may end a line, by an index; none where a contig is empty
+LINE_ENDS = {0: b"", 1: b"\n", 2: b"\r\n"}  # by their length; none where a contig is empty
 
 _GZIP, _BGZF = b"\x1f\x8b", b"BC\x02\x00"  # what a gzip file begins with; what a bgzip file has at byte 12
 _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
@@ -188,15 +188,24 @@ def _beside(path: Path, changed: int) -> Faidx | None:
 
 
 def _fits(file: BinaryIO, name: str, record: IndexRecord) -> bool:
-    """Whether a contig of this name begins and ends where its record in an index says."""
-    start = max(0, record.offset - LONGEST_HEADER)
-    line_end = record.lenb - record.lenc  # which the last line of a file may lack
-    last = max(record.offset, record.bend - line_end)
-    if min(record) < 0 or line_end not in LINE_ENDS or last > file.seek(0, os.SEEK_END):
+    """Whether a contig of this name, its first line and its last base end where its record in an index says."""
+
+    def read(start: int, stop: int) -> bytes:
+        file.seek(start)
+        return file.read(stop - start)
+
+    line = min(record.rlen, record.lenc)
+    end = LINE_ENDS.get(record.lenb - record.lenc)
+    if min(record) < 0 or end is None or bool(line) != bool(record.rlen):
         return False
-    file.seek(start)
-    header = file.read(record.offset - start)
-    file.seek(last)
-    after = file.read(line_end + 2).lstrip(b"\r\n")
+    first, last = record.offset + line, record.bend - len(end) if line else record.offset
+    if max(first, last) > file.seek(0, os.SEEK_END):
+        return False
+    header = read(max(0, record.offset - LONGEST_HEADER), record.offset)
     words = header.removesuffix(b"\n").rpartition(b"\n")[2].split()
-    return header.endswith(b"\n") and words[:1] == [b">" + name.encode()] and after[:1] in (b"", b">")
+    if not header.endswith(b"\n") or words[:1] != [b">" + name.encode()]:
+        return False
+    begins = read(record.offset, min(first, record.offset + BLOCK))
+    ends = [read(stop, stop + len(end)) for stop in (first, last)]
+    after = read(last, last + len(end) + 2).lstrip(b"\r\n")
+    return not set(b"\r\n") & set(begins) and set(ends) <= {end, b""} and after[:1] in (b"", b">")
