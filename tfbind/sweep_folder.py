@@ -124,16 +124,20 @@ def default_name(spec: Spec) -> str:
     return f"{spec.method} over {', '.join(spec.varied) or 'one configuration'}"[: runs.NAME_LENGTH]
 
 
+def is_sweep(home: Path, id: str) -> bool:
+    """Whether a home has a sweep with this id."""
+    return bool(runs.RUN_ID.fullmatch(id)) and (home / "sweeps" / id / SETTINGS).exists()
+
+
 def find(home: Path, id: str) -> Sweep:
     """The sweep with this id.
 
     Raises:
         ValueError: there is none.
     """
-    sweep = Sweep(home / "sweeps" / id) if runs.RUN_ID.fullmatch(id) else None
-    if sweep is None or not (sweep.folder / SETTINGS).exists():
+    if not is_sweep(home, id):
         raise ValueError(f"no sweep {id!r} in {home}; `python -m tfbind sweep --list` lists them")
-    return sweep
+    return Sweep(home / "sweeps" / id)
 
 
 def list_sweeps(home: Path) -> list[Sweep]:

@@ -80,7 +80,7 @@ def start(submit: Callable[[], object], id: str) -> None:
     try:
         submit()
     except (ValueError, OSError) as error:
-        if not (home() / "runs" / id).exists():  # else this is the second click of a double click
+        if not runs.is_run(home(), id):  # else this is the second click of a double click
             st.error(plain(words(error)))
             return
     show_run(id)

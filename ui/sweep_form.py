@@ -264,7 +264,7 @@ def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], comma
         sweep = sweep_folder.create(home(), text, base, id=id, **details)
         launch.start(sweep, command, secrets())
     except (ValueError, OSError) as error:
-        if not (home() / "sweeps" / id).exists():  # else this is the second click of a double click
+        if not sweep_folder.is_sweep(home(), id):  # else this is the second click of a double click
             st.error(plain(words(error)))
             return
     show_sweep(id)

@@ -85,7 +85,7 @@ def _warned(run: Run) -> Run:
 
 def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:
     """The run that a page has made for this very command, which only lacks its worker."""
-    if not id or not (home / "runs" / id / runs.CONFIG).exists():
+    if not id or not runs.is_run(home, id):
         return None
     run = runs.find(home, id)
     record = runs.read_record(run)

@@ -93,7 +93,7 @@ def _read(path: Path | None) -> str:
 
 def _adopt(home: Path, text: str, base: TrainConfig, id: str | None) -> Sweep | None:
     """The sweep that a page has made for this very command, which only lacks its controller."""
-    if not id or not (home / "sweeps" / id / sweep_folder.SETTINGS).exists():
+    if not id or not sweep_folder.is_sweep(home, id):
         return None
     found = sweep_folder.find(home, id)
     fits = sweep_folder.read_text(found) == text and sweep_folder.read_settings(found)["base"] == base.model_dump()
@@ -116,8 +116,8 @@ def _again(home: Path, id: str, options: argparse.Namespace) -> Sweep:
 
 def is_sweep(id: str) -> bool:
     """Whether this is the id of a sweep, and of no run."""
-    ids = {each.id for each in sweep_folder.list_sweeps(home_folder())}
-    return id in ids and id not in {run.id for run in runs.list_runs(home_folder())}
+    home = home_folder()
+    return sweep_folder.is_sweep(home, id) and not runs.is_run(home, id)
 
 
 def resume(options: argparse.Namespace) -> int:
