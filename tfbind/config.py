@@ -23,6 +23,11 @@ def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("TFBIND_HOME") or PROJECT / ".tfbind").expanduser().resolve()
 
 
+def python_path(environ: Mapping[str, str] = os.environ) -> str:
+    """The PYTHONPATH with which a process finds this project from whichever folder it works in."""
+    return os.pathsep.join([str(PROJECT), *filter(None, [environ.get("PYTHONPATH")])])
+
+
 def _odd(value: int) -> int:
     if value % 2 == 0:
         raise ValueError(f"must be odd, so that a base sits in the middle; try {value - 1} or {value + 1}")

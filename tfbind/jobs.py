@@ -24,7 +24,7 @@ from typing import BinaryIO
 import psutil
 from filelock import FileLock
 
-from tfbind.config import PROJECT
+from tfbind.config import python_path
 from tfbind.export import writer_of
 from tfbind.files import naming, regular_or_new, scratch, to_trash
 from tfbind.json_files import read_as, read_fields, write_json
@@ -212,8 +212,7 @@ def _start(job: Job, order: Order) -> None:
     for draft in _drafts(output(job, order)):
         draft.unlink()
     _, done, _ = _progress(job, order)
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": python_path()}
     with regular_or_new(job.folder / LOG).open("ab") as log:
         printed = log.tell()
         _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's

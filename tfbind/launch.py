@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfbind import devices, files, runs, splits
-from tfbind.config import PROJECT, TrainConfig, check_continuation, flags
+from tfbind.config import TrainConfig, check_continuation, flags, python_path
 from tfbind.datasets import open_dataset
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
@@ -149,8 +149,7 @@ def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = No
 
 
 def _spawn(run: Run, words: Sequence[str], secrets: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": os.pathsep.join(paths), "PYTHONFAULTHANDLER": "1"}
+    given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": python_path(), "PYTHONFAULTHANDLER": "1"}
     environment = {**os.environ, **given, **secrets}
     with files.regular_or_new(run.folder / runs.LOG).open("ab") as log:
         nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log

@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 
 import psutil
 
-from tfbind.config import PROJECT
+from tfbind.config import python_path
 
 INSTALL = "pip install -r requirements-ray.txt"
 PORTS = 1 << 16
@@ -119,8 +119,7 @@ class Driver:
         meant = resolve(address)
         self.address = address
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        given = {"PYTHONPATH": os.pathsep.join(paths), "RAY_USAGE_STATS_ENABLED": "0"}
+        given = {"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tfbind.ray_driver", meant],
             stdin=subprocess.PIPE,

@@ -21,7 +21,7 @@ from queue import Empty, Queue
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from tfbind.config import PROJECT
+from tfbind.config import python_path
 
 BASE_URL = "https://api.wandb.ai"
 KEY, URL = "WANDB_API_KEY", "WANDB_BASE_URL"
@@ -147,8 +147,7 @@ def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
     values = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in kept}
     values |= {f"WANDB_{name}": str(value) for name, value in (BOUNDS | PRIVATE).items()}
     values |= {f"WANDB_{kind}_DIR": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    values |= {"WANDB_DIR": str(folder), URL: url, "PYTHONPATH": os.pathsep.join(paths)}
+    values |= {"WANDB_DIR": str(folder), URL: url, "PYTHONPATH": python_path()}
     values.pop(KEY, None)
     return values | ({KEY: key} if key else {})
 
