@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.files import draft_of, remove_drafts, scratch, words, write_bytes
+from tfbind.files import claimed, draft_of, remove_drafts, scratch, words, write_bytes
 from tfbind.json_files import read_json, write_json
 
 KILLED_WHILE_WRITING = """
@@ -46,6 +46,19 @@ def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path, monkeyp
     assert sorted(path.name for path in tmp_path.glob(".*")) == sorted(living)
     assert (tmp_path / "best.safetensors").read_bytes() == b"whole"
     assert read_json(tmp_path / "state.json") == {"state": "running"}
+
+
+def test_a_folder_takes_its_place_only_where_none_is_and_other_errors_are_told(tmp_path: Path) -> None:
+    drafts = [tmp_path / ".first", tmp_path / ".second"]
+    for draft in drafts:
+        draft.mkdir()
+        (draft / "name").write_text(draft.name)
+    place = tmp_path / "place"
+    assert [claimed(draft, place) for draft in drafts] == [True, False]
+    assert (place / "name").read_text() == ".first"
+    assert (drafts[1] / "name").exists()
+    with pytest.raises(FileNotFoundError):
+        claimed(drafts[1], tmp_path / "no folder" / "place")
 
 
 def test_the_next_writer_of_a_file_removes_what_a_killed_one_left_of_it(tmp_path: Path) -> None:

@@ -115,6 +115,17 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def claimed(draft: Path, place: Path) -> bool:
+    """Whether a folder could be renamed to its place: not where there is one already, which stays as it is."""
+    try:
+        draft.rename(place)
+    except OSError:
+        if place.exists():
+            return False
+        raise
+    return True
+
+
 def to_trash(home: Path, folder: Path, name: str) -> Path:
     """Move a folder to the trash of its home, under a name like `name` that is free there; where it lies now."""
     trash = home / TRASH

@@ -13,7 +13,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from tfbind.config import PROJECT
-from tfbind.files import drafted, regular, scratch, to_trash
+from tfbind.files import claimed, drafted, regular, scratch, to_trash
 from tfbind.json_files import read_as, write_json
 from tfbind.onnx_graph import read_shape
 from tfbind.weight_files import MAX_BYTES, read_tensors
@@ -56,7 +56,8 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
         convert(source, draft / WEIGHTS)
         card = _describe(name, source, draft / WEIGHTS)
         write_json(draft / CARD, asdict(card))
-        _claim(draft, _folder(home) / name)
+        if not claimed(draft, _folder(home) / name):
+            raise _taken(name)
     return card
 
 
@@ -82,15 +83,6 @@ def _check_free(home: Path, name: str) -> None:
 
 def _taken(name: str) -> ValueError:
     return ValueError(f"model {name!r}: exists already and is not overwritten; choose another name")
-
-
-def _claim(draft: Path, folder: Path) -> None:
-    try:
-        draft.rename(folder)
-    except OSError:
-        if folder.exists():
-            raise _taken(folder.name) from None
-        raise
 
 
 def _describe(name: str, source: Path, weights: Path) -> Card:

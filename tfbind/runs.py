@@ -24,7 +24,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.files import MOST_BYTES, naming, regular, scratch, to_trash, write_chunks
+from tfbind.files import MOST_BYTES, claimed, naming, regular, scratch, to_trash, write_chunks
 from tfbind.json_files import put_json, read_as, read_fields, write_json
 from tfbind.owner import Owner, this_process
 from tfbind.weight_files import read_tensors
@@ -127,17 +127,9 @@ def create(
         write_json(draft / STATE, asdict(owned("pending")))
         if parent:
             _copy_weights(parent, draft / INITIAL)
-        _claim(draft, run)
+        if not claimed(draft, run.folder):
+            raise ValueError(f"--id {run.id}: that run exists already")
     return run
-
-
-def _claim(draft: Path, run: Run) -> None:
-    try:
-        draft.rename(run.folder)
-    except OSError:
-        if run.folder.exists():
-            raise ValueError(f"--id {run.id}: that run exists already") from None
-        raise
 
 
 def _copy_weights(parent: Run, target: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import contents, name_now, open_dataset
-from tfbind.files import scratch, write_bytes
+from tfbind.files import claimed, scratch, write_bytes
 from tfbind.history import Past
 from tfbind.json_files import read_fields, write_json
 from tfbind.runs import Run, Status
@@ -75,12 +75,8 @@ def create(
         write_bytes(draft / SPEC, text.encode())
         write_json(draft / SETTINGS, settings)
         write_json(draft / runs.STATE, asdict(runs.owned("pending")))
-        try:
-            draft.rename(sweep.folder)
-        except OSError:
-            if sweep.folder.exists():
-                raise ValueError(f"--id {sweep.id}: that sweep exists already") from None
-            raise
+        if not claimed(draft, sweep.folder):
+            raise ValueError(f"--id {sweep.id}: that sweep exists already")
     return sweep
 
 
