@@ -2,7 +2,7 @@
 
 import logging
 
-from tfbind import baselines, runs, wandb_log
+from tfbind import baselines, runs, wandb_log, wandb_logged
 from tfbind.runs import Run
 
 log = logging.getLogger("tfbind")
@@ -11,7 +11,7 @@ log = logging.getLogger("tfbind")
 def start(run: Run) -> None:
     """Start them. Neither ever stops a run: what keeps them from starting goes into the log."""
     record = runs.read_record(run)
-    if (record.get("wandb") or "off") != "off":
+    if wandb_logged.asked(record) != "off":
         try:
             wandb_log.start(run)
         except (OSError, ValueError) as error:

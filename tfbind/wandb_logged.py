@@ -1,6 +1,7 @@
 """What became of logging a run to W&B: kept in its folder by the process that logs, and said in one line."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,6 +43,11 @@ class Logged(Owner):
         return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
 
 
+def asked(record: Mapping[str, Any]) -> str:
+    """How a run with this record is to be logged: off, offline or online; records of early versions do not say."""
+    return record.get("wandb") or "off"
+
+
 def read_logged(run: Run) -> Logged | None:
     """What became of logging a run; None when nobody began to. A process that died left it incomplete.
 
@@ -63,8 +69,8 @@ def said(run: Run) -> str:
     """One line for the run page and the terminal: how logging goes; "" when it was not asked for."""
     logged = read_logged(run)
     if logged is None:
-        asked = runs.read_record(run).get("wandb") or "off"
-        return "" if asked == "off" else f"W&B: not begun yet ({asked})"
+        mode = asked(runs.read_record(run))
+        return "" if mode == "off" else f"W&B: not begun yet ({mode})"
     prefix = "" if logged.error.startswith("W&B") else "W&B: "
     again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
     why = f" ({logged.error})" if logged.error else ""

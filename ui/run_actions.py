@@ -8,7 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
-from tfbind import launch, runs
+from tfbind import launch, runs, wandb_logged
 from tfbind.datasets import name_now
 from tfbind.files import words
 from tfbind.hints import lost_its_loss
@@ -68,7 +68,7 @@ def _more_epochs(run: Run) -> None:
             return
         config = runs.read_config(run).model_copy(update={"num_epochs": epochs, "dataset": dataset})
         name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
-        order = launch.Order(name, id, run, wandb=runs.read_record(run).get("wandb") or "off")
+        order = launch.Order(name, id, run, wandb=wandb_logged.asked(runs.read_record(run)))
         if st.button("Start", type="primary", key=start_key(id)):
             start(lambda: launch.submit(home(), config, order, secrets()), id)
         st.caption("What Start executes, logged to W&B as this run is")

@@ -145,7 +145,7 @@ def _told(run: Run, state: str, as_json: bool) -> int:
 
 def _await_log(run: Run, as_json: bool) -> None:
     """The run has ended; what is logged of it is under way, and a caller may be about to end everything."""
-    if (runs.read_record(run).get("wandb") or "off") != "off":
+    if wandb_logged.asked(runs.read_record(run)) != "off":
         wandb_logged.wait(run)
         print(wandb_logged.said(run), file=sys.stderr if as_json else sys.stdout, flush=True)
 
@@ -228,7 +228,7 @@ def _log(run: Run, as_json: bool) -> int:
 def _repeat(run: Run) -> str:
     record, config = runs.read_record(run), runs.read_config(run)
     parent = runs.find(run.home, record["from"]) if record["from"] else None
-    order = Order(parent=parent, wandb=record.get("wandb", "off"), ray=record.get("ray", ""))
+    order = Order(parent=parent, wandb=wandb_logged.asked(record), ray=record.get("ray", ""))
     try:
         config = config.model_copy(update={"dataset": name_now(run.home, record)})
     except ValueError as error:
