@@ -24,7 +24,7 @@ from tfbind.files import ODD_BYTES, drafted
 from tfbind.letters import short
 from tfbind.meaning import UNKNOWN, Meaning
 from tfbind.motif_models import Scan
-from tfbind.places import check_apart, column, places
+from tfbind.places import Placing, check_apart, column, places
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode, reverse_complement
 from tfbind.sites import STRETCH, Strands
@@ -146,7 +146,7 @@ def check(suffix: str, records: Sequence[tuple[str, int]]) -> None:
     if suffix == ".csv":
         check_columns(records)
     if suffix in (".bedgraph", ".bw"):
-        check_apart(records)
+        check_apart(records, places(records))
 
 
 # Tables
@@ -251,8 +251,11 @@ def coordinates(suffix: str, records: Sequence[tuple[str, int]]) -> str:
         return "one column for each base of a record, the first is 0"
     if suffix == ".tsv":
         return "position is 0-based within the record"
-    _, where, note = places(records)
-    return "; ".join(filter(None, ("0-based half-open", where, note)))
+    return _said(places(records))
+
+
+def _said(where: Placing) -> str:
+    return "; ".join(filter(None, ("0-based half-open", where.rule, where.note)))
 
 
 def unplaced(suffix: str, records: Sequence[tuple[str, int]]) -> str:
@@ -273,11 +276,10 @@ class _Placed(NamedTuple):
     start: int
 
 
-def _placed(tracks: Sequence[Track]) -> list[_Placed]:
-    where = places(named(tracks)).places
+def _placed(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
     return [
         _Placed(_forward(track) if place.reverse else track, place.chromosome, place.start)
-        for track, place in zip(tracks, where, strict=True)
+        for track, place in zip(tracks, where.places, strict=True)
     ]
 
 
@@ -291,14 +293,14 @@ def _forward(track: Track) -> Track:
     return replace(track, read=read, change=None)
 
 
-def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
+def _in_order(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
     """The records along each chromosome, chromosomes as they first appear.
 
     Raises:
         ValueError: two records cover the same base.
     """
-    check_apart(named(tracks))
-    placed = _placed(tracks)
+    check_apart(named(tracks), where)
+    placed = _placed(tracks, where)
     order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(one.chromosome for one in placed)))}
     placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
     return placed
@@ -308,9 +310,10 @@ def _in_order(tracks: Sequence[Track]) -> list[_Placed]:
 
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    placed, known = _placed(tracks), about.meaning.scan
+    where, known = places(named(tracks)), about.meaning.scan
+    placed = _placed(tracks, where)
     strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
-    yield f"# {about_line(about)}; {coordinates('.bed', named(tracks))}\n"
+    yield f"# {about_line(about)}; {_said(where)}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
     yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
     all_strands = _strands([track for track, *_ in placed], known)
@@ -330,13 +333,12 @@ def _strands(tracks: Sequence[Track], known: Scan | None) -> Iterator[Strands]:
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, words = places(named(tracks)).places, coordinates(".fa", named(tracks))
-    model = " ".join(about.model.split())
-    for track, place in zip(tracks, where, strict=True):
+    where, model = places(named(tracks)), " ".join(about.model.split())
+    for track, place in zip(tracks, where.places, strict=True):
         for site, codes in sites(track, about.threshold):
             start = place.lowest(site.start, site.end, track.length)
             name = f"{place.chromosome}:{start}-{start + len(codes)}" + "(-)" * place.reverse
-            yield f">{name} score={site.score:.4f} model={model} coordinates={words}\n{decode(codes)}\n"
+            yield f">{name} score={site.score:.4f} model={model} coordinates={_said(where)}\n{decode(codes)}\n"
 
 
 def sites(track: Track, threshold: float) -> Iterator[tuple[Site, Codes]]:
@@ -361,8 +363,9 @@ def sites_of(
 
 
 def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    placed = _in_order(tracks)
-    yield f"# {about_line(about)}; {coordinates('.bedgraph', named(tracks))}\n"
+    where = places(named(tracks))
+    placed = _in_order(tracks, where)
+    yield f"# {about_line(about)}; {_said(where)}\n"
     for track, chromosome, offset in placed:
         for start, _, scores in track.pieces():
             rows = enumerate(scores.tolist(), offset + start)
@@ -370,7 +373,7 @@ def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
 
 
 def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
-    placed = _in_order(tracks)
+    placed = _in_order(tracks, places(named(tracks)))
     sizes: dict[str, int] = {}
     for track, chromosome, start in placed:
         sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)

@@ -46,8 +46,9 @@ def places(records: Sequence[tuple[str, int]]) -> Placing:
     is the reverse strand, whose base i lies i bases before the end. A record whose name does not fit is its
     own chromosome; all are where names follow different rules, which cannot all be meant.
     """
+    stranded = [(*_without_strand(name), length) for name, length in records]
     found = [
-        ([_place(name, length, pattern, first, extra) for name, length in records], words)
+        ([_place(*record, pattern, first, extra) for record in stranded], words)
         for pattern, first, extra, words in _PLACES
     ]
     fitting = [(sure, words) for sure, words in found if any(sure)]
@@ -62,14 +63,13 @@ def places(records: Sequence[tuple[str, int]]) -> Placing:
     return Placing(own, "each record is its own chromosome and starts at 0", note)
 
 
-def check_apart(records: Sequence[tuple[str, int]]) -> None:
-    """Whether a track can hold these records, given as name and length.
+def check_apart(records: Sequence[tuple[str, int]], where: Placing) -> None:
+    """Whether a track can hold these records, given as name and length, which lie `where` `places` says.
 
     Raises:
         ValueError: two of them cover the same base.
     """
-    where = places(records).places
-    spans = sorted((place.chromosome, place.start, *record) for place, record in zip(where, records, strict=True))
+    spans = sorted((at.chromosome, at.start, *record) for at, record in zip(where.places, records, strict=True))
     for (chromosome, start, left, bases), (other, next_start, right, _) in itertools.pairwise(spans):
         if chromosome == other and next_start < start + bases:
             raise ValueError(
@@ -87,12 +87,18 @@ def _note(lost: Sequence[str]) -> str:
 
 def place_of(name: str, length: int) -> Place | None:
     """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
-    found = (_place(name, length, pattern, first, extra) for pattern, first, extra, _ in _PLACES)
+    record = *_without_strand(name), length
+    found = (_place(*record, pattern, first, extra) for pattern, first, extra, _ in _PLACES)
     return next((place for place in found if place is not None), None)
 
 
-def _place(name: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
-    name, strand = match.groups() if (match := _STRANDED.fullmatch(name)) else (name, "+")
+def _without_strand(name: str) -> tuple[str, str]:
+    """A name without its strand, and that."""
+    match = _STRANDED.fullmatch(name)
+    return (match[1], match[2]) if match else (name, "+")
+
+
+def _place(name: str, strand: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
     match = pattern.fullmatch(name)
     if not match:
         return None
