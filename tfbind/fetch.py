@@ -1,6 +1,7 @@
 """The course's full pair of files, downloaded with pinned checksums and imported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +79,6 @@ def fetch(
         OSError: the files cannot be had or stored.
     """
     import pooch
-    import requests
-    from requests import exceptions
 
     if key not in sources:
         raise ValueError(f"{key!r}: expected one of {', '.join(sources)}")
@@ -89,29 +88,38 @@ def fetch(
     paths = [home / DOWNLOADS / file for file in source.files]
     for path, checksum in zip(paths, source.files.values(), strict=True):
         url = (address or source.address).rstrip("/") + "/" + path.name
-        try:
-            ask = pooch.HTTPDownloader(progressbar=_Bar(path.name, tell), chunk_size=CHUNK, timeout=SECONDS)
-            with scratch(path.parent, path.name) as aside:
-                if not path.is_file() or sha256(path) != checksum:
-                    Path(pooch.retrieve(url, f"sha256:{checksum}", path.name, aside, downloader=ask)).replace(path)
-        except requests.HTTPError as error:
-            raise OSError(f"{url}: the server refused ({error}); expected the file, try again later") from None
-        except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL):
-            raise ValueError(
-                f"{url}: no address of a server; expected one that begins with http:// or https://"
-            ) from None
-        except requests.TooManyRedirects:
-            raise OSError(f"{url}: the server sends the request round in circles; expected the file") from None
-        except exceptions.ChunkedEncodingError:
-            raise OSError(f"{url}: the download broke off before its end; try again") from None
-        except requests.RequestException:
-            raise OSError(
-                f"{url}: no answer; this needs a network. On a machine without one, copy the two files there and use "
-                "`data import` or, on the Data page, the tab for a pair of files"
-            ) from None
-        except ValueError:
-            raise ValueError(f"{url}: not the file that was published: its SHA-256 is not {checksum}") from None
+        ask = pooch.HTTPDownloader(progressbar=_Bar(path.name, tell), chunk_size=CHUNK, timeout=SECONDS)
+        with _told(url, checksum), scratch(path.parent, path.name) as aside:
+            if not path.is_file() or sha256(path) != checksum:
+                Path(pooch.retrieve(url, f"sha256:{checksum}", path.name, aside, downloader=ask)).replace(path)
     data = import_pair(home, paths[0], paths[1], name, progress=lambda share: tell(share, "Checking every window"))
     for path in paths:
         path.unlink(missing_ok=True)
     return data
+
+
+@contextmanager
+def _told(url: str, checksum: str) -> Iterator[None]:
+    """What goes wrong with a download, in one line that names its address."""
+    import requests
+    from requests import exceptions
+
+    try:
+        yield
+    except requests.HTTPError as error:
+        raise OSError(f"{url}: the server refused ({error}); expected the file, try again later") from None
+    except (exceptions.MissingSchema, exceptions.InvalidSchema, exceptions.InvalidURL):
+        raise ValueError(
+            f"{url}: no address of a server; expected one that begins with http:// or https://"
+        ) from None
+    except requests.TooManyRedirects:
+        raise OSError(f"{url}: the server sends the request round in circles; expected the file") from None
+    except exceptions.ChunkedEncodingError:
+        raise OSError(f"{url}: the download broke off before its end; try again") from None
+    except requests.RequestException:
+        raise OSError(
+            f"{url}: no answer; this needs a network. On a machine without one, copy the two files there and use "
+            "`data import` or, on the Data page, the tab for a pair of files"
+        ) from None
+    except ValueError:
+        raise ValueError(f"{url}: not the file that was published: its SHA-256 is not {checksum}") from None
