@@ -4,7 +4,7 @@ The best setting by its mean is tested against the others.
 """
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -235,12 +235,10 @@ def _optimism(standings: Sequence[Standing], comparisons: Sequence[Comparison]) 
 def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[str]:
     """What a reader has to know before believing the figures."""
     counted = [past for standing in standings for past in standing.setting.counted]
-    data = data_of(counted)
-    unknown = [past for past in counted if data[past.key] is None]
-    seedless = [past for past in counted if past.config.get("seed") is None]
-    sampled = [past for past in counted if past.sampled and not past.last_only]
-    ended = [past for past in counted if past.last_only]
-    lossless = [past for past in counted if not any("val_loss" in row for row in past.rows)]
+    return [*_not_counted(settings), *_not_known(counted)]
+
+
+def _not_counted(settings: Sequence[Setting]) -> Iterator[str]:
     left_out = [
         f"{past.name}: {setting.left_out[past.key]}"
         for setting in settings
@@ -252,31 +250,32 @@ def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[s
         for setting in settings
         if setting.points and any(past.key in setting.left_out and past.state in FAILED for past in setting.pasts)
     ]
-    notes = []
     if left_out:
         more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        notes.append(f"Not counted: {'; '.join(left_out[:5])}{more}.")
+        yield f"Not counted: {'; '.join(left_out[:5])}{more}."
     if partly:
-        notes.append(
+        yield (
             f"Of {', '.join(partly[:3])} only the runs that ended well are counted, which flatters it: a setting "
             "that often fails is worse than its survivors."
         )
-    if unknown and len(unknown) < len(counted):
-        notes.append(f"{len(unknown)} of {len(counted)} runs do not say which data they learnt from.")
+
+
+def _not_known(counted: Sequence[Past]) -> Iterator[str]:
+    """What is not known of runs that are counted."""
+    data = data_of(counted)
+    unknown = sum(data[past.key] is None for past in counted)
+    seedless = sum(past.config.get("seed") is None for past in counted)
+    ended = sum(past.last_only for past in counted)
+    sampled = sum(past.sampled and not past.last_only for past in counted)
+    lossless = sum(not any("val_loss" in row for row in past.rows) for past in counted)
+    every = len(counted)
+    if 0 < unknown < every:
+        yield f"{unknown} of {every} runs do not say which data they learnt from."
     if seedless:
-        notes.append(
-            f"{len(seedless)} of {len(counted)} runs record no seed; each is taken as a repetition of its own."
-        )
+        yield f"{seedless} of {every} runs record no seed; each is taken as a repetition of its own."
     if ended:
-        notes.append(
-            f"Of {len(ended)} of {len(counted)} runs only the last values are known, and stand for the best."
-        )
+        yield f"Of {ended} of {every} runs only the last values are known, and stand for the best."
     if sampled:
-        notes.append(
-            f"{len(sampled)} of {len(counted)} curves were thinned by the server: best epochs may be missed."
-        )
+        yield f"{sampled} of {every} curves were thinned by the server: best epochs may be missed."
     if lossless:
-        notes.append(
-            f"{len(lossless)} of {len(counted)} runs have no val_loss: their best epoch is that of the metric itself."
-        )
-    return notes
+        yield f"{lossless} of {every} runs have no val_loss: their best epoch is that of the metric itself."
