@@ -108,23 +108,34 @@ def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) 
     ids = [*options.ids, *(read_keys(options.table) if options.table else [])]
     known = {past.key for past in pool}
     for id in ids:
-        if id in known:
-            continue
-        found = named(pool, [id])
-        if not found:
-            damaged = sorted(problems, key=lambda problem: id not in problem)[:1]
-            raise ValueError("; ".join([f"no run {id!r} here that can be read", *damaged]))
-        if len(found) > 1:
-            keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
-            raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
+        if id not in known:
+            _check_id(id, pool, problems)
     asked = {past.key for past in named(pool, ids)}
-    members = {past.key: past.server for past in pool if options.sweep and past.group == options.sweep}
-    servers = sorted(set(members.values()) - {""})
+    if options.sweep:
+        asked |= _members(pool, options.sweep)
+    return [past for past in reversed(pool) if past.key in asked]
+
+
+def _check_id(id: str, pool: list[Past], problems: list[str]) -> None:
+    """Refuse what is the id of no run, or of several."""
+    found = named(pool, [id])
+    if not found:
+        damaged = sorted(problems, key=lambda problem: id not in problem)[:1]
+        raise ValueError("; ".join([f"no run {id!r} here that can be read", *damaged]))
+    if len(found) > 1:
+        keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
+        raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
+
+
+def _members(pool: list[Past], sweep: str) -> set[str]:
+    """The keys of the runs of a sweep."""
+    members = [past for past in pool if past.group == sweep]
+    servers = sorted({past.server for past in members} - {""})
     if len(servers) > 1:
-        raise ValueError(f"--sweep {options.sweep}: {listed(servers)} each have one; name runs by their keys instead")
-    if options.sweep and not members:
-        raise ValueError(f"--sweep {options.sweep}: no run belongs to it")
-    return [past for past in reversed(pool) if past.key in asked or past.key in members]
+        raise ValueError(f"--sweep {sweep}: {listed(servers)} each have one; name runs by their keys instead")
+    if not members:
+        raise ValueError(f"--sweep {sweep}: no run belongs to it")
+    return {past.key for past in members}
 
 
 def read_keys(path: Path) -> list[str]:
