@@ -44,6 +44,19 @@ def import_offline(home: Path, folder: Path) -> Pulled:
 
 def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What is known of one run, and its rows."""
+    records = _records(home, path)
+    told = [record["run"] for record in records if "run" in record]
+    if not told or "run_id" not in told[0]:
+        raise WandbError(f"{path}: not the log of a W&B run, or nothing of it was written")
+    rows = [record["history"]["item"] for record in records if "item" in record.get("history", {})]
+    summary: dict[str, Any] = {}
+    for row in rows:
+        summary |= row
+    config = _config([run["config"] for run in told if "config" in run])
+    return {**_facts(told[0]), "state": _state(records), "config": config, "summary": summary}, rows
+
+
+def _records(home: Path, path: Path) -> list[dict[str, Any]]:
     words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(regular(path, MOST_BYTES))]
     try:
         done = subprocess.run(
@@ -55,30 +68,27 @@ def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
         )
     except subprocess.TimeoutExpired:
         raise WandbError(f"{path}: the reader did not end within {READ_SECONDS} s") from None
-    records = [json.loads(line) for line in done.stdout.splitlines()]
-    run: dict[str, Any] = next((record["run"] for record in records if "run" in record), {})
-    if "run_id" not in run:
-        raise WandbError(f"{path}: not the log of a W&B run, or nothing of it was written")
-    config = _config([record["run"]["config"] for record in records if "config" in record.get("run", {})])
-    rows = [record["history"]["item"] for record in records if "item" in record.get("history", {})]
-    exits = [record["exit"].get("exit_code", 0) for record in records if "exit" in record]
-    summary: dict[str, Any] = {}
-    for row in rows:
-        summary |= row
-    facts = {
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _facts(run: dict[str, Any]) -> dict[str, Any]:
+    return {
         "id": run["run_id"],
         "project": run.get("project") or "uncategorized",
         "name": run.get("display_name") or run["run_id"],
-        "state": "crashed" if not exits else "finished" if exits[-1] == 0 else "failed",
-        "config": config,
-        "summary": summary,
         "sweep": run.get("sweep_id") or None,
         "group": run.get("run_group") or "",
         "tags": list(run.get("tags") or []),
         "note": run.get("notes") or "",
         "created": str(run.get("start_time") or ""),
     }
-    return facts, rows
+
+
+def _state(records: list[dict[str, Any]]) -> str:
+    exits = [record["exit"].get("exit_code", 0) for record in records if "exit" in record]
+    if not exits:
+        return "crashed"
+    return "finished" if exits[-1] == 0 else "failed"
 
 
 def _config(updates: list[dict[str, Any]]) -> dict[str, Any]:
