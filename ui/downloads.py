@@ -39,32 +39,9 @@ def downloads(originals: list[Record], how: Settings) -> None:
     if not usable:
         st.caption("Nothing to take away: every record is too short for this model.")
         return
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
     sizes = [(record.name, len(record.codes)) for record in usable]
-    refused = _refused(sizes)
-    formats = [suffix for suffix in FORMATS if suffix not in refused]
-    suffix = left.selectbox("Format", formats, format_func=FORMATS.__getitem__, help=CONVENTIONS)
-    # Files are made when they are asked for, outside the session: its state is not there to be read any more.
-    about = _about(usable, how, changed)
-    right.download_button(
-        f"Download {suffix}",
-        data=lambda: as_bytes(suffix, _tracks(usable, how, pad), about),
-        file_name=f"predictions{suffix}",
-        icon=":material/download:",
-        on_click="ignore",
-        width="stretch",
-    )
-    st.download_button(
-        "Where it comes from",
-        data=lambda: _origin(how, pad, facts(suffix, _tracks(usable, how, pad), about)),
-        file_name=f"predictions{suffix}{BESIDE}",
-        mime="application/json",
-        icon=":material/history_edu:",
-        type="tertiary",
-        on_click="ignore",
-        help="A file that says by which model: its data, split, settings, versions, device and seed; and how it "
-        "scored and counts bases.",
-    )
+    refused, about = _refused(sizes), _about(usable, how, changed)
+    suffix = _buttons(usable, how, pad, about, [suffix for suffix in FORMATS if suffix not in refused])
     st.caption(plain(f"Coordinates: {coordinates(suffix, sizes)}."))
     for why in dict.fromkeys(refused.values()):
         no = ", ".join(suffix for suffix in refused if refused[suffix] == why)
@@ -74,6 +51,33 @@ def downloads(originals: list[Record], how: Settings) -> None:
     left_out = len(records) - len(usable)
     if left_out:
         st.caption(plain(f"{left_out:,} records are left out: they are too short for this model."))
+
+
+def _buttons(records: Sequence[Record], how: Settings, pad: bool, about: About, formats: list[str]) -> str:
+    """The suffix that is chosen. Files are made when they are asked for, outside the session: its state is not there
+    to be read any more."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    suffix: str = left.selectbox("Format", formats, format_func=FORMATS.__getitem__, help=CONVENTIONS)
+    right.download_button(
+        f"Download {suffix}",
+        data=lambda: as_bytes(suffix, _tracks(records, how, pad), about),
+        file_name=f"predictions{suffix}",
+        icon=":material/download:",
+        on_click="ignore",
+        width="stretch",
+    )
+    st.download_button(
+        "Where it comes from",
+        data=lambda: _origin(how, pad, facts(suffix, _tracks(records, how, pad), about)),
+        file_name=f"predictions{suffix}{BESIDE}",
+        mime="application/json",
+        icon=":material/history_edu:",
+        type="tertiary",
+        on_click="ignore",
+        help="A file that says by which model: its data, split, settings, versions, device and seed; and how it "
+        "scored and counts bases.",
+    )
+    return suffix
 
 
 def _refused(sizes: Sequence[tuple[str, int]]) -> dict[str, str]:
