@@ -2,10 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from wandb_server import KEY, WandbServer
 
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("any machine", deadline=None)
@@ -34,6 +36,23 @@ def shared_file(*parts: str) -> Path:
 def real_pair() -> tuple[Path, Path]:
     """The real chr22 windows: paths of the sequences and of the scores."""
     return shared_file("data", "chr22_sequences.txt.gz"), shared_file("data", "chr22_scores.txt.gz")
+
+
+@pytest.fixture
+def no_wandb(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The patch of an environment of which W&B's client can read nothing."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture
+def server(no_wandb: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    """An empty W&B server, its address and a key in the environment."""
+    with WandbServer() as server:
+        no_wandb.setenv("WANDB_API_KEY", KEY)
+        no_wandb.setenv("WANDB_BASE_URL", server.url)
+        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Pulling runs on the Compare page, by the real W&B client from a server on loopback."""
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,13 @@ from ui.session import plain
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+def home(tmp_path: Path, no_wandb: pytest.MonkeyPatch) -> Path:
+    no_wandb.setenv("TFBIND_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
+def server() -> Iterator[WandbServer]:
     with WandbServer() as server:
         for run in seed_runs():
             server.add(run)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from published import HASH, keep, measured, pulled
-from wandb_server import ENTITY, KEY, StoredRun, WandbServer, seed_runs
+from wandb_server import ENTITY, StoredRun, WandbServer, seed_runs
 
 from tfbind import history, runs, wandb_kept, wandb_runs
 from tfbind.commands.compare import known_runs
@@ -122,15 +122,10 @@ def test_what_w_and_b_has_of_a_run_here_is_that_run() -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    with WandbServer() as server:
-        for run in seed_runs():
-            server.add(run)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        yield server
+def server(server: WandbServer) -> WandbServer:
+    for run in seed_runs():
+        server.add(run)
+    return server
 
 
 def compare(home: Path, *words: str) -> dict:

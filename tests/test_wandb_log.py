@@ -21,16 +21,6 @@ from tfbind.wandb_client import URL, WandbError, in_the_way, refused
 from tfbind.wandb_offline import import_offline
 
 
-@pytest.fixture
-def server(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    with WandbServer() as server:
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        yield server
-
-
 def wait_for(condition, seconds: float = 60):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -24,15 +24,10 @@ from tfbind.wandb_runs import fetch_histories, parse_path, pull
 
 
 @pytest.fixture
-def server(monkeypatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    with WandbServer() as server:
-        for run in seed_runs():
-            server.add(run)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        yield server
+def server(server):
+    for run in seed_runs():
+        server.add(run)
+    return server
 
 
 def cli(home, *words):

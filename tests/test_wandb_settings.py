@@ -1,6 +1,5 @@
 """Logging to W&B as the Train page offers it: where the key goes, and what is said of a run."""
 
-import os
 import time
 
 import pytest
@@ -14,11 +13,9 @@ from ui.session import plain
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HOME", str(tmp_path))
+def home(tmp_path, no_wandb):
+    no_wandb.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    no_wandb.setenv("HOME", str(tmp_path))
     return tmp_path / "home"
 
 

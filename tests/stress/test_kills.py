@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from driving import Server, free_port, healthy, start_server
 from life import LONG, SEED, Start, contents, outcome, said_truly, tfbind, wait_for_end, wait_until
 from toy import toy_config
 from visitor import Visitor, visiting
-from wandb_server import ENTITY, KEY, WandbServer
+from wandb_server import ENTITY, WandbServer
 
 from tfbind import launch, runs, sweep_control, sweep_folder, wandb_log, wandb_logged
 from tfbind.config import TrainConfig
@@ -209,16 +209,6 @@ def holds_until(end: float, holds: Callable[[], object]) -> bool:
 # The process that logs to W&B
 
 
-@pytest.fixture
-def wandb(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    with WandbServer() as server:
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        yield server
-
-
 def pauses(run: Run) -> list[float]:
     """Seconds from one epoch to the next, as its log has them."""
     entries = map(json.loads, (run.folder / runs.LOG).read_text().splitlines())
@@ -227,7 +217,9 @@ def pauses(run: Run) -> list[float]:
 
 
 @pytest.mark.timeout(1200)
-def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(home: Path, wandb: WandbServer) -> None:
+def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(
+    home: Path, server: WandbServer
+) -> None:
     rng = random.Random(SEED)
     kills, number = 0, 0
     while kills < KILLS:
@@ -244,7 +236,7 @@ def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(ho
         assert wait_for_end(run) == "finished", f"seed {SEED}, run {number}"
         sent = tfbind(home, "runs", run.id, "--log")
         assert sent.returncode == 0, f"seed {SEED}, run {number}: {sent.stderr}"
-        kept = wandb.runs[ENTITY, "tfbind"][run.id]
+        kept = server.runs[ENTITY, "tfbind"][run.id]
         assert [row["epoch"] for row in kept.history] == list(range(1, 301)), f"seed {SEED}, run {number}"
         assert kept.state == "finished"
         assert max(pauses(run)) < PAUSE_SECONDS, f"seed {SEED}, run {number}"
