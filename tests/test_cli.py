@@ -244,10 +244,13 @@ def test_help_shows_every_hyperparameter_with_its_default(home):
     assert "4 % of the rate" in " ".join(text.split())
 
 
-def test_listing_and_stopping_do_not_load_torch(home):
-    code = "import sys; from tfbind.__main__ import main; main(['runs']); sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("words", [["runs"], ["stop", "trained"]])
+@pytest.mark.usefixtures("trained")
+def test_listing_and_stopping_do_not_load_torch(home, words):
+    code = f"import sys; from tfbind.__main__ import main; main({words}); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "TFBIND_HOME": str(home)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, stdout=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.DEVNULL)
+    assert done.returncode == 0
 
 
 def test_a_cluster_without_ray_installed_is_one_line_that_names_what_installs_it(home):
