@@ -10,28 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scorers import LENGTH, keep, network
 from stand_in import make_rows
-from test_scoring import network
 
 from tfbind import bundle, runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.models import pack_weights
 from tfbind.scoring import load_model
 
 CONFIGS = {
     "layer": TrainConfig(num_channels=6, num_res_blocks=2),
     "batch": PRESETS["quick"].model_copy(update={"num_channels": 6}),
 }
-LENGTH = 40
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("bundled") / "home"
     for name, config in CONFIGS.items():
-        run = runs.create(home, config, id=name)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(config), {}))
+        run = keep(home, name, config)
         runs.append_row(run, make_rows(1)[0])
     return home
 
@@ -81,8 +78,7 @@ def test_a_bundle_holds_weights_program_and_readme(home, bundles, name):
 
 
 def test_a_program_that_predicts_something_else_is_not_handed_out(home, bundles):
-    other = runs.create(home, CONFIGS["layer"], id="other")
-    (other.folder / runs.BEST).write_bytes(pack_weights(network(CONFIGS["layer"], seed=1), {}))
+    keep(home, "other", CONFIGS["layer"], seed=1)
     with pytest.raises(OSError, match=r"differs by .* from our scores; allowed:"):
         bundle.check(bundles["layer"].out / "predict.py", load_model(home, "other"))
 

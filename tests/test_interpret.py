@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_scoring import FIXED, LENGTH, LOCAL, network, sequence
+from scorers import FIXED, LENGTH, LOCAL, keep, sequence
 
-from tfbind import runs
 from tfbind.interpret import Variant, apply_variant, largest_change, mutagenesis, variant_effect
-from tfbind.models import pack_weights
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode
 from tfbind.variants import read_with_variants
@@ -18,8 +16,7 @@ from tfbind.variants import read_with_variants
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     for name, config in [("local", LOCAL), ("fixed", FIXED)]:
-        run = runs.create(home, config, id=name)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(config), {}))
+        keep(home, name, config)
     return home
 
 

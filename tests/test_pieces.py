@@ -4,21 +4,19 @@ import numpy as np
 import pandas as pd
 import pybigtools
 import pytest
-from test_predict import CONFIGS, LENGTH, fasta, network, sequence
+from scorers import FIXED, LENGTH, LOCAL, fasta, keep, sequence
 
-from tfbind import predict, runs
+from tfbind import predict
 from tfbind.__main__ import main
 from tfbind.json_files import read_json
-from tfbind.models import pack_weights
 from tfbind.scoring import load_model, score
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    for name, config in CONFIGS.items():
-        run = runs.create(home, config, id=name)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(config), {}))
+    for name, config in [("local", LOCAL), ("fixed", FIXED)]:
+        keep(home, name, config)
     return home
 
 

@@ -18,53 +18,23 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scorers import FIXED, LENGTH, LOCAL, fasta, keep, network, sequence
 
-from tfbind import predict, runs
+from tfbind import predict
 from tfbind.__main__ import main
-from tfbind.config import PRESETS, TrainConfig
 from tfbind.json_files import read_json
-from tfbind.models import build_model, pack_weights
 from tfbind.pieces import Options, score_piece
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode, one_hot
 
-LENGTH = 40
-CONFIGS = {
-    "local": PRESETS["quick"].model_copy(update={"num_channels": 8}),
-    "fixed": TrainConfig(num_channels=8, num_res_blocks=1),
-}
-
-
-def network(config: TrainConfig):
-    """A network whose norms have seen data and whose parameters are those of no initialisation."""
-    model = build_model(config, LENGTH)
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=random)
-        for _ in range(3):
-            model(torch.from_numpy(one_hot(sequence(LENGTH)[None])))
-    return model.eval()
-
-
-def sequence(length: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 5, length, dtype=np.uint8)
-
-
-def fasta(sequences: dict[str, np.ndarray], width: int = 60) -> str:
-    wrapped = {
-        name: "\n".join(decode(codes[start : start + width]) for start in range(0, len(codes), width))
-        for name, codes in sequences.items()
-    }
-    return "".join(f">{name}\n{letters}\n" for name, letters in wrapped.items())
+CONFIGS = {"local": LOCAL, "fixed": FIXED}
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     for name, config in CONFIGS.items():
-        run = runs.create(home, config, id=name)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(config), {}))
+        keep(home, name, config)
     return home
 
 

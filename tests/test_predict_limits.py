@@ -7,19 +7,17 @@ import sys
 
 import pytest
 from peak import TELL_PEAK
-from test_predict import Killed, fasta, killed
-from test_scoring import LOCAL, network, sequence
+from scorers import LOCAL, fasta, keep, sequence
+from test_predict import Killed, killed
 
-from tfbind import predict, runs
-from tfbind.models import pack_weights
+from tfbind import predict
 from tfbind.scoring import load_model
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    run = runs.create(home, LOCAL, id="local")
-    (run.folder / runs.BEST).write_bytes(pack_weights(network(LOCAL), {}))
+    keep(home, "local", LOCAL)
     return home
 
 

@@ -9,36 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from scorers import FIXED, LENGTH, LOCAL, keep, network, sequence
 
-from tfbind import runs
 from tfbind.config import PRESETS, TrainConfig, receptive_field
-from tfbind.models import build_model, pack_weights
+from tfbind.models import pack_weights
 from tfbind.onnx_graph import build, read_shape
 from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, rule, score, score_windows
 from tfbind.scoring_torch import BATCH_BASES, TorchNetwork
 from tfbind.sequences import one_hot
 
-LOCAL = PRESETS["quick"].model_copy(update={"num_channels": 8})
-FIXED = TrainConfig(num_channels=8, num_res_blocks=1)
 BLOCKS = TrainConfig(num_channels=16, num_res_blocks=1)  # as many channels as are computed together
-LENGTH = 40
 HASHES = ["8954f4b1ecc1", "d273f52775e3", "6e382442f710"]  # of the shipped networks
-
-
-def network(config: TrainConfig, seed: int = 0):
-    """A network whose norms have seen data, so that no part of it is still the identity."""
-    model = build_model(config.model_copy(update={"seed": seed}), LENGTH)
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=random)
-        for _ in range(3):
-            model(torch.from_numpy(one_hot(sequence(LENGTH, seed)[None])))
-    return model.eval()
-
-
-def sequence(length: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 5, length, dtype=np.uint8)
 
 
 def by_torch(model, codes: np.ndarray) -> np.ndarray:
@@ -50,8 +31,7 @@ def by_torch(model, codes: np.ndarray) -> np.ndarray:
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     for name, config, seed in [("local", LOCAL, 0), ("second", LOCAL, 1), ("fixed", FIXED, 0)]:
-        run = runs.create(home, config, id=name)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(config, seed), {}))
+        keep(home, name, config, seed)
     return home
 
 

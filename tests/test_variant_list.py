@@ -4,10 +4,8 @@ import gzip
 
 import numpy as np
 import pytest
-from test_scoring import LENGTH, LOCAL, network
+from scorers import LOCAL, keep
 
-from tfbind import runs
-from tfbind.models import pack_weights
 from tfbind.records import Record
 from tfbind.reference import FromRecords
 from tfbind.scoring import load_model
@@ -82,10 +80,8 @@ BASES = encode("TTGACCATGTTTACTTAGCA")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    run = runs.create(tmp_path_factory.mktemp("home"), LOCAL, id="local")
-    (run.folder / runs.BEST).write_bytes(pack_weights(network(LOCAL), {}))
-    assert LENGTH
-    return load_model(run.folder.parents[1], "local")
+    run = keep(tmp_path_factory.mktemp("home"), "local", LOCAL)
+    return load_model(run.home, run.id)
 
 
 def reasons(model, records, lines):

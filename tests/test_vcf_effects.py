@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_scoring import FIXED, LENGTH, LOCAL, network
+from scorers import FIXED, LENGTH, LOCAL, keep
 
-from tfbind import edits, effects_table, runs, vcf_effects
+from tfbind import edits, effects_table, vcf_effects
 from tfbind.__main__ import main
 from tfbind.interpret import Variant, apply_variant, variant_effect
-from tfbind.models import pack_weights
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode
 
@@ -31,8 +30,7 @@ COLUMNS += ["sites_lost", "sites_gained", "skipped"]
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     for name, config in [("local", LOCAL), ("fixed", FIXED)]:
-        run = runs.create(home, config, id=name)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(config), {}))
+        keep(home, name, config)
     return home
 
 
