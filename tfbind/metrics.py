@@ -166,14 +166,20 @@ def figures(predictions: Array, targets: Array) -> dict[str, float | None]:
         loss, pearsonr, pearsonr_window (the mean over windows), windows_undefined, and of `SiteAgreement` precision,
         recall and auprc; None where one is undefined.
     """
-    by_window = window_pearson(predictions, targets)
-    defined = by_window[np.isfinite(by_window)]
     return {
         "loss": float(window_loss(predictions, targets).mean()),
         "pearsonr": pearson(predictions, targets),
-        "pearsonr_window": float(defined.mean()) if len(defined) else None,
-        "windows_undefined": len(by_window) - len(defined),
+        **window_figures(window_pearson(predictions, targets)),
         **site_figures(site_agreement(predictions, targets)),
+    }
+
+
+def window_figures(pearson: NDArray[np.float64]) -> dict[str, float | None]:
+    """Those of `figures` that tell of single windows, from the correlation within each, (N,)."""
+    defined = pearson[np.isfinite(pearson)]
+    return {
+        "pearsonr_window": float(defined.mean()) if len(defined) else None,
+        "windows_undefined": len(pearson) - len(defined),
     }
 
 

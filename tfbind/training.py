@@ -26,7 +26,7 @@ from torch.nn.functional import mse_loss
 
 from tfbind import batch_step, window_step
 from tfbind.config import TrainConfig
-from tfbind.metrics import pearson, window_loss, window_pearson
+from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
 from tfbind.models import BindingPredictorCNN
 from tfbind.packing import fits
 from tfbind.splits import split
@@ -290,14 +290,12 @@ class Training:
         )
 
     def _measure(self, validation: Validation, train_loss: float) -> Row:
-        defined = validation.pearson[np.isfinite(validation.pearson)]
         return {
             "epoch": self.epoch,
             "train_loss": train_loss,
             "val_loss": float(validation.loss.mean()),
             "val_pearsonr": pearson(validation.predictions, self._held_scores),
-            "val_pearsonr_window": float(defined.mean()) if len(defined) else None,
-            "val_windows_undefined": len(validation.pearson) - len(defined),
+            **of_part("val", window_figures(validation.pearson)),
             "learning_rate": self._optimizer.param_groups[0]["lr"],
         }
 
