@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
 
 GRACE_SECONDS = 15.0
+LOOK_SECONDS = 0.1
 KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 
 
@@ -199,16 +200,17 @@ def kill(run: Run) -> None:
 def stop(run: Run, grace: float = GRACE_SECONDS) -> None:
     """Ask a run to stop, wait for it, and kill it when `grace` seconds were not enough."""
     cancel(run)
-    if not _ends(run, grace):
+    if not holds_within(grace, lambda: not runs.read_status(run).active):
         kill(run)
-        _ends(run, KILL_SECONDS)
+        holds_within(KILL_SECONDS, lambda: not runs.read_status(run).active)
 
 
-def _ends(run: Run, seconds: float) -> bool:
+def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Wait until a condition holds, or for so long; whether it does."""
     deadline = time.monotonic() + seconds
-    while runs.read_status(run).active and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not runs.read_status(run).active
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    return condition()
 
 
 def ahead(run: Run) -> int:

@@ -164,7 +164,7 @@ class Controller:
         if runs.stop_reason(self.sweep) != LEAVE_RUNS:
             stop_runs(self.sweep)
             if not self.cluster:
-                _wait(lambda: not active_runs(self.sweep), launch.GRACE_SECONDS)
+                launch.holds_within(launch.GRACE_SECONDS, lambda: not active_runs(self.sweep))
         while self.cluster and self.cluster.busy:
             self._wait()
             self._beat()
@@ -272,18 +272,11 @@ def stop(sweep: Sweep, grace: float = launch.GRACE_SECONDS) -> None:
     if not status.active and not active_runs(sweep):
         raise ValueError(f"sweep {sweep.id} is {status.state}; only a pending or running sweep can be stopped")
     cancel(sweep)
-    _wait(lambda: not active_runs(sweep), grace)
+    launch.holds_within(grace, lambda: not active_runs(sweep))
     for run in active_runs(sweep):
         launch.kill(run)
-    if not _wait(lambda: not runs.read_status(sweep).active, grace):
+    if not launch.holds_within(grace, lambda: not runs.read_status(sweep).active):
         os.kill(runs.read_status(sweep).pid, signal.SIGKILL)
-
-
-def _wait(holds: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return holds()
 
 
 def active_runs(sweep: Sweep) -> list[Run]:
