@@ -4,7 +4,7 @@ import streamlit as st
 
 from tfbind.compare import DEFAULT_METRIC, Choice, Goal, When, choose, goal_of, metrics
 from tfbind.history import Past
-from ui.compare_runs import remembered
+from ui.compare_runs import made_for
 
 WHEN: dict[When, str] = {"best": "Best epoch", "last": "Last epoch", "epoch": "At epoch"}
 BETTER: dict[Goal, str] = {"max": "Higher", "min": "Lower"}
@@ -16,7 +16,7 @@ WHEN_HELP = (
 
 def choice_of(pasts: list[Past]) -> Choice:
     """Draw the choices and return what they say."""
-    known = remembered("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
+    known = made_for("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox("Metric", known, key="compare-metric", width=230)
         when = st.segmented_control(

@@ -11,7 +11,7 @@ from tfbind.history import Past
 from tfbind.report import baseline_table, baseline_words, ranked, standings_table
 from tfbind.verdict import Verdict, judge
 from tfbind.verdict_text import RULE, headline, lines, next_steps
-from ui.compare_runs import remembered
+from ui.compare_runs import made_for
 from ui.compare_settings import settings_panels
 from ui.compare_take import chart_config, take_away
 from ui.session import home, plain
@@ -24,7 +24,7 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
     if not chosen:
         st.info("Tick the runs to compare in the table.")
         return
-    verdict = remembered("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
+    verdict = made_for("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
     found = _baselines(chosen, choice)
     _verdict(verdict, found)
     _curves(ranked(verdict), choice)

@@ -38,12 +38,12 @@ def _written(path: Path) -> int:
         return 0
 
 
-def remembered(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+def made_for(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """What `make` returned when it was last given these very parts, which are objects that do not change."""
-    kept, value = st.session_state.get(f"remembered-{name}", (None, None))
+    kept, value = st.session_state.get(f"made-for-{name}", (None, None))
     if kept is None or len(kept) != len(parts) or not all(map(_same, kept, parts)):
         value = make()
-        st.session_state[f"remembered-{name}"] = (parts, value)
+        st.session_state[f"made-for-{name}"] = (parts, value)
     return value
 
 

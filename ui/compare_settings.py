@@ -9,7 +9,7 @@ from tfbind.compare_plots import against, importance_bars, parallel, spans_decad
 from tfbind.history import Past
 from tfbind.importance import FEWEST, importance
 from tfbind.report import MOST_COLUMNS, setting_columns
-from ui.compare_runs import remembered
+from ui.compare_runs import made_for
 from ui.compare_take import chart_config
 from ui.session import plain
 
@@ -23,7 +23,7 @@ DIFF_RUNS = 12
 def settings_panels(chosen: list[Past], choice: Choice) -> None:
     """Draw what the settings of the selected runs do to the figure."""
     st.subheader("Settings", anchor=False)
-    records = remembered("records", (choice, *chosen), lambda: table(chosen, choice))
+    records = made_for("records", (choice, *chosen), lambda: table(chosen, choice))
     columns = setting_columns(records, chosen)
     measured = [record for record in records if record[choice.metric] is not None]
     if not columns:
@@ -77,7 +77,7 @@ def _importance(records: list[dict[str, Any]], columns: list[str], choice: Choic
         st.caption(f"Importance needs at least {FEWEST} runs with a figure; there are {len(records)}.")
         return
     key = (choice, *(record["key"] for record in records), *(record[choice.metric] for record in records))
-    shares = remembered("importance", key, lambda: importance(records, columns, choice))
+    shares = made_for("importance", key, lambda: importance(records, columns, choice))
     st.plotly_chart(
         importance_bars(shares),
         config=chart_config("importance"),

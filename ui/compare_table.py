@@ -9,7 +9,7 @@ import streamlit as st
 from tfbind.compare import Choice, number, table
 from tfbind.history import Past
 from tfbind.plots import thin
-from ui.compare_runs import ANEW, remembered, select, selected
+from ui.compare_runs import ANEW, made_for, select, selected
 
 SPARKLINE = 40
 HEIGHT = 320
@@ -21,7 +21,7 @@ def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
     """Draw the table and return the selected runs."""
     shown = _filtered(pasts)
     chosen = selected(pasts)
-    frame = remembered("table", (choice, *shown), lambda: _frame(shown, choice))
+    frame = made_for("table", (choice, *shown), lambda: _frame(shown, choice))
     keys = [past.key for past in shown]
     picked = {past.key for past in chosen}
     places = [place for place, key in enumerate(keys) if key in picked]

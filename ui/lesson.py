@@ -29,11 +29,10 @@ from ui.polling import poll
 from ui.remembered import remembered
 from ui.results import CHART
 from ui.sequence_input import show_notes
-from ui.session import home, plain
+from ui.session import COMPARE_PAGE, PREDICT_PAGE, TRAIN_PAGE, home, plain
 from ui.sweep_race import live
 
 NO_DIFFERENCE = "no difference"
-COMPARE_PAGE, PREDICT_PAGE, TRAIN_PAGE = "pages/compare.py", "pages/predict.py", "pages/train.py"
 GUESS = "guess"
 LONGEST = 2_000  # bases of DNA to score
 

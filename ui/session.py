@@ -23,6 +23,7 @@ NEXT_SWEEP = "next_sweep_id"
 TRAIN_PAGE = "pages/train.py"
 SWEEP_PAGE = "pages/sweep.py"
 COMPARE_PAGE = "pages/compare.py"
+PREDICT_PAGE = "pages/predict.py"
 
 T = TypeVar("T")
 
