@@ -348,20 +348,18 @@ def remark(found: Sequence[Baseline], val_pearsonr: float | None, model: str = "
     if val_pearsonr is None:
         return None
     said = []
-    simple = [base for base in found if base.key != "ceiling" and base.val_pearsonr is not None]
-    best = max(simple, key=lambda base: base.val_pearsonr or 0.0, default=None)
-    if best and (best.val_pearsonr or 0.0) >= val_pearsonr - ALIKE:
-        reached = best.val_pearsonr or 0.0
-        how = "better" if reached > val_pearsonr + ALIKE else "as well"
+    reached = {base: base.val_pearsonr for base in found if base.val_pearsonr is not None}
+    rivals = [base for base, r in reached.items() if base.key != "ceiling" and r >= val_pearsonr - ALIKE]
+    if rivals:
+        best = max(rivals, key=lambda base: reached[base])
+        how = "better" if reached[best] > val_pearsonr + ALIKE else "as well"
         said.append(
-            f"A simpler model does {how}: {best.name} ({best.about}) reaches Pearson {reached:.4f} on the same "
+            f"A simpler model does {how}: {best.name} ({best.about}) reaches Pearson {reached[best]:.4f} on the same "
             f"windows, {model} {val_pearsonr:.4f}. Nothing shows that more was learnt than the simpler one knows."
         )
-    ceiling = next((base for base in found if base.key == "ceiling" and base.val_pearsonr), None)
-    if ceiling and ceiling.val_pearsonr and val_pearsonr >= ceiling.val_pearsonr - ALIKE:
-        said.append(
-            f"The ceiling is {ceiling.val_pearsonr:.4f}, {ceiling.about}. There is nothing left to learn here."
-        )
+    for base, r in reached.items():
+        if base.key == "ceiling" and val_pearsonr >= r - ALIKE:
+            said.append(f"The ceiling is {r:.4f}, {base.about}. There is nothing left to learn here.")
     return " ".join(said) or None
 
 
