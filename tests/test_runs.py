@@ -217,7 +217,9 @@ def test_taking_over_keeps_when_and_where_it_ran(run):
     assert (status.pid, status.host) == (os.getpid(), socket.gethostname())
 
 
-def test_one_process_works_on_a_run(run):
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_one_process_works_on_a_run_or_a_sweep(tmp_path, kind):
+    run = runs.Run(tmp_path / f"{kind}s" / "mine")
     with runs.sole_worker(run):
         code = (
             "import sys; from pathlib import Path; from tfbind import runs\n"
@@ -225,7 +227,7 @@ def test_one_process_works_on_a_run(run):
             "except ValueError as error:\n    print(error)"
         )
         said = subprocess.run([sys.executable, "-c", code, run.folder], capture_output=True, text=True, check=True)
-    assert said.stdout == f"run {run.id}: another process is working on it\n"
+    assert said.stdout == f"{kind} mine: another process is working on it\n"
 
 
 def test_who_only_looks_whether_a_run_is_worked_on_keeps_nobody_from_it(run):

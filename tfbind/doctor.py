@@ -165,7 +165,7 @@ def _workers(home: Path) -> Iterator[Finding]:
         host = "" if status.here else f" on {status.host}"
         silent = max(0.0, time.time() - status.heartbeat)
         said = (
-            f"{_kind(job)} {job.id}: {status.state}, pid {status.pid}{host}, last sign of life {duration(silent)} ago"
+            f"{job.kind} {job.id}: {status.state}, pid {status.pid}{host}, last sign of life {duration(silent)} ago"
         )
         if silent > FRESH_SECONDS:
             remedy = f"python -m tfbind stop {job.id} ends it, and `resume` goes on after its last epoch"
@@ -199,10 +199,6 @@ def _active(home: Path) -> Iterator[tuple[runs.Run, runs.Status]]:
             yield job, status
 
 
-def _kind(job: runs.Run) -> str:
-    return job.folder.parent.name.removesuffix("s")
-
-
 def _locks(home: Path) -> Iterator[Finding]:
     if unwritable(home):
         yield Finding("locks", "note", "cannot be told where the home cannot be written")
@@ -211,7 +207,7 @@ def _locks(home: Path) -> Iterator[Finding]:
     known: dict[int, list[str]] = {}
     for job, status in _active(home):
         if status.here:
-            known.setdefault(status.pid, []).append(f"{_kind(job)} {job.id}")
+            known.setdefault(status.pid, []).append(f"{job.kind} {job.id}")
     for pid, locks in _holders(held).items():
         names = ", ".join(sorted(path.stem for path in locks))
         if pid in known:

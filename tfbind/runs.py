@@ -72,6 +72,11 @@ class Run:
     def home(self) -> Path:
         return self.folder.parent.parent
 
+    @property
+    def kind(self) -> str:
+        """`run`, or `sweep`, whose folder is kept by the same functions."""
+        return self.folder.parent.name.removesuffix("s")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Status(Owner):
@@ -287,13 +292,13 @@ def sole_worker(run: Run) -> Iterator[None]:
     Raises:
         ValueError: another process has it.
     """
-    path = run.home / "locks" / f"{run.folder.parent.name.removesuffix('s')}-{run.id}.lock"
+    path = run.home / "locks" / f"{run.kind}-{run.id}.lock"
     path.parent.mkdir(exist_ok=True)
     try:
         with FileLock(path, timeout=LOCK_SECONDS):
             yield
     except Timeout:
-        raise ValueError(f"run {run.id}: another process is working on it") from None
+        raise ValueError(f"{run.kind} {run.id}: another process is working on it") from None
 
 
 def append_row(run: Run, row: Row) -> None:

@@ -85,9 +85,8 @@ class Controller:
             raise Stopped
         self._beat()
         spec = sweep_folder.read_spec(self.sweep)
-        young = (
-            self._young_dead()
-        )  # asked once, and first: between two looks one may come to life, or be young no more
+        # Asked once, and first: between two looks one may come to life, or be young no more.
+        young = self._young_dead()
         past = sweep_folder.past(self.sweep, self._known)
         self.on_step(spec, past)
         for id, reason in losing(spec, past).items():
