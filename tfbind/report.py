@@ -37,16 +37,8 @@ th { background: #f4f6f8; } pre { background: #f4f6f8; padding: .8rem; overflow-
 """
 CONFIG = {"displaylogo": False, "responsive": True, "toImageButtonOptions": {"format": "svg"}}
 HIDDEN = ("key",)
-LAST = (
-    "source",
-    "server",
-    "group",
-    "tags",
-    "note",
-    "created",
-    "epochs",
-    "seconds",
-)  # columns that stand behind the settings
+# Columns that stand behind the settings.
+LAST = ("source", "server", "group", "tags", "note", "created", "epochs", "seconds")
 PROVENANCE = ("dataset_hash", "split_hash", "device", "threads", "versions")
 MOST_COLUMNS = 8  # axes of parallel coordinates that can still be read
 
