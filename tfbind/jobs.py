@@ -33,7 +33,7 @@ from tfbind.parts import Parts
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
 JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
-LOCK = ".lock"
+FOLDER, LOCK = "jobs", ".lock"
 MAX_MB = 200
 DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
 PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
@@ -115,9 +115,14 @@ def new_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)[:5]}"
 
 
+def job_of(home: Path, id: str) -> Job:
+    """The job of a home with this id, which need not be there."""
+    return Job(home / FOLDER / id)
+
+
 def list_jobs(home: Path) -> list[Job]:
     """All jobs of a home, newest first."""
-    folders = sorted((home / "jobs").iterdir(), reverse=True) if (home / "jobs").is_dir() else []
+    folders = sorted((home / FOLDER).iterdir(), reverse=True) if (home / FOLDER).is_dir() else []
     return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
 
 
@@ -155,9 +160,9 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
     """
     if not order.genome:
         writer_of(Path(f"predictions{order.suffix}"))
-    job = Job(home / "jobs" / (id or new_id()))
+    job = job_of(home, id or new_id())
     _check_size(home, data)
-    with scratch(home / "jobs", job.id) as draft:
+    with scratch(job.folder.parent, job.id) as draft:
         with naming(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
         write_json(draft / JOB, asdict(order))
@@ -177,7 +182,7 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
 
 def _alone(home: Path) -> FileLock:
     """Held while a job is started, stopped or thrown away, so that of two who press at once the second is told."""
-    return FileLock(home / "jobs" / LOCK, timeout=LOCK_SECONDS)
+    return FileLock(home / FOLDER / LOCK, timeout=LOCK_SECONDS)
 
 
 def _check_size(home: Path, data: BinaryIO) -> None:

@@ -56,11 +56,11 @@ def _draw_start(order: Order, content: BinaryIO, slot: str) -> None:
     if st.button("Start", type="primary", icon=":material/play_arrow:", key=start_key(id)):
         attempt(lambda: _submit(order, content, id))
     st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
-    st.code(shlex.join(jobs.command(Job(home() / "jobs" / id), order)), language="bash", wrap_lines=True)
+    st.code(shlex.join(jobs.command(jobs.job_of(home(), id), order)), language="bash", wrap_lines=True)
 
 
 def _submit(order: Order, content: BinaryIO, id: str) -> None:
-    if not (home() / "jobs" / id).exists():  # else this is the second click of a double click
+    if not jobs.job_of(home(), id).folder.exists():  # else this is the second click of a double click
         jobs.submit(home(), order, content, id)
 
 
@@ -92,7 +92,7 @@ def _draw_jobs(running: int) -> None:
             except (ValueError, OSError) as error:
                 st.error(plain(words(error)))
     if len(listed) > SHOWN:
-        st.caption(f"The newest {SHOWN} of {len(listed):,}. All lie in {plain(str(home() / 'jobs'))}.")
+        st.caption(f"The newest {SHOWN} of {len(listed):,}. All lie in {plain(str(home() / jobs.FOLDER))}.")
 
 
 def _draw_job(job: Job, order: Order, status: Status) -> None:
