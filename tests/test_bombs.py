@@ -1,15 +1,22 @@
-"""Small files that unpack to very many lines: refused soon, and in memory that others can spare."""
+"""Small files that unpack to very many lines, or to very long ones: read or refused soon, in memory that others can
+spare."""
 
+import contextlib
 import gzip
 import subprocess
 import sys
+import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tfbind.config import PROJECT
+from tfbind.motif_files import read_motifs
 from tfbind.records import read_pieces
+from tfbind.variant_list import read_list
+from tfbind.variants import read_with_variants
 
 SECONDS, MEGABYTES = 120, 2_500
 
@@ -74,3 +81,29 @@ def test_dna_that_is_not_fasta_is_held_few_times(header: bytes, line: bytes, cop
         tracemalloc.stop()
     assert bases == 40_000_000
     assert most < copies * bases
+
+
+LONG = 40_000
+MATRIX = b"\n0.1 0.2 0.3 0.4\n"
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (read_motifs, b"1" * LONG + b"x\n"),
+        (read_motifs, b"MEME version 4\nMOTIF a\nletter-probability matrix: " + b"w" * LONG + MATRIX),
+        (lambda path: read_list(path.read_bytes()), (b"1A" + b" " * 9_000 + b"!\n") * 30),
+        (lambda path: read_with_variants(path.read_text(), 100, 10**6), b"ACGT[A/" + b" " * LONG),
+        (lambda path: read_with_variants(path.read_text(), 100, 10**6), b"ACGT[" + b" " * LONG),
+    ],
+    ids=["number", "head of a matrix", "changes", "open bracket", "brackets"],
+)
+def test_a_long_line_takes_no_longer_than_its_length(
+    read: Callable[[Path], object], text: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.txt"
+    path.write_bytes(text)
+    begun = time.monotonic()
+    with contextlib.suppress(ValueError):
+        read(path)
+    assert time.monotonic() - begun < 2

@@ -41,6 +41,7 @@ def test_what_was_found_once_ends_in_an_answer_or_in_one_line(parser: Parser, pa
     check(refusal(parser, path.read_bytes(), tmp_path))
 
 
+@pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
 def test_nearly_valid_input_ends_in_an_answer_or_in_one_line(parser: Parser, tmp_path: Path) -> None:
     for _, data in mutants(parser.valid, min(60, parser.most // 10), seed=1):

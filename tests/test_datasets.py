@@ -1,5 +1,6 @@
 """Data sets on disk: stored whole or not at all, opened as they were, split as promised."""
 
+import io
 import json
 import re
 import signal
@@ -161,6 +162,13 @@ def test_a_folder_without_exactly_one_pair_is_refused(tmp_path: Path) -> None:
 
 
 ENDLESS = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 1099511627776), }"
+MINUS_SIGNS = b"(" + b"-" * 9_000 + b"1,)\n"
+
+
+def several_arrays() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, np.zeros(1))
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -174,6 +182,8 @@ ENDLESS = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 10
         (data_files.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
         (data_files.SCORES, b"\x93NUMPY\x01\0" + b"v\0" + ENDLESS.ljust(118), r"scores\.npy: not a readable array"),
         (data_files.NAMES, b"text", r"names\.npy: not a readable array"),
+        (data_files.NAMES, several_arrays(), r"names\.npy: not a readable array"),
+        (data_files.NAMES, b"\x93NUMPY\x01\0" + b"\x2d\x23" + MINUS_SIGNS, r"names\.npy: not a readable array"),
     ],
 )
 def test_a_damaged_data_set_is_refused_in_one_line(tmp_path: Path, file: str, content: bytes, says: str) -> None:

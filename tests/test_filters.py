@@ -36,7 +36,8 @@ def run(tmp_path: Path) -> Run:
     flanked[3] = -1
     save_file({FIRST_LAYER: flanked}, made.folder / runs.BEST)
     nothing = np.zeros(900)
-    (made.folder / runs.VALIDATION).write_bytes(pack_held_out(np.arange(900), nothing[:, None], nothing, nothing))
+    held = pack_held_out(np.arange(900), np.zeros((900, 300)), nothing, nothing)
+    (made.folder / runs.VALIDATION).write_bytes(held)
     return made
 
 

@@ -69,6 +69,8 @@ def test_grouped_digits_are_one_position():
         ("", "is no change of a base"),
         ("a\nb", "is no change of a base"),
         ("A" * 20_000, "a change of 20,000 characters"),
+        (f"chr1:{'1' * 13} A>G", "position '1111111111111': no chromosome is that long; expected"),
+        (f"{'1' * 5_000} A>G", r"position '1+...': no chromosome is that long; expected"),
         ("GAT[T/G]ACA", "'GAT\\[T/G\\]ACA' is a sequence with its change, for the page's box of DNA; expected"),
     ],
 )

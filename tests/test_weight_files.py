@@ -21,7 +21,7 @@ from tfbind import launch, runs
 from tfbind.__main__ import main
 from tfbind.models import read_weights
 from tfbind.runs import Run
-from tfbind.scoring import BUILTIN_FOLDER
+from tfbind.scoring import BUILTIN_FOLDER, load_weights
 from tfbind.weight_files import HASH, pack, read_tensors
 from tfbind.worker import Worker
 from ui.session import plain
@@ -98,6 +98,34 @@ def test_tensors_that_only_torch_knows_are_named(tmp_path: Path) -> None:
     save_torch({"first": torch.ones(3, dtype=torch.bfloat16)}, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=r"w\.safetensors: tensors of the type BF16; expected F32$"):
         read_tensors(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("norm", [(0, 10**12), (0,), (1, 0)], ids=["no channels", "local", "no bases"])
+def test_weights_of_no_channels_or_no_bases_are_none(norm: tuple[int, ...], tmp_path: Path) -> None:
+    """A shape of zeros takes no room in a file, whatever else it claims."""
+    names = ("weight", "bias", "running_mean", "running_var")[: 4 if len(norm) == 1 else 2]
+    tensors = {f"initial_norm.{name}": np.zeros(norm, np.float32) for name in names}
+    tensors |= {"initial_conv.weight": np.zeros((norm[0], 4, 15), np.float32)}
+    tensors |= {
+        "final_conv.weight": np.zeros((1, norm[0], 1), np.float32),
+        "final_conv.bias": np.zeros(1, np.float32),
+    }
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"w\.safetensors: initial_norm\.weight has the shape \("):
+        load_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors", "ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("kind", ["nested", "csr", "complex"])
+def test_tensors_that_are_no_arrays_of_numbers_are_refused(kind: str, tmp_path: Path) -> None:
+    odd = {
+        "nested": lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]),
+        "csr": lambda: torch.zeros(4, 20).to_sparse_csr(),
+        "complex": lambda: torch.zeros(4, 20, dtype=torch.complex64),
+    }
+    torch.save({"initial_norm.weight": odd[kind]()}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w\.pt: holds something else than named tensors; expected"):
+        read_weights(tmp_path / "w.pt")
 
 
 def test_the_shipped_weights_have_their_hash() -> None:

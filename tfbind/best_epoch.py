@@ -4,6 +4,7 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +16,12 @@ UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
     AttributeError,
     EOFError,
     KeyError,
+    MemoryError,
     NotImplementedError,
     OSError,
+    OverflowError,
     RuntimeError,
+    TokenError,
     TypeError,
     ValueError,
     zipfile.BadZipFile,
@@ -34,6 +38,10 @@ class HeldOut(NamedTuple):
     pearson: NDArray[np.float32]
 
 
+KINDS = (np.int64, np.float16, np.float32, np.float32)
+MEMBERS = [f"{name}.npy" for name in HeldOut._fields]
+
+
 def pack_held_out(
     windows: NDArray[Any], predictions: NDArray[Any], loss: NDArray[Any], pearson: NDArray[Any]
 ) -> bytes:
@@ -46,21 +54,27 @@ def pack_held_out(
     return buffer.getvalue()
 
 
-def read_held_out(path: Path) -> HeldOut:
-    """The held-out windows in a file.
+def read_held_out(path: Path, windows: int, length: int) -> HeldOut:
+    """The held-out windows in a file, of data that have so many `windows` of so many bases.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        ValueError: the file is missing, damaged, or that of other data.
     """
     try:
         with regular(path).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            packed = saved.zip.infolist()
+            names = [member.filename for member in packed if member.compress_type == zipfile.ZIP_STORED]
+            if names != MEMBERS or len(packed) > len(names):  # else a small file may hold gigabytes
+                raise _damaged(path)
             if saved.zip.testzip():  # first: NumPy may read what has changed as anything
                 raise _damaged(path)
             found = HeldOut(*(saved[name] for name in HeldOut._fields))
     except UNREADABLE:
         raise _damaged(path) from None
-    count = len(found.windows)
-    if found.predictions.ndim != 2 or any(len(array) != count for array in found):
+    count = found.windows.size
+    shapes = ((count,), (count, length), (count,), (count,))
+    as_packed = [(array.shape, array.dtype) for array in found] == list(zip(shapes, KINDS, strict=True))
+    if not as_packed or found.windows.min(initial=0) < 0 or found.windows.max(initial=0) >= windows:
         raise _damaged(path)
     return found
 

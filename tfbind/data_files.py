@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
 from tfbind.files import regular
 from tfbind.json_files import read_json, unlike
@@ -23,8 +23,8 @@ META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
 ARRAYS = (NAMES, CODES, SCORES)
 IN_META = {
     "created": str,
-    "windows": int,
-    "length": int,
+    "windows": PositiveInt,
+    "length": PositiveInt,
     "hash": str,
     "origin": dict,
     "letters": dict[str, int],
@@ -60,8 +60,8 @@ def map_array(path: Path) -> NDArray[Any]:
     """
     try:
         with np.errstate(over="raise"):  # of a shape that no file has
-            return np.load(regular(path), mmap_mode="r", allow_pickle=False)
-    except (EOFError, FloatingPointError, OverflowError, TokenError, TypeError, ValueError, BadZipFile):
+            return np.lib.format.open_memmap(regular(path), mode="r")
+    except (EOFError, ArithmeticError, MemoryError, TokenError, TypeError, ValueError):
         raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
 
 

@@ -77,7 +77,8 @@ def learnt(run: Run, data: Windows) -> Learnt:
     weights = run.folder / runs.BEST
     if not weights.exists():
         raise ValueError(f"run {run.id}: no weights yet; expected a run with a finished epoch")
-    shown = np.sort(read_held_out(run.folder / runs.VALIDATION).windows)[:MOST_WINDOWS]
+    held = read_held_out(run.folder / runs.VALIDATION, len(data), data.length)
+    shown = np.sort(held.windows)[:MOST_WINDOWS]
     codes = np.asarray(data.codes[shown])
     behind = motif_behind(data)
     own = behind.motif if behind and behind.how != "enriched" else None

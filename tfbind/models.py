@@ -257,9 +257,15 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: {what}") from None
     if isinstance(weights, dict):
         weights = next((weights[key] for key in CHECKPOINT_KEYS if isinstance(weights.get(key), dict)), weights)
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(map(_is_array, weights.values())):
         raise ValueError(f"{path}: holds something else than named tensors; {EXPECTED}")
     return {str(name): tensor for name, tensor in weights.items()}
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is a tensor that has all its numbers, and real ones."""
+    whole = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_nested
+    return whole and not value.is_quantized and not value.is_complex()
 
 
 def _refuse_programs(path: Path) -> None:

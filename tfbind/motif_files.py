@@ -21,7 +21,7 @@ SITES = 20  # what a probability matrix is taken to be made from when it holds z
 WIDEST = 200
 MOST_LINES, MOST_LETTERS = 1_000_000, 64 << 20
 TOLERANCE = 0.005
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 Matrix = NDArray[np.float64]
 Lines = Sequence[tuple[int, str]]
@@ -192,7 +192,7 @@ class _Reader:
         if len(heads) != 1:
             self._fail(number, f"{len(heads)} matrices of {shown(words[0])}; expected one letter-probability matrix")
         at, head = lines[heads[0]]
-        said = {key: self._numbers(at, [value])[0] for key, value in re.findall(r"(\w+)\s*=\s*(\S+)", head)}
+        said = {key: self._numbers(at, [value])[0] for key, value in re.findall(r"\b(\w+)\s*=\s*(\S+)", head)}
         if said.get("alength", 4) != 4:
             self._fail(at, f"alength= {said['alength']:g}; expected 4")
         rows = []

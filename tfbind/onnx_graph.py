@@ -41,7 +41,9 @@ def read_shape(weights: Weights) -> Shape:
     layers = [("initial_conv", "initial_norm")]
     layers += [(f"res_blocks.{i}.conv{j}", f"res_blocks.{i}.norm{j}") for i in range(blocks) for j in (1, 2)]
     scale = _tensor(weights, "initial_norm.weight")
-    channels, reach = scale.shape[0] if scale.ndim in (1, 2) else 0, 0
+    if scale.ndim not in (1, 2) or not scale.size:
+        raise ValueError(f"initial_norm.weight has the shape {scale.shape}; expected channels, or channels and bases")
+    channels, reach = scale.shape[0], 0
     for place, (convolution, norm) in enumerate(layers):
         width = (_tensor(weights, f"{convolution}.weight").shape or (0,))[-1]
         _expect(weights, f"{convolution}.weight", (channels, channels if place else 4, width))

@@ -117,7 +117,7 @@ def read_held(past: Past) -> Held:
         data = open_learnt(runs.Run(past.validation.parent).home, past.config)
     except ValueError as error:
         raise ValueError(f"run {past.id}: {error}") from None
-    windows, halves, loss, pearson = read_held_out(past.validation)
+    windows, halves, loss, pearson = read_held_out(past.validation, len(data), data.length)
     predictions = halves.astype(np.float64)
     if not np.isfinite(predictions).all():
         raise ValueError(f"run {past.id}: its predictions are not all finite")

@@ -19,9 +19,10 @@ from tfbind.tables import shown
 
 FORMS = "chr22:10510600 A>G, 12 A>G or A12G"
 LONGEST_CHANGE = 10_000
+MOST_DIGITS = 12  # of a position
 
-_BRACKETS = re.compile(r"^>.*|\[\s*([A-Za-z]*|-)\s*/\s*([A-Za-z]*|-)\s*\]", re.MULTILINE)
-_SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)\s*[>/:\s-]\s*([A-Za-z]+)")
+_BRACKETS = re.compile(r"^>.*|\[\s*+([A-Za-z]*+|-)\s*+/\s*+([A-Za-z]*+|-)\s*+\]", re.MULTILINE)
+_SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)(?:\s*+[>/:-]\s*+|\s++)([A-Za-z]+)")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
 _REFSEQ = re.compile(r"NC_0{4,5}([1-9]|1\d|2[0-4])\.\d+")  # chromosomes 1 to 24 of man, 23 and 24 being X and Y
 _VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
@@ -127,10 +128,13 @@ def read_change(text: str) -> Change:
         chromosome, (reference, position, alternative) = None, match.groups()
     else:
         raise ValueError(f"{shown(words)} is no change of a base; expected {FORMS}")
+    position = position.replace(",", "")
+    if len(position) > MOST_DIGITS:
+        raise ValueError(f"position {shown(position)}: no chromosome is that long; expected {FORMS}")
     before, after = (_allele(letters) for letters in (reference, alternative))
     if np.array_equal(before, after):
         raise ValueError(f"{shown(words)}: both alleles are the same")
-    return Change(chromosome and chromosome.strip(" :-"), int(position.replace(",", "")), before, after)
+    return Change(chromosome and chromosome.strip(" :-"), int(position), before, after)
 
 
 def _allele(letters: str) -> Codes:

@@ -28,7 +28,7 @@ def results(run: Run) -> None:
     st.subheader("How good it is on windows it has not learnt from", anchor=False)
     try:
         data = open_learnt(run.home, runs.read_record(run))
-        windows, predictions, _, pearson = read_held_out(path)
+        windows, predictions, _, pearson = read_held_out(path, len(data), data.length)
     except ValueError as error:
         st.warning(plain(str(error)))
         return

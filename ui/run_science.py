@@ -8,6 +8,7 @@ import streamlit as st
 
 from tfbind import baselines, history, runs, sealed
 from tfbind.baselines import Appraisal
+from tfbind.best_epoch import read_held_out
 from tfbind.config import TrainConfig
 from tfbind.datasets import Windows
 from tfbind.metrics import SiteAgreement, of_part, site_agreement, site_figures
@@ -148,9 +149,8 @@ def _chance(run: Run, config: TrainConfig, data: Windows) -> str:
 
 @remembered
 def _agreement(run: Run, data: Windows) -> SiteAgreement | None:
-    with np.load(run.folder / runs.VALIDATION) as saved:
-        windows, predictions = saved["windows"], saved["predictions"].astype(np.float32)
-    return site_agreement(predictions, np.asarray(data.scores[windows]))
+    held = read_held_out(run.folder / runs.VALIDATION, len(data), data.length)
+    return site_agreement(held.predictions.astype(np.float32), np.asarray(data.scores[held.windows]))
 
 
 def _sites(found: SiteAgreement | None) -> None:

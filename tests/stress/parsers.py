@@ -370,7 +370,7 @@ PARSERS = [
     Parser("table-of-runs", [TABLE_OF_RUNS], _read_by(read_keys)),
     Parser("weights", _weights(), _read_by(load_weights)),
     Parser("torch", [_state_dict()], _torch, most=SLOW),
-    Parser("held-out", [_held_out()], _read_by(read_held_out)),
+    Parser("held-out", [_held_out()], _read_by(lambda path: read_held_out(path, 8, 20))),
     *(Parser(f"data-{name}", [content], _data_with(name), most=SLOW) for name, content in _data_files().items()),
     *(
         Parser(f"pulled-{name}", [content], _pulled_with(name.replace("history", "histories/*")), most=SLOW)
