@@ -2,6 +2,8 @@
 
 import gzip
 import re
+import struct
+import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfbind import regions
+from tfbind import bigwig, regions
 from tfbind.build import remarks
 from tfbind.build_signal import Rule, Sources, build_signal
 from tfbind.datasets import Windows, list_datasets
@@ -184,6 +186,42 @@ def test_what_cannot_be_built_is_refused_in_one_line(
 def test_another_assembly_is_seen_by_its_lengths(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"chr1 has 4,999 bases in genome.fa.gz and 5,000 in signal.bw"):
         built(tmp_path, REGION, genome=GENOME | {"chr1": GENOME["chr1"][1:]})
+
+
+def test_another_assembly_is_seen_before_random_windows_are_drawn(tmp_path: Path) -> None:
+    """Else a claim of four billion bases would make lists of that size."""
+    found = sources(tmp_path, REGION, genome=GENOME | {"chr1": GENOME["chr1"][1:]})
+    told: list[float] = []
+    with pytest.raises(ValueError, match=r"chr1 has 4,999 bases in genome.fa.gz and 5,000 in signal.bw"):
+        build_signal(tmp_path / "home", "own", found, Rule(length=100, random=5), told.append)
+    assert max(told) <= 0.5
+
+
+def test_regions_of_whole_chromosomes_take_little_memory() -> None:
+    tracemalloc.start()
+    assert elsewhere({"chr1": [(0, 30_000_000)]}, {"chr1": 30_000_000}, 1, 10, 0) == {}
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("children", [1, 2])
+def test_an_index_that_goes_round_in_circles_is_refused(tmp_path: Path, children: int) -> None:
+    found = sources(tmp_path, REGION)
+    content = found.signal.read_bytes()
+    (index,) = struct.unpack_from("<Q", content, 24)
+    place = index + 48
+    node = struct.pack("<BxH", 0, children) + struct.pack("<4IQ", 0, 0, 1, 5000, place) * children
+    found.signal.write_bytes(content[:place] + node + content[place + len(node) :])
+    with pytest.raises(ValueError, match=r"signal.bw.*not a readable bigWig file, or a damaged one"):
+        build_signal(tmp_path / "home", "own", found, Rule(length=100))
+
+
+def test_a_reader_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bigwig, "SECONDS", 0.01)
+    with pytest.raises(OSError, match=r"signal.bw: reading it took over 0.01 s and was ended"):
+        built(tmp_path, REGION)
 
 
 @pytest.mark.parametrize("damage", [b"", b"chr1\t1\t2\t3\n", None])

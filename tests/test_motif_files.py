@@ -127,6 +127,16 @@ def test_what_cannot_be_read_is_named_with_its_line(tmp_path: Path, text: str, s
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [">a\tb\n" + "1 1e-300 1e-300 1e-300\n" * 60, "1000000000000 " * 60 + "\n" + ("0 " * 60 + "\n") * 3],
+    ids=["probabilities", "counts"],
+)
+def test_the_scale_of_scores_stays_small_whatever_the_numbers(tmp_path: Path, text: str) -> None:
+    (found,) = read_motifs(written(tmp_path, text))
+    assert found.motif.log_odds.min() > -40  # a threshold is sought on steps of a thousandth
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(format=st.sampled_from(sorted(FORMATS)), seed=st.integers(0, 10**9))
 def test_damaged_files_end_in_one_line_or_in_a_sound_motif(tmp_path: Path, format: str, seed: int) -> None:

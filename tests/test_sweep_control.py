@@ -21,6 +21,7 @@ from tfbind.json_files import read_json, write_json
 from tfbind.pairs import Pair
 from tfbind.runs import ACTIVE
 from tfbind.sweep_folder import Sweep
+from tfbind.sweep_spec import parse_spec
 
 SMALL = "num_channels: {value: 4}, num_res_blocks: {value: 1}, batch_size: {value: 8}"
 
@@ -183,6 +184,21 @@ def test_a_bad_file_is_one_line_and_nothing_is_made(home: Path):
     assert sweep_folder.list_sweeps(home) == []
     with pytest.raises(ValueError, match="no sweep 'gone'"):
         sweep_folder.find(home, "gone")
+
+
+@pytest.mark.timeout(120)
+def test_many_shares_to_hold_out_are_checked_soon(home: Path):
+    """Of the splits that a file asks for, those with the least and the most held out; a twentieth of a window
+    for the test is too little, and a part of all windows leaves none to train."""
+    shares = [round(0.2 + number / 10_000, 4) for number in range(1_000)]
+    text = (
+        "method: random\nrun_cap: 2\nparameters:\n  dataset: {{value: toy}}\n"
+        f"  validation_split: {{{{values: {shares}}}}}\n  test_split: {{{{values: {{}}}}}}\n"
+    )
+    sweep_folder.check_data(home, parse_spec(text.format([0, *shares])))
+    for test, said in (([0, 0.001, 0.3], "0 for the test"), ([0, 0.1, 0.8], "leaves 0 for training")):
+        with pytest.raises(ValueError, match=said):
+            sweep_folder.check_data(home, parse_spec(text.format(test)))
 
 
 def test_a_sweep_whose_data_set_vanishes_fails_with_a_reason(home: Path):

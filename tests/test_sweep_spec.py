@@ -185,6 +185,7 @@ def test_what_only_the_agent_of_wandb_needs_is_said_not_refused():
         ("method: grid\nmethod: random", "'method' is there twice"),
         (f"# many\nrun_cap: {'9' * 5000}", "line 2: '99"),
         (f"run_cap: 0x{'f' * 5000}", "line 1: '0xff"),
+        (f"run_cap: {'1:' * 5000}1.5", "line 1: '1:1:"),
         (f"run_cap: {2**63}", "line 1: '9223372036854775808'; expected a number or a word"),
         ("name: 2020-99-99", "line 1: '2020-99-99'; expected a number or a word"),
         ("[" * 5000, "nested more than 10 deep"),

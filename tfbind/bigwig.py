@@ -6,6 +6,7 @@ file has none. It imports nothing of this project.
 """
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import pybigtools
 from numpy.typing import NDArray
 
 SECONDS = 3600
+LITTLE_ENDIAN = b"\x26\xfc\x8f\x88"  # how a file in that order begins
+INDEX_AT, INDEX_HEADER = 24, 48  # where a header says where the index lies, and bytes before the index's first node
 
 
 def chromosomes(path: Path) -> dict[str, int]:
@@ -24,7 +27,7 @@ def chromosomes(path: Path) -> dict[str, int]:
 
     Raises:
         ValueError: not a readable bigWig file.
-        OSError: there is no such file.
+        OSError: there is no such file, or it cannot be read within an hour.
     """
     found: dict[str, int] = json.loads(_reader(path))
     return found
@@ -47,7 +50,10 @@ def _reader(path: Path, *words: str, asked: str = "") -> str:
     with path.open("rb"):
         pass  # that there is no such file is said by the system
     command = [sys.executable, "-P", __file__, str(path), *words]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=SECONDS)
+    try:
+        done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise OSError(f"{path}: reading it took over {SECONDS} s and was ended") from None
     if done.returncode:
         raise ValueError(f"{path.name!r}: not a readable bigWig file, or a damaged one; expected bigWig")
     return done.stdout
@@ -58,11 +64,31 @@ def _main(file: str, out: str = "") -> None:
         if not out:
             print(json.dumps(bigwig.chroms()))
             return
+        _check_index(file)
         asked: dict[str, Any] = json.load(sys.stdin)
         with Path(out).open("wb") as stream:
             for chromosome, start in asked["windows"]:
                 found = bigwig.values(chromosome, start, start + asked["length"], fillna=None)
                 stream.write(np.asarray(found, dtype=np.float32).tobytes())
+
+
+def _check_index(file: str) -> None:
+    """Refuse an index that leads to one of its nodes twice: who follows it in circles never ends."""
+    with Path(file).open("rb") as stream:
+        order = "<" if stream.read(len(LITTLE_ENDIAN)) == LITTLE_ENDIAN else ">"
+        branch = struct.Struct(f"{order}4IQ")  # the stretch that lies below, and the node
+        stream.seek(INDEX_AT)
+        waiting = [struct.unpack(f"{order}Q", stream.read(8))[0] + INDEX_HEADER]
+        seen: set[int] = set()
+        while waiting:
+            node = waiting.pop()
+            if node in seen:
+                raise ValueError(f"the node at {node} is there twice")
+            seen.add(node)
+            stream.seek(node)
+            leaf, count = struct.unpack(f"{order}BxH", stream.read(4))
+            if not leaf:
+                waiting += [child for *_, child in branch.iter_unpack(stream.read(count * branch.size))]
 
 
 if __name__ == "__main__":

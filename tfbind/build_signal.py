@@ -120,8 +120,11 @@ def _starts(
     )
     if rule.random:
         # A window on a chromosome that the genome lacks would be lost, so its names are read first.
-        there = renamed([name for name, _ in contigs(sources.genome, progress)], called.values()).values()
-        drawn = _drawn(found, called, starts, {contig: sizes[contig] for contig in there}, rule)
+        bases = {name: sum(map(len, pieces)) for name, pieces in contigs(sources.genome, progress)}
+        there = renamed(bases, called.values())
+        for name, contig in there.items():
+            _check_length(name, bases[name], sizes[contig], sources)
+        drawn = _drawn(found, called, starts, {contig: sizes[contig] for contig in there.values()}, rule)
         skipped["random windows without a free place"] = rule.random - sum(map(len, drawn.values()))
         starts |= {contig: sorted({*starts.get(contig, []), *places}) for contig, places in drawn.items()}
     return starts, notes, skipped
@@ -153,11 +156,15 @@ class _Counted:
         for codes in self._pieces:
             bases += len(codes)
             yield codes
-        if bases != self._expected:
-            raise ValueError(
-                f"{self._contig} has {counted(bases, 'base')} in {label(self._sources.genome)} and "
-                f"{self._expected:,} in {label(self._sources.signal)}; expected one assembly"
-            )
+        _check_length(self._contig, bases, self._expected, self._sources)
+
+
+def _check_length(contig: str, bases: int, expected: int, sources: Sources) -> None:
+    if bases != expected:
+        raise ValueError(
+            f"{contig} has {counted(bases, 'base')} in {label(sources.genome)} and {expected:,} in "
+            f"{label(sources.signal)}; expected one assembly"
+        )
 
 
 def _cut(

@@ -19,6 +19,7 @@ from tfbind.tables import label, shown, whole_lines
 
 SITES = 20  # what a probability matrix is taken to be made from when it holds zeros and does not say
 WIDEST = 200
+LEAST = 1e-9  # of a probability; less is as good as 0, and would make a scale of scores that no memory holds
 MOST_LINES, MOST_LETTERS = 1_000_000, 64 << 20
 TOLERANCE = 0.005
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
@@ -69,8 +70,9 @@ def choose(found: Sequence[Found], path: Path, name: str | None) -> Found:
 def read_motifs(path: Path) -> list[Found]:
     """Every motif of a file.
 
-    Probabilities are taken as they are written. A matrix of probabilities with a zero is read as counts of its
-    `nsites` (20 where that is not said); counts get one pseudocount per column, shared by the four bases.
+    Probabilities are taken as they are written. A matrix of probabilities with a zero (or less than 1e-9) is read as
+    counts of its `nsites` (20 where that is not said); counts get one pseudocount per column, shared by the four
+    bases.
 
     Raises:
         ValueError: one line: the file, the line, what is there and what was expected.
@@ -222,7 +224,7 @@ class _Reader:
         return self._matrix(rows[0][0], name, matrix_id, np.array(values).T, sites)
 
     def _matrix(self, line: int, name: str, matrix_id: str, matrix: Matrix, sites: float) -> Motif:
-        if (matrix > 0).all():
+        if (matrix >= LEAST).all():
             return Motif(name, matrix_id, matrix)
         if not 1 <= sites <= 1e9:
             self._fail(line, f"made from {sites:g} sites; expected 1 or more")

@@ -117,17 +117,17 @@ def elsewhere(
     rng = np.random.default_rng(seed)
     names = [name for name in sorted(sizes) if sizes[name] >= length]
     rooms = np.array([sizes[name] - length + 1 for name in names], dtype=float)
-    blocks: dict[str, set[int]] = {name: set() for name in names}
+    blocks = {name: np.zeros(sizes[name] // length + 1, bool) for name in names}
     for name in names:
         for start, end in taken.get(name, ()):
-            blocks[name].update(range(start // length, (end - 1) // length + 1))
+            blocks[name][start // length : (end - 1) // length + 1] = True
     found: dict[str, list[int]] = {}
     for _ in range(20 * count if names else 0):
         name = names[int(rng.choice(len(names), p=rooms / rooms.sum()))]
         start = int(rng.integers(sizes[name] - length + 1))
-        reached = {start // length, (start + length - 1) // length}
-        if not reached & blocks[name]:
-            blocks[name] |= reached
+        reached = blocks[name][start // length : (start + length - 1) // length + 1]
+        if not reached.any():
+            reached[:] = True
             found.setdefault(name, []).append(start)
             count -= 1
         if not count:

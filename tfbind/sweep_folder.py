@@ -95,7 +95,7 @@ def check_data(home: Path, spec: Spec, here: bool = True) -> None:
         data = open_dataset(home, dataset_now(home, spec, dataset))
         if (same := names.setdefault(data.hash, dataset)) != dataset:
             raise ValueError(f"dataset: {same} and {dataset} are the same data; a sweep takes them once")
-        for values in itertools.product(*(_possible(spec, field) for field in ways)):
+        for values in itertools.product(*(_ends(_possible(spec, field)) for field in ways)):
             split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
 
 
@@ -113,6 +113,13 @@ def _possible(spec: Spec, field: str) -> tuple[Any, ...]:
     if found is None:
         return (getattr(spec.base, field),)
     return found.values or (found.at(0.0), found.at(1.0))
+
+
+def _ends(possible: tuple[Any, ...]) -> set[Any]:
+    """Of shares the least, the least that is not 0, and the largest: those between leave no part emptier."""
+    if any(isinstance(one, str) for one in possible):
+        return set(possible)
+    return {min(possible), min(filter(None, possible), default=0.0), max(possible)}
 
 
 def default_name(spec: Spec) -> str:

@@ -86,7 +86,7 @@ class _Loader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
             if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
                 raise ValueError
-        except ValueError:
+        except (ValueError, OverflowError):
             if not isinstance(node, yaml.ScalarNode):
                 raise  # which says where already
             said = f"line {node.start_mark.line + 1}: {_shown(node.value)}; expected a number or a word"
