@@ -58,6 +58,34 @@ def test_a_crashed_run_and_a_damaged_one_are_named_with_the_remedy(home):
     assert said["damaged"].state == "wrong"
 
 
+def test_what_is_in_no_list_is_named_with_the_remedy(home):
+    """What a copy by hand leaves, or a disk that lost a file."""
+    for id in ("kept", "lost"):
+        runs.create(home, toy_config(), id=id)
+    sweep_folder.create(home, "{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config(), id="race")
+    imported.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), "model")
+    for folder in ("runs/lost", "sweeps/race", "models/model"):
+        shutil.copytree(home / folder, (home / folder).with_name("A copy"))
+    files = {"runs/lost": runs.CONFIG, "sweeps/race": sweep_folder.SETTINGS, "models/model": imported.WEIGHTS}
+    for folder, file in files.items():
+        (home / folder / file).unlink()
+    (home / "jobs" / "20260101-000000-abcde").mkdir(parents=True)
+    (home / "runs" / ".hidden").mkdir()
+    found = findings(home)
+    kinds = ("runs", "sweeps", "models", "jobs")
+    assert {kind: [f.said for f in found[kind] if f.state == "wrong"] for kind in kinds} == {
+        "runs": ["in no list, since config.json is missing: lost", "in no list, for its name: A copy"],
+        "sweeps": ["in no list, since sweep.json is missing: race", "in no list, for its name: A copy"],
+        "models": ["in no list, since weights.safetensors is missing: model", "in no list, for its name: A copy"],
+        "jobs": ["in no list, since job.json is missing: 20260101-000000-abcde"],
+    }
+    lost, odd = (f.remedy for f in found["runs"] if f.state == "wrong")
+    assert lost.startswith(f"restore it from a copy, or delete the folder in {home / 'runs'}; ")
+    assert f"model import {home / 'runs' / 'lost' / runs.BEST}" in lost
+    assert odd == f"rename the folder in {home / 'runs'}: names are [a-z0-9][a-z0-9-]{{0,63}}"
+    assert [run.id for run in runs.list_runs(home)] == ["kept"]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x04no array"])
 def test_a_damaged_data_set_is_named_and_not_among_the_sound_ones(home, content):
     shutil.copytree(home / "data" / "toy", home / "data" / "other")

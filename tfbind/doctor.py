@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, devices, imported, jobs, runs, wandb_logged
+from tfbind import __version__, devices, imported, jobs, runs, sweep_folder, wandb_logged
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
@@ -64,6 +64,7 @@ def examine(home: Path) -> Iterator[Finding]:
         _sweeps,
         _data,
         _models,
+        _unlisted,
         _logged,
         _wandb,
     ]
@@ -309,6 +310,29 @@ def _models(home: Path) -> Iterator[Finding]:
             wrong.append(Finding("models", "wrong", words(error), remedy))
     yield Finding("models", "ok", ", ".join(sound) or "none")
     yield from wrong
+
+
+def _unlisted(home: Path) -> Iterator[Finding]:
+    """Folders that no list shows: without the file by which they are known, or with a name that none of them has."""
+    known_by = {
+        "runs": (runs.CONFIG, runs.RUN_ID),
+        "sweeps": (sweep_folder.SETTINGS, runs.RUN_ID),
+        "jobs": (jobs.JOB, jobs.ID),
+        "models": (imported.WEIGHTS, imported.NAME),
+    }
+    for kind, (file, names) in known_by.items():
+        folders = [path for path in sorted((home / kind).glob("[!.]*")) if path.is_dir()]
+        lacking = [path.name for path in folders if not (path / file).exists()]
+        odd = [path.name for path in folders if path.name not in lacking and not names.fullmatch(path.name)]
+        if lacking:
+            remedy = f"restore it from a copy, or delete the folder in {home / kind}"
+            if kind == "runs":
+                weights = home / kind / lacking[0] / runs.BEST
+                remedy += f"; `python -m tfbind model import {weights}` keeps its weights"
+            yield Finding(kind, "wrong", f"in no list, since {file} is missing: {_few(lacking)}", remedy)
+        if odd:
+            remedy = f"rename the folder in {home / kind}: names are {names.pattern}"
+            yield Finding(kind, "wrong", f"in no list, for its name: {_few(odd)}", remedy)
 
 
 def _few(words: list[str]) -> str:

@@ -190,8 +190,8 @@ def find(home: Path, id: str) -> Run:
 
 def list_runs(home: Path) -> list[Run]:
     """All runs of a home, oldest first."""
-    folders = sorted((home / "runs").glob("[a-z0-9]*")) if (home / "runs").is_dir() else []
-    return [Run(folder) for folder in folders if (folder / CONFIG).exists()]
+    folders = sorted((home / "runs").iterdir()) if (home / "runs").is_dir() else []
+    return [Run(folder) for folder in folders if is_run(home, folder.name)]
 
 
 def read_config(run: Run) -> TrainConfig:

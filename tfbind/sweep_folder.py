@@ -145,8 +145,8 @@ def find(home: Path, id: str) -> Sweep:
 
 def list_sweeps(home: Path) -> list[Sweep]:
     """All sweeps of a home, oldest first."""
-    folders = sorted((home / "sweeps").glob("[a-z0-9]*")) if (home / "sweeps").is_dir() else []
-    return [Sweep(folder) for folder in folders if (folder / SETTINGS).exists()]
+    folders = sorted((home / "sweeps").iterdir()) if (home / "sweeps").is_dir() else []
+    return [Sweep(folder) for folder in folders if is_sweep(home, folder.name)]
 
 
 def read_settings(sweep: Sweep) -> dict[str, Any]:
