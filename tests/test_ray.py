@@ -1,6 +1,7 @@
 """Runs and predictions on a real Ray cluster of two nodes are those of this machine."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -233,6 +234,52 @@ def test_what_listens_and_is_no_ray_is_told_at_once(cluster: RayCluster) -> None
         with pytest.raises(ConnectionError, match="what listens there does not answer as the head of a Ray cluster"):
             knock(address)
         assert time.monotonic() - began < ANSWER_SECONDS / 2
+
+
+def test_another_part_of_ray_is_told_in_seconds(cluster: RayCluster, home: Path) -> None:
+    """Such as Ray's client, at port 10001 of the head; here Ray's process of a node, which is always there."""
+    found = psutil.process_iter(["name", "cmdline"])
+    raylet = next(
+        p for p in found if p.info["name"] == "raylet" and f":{cluster.port}" in " ".join(p.info["cmdline"])
+    )
+    port = next(each.laddr.port for each in raylet.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+    began = time.monotonic()
+    code, _, err = tfbind(home, "train", "--dataset", "toy", "--ray", f"127.0.0.1:{port}")
+    assert time.monotonic() - began < 20
+    assert code == 1
+    assert err.startswith(f"tfbind: --ray 127.0.0.1:{port}: that is not the head of a Ray cluster, but another part")
+    assert err.endswith("expected the port that `ray start --head` was given, by default 6379\n")
+
+
+def test_a_prediction_that_waits_for_busy_cpus_says_so_and_goes_on(
+    cluster: RayCluster, home: Path, tmp_path: Path
+) -> None:
+    genome, out = tmp_path / "genome.fa", tmp_path / "p.tsv"
+    genome.write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 100 + "\n")
+    flags = ["--num-epochs", "10000", "--early-stopping-patience", "10000", "--num-channels", "4", "--threads", "1"]
+    busy = [
+        start_command(home, "train", "--dataset", "toy", *flags, "--id", id, "--ray", cluster.address)
+        for id in ("busy-1", "busy-2")
+    ]
+    deadline = time.monotonic() + SECONDS
+    while not all(runs.is_run(home, id) and runs.read_rows(Run(home / "runs" / id)) for id in ("busy-1", "busy-2")):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    words = ["predict", "--model", "builtin", "--data", str(genome), "--out", str(out), "--ray", cluster.address]
+    with start_command(home, *words) as waiting:
+        assert waiting.stderr is not None
+        assert select.select([waiting.stderr], [], [], SECONDS)[0], "waits without a word"
+        where = f"the Ray cluster at {cluster.address}"
+        assert waiting.stderr.readline() == f"waits for a free CPU of {where}, which has 2; goes on by itself\n"
+        assert not out.exists()
+        for process in busy:
+            process.terminate()
+            process.communicate(timeout=SECONDS)
+        _, err = waiting.communicate(timeout=SECONDS)
+    assert (waiting.returncode, err) == (0, "")
+    assert out.exists()
+    code, _, err = tfbind(home, *words[:-3], str(tmp_path / "free.tsv"), *words[-2:])
+    assert (code, err) == (0, "")
 
 
 def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:

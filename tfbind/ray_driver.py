@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import ray
 from ray import ObjectRef, ObjectRefGenerator
+from ray._raylet import GcsClient
 from ray.exceptions import (
     LocalRayletDiedError,
     NodeDiedError,
@@ -25,6 +26,7 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
+    RpcError,
     RuntimeEnvSetupError,
     TaskCancelledError,
     TaskUnschedulableError,
@@ -46,9 +48,11 @@ REACH_SECONDS = 5.0
 ANSWER_SECONDS = 20.0  # a head says its first word in milliseconds, even on a busy machine
 SETTINGS = b"\x04"  # the type of the frame with which both sides of HTTP/2 begin, after its length in three bytes
 NO_SETTINGS = bytes(3) + SETTINGS + bytes(5)
+UNIMPLEMENTED = 12  # of gRPC: whoever answers does not do what was asked
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + NO_SETTINGS
 MISSED = 5  # so often in a row the head does not answer when it is lost
 END_SECONDS = 5.0
+BUSY_SECONDS = 3.0  # what has just ended is still told as busy
 LOSSES = {  # of a worker, in words: Ray's own go on about its log files
     OutOfMemoryError: "its node had no memory left",
     WorkerCrashedError: "its process was killed or crashed",
@@ -87,6 +91,7 @@ class Tasks:
         self._cancelled: set[str] = set()
         self._unplaced: dict[str, Callable[[], Task]] = {}  # what starts those anew that are on no known node
         self._ending: list[ObjectRef] = []
+        self._kept_out: float | None = None  # since when others have all CPUs, and nothing was scored
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -128,6 +133,7 @@ class Tasks:
         """Have pieces scored by this model from now on."""
         options = Options(**message.facts["options"])
         self._model = tuple(map(ray.put, (message.facts["name"], list(message.files.values()), options)))
+        self._kept_out = time.monotonic() if _full() else None  # others: nothing has begun here
 
     def score(self, message: Message) -> None:
         """Have a piece scored; on another node if one is lost."""
@@ -160,6 +166,7 @@ class Tasks:
             key = self._under_way[task]
             try:
                 if isinstance(task, ObjectRef):
+                    self._kept_out = None
                     self._say(key, {"event": "scores"}, {"scores": ray.get(task)})
                     self._drop(task)
                     continue
@@ -175,6 +182,14 @@ class Tasks:
             except RayError as error:
                 self._say(key, _ended(error))
             self._drop(task)
+
+    def tell_kept_out(self) -> None:
+        """Say once that others have all CPUs, where that has kept the first piece from being scored for seconds."""
+        if self._kept_out is None or time.monotonic() - self._kept_out < BUSY_SECONDS:
+            return
+        self._kept_out = None
+        if _full():
+            write(self._out, {"busy": True})
 
     def _ready(self, number: int, seconds: float) -> list[Task]:
         """So many tasks that have something to say, or all that have after so long."""
@@ -210,6 +225,11 @@ class Tasks:
 
     def _say(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         write(self._out, {"key": key, **facts}, files)
+
+
+def _full() -> bool:
+    """Whether no CPU of the cluster is free."""
+    return bool(ray.available_resources().get("CPU", 0.0) < 1)
 
 
 def _with_address(facts: dict[str, Any]) -> dict[str, Any]:
@@ -254,6 +274,21 @@ def knock(address: str, patience: float = ANSWER_SECONDS) -> None:
     raise ConnectionError("what listens there does not answer as the head of a Ray cluster does")
 
 
+def ask_head(address: str) -> None:
+    """Refuse other parts of Ray, such as the server of its client; Ray itself takes half a minute to.
+
+    Raises:
+        OSError: what listens there is one.
+    """
+    try:
+        GcsClient(address=address)
+    except RpcError as error:
+        if error.rpc_code == UNIMPLEMENTED:
+            said = "that is not the head of a Ray cluster, but another part of Ray, such as the server of its client"
+            expected = "the port that `ray start --head` was given, by default 6379"
+            raise ConnectionError(f"{said}; expected {expected}") from None
+
+
 def connect(address: str) -> None:
     """Join the cluster, whose nodes get the code of this project.
 
@@ -263,6 +298,7 @@ def connect(address: str) -> None:
     local = address.startswith(("127.", "localhost:"))
     try:
         knock(address)
+        ask_head(address)
         ray.init(
             address=address,
             log_to_driver=False,
@@ -315,6 +351,7 @@ def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
             tasks.poll()
         if time.monotonic() - looked >= NODES_SECONDS:
             looked, before, known = time.monotonic(), known, nodes()
+            tasks.tell_kept_out()
             if known != before:
                 write(out, {"nodes": list(known.values())})
             if len(tasks):
