@@ -224,6 +224,52 @@ def test_a_dead_launcher_does_not_take_its_worker_along(home):
     assert state(run) == "killed"
 
 
+def start_command(home, *flags: str) -> "subprocess.Popen[str]":
+    """Train for long, in a process whose errors can be read."""
+    command = [sys.executable, "-m", "tfbind", "train", "--dataset", "toy", "--num-channels", "4", *flags]
+    command += [word for field, value in LONG.items() for word in (f"--{field}", str(value))]
+    environment = {**os.environ, "TFBIND_HOME": str(home)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home):
+    """Nothing of it comes back at the old place, where nobody would look for the epochs."""
+    cores = str(devices.cpu_cores())
+    trains = start_command(home, "--id", "trains", "--threads", cores)
+    wait_for(lambda: (home / "runs" / "trains" / runs.METRICS).exists())
+    waits = start_command(home, "--id", "waits", "--threads", cores)
+    wait_for(lambda: (home / "runs" / "waits" / runs.LOG).exists())
+    moved = home.rename(home.with_name("elsewhere"))
+    for id, process in (("trains", trains), ("waits", waits)):
+        _, err = process.communicate(timeout=60)
+        where = home / "runs" / id
+        assert err.startswith(
+            f"tfbind: {where}: moved or deleted while the run was active; where it is now, `resume`"
+        )
+        assert (process.returncode, len(err.splitlines())) == (1, 1)
+        assert f"ERROR {where}: moved or deleted" in run_log.tail(runs.find(moved, id))
+    assert not home.exists()
+    run = runs.find(moved, "trains")
+    before = runs.read_rows(run)
+    assert state(run) == "crashed"
+    launch.resume(run)
+    wait_for(lambda: len(runs.read_rows(run)) > len(before))
+    launch.stop(run)
+    assert runs.read_rows(run)[: len(before)] == before
+
+
+def test_a_run_whose_folder_is_deleted_ends_and_does_not_go_on_in_what_it_writes_there(home):
+    """`rm -r` does not get rid of a folder that files are written into meanwhile."""
+    process = start_command(home, "--id", "gone")
+    folder = home / "runs" / "gone"
+    wait_for(lambda: (folder / runs.METRICS).exists())
+    for path in folder.iterdir():
+        path.unlink(missing_ok=True)
+    _, err = process.communicate(timeout=60)
+    assert err.startswith(f"tfbind: {folder}: moved or deleted while the run was active")
+    assert (process.returncode, len(err.splitlines())) == (1, 1)
+
+
 def test_more_epochs_start_from_the_best_weights_of_the_parent(home):
     parent = launch.submit(home, toy_config(num_epochs=8))
     assert wait_for_end(parent) == "finished"

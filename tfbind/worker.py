@@ -69,6 +69,7 @@ class Worker:
 
         Raises:
             ValueError: another process is working on this run.
+            OSError: the folder of the run was moved or deleted.
         """
         with runs.sole_worker(self.run), heard(self._note_signal), _log_to(self.run):
             remove_drafts(self.run.folder)
@@ -79,6 +80,7 @@ class Worker:
             except Stopped:
                 return self._end("killed")
             except Exception as error:
+                self._check_folder()
                 log.exception("failed")
                 return self._end("failed", _one_line(error))
 
@@ -193,7 +195,15 @@ class Worker:
             self._beaten = self.clock()
             runs.take_over(self.run, state)
 
+    def _check_folder(self) -> None:
+        """Of a folder that was moved nothing is left here; in one that was deleted, files that were just written."""
+        if not (self.run.folder / runs.CONFIG).exists():
+            said = f"{self.run.folder}: moved or deleted while the run was active"
+            log.error("%s", said)
+            raise OSError(f"{said}; where it is now, `resume` goes on after its last epoch")
+
     def _check_stop(self) -> None:
+        self._check_folder()
         if self._signalled or runs.stop_requested(self.run):
             raise Stopped
 
