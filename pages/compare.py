@@ -8,20 +8,21 @@ from ui.compare_pull import curves_of, elsewhere
 from ui.compare_runs import known_runs
 from ui.compare_table import run_table
 from ui.compare_take import labels_editor
-from ui.session import home, inside_app, plain
+from ui.session import SWEEP_PAGE, home, inside_app, plain
 
 inside_app()
 
-st.header("Compare runs", anchor=False)
+st.title("Compare runs", anchor=False)
 elsewhere()
 pasts, problems = known_runs(home())
 for problem in problems[:3]:
     st.warning(plain(problem))
 if not pasts:
     st.info(
-        "No runs yet. Start some on the Train page: two learning rates, three seeds each, make a first comparison. "
-        "Then come back here, or pull runs from Weights & Biases above."
+        "No runs yet. Two learning rates with three replicates each make a first comparison: start them as a sweep, "
+        "then come back here. Or pull runs from Weights & Biases above."
     )
+    st.page_link(SWEEP_PAGE, label="To the sweep", icon=":material/stacked_line_chart:")
 else:
     choice = choice_of(pasts)
     chosen = run_table(pasts, choice)

@@ -358,7 +358,7 @@ def test_side_bar_lists_active_runs(home: Path) -> None:
     make_run(home, "pending", 0, name="job two")
     make_run(home, "finished", 5, name="job three")
     shown = [link.proto.label for link in app().sidebar.get("page_link")]
-    assert shown == ["job one · 3/5", "job two · waits"]
+    assert shown == ["3/5 · job one", "waits · job two"]
 
 
 def test_names_are_shown_as_they_were_written(home: Path) -> None:

@@ -13,6 +13,7 @@ from tfbind.elsewhere import originals
 from tfbind.files import words
 from tfbind.history import Past
 from tfbind.runs import Run
+from ui.session import COMPARE_PAGE
 
 FILES = (runs.CONFIG, runs.LABELS, runs.STATE, runs.METRICS, runs.VALIDATION)
 SELECTED, ANEW = "compare-selected", "compare-anew"
@@ -106,6 +107,13 @@ def select(keys: list[str], anew: bool = False) -> None:
         st.query_params["runs"] = ",".join(keys)
     else:
         st.query_params.pop("runs", None)
+
+
+def show_comparison(sweep: str) -> None:
+    """Open the Compare page with the runs of a sweep, whatever was selected there before."""
+    st.session_state.pop(SELECTED, None)
+    st.session_state[ANEW] = st.session_state.get(ANEW, 0) + 1
+    st.switch_page(COMPARE_PAGE, query_params={"sweep": sweep})
 
 
 def _from_address(pasts: list[Past]) -> list[str]:

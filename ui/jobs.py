@@ -69,11 +69,12 @@ def _short(name: str) -> str:
 
 
 def _label(run: Run, status: Status) -> str:
+    """How far a run is comes first: the side bar cuts off the end of a long name."""
     try:
         name = runs.read_labels(run)["name"]
-        return f"{plain(_short(name))} · {_where(run, status)}"
+        return f"{_where(run, status)} · {plain(_short(name))}"
     except ValueError:  # its own page says what is damaged; this list is on all pages
-        return f"{plain(run.id)} · damaged"
+        return f"damaged · {plain(run.id)}"
 
 
 def _where(run: Run, status: Status) -> str:

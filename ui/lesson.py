@@ -25,11 +25,12 @@ from tfbind.sites import motif_hits
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline, lines
 from ui import scored
+from ui.compare_runs import show_comparison
 from ui.polling import poll
 from ui.remembered import remembered
 from ui.results import CHART
 from ui.sequence_input import show_notes
-from ui.session import COMPARE_PAGE, PREDICT_PAGE, TRAIN_PAGE, home, plain
+from ui.session import PREDICT_PAGE, TRAIN_PAGE, home, plain
 from ui.sweep_race import live
 
 NO_DIFFERENCE = "no difference"
@@ -182,12 +183,8 @@ def _verdict() -> bool:
         st.markdown(f"- {plain(_in_words(line))}")
     sweep = lesson.newest(home(), lesson.RATES_NAME)
     assert sweep is not None
-    st.page_link(
-        COMPARE_PAGE,
-        label="See all of it on the Compare page",
-        icon=":material/compare_arrows:",
-        query_params={"sweep": sweep.id},
-    )
+    if st.button("See all of it on the Compare page", icon=":material/compare_arrows:"):
+        show_comparison(sweep.id)
     return True
 
 

@@ -14,7 +14,8 @@ from tfbind.files import words
 from tfbind.hints import lost_its_loss
 from tfbind.runs import Run, Status
 from ui.config_form import fill
-from ui.session import attempt, close_run, home, next_run_id, plain, show_run, start_key
+from ui.model_choice import MODEL
+from ui.session import PREDICT_PAGE, attempt, close_run, home, next_run_id, plain, show_run, start_key
 from ui.wandb_settings import secrets
 
 RESUMABLE = ("killed", "crashed", "failed")
@@ -28,7 +29,10 @@ def actions(run: Run, status: Status) -> None:
         kind: Literal["primary", "secondary"] = "secondary" if hopeless else "primary"
         if status.state in RESUMABLE and st.button("Resume", type=kind, icon=":material/resume:"):
             attempt(lambda: launch.resume(run, secrets()))
-        if not status.active and (run.folder / runs.BEST).exists():
+        has_weights = (run.folder / runs.BEST).exists()
+        if status.state == "finished" and has_weights:
+            _score(run)
+        if not status.active and has_weights:
             _more_epochs(run)
         st.button(
             "Clone",
@@ -54,6 +58,13 @@ def stop_buttons(run: Run, status: Status) -> None:
         waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
         if waited > launch.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
             attempt(lambda: launch.kill(run))
+
+
+def _score(run: Run) -> None:
+    """The model is chosen through the session's state: an address does not change what the Predict page had before."""
+    if st.button("Score DNA", icon=":material/genetics:", help="The Predict page, with this model"):
+        st.session_state[MODEL.key] = run.id
+        st.switch_page(PREDICT_PAGE)
 
 
 def _more_epochs(run: Run) -> None:

@@ -8,8 +8,9 @@ from tfbind.runs import ACTIVE, Status
 from tfbind.sweep_control import RETRIED
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_spec import MAX_TEXT
+from ui.compare_runs import show_comparison
 from ui.config_form import label, parse_form
-from ui.session import COMPARE_PAGE, TRAIN_PAGE, attempt, home
+from ui.session import TRAIN_PAGE, attempt, home
 from ui.wandb_settings import secrets
 
 
@@ -24,10 +25,8 @@ def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
             _retry(sweep, sum(run.state in RETRIED for run in past))
         _extend(sweep)
         _add(sweep)
-        if past:
-            st.page_link(
-                COMPARE_PAGE, label="Compare", icon=":material/compare_arrows:", query_params={"sweep": sweep.id}
-            )
+        if past and st.button("Compare", icon=":material/compare_arrows:"):
+            show_comparison(sweep.id)
 
 
 def _stop(sweep: Sweep, status: Status) -> None:

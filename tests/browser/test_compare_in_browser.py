@@ -7,14 +7,14 @@ from driving import Server, wait_until
 from playwright.sync_api import BrowserContext, Page, expect
 from stand_in import CONFIG, make_rows
 
-from tfbind import runs
+from tfbind import runs, sweep_folder
 
 ROW, HEADER, TICK = 35, 35, 18  # pixels of the table, which is one picture
 
 
-def finished(home: Path, id: str, rate: float) -> None:
+def finished(home: Path, id: str, rate: float, sweep: str | None = None) -> None:
     config = CONFIG.model_copy(update={"learning_rate": rate})
-    facts = {"dataset_hash": "ab" * 32, "split_hash": "cd" * 32, "windows": 9, "length": 30}
+    facts = {"dataset_hash": "ab" * 32, "split_hash": "cd" * 32, "windows": 9, "length": 30, "sweep": sweep}
     run = runs.create(home, config, id=id, name=f"run {id}", facts=facts)
     for row in make_rows(5):
         runs.append_row(run, row | {"val_pearsonr": row["val_pearsonr"] - rate})
@@ -41,6 +41,25 @@ def test_tick_two_runs_read_the_verdict_take_the_report(
     page.reload()
     expect(page.get_by_text("cannot be told. learning_rate 0.001 has the best figure").first).to_be_visible()
     read_without_network(chromium, report)
+
+
+def test_a_sweep_is_compared_whatever_was_compared_before(
+    server: Server, home: Path, open_page: Callable[..., Page]
+) -> None:
+    text = "method: grid\nparameters: {learning_rate: {values: [0.02, 0.002]}}\n"
+    sweep = sweep_folder.create(home, text, CONFIG, name="two rates")
+    finished(home, "c", 0.02, sweep.id)
+    finished(home, "d", 0.002, sweep.id)
+    finished(home, "e", 0.5)
+    runs.take_over(sweep, "finished", started=1.0, ended=2.0)
+    page = open_page(f"{server.url}/compare?runs=e")
+    expect(page.get_by_text("One setting only")).to_be_visible()
+    page.get_by_role("link", name="Sweep").click()
+    page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": HEADER + ROW / 2})
+    expect(page.get_by_role("heading", name="two rates")).to_be_visible()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("cannot be told. learning_rate 0.002 has the best figure").first).to_be_visible()
+    assert f"sweep={sweep.id}" in page.url
 
 
 def read_without_network(chromium: BrowserContext, report: Path) -> None:

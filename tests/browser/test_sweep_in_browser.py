@@ -44,5 +44,5 @@ def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: C
     assert names == [[f"learning rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]
     page.reload()
     expect(page.get_by_text("3 finished")).to_be_visible()
-    page.get_by_role("link", name="Compare").last.click()
+    page.get_by_role("button", name="Compare").click()
     expect(page.get_by_text("learning_rate 0.01 has the best figure").first).to_be_visible()
