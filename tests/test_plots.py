@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from past_runs import replicates
 
 from tfbind.compare import choose, group
-from tfbind.compare_plots import Look, learning_curves
+from tfbind.compare_plots import Look, learning_curves, parallel
 from tfbind.plots import CURVE_POINTS, curve, exemplary, pearson_histogram, profiles, thin
 
 CHOICE = choose("val_pearsonr")
@@ -111,3 +111,15 @@ def test_few_epochs_have_a_mark_each_and_none_between() -> None:
         assert learning_curves(settings, "val_pearsonr", Look()).layout.xaxis.dtick == step
     assert learning_curves(settings, "val_pearsonr", Look(axis="seconds")).layout.xaxis.dtick is None
     assert learning_curves([], "val_pearsonr", Look()).layout.xaxis.type == "linear"
+
+
+def test_the_numbers_along_an_axis_keep_apart() -> None:
+    rates = [0.02, 0.02, 0.002]
+    records = [
+        {"learning_rate": rate, CHOICE.metric: value}
+        for rate, value in zip(rates, [0.9612, 0.9564, 0.7], strict=True)
+    ]
+    settings, results = parallel(records, ["learning_rate"], CHOICE).data[0].dimensions
+    assert settings.ticktext == ("0.002", "0.02")
+    assert np.diff(results.tickvals).min() * 20 > 0.9612 - 0.7  # two lines of letters in a picture of 300 pixels
+    assert (results.tickvals[0], results.tickvals[-1]) == (0.7, 0.9612)

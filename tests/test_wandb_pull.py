@@ -285,7 +285,9 @@ def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made
     assert verdict.standings[0].trend is None
     drawn = learning_curves(verdict.settings, "val_loss", Look()).data
     assert [list(trace.x) for trace in drawn] == [[]]
-    assert "last values val_loss 0.5000" in cli(tmp_path, "lab/ends").stdout
+    said = cli(tmp_path, "lab/ends").stdout
+    assert ": 1 run, " in said.splitlines()[0]
+    assert "last values val_loss 0.5000" in said
 
 
 def test_one_path_on_two_servers_is_two_projects_and_a_key_goes_to_its_own_server_only(tmp_path, server, monkeypatch):

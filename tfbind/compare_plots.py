@@ -18,6 +18,7 @@ SCALE = ((0.0, "#8a8f98"), (0.5, "#1a7fc4"), (1.0, "#dc9f10"))  # from worst to 
 DASHES = ("solid", "dash", "dot", "dashdot")
 COLOURED = 20  # of more curves than this, the best are coloured and the rest drawn in grey
 TICKS = 6
+NEAREST_TICKS = 0.06  # of an axis; the numbers of nearer ones would lie on each other
 FEW_EPOCHS = 10
 
 Axis = Literal["epoch", "seconds"]
@@ -227,7 +228,8 @@ def _word(value: Any) -> str:
 
 def _ticks(values: Sequence[float], write: Any) -> tuple[list[float], list[str]]:
     distinct = sorted(set(values))
-    if len(distinct) > TICKS:
+    near = np.diff(distinct) < NEAREST_TICKS * (distinct[-1] - distinct[0])
+    if len(distinct) > TICKS or near.any():
         distinct = np.linspace(distinct[0], distinct[-1], TICKS).tolist()
     return distinct, [write(value) for value in distinct]
 

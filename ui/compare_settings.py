@@ -18,6 +18,8 @@ IMPORTANCE_HELP = (
     "to 1. It is a hint, not a test: settings that were hardly varied cannot show their importance."
 )
 DIFF_RUNS = 12
+# Plotly draws these axes black in every theme.
+AXES_SEEN = "<style>.st-key-parallel .axis :is(path, line) { stroke: currentcolor; }</style>"
 
 
 def settings_panels(chosen: list[Past], choice: Choice) -> None:
@@ -46,6 +48,7 @@ def _parallel(records: list[dict[str, Any]], columns: list[str], choice: Choice)
         first = st.multiselect(
             "Settings to draw", columns, first, key="parallel-columns", max_selections=MOST_COLUMNS
         )
+    st.html(AXES_SEEN)
     st.plotly_chart(
         parallel(records, first, choice),
         config=chart_config("parallel"),

@@ -9,6 +9,7 @@ from tfbind.baselines import Beside
 from tfbind.history import Past
 from tfbind.report import Report, csv_table, html_report, markdown_report, now
 from tfbind.verdict import Verdict
+from ui.results import chart_buttons
 from ui.session import attempt, home
 
 TABLE = "runs.csv"
@@ -18,12 +19,7 @@ PICTURES = {"svg": "SVG", "png": "PNG"}
 
 def chart_config(name: str) -> dict[str, object]:
     """The buttons of a chart; the camera saves it in the format that is chosen further down."""
-    kind = st.session_state.get("picture-format") or "svg"
-    return {
-        "displaylogo": False,
-        "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
-        "toImageButtonOptions": {"format": kind, "filename": name, "scale": 1 if kind == "svg" else 3},
-    }
+    return chart_buttons(name, st.session_state.get("picture-format") or "svg")
 
 
 def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None:

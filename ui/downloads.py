@@ -25,8 +25,10 @@ FORMATS = {
 }
 CONVENTIONS = (
     "CSV: a column for each base, the first is 0. TSV, BED, bedGraph and bigWig: positions count from 0, ends are "
-    "exclusive, as these formats have it. The camera button of a picture saves it as SVG."
+    "exclusive, as these formats have it."
 )
+
+PICTURES = "A figure: each picture above has a camera button, seen when the pointer is over it, that saves it as SVG."
 
 
 def downloads(originals: list[Record], how: Settings) -> None:
@@ -43,6 +45,7 @@ def downloads(originals: list[Record], how: Settings) -> None:
     refused, about = _refused(sizes), _about(usable, how, changed)
     suffix = _buttons(usable, how, pad, about, [suffix for suffix in FORMATS if suffix not in refused])
     st.caption(plain(f"Coordinates: {coordinates(suffix, sizes)}."))
+    st.caption(PICTURES)
     for why in dict.fromkeys(refused.values()):
         no = ", ".join(suffix for suffix in refused if refused[suffix] == why)
         st.caption(plain(f"Not as {no}: {why}."))

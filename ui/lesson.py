@@ -28,7 +28,7 @@ from ui import scored
 from ui.compare_runs import show_comparison
 from ui.polling import poll
 from ui.remembered import remembered
-from ui.results import CHART
+from ui.results import chart_buttons
 from ui.sequence_input import show_notes
 from ui.session import PREDICT_PAGE, TRAIN_PAGE, home, plain
 from ui.sweep_race import live
@@ -64,7 +64,7 @@ def _look() -> bool:
             name="score to be learnt",
             meaning=SHIPPED,
         ),
-        config=CHART,
+        config=chart_buttons("window"),
         key="lesson-window",
         alt="The scores along one window of the data",
     )
@@ -284,7 +284,7 @@ def _score() -> bool:
     show_notes(records)
     st.plotly_chart(
         profile_figure(codes, found.scores, name="predicted", meaning=SHIPPED),
-        config=CHART,
+        config=chart_buttons("profile"),
         key="lesson-profile",
         alt="The predicted scores along the DNA",
     )

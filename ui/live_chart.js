@@ -98,7 +98,7 @@ function layout(chart, empty, height, theme, yaxis) {
     uirevision: "keep",
     height,
     margin: { l: 8, r: 8 + LETTER_WIDTH * longest, t: 28, b: 8 },
-    paper_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: theme.background, // else light letters of a dark page, saved as a picture, stand on nothing
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.text, size: 13 },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.grey, activecolor: theme.text },

@@ -13,7 +13,7 @@ from tfbind.sequence_plots import stacked_figure
 from ui import scored
 from ui.kept_setting import KeptSetting
 from ui.model_choice import Settings, padded
-from ui.results import CHART
+from ui.results import chart_buttons
 from ui.sequence_changes import key
 
 TABLE = "records"
@@ -120,7 +120,7 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
             unit=how.model.meaning.unit,
         ),
         key=CHART_KEY,
-        config=CHART,
+        config=chart_buttons("records"),
         on_select=lambda: _take_click(places),
         selection_mode="points",
         alt="Predicted scores of several records, one below the other, on one scale",

@@ -1,5 +1,7 @@
 """What a run with weights has learnt: predicted against observed profiles, and how good each window is."""
 
+from typing import Literal
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -13,11 +15,14 @@ from ui.run_filters import run_filters
 from ui.run_science import science
 from ui.session import plain
 
-CHART = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
-    "toImageButtonOptions": {"format": "svg"},
-}
+
+def chart_buttons(name: str, kind: Literal["svg", "png"] = "svg") -> dict[str, object]:
+    """The buttons of a chart; the camera saves it in the file `name.kind`."""
+    return {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+        "toImageButtonOptions": {"format": kind, "filename": name, "scale": 1 if kind == "svg" else 3},
+    }
 
 
 def results(run: Run) -> None:
@@ -59,7 +64,7 @@ def _examples(
     observed = np.asarray(data.scores[windows[places]])
     st.plotly_chart(
         profiles(titles, observed, predictions[places].astype(np.float32)),
-        config=CHART,
+        config=chart_buttons("observed-and-predicted"),
         key="profiles",
         alt="Observed and predicted scores along the best, a typical and the worst held-out window",
     )
@@ -69,7 +74,7 @@ def _spread(pearson: NDArray[np.float32]) -> None:
     undefined = int(np.isnan(pearson).sum())
     st.plotly_chart(
         pearson_histogram(pearson),
-        config=CHART,
+        config=chart_buttons("pearson-of-windows"),
         key="histogram",
         alt="How many held-out windows reach which Pearson correlation",
     )

@@ -61,7 +61,7 @@ def stop_buttons(run: Run, status: Status) -> None:
 
 
 def _score(run: Run) -> None:
-    """The model is chosen through the session's state: an address does not change what the Predict page had before."""
+    # Through the session's state, since the Predict page goes by the address in a new session only.
     if st.button("Score DNA", icon=":material/genetics:", help="The Predict page, with this model"):
         st.session_state[MODEL.key] = run.id
         st.switch_page(PREDICT_PAGE)

@@ -16,7 +16,7 @@ from tfbind.sequences import Codes, reverse_complement
 from tfbind.sites import Hit, motif_hits
 from ui import scored
 from ui.model_choice import PAD, Choice, Settings, padded, read_tick
-from ui.results import CHART
+from ui.results import chart_buttons
 from ui.sequence_changes import POSITION, changes_of, draw_changes, key, show_effect
 from ui.session import home, plain
 from ui.sites_table import Rows, draw_sites, find_sites, select_site, selected_site
@@ -107,7 +107,7 @@ def _draw_profile(
             meaning=how.model.meaning,
         ),
         key=chart,
-        config=CHART,
+        config=chart_buttons("profile"),
         on_select=lambda: _take_click(chart, rows),
         selection_mode="points",
         alt="Predicted binding score at each base of the sequence, with called sites and known motif matches",
@@ -185,7 +185,7 @@ def _draw_map(model: Model, codes: Codes, found: Profile) -> None:
     changed = scored.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)))
     st.plotly_chart(
         mutagenesis_figure(changed, model.meaning),
-        config=CHART,
+        config=chart_buttons("base-changes"),
         key="map",
         alt="Contribution of each base as letters, and the effect of every base change as a heat map",
     )

@@ -18,7 +18,7 @@ from tfbind.vcf_effects import Effect, Scored, Scorer
 from ui import scored
 from ui.background import offer_variants
 from ui.model_choice import Settings
-from ui.results import CHART
+from ui.results import chart_buttons
 from ui.scored import Effects
 from ui.session import plain
 from ui.variant_input import Variants
@@ -167,7 +167,7 @@ def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: S
     st.plotly_chart(
         figure,
         key="variant-profiles",
-        config=CHART,
+        config=chart_buttons("variant"),
         alt="Predicted binding score at each base around the variant, with it and without it",
     )
     st.caption(_under(call))

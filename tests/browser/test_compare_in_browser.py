@@ -52,7 +52,7 @@ def test_a_sweep_is_compared_whatever_was_compared_before(
     finished(home, "d", 0.002, sweep.id)
     finished(home, "e", 0.5)
     runs.take_over(sweep, "finished", started=1.0, ended=2.0)
-    page = open_page(f"{server.url}/compare?runs=e")
+    page = open_page(f"{server.url}/compare?runs=e", scheme="dark")
     expect(page.get_by_text("One setting only")).to_be_visible()
     page.get_by_role("link", name="Sweep").click()
     page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": HEADER + ROW / 2})
@@ -60,6 +60,8 @@ def test_a_sweep_is_compared_whatever_was_compared_before(
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_text("cannot be told. learning_rate 0.002 has the best figure").first).to_be_visible()
     assert f"sweep={sweep.id}" in page.url
+    light = "rgb(232, 237, 242)"  # that of the letters
+    expect(page.locator(".st-key-parallel .axis .domain").first).to_have_css("stroke", light)
 
 
 def read_without_network(chromium: BrowserContext, report: Path) -> None:

@@ -228,3 +228,7 @@ def test_charts_follow_the_theme(server: Server, home: Path, open_page: Callable
     page.wait_for_function(f"{colour} !== '{light}'")
     curve = page.evaluate("document.querySelector('.live-chart').data[0].line.color")
     assert curve == "#56b4e9"
+    page.locator(".live-chart").first.hover()
+    with page.expect_download() as picture:
+        page.locator(".live-chart .modebar-btn").first.click()
+    assert "fill: rgb(15, 20, 25); fill-opacity: 1" in picture.value.path().read_text()  # below its light letters

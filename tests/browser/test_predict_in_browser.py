@@ -65,6 +65,30 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
 
 
+def test_a_finished_run_scores_dna_at_a_press_and_the_figure_is_saved(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
+    weights = next(BUILTIN_FOLDER.glob("*.safetensors"))
+    shutil.copy(weights, make_run(server.home, "finished", name="trained here").folder / runs.BEST)
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("textbox", name="DNA sequence").fill(SITE)
+    page.get_by_test_id("stBaseButton-primary").click()
+    expect(page.get_by_text(re.compile("^Built-in model.* · 82 bases"))).to_be_visible()
+    page.get_by_role("link", name="Train").click()
+    table = page.get_by_test_id("stDataFrame")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 60, "y": 50})
+    expect(page.get_by_role("heading", name="trained here")).to_be_visible()
+    page.get_by_role("button", name="Score DNA").click()
+    expect(page.get_by_text(re.compile("^trained here .* · 82 bases"))).to_be_visible()
+    expect(page.get_by_text("has a camera button")).to_be_visible()
+    page.locator("[class*='st-key-profile'] .js-plotly-plot").hover()
+    with page.expect_download() as picture:
+        page.locator("[class*='st-key-profile'] .modebar-btn").first.click()
+    assert picture.value.suggested_filename == "profile.svg"
+    assert "<svg" in picture.value.path().read_text()
+
+
 def taken(page: Page, suffix: str, button: str = "") -> bytes:
     """What a press of a download button brings once the format with this suffix is chosen."""
     at_rest(page)

@@ -21,6 +21,7 @@ from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_plan import plan
 from tfbind.sweep_space import Spec
+from tfbind.tables import counted
 
 RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
@@ -205,4 +206,4 @@ def summary(found: Sweep) -> dict[str, Any]:
 
 def _line(facts: dict[str, Any]) -> str:
     best = f"best run {facts['best']}" if facts["best"] else "no result yet"
-    return f"{facts['id']}  {facts['state']:9}{len(facts['runs'])} runs, {best}  {facts['name']}"
+    return f"{facts['id']}  {facts['state']:9}{counted(len(facts['runs']), 'run')}, {best}  {facts['name']}"

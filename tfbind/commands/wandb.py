@@ -10,6 +10,7 @@ from tfbind import wandb_kept, wandb_offline, wandb_runs
 from tfbind.commands import add_command, answer, figure
 from tfbind.config import home_folder
 from tfbind.history import Past
+from tfbind.tables import counted
 from tfbind.wandb_client import base_url
 from tfbind.wandb_names import suggest
 
@@ -78,9 +79,8 @@ def _plain(value: Any) -> Any:
 
 def _lines(pulled: wandb_runs.Pulled, pasts: list[Past]) -> list[str]:
     project = pulled.project
-    lines = [
-        f"{project.place}: {len(pasts)} runs, {'asked just now' if pulled.fresh else f'kept since {pulled.when}'}"
-    ]
+    when = "asked just now" if pulled.fresh else f"kept since {pulled.when}"
+    lines = [f"{project.place}: {counted(len(pasts), 'run')}, {when}"]
     for past in pasts:
         last = past.rows[-1] if past.rows else {}
         thin = "  sampled" if past.sampled else ""
