@@ -76,8 +76,9 @@ def claiming(shape: str, kind: str = "<i8") -> bytes:
         *map(claiming, [f"({10**12},)", f"({10**30},)", "()", "(" * 5000]),
         claiming("(" + "-" * 9000 + "1,)"),
         claiming("(1,)", "S8"),
+        claiming("(1,)", ",i8"),
     ],
-    ids=["terabytes", "beyond-integers", "no-shape", "open-brackets", "minus-signs", "text"],
+    ids=["terabytes", "beyond-integers", "no-shape", "open-brackets", "minus-signs", "text", "no-kind"],
 )
 def test_an_array_that_claims_what_it_has_not_is_damaged(tmp_path: Path, windows: bytes) -> None:
     path = tmp_path / "held.npz"

@@ -21,6 +21,7 @@ UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
     OSError,
     OverflowError,
     RuntimeError,
+    SyntaxError,
     TokenError,
     TypeError,
     ValueError,

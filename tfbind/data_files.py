@@ -61,7 +61,7 @@ def map_array(path: Path) -> NDArray[Any]:
     try:
         with np.errstate(over="raise"):  # of a shape that no file has
             return np.lib.format.open_memmap(regular(path), mode="r")
-    except (EOFError, ArithmeticError, MemoryError, TokenError, TypeError, ValueError):
+    except (ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError, TokenError, TypeError, ValueError):
         raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
 
 
