@@ -69,7 +69,7 @@ def read_held_out(path: Path, windows: int, length: int) -> HeldOut:
                 raise _damaged(path)
             if saved.zip.testzip():  # first: NumPy may read what has changed as anything
                 raise _damaged(path)
-            found = HeldOut(*(saved[name] for name in HeldOut._fields))
+            found = HeldOut(*(np.asarray(saved[name]) for name in HeldOut._fields))  # bytes, where none was packed
     except UNREADABLE:
         raise _damaged(path) from None
     count = found.windows.size
