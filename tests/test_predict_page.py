@@ -15,9 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 from tfbind import jobs, queries
 from tfbind.datasets import make_builtin
+from tfbind.jobs import Status
 from tfbind.scoring import load_model, score
 from tfbind.sequence_plots import AROUND_FOCUS
 from tfbind.sequences import decode
+from ui.background import _how_far
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
 
@@ -276,3 +278,8 @@ def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) ->
     assert any(label.startswith("Download (") for label in (entry.label for entry in page.get("download_button")))
     checked(button(page, "Move to trash").click().run())
     assert jobs.list_jobs(home) == []
+
+
+def test_the_hours_that_a_background_job_still_takes_are_said_as_hours() -> None:
+    status = Status("running", "scoring", 10, 100, 7384.0, "")
+    assert _how_far(status, "bases") == "scoring: 10 of 100 bases, about 2 h 3 min left"

@@ -9,6 +9,7 @@ from typing import BinaryIO, Protocol, cast
 import streamlit as st
 
 from tfbind import jobs
+from tfbind.estimate import duration, round_seconds
 from tfbind.export import BESIDE, beside
 from tfbind.files import words
 from tfbind.jobs import Job, Order, Status
@@ -145,12 +146,8 @@ def _draw_download(job: Job, order: Order) -> None:
 def _how_far(status: Status, unit: str) -> str:
     if not status.total:
         return f"{status.stage}, {status.done:,} {unit} so far" if status.done else status.stage
-    left = "" if status.seconds_left is None else f", about {_duration(status.seconds_left)} left"
+    left = "" if status.seconds_left is None else f", about {duration(round_seconds(status.seconds_left))} left"
     return f"{status.stage}: {status.done:,} of {status.total:,} {unit}{left}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _draw_button(label: str, icon: str, action: Callable[[Job], object], job: Job) -> None:
