@@ -39,6 +39,13 @@ def real_pair() -> tuple[Path, Path]:
 
 
 @pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of what is called in this process, not yet made."""
+    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
 def no_wandb(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """The patch of an environment of which W&B's client can read nothing."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:

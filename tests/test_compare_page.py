@@ -16,13 +16,9 @@ from tfbind.splits import split
 from ui.compare_table import table_key
 from ui.session import plain
 
+pytestmark = pytest.mark.usefixtures("home")
+
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def compare(**address: str) -> AppTest:

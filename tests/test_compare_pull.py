@@ -12,11 +12,7 @@ from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 from tfbind import wandb_kept
 from ui.session import plain
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, no_wandb: pytest.MonkeyPatch) -> Path:
-    no_wandb.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home", "no_wandb")
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import pytest
 from driven import APP, button, checked, words
 from streamlit.testing.v1 import AppTest
 from test_model_choice import fixed_length, models
-from test_predict_page import SITE, drawn, home, predict, read, wait_for
+from test_predict_page import SITE, drawn, predict, read, wait_for
 
 from tfbind import jobs, queries
 from tfbind.edits import substitution
 from tfbind.sequences import encode
 from ui.kept_file import KEPT_MB
 
-__all__ = ["home"]
+pytestmark = pytest.mark.usefixtures("home")
 
 RECORDS = f">first\n{SITE}\n>second\n{SITE[::-1]}\n>third\nACGTACGT\n"
 

@@ -16,10 +16,9 @@ from ui.session import plain
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    make_builtin(tmp_path / "home", windows=60)
-    return tmp_path / "home"
+def home(home: Path) -> Path:
+    make_builtin(home, windows=60)
+    return home
 
 
 def page(step: str, **query: str) -> AppTest:

@@ -12,10 +12,9 @@ ALICE = {"is_logged_in": True, "email": "Alice@lab.example"}
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
+def home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(USERS, "alice@lab.example, bob@lab.example")
-    return tmp_path / "home"
+    return home
 
 
 def visit(user: dict[str, object], page: str = "") -> AppTest:

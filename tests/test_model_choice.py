@@ -17,11 +17,7 @@ from tfbind.models import build_model, pack_weights
 from tfbind.scoring import BUILTIN_FOLDER, load_model, score
 from tfbind.sequences import encode, reverse_complement
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def models(home: Path, *names: str) -> list[str]:

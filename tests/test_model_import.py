@@ -6,13 +6,13 @@ import pytest
 from driven import button, checked
 from streamlit.testing.v1 import AppTest
 from test_pasting_page import as_read
-from test_predict_page import SITE, home, line, predict
+from test_predict_page import SITE, line, predict
 
 from tfbind import imported
 from tfbind.scoring import BUILTIN_FOLDER, load_model, score
 from tfbind.sequences import encode
 
-__all__ = ["home"]
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def import_file(page: AppTest, source: Path, name: str = "") -> AppTest:

@@ -19,13 +19,9 @@ from tfbind.json_files import read_json, write_json
 from tfbind.weight_files import pack
 from ui.session import plain
 
+pytestmark = pytest.mark.usefixtures("home")
+
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from driven import button, checked, labels, words
 from streamlit.testing.v1 import AppTest
-from test_predict_page import SITE, drawn, home, predict, read
+from test_predict_page import SITE, drawn, predict, read
 
 from tfbind.records import read_records
 from ui.sequence_input import example
 
-__all__ = ["home"]
+pytestmark = pytest.mark.usefixtures("home")
 
 GENBANK = f"        1 {SITE[:60].lower()}\n       61 {SITE[60:].lower()}\n//\n"
 BRACKETS = "in brackets: first the original, then what it is changed to; "

@@ -21,13 +21,9 @@ from tfbind.sequence_plots import AROUND_FOCUS
 from tfbind.sequences import decode
 from ui.background import _how_far
 
+pytestmark = pytest.mark.usefixtures("home")
+
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

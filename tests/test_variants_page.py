@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from driven import app, button, checked, labels
 from streamlit.testing.v1 import AppTest
-from test_predict_page import SITE, drawn, home, line, predict, read, wait_for
+from test_predict_page import SITE, drawn, line, predict, read, wait_for
 
 from tfbind import jobs
 from tfbind.variant_list import MAX_CALLS
 from ui.variant_input import FILE, GENOME_PATH, VARIANTS
 
-__all__ = ["home"]
+pytestmark = pytest.mark.usefixtures("home")
 
 PLACED = f">chr22:1001-{1000 + len(SITE)}\n{SITE}"
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"

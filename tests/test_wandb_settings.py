@@ -13,10 +13,9 @@ from ui.session import plain
 
 
 @pytest.fixture
-def home(tmp_path, no_wandb):
-    no_wandb.setenv("TFBIND_HOME", str(tmp_path / "home"))
-    no_wandb.setenv("HOME", str(tmp_path))
-    return tmp_path / "home"
+def home(home, no_wandb):
+    no_wandb.setenv("HOME", str(home.parent))
+    return home
 
 
 def test_the_key_is_asked_for_online_and_never_shown(home):
