@@ -35,6 +35,13 @@ def keep(home: Path, id: str, config: TrainConfig, seed: int = 0) -> Run:
     return run
 
 
+def home_of_both(folder: Path) -> Path:
+    """A home with two runs: `local` scores DNA of any length, `fixed` windows of `LENGTH` bases."""
+    keep(folder, "local", LOCAL)
+    keep(folder, "fixed", FIXED)
+    return folder
+
+
 def sequence(length: int, seed: int = 0) -> Codes:
     """Random bases (length,), a fifth of them N."""
     return np.random.default_rng(seed).integers(0, 5, length, dtype=np.uint8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scorers import FIXED, LENGTH, LOCAL, keep, sequence
+from scorers import LENGTH, home_of_both, sequence
 
 from tfbind.interpret import Variant, apply_variant, largest_change, mutagenesis, variant_effect
 from tfbind.scoring import load_model, score
@@ -14,10 +14,7 @@ from tfbind.variants import read_with_variants
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    for name, config in [("local", LOCAL), ("fixed", FIXED)]:
-        keep(home, name, config)
-    return home
+    return home_of_both(tmp_path_factory.mktemp("home"))
 
 
 def changed(codes: np.ndarray, place: int, base: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pybigtools
 import pytest
-from scorers import FIXED, LENGTH, LOCAL, fasta, keep, sequence
+from scorers import LENGTH, fasta, home_of_both, sequence
 
 from tfbind import predict
 from tfbind.__main__ import main
@@ -14,10 +14,7 @@ from tfbind.scoring import load_model, score
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    for name, config in [("local", LOCAL), ("fixed", FIXED)]:
-        keep(home, name, config)
-    return home
+    return home_of_both(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

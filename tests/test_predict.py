@@ -18,7 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scorers import FIXED, LENGTH, LOCAL, fasta, keep, network, sequence
+from scorers import FIXED, LENGTH, LOCAL, fasta, home_of_both, network, sequence
 
 from tfbind import predict
 from tfbind.__main__ import main
@@ -32,10 +32,7 @@ CONFIGS = {"local": LOCAL, "fixed": FIXED}
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    for name, config in CONFIGS.items():
-        keep(home, name, config)
-    return home
+    return home_of_both(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scorers import FIXED, LENGTH, LOCAL, keep
+from scorers import LENGTH, home_of_both
 
 from tfbind import edits, effects_table, vcf_effects
 from tfbind.__main__ import main
@@ -28,10 +28,7 @@ COLUMNS += ["sites_lost", "sites_gained", "skipped"]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    for name, config in [("local", LOCAL), ("fixed", FIXED)]:
-        keep(home, name, config)
-    return home
+    return home_of_both(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture
