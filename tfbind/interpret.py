@@ -1,4 +1,4 @@
-"""What a model's score hangs on: every single base change tried out, and the effect of one variant.
+"""What a model's score hangs on: every single base change tried out, and where a variant changes it most.
 
 Only the bases that a change can reach are scored again: with a local model twice its reach around the place, with a
 model of fixed length the window that has the place nearest to its middle.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.scoring import Model, Scores, score, score_windows
+from tfbind.scoring import Model, Scores, score_windows
 from tfbind.sequences import Codes
 
 
@@ -53,19 +53,6 @@ def _alike(one: Codes, other: Codes) -> int:
     common = min(len(one), len(other))
     differ = np.flatnonzero(one[:common] != other[:common])
     return int(differ[0]) if len(differ) else common
-
-
-@dataclass(frozen=True)
-class VariantEffect:
-    """What a variant does. Both profiles cover the whole sequence, each in its own coordinates.
-
-    `change` is the largest one as `largest_change` finds it, and `place` where it acts, 0-based in the reference.
-    """
-
-    reference: Scores
-    alternative: Scores
-    change: float
-    place: int
 
 
 def mutagenesis(model: Model, codes: Codes, start: int, stop: int) -> Mutagenesis:
@@ -121,18 +108,6 @@ def apply_variant(codes: Codes, variant: Variant) -> Codes:
     if stop > len(codes) or not np.array_equal(codes[variant.start : stop], variant.reference):
         raise ValueError(f"position {variant.start + 1}: the sequence does not have the variant's reference there")
     return np.concatenate([codes[: variant.start], variant.alternative, codes[stop:]])
-
-
-def variant_effect(model: Model, codes: Codes, variant: Variant) -> VariantEffect:
-    """Score a sequence with and without a variant.
-
-    Raises:
-        ValueError: the reference does not fit, or one of the two sequences is too short for the model.
-    """
-    reference = score(model, codes).scores
-    alternative = score(model, apply_variant(codes, variant)).scores
-    change, place = largest_change(reference[None], alternative[None], variant)
-    return VariantEffect(reference, alternative, float(change[0]), int(place[0]))
 
 
 def largest_change(reference: Scores, alternative: Scores, variant: Variant) -> tuple[Scores, NDArray[np.intp]]:
