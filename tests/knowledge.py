@@ -101,7 +101,7 @@ ALLOWED: dict[str, set[str]] = {
         "weight_files",
     },
     "ray_pipe": {"config"},
-    "ray_task": {"json_files", "owner", "pieces", "runs", "scoring", "sequences", "worker"},
+    "ray_task": {"files", "json_files", "owner", "pieces", "runs", "scoring", "sequences", "worker"},
     "ray_driver": {"config", "datasets", "pieces", "ray_pipe", "ray_task", "runs", "scoring"},
     "ray_scores": {"pieces", "predict", "ray_pipe", "scoring"},
     "ray_runs": {"beside", "config", "files", "json_files", "ray_pipe", "run_log", "runs", "signals"},

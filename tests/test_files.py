@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.files import claimed, draft_of, remove_drafts, scratch, words, write_bytes
+from tfbind.files import claimed, draft_of, remove_drafts, scratch, words, write_bytes, written
 from tfbind.json_files import read_json, write_json
 
 KILLED_WHILE_WRITING = """
@@ -59,6 +59,15 @@ def test_a_folder_takes_its_place_only_where_none_is_and_other_errors_are_told(t
     assert (drafts[1] / "name").exists()
     with pytest.raises(FileNotFoundError):
         claimed(drafts[1], tmp_path / "no folder" / "place")
+
+
+def test_a_file_that_is_not_there_was_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert [written(path), written(tmp_path / "no folder" / "state.json")] == [0, 0]
+    path.touch()
+    os.utime(path, ns=(5, 1_700_000_000_123_456_789))
+    assert written(path) == 1_700_000_000_123_456_789
+    assert written(path / "below a file") == 0
 
 
 def test_the_next_writer_of_a_file_removes_what_a_killed_one_left_of_it(tmp_path: Path) -> None:

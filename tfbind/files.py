@@ -160,6 +160,14 @@ def words(error: Exception) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
+def written(path: Path) -> int:
+    """When a file was written, in nanoseconds since 1970; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def typed_path(text: str) -> Path:
     """The path that a user typed, `~` being their home; that of somebody who is unknown stays as it is."""
     try:

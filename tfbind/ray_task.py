@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from tfbind import runs
+from tfbind.files import written
 from tfbind.json_files import write_json
 from tfbind.owner import Owner, this_process
 from tfbind.pieces import Options, Piece, score_piece
@@ -167,10 +168,10 @@ class _Reporter:
         found = {}
         for name in names:
             path = self.run.folder / name
-            written = path.stat().st_mtime_ns if path.exists() else 0
-            if written != self._known.get(name, 0):
+            stamp = written(path)
+            if stamp != self._known.get(name, 0):
                 found[name] = path.read_bytes()
-                self._known[name] = written
+                self._known[name] = stamp
         return found
 
     def _log(self) -> Files:

@@ -262,10 +262,9 @@ def past(sweep: Sweep, known: Known | None = None) -> list[Past]:
 
 
 def _past(run: Run, known: Known) -> Past:
-    state = run.folder / runs.STATE
-    written = state.stat().st_mtime_ns if state.exists() else 0
+    stamp = files.written(run.folder / runs.STATE)
     seen = known.get(run.folder)
-    if seen and seen[0] == written:
+    if seen and seen[0] == stamp:
         return seen[1]
     try:
         found = history.local(run)
@@ -276,7 +275,7 @@ def _past(run: Run, known: Known) -> Past:
     if found.state == "killed" and reason:
         found = replace(found, state=PRUNED if reason.startswith(PRUNED) else "killed", error=reason)
     if found.state not in runs.ACTIVE:
-        known[run.folder] = (written, found)
+        known[run.folder] = (stamp, found)
     return found
 
 

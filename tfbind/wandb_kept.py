@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tfbind.files import to_trash
+from tfbind.files import to_trash, written
 from tfbind.history import Past
 from tfbind.json_files import read_fields, read_json, unlike, write_json
 from tfbind.wandb_client import FOLDER
@@ -194,8 +194,7 @@ def pasts_of(project: Project, sweep: str | None = None) -> list[Past]:
 
 def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Past:
     """The run as a comparison sees it: the very same object as long as nothing has changed."""
-    path = _history_path(project, facts["id"])
-    stamp = path.stat().st_mtime_ns if path.exists() else 0
+    stamp = written(_history_path(project, facts["id"]))
     key = key_of(project, facts["id"])
     kept = _SEEN.get((project.folder, key))
     if kept is None or kept[:3] != (stamp, facts, names):

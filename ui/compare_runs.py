@@ -10,7 +10,7 @@ import streamlit as st
 from tfbind import history, runs, wandb_kept
 from tfbind.compare import named
 from tfbind.elsewhere import originals
-from tfbind.files import words
+from tfbind.files import words, written
 from tfbind.history import Past
 from tfbind.runs import Run
 from ui.session import COMPARE_PAGE
@@ -29,14 +29,7 @@ def _read() -> dict[Path, tuple[Stamp, Past]]:
 
 
 def _stamp(run: Run) -> Stamp:
-    return tuple(_written(run.folder / name) for name in FILES)
-
-
-def _written(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+    return tuple(written(run.folder / name) for name in FILES)
 
 
 def made_for(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from tfbind import runs
+from tfbind.files import written
 from tfbind.runs import Run, Status
 from tfbind.sweep_folder import active_sweeps, sweep_name
 from ui.polling import poll
@@ -23,15 +24,14 @@ def active_runs(home: Path) -> list[tuple[Run, Status]]:
     """The running and pending runs of a home, oldest first."""
     found = []
     for run in runs.list_runs(home):
-        state = run.folder / runs.STATE
-        written = state.stat().st_mtime_ns if state.exists() else 0
-        if _ended().get(run.folder) == written:
+        stamp = written(run.folder / runs.STATE)
+        if _ended().get(run.folder) == stamp:
             continue
         status = runs.read_status(run)
         if status.active:
             found.append((run, status))
         else:
-            _ended()[run.folder] = written
+            _ended()[run.folder] = stamp
     return found
 
 

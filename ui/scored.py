@@ -10,6 +10,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
+from tfbind.files import written
 from tfbind.interpret import Mutagenesis, mutagenesis
 from tfbind.meaning import BUILTIN, meaning_of
 from tfbind.reference import Reference
@@ -28,17 +29,17 @@ def open_model(home: Path, names: str) -> Model:
         ValueError: as `load_model`.
     """
     meaning = meaning_of(home, names)
-    return _open_model(home, names, tuple(_written(home, name) for name in names.split(",")), meaning.words)
+    return _open_model(home, names, tuple(_stamp(home, name) for name in names.split(",")), meaning.words)
 
 
-def _written(home: Path, name: str) -> int:
+def _stamp(home: Path, name: str) -> int:
     """When the weights of an imported model were written: another of the same name may have taken its place."""
     weights = imported.weights_of(home, name)
-    return weights.stat().st_mtime_ns if weights else 0
+    return written(weights) if weights else 0
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
-def _open_model(home: Path, names: str, written: tuple[int, ...], meaning: str) -> Model:  # noqa: ARG001
+def _open_model(home: Path, names: str, stamps: tuple[int, ...], meaning: str) -> Model:  # noqa: ARG001
     return load_model(home, names)
 
 
@@ -53,20 +54,16 @@ def choices(home: Path) -> dict[str, str]:
     """The models to choose from: name for `load_model` -> what a person calls it. Damaged ones are left out."""
     named = {BUILTIN: "Built-in model: FOXA1"}
     for run in reversed(runs.list_runs(home)):
-        written = tuple(_mtime(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
-        if label := _label_of_run(run, written):
+        stamps = tuple(written(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
+        if label := _label_of_run(run, stamps):
             named[run.id] = label
     with suppress(ValueError):
         named |= {card.name: f"{card.name} (imported)" for card in imported.list_models(home)}
     return named
 
 
-def _mtime(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
 @st.cache_data(max_entries=10_000, show_spinner=False, hash_funcs={Run: lambda run: str(run.folder)})
-def _label_of_run(run: Run, written: tuple[int, ...]) -> str | None:  # noqa: ARG001
+def _label_of_run(run: Run, stamps: tuple[int, ...]) -> str | None:  # noqa: ARG001
     """What a finished run is called; None when it is not finished, has no weights, or is damaged."""
     if not (run.folder / runs.BEST).exists() or runs.read_status(run).state != "finished":
         return None
