@@ -183,6 +183,7 @@ def test_seconds_are_known_only_if_every_epoch_has_them() -> None:
     assert seconds(past("a", 0.5)) == 10.0
     assert seconds(past("a", 0, rows=[{"epoch": 1, "seconds": 2.0}, {"epoch": 2}])) is None
     assert seconds(past("a", 0, rows=[])) is None
+    assert seconds(past("a", 0, rows=[{"epoch": epoch, "seconds": 1.7e308} for epoch in (1, 2)])) is None
 
 
 def test_settings_leave_out_the_data_and_the_bookkeeping() -> None:

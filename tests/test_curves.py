@@ -120,3 +120,5 @@ def test_seconds_add_up_along_a_run_and_end_where_they_are_unknown() -> None:
     assert along(run, "epoch", "val_pearsonr")[0] == [1.0, 2.0, 3.0]
     torn = past("b", 0, rows=[{"epoch": 1, "seconds": 2.0, "val_loss": 1.0}, {"epoch": 2, "val_loss": 0.5}])
     assert along(torn, "seconds", "val_loss") == ([2.0], [1.0])
+    endless = past("c", 0, rows=[{"epoch": epoch, "seconds": 1.7e308, "val_loss": 1.0} for epoch in (1, 2)])
+    assert along(endless, "seconds", "val_loss") == ([1.7e308], [1.0])

@@ -117,6 +117,7 @@ def test_a_torn_file_gives_the_whole_rows_before_the_tear_and_is_completed_from_
         (json.dumps(row_of(2) | {"val_loss": None}), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2) | {"x": "<b>"}), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2) | {"seconds": -1.0}), "line 2 is not the row of epoch 2"),
+        (json.dumps(row_of(2) | {"seconds": 1e308}), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2) | {"x": 10**30}), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2)).replace("0.5", "1e999"), "line 2 is not the row of epoch 2"),
         (json.dumps(row_of(2)).replace("val_pearsonr", "val_pearsonz"), "line 2 is not the row of epoch 2"),

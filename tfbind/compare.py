@@ -314,6 +314,6 @@ def columns_of(past: Past) -> dict[str, Any]:
 
 
 def seconds(past: Past) -> float | None:
-    """How long the epochs took together, None where that was not recorded for all of them."""
+    """How long the epochs took together, None where that was not recorded for all of them, or is beyond numbers."""
     spent = [number(row.get("seconds")) for row in past.rows]
-    return None if not spent or None in spent else math.fsum(value for value in spent if value is not None)
+    return None if not spent or None in spent else number(sum(value for value in spent if value is not None))

@@ -186,7 +186,7 @@ def along(past: Past, axis: Literal["epoch", "seconds"], metric: str) -> tuple[l
     for row in [] if past.last_only else past.rows:
         took: Any = number(row.get("seconds"))
         if axis == "seconds":
-            if took is None:
+            if took is None or number(spent + took) is None:
                 break
             spent += took
         x.append(spent if axis == "seconds" else float(row["epoch"]))

@@ -52,6 +52,7 @@ State = Literal["pending", "running", "finished", "failed", "crashed", "killed"]
 ACTIVE: tuple[State, ...] = ("pending", "running")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
+LONGEST_EPOCH = 1e12  # seconds
 LOCK_SECONDS = 0.5  # who only looks whether a lock is held has it for a moment
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
 
@@ -339,7 +340,9 @@ def _is_row(row: Any, epoch: int) -> bool:
     if not {int, float, type(None)}.issuperset(map(type, values)) or None in map(row.get, FIGURES):
         return False
     small = all(abs(value) < 2**63 for value in values if isinstance(value, int))
-    return small and math.isfinite(sum(filter(None, values))) and min(row[name] for name in FIGURES) >= 0
+    if not small or row["seconds"] > LONGEST_EPOCH or not math.isfinite(sum(filter(None, values))):
+        return False
+    return min(row[name] for name in FIGURES) >= 0
 
 
 def complete_rows(run: Run, rows: list[Row]) -> None:

@@ -18,7 +18,7 @@ from tfbind.history import Past
 from tfbind.json_files import read_fields, read_json, unlike, write_json
 from tfbind.wandb_client import FOLDER
 from tfbind.wandb_names import check_names
-from tfbind.wandb_rows import flat, is_number, merge, settings
+from tfbind.wandb_rows import flat, is_number, kept_number, merge, settings
 
 INDEX, NAMES, HISTORIES = "project", "names", "histories"
 
@@ -65,7 +65,7 @@ class Project:
 def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:
     """Keep a curve: its numbers as columns, None where a row has no value."""
     names = {name for row in rows for name, value in row.items() if is_number(value)}
-    columns = {name: [row.get(name) if is_number(row.get(name)) else None for row in rows] for name in sorted(names)}
+    columns = {name: [kept_number(row.get(name)) for row in rows] for name in sorted(names)}
     path = _history_path(project, id)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"count": count, "sampled": sampled, "columns": columns})
@@ -177,7 +177,8 @@ def save_project(project: Project) -> None:
     """Keep the list of runs."""
     project.folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: getattr(project, name) for name in IN_INDEX}, default=str)
-    write_json(project.folder / f"{INDEX}.json", json.loads(text, parse_constant=str))
+    kept = json.loads(text, parse_constant=str, parse_int=lambda digits: kept_number(int(digits)))
+    write_json(project.folder / f"{INDEX}.json", kept)
 
 
 def key_of(project: Project, id: str) -> str:

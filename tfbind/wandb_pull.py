@@ -17,9 +17,11 @@ from typing import Any
 from tfbind.wandb_client import KEY, URL, in_full
 
 PER_PAGE = 500
+DEEPEST = 20  # settings within settings
 AT_ONCE = 8  # the client sends at most ten requests at a time
 FEW = 8  # so many runs are cheaper asked for one by one than listed
 UNTOLD = 10_000
+MOST_ROWS = 2**31 - 1  # of which the client can ask for a number
 ALIVE_ROWS = 1000
 GONE = re.compile("could not find run", re.IGNORECASE)
 NO_PAGES = re.compile("unknown operation|cannot query field|unknown field", re.IGNORECASE)
@@ -81,21 +83,38 @@ def _facts(run: Any) -> dict[str, Any]:
         "id": run.id,
         "name": run.name or run.id,
         "state": run.state,
-        "config": dict(run.config),
-        "summary": dict(run.summary_metrics or {}),
+        "config": _shallow(dict(run.config)),
+        "summary": _shallow(dict(run.summary_metrics or {})),
         "sweep": run.sweep_name,
         "group": run.group,
         "tags": list(run.tags or []),
         "note": run.notes or "",
         "created": run.created_at,
-        "count": run.historyLineCount,
+        "count": _count(run),
     }
+
+
+def _count(run: Any) -> int | None:
+    """How many rows a run has; None where the server does not say, or says what cannot be."""
+    count = run.historyLineCount
+    return count if isinstance(count, int) and 0 <= count <= MOST_ROWS else None
+
+
+def _shallow(value: Any, depth: int = DEEPEST) -> Any:
+    """A value without what is nested deeper than a reader of it can follow."""
+    if not isinstance(value, dict | list):
+        return value
+    if not depth:
+        return "…"
+    if isinstance(value, list):
+        return [_shallow(inner, depth - 1) for inner in value]
+    return {name: _shallow(inner, depth - 1) for name, inner in value.items()}
 
 
 def _histories(found: list[Any], request: dict[str, Any], say: Say) -> None:
     wanted, known = request["histories"], request["known"]
     asked = [run for run in found if wanted == "all" or run.id in wanted]
-    stale = [run for run in asked if known.get(run.id) is None or known[run.id] != run.historyLineCount]
+    stale = [run for run in asked if known.get(run.id) is None or known[run.id] != _count(run)]
     say(histories=len(stale))
     pool = ThreadPoolExecutor(AT_ONCE)
     asked = [pool.submit(_history, run, say) for run in stale]
@@ -108,7 +127,7 @@ def _histories(found: list[Any], request: dict[str, Any], say: Say) -> None:
 
 def _history(run: Any, say: Say) -> None:
     """Say the rows of a run, and whether they are all there are: what the server thins is read page by page."""
-    count = run.historyLineCount
+    count = _count(run)
     rows = run.history(samples=count or UNTOLD, pandas=False) if count != 0 else []
     complete = len(rows) >= count if count is not None else len(rows) < UNTOLD
     if not complete and count is not None:

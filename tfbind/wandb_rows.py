@@ -1,5 +1,7 @@
 """What other people's code logged, under this project's names: one row for each epoch, settings without nesting."""
 
+import json
+import math
 from typing import Any
 
 from tfbind.config import TrainConfig
@@ -15,6 +17,17 @@ Columns = dict[str, list[Any]]
 def is_number(value: Any) -> bool:
     """Whether a value that W&B gave is a number; those that JSON does not have come as words."""
     return (isinstance(value, int | float) and not isinstance(value, bool)) or value in tuple(ODD_NUMBERS)
+
+
+def kept_number(value: Any) -> Any:
+    """A number that W&B gave as a file of JSON can keep it: the word for one beyond floats; None for what is none."""
+    if not is_number(value):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    return value if math.isfinite(number) else json.dumps(number)
 
 
 def settings(config: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
