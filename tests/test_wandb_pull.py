@@ -152,32 +152,6 @@ def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, serv
     assert [(len(past.rows), past.sampled) for past in stored(tmp_path)] == [(5, False)] * 3
 
 
-def nested(depth: int):
-    value = 1
-    for _ in range(depth):
-        value = {"a": value}
-    return value
-
-
-def test_numbers_that_no_table_holds_spoil_neither_their_run_nor_the_others(tmp_path, server):
-    """What is kept can be read again, here and by a page, whose own calls are about a hundred deep."""
-    run = StoredRun(ENTITY, "big", "odd", "odd", {"lr": {"value": 10**400}, "deep": {"value": nested(900)}})
-    run.history = [
-        {"epoch": 1, "val_loss": 10**400, "val_pearsonr": math.nan, "train_loss": 10**25},
-        {"epoch": 2, "val_loss": -(10**400), "val_pearsonr": math.inf, "train_loss": 1},
-    ]
-    run.summary, run.state, run.claimed = run.history[1], "finished", 10**30
-    server.add(run)
-    long_runs(server, 1, 2)
-    odd, other = sorted(pull(tmp_path, "lab/big", histories=True).pasts, key=lambda past: past.id)
-    assert stored(tmp_path) in ([odd, other], [other, odd])
-    assert (odd.config["lr"], len(other.rows), len(odd.rows)) == ("Infinity", 2, 2)
-    assert max(name.count(".") for name in odd.config) < 30
-    assert [row["val_loss"] for row in odd.rows] == [math.inf, -math.inf]
-    assert math.isnan(odd.rows[0]["val_pearsonr"])
-    assert [row["train_loss"] for row in odd.rows] == [1e25, 1]
-
-
 def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(tmp_path, server):
     long_runs(server, 1000, 100)
     pulled = pull(tmp_path, "lab/big")
