@@ -203,6 +203,7 @@ ERRORS = {
     "train --kernel-size 4": "kernel_size: '4' must be odd",
     "train --dataset nowhere": "data set 'nowhere': not found; there are: builtin, toy",
     "train --preset best": "invalid choice: 'best'",
+    "predict --data x.fa --out x.bed --threshold nan": "argument --threshold: invalid number value: 'nan'",
     "train --from nobody": "no run 'nobody'",
     "train --dataset toy --id ../x": "run id '../x': expected",
     "train --dataset toy --id trained": "--id trained: that run exists already",

@@ -1,5 +1,6 @@
 """The published pair over HTTP: whole, refused when it is another file, gone on with, and said to be out of reach."""
 
+import contextlib
 import hashlib
 import os
 import pty
@@ -49,8 +50,12 @@ def shop(own: Windows, tmp_path: Path) -> Iterator[Shop]:
             content = found.files[name]
             self.send_response({"missing": 404, "round": 302}.get(fault or "", 200))
             self.send_header("Location", self.path)
-            self.send_header("Content-Length", str(len(content)))
+            if fault != "endless":
+                self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            with contextlib.suppress(OSError):
+                while fault == "endless":
+                    self.wfile.write(bytes(1 << 16))
             self.wfile.write(content[:9] if fault == "cut" else b"x" * len(content) if fault == "other" else content)
 
         def log_message(self, *_: object) -> None:
@@ -126,6 +131,19 @@ def test_a_terminal_shows_how_far_it_is(shop: Shop, tmp_path: Path) -> None:
     assert "█" in drawn
     assert "chr22_sequences.txt.gz: 0.3 of 0.9 MB" in drawn
     assert drawn.strip().splitlines()[-1].endswith(fetch.SOURCES["course-chr22"].files["chr22_sequences.txt.gz"])
+
+
+# pooch leaves the response to the garbage collector, as below.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_download_without_end_is_ended_and_leaves_nothing(
+    shop: Shop, sources: dict[str, Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = next(iter(shop.files))
+    shop.faults[first] = "endless"
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1 << 20)
+    with pytest.raises(OSError, match=rf"^{first}: the server sent over 1,048,576 bytes; expected the file$"):
+        fetch.fetch(tmp_path / "other", "toy-pair", sources=sources)
+    assert list((tmp_path / "other" / fetch.DOWNLOADS).iterdir()) == []
 
 
 # pooch leaves the response of a download that broke off to the garbage collector.

@@ -16,7 +16,7 @@ import pytest
 
 from tfbind import jobs
 from tfbind.jobs import Order
-from tfbind.json_files import read_json
+from tfbind.json_files import read_json, write_json
 from tfbind.parts import Parts
 
 ORDER = Order(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
@@ -136,6 +136,9 @@ def test_the_second_click_of_a_double_click_starts_nothing(home):
 def test_damaged_files_of_a_job_are_one_line(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b"ACGT"))
     wait_for(lambda: jobs.read_status(job).state == "finished")
+    process = job.folder / jobs.PROCESS
+    write_json(process, read_json(process) | {"printed": 2**62})  # no file is so long
+    assert jobs.read_status(job).state == "finished"
     (job.folder / jobs.JOB).write_text('{"file": "x"}')
     with pytest.raises(ValueError, match=r"job\.json: model, suffix, strand, threshold, pad missing"):
         jobs.read_status(job)

@@ -8,6 +8,7 @@ from tfbind.json_files import read_fields, write_json
 
 FILE = "budget.json"
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+LARGEST = 10**18  # bytes; no disk is larger
 NONE = "none"
 REMEDY = "make room with `python -m tfbind disk` or under Disk on the Data page, or raise it"
 
@@ -24,10 +25,10 @@ def parse(text: str) -> int | None:
     if text.lower() == NONE:
         return None
     match = _SIZE.fullmatch(text)
-    size = round(float(match[1]) * UNITS[match[2].upper()]) if match else 0
-    if not size:
+    size = float(match[1]) * UNITS[match[2].upper()] if match else 0.0
+    if not 1 <= size <= LARGEST:
         raise ValueError(f"budget {text[:20]!r}: expected a size such as 20GB, 500 MB or 1.5 TB, or {NONE}")
-    return size
+    return round(size)
 
 
 def set_budget(home: Path, limit: int | None) -> None:

@@ -11,6 +11,7 @@ from tfbind.files import scratch
 DOWNLOADS = "downloads"
 SECONDS = 30.0  # without an answer
 CHUNK = 2**17  # bytes
+MOST_BYTES = 1 << 28  # of a file: a server may send without end
 
 Tell = Callable[[float, str], None]
 
@@ -38,7 +39,8 @@ SOURCES = {
 
 
 class _Bar:
-    """What pooch expects of a progress bar. `total` is 0 where the server does not say how long a file is."""
+    """What pooch expects of a progress bar; it ends a download that is too long. `total` is 0 where the server does
+    not say how long a file is."""
 
     def __init__(self, file: str, tell: Tell) -> None:
         self.total = self._done = 0
@@ -46,6 +48,8 @@ class _Bar:
 
     def update(self, count: int) -> None:
         self._done += count
+        if self._done > MOST_BYTES:
+            raise OSError(f"{self._file}: the server sent over {MOST_BYTES:,} bytes; expected the file")
         if self.total:
             self._done = min(self._done, self.total)  # pooch counts the last piece as a whole one
         share = self._done / self.total if self.total else 0.0

@@ -364,6 +364,7 @@ def _said(job: Job) -> str:
     if not path.is_file():
         return ""
     with path.open("rb") as log:
-        log.seek(max(0, _process(job).printed, path.stat().st_size - TAIL_BYTES))
+        size = path.stat().st_size
+        log.seek(max(0, min(_process(job).printed, size), size - TAIL_BYTES))
         lines = log.read().decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import NonNegativeInt
+
 from tfbind.json_files import read_fields, write_json
 
 FLOAT_BYTES = 4
@@ -73,7 +75,7 @@ class Parts:
         """How many bases have their scores in all of `paths`, with the checksums of these; none where any of it is
         missing, or not as it was written."""
         try:
-            done = read_fields(self.done, {"bases": int, "crc32": dict})
+            done = read_fields(self.done, {"bases": NonNegativeInt, "crc32": dict})
         except ValueError:
             return 0, {}
         bases = done["bases"]

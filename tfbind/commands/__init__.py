@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -18,6 +19,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see `{self.prog} --help`\n")
+
+
+def number(text: str) -> float:
+    """A finite number that was typed."""
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError
+    return found
 
 
 def complain(what: object, code: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import data_care, datasets, fetch, pairs, recover
-from tfbind.commands import Parser, add_command, add_progress, answer, figure, how_far
+from tfbind.commands import Parser, add_command, add_progress, answer, figure, how_far, number
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
 from tfbind.motif_files import get_motif
@@ -52,7 +52,7 @@ def _add_motif(command: Parser) -> None:
     _add_name(command)
     command.add_argument("--motif", metavar="FILE|ID", help="how far this motif explains the scores")
     command.add_argument("--motif-name", metavar="NAME", help="which motif of a file that holds several")
-    command.add_argument("--threshold", type=float, metavar="SCORE", help="its lowest hit, unless the file says")
+    command.add_argument("--threshold", type=number, metavar="SCORE", help="its lowest hit, unless the file says")
 
 
 def _add_pair(command: Parser) -> Parser:

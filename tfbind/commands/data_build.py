@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import build, build_signal, datasets
-from tfbind.commands import Parser, add_command, add_progress, answer, how_far
+from tfbind.commands import Parser, add_command, add_progress, answer, how_far, number
 from tfbind.config import home_folder
 from tfbind.datasets import Windows
 from tfbind.motif_files import get_motif
@@ -34,9 +34,9 @@ def add_build(actions: Any) -> Parser:
 def _add_motif(group: Any) -> None:
     group.add_argument("--motif", metavar="FILE|ID", help="a HOMER, MEME or JASPAR file, or a JASPAR id or name")
     group.add_argument("--motif-name", metavar="NAME", help="which motif of a file that holds several")
-    group.add_argument("--threshold", type=float, metavar="SCORE", help="the lowest score of a hit, in nats")
+    group.add_argument("--threshold", type=number, metavar="SCORE", help="the lowest score of a hit, in nats")
     group.add_argument(
-        "--p-value", type=float, metavar="P", help="or the chance that a random place on one strand is a hit"
+        "--p-value", type=number, metavar="P", help="or the chance that a random place on one strand is a hit"
     )
     group.add_argument("--chromosome", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     group.add_argument("--every-window", action="store_true", help="keep windows without a hit too")

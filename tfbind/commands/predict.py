@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind.commands import add_command, answer, bar
+from tfbind.commands import add_command, answer, bar, number
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
 from tfbind.tables import counted
@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     command.add_argument("--ray", metavar="ADDRESS", help="score on the Ray cluster at HOST:PORT, or auto")
     command.add_argument(
         "--threshold",
-        type=float,
+        type=number,
         default=THRESHOLD,
         help=f"the least score of a site in .bed and .fa; default: {THRESHOLD:g}",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, run_log, runs, wandb_log, wandb_logged
-from tfbind.commands import add_command, answer, bar, complain, figure, readable, say, sweep
+from tfbind.commands import add_command, answer, bar, complain, figure, number, readable, say, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     show.add_argument("--command", action="store_true", help="print the command that repeats the run")
     show.add_argument("--log", action="store_true", help="send to W&B what the server lacks of the run")
     add_command(commands, "stop", stop, id=None).add_argument(
-        "--grace", type=float, default=launch.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
+        "--grace", type=number, default=launch.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
     )
     again = add_command(commands, "resume", resume, id=None)
     again.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfbind.commands import add_command, answer
+from tfbind.commands import add_command, answer, number
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
 
@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
     command.add_argument(
-        "--threshold", type=float, default=THRESHOLD, help=f"the least score of a site; default: {THRESHOLD:g}"
+        "--threshold", type=number, default=THRESHOLD, help=f"the least score of a site; default: {THRESHOLD:g}"
     )
     command.add_argument(
         "--keep-going",
