@@ -31,7 +31,8 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def inside_app() -> None:
-    """Have app.py run around the page that calls this first, and say at its top when the home cannot be written.
+    """Have app.py run around the page that calls this first, and say at its top when the home cannot be written, or
+    instead of it that the home is gone: a new one at its place would hide that the old one lies elsewhere.
 
     Streamlit 1.67 takes a folder named `pages` for an app without navigation of its own: asked for a page before
     anything else, a new server would run the page's file alone, and go on like that until app.py has run once.
@@ -45,10 +46,22 @@ def inside_app() -> None:
     if told != str(home()):
         st.error(plain(f"{told}: the path of the home is no UTF-8, which pages need; set TFBIND_HOME to another"))
         st.stop()
+    if home().exists():
+        _homes_seen().add(home())
+    elif home() in _homes_seen():
+        ways = "Put it back and reload the page, or start the app anew with TFBIND_HOME naming where it is now"
+        st.error(plain(f"{home()}: moved or deleted while this app runs. {ways}, or a new one."))
+        st.stop()
     reason = unwritable(home())
     if reason:
         text = "What it holds can be looked at, compared and scored with; nothing can be started, added or changed."
         st.warning(plain(f"{reason}. {text}"), icon=":material/lock:")
+
+
+@st.cache_resource(show_spinner=False)
+def _homes_seen() -> set[Path]:
+    """The homes that were there, for as long as the server lives."""
+    return set()
 
 
 def home() -> Path:
