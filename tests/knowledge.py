@@ -246,7 +246,9 @@ ALLOWED: dict[str, set[str]] = {
     "lesson": {"config", "datasets", "sweep_folder"},
     "housekeeping": {"files", "runs"},
     "budget": {"json_files"},
+    "answering": {"files"},
     "doctor": {
+        "answering",
         "budget",
         "config",
         "datasets",

@@ -5,11 +5,8 @@ import os
 import platform
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -17,7 +14,7 @@ from typing import Literal, TypeVar
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, devices, imported, jobs, runs, sweep_folder, wandb_logged
+from tfbind import __version__, answering, devices, imported, jobs, runs, sweep_folder, wandb_logged
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
@@ -34,8 +31,6 @@ AnyRun = TypeVar("AnyRun", bound=runs.Run)
 
 OPTIONAL = ("requirements-login.txt", "requirements-ray.txt")
 LOW_DISK_BYTES = 1_000_000_000
-REACH_SECONDS = 5.0
-PROXY_ASKS = 407  # for a password
 LOGGING = "wandb-"  # begins the lock of the process that logs a run
 
 
@@ -358,31 +353,10 @@ def _logged(home: Path) -> Iterator[Finding]:
 
 def _wandb(_home: Path) -> Iterator[Finding]:
     url = os.environ.get(URL) or BASE_URL
-    trouble = _unreachable(url)
+    trouble = answering.trouble(url)
     if trouble:
         remedy = f"only `--wandb online` and `pull` need it: look at the network, the proxy and {URL}"
         yield Finding("W&B", "note", f"{url}: {trouble}", remedy)
     else:
         key = "a key in the environment" if os.environ.get(KEY) else "no key in the environment"
         yield Finding("W&B", "ok", f"{url} answers; {key}")
-
-
-def _unreachable(url: str) -> str:
-    """Why nobody answers at an address, "" if somebody does, if only to refuse."""
-    if not re.match(r"https?://", url):
-        return f"no web address; expected one such as {BASE_URL}"
-    try:
-        request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=REACH_SECONDS):  # http or https, as checked  # nosec B310
-            return ""
-    except urllib.error.HTTPError as error:
-        down = error.code >= 500 or error.code == PROXY_ASKS
-        return f"the answer is {error.code} {error.reason}" if down else ""
-    except (OSError, ValueError, HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        slow = isinstance(reason, TimeoutError)
-        return (
-            f"no answer within {REACH_SECONDS:g} s"
-            if slow
-            else words(reason if isinstance(reason, Exception) else Exception(reason))
-        )
