@@ -185,3 +185,17 @@ def test_a_log_that_has_grown_too_long_loses_its_middle_and_what_is_appended_mea
     assert [*lines, "appended\n"][-(len(kept) - cut - 1) :] == kept[cut + 1 :]
     run_log.trim(run)
     assert path.read_text().splitlines(True) == kept
+
+
+def test_what_a_process_prints_without_end_does_not_fill_the_disk(home):
+    run = launch.submit(home, toy_config(**LONG))
+    wait(lambda: runs.read_rows(run))
+    with (run.folder / runs.LOG).open("ab") as printed:  # as its standard output is opened
+        printed.write(b"a warning of native code\n" * 400_000)
+    wait(lambda: (run.folder / runs.LOG).stat().st_size < run_log.MOST_BYTES)
+    assert runs.read_status(run).state == "running"
+    launch.stop(run)
+    written = (run.folder / runs.LOG).read_text().splitlines()
+    assert "runs on CPU" in written[0]
+    assert "[lines were left out here]" in written
+    assert json.loads(written[-1])["state"] == "killed"

@@ -260,6 +260,8 @@ class Cluster:
         if held.run.id in self._held and self.clock() - held.beaten >= HEARTBEAT_SECONDS:
             held.beaten = self.clock()
             runs.take_over(held.run, held.state)
+            with contextlib.suppress(OSError):  # as in _note
+                run_log.trim(held.run)
 
     def _fail(self, held: _Held, error: str) -> None:
         if runs.stop_requested(held.run):

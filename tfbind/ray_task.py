@@ -177,7 +177,8 @@ class _Reporter:
     def _log(self) -> Files:
         """What was added to the log."""
         with (self.run.folder / runs.LOG).open("rb") as file:
-            file.seek(self._known.get(runs.LOG, 0))
+            end = file.seek(0, os.SEEK_END)
+            file.seek(min(self._known.get(runs.LOG, 0), end))  # it is shorter than before when its middle was cut out
             added = file.read()
             self._known[runs.LOG] = file.tell()
         return {runs.LOG: added} if added else {}

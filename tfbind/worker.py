@@ -194,6 +194,8 @@ class Worker:
         if self.clock() - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = self.clock()
             runs.take_over(self.run, state)
+            with contextlib.suppress(OSError):  # as in _LogFile
+                run_log.trim(self.run)
 
     def _check_folder(self) -> None:
         """Of a folder that was moved nothing is left here; in one that was deleted, files that were just written."""
