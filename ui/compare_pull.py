@@ -88,7 +88,7 @@ def _asked() -> tuple[str, str, str]:
         type="password",
         autocomplete="off",
         key="pull-key",
-        placeholder=f"as in {KEY} or netrc",
+        placeholder=f"{KEY} or netrc",
         help="Kept in this browser session only. It is written nowhere.",
     )
     with st.container(horizontal=True):

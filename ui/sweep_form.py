@@ -20,10 +20,10 @@ from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
 BUILD, WRITE = "Build it here", "Sweep file"
-METHODS = {"grid": "All combinations", "random": "Random search", "bayes": "Guided search"}
+METHODS = {"grid": "All combinations", "random": "Random", "bayes": "Guided"}
 METHOD_HELP = (
-    "All combinations: every value with every other. Random search: values drawn by chance. Guided search: the next "
-    "values follow from the runs so far (Optuna's TPE). In a sweep file: grid, random, bayes."
+    "All combinations: every value with every other. Random: values drawn by chance. Guided: the next values follow "
+    "from the runs so far (Optuna's TPE). In a sweep file: grid, random, bayes."
 )
 EARLY_HELP = (
     "At epoch 3, 9, 27 and so on only the best third of the runs so far goes on. Saves time; a slow starter is lost."

@@ -56,7 +56,7 @@ def _server(kept: dict[str, str]) -> None:
         type="password",
         autocomplete="off",
         key="wandb-key",
-        placeholder="as in WANDB_API_KEY or netrc",
+        placeholder="WANDB_API_KEY or netrc",
         help="Kept in this browser session only. It is written nowhere.",
     )
     try:

@@ -54,6 +54,9 @@ def test_a_phone_shows_everything_without_sideways_scrolling(
         expect(page.get_by_role("heading").first).to_be_visible()
         main = "document.querySelector('[data-testid=stMain]')"
         assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"), address
+    ways = open_page(f"{server.url}/sweep", 390, 844, scheme).get_by_role("radio", name="Guided")
+    ways.scroll_into_view_if_needed()
+    expect(ways).to_be_in_viewport(ratio=1)
     scores = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text("Scores", exact=True)).bounding_box()
     name = page.get_by_role("textbox", name="Name of the data set").bounding_box()
     assert scores
@@ -72,7 +75,7 @@ def test_a_new_server_asked_for_a_page_shows_the_whole_app(
     report_progress(make_run(tmp_path, "running", 2, id="mine", name="side job"), 3, 10)
     with serve(tmp_path) as server:
         page = open_page(f"{server.url}/{path}")
-        expect(page.get_by_role("link", name="side job · 3/5")).to_be_visible()
+        expect(page.get_by_role("link", name="3/5 · side job")).to_be_visible()
         expect(page.get_by_role("link", name="Train", exact=True)).to_be_visible()
         page.close()
 
