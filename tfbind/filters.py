@@ -156,6 +156,8 @@ def _packed(one: Filter) -> _KeptFilter:
 def _unpacked(kept: _KeptFilter) -> Filter:
     motif = None
     if kept.motif is not None:
+        if not kept.matches:
+            raise ValueError(f"filter {kept.number}: a motif without its nearest ones")
         probabilities = np.maximum(np.array(kept.motif, dtype=np.float64), 1e-6)
         motif = Motif(f"filter {kept.number}", "", probabilities / probabilities.sum(axis=0))
     return Filter(kept.number, kept.words, kept.windows, motif, kept.matches, kept.behind)

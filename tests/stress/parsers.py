@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import pybigtools
 import torch
+from kept_parsers import kept
 from pair_files import score_table, sequence_table, write_pair
 from safetensors.numpy import save
 from test_genome import bgzip
@@ -347,6 +348,11 @@ def _run_files() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in run.folder.iterdir()}
 
 
+def _kept() -> list[tuple[str, bytes, Callable[[bytes, Path], object]]]:
+    with tempfile.TemporaryDirectory() as name:
+        return kept(Path(name))
+
+
 PARSERS = [
     Parser("sweep", SWEEPS, _sweep),
     Parser("motifs", [*MOTIFS, gzip.compress(MOTIFS[1], mtime=0)], _read_by(read_motifs)),
@@ -376,6 +382,7 @@ PARSERS = [
         Parser(f"pulled-{name}", [content], _pulled_with(name.replace("history", "histories/*")), most=SLOW)
         for name, content in sorted(_pulled_files().items())
     ),
+    *(Parser(name, [content], read, refuses=name != "log", most=SLOW) for name, content, read in _kept()),
     Parser("bigwig", [_bigwig()], _signal, most=2 * BY_PROCESS, seconds=60),
     Parser("offline", [_log(*OFFLINE)], _offline, most=BY_PROCESS, seconds=60),
     Parser(

@@ -1,0 +1,121 @@
+"""What reads what the program has kept beside runs, sweeps and models, each with a valid file to begin from."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from toy import toy_config
+
+from tfbind import filters, imported, jobs, run_log, runs, sealed, sweep_folder, wandb_logged
+from tfbind.logos import motif_logo
+from tfbind.owner import this_process
+from tfbind.run_log import note
+from tfbind.runs import Run
+from tfbind.sealed import TestedBaseline, TestResult
+from tfbind.sweep_folder import Sweep
+from tfbind.wandb_logged import Logged
+
+Read = Callable[[bytes, Path], object]
+
+FIGURES = {"test_loss": 0.5, "test_pearsonr": 0.9, "test_pearsonr_window": None, "test_windows_undefined": 3}
+TESTED = TestResult("2026-01-01", 40, split_hash="0" * 64, baselines=[TestedBaseline("mean", "Mean", "")], **FIGURES)
+FILTERS = {
+    "filters": [
+        {
+            "number": 1,
+            "words": 900,
+            "windows": 40,
+            "motif": [[0.1, 0.7], [0.2, 0.1], [0.3, 0.1], [0.4, 0.1]],
+            "matches": [{"name": "FOXA1", "matrix_id": "MA0148.5", "e_value": 0.001, "strand": "+"}],
+            "behind": 0.5,
+        },
+        {"number": 2, "words": 0, "windows": 0, "motif": None, "matches": [], "behind": None},
+    ],
+    "windows": 40,
+    "behind": "TGTTTAC",
+}
+LOGGED = Logged(
+    **asdict(this_process()),
+    asked="online",
+    mode="online",
+    state="finished",
+    base_url="http://localhost",
+    id="x",
+    project="p",
+    rows=3,
+)
+CARD = imported.Card("mine", "w.pt", "0" * 64, 5_000, 15, 300, "2026-01-01")
+SPEC = b"method: random\nrun_cap: 3\nparameters: {learning_rate: {min: 0.001, max: 0.1}}\n"
+SETTINGS = {"name": "s", "base": toy_config().model_dump(), "parallel": 2, "wandb": "off", "created": "2026"}
+ORDER = jobs.Order("dna.fa", "builtin", ".csv", "forward", 3.0, False)
+
+
+def _of_run(file: str, reader: Callable[[Run], object]) -> Read:
+    def read(data: bytes, folder: Path) -> object:
+        run = Run(folder / "runs" / "kept")
+        if not run.folder.exists():
+            run = runs.create(folder, toy_config(), id="kept")
+            (run.folder / runs.BEST).touch()
+        (run.folder / file).write_bytes(data)
+        return reader(run)
+
+    return read
+
+
+def _in_folder(place: str, reader: Callable[[Path], object], **others: bytes) -> Read:
+    """A reader of the folder in which the file `place` lies, with others that are as they should be."""
+
+    def read(data: bytes, folder: Path) -> object:
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for name, content in others.items():
+            (path.parent / name.replace("_", ".")).write_bytes(content)
+        path.write_bytes(data)
+        return reader(path.parent)
+
+    return read
+
+
+def _drawn(run: Run) -> object:
+    """What the page draws of filters."""
+    found = filters.stored(run)
+    telling = [one for one in found.filters if one.motif] if found else []
+    return [(one.matches[0].e_value, one.motif and motif_logo(one.motif, height=110)) for one in telling]
+
+
+def _written_log(folder: Path) -> bytes:
+    run = runs.create(folder, toy_config(), id="log")
+    note(run, "begun", epoch=1)
+    return (run.folder / runs.LOG).read_bytes()
+
+
+def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
+    """Name, a valid file, and the reader; `folder` is for making the files."""
+    job, process = json.dumps(asdict(ORDER)).encode(), jobs.Process(this_process(), 0, 0, 1.0)
+    return [
+        ("filters", json.dumps(FILTERS).encode(), _of_run(runs.FILTERS, _drawn)),
+        ("sealed-test", json.dumps(asdict(TESTED)).encode(), _of_run(runs.TEST, sealed.opened)),
+        ("wandb-state", json.dumps(asdict(LOGGED)).encode(), _of_run(runs.WANDB, wandb_logged.said)),
+        ("log", _written_log(folder), _of_run(runs.LOG, run_log.tail)),
+        ("card", json.dumps(asdict(CARD)).encode(), _in_folder("models/mine/card.json", _card)),
+        (
+            "sweep-settings",
+            json.dumps(SETTINGS).encode(),
+            _in_folder("sweeps/s/sweep.json", _sweep, spec_yaml=SPEC),
+        ),
+        ("job", job, _in_folder("jobs/j/job.json", _job, process_json=json.dumps(asdict(process)).encode())),
+        ("job-process", json.dumps(asdict(process)).encode(), _in_folder("jobs/j/process.json", _job, job_json=job)),
+    ]
+
+
+def _card(folder: Path) -> object:
+    return imported.read_card(folder.parents[1], folder.name)
+
+
+def _sweep(folder: Path) -> object:
+    return sweep_folder.read_spec(Sweep(folder))
+
+
+def _job(folder: Path) -> object:
+    return jobs.read_status(jobs.Job(folder))
