@@ -17,6 +17,7 @@ from tfbind.motif_files import read_motifs
 from tfbind.records import read_pieces
 from tfbind.variant_list import read_list
 from tfbind.variants import read_with_variants
+from tfbind.vcf import read_calls
 
 SECONDS, MEGABYTES = 120, 2_500
 
@@ -84,6 +85,7 @@ def test_dna_that_is_not_fasta_is_held_few_times(header: bytes, line: bytes, cop
 
 
 LONG = 40_000
+VCF = b"##fileformat=VCFv4.2\nchr1\t1\t.\t"
 MATRIX = b"\n0.1 0.2 0.3 0.4\n"
 
 
@@ -91,12 +93,13 @@ MATRIX = b"\n0.1 0.2 0.3 0.4\n"
     ("read", "text"),
     [
         (read_motifs, b"1" * LONG + b"x\n"),
+        (lambda path: list(read_calls(path)), VCF + b"A" * (1 << 18) + b"\t" + b",".join([b"G"] * 50_000) + b"\n"),
         (read_motifs, b"MEME version 4\nMOTIF a\nletter-probability matrix: " + b"w" * LONG + MATRIX),
         (lambda path: read_list(path.read_bytes()), (b"1A" + b" " * 9_000 + b"!\n") * 30),
         (lambda path: read_with_variants(path.read_text(), 100, 10**6), b"ACGT[A/" + b" " * LONG),
         (lambda path: read_with_variants(path.read_text(), 100, 10**6), b"ACGT[" + b" " * LONG),
     ],
-    ids=["number", "head of a matrix", "changes", "open bracket", "brackets"],
+    ids=["number", "alleles", "head of a matrix", "changes", "open bracket", "brackets"],
 )
 def test_a_long_line_takes_no_longer_than_its_length(
     read: Callable[[Path], object], text: bytes, tmp_path: Path

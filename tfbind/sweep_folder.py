@@ -194,7 +194,7 @@ def _base(sweep: Sweep) -> TrainConfig:
     try:
         return parse_config(settings["base"])
     except ValueError as error:
-        raise ValueError(f"{sweep.folder / SETTINGS}: {error}") from None
+        raise ValueError(f"{sweep.folder / SETTINGS}: {error!s:.300}") from None
 
 
 def extend(sweep: Sweep, text: str) -> Spec:

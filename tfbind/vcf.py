@@ -90,7 +90,8 @@ def _why_skipped(reference: str, alternative: str) -> str:
         return "symbolic allele"
     if _BREAKEND.fullmatch(alternative):
         return "breakend"
-    return "same as the reference" if alternative.upper() == reference.upper() else ""
+    same = len(alternative) == len(reference) and alternative.upper() == reference.upper()
+    return "same as the reference" if same else ""
 
 
 def _refuse(path: Path, number: int, what: str) -> NoReturn:
