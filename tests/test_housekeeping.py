@@ -10,6 +10,7 @@ from driven import app
 from toy import toy_config, toy_home
 
 from tfbind import housekeeping, launch, runs
+from tfbind.config import PROJECT
 from tfbind.worker import Worker
 
 
@@ -125,3 +126,23 @@ def test_two_people_empty_the_trash_at_once(home):
 def test_a_home_that_is_not_there_takes_nothing(tmp_path):
     assert housekeeping.usage(tmp_path / "none").total == 0
     assert housekeeping.empty_trash(tmp_path / "none") == 0
+
+
+def test_the_trash_is_emptied_though_a_folder_goes_while_it_is_looked_at(tmp_path):
+    """As that of a run does which is just made, and has another name at first."""
+    made = tmp_path / "runs" / ".made"
+    made.mkdir(parents=True)
+    (tmp_path / "trash" / "old").mkdir(parents=True)
+    code = (
+        "import os, pathlib, sys; from tfbind import housekeeping\n"
+        "home, made = map(pathlib.Path, sys.argv[1:]); looks = []\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'os.scandir' and str(arguments[0]) == str(made):\n"
+        "        looks.append(event)\n"
+        "        if len(looks) == 3: made.rmdir()  # after usage and the walk\n"
+        "sys.addaudithook(hook); housekeeping.empty_trash(home)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path, made], capture_output=True, text=True, cwd=PROJECT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not made.exists()
+    assert list((tmp_path / "trash").iterdir()) == []

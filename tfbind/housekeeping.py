@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def empty_trash(home: Path) -> int:
     """
     before = usage(home).kinds
     for folder, _, _ in os.walk(home):
-        remove_drafts(Path(folder))
+        with suppress(FileNotFoundError):  # it is gone meanwhile, as that of a run that is just made
+            remove_drafts(Path(folder))
     if (home / TRASH).is_dir():
         (home / "locks").mkdir(exist_ok=True)
         with FileLock(home / "locks" / "trash.lock"):  # of two that delete a folder at once, both may fail
