@@ -158,6 +158,25 @@ def test_sigterm_stops_the_runs_and_resume_goes_on_with_them(home: Path):
         sweep_control.stop(sweep)
 
 
+def test_a_home_that_is_moved_ends_its_sweep_in_a_line_and_it_goes_on_there(home: Path, tmp_path: Path):
+    controller = command(home, write(home, grid([0.01, 0.003], 10_000)), "--dataset", "toy", "--id", "mine")
+    wait_for(lambda: list(home.glob(f"runs/*/{runs.METRICS}")))
+    moved = home.rename(tmp_path / "elsewhere")
+    _, err = controller.communicate(timeout=60)
+    where = home / "sweeps" / "mine"
+    assert err.startswith(
+        f"tfbind: {where}: moved or deleted while the sweep was active; where it is now, `sweep --res"
+    )
+    assert (controller.returncode, len(err.splitlines())) == (1, 1)
+    sweep = the_sweep(moved)
+    wait_for(lambda: not sweep_control.active_runs(sweep))
+    assert not home.exists()
+    kept = {run.id: len(runs.read_rows(run)) for run in sweep_folder.sweep_runs(sweep)}
+    sweep_control.resume(sweep)
+    wait_for(lambda: all(len(runs.read_rows(runs.find(moved, id))) > epochs for id, epochs in kept.items()))
+    sweep_control.stop(sweep)
+
+
 def test_what_has_lost_is_pruned_and_the_sweep_ends(home: Path):
     extra = "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n"
     text = grid([0.01, 1e-9, 1e-8], 400, extra)

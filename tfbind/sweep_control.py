@@ -55,11 +55,13 @@ class Controller:
 
         Raises:
             ValueError: another process is working on this sweep.
+            OSError: the folder of the sweep was moved or deleted.
         """
         with runs.sole_worker(self.sweep), heard(self._note_signal):
             try:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
+                self._check_folder()
                 said = words(error)
                 self._give_up_runs(said if isinstance(error, ConnectionError) else f"its sweep has failed: {said}")
                 return self._end("failed", said)
@@ -78,6 +80,11 @@ class Controller:
     def _end(self, state: State, error: str | None = None) -> State:
         runs.take_over(self.sweep, state, ended=time.time(), error=error)
         return state
+
+    def _check_folder(self) -> None:
+        if not sweep_folder.is_sweep(self.sweep.home, self.sweep.id):
+            said = f"{self.sweep.folder}: moved or deleted while the sweep was active"
+            raise OSError(f"{said}; where it is now, `sweep --resume` goes on with its runs")
 
     def _step(self) -> bool:
         """Do what can be done now; whether anything is left to wait for."""
