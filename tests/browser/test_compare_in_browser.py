@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from driving import Server, wait_until
+from driving import Server, at_rest, wait_until
 from playwright.sync_api import BrowserContext, Page, expect
 from stand_in import CONFIG, make_rows
 
@@ -34,6 +34,7 @@ def test_tick_two_runs_read_the_verdict_take_the_report(
     expect(page.get_by_text("cannot be told. learning_rate 0.001 has the best figure").first).to_be_visible()
     wait_until(lambda: "b" in page.url.partition("runs=")[2] and "a" in page.url.partition("runs=")[2], 20)
     expect(page.locator(".st-key-curves .main-svg").first).to_be_visible()
+    at_rest(page)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Report (HTML)").click()
     report = tmp_path / "report.html"

@@ -42,6 +42,7 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     expect(page.get_by_text("scores 3 nats or more in this sequence")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    at_rest(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download .csv", exact=True).click()
     assert time.monotonic() - started < 60
@@ -279,6 +280,7 @@ def test_a_killed_background_job_is_said_and_goes_on_to_a_file(
     page.reload()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Download (")).to_be_visible(timeout=90_000)
+    at_rest(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download (").click()
     assert download.value.suggested_filename == "my_genome.bed"
