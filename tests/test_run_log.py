@@ -101,7 +101,7 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
 
 def test_native_code_that_crashes_says_where_between_the_lines(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: runs.read_rows(run))
+    wait(lambda: len(runs.read_rows(run)) > 1)  # the line of an epoch comes after its row
     os.kill(runs.read_status(run).pid, signal.SIGSEGV)
     assert ended(run) == "crashed"
     shown = run_log.tail(run, 200)
