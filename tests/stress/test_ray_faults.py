@@ -78,8 +78,7 @@ def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: RayCluster, home:
     there = next(run for run in found if "runs on 127.0.0.2" in log(run))
     cluster.nodes[1].kill()
     here = next(run for run in found if run != there)
-    wait_for(lambda: "its worker was lost" in log(there))
-    assert runs.read_status(there).state == "pending"
+    wait_for(lambda: "its worker was lost" in log(there) and runs.read_status(there).state == "pending")
     before = runs.read_rows(there)
     launch.stop(here)
     assert runs.read_status(here).state == "killed"
