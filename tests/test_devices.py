@@ -101,6 +101,12 @@ def test_a_vain_try_leaves_what_it_touched_free(tmp_path):
         child.communicate()
 
 
+def test_slots_make_no_home_anew_that_was_moved(tmp_path):
+    with pytest.raises(FileNotFoundError), devices.slots(tmp_path / "moved", "cpu", 1):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_devices_in_words():
     assert devices.describe("cpu", 1) == "CPU, 1 thread"
     assert devices.describe("cpu", 2) == "CPU, 2 threads"

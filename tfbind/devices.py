@@ -92,7 +92,7 @@ def slots(home: Path, device: str, threads: int) -> Iterator[list[int] | None]:
     total = {"cpu": cpu_cores(), "cuda": cuda_count(), "mps": 1}[device]
     wanted = min(threads, total) if device == "cpu" else 1
     folder = home / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # not its home, if that was moved meanwhile
     with contextlib.ExitStack() as held:
         taken: list[int] = []
         for index in range(total):
