@@ -1,5 +1,6 @@
 """Real worker processes: queued, stopped, killed at any moment, resumed."""
 
+import contextlib
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 from toy import toy_config, toy_home
 
-from tfbind import devices, launch, run_log, runs
+from tfbind import devices, files, launch, run_log, runs
 from tfbind.config import PRESETS
 from tfbind.datasets import open_dataset
 from tfbind.launch import Order
@@ -30,7 +31,8 @@ def home(tmp_path):
     for run in runs.list_runs(home):
         status = runs.read_status(run)
         if status.active and status.pid != os.getpid():
-            os.kill(status.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(status.pid, signal.SIGKILL)
 
 
 def wait_for(condition, seconds: float = 60):
@@ -58,10 +60,12 @@ def weights(run) -> dict[str, bytes]:
 
 
 def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
-    run = launch.submit(home, toy_config(), Order("my run"))
-    assert state(run) == "pending"
-    wait_for(lambda: runs.read_status(run).pid != os.getpid())
-    assert os.getsid(runs.read_status(run).pid) == runs.read_status(run).pid
+    with devices.slots(home, "cpu", devices.cpu_cores()):  # so that it waits
+        run = launch.submit(home, toy_config(), Order("my run"))
+        assert state(run) == "pending"
+        wait_for(lambda: runs.read_status(run).pid != os.getpid())
+        assert state(run) == "pending"
+        assert os.getsid(runs.read_status(run).pid) == runs.read_status(run).pid
     assert wait_for_end(run) == "finished"
     assert [row["epoch"] for row in runs.read_rows(run)] == [1, 2, 3]
     assert runs.read_labels(run)["name"] == "my run"
@@ -73,11 +77,12 @@ def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
 
 
 def test_what_is_executed_is_the_command_that_is_shown(home):
-    run = launch.submit(home, toy_config(), Order("a b; c", "shown"))
-    wait_for(lambda: runs.read_status(run).pid != os.getpid())
-    assert psutil.Process(runs.read_status(run).pid).cmdline() == launch.command(
-        toy_config(), Order("a b; c", "shown")
-    )
+    with devices.slots(home, "cpu", devices.cpu_cores()):  # so that it waits
+        run = launch.submit(home, toy_config(), Order("a b; c", "shown"))
+        wait_for(lambda: runs.read_status(run).pid != os.getpid())
+        assert psutil.Process(runs.read_status(run).pid).cmdline() == launch.command(
+            toy_config(), Order("a b; c", "shown")
+        )
     assert wait_for_end(run) == "finished"
 
 
@@ -136,9 +141,10 @@ def test_stop_keeps_every_finished_epoch_and_resume_goes_on(home):
     with pytest.raises(ValueError, match="already"):
         launch.resume(run)
     wait_for(lambda: len(runs.read_rows(run)) > len(before) + 2)
-    assert runs.read_rows(run)[: len(before)] == before
-    assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, len(runs.read_rows(run)) + 1))
     launch.stop(run)
+    after = runs.read_rows(run)
+    assert after[: len(before)] == before
+    assert [row["epoch"] for row in after] == list(range(1, len(after) + 1))
 
 
 def test_a_worker_that_does_not_listen_is_killed_after_the_grace(home):
@@ -168,12 +174,12 @@ def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):
     kills = 0
     for _ in range(6):
         wait_for(lambda: runs.read_status(run).pid != os.getpid() or not runs.read_status(run).active)
-        time.sleep(moments.uniform(0, 0.6 * lived))
+        time.sleep(moments.uniform(0, 0.6 * lived) if kills else 0)  # at first at once, while it lives for sure
         status = runs.read_status(run)
         if status.active:
-            os.kill(status.pid, signal.SIGKILL)
-            kills += 1
-            wait_for(lambda: state(run) == "crashed")
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(status.pid, signal.SIGKILL)
+            kills += wait_for_end(run) == "crashed"
         if state(run) != "finished":
             launch.resume(run)
     assert wait_for_end(run) == "finished", f"moments drawn from seed {seed}"
@@ -198,10 +204,14 @@ def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
 
 
 def test_the_end_of_an_earlier_worker_says_nothing_of_a_run_that_was_resumed_since(home):
-    run = runs.create(home, toy_config())
-    launch.start(run, [sys.executable, "-c", "import time; time.sleep(1); raise SystemExit(3)"])
+    run, others = runs.create(home, toy_config()), set(threading.enumerate())
+    waits = f"import time; from pathlib import Path\nwhile not Path({str(home / 'end')!r}).exists(): time.sleep(0.02)"
+    launch.start(run, [sys.executable, "-c", f"{waits}\nraise SystemExit(3)"])
+    (reaper,) = set(threading.enumerate()) - others
     runs.take_over(run, "pending")
-    time.sleep(2)
+    (home / "end").touch()
+    reaper.join(60)
+    assert not reaper.is_alive()
     assert (state(run), runs.read_status(run).error) == ("pending", None)
 
 
@@ -224,6 +234,17 @@ def test_a_dead_launcher_does_not_take_its_worker_along(home):
     assert state(run) == "killed"
 
 
+def test_a_launcher_that_dies_before_the_worker_has_come_does_not_keep_it_from_the_run(home):
+    code = (
+        "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from toy import toy_config; from tfbind import launch\n"
+        "launch.submit(Path(sys.argv[1]), toy_config(), launch.Order(id='orphan')); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, home, str(Path(__file__).parent)])
+    assert killed.returncode == -signal.SIGKILL
+    wait_for(lambda: state(runs.find(home, "orphan")) == "finished")
+
+
 def start_command(home, *flags: str) -> "subprocess.Popen[str]":
     """Train for long, in a process whose errors can be read."""
     command = [sys.executable, "-m", "tfbind", "train", "--dataset", "toy", "--num-channels", "4", *flags]
@@ -238,7 +259,8 @@ def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home)
     trains = start_command(home, "--id", "trains", "--threads", cores)
     wait_for(lambda: (home / "runs" / "trains" / runs.METRICS).exists())
     waits = start_command(home, "--id", "waits", "--threads", cores)
-    wait_for(lambda: (home / "runs" / "waits" / runs.LOG).exists())
+    log, status = (home / "runs" / "waits" / name for name in (runs.LOG, runs.STATE))
+    wait_for(lambda: 0 < files.written(log) < files.written(status))  # then its log is open, and it waits
     moved = home.rename(home.with_name("elsewhere"))
     for id, process in (("trains", trains), ("waits", waits)):
         _, err = process.communicate(timeout=60)
@@ -263,6 +285,7 @@ def test_a_run_whose_folder_is_deleted_ends_and_does_not_go_on_in_what_it_writes
     process = start_command(home, "--id", "gone")
     folder = home / "runs" / "gone"
     wait_for(lambda: (folder / runs.METRICS).exists())
+    (folder / runs.CONFIG).unlink()  # first: by this the worker knows why it misses the others
     for path in folder.iterdir():
         path.unlink(missing_ok=True)
     _, err = process.communicate(timeout=60)

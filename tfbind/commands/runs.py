@@ -84,13 +84,13 @@ def _warned(run: Run) -> Run:
 
 
 def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:
-    """The run that a page has made for this very command, which only lacks its worker."""
+    """The run that a page has made for this very command, which only lacks its worker, also if the page is gone."""
     if not id or not runs.is_run(home, id):
         return None
     run = runs.find(home, id)
     record = runs.read_record(run)
     fits = runs.read_config(run) == settle(config) and record["from"] == (parent.id if parent else None)
-    return run if fits and runs.read_status(run).state == "pending" else None
+    return run if fits and runs.read_state(run).state == "pending" else None
 
 
 def resume(options: argparse.Namespace) -> int:
