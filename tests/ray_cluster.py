@@ -75,7 +75,7 @@ class Node:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that train or score."""
-        return [process for process in self._processes() if _words(process).startswith(WORKING)]
+        return [process for process in self._processes() if words_of(process).startswith(WORKING)]
 
     def _processes(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -105,7 +105,8 @@ class Node:
         self._process.stdout.close()
 
 
-def _words(process: psutil.Process) -> str:
+def words_of(process: psutil.Process) -> str:
+    """The command line of a process, "" if it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return " ".join(process.cmdline())
     return ""

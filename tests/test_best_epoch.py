@@ -104,7 +104,7 @@ def test_predictions_that_unpack_to_gigabytes_are_damaged_at_once(tmp_path: Path
         for _ in range(512):
             member.write(bytes(1 << 20))
     path.write_bytes(buffer.getvalue())
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(ValueError, match="damaged"):
         read_held_out(path, 3, 4)
-    assert time.monotonic() - begun < 0.5  # to unpack it takes several seconds
+    assert time.process_time() - begun < 0.5  # to unpack it takes several seconds

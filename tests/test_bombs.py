@@ -106,7 +106,7 @@ def test_a_long_line_takes_no_longer_than_its_length(
 ) -> None:
     path = tmp_path / "long.txt"
     path.write_bytes(text)
-    begun = time.monotonic()
+    begun = time.process_time()
     with contextlib.suppress(ValueError):
         read(path)
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2

@@ -298,7 +298,7 @@ def test_how_far_a_download_is_stands_on_the_page(home: Path) -> None:
         address = f"http://127.0.0.1:{port}/"
         fetching = Beside("data", "fetch", "course-chr22", "--from", address, "--progress", seconds=120)
         _downloads()[home] = ("course-chr22", fetching)
-        wait_until(lambda: fetching.share > 0.4, 60, lambda: fetching.error)
+        wait_until(lambda: fetching.share > 0.49, 60, lambda: fetching.error)  # all that comes, but for a part
         bar = data_page().get("progress")[0].proto
         assert 40 < bar.value < 60
         assert f"chr22_sequences.txt.gz: {4 * fetching.share:.1f} of 4.0 MB. It goes on" in bar.text

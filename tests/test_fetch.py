@@ -175,10 +175,11 @@ def test_a_bad_answer_is_one_line_and_the_file_that_came_is_kept(
 
 
 def test_without_a_network_it_is_said_what_to_do(sources: dict[str, Source], tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(OSError, match=r"no answer; this needs a network.*use `data import`"):
-        fetch.fetch(tmp_path / "other", "toy-pair", address=f"http://127.0.0.1:{port}/", sources=sources)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # held, so that nobody else listens there, and not listened to
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        with pytest.raises(OSError, match=r"no answer; this needs a network.*use `data import`"):
+            fetch.fetch(tmp_path / "other", "toy-pair", address=address, sources=sources)
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1", "not a url", "/some/folder", "http://?"])

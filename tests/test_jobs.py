@@ -51,9 +51,11 @@ def pid(job: jobs.Job) -> int:
 def test_a_job_runs_as_it_is_shown_in_a_session_of_its_own_and_leaves_its_file(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b">a\nACGTACGT\n>b\nGGGTAAACAGGG\n"))
     process = psutil.Process(pid(job))
+    process.suspend()  # else it may have ended before it is looked at
     wait_for(lambda: process.cmdline() == jobs.command(job, ORDER))
     assert os.getsid(pid(job)) == pid(job)
     assert process.nice() == jobs.PAGE_FIRST
+    process.resume()
     wait_for(lambda: jobs.read_status(job).state != "running")
     assert jobs.read_status(job).state == "finished"
     assert jobs.read_status(job).said.startswith("2 records, 20 bases in ")

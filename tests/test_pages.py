@@ -1,5 +1,6 @@
 """The Train page and the side bar as Streamlit runs them: empty home, filled home, Start, bad input, hostile text."""
 
+import contextlib
 import os
 import re
 import time
@@ -37,7 +38,8 @@ def ended(home: Path) -> Iterator[None]:
     for run in runs.list_runs(home):
         status = runs.read_status(run)
         if status.active and status.pid != os.getpid():
-            launch.stop(run, grace=5)
+            with contextlib.suppress(ValueError):  # it has just ended
+                launch.stop(run, grace=5)
 
 
 def progress(page: AppTest) -> str:
@@ -121,7 +123,8 @@ def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> No
     assert f"--id {run.id}" in shown
     assert f"--dataset {small}" in shown
     assert runs.read_config(run).num_epochs == 1
-    assert runs.read_status(run).active
+    assert launch.holds_within(60, lambda: not runs.read_status(run).active)
+    assert runs.read_status(run).state == "finished"
 
 
 def test_a_second_click_on_start_opens_the_same_run(small: str, home: Path) -> None:

@@ -94,10 +94,9 @@ LISTED = FAULTS | {"null": "has no lab/seed (404)"}  # what the client makes of 
 )
 def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where):
     server.fault = Fault(kind, where)
-    began = time.monotonic()
     with pytest.raises(WandbError) as error:
         pull(tmp_path, "lab/seed")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - server.fault.met < 15
     said = str(error.value)
     assert said.startswith(f"W&B at {server.url} {LISTED[kind]}")
     assert "\n" not in said
@@ -109,10 +108,9 @@ def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where
 def test_a_fault_after_some_curves_is_said_at_once_and_the_next_pull_goes_on_from_there(tmp_path, server, kind):
     long_runs(server, 40, 5)
     server.fault = Fault(kind, "RunFullHistory", after=10)
-    began = time.monotonic()
     with pytest.raises(WandbError) as error:
         pull(tmp_path, "lab/big", histories=True)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - server.fault.met < 15
     had = {past.id for past in stored(tmp_path) if not past.sampled}
     said = str(error.value)
     assert said.startswith(f"W&B at {server.url} {FAULTS[kind].replace('lab/seed', 'lab/big')}")

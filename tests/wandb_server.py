@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Fault:
     kind: str
     where: str = ""
     after: int = 0
+    met: float = 0.0  # when it happened first, on the clock of `time.monotonic`
 
 
 class WandbServer:
@@ -104,6 +106,7 @@ class WandbServer:
         if fault.after > 0:
             fault.after -= 1
             return ""
+        fault.met = fault.met or time.monotonic()
         return fault.kind
 
 
@@ -308,8 +311,7 @@ def _node(run: StoredRun) -> dict[str, Any]:
 
 
 def _matching(store: WandbServer, given: dict[str, Any]) -> list[StoredRun]:
-    filters = json.loads(given.get("filters") or "{}")
-    wanted = filters.get("sweep")
+    wanted = json.loads(given.get("filters") or "{}").get("sweep")
     every = store.runs[(given.get("entity") or ENTITY, given["project"])].values()
     return [run for run in every if wanted is None or run.sweep == wanted]
 
@@ -367,9 +369,7 @@ def _history_page(store: WandbServer, given: dict[str, Any]) -> dict[str, Any]:
 
 
 ANSWERS = {
-    "Viewer": _viewer,
-    "GetViewer": _viewer,
-    "GetDefaultEntity": _viewer,
+    **dict.fromkeys(("Viewer", "GetViewer", "GetDefaultEntity"), _viewer),
     "ServerFeaturesQuery": lambda *_: {"serverInfo": {"features": []}},
     "UpsertBucket": _upsert,
     "RunResumeStatus": _resume_status,
