@@ -156,7 +156,8 @@ class Cluster:
             self._beat(held)
 
     def lead(self) -> None:
-        """Work until no run is left. SIGTERM and SIGINT are requests to stop; with the cluster the runs fail."""
+        """Work until no run is left. SIGTERM and SIGINT are requests to stop; with the cluster the runs fail, and one
+        whose folder is moved or deleted is let go."""
         with heard(self._stop_all):
             while self.busy:
                 try:
@@ -243,7 +244,10 @@ class Cluster:
         self._order(held)
 
     def _heed_stop(self, held: _Held) -> None:
-        if held.asked is None and runs.stop_requested(held.run):
+        if not _is_there(held.run):
+            self._driver.send({"do": "cancel", "key": held.key, "force": True})
+            self._end(held, "crashed")  # so it is found wherever it lies now
+        elif held.asked is None and runs.stop_requested(held.run):
             held.asked = self.clock()
             self._driver.send({"do": "cancel", "key": held.key, "force": False})
         elif held.asked is not None and self.clock() - held.asked > STOP_SECONDS:
@@ -272,6 +276,8 @@ class Cluster:
     def _end(self, held: _Held, state: State, error: str | None = None, *, say: bool = True) -> None:
         del self._held[held.run.id]
         with held.lock:
+            if not _is_there(held.run):
+                return
             if say:
                 said = state if error is None else f"{state}: {error}"
                 self._note(held, said, state=state, error=error)
@@ -284,3 +290,8 @@ class Cluster:
     def _log(self, held: _Held, message: Message) -> None:
         with contextlib.suppress(OSError, ValueError):  # as in _note
             run_log.append(held.run, message.files.get(runs.LOG, b""))
+
+
+def _is_there(run: Run) -> bool:
+    """Whether its folder was neither moved nor deleted: nothing is written at the old place then."""
+    return runs.is_run(run.home, run.id)

@@ -55,6 +55,7 @@ NAME_LENGTH = 80
 LONGEST_EPOCH = 1e12  # seconds
 LOCK_SECONDS = 0.5  # who only looks whether a lock is held has it for a moment
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
+MOVED = "moved or deleted while the run was active; where it is now, `resume` goes on after its last epoch"
 
 Row = dict[str, Any]
 

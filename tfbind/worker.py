@@ -200,9 +200,9 @@ class Worker:
     def _check_folder(self) -> None:
         """Of a folder that was moved nothing is left here; in one that was deleted, files that were just written."""
         if not (self.run.folder / runs.CONFIG).exists():
-            said = f"{self.run.folder}: moved or deleted while the run was active"
+            said = f"{self.run.folder}: {runs.MOVED}"
             log.error("%s", said)
-            raise OSError(f"{said}; where it is now, `resume` goes on after its last epoch")
+            raise OSError(said)
 
     def _check_stop(self) -> None:
         self._check_folder()

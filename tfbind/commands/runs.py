@@ -123,6 +123,8 @@ def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
         if not options.json:
             say(f"run {run.id}: {runs.read_labels(run)['name']}")
         cluster.lead()
+    if not runs.is_run(run.home, run.id):
+        raise OSError(f"{run.folder}: {runs.MOVED}")
     return _told(run, runs.read_status(run).state, options.json)
 
 
