@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "ray_task": {"files", "json_files", "owner", "pieces", "runs", "scoring", "sequences", "worker"},
     "ray_driver": {"config", "datasets", "pieces", "ray_pipe", "ray_task", "runs", "scoring"},
     "ray_scores": {"pieces", "predict", "ray_pipe", "scoring"},
-    "ray_runs": {"beside", "config", "files", "json_files", "ray_pipe", "run_log", "runs", "signals"},
+    "ray_runs": {"beside", "config", "files", "json_files", "ray_pipe", "run_log", "runs", "signals", "tables"},
     "launch": {"config", "datasets", "files", "runs", "devices", "ray_runs", "splits"},
     "onnx_graph": set(),
     "convert": {"files", "models"},

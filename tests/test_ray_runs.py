@@ -1,14 +1,18 @@
 """Runs on a real Ray cluster whose folders are moved under them, or that wait for others."""
 
+import select
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from toy import toy_home
+from toy import toy_config, toy_home
 
-from tfbind import runs
+from tfbind import launch, run_log, runs
+from tfbind.launch import Order
+from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
@@ -66,3 +70,40 @@ def test_a_sweep_there_whose_home_is_moved_ends_in_a_line(cluster: RayCluster, t
     assert not home.exists()
     assert {runs.read_status(run).state for run in runs.list_runs(moved)} == {"crashed"}
     wait_for(lambda: not cluster.workers())
+
+
+def test_a_run_and_a_sweep_that_wait_for_busy_cpus_say_so(cluster: RayCluster, tmp_path: Path) -> None:
+    home = toy_home(tmp_path)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": {"learning_rate": {"values": [0.01]}}}))
+    endless = toy_config(num_epochs=10_000, early_stopping_patience=10_000)
+    with Cluster(cluster.address) as busy:
+        others = [launch.submit(home, endless, Order(id=id), cluster=busy) for id in ("first", "second")]
+        work_until(busy, lambda: all(map(runs.read_rows, others)))
+        commands = [
+            start_command(home, "train", *LONG, "--id", "mine", "--ray", cluster.address),
+            start_command(home, "sweep", str(spec), "--dataset", "toy", "--id", "s", "--ray", cluster.address),
+        ]
+        work_until(busy, lambda: len(told(commands)) == 2)
+        of_sweep = next(run.id for run in runs.list_runs(home) if runs.read_record(run)["sweep"] == "s")
+        said = f"waits for 1 free CPU of the Ray cluster at {cluster.address}; goes on by itself"
+        for command, id in zip(commands, ("mine", of_sweep), strict=True):
+            assert command.stderr is not None
+            assert command.stderr.readline() == f"run {id} {said}\n"
+            assert run_log.tail(runs.find(home, id), 1).endswith(f" WARNING {said}")
+            command.terminate()
+            assert command.communicate(timeout=SECONDS)[1] == ""
+            assert command.returncode == 130
+
+
+def told(commands: "list[subprocess.Popen[str]]") -> list[object]:
+    """Those that have said something on stderr."""
+    return select.select([command.stderr for command in commands], [], [], 0)[0]
+
+
+def work_until(busy: Cluster, holds: Callable[[], object]) -> None:
+    def step_and_look() -> object:
+        busy.step(0.1)
+        return holds()
+
+    wait_for(step_and_look)

@@ -225,6 +225,10 @@ def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: P
     launch.prepare(home, toy_config(), Order(id="a"))
     waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto"))
     assert "waits for its turn" in words(app(waiting.id))
+    run_log.note(waiting, "waits for 1 free CPU of the Ray cluster at auto; goes on by itself", "WARNING")
+    assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
+    run_log.note(waiting, "its worker was lost; goes on from the last checkpoint", "WARNING")
+    assert "waits for its turn" in words(app(waiting.id))
 
 
 def test_earlier_sweeps_are_listed_newest_first_and_all_when_asked_for(home: Path) -> None:

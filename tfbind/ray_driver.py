@@ -91,7 +91,7 @@ class Tasks:
         self._cancelled: set[str] = set()
         self._unplaced: dict[str, Callable[[], Task]] = {}  # what starts those anew that are on no known node
         self._ending: list[ObjectRef] = []
-        self._kept_out: float | None = None  # since when others have all CPUs, and nothing was scored
+        self._kept_out: dict[str, tuple[float, float, float]] = {}  # since when others leave no room, CPUs, GPUs
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -115,7 +115,12 @@ class Tasks:
             scheduling_strategy="SPREAD",
             name=f"tfbind {run.id}",
         )
+        self._look_for_room(order["key"], order["cpus"], order["gpus"])
         self._start(order["key"], partial(task.remote, run.id, record, files, *arrays))
+
+    def _look_for_room(self, key: str, cpus: float = 1, gpus: float = 0) -> None:
+        if _full(cpus, gpus):
+            self._kept_out[key] = time.monotonic(), cpus, gpus
 
     def _start(self, key: str, start: Callable[[], Task]) -> None:
         self._unplaced[key] = start
@@ -133,11 +138,12 @@ class Tasks:
         """Have pieces scored by this model from now on."""
         options = Options(**message.facts["options"])
         self._model = tuple(map(ray.put, (message.facts["name"], list(message.files.values()), options)))
-        self._kept_out = time.monotonic() if _full() else None  # others: nothing has begun here
 
     def score(self, message: Message) -> None:
         """Have a piece scored; on another node if one is lost."""
         order, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
+        if not self._under_way:  # else it is its own pieces that have the CPUs
+            self._look_for_room(order["key"])
         name, members, options = self._model
         piece = Piece(codes, order["lengths"], order["first"], order["last"])
         self._start(order["key"], partial(_score.remote, name, members, piece, options))
@@ -164,9 +170,9 @@ class Tasks:
         """Pass on what the next task has to say, if one has within the time."""
         for task in self._ready(1, POLL_SECONDS):
             key = self._under_way[task]
+            self._kept_out.pop(key, None)
             try:
                 if isinstance(task, ObjectRef):
-                    self._kept_out = None
                     self._say(key, {"event": "scores"}, {"scores": ray.get(task)})
                     self._drop(task)
                     continue
@@ -184,12 +190,12 @@ class Tasks:
             self._drop(task)
 
     def tell_kept_out(self) -> None:
-        """Say once that others have all CPUs, where that has kept the first piece from being scored for seconds."""
-        if self._kept_out is None or time.monotonic() - self._kept_out < BUSY_SECONDS:
-            return
-        self._kept_out = None
-        if _full():
-            write(self._out, {"busy": True})
+        """Say once of each task that others left no room for, when that has kept it from its work for seconds."""
+        for key, (since, cpus, gpus) in list(self._kept_out.items()):
+            if time.monotonic() - since >= BUSY_SECONDS:
+                del self._kept_out[key]
+                if _full(cpus, gpus):
+                    self._say(key, {"event": "waits"})
 
     def _ready(self, number: int, seconds: float) -> list[Task]:
         """So many tasks that have something to say, or all that have after so long."""
@@ -227,9 +233,10 @@ class Tasks:
         write(self._out, {"key": key, **facts}, files)
 
 
-def _full() -> bool:
-    """Whether no CPU of the cluster is free."""
-    return bool(ray.available_resources().get("CPU", 0.0) < 1)
+def _full(cpus: float, gpus: float) -> bool:
+    """Whether fewer of them are free in the cluster."""
+    free = ray.available_resources()
+    return bool(free.get("CPU", 0.0) < cpus or free.get("GPU", 0.0) < gpus)
 
 
 def _with_address(facts: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tfbind.json_files import write_json
 from tfbind.ray_pipe import Driver, Gone, Message
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
+from tfbind.tables import counted
 
 HEARTBEAT_SECONDS = 10.0
 WAIT_SECONDS = 0.3
@@ -51,7 +52,7 @@ class _Held:
 
 @dataclass
 class Cluster:
-    """A Ray cluster at work. `on_progress` and `on_row` let a terminal watch.
+    """A Ray cluster at work. `on_progress` and `on_row` let a terminal watch; `tell` gets a line when a run waits.
 
     Raises:
         ValueError: Ray is not installed, or the address is none.
@@ -61,6 +62,7 @@ class Cluster:
     address: str
     on_progress: Callable[[dict[str, Any]], None] = _ignore
     on_row: Callable[[Row], None] = _ignore
+    tell: Callable[[str], None] = _ignore
     clock: Callable[[], float] = time.monotonic
     _driver: Driver = field(init=False)
     _held: dict[str, _Held] = field(default_factory=dict, init=False)
@@ -198,6 +200,14 @@ class Cluster:
         if held.attempt == 0:
             beside.start(held.run)
 
+    def _on_waits(self, held: _Held, _: Message) -> None:
+        needs = counted(held.config.threads or 1, "free CPU") + " and a GPU" * (held.config.device == "cuda")
+        said = f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself"
+        self._note(held, said, "WARNING")
+        # A sweep has one more run in line than there is room for, and a lost worker's CPU may be told as taken.
+        if held.attempt == 0 and all(each.state == "pending" for each in self._held.values()):
+            self.tell(f"run {held.run.id} {said}")
+
     def _on_progress(self, held: _Held, message: Message) -> None:
         self._log(held, message)
         if "rows" in message.facts:
@@ -257,7 +267,9 @@ class Cluster:
     def _heed_room(self, held: _Held) -> None:
         waits = held.state == "pending" and not self._places(held.config)
         if waits and not held.waits:
-            self._note(held, f"waits: {self._nowhere(held.config)}", "WARNING")
+            said = f"waits: {self._nowhere(held.config)}"
+            self._note(held, said, "WARNING")
+            self.tell(f"run {held.run.id} {said}")
         held.waits = waits
 
     def _beat(self, held: _Held) -> None:

@@ -64,10 +64,11 @@ def _next(driver: Driver, done: dict[int, Scores], number: int, tell: Callable[[
                 f"no node of the Ray cluster at {driver.address} has a CPU; with one, the same command goes on"
             )
         message = driver.receive(WAIT_SECONDS)
-        if message and "busy" in message.facts:
+        if message is None or "key" not in message.facts:
+            continue
+        if message.facts["event"] == "waits":
             where = f"the Ray cluster at {driver.address}"
             tell(f"waits for a free CPU of {where}, which has {_cpus(driver)}; goes on by itself")
-        if message is None or "key" not in message.facts:
             continue
         if message.facts["event"] != "scores":
             said = message.facts.get("error", message.facts["event"])

@@ -80,7 +80,8 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
 def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:
     if status.state == "pending":
         if runs.read_record(run).get("ray"):
-            return ["waits for its turn"]  # which the cluster alone knows
+            said = run_log.tail(run, 1).partition(" WARNING waits")[2]  # the cluster alone knows its turn
+            return [plain(f"waits{said or ' for its turn'}")]
         ahead = launch.ahead(run)
         return [f"{ahead} before you on this device" if ahead else "next on this device"]
     facts = [f"data set {plain(config.dataset)}", devices.describe(config.device, config.threads or 1)]

@@ -41,6 +41,12 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
+def remark(line: str) -> None:
+    """Print a line about work that goes on to stderr, in place of the bar that a terminal shows there."""
+    end = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{end}{line}", file=sys.stderr, flush=True)
+
+
 def answer(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:
     """Print a result: as one JSON object, or as lines for a reader."""
     print(json.dumps(value, default=str) if as_json else "\n".join(lines))

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind.commands import add_command, answer, bar, number
+from tfbind.commands import add_command, answer, bar, number, remark
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
 from tfbind.tables import counted
@@ -61,7 +61,7 @@ def predict(options: argparse.Namespace) -> int:
     model = _load(options.model, device)
     how = Options(options.strand == "both", options.pad, options.threshold)
     terminal = sys.stderr.isatty()
-    cluster = scorer(options.ray, home_folder(), options.model, how, _tell) if options.ray else nullcontext()
+    cluster = scorer(options.ray, home_folder(), options.model, how, remark) if options.ray else nullcontext()
     try:
         with cluster as score_pieces:
             watch = _stage_bar() if terminal else lambda _stage, _done, _total: None
@@ -80,11 +80,6 @@ def predict(options: argparse.Namespace) -> int:
     where = " on a GPU" if device == "cuda" else ""
     what = f"{counted(outcome.records, 'record')}, {counted(outcome.bases, 'base')}"
     return answer(options.json, facts, [f"{what} in {outcome.seconds:.1f} s{where}: {outcome.out}"])
-
-
-def _tell(said: str) -> None:
-    end = "\r\033[K" if sys.stderr.isatty() else ""  # of the bar
-    print(f"{end}{said}", file=sys.stderr, flush=True)
 
 
 def _device(options: argparse.Namespace, data: object) -> str:

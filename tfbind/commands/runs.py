@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, run_log, runs, wandb_log, wandb_logged
-from tfbind.commands import add_command, answer, bar, complain, figure, number, readable, say, sweep
+from tfbind.commands import add_command, answer, bar, complain, figure, number, readable, remark, say, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
@@ -118,7 +118,7 @@ def _work(run: Run, as_json: bool) -> int:
 
 def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
     """Lead the run that `start` hands to the Ray cluster, to its end."""
-    with Cluster(options.ray, *_watching(options.json)) as cluster:
+    with Cluster(options.ray, *_watching(options.json), remark) as cluster:
         run = start(cluster)
         if not options.json:
             say(f"run {run.id}: {runs.read_labels(run)['name']}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import datasets, ray_pipe, runs, sweep_control, sweep_folder, sweeps
-from tfbind.commands import Parser, add_command, answer, complain, figure, readable, say
+from tfbind.commands import Parser, add_command, answer, complain, figure, readable, remark, say
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.files import MOST_BYTES, regular
@@ -180,7 +180,7 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
         yield None
         return
     try:
-        cluster = Cluster(address)
+        cluster = Cluster(address, tell=remark)
     except (OSError, ValueError) as error:
         said = f"{error}; `python -m tfbind sweep --resume {found.id} --ray ADDRESS` goes on there, off: here"
         runs.take_over(found, "failed", ended=time.time(), error=said)
