@@ -6,7 +6,6 @@ A failing mutant is written to `tests/corpus/<reader>/`, where the ordinary test
 
 import os
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,11 @@ from mutation import mutants
 from parsers import PARSERS, Parser
 
 COUNT = int(os.environ.get("TFBIND_FUZZ", 10_000))
+
+
+def _seconds() -> float:
+    """What this process and those it has waited for have taken of the processor, whatever else the machine does."""
+    return sum(os.times()[:4])
 
 
 @pytest.mark.timeout(900)
@@ -25,7 +29,7 @@ def test_nearly_valid_input_ends_in_an_answer_or_in_one_line(parser: Parser, tmp
     count, lines = min(COUNT, parser.most), list[tuple[str, str]]()
     for number, data in mutants(parser.valid, count, seed):
         place = f"{parser.name}, seed {seed}, mutant {number}"
-        begun = time.monotonic()
+        begun = _seconds()
         try:
             parser.read(data, tmp_path)
         except ValueError as error:
@@ -35,7 +39,8 @@ def test_nearly_valid_input_ends_in_an_answer_or_in_one_line(parser: Parser, tmp
             kept.mkdir(parents=True, exist_ok=True)
             (kept / f"{type(error).__name__}-{seed}-{number}").write_bytes(data)
             raise AssertionError(f"{place}: {error!r}") from error
-        assert time.monotonic() - begun < parser.seconds, f"{place}: took {time.monotonic() - begun:.1f} s"
+        taken = _seconds() - begun
+        assert taken < parser.seconds, f"{place}: took {taken:.1f} s"
     long = [said for said in lines if len(said[1].splitlines()) != 1 or len(said[1]) > 1000]
     assert not long, long[0]
     assert len(lines) < count, f"{parser.name}: every mutant was refused, so none went deep"
