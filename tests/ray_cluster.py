@@ -157,6 +157,10 @@ class RayCluster:
         """The processes that train or score."""
         return [worker for node in self.nodes for worker in node.workers()]
 
+    def worker(self, id: str) -> psutil.Process:
+        """The process that trains the run with this id."""
+        return next(worker for worker in self.workers() if _words(worker).split()[1:] == [id])
+
     def stop(self) -> None:
         for node in self.nodes[::-1]:
             node.kill()

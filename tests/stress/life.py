@@ -64,6 +64,27 @@ def wait_for_kill(run: Run, seconds: float) -> bool:
     return wait_for_end(run) == "crashed"
 
 
+def halt(process: psutil.Process) -> None:
+    """Stop a process where it stands; when this returns, it does nothing more."""
+    process.suspend()
+    wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
+
+
+def hold(found: Callable[[], list[Run]], number: int, epochs: int, worker: Callable[[Run], psutil.Process]) -> None:
+    """Halt what trains each of so many runs once that has so many epochs: a quick one would end before the last one
+    has begun."""
+    held: set[Run] = set()
+
+    def all_held() -> bool:
+        for run in set(found()) - held:
+            if len(runs.read_rows(run)) >= epochs:
+                halt(worker(run))
+                held.add(run)
+        return len(held) == number
+
+    wait_until(all_held)
+
+
 def worked_on(run: Run) -> list[int]:
     """The processes whose command line names this run, but for this one."""
     commands = {process.pid: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}

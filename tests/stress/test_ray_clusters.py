@@ -7,14 +7,14 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import yaml
-from life import LONG, Start, outcome, wait_until
+from life import LONG, Start, hold, outcome, wait_for_end, wait_until
 from toy import toy_config, toy_data, toy_home
 
 from tfbind import datasets, launch, runs
@@ -112,10 +112,11 @@ def test_killed_tasks_leave_nothing_on_their_node(headed: RayCluster, home: Path
     training = start(*train(headed.address))
     run = Run(home / "runs" / "r")
     wait_until(lambda: (run.folder / runs.CONFIG).exists() and rows(run) > 2, SECONDS)
-    for _ in range(2):
-        before = rows(run)
+    for losses in (1, 2):
         for worker in headed.workers():
             worker.kill()
+        wait_until(lambda losses=losses: log(run).count("its worker was lost") == losses, SECONDS)
+        before = rows(run)
         wait_until(lambda before=before: rows(run) > before + 2, SECONDS)
     assert len(list(headed.folder.glob("tfbind-*"))) == 1
     launch.stop(run)
@@ -141,22 +142,23 @@ def test_who_speaks_to_the_cluster_is_killed_and_that_is_what_is_said(
 def test_two_sweeps_at_once_on_data_that_are_renamed_meanwhile(headed: RayCluster, home: Path, start: Start) -> None:
     headed.join(2)
     config = toy_config(num_epochs=150)
-    here = launch.submit(home, config.model_copy(update={"learning_rate": 0.01}))
     parameters = {name: {"value": value} for name, value in config.model_dump(exclude_none=True).items()}
     spec = home / "spec.yaml"
     spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters | {"learning_rate": {"value": 0.01}}}))
     sweeps = [start("sweep", str(spec), "--id", id, "--ray", headed.address) for id in ("a", "b")]
-    wait_until(lambda: len(runs.list_runs(home)) == 3 and min(map(rows, runs.list_runs(home))) > 2, SECONDS)
+    hold(lambda: runs.list_runs(home), 2, 3, lambda run: headed.worker(run.id))
+    there = runs.list_runs(home)
     (home / "data" / "toy").rename(home / "data" / "other")
     for worker in headed.workers():
         worker.kill()
     for sweep in sweeps:
         assert sweep.communicate(timeout=SECONDS)[1] == ""
         assert sweep.returncode == 0
-    wait_until(lambda: not runs.read_status(here).active)
-    for run in runs.list_runs(home):
+    here = launch.submit(home, config.model_copy(update={"learning_rate": 0.01, "dataset": "other"}))
+    assert wait_for_end(here) == "finished"
+    for run in there:
         assert outcome(run) == outcome(here)
-        assert run == here or log(run).count("its worker was lost") == 1
+        assert log(run).count("its worker was lost") == 1
 
 
 def test_two_sweeps_and_a_prediction_share_one_cpu(
@@ -199,7 +201,8 @@ def test_who_stops_while_data_are_on_their_way_leaves_nothing_behind(
     config = toy_config(**LONG, dataset="large")
     training = start("train", *launch.flags(config), "--id", "r", "--ray", headed.address)
     run = Run(home / "runs" / "r")
-    wait_until(lambda: (run.folder / runs.CONFIG).exists(), SECONDS)
+    assert training.stdout
+    assert training.stdout.readline().startswith("run r: ")  # the cluster has its order
     training.send_signal(signal.SIGINT)
     training.communicate(timeout=SECONDS)
     assert training.returncode == 130
@@ -237,17 +240,19 @@ def test_the_data_of_a_run_need_to_be_here_when_it_begins_only(headed: RayCluste
     with Cluster(headed.address) as there:
         run = launch.submit(home, toy_config(**LONG), Order(id="r"), cluster=there)
 
-        def work_until_rows(number: int) -> None:
+        def work_until(holds: Callable[[], bool]) -> None:
             deadline = time.monotonic() + SECONDS
-            while rows(run) < number:
+            while not holds():
                 assert time.monotonic() < deadline
                 there.step(0.1)
 
-        work_until_rows(3)
+        work_until(lambda: rows(run) >= 3)
         shutil.rmtree(home / "data" / "toy")
         for worker in headed.workers():
             worker.kill()
-        work_until_rows(rows(run) + 3)
+        work_until(lambda: "its worker was lost" in log(run))
+        before = rows(run)
+        work_until(lambda: rows(run) >= before + 3)
         runs.request_stop(run)
         there.lead()
     assert runs.read_status(run).state == "killed"

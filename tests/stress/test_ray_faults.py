@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from life import LONG, Start, untimed, wait_until
+from life import LONG, Start, halt, hold, untimed, wait_until
 from toy import toy_config
 
 from tfbind import launch, runs, sweep_folder
@@ -59,12 +59,12 @@ def log(run: Run) -> str:
 
 def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: RayCluster, home: Path, start: Start) -> None:
     sweep = start_sweep(start, home, cluster.address, epochs=150)
-    found = both(home, 20)
+    hold(lambda: runs.list_runs(home), 2, 20, lambda run: cluster.worker(run.id))
     for process in cluster.workers():
         process.kill()
     out, err = sweep.communicate(timeout=SECONDS)
     assert sweep.returncode == 0, out + err
-    for run in found:
+    for run in runs.list_runs(home):
         assert runs.read_status(run).state == "finished"
         assert log(run).count("its worker was lost") == 1
         here = launch.submit(home, runs.read_config(run))
@@ -174,7 +174,9 @@ def test_a_killed_controller_ends_its_tasks_and_another_goes_on(
 ) -> None:
     sweep = start_sweep(start, home, cluster.address)
     found = both(home, 5)
-    for process in [] if alone else psutil.Process(sweep.pid).children():
+    controller = psutil.Process(sweep.pid)
+    halt(controller)  # it must not see what is below it go
+    for process in [] if alone else controller.children():
         process.kill()
     sweep.kill()
     sweep.communicate()
