@@ -122,6 +122,7 @@ def test_a_home_that_cannot_be_written(tmp_path: Path, undisturbed: Run) -> None
     killed = launch.submit(home, toy_config(**LONG), Order(id="killed"))
     wait_until(lambda: len(runs.read_rows(killed)) > 1)
     launch.kill(killed)
+    assert wait_for_end(killed) == "killed"
     (home / "trash" / "thrown").mkdir(parents=True)
     out.mkdir()
     shutil.copy(undisturbed.folder / runs.BEST, out / "w.safetensors")

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from driving import free_port, healthy, start_server
-from life import LONG, SEED, outcome, said_truly, wait_for_end, wait_until
+from life import LONG, SEED, halt, outcome, said_truly, wait_for_end, wait_until
 from test_kills import RATES, child, results, start_sweep
 from toy import toy_config
 
@@ -36,7 +36,7 @@ def check_state(run: Run) -> None:
 
 def freeze(process: psutil.Process, run: Run) -> None:
     """Freeze a process for a while, in which what it works on is as it was."""
-    process.suspend()
+    halt(process)
     before = runs.read_status(run)
     time.sleep(FROZEN_SECONDS)
     assert runs.read_status(run) == before, f"seed {SEED}"
@@ -71,7 +71,7 @@ def test_a_worker_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> None:
 def test_a_frozen_worker_is_stopped_all_the_same(home: Path) -> None:
     run = launch.submit(home, toy_config(**LONG), Order(id="frozen"))
     wait_until(lambda: len(runs.read_rows(run)) > 3)
-    psutil.Process(runs.read_status(run).pid).suspend()
+    halt(psutil.Process(runs.read_status(run).pid))
     rows = runs.read_rows(run)
     launch.stop(run, grace=1)
     assert (runs.read_status(run).state, runs.read_rows(run)) == ("killed", rows)
