@@ -8,16 +8,18 @@ import io
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from driven import app, button, checked
 from driven import words as shown
-from life import LONG, as_read, contents, mounted, tfbind, wait_until
+from life import LONG, as_read, contents, hold, mounted, tfbind, wait_until
 from test_torn import PULLED
 from toy import toy_config, toy_home
 
@@ -96,6 +98,28 @@ def full(folder: Path, left: int = 0) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
+
+
+@contextmanager
+def stays_full(folder: Path) -> Iterator[None]:
+    """Nothing is left on this file system, nor is what others free on it meanwhile."""
+    over = threading.Event()
+
+    def take() -> None:
+        with (folder / "more").open("wb", buffering=0) as file:
+            while not over.wait(0.001):
+                with suppress(OSError):
+                    file.write(bytes(shutil.disk_usage(folder).free))
+
+    with full(folder):
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            (folder / "more").unlink()
 
 
 def kept(folder: Path) -> dict[str, bytes]:
@@ -209,11 +233,15 @@ def test_doctor_on_a_full_disk(disk: Path) -> None:
     assert "`python -m tfbind disk` shows what takes room here" in done.stdout
 
 
+def process_of(run: runs.Run) -> psutil.Process:
+    return psutil.Process(runs.read_status(run).pid)
+
+
 def test_training_on_a_full_disk(disk: Path) -> None:
     """Filled while a run writes: the run says so, also where no room is left for saying it, and goes on later."""
     run = launch.submit(disk / "home", toy_config(**LONG), Order(id="full"))
     wait_until(lambda: len(runs.read_rows(run)) >= 3)
-    with full(disk):
+    with stays_full(disk):
         wait_until(lambda: not runs.read_status(run).active)
         rows, status = runs.read_rows(run), runs.read_status(run)
         assert (status.state, status.error.rpartition(": ")[2]) == ("failed", "the disk is full")
@@ -268,8 +296,10 @@ def test_a_sweep_on_a_full_disk(disk: Path) -> None:
     text = sweep_text(seeds=3, num_epochs=EPOCHS, early_stopping_patience=EPOCHS)
     sweep = sweep_folder.create(home, text, toy_config(), id="life", parallel=2)
     launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
-    wait_until(lambda: [len(runs.read_rows(run)) > 2 for run in sweep_folder.sweep_runs(sweep)] == [True, True])
-    with full(disk):
+    hold(lambda: sweep_folder.sweep_runs(sweep), 2, 3, process_of)
+    with stays_full(disk):
+        for run in sweep_folder.sweep_runs(sweep):
+            process_of(run).resume()
         wait_until(lambda: not runs.read_status(sweep).active)
         begun = sweep_folder.sweep_runs(sweep)
         wait_until(lambda: not any(runs.read_status(run).active for run in begun))
