@@ -81,13 +81,13 @@ def press_at_once(server: Server, run: Run, offered: list[str], rng: random.Rand
     """Have each of several people press one of these buttons of a run, some of them twice; what was pressed."""
     people = [Visitor(f"run={run.id}") for _ in range(PEOPLE)]
     with visiting(server, people):
-        wait_until(lambda: all(person.offers(label) for person in people for label in offered))
-        seen = [person.updates for person in people]
+        wait_until(lambda: all(person.pages and person.offers(label) for person in people for label in offered))
+        seen = [person.pages for person in people]
         pressed = [rng.choice(offered) for _ in people]
         for person, label in zip(people, pressed, strict=True):
             for _ in range(rng.choice((1, 2))):
                 person.press(label)
-        wait_until(lambda: all(person.updates > before for person, before in zip(people, seen, strict=True)))
+        wait_until(lambda: all(person.pages > before for person, before in zip(people, seen, strict=True)))
         wait_until(lambda: said_truly(run) if run.folder.exists() else not worked_on(run))
         assert [said for person in people for said in person.complaints(["exception"])] == [], f"seed {SEED}"
     return set(pressed)

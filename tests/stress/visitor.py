@@ -37,12 +37,14 @@ Place = tuple[int, ...]
 
 @dataclass
 class Visitor:
-    """One session. `shown` is kind and text of each element of its page, by place; `updates` counts script runs."""
+    """One session. `shown` is kind and text of each element of its page, by place; `updates` counts script runs,
+    `pages` those of them that drew the whole page."""
 
     query: str = ""
     page: str = ""
     shown: dict[Place, tuple[str, str]] = field(default_factory=dict)
     updates: int = 0
+    pages: int = 0
     lost: str = ""
     _hash: str = ""
     _buttons: dict[str, str] = field(default_factory=dict)
@@ -154,6 +156,7 @@ class Visitor:
     def _finish(self, status: int) -> None:
         if status == ForwardMsg.FINISHED_SUCCESSFULLY:
             self.shown = self._drawn
+            self.pages += 1
         elif status == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY:
             self.shown = self.shown | self._drawn
         self.updates += 1
