@@ -160,6 +160,32 @@ def test_sigterm_stops_the_runs_and_resume_goes_on_with_them(home: Path):
         sweep_control.stop(sweep)
 
 
+def test_a_stop_that_comes_before_the_controller_of_a_resumed_sweep_is_heeded(home: Path):
+    sweep = sweep_folder.create(home, grid([0.1], 10_000), toy_config())
+    runs.take_over(sweep, "killed", ended=time.time())
+    sweep_control.resume(sweep)
+    sweep_control.cancel(sweep)
+    wait_for(lambda: runs.read_status(sweep).state == "killed")
+
+
+KILLED_AFTER_START = """
+import os, sys
+from pathlib import Path
+from tfbind import launch, sweep_control, sweep_folder
+from tfbind.config import PRESETS
+home, base = Path(sys.argv[1]), PRESETS["quick"].model_copy(update={"dataset": "toy"})
+sweep = sweep_folder.create(home, sys.argv[2], base, id="mine")
+launch.start(sweep, sweep_control.command(home, "mine", "toy", "quick"))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_server_that_dies_before_the_controller_has_come_does_not_keep_it_from_the_sweep(home: Path):
+    killed = subprocess.run([sys.executable, "-c", KILLED_AFTER_START, home, grid([0.1], 1)], cwd=PROJECT)
+    assert killed.returncode == -signal.SIGKILL
+    wait_for(lambda: runs.read_status(the_sweep(home)).state == "finished")
+
+
 def test_a_home_that_is_moved_ends_its_sweep_in_a_line_and_it_goes_on_there(home: Path, tmp_path: Path):
     controller = command(home, write(home, grid([0.01, 0.003], 10_000)), "--dataset", "toy", "--id", "mine")
     wait_for(lambda: list(home.glob(f"runs/*/{runs.METRICS}")))

@@ -93,12 +93,13 @@ def _read(path: Path | None) -> str:
 
 
 def _adopt(home: Path, text: str, base: TrainConfig, id: str | None) -> Sweep | None:
-    """The sweep that a page has made for this very command, which only lacks its controller."""
+    """The sweep that a page has made for this very command, which only lacks its controller, also if the page is
+    gone."""
     if not id or not sweep_folder.is_sweep(home, id):
         return None
     found = sweep_folder.find(home, id)
     fits = sweep_folder.read_text(found) == text and sweep_folder.read_settings(found)["base"] == base.model_dump()
-    return found if fits and runs.read_status(found).state == "pending" else None
+    return found if fits and runs.read_state(found).state == "pending" else None
 
 
 def _again(home: Path, id: str, options: argparse.Namespace) -> Sweep:
@@ -107,12 +108,17 @@ def _again(home: Path, id: str, options: argparse.Namespace) -> Sweep:
         sweep_folder.extend(found, _read(options.spec))
     elif options.spec:
         raise ValueError(f"{options.spec}: a sweep that is there has its own file; --extend {id} gives it another")
-    if runs.read_status(found).state != "pending":
-        sweep_control.check_resumable(found)
+    _let_go_on(found)
     if options.retry:
         sweep_control.mark_failed(found)
-    runs.clear_stop(found)
     return found
+
+
+def _let_go_on(found: Sweep) -> None:
+    """Forget that a sweep was stopped; not of one that a page has resumed, and may have stopped since."""
+    if runs.read_status(found).state != "pending":
+        sweep_control.check_resumable(found)
+        runs.clear_stop(found)
 
 
 def is_sweep(id: str) -> bool:
@@ -124,9 +130,7 @@ def is_sweep(id: str) -> bool:
 def resume(options: argparse.Namespace) -> int:
     """Go on with a stopped or crashed sweep in this process."""
     found = sweep_folder.find(home_folder(), options.id)
-    if runs.read_status(found).state != "pending":
-        sweep_control.check_resumable(found)
-    runs.clear_stop(found)
+    _let_go_on(found)
     return _work(found, options.json, "" if options.ray == "off" else options.ray)
 
 
