@@ -270,6 +270,23 @@ def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
     assert epochs(server, run) == [1, 2, 3]
 
 
+def test_that_a_run_is_sent_is_said_also_by_a_process_that_comes_late_to_say_so(tmp_path, server, monkeypatch):
+    run = wanted(tmp_path, "finished", 1, mode="offline")
+    log(run)
+    server.fault = Fault("hang")
+    start = wandb_log.start
+
+    def start_and_rest(*given):
+        child = start(*given)
+        time.sleep(3)
+        return child
+
+    monkeypatch.setattr(wandb_log, "start", start_and_rest)
+    child = wandb_log.begin_sending(run)
+    assert wandb_logged.read_logged(run).state == "starting"
+    child.kill()
+
+
 def test_a_wandb_agent_trains_with_its_flags_its_ids_and_its_signal(tmp_path, server):
     home = toy_home(tmp_path)
     environment = {**os.environ, "TFBIND_HOME": str(home), "WANDB_SWEEP_ID": "swp1", "WANDB_RUN_ID": "agentrun"}

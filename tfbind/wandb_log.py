@@ -25,7 +25,7 @@ from filelock import FileLock
 
 from tfbind import runs
 from tfbind.json_files import write_json
-from tfbind.owner import this_process
+from tfbind.owner import of_process, this_process
 from tfbind.runs import Run
 from tfbind.wandb_client import (
     FINISH_SECONDS,
@@ -67,9 +67,9 @@ def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
     find_key(_server(run, given), given.get(KEY))
     child = start(run, True, given)
     if before:  # whoever looks now sees that it is under way
-        now = time.time()
-        owner = {"pid": child.pid, "process_started": now, "heartbeat": now, "booted": psutil.boot_time()}
-        write_json(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and said why
+            owner = asdict(of_process(psutil.Process(child.pid)))
+            write_json(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
     return child
 
 
