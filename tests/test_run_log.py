@@ -120,6 +120,7 @@ def test_a_torn_line_costs_no_other(home):
     launch.resume(run)
     wait(lambda: len(lines(run)) > 4)
     launch.kill(run)
+    assert ended(run) == "killed"
     whole, torn, *more = lines(run)
     assert json.loads(more[0])["message"] == json.loads(whole)["message"] == "runs on CPU, 1 thread"
     assert torn in run_log.tail(run, len(lines(run))).splitlines()
