@@ -122,5 +122,15 @@ def wait_until(holds: Callable[[], object], seconds: float, about: Callable[[], 
 
 
 def at_rest(page: Page) -> None:
-    """Wait until the page is drawn: before that, what is to go can still stand beside what comes in its place."""
+    """Wait until the page is drawn: before that, what is to go can still stand beside what comes in its place.
+
+    To be called when something of the new page was seen: what was just pressed may not have reached the server.
+    """
     page.locator('[data-test-script-state="notRunning"]').wait_for()
+
+
+def pick(page: Page, control: str, option: str) -> None:
+    """Choose an option of a page that is drawn: a redraw would close the list that is open."""
+    at_rest(page)
+    page.get_by_role("combobox", name=control).click()
+    page.get_by_role("option", name=option).click()

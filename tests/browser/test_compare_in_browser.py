@@ -1,5 +1,6 @@
 """From two ticked runs to a verdict that is read and a report that opens without a network."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,11 +29,12 @@ def test_tick_two_runs_read_the_verdict_take_the_report(
     finished(home, "b", 0.001)
     page = open_page(f"{server.url}/compare?runs=a")
     expect(page.get_by_text("One setting only")).to_be_visible()
+    at_rest(page)
     table = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert table is not None
     page.mouse.click(table["x"] + TICK, table["y"] + HEADER + ROW / 2)  # b, the newest, is the first row
     expect(page.get_by_text("cannot be told. learning_rate 0.001 has the best figure").first).to_be_visible()
-    wait_until(lambda: "b" in page.url.partition("runs=")[2] and "a" in page.url.partition("runs=")[2], 20)
+    expect(page).to_have_url(re.compile("runs=(a(,|%2C)b|b(,|%2C)a)$"))
     expect(page.locator(".st-key-curves .main-svg").first).to_be_visible()
     at_rest(page)
     with page.expect_download() as waiting:
@@ -56,11 +58,13 @@ def test_a_sweep_is_compared_whatever_was_compared_before(
     page = open_page(f"{server.url}/compare?runs=e", scheme="dark")
     expect(page.get_by_text("One setting only")).to_be_visible()
     page.get_by_role("link", name="Sweep").click()
+    expect(page.get_by_role("heading", name="Sweeps so far")).to_be_visible()
+    at_rest(page)
     page.get_by_test_id("stDataFrame").last.click(position={"x": 60, "y": HEADER + ROW / 2})
     expect(page.get_by_role("heading", name="two rates")).to_be_visible()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_text("cannot be told. learning_rate 0.002 has the best figure").first).to_be_visible()
-    assert f"sweep={sweep.id}" in page.url
+    expect(page).to_have_url(re.compile(f"sweep={sweep.id}"))
     light = "rgb(232, 237, 242)"  # that of the letters
     expect(page.locator(".st-key-parallel .axis .domain").first).to_have_css("stroke", light)
 

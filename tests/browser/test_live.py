@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from driving import CHART, Server, wait_until
+from driving import CHART, Server, at_rest, wait_until
 from playwright.sync_api import Page, expect
 from stand_in import make_rows, make_run, report_progress
 from visitor import Visitor, visiting
@@ -35,6 +35,12 @@ for row in make_rows(1000)[len(runs.read_rows(run)):]:
     print(time.time(), flush=True)
     time.sleep({period})
 """
+
+COUNT_MESSAGES = """() => {
+    window.sent = 0
+    const send = WebSocket.prototype.send
+    WebSocket.prototype.send = function (data) { window.sent++; send.call(this, data) }
+}"""
 
 
 @contextmanager
@@ -68,7 +74,7 @@ def drawn(page: Page, chart: int) -> list[dict[str, object]]:
 
 def test_drawn_curves_equal_the_rows(server: Server, running: Run, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server.url}/?run={running.id}")
-    expect(page.locator(CHART).first).to_be_visible()
+    expect(page.locator(".live-chart:has(.main-svg)")).to_have_count(2)
     rows = make_rows(20)
     for chart, fields in enumerate([("val_loss", "train_loss"), ("val_pearsonr", "val_pearsonr_window")]):
         for curve, field, dash in zip(drawn(page, chart), fields, ("solid", "dot"), strict=True):
@@ -134,15 +140,20 @@ def test_polling_ends_with_the_run(server: Server, home: Path, open_page: Callab
     run = make_run(home, "running", 3)
     page = open_page(f"{server.url}/?run={run.id}")
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.evaluate(COUNT_MESSAGES)
+    page.wait_for_function("window.sent >= 2")
     runs.take_over(run, "finished", ended=time.time())
     expect(page.get_by_text("finished", exact=True).first).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
-    time.sleep(1.5)  # the side bar polls more slowly, and for the last time
+    at_rest(page)
+    sent = page.evaluate("window.sent")
+    time.sleep(1.5)  # the server still collects garbage
     process = psutil.Process(server.pid)
     before = process.cpu_times()
     time.sleep(4)
     after = process.cpu_times()
     assert after.user - before.user < 0.2, "the server still works for a page on which nothing moves"
+    assert page.evaluate("window.sent") == sent, "the page still asks"
 
 
 def test_a_timer_that_is_late_does_not_start_a_run_of_its_own(server: Server, home: Path) -> None:
@@ -167,7 +178,7 @@ def test_side_bar_leads_to_a_running_job_from_every_page(
     page = open_page(f"{server.url}/data")
     page.get_by_role("link", name="side job").click()
     expect(page.get_by_role("heading", name="side job")).to_be_visible()
-    assert f"run={running.id}" in page.url
+    expect(page).to_have_url(f"{server.url}/?run={running.id}")
 
 
 def test_server_has_not_loaded_torch(server: Server, running: Run, open_page: Callable[..., Page]) -> None:
@@ -206,6 +217,7 @@ def test_level_lines_have_their_names_beside_them_one_below_the_other(
     names = page.locator(".live-chart .annotation")
     expect(names).to_have_text(["ceiling", "fitted matrix", "JASPAR FOXC2", "table of 10-mers"])
     page.wait_for_function("document.querySelectorAll('.live-chart')[1].layout.annotations[1].yshift < 0")
+    at_rest(page)
     boxes = [name.bounding_box() for name in names.all()]
     places = [(box["y"], box["x"] + box["width"]) for box in boxes if box]
     assert all(lower - upper >= 12 for (upper, _), (lower, _) in pairwise(places))

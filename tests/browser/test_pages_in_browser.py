@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import CHART, Server, serve, stop_workers, wait_until
+from driving import CHART, Server, at_rest, pick, serve, stop_workers, wait_until
 from playwright.sync_api import Page, expect
 from stand_in import CONFIG, make_pair, make_run, report_progress, write_validation
 
@@ -52,8 +52,9 @@ def test_a_phone_shows_everything_without_sideways_scrolling(
     for address in ("", f"?run={run.id}", "data"):
         page = open_page(f"{server.url}/{address}", 390, 844, scheme)
         expect(page.get_by_role("heading").first).to_be_visible()
+        at_rest(page)
         main = "document.querySelector('[data-testid=stMain]')"
-        assert page.evaluate(f"{main}.scrollWidth <= {main}.clientWidth"), address
+        page.wait_for_function(f"{main}.scrollWidth <= {main}.clientWidth")
     ways = open_page(f"{server.url}/sweep", 390, 844, scheme).get_by_role("radio", name="Guided")
     ways.scroll_into_view_if_needed()
     expect(ways).to_be_in_viewport(ratio=1)
@@ -93,23 +94,25 @@ def test_the_train_page_is_found_by_its_name_too(server: Server, home: Path, ope
     expect(page.get_by_role("link", name="Train", exact=True)).to_have_count(1)
     page.get_by_role("link", name="in the side bar").click()
     expect(page.get_by_role("heading", name="in the side bar")).to_be_visible()
-    assert page.url == f"{server.url}/?run={running.id}"
-    for _ in range(3):
+    expect(page).to_have_url(f"{server.url}/?run={running.id}")
+    for earlier in ("Train a model", "bookmarked", "Data"):
         page.go_back()
-    expect(page.get_by_role("heading", name="Data", exact=True)).to_be_visible()
+        expect(page.get_by_role("heading", name=earlier, exact=True)).to_be_visible()
     runs.take_over(running, "killed")
 
 
 def test_a_click_on_an_earlier_run_opens_it(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
     make_run(home, "finished", 5, name="the one to open")
     page = open_page(server.url)
+    expect(page.get_by_text("Click a row to open that run.")).to_be_visible()
+    at_rest(page)
     table = page.get_by_test_id("stDataFrame")
     table.scroll_into_view_if_needed()
     table.click(position={"x": 60, "y": 50})
     expect(page.get_by_role("heading", name="the one to open")).to_be_visible()
     page.get_by_role("button", name="New run").click()
     expect(page.get_by_role("button", name="Start")).to_be_visible()
-    assert "run=" not in page.url
+    expect(page).to_have_url(f"{server.url}/")
 
 
 def test_a_double_click_starts_one_run(
@@ -127,8 +130,7 @@ def test_a_double_click_starts_one_run(
 
 def choose(page: Page, dataset: str) -> None:
     """Pick a data set on the form."""
-    page.get_by_role("combobox", name="Data set").click()
-    page.get_by_role("option", name=dataset, exact=True).click()
+    pick(page, "Data set", dataset)
     expect(page.get_by_text(f"--dataset {dataset}")).to_be_visible()
 
 
@@ -179,7 +181,7 @@ def test_import_in_the_browser(server: Server, home: Path, tmp_path: Path, open_
     for label, file in (("Sequences", sequences), ("Scores", scores)):
         field = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text(label, exact=True))
         field.locator("input[type=file]").set_input_files(file)
-        expect(page.get_by_text(file.name)).to_be_visible()
+        expect(page.get_by_role("button", name=f"Remove {file.name}")).to_be_visible()  # it is there, not on its way
     page.get_by_role("textbox", name="Name of the data set").fill("uploaded")
     page.get_by_role("textbox", name="Name of the data set").press("Enter")
     page.get_by_role("button", name="Import").click()

@@ -1,10 +1,11 @@
 """A sweep from the example to its winner, as a user drives it."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from driving import CHART, Server, serve
+from driving import CHART, Server, pick, serve, wait_until
 from playwright.sync_api import Page, expect
 from toy import toy_home
 
@@ -29,8 +30,7 @@ def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: C
     page = open_page(f"{server.url}/sweep")
     page.get_by_role("button", name="Use the example").click()
     expect(page.get_by_role("textbox", name="Sweep file")).to_have_value(sweep_folder.EXAMPLE.read_text())
-    page.get_by_role("combobox", name="Data set").click()
-    page.get_by_role("option", name="toy").click()
+    pick(page, "Data set", "toy")
     expect(page.get_by_test_id("stCode").first).to_contain_text("--dataset toy")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("runs ended").first).to_be_visible()
@@ -38,10 +38,11 @@ def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: C
     expect(page.get_by_text("3 finished")).to_be_visible(timeout=90_000)
     expect(page.get_by_text("best so far")).to_be_visible()
     (sweep,) = sweep_folder.list_sweeps(home)
-    assert runs.read_status(sweep).state == "finished"
-    assert f"sweep={sweep.id}" in page.url
-    names = page.evaluate("document.querySelector('.live-chart').data.map(trace => [trace.name, trace.x.length])")
-    assert names == [[f"learning rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]
+    wait_until(lambda: runs.read_status(sweep).state == "finished", 30)
+    expect(page).to_have_url(re.compile(f"sweep={sweep.id}"))
+    names = "document.querySelector('.live-chart').data.map(trace => [trace.name, trace.x.length])"
+    drawn = [[f"learning rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]
+    wait_until(lambda: page.evaluate(names) == drawn, 30, lambda: page.evaluate(names))
     page.reload()
     expect(page.get_by_text("3 finished")).to_be_visible()
     page.get_by_role("button", name="Compare").click()

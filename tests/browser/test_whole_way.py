@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from driving import CHART, free_port, serve, stop_workers, wait_until
 from playwright.sync_api import Page, expect
@@ -11,7 +12,7 @@ from tfbind import launch, run_log, runs
 from tfbind.config import PRESETS, TrainConfig
 
 SECONDS = 240
-EPOCHS = 12  # the three of the preset may be over before the page is read twice
+EPOCHS = 12  # the three of the preset may be over before the page is read
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +36,15 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
         page.wait_for_url("**/?run=*", timeout=60_000)
         expect(page.get_by_text(f"of {EPOCHS} · batch")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("This run takes now: CPU")).to_be_visible()
+        (run,) = runs.list_runs(tmp_path)
+        worker = psutil.Process(runs.read_status(run).pid)
+        worker.suspend()  # else a quick machine may be at the end before the server is
         page.reload()
         expect(page.get_by_text(f"of {EPOCHS} · batch")).to_be_visible(timeout=60_000)
         address = page.url
         page.close()
-    (run,) = runs.list_runs(tmp_path)
     assert runs.read_status(run).active, "the run ended with the server"
+    worker.resume()
     with serve(tmp_path, port):
         page = open_page(address)
         expect(page.get_by_text("How good it is on windows")).to_be_visible(timeout=SECONDS * 1000)
