@@ -7,11 +7,12 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tfbind.files import claimed, draft_of, remove_drafts, scratch, words, write_bytes, written
+from tfbind.files import ABANDONED_SECONDS, claimed, draft_of, remove_drafts, scratch, words, write_bytes, written
 from tfbind.json_files import read_json, write_json
 
 KILLED_WHILE_WRITING = """
@@ -78,6 +79,30 @@ def test_the_next_writer_of_a_file_removes_what_a_killed_one_left_of_it(tmp_path
     (other,) = tmp_path.glob(".other.tsv.*")
     write_bytes(path, b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([other, path])
+
+
+@pytest.mark.parametrize("name", ["best.pt", "new-run"])
+def test_what_another_host_writes_into_a_shared_home_stays_until_nobody_can_be_writing_it(
+    tmp_path: Path, name: str
+) -> None:
+    """Its process is none of this host: that number may be free here, or another program's."""
+    elsewhere = "import socket\nsocket.gethostname = lambda: 'elsewhere'\n"
+    half_made = "place = files.draft_of(Path(sys.argv[1]))\nplace.mkdir()\n(place / 'config.json').touch()\n"
+    leave = f"from tfbind import files\nimport sys\nfrom pathlib import Path\n{half_made}"
+    code = leave if name == "new-run" else KILLED_WHILE_WRITING
+    subprocess.run([sys.executable, "-c", elsewhere + code, str(tmp_path / name)])
+    (draft,) = tmp_path.iterdir()
+    remove_drafts(tmp_path)
+    assert draft.exists()
+    long_ago = time.time() - 2 * ABANDONED_SECONDS
+    if draft.is_dir():
+        os.utime(draft, (long_ago, long_ago))
+        remove_drafts(tmp_path)
+        assert draft.exists()  # a file in it is just being written
+    for path in (*draft.rglob("*"), draft):
+        os.utime(path, (long_ago, long_ago))
+    remove_drafts(tmp_path)
+    assert not draft.exists()
 
 
 def test_a_scratch_folder_goes_and_so_does_that_of_a_killed_process(tmp_path: Path) -> None:

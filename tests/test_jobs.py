@@ -135,6 +135,21 @@ def test_the_second_click_of_a_double_click_starts_nothing(home):
     wait_for(lambda: jobs.read_status(job).state == "finished")
 
 
+def test_a_job_of_another_host_is_to_be_stopped_there_and_no_process_here_is_ended_for_it(home):
+    job = jobs.submit(home, ORDER, io.BytesIO(b">a\nACGTACGT\n"))
+    wait_for(lambda: jobs.read_status(job).state != "running")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        facts = read_json(job.folder / jobs.PROCESS)
+        there = {"host": "elsewhere", "pid": other.pid, "heartbeat": time.time()}
+        write_json(job.folder / jobs.PROCESS, facts | {"owner": facts["owner"] | there})
+        assert jobs.read_status(job).state == "running"
+        with pytest.raises(ValueError, match=f"^job {job.id} runs on host elsewhere; stop it there$"):
+            jobs.stop(job)
+        other.communicate(b"\n")
+    assert other.returncode == 0
+    write_json(job.folder / jobs.PROCESS, facts)
+
+
 def test_damaged_files_of_a_job_are_one_line(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b"ACGT"))
     wait_for(lambda: jobs.read_status(job).state == "finished")

@@ -18,7 +18,7 @@ from toy import toy_config
 from tfbind import runs
 from tfbind.config import PRESETS
 from tfbind.json_files import write_json
-from tfbind.owner import FRESH_SECONDS
+from tfbind.owner import AHEAD_SECONDS, FRESH_SECONDS
 from tfbind.weight_files import pack
 
 
@@ -186,6 +186,12 @@ def test_on_another_host_a_fresh_heartbeat_means_alive(run):
     assert runs.read_status(run).state == "running"
     write_state(run, heartbeat=time.time() - 2 * FRESH_SECONDS)
     assert runs.read_status(run).state == "crashed"
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(AHEAD_SECONDS / 2, "running"), (3600, "crashed"), (1e300, "crashed")])
+def test_the_clock_of_another_host_may_be_ahead_but_not_so_far_that_its_run_never_ends(run, ahead, state):
+    write_state(run, state="running", host="elsewhere", pid=1, heartbeat=time.time() + ahead)
+    assert runs.read_status(run).state == state
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"state": "finished"}', '{"surprise": 1}'])

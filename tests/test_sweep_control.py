@@ -312,6 +312,36 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
     assert runs.read_status(run).state == "finished"
 
 
+def test_a_dead_run_whose_last_sign_of_life_is_to_come_holds_no_sweep_up(home: Path) -> None:
+    """As when the clock was set back, or the file was damaged."""
+    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    state = read_json(run.folder / runs.STATE)
+    write_json(run.folder / runs.STATE, state | {"pid": gone.pid, "heartbeat": time.time() + 1e6})
+    began = time.monotonic()
+    assert sweep_control.Controller(sweep, on_step=lambda _, __: stop_after(sweep, began)).work() == "finished"
+    assert runs.read_status(run).state == "finished"
+
+
+def test_a_sweep_of_another_host_is_to_be_stopped_there_and_no_process_here_is_killed_for_it(home: Path) -> None:
+    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        there = {"state": "running", "host": "elsewhere", "pid": other.pid, "heartbeat": time.time()}
+        write_json(sweep.folder / runs.STATE, read_json(sweep.folder / runs.STATE) | there)
+        with pytest.raises(ValueError, match=f"^sweep {sweep.id} runs on host elsewhere; stop it there$"):
+            sweep_control.stop(sweep, grace=0.1)
+        other.communicate(b"\n")
+    assert other.returncode == 0
+    runs.take_over(sweep, "killed", ended=time.time())
+
+
+def stop_after(sweep: Sweep, began: float, seconds: float = 60) -> None:
+    if time.monotonic() - began > seconds:
+        runs.request_stop(sweep)
+
+
 def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_disk_full(home: Path):
     sweep = sweep_folder.create(home, grid([0.1, 0.01], 3), toy_config())
     full, own = (

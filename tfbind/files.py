@@ -9,7 +9,10 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import stat
+import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,14 +23,20 @@ TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 IS_FULL = "the disk is full"
 MOST_BYTES = 1 << 28  # of a file that is read as a whole
+ABANDONED_SECONDS = 86_400  # what another host has not touched for so long, it does not write any more
 ODD_BYTES = "backslashreplace"  # how text shows those of a file's name that are no UTF-8
 
-_DRAFT = re.compile(r"\..+\.(\d{1,9})-[0-9a-f]{4}(?:\.\w+)?")
+_DRAFT = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{4})?[0-9a-f]{4}(?:\.\w+)?")  # older ones have no host
 
 
 def draft_of(path: Path) -> Path:
     """A free name beside `path`, with its suffix, under which this process makes what will take its place."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(2)}{path.suffix.lower()}")
+    return path.with_name(f".{path.name}.{os.getpid()}-{_host()}{secrets.token_hex(2)}{path.suffix.lower()}")
+
+
+def _host() -> str:
+    """Four letters for the name of this host."""
+    return f"{zlib.crc32(socket.gethostname().encode()) & 0xFFFF:04x}"
 
 
 @contextmanager
@@ -90,15 +99,23 @@ def is_draft(name: str) -> bool:
 
 def remove_drafts(folder: Path, name: str = "") -> None:
     """Delete what processes that were killed left half written in a folder: what `draft_of` named, for any path or
-    for the one of this name."""
+    for the one of this name. What another host writes into a shared folder stays until it is abandoned."""
     for draft in folder.glob(f".{glob.escape(name)}.*" if name else ".*"):
         match = _DRAFT.fullmatch(draft.name)
-        if match is None or psutil.pid_exists(int(match[1])):
+        if match is None:
+            continue
+        here = match[2] in (None, _host())
+        if psutil.pid_exists(int(match[1])) if here else not _is_abandoned(draft):
             continue
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)  # another process may be deleting it, too
         else:
             draft.unlink(missing_ok=True)
+
+
+def _is_abandoned(draft: Path) -> bool:
+    inside = (Path(folder, name) for folder, _, names in os.walk(draft) for name in names)
+    return time.time() - max(map(written, (draft, *inside))) / 1e9 > ABANDONED_SECONDS
 
 
 @contextmanager

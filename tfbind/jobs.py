@@ -239,14 +239,17 @@ def stop(job: Job) -> None:
     """End a running job; what was scored is kept, so that it can go on.
 
     Raises:
-        ValueError: the job does not run.
+        ValueError: the job does not run, or on another host.
     """
     with _alone(job.home):
         if read_status(job).state != "running":
             raise ValueError(f"job {job.id} does not run")
+        owner = owner_of(job)
+        if not owner.here:
+            raise ValueError(f"job {job.id} runs on host {owner.host}; stop it there")
         (job.folder / STOP).touch()
         with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.kill(owner_of(job).pid, signal.SIGTERM)
+            os.kill(owner.pid, signal.SIGTERM)
     deadline = time.monotonic() + KILL_SECONDS
     while owner_of(job).alive and time.monotonic() < deadline:
         time.sleep(0.02)

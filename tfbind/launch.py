@@ -192,7 +192,7 @@ def kill(run: Run) -> None:
     cancel(run)
     status = runs.read_status(run)
     if not status.here:
-        raise ValueError(f"run {run.id} runs on host {status.host}; stop it there")
+        raise ValueError(f"{run.kind} {run.id} runs on host {status.host}; stop it there")
     if status.active and status.pid != os.getpid():
         os.kill(status.pid, signal.SIGKILL)
 

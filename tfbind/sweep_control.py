@@ -4,8 +4,6 @@ It holds nothing in memory that is not in the folders: killed at any moment, its
 takes up where it was.
 """
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -157,9 +155,8 @@ class Controller:
     def _young_dead(self) -> list[str]:
         """Runs that look dead, but whose worker may only be on its way."""
         dead = [(run.id, runs.read_status(run)) for run in sweep_folder.to_continue(self.sweep)]
-        return [
-            id for id, status in dead if status.ended is None and time.time() - status.heartbeat < STARTING_SECONDS
-        ]
+        now = time.time()
+        return [id for id, status in dead if status.ended is None and abs(now - status.heartbeat) < STARTING_SECONDS]
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= HEARTBEAT_SECONDS:
@@ -282,7 +279,7 @@ def stop(sweep: Sweep, grace: float = launch.GRACE_SECONDS) -> None:
     for run in active_runs(sweep):
         launch.kill(run)
     if not launch.holds_within(grace, lambda: not runs.read_status(sweep).active):
-        os.kill(runs.read_status(sweep).pid, signal.SIGKILL)
+        launch.kill(sweep)
 
 
 def active_runs(sweep: Sweep) -> list[Run]:
