@@ -21,7 +21,7 @@ from filelock import FileLock
 from toy import toy_config, toy_home
 
 from tfbind import devices, imported, jobs, launch, runs, sweep_folder, wandb_log
-from tfbind.doctor import Finding, examine, unused_gpus
+from tfbind.doctor import FOLDERS, Finding, examine, unused_gpus
 from tfbind.json_files import write_json
 from tfbind.scoring import BUILTIN_FOLDER
 
@@ -44,6 +44,21 @@ def test_a_sound_home_has_nothing_wrong(home):
     assert [f.subject for fs in found.values() for f in fs if f.state == "wrong"] == []
     assert found["data sets"][0].said == "toy"
     assert f"{devices.cpu_cores()} CPU cores" in found["devices"][0].said
+
+
+def test_what_is_no_folder_where_the_home_has_one_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    for name in FOLDERS:
+        (tmp_path / name).touch()
+    (tmp_path / "trash").unlink()
+    (tmp_path / "trash").symlink_to("/a disk that is not mounted")
+    (tmp_path / "notes.txt").touch()
+    _, *wrong = findings(tmp_path)["home"]
+    said = dict.fromkeys(FOLDERS, "a file") | {"trash": "a link to nothing"}
+    assert [finding.said for finding in wrong] == [
+        f"{tmp_path / n}: {what}; expected a folder" for n, what in said.items()
+    ]
+    assert {finding.remedy for finding in wrong} == {"move it away; what belongs there makes its folder itself"}
 
 
 def test_a_crashed_run_and_a_damaged_one_are_named_with_the_remedy(home):

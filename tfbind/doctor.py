@@ -30,6 +30,20 @@ from tfbind.wandb_client import BASE_URL, KEY, URL
 AnyRun = TypeVar("AnyRun", bound=runs.Run)
 
 OPTIONAL = ("requirements-login.txt", "requirements-ray.txt")
+FOLDERS = (  # of a home
+    "baselines",
+    "cache",
+    "data",
+    "downloads",
+    "jobs",
+    "locks",
+    "models",
+    "queries",
+    "runs",
+    "sweeps",
+    "trash",
+    "wandb",
+)
 LOW_DISK_BYTES = 1_000_000_000
 LOGGING = "wandb-"  # begins the lock of the process that logs a run
 
@@ -127,6 +141,11 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("home", "wrong", reason, "set TFBIND_HOME to a folder that you may write to")
     else:
         yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
+    for place in map(home.joinpath, FOLDERS):
+        if os.path.lexists(place) and not place.is_dir():
+            what = "a file" if place.exists() else "a link to nothing"
+            remedy = "move it away; what belongs there makes its folder itself"
+            yield Finding("home", "wrong", f"{place}: {what}; expected a folder", remedy)
 
 
 def _disk(home: Path) -> Iterator[Finding]:
