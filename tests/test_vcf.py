@@ -73,6 +73,10 @@ REFUSED = {
     "a symbolic reference": (HEADER + "1\t5\t.\t<DEL>\tC\n", "line 4: REF is '<DEL>'; expected letters A C G T N"),
     "IUPAC": (HEADER + "1\t5\t.\tA\tR\n", "line 4: ALT is 'R'; expected letters A C G T N, or <DEL> and the like"),
     "very many": (HEADER + "1\t5\t.\tA\t" + "C," * 100_000 + "C\n", "line 4: ALT lists over 100,000 alleles"),
+    "a long reference for many": (
+        HEADER + "1\t5\t.\t" + "A" * 10**6 + "\t" + "C," * 10 + "C\n",
+        "line 4: REF of 1,000,000 bases for each of 11 alleles; expected at most 10,000,000 bases in all",
+    ),
     "two commas": (HEADER + "1\t5\t.\tA\tC,,G\n", "line 4: ALT is 'C,,G'"),
     "a control character": (
         HEADER + "1\t5\t.\tA\tC\x1b[31m\n",

@@ -12,6 +12,7 @@ from tfbind.tables import label, shown, whole_lines
 
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 MOST_ALLELES = 100_000  # of one line
+MOST_REPEATED = 10_000_000  # bases of its REF, which is looked up and written again for each of them
 _ALLELE = re.compile("[ACGTN]+", re.IGNORECASE)
 _POSITION = re.compile("[0-9]{1,12}")
 _BREAKEND = re.compile(r"[ACGTN]*([\[\]])[^\[\]]+\1[ACGTN]*|\.[ACGTN]+|[ACGTN]+\.", re.IGNORECASE)
@@ -72,8 +73,12 @@ def calls_of(number: int, line: bytes) -> Iterator[Call]:
         raise ValueError(f"POS is {shown(position)}; expected a whole number")
     if not _ALLELE.fullmatch(reference):
         raise ValueError(f"REF is {shown(reference)}; expected letters A C G T N")
-    if alternatives.count(",") >= MOST_ALLELES:
+    alleles = alternatives.count(",") + 1
+    if alleles > MOST_ALLELES:
         raise ValueError(f"ALT lists over {MOST_ALLELES:,} alleles; expected fewer")
+    if alleles > 1 and alleles * len(reference) > MOST_REPEATED:
+        said = f"REF of {len(reference):,} bases for each of {alleles:,} alleles"
+        raise ValueError(f"{said}; expected at most {MOST_REPEATED:,} bases in all")
     for alternative in alternatives.split(","):
         skipped = _why_skipped(reference, alternative)
         if not skipped and not _ALLELE.fullmatch(alternative):
