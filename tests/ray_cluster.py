@@ -159,7 +159,7 @@ class RayCluster:
 
     def worker(self, id: str) -> psutil.Process:
         """The process that trains the run with this id."""
-        return next(worker for worker in self.workers() if _words(worker).split()[1:] == [id])
+        return next(worker for worker in self.workers() if words_of(worker).split()[1:] == [id])
 
     def stop(self) -> None:
         for node in self.nodes[::-1]:
