@@ -282,8 +282,8 @@ def test_a_command_killed_at_any_instant(place: "Place", name: str) -> None:
         before, begun = place.renew(), time.monotonic()
         assert place.start(command).ended() == 0, place.printed.read_text()
         lives.append(time.monotonic() - begun)
-    whole, kills = place.tree(), 0
-    for number in range(KILLS.get(name, USUALLY)):
+    whole, kills, number = place.tree(), 0, 0
+    while number < KILLS.get(name, USUALLY) or not kills:  # each may end first where the machine is quicker by now
         place.renew()
         said, begun = f"seed {SEED}, {name}, kill {number}", time.monotonic()
         if place.start(command).killed(rng.uniform(0, min(lives))):
@@ -302,8 +302,8 @@ def test_a_command_killed_at_any_instant(place: "Place", name: str) -> None:
         after = place.tree()
         assert after.keys() == whole.keys(), said
         assert [parts for parts in whole if after[parts] != whole[parts]] == [], said
+        number += 1
     print(f"seed {SEED}: {kills} kills in {min(lives):.2f} s of life")
-    assert kills > 0
 
 
 @pytest.mark.timeout(600)
