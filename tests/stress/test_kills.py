@@ -196,6 +196,8 @@ def press_until(process: "subprocess.Popen[bytes]", port: int, run: Run, label: 
         time.sleep(max(0, end - time.monotonic()))
         process.kill()
         process.wait()
+    # What it has just forked bears its name until it becomes a worker.
+    wait_until(lambda: process.args not in [each.info["cmdline"] for each in psutil.process_iter(["cmdline"])])
     return pressed
 
 

@@ -205,8 +205,8 @@ class Watched:
                 assert status.error == runs.ENDED_OUTSIDE, place
             elif status.state == "failed":
                 assert REASONS.match(status.error or ""), place
-            elif status.state == "killed":  # and the sweep is about to go on with it
-                assert runs.stop_reason(run) == sweep_folder.WITH_SWEEP, place
+            elif status.state == "killed":  # and the sweep is about to go on with it, or has just begun to
+                assert runs.stop_reason(run) == sweep_folder.WITH_SWEEP or runs.read_status(run) != status, place
             else:
                 assert (status.state, status.error) == ("finished", None), place
                 assert len(rows) in (EPOCHS, 0), place
