@@ -235,6 +235,7 @@ def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path):
         url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
         well = f"W&B: logging, 1 epoch so far, {url}"
         stuck = f"{well}; rows do not get through (W&B at {server.url} {why})"
+        wait_for(lambda: server.fault.met)
         wait_for(lambda: wandb_logged.said(run) == stuck, 30)
         server.fault = None
         server.released.set()
@@ -323,5 +324,5 @@ def test_a_server_that_hangs_neither_stops_nor_slows_training(tmp_path, server):
     wait_for(lambda: (home / "runs" / "slow" / runs.WANDB).exists())
     run = runs.find(home, "slow")
     wait_for(lambda: runs.read_status(run).state == "finished")
-    assert wandb_logged.read_logged(run).state in ("starting", "logging")  # not at its end yet: nobody waits for it
+    assert wandb_logged.read_logged(run).state in wandb_logged.WORKING  # not at its end yet: nobody waits for it
     assert "does not answer; logged offline instead, 3 epochs" in worker.communicate(timeout=120)[0]

@@ -1,9 +1,8 @@
 """Logging to W&B as the Train page offers it: where the key goes, and what is said of a run."""
 
-import time
-
 import pytest
 from driven import app, button, checked, words
+from driving import wait_until
 from stand_in import make_run
 from wandb_server import ENTITY, KEY, Fault, WandbServer
 
@@ -44,10 +43,8 @@ def test_the_page_of_a_live_run_says_that_rows_do_not_get_through(home, monkeypa
         run = make_run(home, "running", 1)
         write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "online"})
         child = wandb_log.start(run)
-        deadline = time.monotonic() + 30
-        while "do not get through" not in wandb_logged.said(run):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: server.fault.met, 60)
+        wait_until(lambda: "do not get through" in wandb_logged.said(run), 30)
         page = app()
         page.query_params["run"] = run.id
         checked(page.run())
