@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from tfbind.elsewhere import known_runs
 from ui.compare_choice import choice_of
 from ui.compare_panels import panels
 from ui.compare_pull import curves_of, elsewhere
-from ui.compare_runs import known_runs
+from ui.compare_runs import past_of
 from ui.compare_table import run_table
 from ui.compare_take import labels_editor
 from ui.session import SWEEP_PAGE, home, inside_app, plain
@@ -14,7 +15,7 @@ inside_app()
 
 st.title("Compare runs", anchor=False)
 elsewhere()
-pasts, problems = known_runs(home())
+pasts, problems = known_runs(home(), past_of)
 for problem in problems[:3]:
     st.warning(plain(problem))
 if not pasts:

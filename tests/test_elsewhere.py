@@ -1,5 +1,6 @@
 """Runs from elsewhere: when they count as one more seed of a setting here, when not, and copies of runs here."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,9 +14,8 @@ from published import HASH, keep, measured, pulled
 from wandb_server import ENTITY, StoredRun, WandbServer, seed_runs
 
 from tfbind import history, runs, wandb_kept, wandb_runs
-from tfbind.commands.compare import known_runs
 from tfbind.compare import choose, group, settings_of
-from tfbind.elsewhere import join, originals
+from tfbind.elsewhere import join, known_runs, originals
 from tfbind.history import Past
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline
@@ -168,3 +168,17 @@ def test_a_plain_id_is_the_run_of_this_home_and_its_copy_counts_nowhere(tmp_path
     found = compare(tmp_path, mine.id, "0p01-1")
     assert [setting["runs"] for setting in found["settings"]] == [[mine.id, "0p01-1"]]
     assert history.local(runs.find(tmp_path, mine.id)) in known
+
+
+def test_a_run_that_the_system_cannot_read_hides_no_other(tmp_path: Path) -> None:
+    """As on a disk that fails, or a shared one where another host has just deleted it."""
+    first, *others = keep(tmp_path)
+
+    def read(run: runs.Run) -> Past:
+        if run.id == first.id:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(run.folder / runs.METRICS))
+        return history.local(run)
+
+    known, problems = known_runs(tmp_path, read)
+    assert {past.id for past in known} == {past.id for past in others}
+    assert problems == [f"{tmp_path / 'runs' / first.id / runs.METRICS}: stale file handle"]

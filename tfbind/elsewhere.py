@@ -1,11 +1,15 @@
 """Runs from W&B and offline folders beside those of this home: which are copies of these, which further seeds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from tfbind import wandb_kept
 from tfbind.compare import DATA, Choice, Setting, canonical, data_of, group, listed, settings_of, why_left_out
 from tfbind.config import TrainConfig
-from tfbind.history import Past
+from tfbind.files import words
+from tfbind.history import Past, local, local_runs
+from tfbind.runs import Run
 
 PUBLISHED = {key: canonical(value) for key, value in TrainConfig().model_dump().items()}
 
@@ -21,6 +25,19 @@ class Joined:
     pasts: list[Past]
     unsaid: dict[str, list[str]]
     added: list[Past]
+
+
+def known_runs(home: Path, read: Callable[[Run], Past] = local) -> tuple[list[Past], list[str]]:
+    """Every run that a comparison may use, those of this home as `read` has them, newest first, and a line for each
+    that cannot be read.
+
+    What W&B has of a run of this home is that run.
+    """
+    found, problems = local_runs(home, read)
+    try:
+        return originals([*found, *wandb_kept.stored(home)], found), problems
+    except (ValueError, OSError) as error:
+        return found, [*problems, words(error)]
 
 
 def originals(pasts: Iterable[Past], known: Iterable[Past]) -> list[Past]:

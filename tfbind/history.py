@@ -1,10 +1,11 @@
 """What a comparison knows of a run, wherever it was made: here, on W&B, or in a folder of offline W&B runs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfbind import runs
+from tfbind import files, runs
 from tfbind.json_files import write_json
 from tfbind.runs import Row, Run
 
@@ -65,6 +66,17 @@ def local(run: Run) -> Past:
         error=status.error,
         validation=windows if windows.exists() else None,
     )
+
+
+def local_runs(home: Path, read: Callable[[Run], Past] = local) -> tuple[list[Past], list[str]]:
+    """The runs of a home as `read` has them, newest first, and a line for each that cannot be read."""
+    found, problems = [], []
+    for run in reversed(runs.list_runs(home)):
+        try:
+            found.append(read(run))
+        except (ValueError, OSError) as error:  # a disk or a network may fail, too
+            problems.append(files.words(error))
+    return found, problems
 
 
 def annotate(run: Run, tags: str, note: str) -> None:

@@ -11,12 +11,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from tfbind import wandb_kept, wandb_offline, wandb_runs
 from tfbind.elsewhere import originals
 from tfbind.files import naming, words
-from tfbind.history import Past
+from tfbind.history import Past, local_runs
 from tfbind.wandb_client import BASE_URL, KEY, URL
 from tfbind.wandb_kept import Project
 from tfbind.wandb_names import OURS, suggest
 from tfbind.wandb_runs import Pulled
-from ui.compare_runs import local_runs, select
+from ui.compare_runs import past_of, select
 from ui.session import attempt, home, plain
 
 UPLOAD_MB = 50
@@ -128,7 +128,7 @@ def _take(get: Callable[[], Pulled]) -> None:
         st.info(plain(f"{pulled.project.place} has no runs yet."))
         return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
-    found = originals(pulled.pasts, local_runs(home())[0])
+    found = originals(pulled.pasts, local_runs(home(), past_of)[0])
     mine = sum(past.source == "local" for past in found)
     known = f" Logged from here, and therefore shown as the runs of this home: {mine:,}." if mine else ""
     st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}.{known}"

@@ -7,10 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind import history, runs, wandb_kept
+from tfbind import history, runs
 from tfbind.compare import named
-from tfbind.elsewhere import originals
-from tfbind.files import words, written
+from tfbind.files import written
 from tfbind.history import Past
 from tfbind.runs import Run
 from ui.session import COMPARE_PAGE
@@ -45,36 +44,21 @@ def _same(mine: Any, theirs: Any) -> bool:
     return mine is theirs or (not isinstance(mine, Past) and bool(mine == theirs))
 
 
-def local_runs(home: Path) -> tuple[list[Past], list[str]]:
-    """The runs of this home, newest first, and a line for each that cannot be read."""
-    found, problems = [], []
-    known = _read()
-    for run in reversed(runs.list_runs(home)):
-        stamp = _stamp(run)
-        kept = known.get(run.folder)
-        try:
-            if kept is None or kept[0] != stamp:
-                known[run.folder] = kept = (stamp, history.local(run))
-            past = kept[1]
-            if past.state in runs.ACTIVE:  # it may have died without a word
-                status = runs.read_status(run)
-                past = replace(past, state=status.state, error=status.error)
-            found.append(past)
-        except (ValueError, OSError, KeyError) as error:
-            problems.append(f"{run.id}: {error}")
-    return found, problems
+def past_of(run: Run) -> Past:
+    """A run of this home, read again only when one of its files has changed.
 
-
-def known_runs(home: Path) -> tuple[list[Past], list[str]]:
-    """The runs of this home and those that were pulled or imported, and a line for each that cannot be read.
-
-    What W&B has of a run of this home is that run.
+    Raises:
+        ValueError: its folder is damaged.
     """
-    found, problems = local_runs(home)
-    try:
-        return originals([*found, *wandb_kept.stored(home)], found), problems
-    except (ValueError, OSError) as error:
-        return found, [*problems, words(error)]
+    known, stamp = _read(), _stamp(run)
+    kept = known.get(run.folder)
+    if kept is None or kept[0] != stamp:
+        known[run.folder] = kept = (stamp, history.local(run))
+    past = kept[1]
+    if past.state not in runs.ACTIVE:
+        return past
+    status = runs.read_status(run)  # it may have died without a word
+    return replace(past, state=status.state, error=status.error)
 
 
 def selected(pasts: list[Past]) -> list[Past]:

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind import baselines, history, runs, wandb_kept
+from tfbind import baselines
 from tfbind.commands import add_command, answer, figure
 from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named
 from tfbind.config import home_folder
-from tfbind.elsewhere import originals
+from tfbind.elsewhere import known_runs
 from tfbind.files import MOST_BYTES, ODD_BYTES, regular, write_bytes
 from tfbind.history import Past
 
@@ -75,23 +75,6 @@ def compare(options: argparse.Namespace) -> int:
         {**facts(verdict), "baselines": [asdict(one) for one in beside], **written},
         [*said, *written.values()],
     )
-
-
-def known_runs(home: Path) -> tuple[list[Past], list[str]]:
-    """Every run that a comparison may use, those of this home newest first, and a line for each that is damaged.
-
-    What W&B has of a run of this home is that run.
-    """
-    found, problems = [], []
-    for run in reversed(runs.list_runs(home)):
-        try:
-            found.append(history.local(run))
-        except ValueError as error:
-            problems.append(str(error))
-    try:
-        return originals([*found, *wandb_kept.stored(home)], found), problems
-    except ValueError as error:
-        return found, [*problems, str(error)]
 
 
 def _choice(options: argparse.Namespace) -> Choice:
