@@ -18,7 +18,7 @@ from toy import toy_home
 
 from tfbind import data_care, runs
 from tfbind.data_care import Likeness
-from tfbind.datasets import import_pair, list_datasets, open_dataset
+from tfbind.datasets import import_pair, list_datasets, make_builtin, open_dataset
 
 
 @pytest.fixture
@@ -72,6 +72,16 @@ def test_a_renamed_data_set_is_found_by_its_new_name_only(home: Path) -> None:
     assert [data["name"] for data in list_datasets(home)] == ["mine"]
     with pytest.raises(ValueError, match="data set 'toy': not found; there are: builtin, mine"):
         data_care.rename(home, "toy", "other")
+
+
+def test_the_name_of_the_built_in_data_can_be_given_back_to_them_alone(home: Path) -> None:
+    made = make_builtin(home, 20)
+    data_care.rename(home, "builtin", "b2")
+    assert data_care.rename(home, "b2", "builtin").hash == made.hash
+    data_care.rename(home, "builtin", "b2")
+    make_builtin(home, 20)
+    with pytest.raises(ValueError, match="data set 'builtin': exists already and is not overwritten"):
+        data_care.rename(home, "b2", "builtin")
 
 
 @pytest.mark.parametrize("name", ["", "builtin", "a/b", "../x", ".hidden"])

@@ -37,9 +37,9 @@ def rename(home: Path, name: str, to: str) -> Windows:
         ValueError: there is none of that name, the new one is taken or cannot be used, or a run is using it.
     """
     with lock(home):
-        folder = _free(home, name)
-        check_free(home, to)
-        folder.rename(data_folder(home) / to)
+        data = _free(home, name)
+        check_free(home, to, data.meta["origin"]["kind"])
+        data.path.rename(data_folder(home) / to)
     return open_dataset(home, to)
 
 
@@ -50,19 +50,17 @@ def delete(home: Path, name: str) -> Path:
         ValueError: there is none of that name, or a run is using it.
     """
     with lock(home):
-        folder = _free(home, name)
-        return to_trash(home, folder, f"data-{name}")
+        return to_trash(home, _free(home, name).path, f"data-{name}")
 
 
-def _free(home: Path, name: str) -> Path:
+def _free(home: Path, name: str) -> Windows:
     data = open_dataset(home, name)
-    folder = data.path
-    if folder.parent != data_folder(home):
+    if data.path.parent != data_folder(home):
         raise ValueError(f"data set {name!r}: a folder outside this home; expected the name of a data set in it")
     users = used_by(home, data)
     if users:
         raise ValueError(f"data set {name!r}: in use by run {users[0]}; stop it first")
-    return folder
+    return data
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from tfbind.simulate import LENGTH, WINDOWS, Simulation, simulate
 from tfbind.tables import counted, first_lines, shown
 
 BUILTIN = "builtin"
+SIMULATED = "simulation"  # the kind of its origin
 INCOMING, LOCK = ".incoming", ".lock"
 PAIR_SUFFIXES = ("_sequences.txt", "_scores.txt")
 
@@ -239,12 +240,12 @@ def lock(home: Path) -> FileLock:
     return FileLock(data_folder(home) / LOCK, timeout=600)
 
 
-def check_free(home: Path, name: str) -> None:
-    """Refuse a name that cannot be used, or is taken."""
+def check_free(home: Path, name: str, kind: str = "") -> None:
+    """Refuse a name that is taken, or cannot be used for data whose origin is of this kind."""
     if not NAME.fullmatch(name):
         rule = "1 to 80 of A-Z a-z 0-9 . _ - that begin with a letter or digit"
         raise ValueError(f"data set name {shown(name)}: expected {rule}")
-    if name == BUILTIN:
+    if name == BUILTIN and kind != SIMULATED:
         raise ValueError(f"data set name {name!r}: kept for the built-in data set; choose another name")
     if (data_folder(home) / name).exists():
         raise ValueError(f"data set {name!r}: exists already and is not overwritten; choose another name")
@@ -300,7 +301,7 @@ def _sync(path: Path) -> None:
 
 def _origin_of_simulation(made: Simulation) -> dict[str, Any]:
     return {
-        "kind": "simulation",
+        "kind": SIMULATED,
         "seed": made.seed,
         "motif": made.motif.name,
         "matrix_id": made.motif.matrix_id,

@@ -89,7 +89,7 @@ def _actions(data: Windows) -> None:
         if data.name != BUILTIN:
             with st.popover("Rename", icon=":material/edit:"):
                 to = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
-                st.caption("Runs know their data by name: those of the old name no longer find theirs.")
+                st.caption("Runs know their data by content, and find them under the new name, too.")
                 if st.button("Rename", key="rename") and to != data.name:
                     attempt(lambda: data_care.rename(home(), data.name, to), lambda: _open(to))
         with st.popover("Delete", icon=":material/delete:"):
