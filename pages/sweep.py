@@ -8,13 +8,13 @@ from ui.sweep_race import race
 
 inside_app()
 
+sweep = None
 try:
     sweep = open_sweep()
     if sweep:
         race(sweep)
 except ValueError as error:
     st.error(plain(str(error)))
-    sweep = None
 
 if not sweep:
     new_sweep()

@@ -198,6 +198,17 @@ def test_an_unknown_sweep_is_one_line_and_the_form(id: str) -> None:
     assert button(page, "Start")
 
 
+def test_a_damaged_sweep_is_one_line_and_no_form_of_a_new_one_as_with_a_run(home: Path) -> None:
+    sweep = make_sweep(home, ["finished"])
+    (sweep.folder / sweep_folder.SETTINGS).write_text("{")
+    page = page_of(sweep)
+    (said,) = [error.value for error in page.error]
+    assert plain(str(sweep.folder / sweep_folder.SETTINGS)) in said
+    assert labels(page) == []
+    lost = page_of("lost")
+    assert (len(lost.error), [each.label for each in lost.segmented_control][:1]) == (1, ["Way in"])
+
+
 def test_the_side_bar_leads_to_a_running_sweep(home: Path) -> None:
     make_sweep(home, ["running"])
     links = [link.proto.label for link in app().sidebar.get("page_link")]
