@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbind.json_files import write_json
 from tfbind.parts import Parts, checksum
 
 
@@ -14,6 +15,6 @@ def test_scores_count_as_far_as_they_are_there_and_as_they_were_written(tmp_path
     assert found is not None
     parts.keep_done(3, {parts.scores.name: found})
     assert parts.read_done([parts.scores]) == (3, {parts.scores.name: found})
-    for bases, crc in ((2, found), (10**18, found), (-1, 0)):
-        parts.keep_done(bases, {parts.scores.name: crc})
+    for bases, crc in ((2, found), (10**18, found), (-1, 0), (10**18, None)):
+        write_json(parts.done, {"bases": bases, "crc32": {parts.scores.name: crc}})
         assert parts.read_done([parts.scores]) == (0, {})

@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 import psutil
 from filelock import FileLock
+from pydantic import NonNegativeInt
 
 from tfbind.config import python_path
 from tfbind.export import writer_of
@@ -337,7 +338,7 @@ def _progress(job: Job, order: Order) -> tuple[str, int, int]:
         total = parts.codes.stat().st_size
         if not parts.about.exists():
             return "reading", total, 0
-        done = int(read_fields(parts.done, {"bases": int})["bases"]) if parts.done.exists() else 0
+        done = int(read_fields(parts.done, {"bases": NonNegativeInt})["bases"]) if parts.done.exists() else 0
     except (FileNotFoundError, ValueError):  # between two of its steps, or the command will say what is wrong
         return ("writing" if out.exists() else "reading"), 0, 0
     return ("scoring" if done < total else "writing"), done, total

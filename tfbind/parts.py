@@ -75,7 +75,7 @@ class Parts:
         """How many bases have their scores in all of `paths`, with the checksums of these; none where any of it is
         missing, or not as it was written."""
         try:
-            done = read_fields(self.done, {"bases": NonNegativeInt, "crc32": dict})
+            done = read_fields(self.done, {"bases": NonNegativeInt, "crc32": dict[str, int]})
         except ValueError:
             return 0, {}
         bases = done["bases"]

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from toy import toy_config
 
-from tfbind import filters, imported, jobs, run_log, runs, sealed, sweep_folder, wandb_logged
+from tfbind import baselines, budget, filters, imported, jobs, run_log, runs, sealed, sweep_folder, wandb_logged
+from tfbind.baselines import Appraisal, Baseline
+from tfbind.leaks import Leaks, Shared
 from tfbind.logos import motif_logo
 from tfbind.owner import this_process
+from tfbind.parts import FLOAT_BYTES, Parts, checksum
 from tfbind.run_log import note
 from tfbind.runs import Run
 from tfbind.sealed import TestedBaseline, TestResult
@@ -17,6 +20,7 @@ from tfbind.sweep_folder import Sweep
 from tfbind.wandb_logged import Logged
 
 Read = Callable[[bytes, Path], object]
+TAKE_ALL = ("log", "parts-done", "job-done")  # readers to whom what is damaged is as if it were not there
 
 FIGURES = {"test_loss": 0.5, "test_pearsonr": 0.9, "test_pearsonr_window": None, "test_windows_undefined": 3}
 TESTED = TestResult("2026-01-01", 40, split_hash="0" * 64, baselines=[TestedBaseline("mean", "Mean", "")], **FIGURES)
@@ -48,6 +52,16 @@ LOGGED = Logged(
 CARD = imported.Card("mine", "w.pt", "0" * 64, 5_000, 15, 300, "2026-01-01")
 SPEC = b"method: random\nrun_cap: 3\nparameters: {learning_rate: {min: 0.001, max: 0.1}}\n"
 SETTINGS = {"name": "s", "base": toy_config().model_dump(), "parallel": 2, "wandb": "off", "created": "2026"}
+SPLIT = {"dataset_hash": "d" * 64, "split_hash": "s" * 64}
+KNOWN = Appraisal(
+    [
+        Baseline("mean", "Mean", "the same everywhere", 0.5, None, None, 3, 0.1, 0.2, None),
+        Baseline("ceiling", "Ceiling", "what can be seen", 0.1, 0.99, 0.98, 0, 1.0, 1.0, 1.0),
+        Baseline("kmers", "10-mers", "too few windows to fit one"),
+    ],
+    Leaks(50, 1, (Shared("validation", "train", 10, 1, 2, 1, 3, 4, ("a", "b")),)),
+)
+CODES, SCORES = b"\0\1\2\3\4", bytes(20)
 ORDER = jobs.Order("dna.fa", "builtin", ".csv", "forward", 3.0, False)
 
 
@@ -93,7 +107,20 @@ def _written_log(folder: Path) -> bytes:
 def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
     """Name, a valid file, and the reader; `folder` is for making the files."""
     job, process = json.dumps(asdict(ORDER)).encode(), jobs.Process(this_process(), 0, 0, 1.0)
+    parts = _written_parts(folder / "p.parts")
     return [
+        ("budget", b'{\n "bytes": 20000000000\n}', _in_folder(budget.FILE, _budget)),
+        (
+            "baselines",
+            json.dumps(asdict(KNOWN)).encode(),
+            _in_folder(str(baselines._path(Path(), **SPLIT)), _appraisal),
+        ),
+        (
+            "parts-about",
+            parts.about.read_bytes(),
+            _in_folder("p.parts/about.json", lambda found: Parts(found).read_about(), codes_u8=CODES),
+        ),
+        ("parts-done", parts.done.read_bytes(), _in_folder("p.parts/done.json", _done, scores_f32=SCORES)),
         ("filters", json.dumps(FILTERS).encode(), _of_run(runs.FILTERS, _drawn)),
         ("sealed-test", json.dumps(asdict(TESTED)).encode(), _of_run(runs.TEST, sealed.opened)),
         ("wandb-state", json.dumps(asdict(LOGGED)).encode(), _of_run(runs.WANDB, wandb_logged.said)),
@@ -105,8 +132,44 @@ def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
             _in_folder("sweeps/s/sweep.json", _sweep, spec_yaml=SPEC),
         ),
         ("job", job, _in_folder("jobs/j/job.json", _job, process_json=json.dumps(asdict(process)).encode())),
+        (
+            "job-done",
+            parts.done.read_bytes(),
+            _in_folder("jobs/j/predictions.csv.parts/done.json", _job_under_way, codes_u8=CODES, about_json=b"{}"),
+        ),
         ("job-process", json.dumps(asdict(process)).encode(), _in_folder("jobs/j/process.json", _job, job_json=job)),
     ]
+
+
+def _written_parts(folder: Path) -> Parts:
+    """What a prediction that was killed half way leaves."""
+    folder.mkdir()
+    parts = Parts(folder)
+    parts.codes.write_bytes(CODES)
+    parts.scores.write_bytes(SCORES)
+    parts.keep_about({"source": ["dna.fa", 20, 1], "model": "0" * 64}, [["a", 5, [["U", "T", 2]]]])
+    parts.keep_done(3, {parts.scores.name: checksum(parts.scores, 12)})
+    return parts
+
+
+def _done(folder: Path) -> object:
+    """Bases that count as scored are bases whose scores are there."""
+    scores = Parts(folder).scores
+    bases, _ = Parts(folder).read_done([scores])
+    assert bases * FLOAT_BYTES <= scores.stat().st_size
+    return bases
+
+
+def _budget(home: Path) -> object:
+    return budget.objection(budget.budget_of(home), 10**10, 10**12)
+
+
+def _appraisal(folder: Path) -> object:
+    """What the pages and `compare` say of it."""
+    found = baselines.stored(folder.parent, SPLIT)
+    assert found is not None
+    beside = baselines.beside(folder.parent, [SPLIT], "val_pearsonr")
+    return baselines.remark(found.baselines, 0.9), found.leaks.words, found.leaks.found, [one.mean for one in beside]
 
 
 def _card(folder: Path) -> object:
@@ -119,3 +182,12 @@ def _sweep(folder: Path) -> object:
 
 def _job(folder: Path) -> object:
     return jobs.read_status(jobs.Job(folder))
+
+
+def _job_under_way(parts: Path) -> object:
+    job = jobs.Job(parts.parent)
+    (job.folder / jobs.JOB).write_text(json.dumps(asdict(ORDER)))
+    (job.folder / jobs.PROCESS).write_text(json.dumps(asdict(jobs.Process(this_process(), 0, 0, 1.0))))
+    status = jobs.read_status(job)
+    assert status.done >= 0
+    return status

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import pybigtools
 import torch
-from kept_parsers import kept
+from kept_parsers import TAKE_ALL, kept
 from pair_files import score_table, sequence_table, write_pair
 from safetensors.numpy import save
 from test_genome import bgzip
@@ -382,7 +382,7 @@ PARSERS = [
         Parser(f"pulled-{name}", [content], _pulled_with(name.replace("history", "histories/*")), most=SLOW)
         for name, content in sorted(_pulled_files().items())
     ),
-    *(Parser(name, [content], read, refuses=name != "log", most=SLOW) for name, content, read in _kept()),
+    *(Parser(name, [content], read, refuses=name not in TAKE_ALL, most=SLOW) for name, content, read in _kept()),
     Parser("bigwig", [_bigwig()], _signal, most=2 * BY_PROCESS, seconds=60),
     Parser("offline", [_log(*OFFLINE)], _offline, most=BY_PROCESS, seconds=60),
     Parser(
