@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for sweep in sweep_folder.list_sweeps(home):
         status = runs.read_status(sweep)
         if status.active and status.pid != os.getpid():
-            sweep_control.stop(sweep)
+            with suppress(ValueError):  # it has just ended
+                sweep_control.stop(sweep)
 
 
 def page_of(sweep: Sweep | str | None = None) -> AppTest:

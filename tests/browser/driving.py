@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,8 @@ def stop_workers(home: Path) -> None:
     for run in runs.list_runs(home):
         status = runs.read_status(run)
         if status.active and status.pid != os.getpid():
-            launch.stop(run)
+            with suppress(ValueError):  # it has just ended
+                launch.stop(run)
 
 
 def free_port() -> int:

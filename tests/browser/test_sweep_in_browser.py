@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def no_sweep_left(home: Path) -> Iterator[None]:
     yield
     for sweep in sweep_folder.list_sweeps(home):
         if runs.read_status(sweep).active:
-            sweep_control.stop(sweep)
+            with suppress(ValueError):  # it has just ended
+                sweep_control.stop(sweep)
 
 
 def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
