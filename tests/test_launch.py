@@ -155,6 +155,19 @@ def test_a_worker_that_does_not_listen_is_killed_after_the_grace(home):
     wait_for(lambda: state(run) == "killed")
 
 
+def test_a_run_that_ends_with_the_grace_was_stopped_in_good_time(home, monkeypatch):
+    run = runs.create(home, toy_config())
+    runs.take_over(run, "running")
+
+    def wait_in_vain(_seconds, _holds):
+        runs.take_over(run, "killed", ended=time.time())
+        return False
+
+    monkeypatch.setattr(launch, "holds_within", wait_in_vain)
+    launch.stop(run)
+    assert state(run) == "killed"
+
+
 def test_sigterm_is_a_request_to_stop(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: len(runs.read_rows(run)) > 0)

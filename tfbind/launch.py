@@ -4,6 +4,7 @@ What is executed is the command line that is shown: `python -m tfbind train …`
 run's log as its only output.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -190,18 +191,30 @@ def kill(run: Run) -> None:
         ValueError: the run is not active, or runs on another host.
     """
     cancel(run)
+    end_process(run)
+
+
+def end_process(run: Run) -> None:
+    """End the process of a run at once; nothing is done where the run has ended.
+
+    Raises:
+        ValueError: the run goes on on another host.
+    """
     status = runs.read_status(run)
+    if not status.active:
+        return
     if not status.here:
         raise ValueError(f"{run.kind} {run.id} runs on host {status.host}; stop it there")
-    if status.active and status.pid != os.getpid():
-        os.kill(status.pid, signal.SIGKILL)
+    if status.pid != os.getpid():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(status.pid, signal.SIGKILL)
 
 
 def stop(run: Run, grace: float = GRACE_SECONDS) -> None:
     """Ask a run to stop, wait for it, and kill it when `grace` seconds were not enough."""
     cancel(run)
     if not holds_within(grace, lambda: not runs.read_status(run).active):
-        kill(run)
+        end_process(run)
         holds_within(KILL_SECONDS, lambda: not runs.read_status(run).active)
 
 

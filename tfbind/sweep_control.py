@@ -277,9 +277,9 @@ def stop(sweep: Sweep, grace: float = launch.GRACE_SECONDS) -> None:
     cancel(sweep)
     launch.holds_within(grace, lambda: not active_runs(sweep))
     for run in active_runs(sweep):
-        launch.kill(run)
+        launch.end_process(run)
     if not launch.holds_within(grace, lambda: not runs.read_status(sweep).active):
-        launch.kill(sweep)
+        launch.end_process(sweep)
 
 
 def active_runs(sweep: Sweep) -> list[Run]:
