@@ -50,7 +50,7 @@ def test_undefined_values_are_never_the_best() -> None:
     rows = curve([nan, 0.5, nan], val_pearsonr=[0.9, None, 0.8])
     assert best_epoch(rows, PEARSON) == rows[1]
     assert measure(past("a", 0, rows=rows), PEARSON) is None
-    assert why_left_out(past("a", 0, rows=rows), PEARSON) == "val_pearsonr undefined there"
+    assert why_left_out(past("a", 0, rows=rows), PEARSON) == "Pearson r undefined there"
     assert measure(past("a", 0, rows=[]), choose("val_pearsonr", "last")) is None
 
 

@@ -145,7 +145,9 @@ def test_a_command_for_many_runs_names_their_table(home: Path) -> None:
 def test_metric_place_and_direction_can_be_chosen() -> None:
     page = compare()
     page.selectbox("compare-metric").set_value("val_loss").run()
-    assert "val_loss (lower is better) at the epoch with the lowest val_loss" in words(page).replace("\\", "")
+    assert "validation loss (lower is better) at the epoch with the lowest validation loss" in words(page).replace(
+        "\\", ""
+    )
     page.segmented_control("compare-when").set_value("epoch").run()
     assert "at epoch 3" in words(checked(page))
 

@@ -81,7 +81,7 @@ def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
         "learning_rate 0.0001",
         "baseline: table of 10-mers",
     ]
-    assert (rows[-1]["mean val_pearsonr"], rows[-1]["seeds"]) == ("0.8850", 2)
+    assert (rows[-1]["mean Pearson r"], rows[-1]["seeds"]) == ("0.8850", 2)
     for text in (html_report(made), markdown_report(made)):
         assert "baseline: table of 10-mers" in text
         assert "table of 10-mers: for each word its score" in text

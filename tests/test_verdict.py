@@ -86,7 +86,7 @@ def test_a_low_metric_wins_where_low_is_better() -> None:
     verdict = judge(runs, LOSS)
     assert verdict.best is not None
     assert verdict.best.setting.label == "learning_rate 0.1"
-    assert headline(verdict).startswith("learning_rate 0.1 wins: val_loss 0.5010 (3 seeds")
+    assert headline(verdict).startswith("learning_rate 0.1 wins: validation loss 0.5010 (3 seeds")
     assert "better by 0.5000" in headline(verdict)
 
 
@@ -290,7 +290,7 @@ def test_other_data_are_refused() -> None:
 def test_nothing_and_one_run_have_an_answer_too() -> None:
     assert "No run counts here" in headline(judge([], PEARSON))
     assert "No run counts here" in headline(judge([past("a", None)], PEARSON))
-    assert headline(judge([past("a", 0.5)], PEARSON)).startswith("One setting only, val_pearsonr 0.5000 (one run)")
+    assert headline(judge([past("a", 0.5)], PEARSON)).startswith("One setting only, Pearson r 0.5000 (one run)")
 
 
 def test_failed_runs_are_left_out_and_their_survivors_doubted() -> None:
@@ -307,7 +307,7 @@ def test_failed_runs_are_left_out_and_their_survivors_doubted() -> None:
 def test_undefined_figures_are_left_out() -> None:
     verdict = judge([*replicates(0.01, GOOD), past("x", None, learning_rate=0.01, seed=9)], PEARSON)
     assert verdict.standings[0].seeds == 3
-    assert "x: val_pearsonr undefined there" in everything(verdict)
+    assert "x: Pearson r undefined there" in everything(verdict)
 
 
 def test_running_runs_count_at_an_epoch_they_have_reached() -> None:

@@ -19,6 +19,12 @@ When = Literal["best", "last", "epoch"]
 
 DEFAULT_METRIC = "val_pearsonr"
 FIRST_METRICS = ("val_pearsonr", "val_loss", "val_pearsonr_window", "train_loss")
+METRIC_WORDS = {
+    "val_pearsonr": "Pearson r",
+    "val_loss": "validation loss",
+    "val_pearsonr_window": "Pearson r, mean of windows",
+    "train_loss": "training loss",
+}
 LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "undefined", "seconds")
 DATA = ("dataset", "dataset_hash")
 # What tells runs apart without making them another experiment.
@@ -48,9 +54,9 @@ class Choice:
 
     @property
     def words(self) -> str:
-        """Such as `val_pearsonr (higher is better) at the epoch with the lowest val_loss`."""
-        places = {"best": "at the epoch with the lowest val_loss", "last": "at the last epoch"}
-        return f"{self.metric} ({self.better}) {places.get(self.when, f'at epoch {self.epoch}')}"
+        """Such as `Pearson r (higher is better) at the epoch with the lowest validation loss`."""
+        places = {"best": "at the epoch with the lowest validation loss", "last": "at the last epoch"}
+        return f"{words_of(self.metric)} ({self.better}) {places.get(self.when, f'at epoch {self.epoch}')}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,11 @@ def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goa
     if when == "epoch" and (epoch is None or epoch < 1):
         raise ValueError(f"epoch {epoch}: expected a whole number from 1 on")
     return Choice(metric, goal or goal_of(metric), when, epoch if when == "epoch" else None)
+
+
+def words_of(metric: str) -> str:
+    """What a metric is called where people read it; one of other people's code has its own name only."""
+    return METRIC_WORDS.get(metric, metric)
 
 
 def goal_of(metric: str) -> Goal:
@@ -162,7 +173,7 @@ def why_left_out(past: Past, choice: Choice) -> str | None:
         return "only its last values are known"
     if choice.when == "epoch" and all(row["epoch"] != choice.epoch for row in past.rows):
         return f"{reached}, without epoch {choice.epoch}"
-    return f"{choice.metric} undefined there"
+    return f"{words_of(choice.metric)} undefined there"
 
 
 def settings_of(past: Past) -> dict[str, Any]:

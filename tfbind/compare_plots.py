@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from tfbind.compare import Choice, Setting, number
+from tfbind.compare import Choice, Setting, number, words_of
 from tfbind.curves import along, mean_curve, smoothed
 from tfbind.history import Past
 from tfbind.plots import CURVE_POINTS, OBSERVED, plain, thin
@@ -67,7 +67,7 @@ def learning_curves(settings: Sequence[Setting], metric: str, look: Look) -> go.
     figure.update_xaxes(title=title, type="log" if look.log_x else "linear")
     if look.axis == "epoch" and not look.log_x and _last_epoch(figure) <= FEW_EPOCHS:  # else half epochs are marked
         figure.update_xaxes(dtick=1)
-    figure.update_yaxes(title=plain(metric), type="log" if look.log_y else "linear")
+    figure.update_yaxes(title=plain(words_of(metric)), type="log" if look.log_y else "linear")
     named = sum(trace.showlegend is not False for trace in figure.data)
     return _framed(figure, 420, legend=named > 1)
 
@@ -197,7 +197,7 @@ def ranking(verdict: Verdict) -> go.Figure:
             hovertemplate="mean %{x:.5g}<extra></extra>",
         )
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title=plain(verdict.choice.metric))
+    figure.update_xaxes(title=plain(words_of(verdict.choice.metric)))
     return _framed(figure, 90 + 34 * max(2, len(shown)))
 
 
@@ -256,7 +256,7 @@ def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choic
             dimensions.append(_dimension(column, values, spans_decades(values)))
     results = [record[choice.metric] for record in known]
     if results:
-        dimensions.append(_dimension(choice.metric, results, log=False))
+        dimensions.append(_dimension(words_of(choice.metric), results, log=False))
     figure = go.Figure(
         go.Parcoords(
             line={
@@ -298,7 +298,7 @@ def against(records: Sequence[Mapping[str, Any]], column: str, choice: Choice, l
     figure.update_xaxes(
         title=plain(column), type="category" if words else "log" if log else "linear", exponentformat="e"
     )
-    figure.update_yaxes(title=plain(choice.metric))
+    figure.update_yaxes(title=plain(words_of(choice.metric)))
     return _framed(figure, 320)
 
 

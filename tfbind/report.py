@@ -16,7 +16,7 @@ import plotly
 
 from tfbind import __version__
 from tfbind.baselines import Beside
-from tfbind.compare import Choice, columns_of, differing, shown, table
+from tfbind.compare import Choice, columns_of, differing, shown, table, words_of
 from tfbind.compare_plots import Look, learning_curves, parallel, ranking
 from tfbind.export import quoted, safe_cell
 from tfbind.history import Past
@@ -145,7 +145,7 @@ def _label(one: Beside) -> str:
 def baseline_table(beside: Sequence[Beside], metric: str) -> list[dict[str, Any]]:
     """One record for each baseline of each data set, for runs whose figures have no common table."""
     return [
-        {"data set": one.data, "baseline": one.name, metric: amount(fmean(one.values)), "about": one.about}
+        {"data set": one.data, "baseline": one.name, words_of(metric): amount(fmean(one.values)), "about": one.about}
         for one in beside
     ]
 
@@ -154,7 +154,7 @@ def _standing(metric: str, label: str, seeds: int, values: Sequence[float], ends
     return {
         "setting": label,
         "seeds": seeds,
-        f"mean {metric}": amount(fmean(values)),
+        f"mean {words_of(metric)}": amount(fmean(values)),
         "standard deviation": amount(stdev(values)) if len(values) > 1 else "–",
         "lowest": amount(min(values)),
         "highest": amount(max(values)),

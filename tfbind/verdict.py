@@ -278,4 +278,4 @@ def _not_known(counted: Sequence[Past]) -> Iterator[str]:
     if sampled:
         yield f"{sampled} of {every} curves were thinned by the server: best epochs may be missed."
     if lossless:
-        yield f"{lossless} of {every} runs have no val_loss: their best epoch is that of the metric itself."
+        yield f"{lossless} of {every} runs have no validation loss: their best epoch is that of the metric itself."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfbind.chance import LEVEL, Spread, Test
-from tfbind.compare import listed
+from tfbind.compare import listed, words_of
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
@@ -54,7 +54,7 @@ def amount(value: float) -> str:
 
 def headline(verdict: Verdict) -> str:
     """The answer in one or two sentences."""
-    metric = verdict.choice.metric
+    metric = words_of(verdict.choice.metric)
     if verdict.refused:
         return verdict.refused
     best = verdict.best
@@ -81,7 +81,7 @@ def headline(verdict: Verdict) -> str:
 
 
 def figures(standing: Standing, metric: str) -> str:
-    """`val_pearsonr 0.9012 (3 seeds, standard deviation 0.0021)`."""
+    """`Pearson r 0.9012 (3 seeds, standard deviation 0.0021)`."""
     seeds = "one run" if standing.seeds == 1 else f"{standing.seeds} seeds"
     sd = "" if standing.sd is None else f", standard deviation {amount(standing.sd)}"
     return f"{metric} {amount(standing.mean)} ({seeds}{sd})"
@@ -196,8 +196,8 @@ def _race(comparison: Comparison, found: Race, metric: str) -> str:
             f"{found.epoch}."
         )
     return (
-        f"{first} was only faster at first: its lead in {metric} was {amount(found.lead)} at epoch {found.peak}, and "
-        f"is within noise after epoch {found.epoch}."
+        f"{first} was only faster at first: its lead in {words_of(metric)} was {amount(found.lead)} at epoch "
+        f"{found.peak}, and is within noise after epoch {found.epoch}."
     )
 
 
@@ -206,13 +206,14 @@ def trend_words(standing: Standing) -> str:
     trend = standing.trend
     if trend is None:
         return "not looked at"
-    gain = f"{trend.metric} {amount(abs(trend.gain))}"
+    metric = words_of(trend.metric)
+    gain = f"{metric} {amount(abs(trend.gain))}"
     return {
         "short": "too few epochs to see a trend",
         "improving": f"still improving, by {gain} in the last {trend.tail} epochs",
         "overfitting": f"overfitting: {gain} worse than at its best while the training loss went on falling",
         "worsening": f"past its best: {gain} worse",
-        "settled": f"settled: no gain in {trend.metric} beyond noise in the last {trend.tail} epochs",
+        "settled": f"settled: no gain in {metric} beyond noise in the last {trend.tail} epochs",
     }[trend.shape]
 
 

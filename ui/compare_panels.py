@@ -5,7 +5,7 @@ from typing import get_args
 import streamlit as st
 
 from tfbind.baselines import Beside, beside_each, remark_beside
-from tfbind.compare import Choice, Setting
+from tfbind.compare import Choice, Setting, words_of
 from tfbind.compare_plots import Axis, Look, learning_curves, ranking
 from tfbind.history import Past
 from tfbind.report import baseline_table, baseline_words, ranked, standings_table
@@ -131,5 +131,5 @@ def _curves(settings: list[Setting], choice: Choice) -> None:
         learning_curves(settings, choice.metric, look),
         config=chart_config("curves"),
         key="curves",
-        alt=f"{choice.metric} of the selected runs along the {look.axis}s",
+        alt=f"{words_of(choice.metric)} of the selected runs along the {look.axis}s",
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from tfbind.compare import Choice, columns_of, differing, shown, table
+from tfbind.compare import Choice, columns_of, differing, shown, table, words_of
 from tfbind.compare_plots import against, importance_bars, parallel, spans_decades
 from tfbind.history import Past
 from tfbind.importance import FEWEST, importance
@@ -31,7 +31,7 @@ def settings_panels(chosen: list[Past], choice: Choice) -> None:
     if not columns:
         st.caption("The selected runs have the same settings. They differ in the seed at most.")
     elif len(measured) < 2:
-        st.caption(plain(f"Fewer than two of the selected runs have a figure for {choice.metric}."))
+        st.caption(plain(f"Fewer than two of the selected runs have a figure for {words_of(choice.metric)}."))
     else:
         _parallel(measured, columns, choice)
         left, right = st.columns(2, gap="large")
@@ -53,7 +53,7 @@ def _parallel(records: list[dict[str, Any]], columns: list[str], choice: Choice)
         parallel(records, first, choice),
         config=chart_config("parallel"),
         key="parallel",
-        alt=f"Each run as a line through its settings to its {choice.metric}",
+        alt=f"Each run as a line through its settings to its {words_of(choice.metric)}",
     )
     st.caption(
         "Each line is a run. Drag along an axis to pick out runs; settings over decades have logarithmic axes."
@@ -70,7 +70,7 @@ def _against(records: list[dict[str, Any]], columns: list[str], choice: Choice) 
         against(records, column, choice, log),
         config=chart_config("against"),
         key="against",
-        alt=f"{choice.metric} of each run against {column}",
+        alt=f"{words_of(choice.metric)} of each run against {column}",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tfbind.compare import Choice, number, table
+from tfbind.compare import Choice, number, table, words_of
 from tfbind.history import Past
 from tfbind.plots import thin
 from ui.compare_runs import ANEW, made_for, select, selected
@@ -108,12 +108,13 @@ def _sparkline(past: Past, choice: Choice) -> list[float]:
 
 
 def _columns(frame: pd.DataFrame, choice: Choice) -> dict[str, Any]:
+    words = words_of(choice.metric)
     columns: dict[str, Any] = {
         "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
         "state": st.column_config.TextColumn("state", width="small"),
-        choice.metric: st.column_config.NumberColumn(choice.metric, format="%.4f", help=choice.words),
-        "curve": st.column_config.LineChartColumn("curve", help=f"{choice.metric} over the epochs", width="small"),
-        "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest val_loss"),
+        choice.metric: st.column_config.NumberColumn(words, format="%.4f", help=choice.words),
+        "curve": st.column_config.LineChartColumn("curve", help=f"{words} over the epochs", width="small"),
+        "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest validation loss"),
         "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
         "learning_rate": st.column_config.NumberColumn("learning_rate", format="%g"),
         "weight_decay": st.column_config.NumberColumn("weight_decay", format="%g"),

@@ -190,7 +190,7 @@ def _verdict() -> bool:
 
 def _in_words(verdict: str) -> str:
     """A verdict with names that the lesson has explained, and with capitals where its sentences begin."""
-    said = verdict.replace("val_pearsonr", "Pearson r").replace("learning_rate", "learning rate")
+    said = verdict.replace("learning_rate", "learning rate")
     return re.sub(r"(^|\. )learning", r"\1Learning", said)
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from tfbind import runs, sweep_folder, sweeps
+from tfbind.compare import words_of
 from tfbind.estimate import duration, round_seconds
 from tfbind.history import Past
 from tfbind.plots import GREY, curve
@@ -23,7 +24,6 @@ from ui.sweep_actions import actions, run_actions
 
 OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
 LEADERS = 3
-METRIC_WORDS = {"val_loss": "validation loss", "val_pearsonr": "Pearson r"}
 
 
 @st.cache_resource(show_spinner=False)
@@ -79,7 +79,7 @@ def _facts(spec: Spec, past: list[Past]) -> list[str]:
     found = sweeps.best(spec, past)
     if found:
         facts.append(
-            f"best so far: **{plain(found.name)}** with {METRIC_WORDS[spec.metric]} {sweeps.value(spec, found):.4f}"
+            f"best so far: **{plain(found.name)}** with {words_of(spec.metric)} {sweeps.value(spec, found):.4f}"
         )
     return facts
 

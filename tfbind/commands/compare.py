@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfbind import baselines
 from tfbind.commands import add_command, answer, figure
-from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named
+from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named, words_of
 from tfbind.config import home_folder
 from tfbind.elsewhere import known_runs
 from tfbind.files import MOST_BYTES, ODD_BYTES, regular, write_bytes
@@ -63,7 +63,10 @@ def compare(options: argparse.Namespace) -> int:
         _write(options.out, report)
         written = {"out": str(options.out)}
     said = [headline(verdict), *(f"- {line}" for line in lines(verdict)), *verdict.notes]
-    said += [f"baseline {one.name} ({one.data}): {choice.metric} {figure(one.mean)}, {one.about}" for one in beside]
+    said += [
+        f"baseline {one.name} ({one.data}): {words_of(choice.metric)} {figure(one.mean)}, {one.about}"
+        for one in beside
+    ]
     if best := verdict.best:
         records = [past.config for past in best.setting.counted]
         remark = baselines.remark_beside(home_folder(), records, choice.metric, best.mean, best.setting.label)
