@@ -36,7 +36,7 @@ def draft_of(path: Path) -> Path:
 
 def _host() -> str:
     """Four letters for the name of this host."""
-    return f"{zlib.crc32(socket.gethostname().encode()) & 0xFFFF:04x}"
+    return f"{zlib.crc32(os.fsencode(socket.gethostname())) & 0xFFFF:04x}"
 
 
 @contextmanager
