@@ -40,6 +40,7 @@ REASONS = re.compile(
     r"|its worker was lost 3 times in a row without finishing an epoch; the last time: [a-z ]+"
     r"|--ray 127\.0\.0\.1:\d+: .*"
 )
+WAITS = re.compile(r"(run \S+ )?waits(:| for a free CPU| for 1 free CPU) .*of the Ray cluster at 127\.0\.0\.1:\d+.*")
 
 
 @dataclass
@@ -120,11 +121,12 @@ def lives(command: "subprocess.Popen[str]", seconds: float, look: Callable[[], N
 
 
 def ended(command: "subprocess.Popen[str]", place: object) -> bool:
-    """Whether a command that has ended did its work. If not, it was killed, or says in one line why."""
+    """Whether a command that has ended did its work. If not, it was killed, or says in one line why, after those in
+    which it said that it waits."""
     _, said = command.communicate()
     if command.returncode > 0:
         assert command.returncode == 1, f"{place}: {said}"
-        assert re.fullmatch(rf"tfbind: .*({REASONS.pattern}).*\n", said), f"{place}: {said}"
+        assert re.fullmatch(rf"({WAITS.pattern}\n)*tfbind: .*({REASONS.pattern}).*\n", said), f"{place}: {said}"
     return command.returncode == 0
 
 
