@@ -82,13 +82,13 @@ def wait_for_each(visitors: Sequence[Visitor], holds: Callable[[Visitor], object
 def costs(run: Run, count: int) -> list[float]:
     """The processor seconds of each of the next epochs."""
     clock, metrics = processor_clock(run), run.folder / runs.METRICS
-    marks = []
+    marks: list[float] = []
     size = metrics.stat().st_size
     while len(marks) <= count:
-        if metrics.stat().st_size > size:
-            marks.append(time.clock_gettime(clock))
-            size = metrics.stat().st_size
         time.sleep(0.001)
+        before, size = size, metrics.stat().st_size
+        if size > before:
+            marks.append(time.clock_gettime(clock))
     return [after - before for before, after in itertools.pairwise(marks)]
 
 
