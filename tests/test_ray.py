@@ -294,7 +294,7 @@ def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         code = f"from tfbind.ray_driver import watch_head; watch_head({address!r}, every=0.1, patience=0.1)"
         watcher = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=SECONDS, capture_output=True)
-    assert (watcher.returncode, watcher.stderr) == (1, b"")
+    assert (watcher.returncode, watcher.stderr) == (ray_pipe.LOST, b"")
 
 
 def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster) -> None:

@@ -38,7 +38,7 @@ from tfbind import ray_task, runs
 from tfbind.config import PROJECT
 from tfbind.datasets import open_learnt
 from tfbind.pieces import Options, Piece
-from tfbind.ray_pipe import Message, read, write
+from tfbind.ray_pipe import LOST, Message, read, write
 from tfbind.runs import Run
 from tfbind.scoring import THREADS
 
@@ -340,7 +340,7 @@ def watch_head(address: str, every: float = NODES_SECONDS, patience: float = ANS
             missed = 0
         except OSError:
             missed += 1
-    os._exit(1)
+    os._exit(LOST)
 
 
 def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
@@ -379,13 +379,12 @@ def main() -> int:
             os._exit(1)  # Ray waits long for a head that is gone, or is none
 
         threading.Thread(target=listen, daemon=True).start()
+        threading.Thread(target=watch_head, args=sys.argv[1:2], daemon=True).start()
         try:
             connect(sys.argv[1])
         except OSError as error:
             write(out, {"refused": _one_line(error)})
             return 1
-        head = ray.get_runtime_context().gcs_address
-        threading.Thread(target=watch_head, args=(head,), daemon=True).start()
         serve(inbox, out)
         ray.shutdown()
     return 0

@@ -28,6 +28,7 @@ PORTS = 1 << 16
 HEAD = "--gcs-address="  # to Ray's process on each node
 CONNECT_SECONDS = 60.0
 END_SECONDS = 10.0
+LOST = 3  # the exit code of a child whose cluster does not answer any more
 WAITING = 32  # messages that wait for this process; those after them wait in the cluster
 
 
@@ -140,7 +141,8 @@ class Driver:
         try:
             message = self.receive(CONNECT_SECONDS)
         except Gone as error:
-            raise Gone(f"--ray {self.address}: {self._last_words() or error}") from None
+            words = "" if self._child.returncode == LOST else self._last_words()
+            raise Gone(f"--ray {self.address}: {words or error}") from None
         if message is None:
             raise Gone(f"--ray {self.address}: no answer from the cluster in {CONNECT_SECONDS:.0f} s")
         if "refused" in message.facts:

@@ -28,8 +28,11 @@ pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirem
 
 from ray_cluster import RayCluster, web_server
 
+from tfbind.ray_driver import NO_SETTINGS, PREFACE
+
 SECONDS = 90
 CONNECT_SECONDS = 45
+LOST_SECONDS = 30  # a head that is gone is known to be after so long
 
 
 @pytest.fixture
@@ -275,6 +278,23 @@ def test_auto_is_the_only_cluster_of_the_machine_and_no_guess(headed: RayCluster
     assert gone.returncode == 2  # there is no CPU in the one that is left; there may be more, of other tests
     assert f":{other.port}" not in err
     assert runs.list_runs(home) == []
+
+
+@pytest.mark.usefixtures("home")
+def test_a_head_that_is_lost_while_a_command_joins_is_told_in_bounded_time(start: Start) -> None:
+    """It answers the first knock as a head does, and nothing after that."""
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        command = start("train", "--dataset", "toy", "--ray", address)
+        with head.accept()[0] as knocking:
+            knocking.recv(len(PREFACE))
+            knocking.sendall(NO_SETTINGS)
+    lost = time.monotonic()
+    _, err = command.communicate(timeout=2 * CONNECT_SECONDS)
+    assert time.monotonic() - lost < LOST_SECONDS
+    assert command.returncode == 1
+    why = "its head, or Ray on this machine, has ended or does not answer"
+    assert err == f"tfbind: --ray {address}: the Ray cluster at {address} is gone: {why}\n"
 
 
 def test_what_is_no_ray_is_told_in_bounded_time(home: Path, start: Start) -> None:
