@@ -1,10 +1,11 @@
 """The training step with batch norm against torch's own operations in float64, forward, backward and statistics."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from networks import SHAPES, assert_gradients, drop_as_drawn, exact, model_of, windows_of
+from networks import SHAPES, assert_gradients, drop_as_drawn, exact, generator, model_of, windows_of
 
 from tfbind.batch_step import loss_and_gradients
 
@@ -20,7 +21,7 @@ def assert_statistics(found, expected):
 def test_loss_gradients_and_statistics_are_those_of_torch(shape):
     model, (codes, scores) = model_of(*shape, norm="batch"), windows_of(shape[-1])
     plain, loss, expected = exact(model, codes, scores)
-    found, gradients = loss_and_gradients(model, codes, scores, len(codes))
+    found, gradients = loss_and_gradients(model, codes, scores, [generator()])
     assert float(found) == pytest.approx(loss, rel=1e-5)
     assert_gradients(gradients, expected)
     assert_statistics(model, plain)
@@ -31,30 +32,27 @@ def test_running_statistics_go_on_from_step_to_step():
     plain = model
     for some in (slice(0, 5), slice(3, 5), slice(1, 9)):
         plain, _, _ = exact(plain, codes[some], scores[some])
-        loss_and_gradients(model, codes[some], scores[some], 9)
+        loss_and_gradients(model, codes[some], scores[some], [generator()])
         assert_statistics(model, plain)
     assert int(model.initial_norm.num_batches_tracked) == 3
 
 
 def test_each_share_of_a_batch_has_statistics_of_its_own():
     model, (codes, scores) = model_of(16, 1, 3, 3, 50, norm="batch"), windows_of(50)
-    for some in (slice(0, 2), slice(2, 5)):
-        replica = copy.deepcopy(model)
-        plain, loss, expected = exact(replica, codes[some], scores[some])
-        found, gradients = loss_and_gradients(replica, codes[some], scores[some], 5)
-        part = len(codes[some]) / 5
-        assert float(found) == pytest.approx(loss * part, rel=1e-5)
-        assert_gradients(gradients, [gradient * part for gradient in expected])
-        assert_statistics(replica, plain)
+    alone = [exact(model, codes[some], scores[some]) for some in (slice(0, 3), slice(3, 5))]
+    with ThreadPoolExecutor(2) as threads:
+        found, gradients = loss_and_gradients(model, codes, scores, [generator(), generator()], threads.map)
+    (first, loss, expected), (_, other_loss, others) = alone
+    assert float(found) == pytest.approx(0.6 * loss + 0.4 * other_loss, rel=1e-5)
+    assert_gradients(gradients, [0.6 * a + 0.4 * b for a, b in zip(expected, others, strict=True)])
+    assert_statistics(model, first)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.95])
 def test_dropout_drops_what_its_masks_say(rate):
     model, (codes, scores) = model_of(16, 2, 3, 3, 50, norm="batch", rate=rate), windows_of(50)
-    model.use_generator(torch.Generator().manual_seed(9))
     torch_model = copy.deepcopy(model)
-    found, gradients = loss_and_gradients(model, codes, scores, 5)
-    torch_model.use_generator(torch.Generator().manual_seed(9))
+    found, gradients = loss_and_gradients(model, codes, scores, [generator()])
     drop_as_drawn(torch_model, *codes.shape)
     plain, loss, expected = exact(torch_model, codes, scores)
     assert float(found) == pytest.approx(loss, rel=1e-5)
@@ -65,11 +63,10 @@ def test_dropout_drops_what_its_masks_say(rate):
 def test_a_step_does_not_depend_on_those_before_it():
     (codes, scores), (longer, its_scores) = windows_of(50, 9), windows_of(61)
     first, second = (model_of(24, 2, 3, 3, 50, norm="batch") for _ in range(2))
-    expected = loss_and_gradients(first, codes[:4], scores[:4], 4)
-    loss_and_gradients(second, codes, scores, 9)
-    loss_and_gradients(second, longer, its_scores, 5)
-    loss_and_gradients(second, codes, scores, 9)
-    found = loss_and_gradients(second, codes[:4], scores[:4], 4)
+    expected = loss_and_gradients(first, codes[:4], scores[:4], [generator()])
+    for its_codes, truth, shares in ((codes, scores, 1), (longer, its_scores, 3), (codes, scores, 2)):
+        loss_and_gradients(second, its_codes, truth, [generator()] * shares)
+    found = loss_and_gradients(second, codes[:4], scores[:4], [generator()])
     assert torch.equal(found[0], expected[0])
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(found[1], expected[1], strict=True))
 
@@ -78,7 +75,7 @@ def test_a_channel_that_is_always_the_same_has_no_variance():
     model, (codes, scores) = model_of(16, 1, 3, 3, 50, norm="batch"), windows_of(50)
     model.initial_conv.weight.data[3] = 0
     plain, loss, expected = exact(model, codes, scores)
-    found, gradients = loss_and_gradients(model, codes, scores, 5)
+    found, gradients = loss_and_gradients(model, codes, scores, [generator()])
     assert float(found) == pytest.approx(loss, rel=1e-5)
     assert_gradients(gradients[1:], expected[1:])
     assert_statistics(model, plain)
@@ -88,5 +85,5 @@ def test_a_channel_that_is_always_the_same_has_no_variance():
 def test_what_is_no_number_stays_visible(bad):
     model, (codes, scores) = model_of(16, 1, 3, 3, 50, norm="batch"), windows_of(50)
     model.initial_conv.weight.data[0, 0, 0] = bad
-    loss, _ = loss_and_gradients(model, codes, scores, 5)
+    loss, _ = loss_and_gradients(model, codes, scores, [generator()])
     assert not torch.isfinite(loss)

@@ -2,14 +2,16 @@
 
 import io
 import math
+import time
 
 import numpy as np
 import pytest
 import scipy.stats
 import torch
-from toy import toy_config, toy_data
+from toy import toy_config, toy_data, toy_home
 
-from tfbind.config import TrainConfig
+from tfbind import launch
+from tfbind.config import PRESETS, TrainConfig
 from tfbind.models import build_model
 from tfbind.training import (
     Diverged,
@@ -17,10 +19,10 @@ from tfbind.training import (
     learning_rate_at,
     make_optimizer,
     one_hot,
-    replicate,
     shares,
     train,
 )
+from tfbind.worker import Worker
 
 TIMES = ("seconds", "windows_per_second")
 
@@ -179,13 +181,29 @@ def test_shares_compute_what_the_whole_batch_computes():
         assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
 
 
-def test_a_replica_shares_its_parameters_and_nothing_else():
-    model = build_model(toy_config(norm="batch"), 20)
-    replica = replicate(model)
-    assert all(a is b for a, b in zip(model.parameters(), replica.parameters(), strict=True))
-    replica.train()(one_hot(torch.from_numpy(toy_data().codes)))
-    assert float(model.initial_norm.running_mean.abs().sum()) == 0
-    assert float(replica.initial_norm.running_mean.abs().sum()) > 0
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_threads_cost_no_work_of_their_own(norm):
+    """Where they fight for the interpreter, or wait by turning round and round, eight are slower than one."""
+    data, spent = toy_data(windows=700, length=300), {}
+    for threads in (1, 8):
+        config = PRESETS["seed"].model_copy(
+            update={"norm": norm, "device": "cpu", "threads": threads, "num_epochs": 4}
+        )
+        training = train(build_model(config, 300), data, config)
+        next(training)  # compiles
+        spent[threads] = []
+        for _ in training:
+            spent[threads].append(time.process_time())
+    one, eight = (min(np.diff(times)) for times in spent.values())
+    assert eight < 1.35 * one
+
+
+def test_torch_has_no_threads_beside_those_that_share_a_batch(tmp_path):
+    run = launch.prepare(toy_home(tmp_path), toy_config(threads=16, batch_size=64))
+    seen = []
+    torch.set_num_threads(2)
+    assert Worker(run, on_row=lambda _: seen.append(torch.get_num_threads())).work() == "finished"
+    assert seen == [1, 1, 1]
 
 
 def test_one_cycle_by_hand():

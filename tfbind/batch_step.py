@@ -6,6 +6,7 @@ the norm of one layer, the convolution of the next, and the sums for the norm of
 autograd gives for a `BindingPredictorCNN` with `norm="batch"`, but for the order in which sums are taken.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -19,17 +20,19 @@ from tfbind.packing import (
     ONE,
     ZERO,
     Floats,
-    Parameters,
-    drawn,
+    Share,
+    Spread,
+    added_up,
+    clear,
     eps,
     finish,
+    in_shares,
     layers,
     packed,
     read_bases,
     score,
     score_back,
     turned,
-    unpacked,
     width,
 )
 from tfbind.tile import Kernel, add_product, compiled
@@ -173,9 +176,10 @@ def _kernel(channels: int) -> Kernel:
     """A training step for a network of so many channels."""
 
     def step(codes, truth, weight, p, reverse, eps, drawing, d, norms, room):  # type: ignore[no-untyped-def]
-        """The sum of the squared errors; `weight` times its gradients is added to `d`. `reverse` holds the inner
+        """The sum of the squared errors; `d` becomes `weight` times its gradients. `reverse` holds the inner
         convolutions with output channels before input channels and the last place first. `norms` and `room` are
         filled in."""
+        clear(d)
         windows, length = codes.shape
         layers, size, count = len(p.scales), length * channels, windows * length
         first_depth, depth = len(p.first) // channels, p.inner.shape[1] // channels
@@ -229,17 +233,18 @@ def _kernel(channels: int) -> Kernel:
     return compiled(step)
 
 
-_rooms: WeakKeyDictionary[nn.Module, Room] = WeakKeyDictionary()  # fresh memory at each step costs a quarter of it
+_rooms: WeakKeyDictionary[nn.Module, list[Room]] = WeakKeyDictionary()  # fresh memory costs a quarter of a step
 
 
-def _room(model: BindingPredictorCNN, windows: int, length: int) -> Room:
-    room, size = _rooms.get(model), length * width(model)
-    if room is None or room.slopes.shape[1] < windows or room.slopes.shape[2] != size:
+def _rooms_for(model: BindingPredictorCNN, shares: Sequence[Share]) -> list[Room]:
+    windows, length = shares[0].codes.shape
+    rooms, size = _rooms.get(model, []), length * width(model)
+    if len(rooms) < len(shares) or rooms[0].slopes.shape[1] < windows or rooms[0].slopes.shape[2] != size:
         convolutions = [conv for conv, _ in layers(model)]
         edges = 2 * (convolutions[-1].kernel_size[0] // 2) * width(model)
         shapes = (len(convolutions), windows, size), (len(convolutions), windows, size + edges), (2, windows, size)
-        room = _rooms[model] = Room(*(np.zeros(shape, np.float32) for shape in shapes))
-    return room
+        rooms = _rooms[model] = [Room(*(np.zeros(shape, np.float32) for shape in shapes)) for _ in shares]
+    return rooms[: len(shares)]
 
 
 def _keep_statistics(model: BindingPredictorCNN, norms: Norms, count: int) -> None:
@@ -257,15 +262,27 @@ def _keep_statistics(model: BindingPredictorCNN, norms: Norms, count: int) -> No
 
 
 def loss_and_gradients(
-    model: BindingPredictorCNN, codes: Tensor, scores: Tensor, windows: int
+    model: BindingPredictorCNN,
+    codes: Tensor,
+    scores: Tensor,
+    generators: Sequence[torch.Generator],
+    spread: Spread = map,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """What windows (N, L) add to the mean squared error of a batch of so many `windows`, and to the gradients of the
-    parameters of the model, in their order. Norms take their statistics from these windows, and keep them."""
-    p = packed(model)
-    d = Parameters(*(np.zeros_like(array) for array in p))
-    norms = Norms(*(np.empty((len(p.scales), BASES * width(model)), np.float32) for _ in Norms._fields))
-    weight = 1 / (windows * codes.shape[1])
-    given = codes.numpy(), scores.numpy(), np.float32(weight), p, turned(p.inner, width(model)), eps(model)
-    total = _kernel(width(model))(*given, drawn(model), d, norms, _room(model, *codes.shape))
-    _keep_statistics(model, norms, codes.numel())
-    return torch.tensor(total * weight, dtype=torch.float32), unpacked(d, model)
+    """The mean squared error of a batch of windows (N, L), and the gradients of the parameters of the model, in their
+    order. `spread` does it in as many shares as there are `generators`, which draw their masks. Norms take their
+    statistics from the windows of a share; those of the first share are kept."""
+    p, reach = packed(model), BASES * width(model)
+    weight, reverse = 1 / codes.numel(), turned(p.inner, width(model))
+    run = _kernel(width(model))
+
+    def loss(share: Share, norms: Norms, room: Room) -> float:
+        codes, scores, drawing, d = share
+        given = codes, scores, np.float32(weight), p, reverse, eps(model), drawing
+        total: float = run(*given, d, norms, room)
+        return total * weight
+
+    shares = in_shares(model, p, codes, scores, generators)
+    norms = [Norms(*(np.empty((len(p.scales), reach), np.float32) for _ in Norms._fields)) for _ in shares]
+    found = added_up(model, spread(loss, shares, norms, _rooms_for(model, shares)), shares)
+    _keep_statistics(model, norms[0], shares[0].codes.size)
+    return found

@@ -4,7 +4,10 @@ A window of activations is flat there: L bases one after the other, the channels
 filled up with zeros to C, a multiple of `tile.HALF`: their weights are zeros too, so nothing comes of them.
 """
 
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import iadd
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from tfbind.models import BindingPredictorCNN, ResidualBlock
 from tfbind.tile import HALF, add_product, compiled, inlined
 
 Floats = NDArray[np.float32]
+Spread = Callable[..., Iterable[Any]]  # does what `map` does, be it in several threads at a time
 Norm = nn.LayerNorm | nn.BatchNorm1d
 
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -46,6 +50,19 @@ class Drawing(NamedTuple):
     dropped: np.uint32
     keys: NDArray[np.uint32]
     scale: np.float32
+
+
+NOTHING_DROPPED = Drawing(np.uint32(0), np.empty((0, 2), np.uint32), ONE)
+
+
+class Share(NamedTuple):
+    """What a thread does of a batch: `codes` and `scores` (N, L) of its windows, its masks, and room for what its
+    windows add to the gradients."""
+
+    codes: NDArray[np.uint8]
+    scores: Floats
+    drawing: Drawing
+    d: Parameters
 
 
 def fits(model: nn.Module) -> bool:
@@ -130,14 +147,45 @@ def turned(inner: Floats, channels: int) -> Floats:
     return np.ascontiguousarray(whole[:, ::-1].swapaxes(2, 3)).reshape(inner.shape)
 
 
-def drawn(model: BindingPredictorCNN) -> Drawing:
+def drawn(model: BindingPredictorCNN, generator: torch.Generator | None = None) -> Drawing:
     """The next masks of a model."""
     dropouts = [block.dropout for block in _blocks(model)]
     if not model.training or not dropouts or dropouts[0].dropped == 0:
-        return Drawing(np.uint32(0), np.empty((0, 2), np.uint32), ONE)
-    keys = [torch.randint(2**32, (2,), generator=dropout.generator).numpy() for dropout in dropouts]
+        return NOTHING_DROPPED
+    keys = [torch.randint(2**32, (2,), generator=generator).numpy() for _ in dropouts]
     dropped = dropouts[0].dropped
     return Drawing(np.uint32(dropped << 16), np.array(keys, np.uint32), np.float32(2**16 / (2**16 - dropped)))
+
+
+def in_shares(
+    model: BindingPredictorCNN, p: Parameters, codes: Tensor, scores: Tensor, generators: Sequence[torch.Generator]
+) -> list[Share]:
+    """A batch of windows (N, L) in as many shares as there are `generators`, which draw their masks."""
+    return [
+        Share(windows, truth, drawn(model, generator), Parameters(*map(np.empty_like, p)))
+        for windows, truth, generator in zip(
+            np.array_split(codes.numpy(), len(generators)),
+            np.array_split(scores.numpy(), len(generators)),
+            generators,
+            strict=True,
+        )
+    ]
+
+
+def added_up(
+    model: BindingPredictorCNN, losses: Iterable[float], shares: Sequence[Share]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The loss of a batch and its gradients, those of the parameters of a model in their order, from its shares."""
+    loss = torch.tensor(list(losses), dtype=torch.float32).sum()  # waits for the shares
+    d = Parameters(*(reduce(iadd, arrays) for arrays in zip(*(share.d for share in shares), strict=True)))
+    return loss, unpacked(d, model)
+
+
+@inlined
+def clear(d):  # type: ignore[no-untyped-def]
+    """Set gradients to zero."""
+    d.first[:], d.inner[:], d.scales[:] = ZERO, ZERO, ZERO
+    d.shifts[:], d.head[:], d.bias[:] = ZERO, ZERO, ZERO
 
 
 @compiled

@@ -3,16 +3,15 @@
 What an epoch draws at random follows from (seed, epoch) alone, so a run that goes on from a checkpoint sees the very
 windows, in the very order, with the very dropout masks, that it would have seen without the interruption.
 
-On a CPU each thread takes a share of every batch through a replica of the network, and the gradients are added up in
-a fixed order. Threads then wait for each other once a step instead of once an operation: as fast as torch's own
-threads on an idle machine, and many times faster beside another busy process. The mathematics is that of the whole
-batch, but for batch norm, whose statistics are those of a share.
+On a CPU each thread takes a share of every batch through the network, and the gradients are added up in a fixed
+order. Threads then wait for each other once a step instead of once an operation: as fast as torch's own threads on
+an idle machine, and many times faster beside another busy process. The mathematics is that of the whole batch, but
+for batch norm, whose statistics are those of a share.
 """
 
-import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -28,7 +27,7 @@ from tfbind import batch_step, window_step
 from tfbind.config import TrainConfig
 from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
 from tfbind.models import BindingPredictorCNN
-from tfbind.packing import fits
+from tfbind.packing import Spread, fits
 from tfbind.splits import split
 
 Row = dict[str, Any]
@@ -107,11 +106,6 @@ def shares(config: TrainConfig) -> int:
     return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARE))
 
 
-def replicate(model: BindingPredictorCNN) -> BindingPredictorCNN:
-    """A network with the same parameters, not copies of them, but with buffers and dropout generators of its own."""
-    return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
-
-
 class Training:
     """A training run as an iterator: each `next` trains one epoch, measures it and returns its row.
 
@@ -141,11 +135,9 @@ class Training:
         self._held_scores = data.scores[self.validation_windows]
         self._optimizer = make_optimizer(model, config)
         self._parameters = list(model.parameters())
-        self._replicas = [model] + [replicate(model) for _ in range(shares(config) - 1)]
-        self._generators = [torch.Generator(self.device) for _ in self._replicas]
-        for replica, generator in zip(self._replicas, self._generators, strict=True):
-            replica.use_generator(generator)
-        self._threads = ThreadPoolExecutor(len(self._replicas))
+        self._generators = [torch.Generator(self.device) for _ in range(shares(config))]
+        model.use_generator(self._generators[0])
+        self._threads = ThreadPoolExecutor(len(self._generators))
         self.batches_per_epoch = math.ceil(len(self.train_windows) / config.batch_size)
         self.rows: list[Row] = []
         self.validation: Validation | None = None
@@ -224,8 +216,7 @@ class Training:
         self.rows = list(checkpoint["rows"])
 
     def _train_epoch(self) -> float:
-        for replica in self._replicas:
-            replica.train()
+        self.model.train()
         random = np.random.default_rng([self.config.seed, self.epoch])
         order = torch.from_numpy(random.permutation(len(self.train_windows))).to(self.device)
         for generator in self._generators:
@@ -246,41 +237,35 @@ class Training:
         rate = learning_rate_at(self.config, done, self.config.num_epochs * self.batches_per_epoch)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        parts = chosen.tensor_split(len(self._replicas))
-        jobs = [
-            (replica, part, len(chosen)) for replica, part in zip(self._replicas, parts, strict=True) if len(part)
-        ]
-        losses, gradients = zip(*self._spread(self._share_of_step, jobs), strict=True)
-        for parameter, *summands in zip(self._parameters, *gradients, strict=True):
+        loss, gradients = self._loss_and_gradients(self._codes[chosen], self._scores[chosen])
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
             # The optimizer goes through both memories in step, and a gradient has the strides of its convolution.
-            parameter.grad = sum(summands[1:], start=summands[0]).contiguous()
+            parameter.grad = gradient.contiguous()
         self._optimizer.step()
-        return torch.stack(losses).sum()
+        return loss
 
-    def _share_of_step(self, job: tuple[BindingPredictorCNN, Tensor, int]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What a share adds to the loss of its batch, and to the gradients of the parameters."""
-        replica, chosen, batch = job
-        if fits(replica):
-            step = batch_step if isinstance(replica.initial_norm, BatchNorm1d) else window_step
-            return step.loss_and_gradients(replica, self._codes[chosen], self._scores[chosen], batch)
-        loss = mse_loss(replica(one_hot(self._codes[chosen])), self._scores[chosen]) * (len(chosen) / batch)
+    def _loss_and_gradients(self, codes: Tensor, scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if fits(self.model):
+            step = batch_step if isinstance(self.model.initial_norm, BatchNorm1d) else window_step
+            return step.loss_and_gradients(self.model, codes, scores, self._generators[: len(codes)], self._spread)
+        loss = mse_loss(self.model(one_hot(codes)), scores)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
 
-    def _spread(self, work: Callable[[Any], Any], jobs: Sequence[Any]) -> list[Any]:
-        """Do all jobs, each in a thread if there are several shares; the results in the order of the jobs."""
-        return list(self._threads.map(work, jobs) if len(self._replicas) > 1 else map(work, jobs))
+    @property
+    def _spread(self) -> Spread:
+        return self._threads.map if len(self._generators) > 1 else map
 
     @torch.inference_mode()
-    def _predict(self, codes: Tensor) -> Tensor:
+    def _predict(self) -> Tensor:
+        """The scores of the validation windows."""
+        parts = math.ceil(len(self._held_codes) / SCORING_BATCH)
         if fits(self.model):
-            return window_step.predict(self.model, codes)
-        scores: Tensor = self.model(one_hot(codes))
-        return scores.cpu()
+            return window_step.predict(self.model, self._held_codes, parts, self._spread)
+        return torch.cat([self.model(one_hot(codes)).cpu() for codes in self._held_codes.split(SCORING_BATCH)])
 
     def _validate(self) -> Validation:
         self.model.eval()
-        batches = self._held_codes.split(SCORING_BATCH)
-        predictions = torch.cat(self._spread(self._predict, batches)).numpy()
+        predictions = self._predict().numpy()
         self._require_finite(float(np.abs(predictions).max()), "the largest prediction")
         return Validation(
             self.validation_windows,

@@ -8,29 +8,34 @@ through memory once an operation. What comes out is what `torch.autograd.grad` g
 Once trained, a model with batch norm takes no statistics at all: its scores are had here too.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tfbind.models import BindingPredictorCNN
 from tfbind.packing import (
+    NOTHING_DROPPED,
     ONE,
     ZERO,
     Floats,
-    Parameters,
-    drawn,
+    Share,
+    Spread,
+    added_up,
+    clear,
     eps,
     finish,
+    in_shares,
     packed,
     read_bases,
     score,
     score_back,
     settled,
     turned,
-    unpacked,
     width,
 )
 from tfbind.tile import Kernel, add_product, compiled, inlined
@@ -147,8 +152,9 @@ def _kernels(channels: int) -> tuple[Kernel, Kernel]:
             _forward(codes[i], p, norm, drawing, 0, buffers, channels, out[i])
 
     def step(codes, truth, weight, p, reverse, norm, drawing, d):  # type: ignore[no-untyped-def]
-        """The sum of the squared errors; `weight` times its gradients is added to `d`. `reverse` holds the inner
+        """The sum of the squared errors; `d` becomes `weight` times its gradients. `reverse` holds the inner
         convolutions with output channels before input channels and the last place first."""
+        clear(d)
         length, layers = codes.shape[1], len(p.scales)
         size = length * channels
         buffers = _buffers(length, channels, layers, p.first, p.inner)
@@ -187,26 +193,43 @@ def _norm(model: BindingPredictorCNN, length: int) -> tuple[np.float32, np.float
     return eps(model), np.float32(length * model.initial_conv.out_channels)
 
 
-def predict(model: BindingPredictorCNN, codes: Tensor) -> Tensor:
-    """The scores (N, L) of windows (N, L) of codes; with batch norms by their running statistics."""
+def predict(model: BindingPredictorCNN, codes: Tensor, parts: int = 1, spread: Spread = map) -> Tensor:
+    """The scores (N, L) of windows (N, L) of codes; with batch norms by their running statistics.
+
+    `spread` does the windows in so many `parts`.
+    """
     out, length = np.empty(codes.shape, np.float32), codes.shape[1]
     run, _ = _kernels(width(model))
     if isinstance(model.initial_norm, nn.BatchNorm1d):
-        run(codes.numpy(), settled(model, length), None, drawn(model), out)
+        p, norm = settled(model, length), None
     else:
-        run(codes.numpy(), packed(model), _norm(model, length), drawn(model), out)
+        p, norm = packed(model), _norm(model, length)
+
+    def score_part(codes: NDArray[np.uint8], out: Floats) -> None:
+        run(codes, p, norm, NOTHING_DROPPED, out)
+
+    list(spread(score_part, np.array_split(codes.numpy(), parts), np.array_split(out, parts)))
     return torch.from_numpy(out)
 
 
 def loss_and_gradients(
-    model: BindingPredictorCNN, codes: Tensor, scores: Tensor, windows: int
+    model: BindingPredictorCNN,
+    codes: Tensor,
+    scores: Tensor,
+    generators: Sequence[torch.Generator],
+    spread: Spread = map,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """What windows (N, L) add to the mean squared error of a batch of so many `windows`, and to the gradients of the
-    parameters of the model, in their order."""
+    """The mean squared error of a batch of windows (N, L), and the gradients of the parameters of the model, in their
+    order. `spread` does it in as many shares as there are `generators`, which draw their masks."""
     p = packed(model)
-    d = Parameters(*(np.zeros_like(array) for array in p))
-    weight = 1 / (windows * codes.shape[1])
+    weight = 1 / codes.numel()
     _, run = _kernels(width(model))
     reverse, norm = turned(p.inner, width(model)), _norm(model, codes.shape[1])
-    total = run(codes.numpy(), scores.numpy(), np.float32(weight), p, reverse, norm, drawn(model), d)
-    return torch.tensor(total * weight, dtype=torch.float32), unpacked(d, model)
+
+    def loss(share: Share) -> float:
+        codes, scores, drawing, d = share
+        total: float = run(codes, scores, np.float32(weight), p, reverse, norm, drawing, d)
+        return total * weight
+
+    shares = in_shares(model, p, codes, scores, generators)
+    return added_up(model, spread(loss, shares), shares)

@@ -122,9 +122,9 @@ class Worker:
         import torch
 
         from tfbind.models import build_model, read_weights
-        from tfbind.training import Training, shares
+        from tfbind.training import Training
 
-        torch.set_num_threads(max(1, (config.threads or devices.cpu_cores()) // shares(config)))
+        torch.set_num_threads(1)  # others would turn round and round on the cores that the shares of a batch need
         data = self._open_data()
         model = build_model(config, data.codes.shape[1])
         initial = self.run.folder / runs.INITIAL
