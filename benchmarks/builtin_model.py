@@ -1,8 +1,11 @@
 """How good the shipped model is on windows that nobody has trained on: simulated anew from other seeds."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfbind.meaning import BUILTIN
 from tfbind.metrics import pearson, window_pearson

@@ -33,6 +33,8 @@ from safetensors.torch import load_file
 from seed_pipeline import LENGTH, one_hot
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from tfbind.motifs import jaspar
 from tfbind.onnx_graph import read_shape
 from tfbind.scoring import BUILTIN_FOLDER

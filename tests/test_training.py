@@ -2,16 +2,16 @@
 
 import io
 import math
-import time
 
 import numpy as np
 import pytest
 import scipy.stats
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from toy import toy_config, toy_data, toy_home
 
 from tfbind import launch
-from tfbind.config import PRESETS, TrainConfig
+from tfbind.config import TrainConfig
 from tfbind.models import build_model
 from tfbind.training import (
     Diverged,
@@ -181,21 +181,31 @@ def test_shares_compute_what_the_whole_batch_computes():
         assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
 
 
+class NoTorch(TorchDispatchMode):
+    """Where torch may not compute: it lets go of the interpreter at every operation, and threads fight for it."""
+
+    def __torch_dispatch__(self, operation, *_):
+        raise AssertionError(f"torch was asked for {operation}")
+
+
 @pytest.mark.parametrize("norm", ["layer", "batch"])
-def test_threads_cost_no_work_of_their_own(norm):
-    """Where they fight for the interpreter, or wait by turning round and round, eight are slower than one."""
-    data, spent = toy_data(windows=700, length=300), {}
-    for threads in (1, 8):
-        config = PRESETS["seed"].model_copy(
-            update={"norm": norm, "device": "cpu", "threads": threads, "num_epochs": 4}
-        )
-        training = train(build_model(config, 300), data, config)
-        next(training)  # compiles
-        spent[threads] = []
-        for _ in training:
-            spent[threads].append(time.process_time())
-    one, eight = (min(np.diff(times)) for times in spent.values())
-    assert eight < 1.35 * one
+def test_what_threads_do_of_a_batch_is_arithmetic_alone(norm):
+    class Recorder(Training):
+        threads = 0
+
+        @property
+        def _spread(self):
+            def spread(work, *jobs):
+                self.threads = max(self.threads, len(jobs[0]))
+                with NoTorch():
+                    return list(map(work, *jobs))
+
+            return spread
+
+    config = toy_config(norm=norm, threads=3, batch_size=40)
+    training = Recorder(build_model(config, 20), toy_data(), config)
+    next(training)
+    assert training.threads == 3
 
 
 def test_torch_has_no_threads_beside_those_that_share_a_batch(tmp_path):

@@ -1,0 +1,51 @@
+"""How many windows a second training takes on 1, 2, 4 … threads of the CPU.
+
+    python benchmarks/thread_speed.py [--preset NAME] [--windows N] [--batch-size B]
+
+Random windows of 300 bases, in this process. Of three epochs the first, which compiles, is left out; the quicker of
+the others counts. Threads beyond a share of eight windows each, 8 of them for a batch of 64, are not used.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tfbind.config import PRESETS, parse_config
+from tfbind.devices import cpu_cores
+from tfbind.models import build_model
+from tfbind.simulate import LENGTH
+from tfbind.training import train
+from tfbind.warm_up import Blank
+
+
+def random_windows(count: int) -> Blank:
+    """Windows that have nothing to teach."""
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 4, (count, LENGTH), dtype=np.uint8)
+    return Blank(np.zeros(count, "S1"), codes, random.random((count, LENGTH), dtype=np.float32))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, default="recommended")
+    parser.add_argument("--windows", type=int, default=6000)
+    parser.add_argument("--batch-size", type=int, default=64)
+    arguments = parser.parse_args()
+    data = random_windows(arguments.windows)
+    torch.set_num_threads(1)  # as a run does
+    threads = 1
+    while threads <= cpu_cores():
+        settings = {"num_epochs": 3, "device": "cpu", "threads": threads, "batch_size": arguments.batch_size}
+        config = parse_config(settings, PRESETS[arguments.preset])
+        _, *rows = train(build_model(config, LENGTH), data, config)
+        print(f"{threads} threads: {max(row['windows_per_second'] for row in rows):,.0f} windows/s", flush=True)
+        threads *= 2
+
+
+if __name__ == "__main__":
+    main()

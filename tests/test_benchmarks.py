@@ -1,0 +1,18 @@
+"""Benchmarks start from any folder, by the commands that the README names."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfbind.config import PROJECT
+
+FOLDER = PROJECT / "benchmarks"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_a_benchmark_finds_what_it_imports(name: str, tmp_path: Path) -> None:
+    as_a_script = f"import sys; sys.path[0] = {str(FOLDER)!r}; import {name}"
+    done = subprocess.run([sys.executable, "-c", as_a_script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
