@@ -77,6 +77,10 @@ class Node:
         """The processes that train or score."""
         return [process for process in self._processes() if words_of(process).startswith(WORKING)]
 
+    def raylet(self) -> psutil.Process:
+        """Ray's own process of this node."""
+        return next(process for process in self._processes() if process.name() == "raylet")
+
     def _processes(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self._process.pid).children(recursive=True)

@@ -27,8 +27,10 @@ INSTALL = "pip install -r requirements-ray.txt"
 PORTS = 1 << 16
 HEAD = "--gcs-address="  # to Ray's process on each node
 CONNECT_SECONDS = 60.0
+NOT_JOINED = "its head does not answer, or this machine is no node of it; `ray start --address` makes it one"
 END_SECONDS = 10.0
 LOST = 3  # the exit code of a child whose cluster does not answer any more
+TRACEBACK = "Traceback (most recent call last):\n"
 WAITING = 32  # messages that wait for this process; those after them wait in the cluster
 
 
@@ -144,7 +146,7 @@ class Driver:
             words = "" if self._child.returncode == LOST else self._last_words()
             raise Gone(f"--ray {self.address}: {words or error}") from None
         if message is None:
-            raise Gone(f"--ray {self.address}: no answer from the cluster in {CONNECT_SECONDS:.0f} s")
+            raise Gone(f"--ray {self.address}: not joined in {CONNECT_SECONDS:.0f} s: {NOT_JOINED}")
         if "refused" in message.facts:
             raise Gone(f"--ray {self.address}: {message.facts['refused']}")
         return [(cpus, gpus) for cpus, gpus in message.facts["nodes"]]
@@ -187,9 +189,10 @@ class Driver:
         return f"the Ray cluster at {self.address} is gone: {reason}"
 
     def _last_words(self) -> str:
-        """The last line that the child complained with."""
-        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
-        return self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+        """What the exception says that ended the child; "" if none did: Ray logs the end of a node here, too."""
+        self._errors.seek(0)
+        _, raised, said = self._errors.read().decode(errors="replace").rpartition(TRACEBACK)
+        return next((line for line in said.splitlines() if raised and not line.startswith(" ")), "")
 
     def close(self) -> None:
         """End the child, and with it all its tasks."""

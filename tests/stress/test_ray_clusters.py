@@ -14,13 +14,13 @@ import numpy as np
 import psutil
 import pytest
 import yaml
-from life import LONG, Start, hold, outcome, wait_for_end, wait_until
+from life import LONG, Start, halt, hold, outcome, wait_for_end, wait_until
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import datasets, launch, runs
+from tfbind import datasets, launch, ray_pipe, runs
 from tfbind.launch import Order
 from tfbind.pairs import Pair
-from tfbind.ray_pipe import END_SECONDS
+from tfbind.ray_pipe import END_SECONDS, Driver, Gone
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
@@ -32,6 +32,7 @@ from tfbind.ray_driver import NO_SETTINGS, PREFACE
 
 SECONDS = 90
 CONNECT_SECONDS = 45
+WHY = "its head, or Ray on this machine, has ended or does not answer"
 LOST_SECONDS = 30  # a head that is gone is known to be after so long
 
 
@@ -293,8 +294,27 @@ def test_a_head_that_is_lost_while_a_command_joins_is_told_in_bounded_time(start
     _, err = command.communicate(timeout=2 * CONNECT_SECONDS)
     assert time.monotonic() - lost < LOST_SECONDS
     assert command.returncode == 1
-    why = "its head, or Ray on this machine, has ended or does not answer"
-    assert err == f"tfbind: --ray {address}: the Ray cluster at {address} is gone: {why}\n"
+    assert err == f"tfbind: --ray {address}: the Ray cluster at {address} is gone: {WHY}\n"
+
+
+def test_ray_here_that_is_lost_while_a_command_joins_is_told_in_words(
+    headed: RayCluster, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray ends the process that joins it, and logs that in a line of its own."""
+    raylet = headed.head.raylet()
+    for process in (psutil.Process(raylet.ppid()), raylet):  # the first would end the head as well
+        halt(process)
+    command = start("train", "--dataset", "toy", "--ray", headed.address)
+    wait_until(lambda: any(headed.folder.glob("ray/session_*/logs/python-core-driver-*.log")), SECONDS)
+    raylet.kill()
+    lost = time.monotonic()
+    _, err = command.communicate(timeout=2 * CONNECT_SECONDS)
+    assert time.monotonic() - lost < LOST_SECONDS
+    assert command.returncode == 1
+    assert err == f"tfbind: --ray {headed.address}: the Ray cluster at {headed.address} is gone: {WHY}\n"
+    monkeypatch.setattr(ray_pipe, "CONNECT_SECONDS", 15.0)
+    with pytest.raises(Gone, match=r"not joined in 15 s: its head does not answer, or this machine is no node of it"):
+        Driver(headed.address)
 
 
 def test_what_is_no_ray_is_told_in_bounded_time(home: Path, start: Start) -> None:
