@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import ray
 from ray import ObjectRef, ObjectRefGenerator
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient, NodeID
 from ray.exceptions import (
     LocalRayletDiedError,
     NodeDiedError,
@@ -296,8 +296,8 @@ def ask_head(address: str) -> None:
             raise ConnectionError(f"{said}; expected {expected}") from None
 
 
-def connect(address: str) -> None:
-    """Join the cluster, whose nodes get the code of this project.
+def connect(address: str) -> str:
+    """Join the cluster, whose nodes get the code of this project, and return the id of the node that is joined here.
 
     Raises:
         OSError: nothing listens there, or Ray refuses.
@@ -315,17 +315,12 @@ def connect(address: str) -> None:
         )
     except (RayError, RuntimeError, ValueError) as error:
         raise ConnectionError(_one_line(error)) from error
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def nodes() -> dict[str, tuple[float, float]]:
-    """CPUs and GPUs of each node that lives, by its id.
-
-    Raises:
-        ConnectionError: that of this machine does not, without which no large result comes here.
-    """
+    """CPUs and GPUs of each node that lives, by its id."""
     living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
-    if ray.get_runtime_context().get_node_id() not in living:
-        raise ConnectionError("Ray on this machine has ended")
     return {id: (found.get("CPU", 0.0), found.get("GPU", 0.0)) for id, found in living.items()}
 
 
@@ -340,6 +335,16 @@ def watch_head(address: str, every: float = NODES_SECONDS, patience: float = ANS
             missed = 0
         except OSError:
             missed += 1
+    os._exit(LOST)
+
+
+def watch_ray_here(address: str, node: str, every: float = NODES_SECONDS) -> None:
+    """End this process when the head finds that Ray here is gone or stands still: it would wait without limit."""
+    head, here, alive = GcsClient(address=address), NodeID.from_hex(node), True
+    while alive:
+        time.sleep(every)
+        with contextlib.suppress(RpcError):  # of the head: `watch_head` knows
+            (alive,) = head.check_alive([here], timeout=ANSWER_SECONDS)
     os._exit(LOST)
 
 
@@ -381,10 +386,11 @@ def main() -> int:
         threading.Thread(target=listen, daemon=True).start()
         threading.Thread(target=watch_head, args=sys.argv[1:2], daemon=True).start()
         try:
-            connect(sys.argv[1])
+            here = connect(sys.argv[1])
         except OSError as error:
             write(out, {"refused": _one_line(error)})
             return 1
+        threading.Thread(target=watch_ray_here, args=(sys.argv[1], here), daemon=True).start()
         serve(inbox, out)
         ray.shutdown()
     return 0

@@ -14,6 +14,7 @@ from life import LONG, Start, halt, hold, untimed, wait_until
 from toy import toy_config
 
 from tfbind import launch, runs, sweep_folder
+from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
@@ -22,6 +23,7 @@ from ray_cluster import RayCluster
 
 RATES = [0.01, 0.003]
 SECONDS = 90
+WHY = "its head, or Ray on this machine, has ended or does not answer"
 
 
 @pytest.fixture
@@ -127,6 +129,16 @@ def test_a_node_that_stands_still_for_good_leaves_its_run_to_the_other(
     assert sweep.returncode == 130
 
 
+def test_when_ray_here_stands_still_a_run_ends_in_words(impatient: RayCluster, home: Path) -> None:
+    """The head answers as before, and Ray takes no data any more."""
+    with Cluster(impatient.address) as there:
+        halt(impatient.head.raylet())
+        run = launch.submit(home, toy_config(), cluster=there)
+        there.lead()
+    said = f"the Ray cluster at {impatient.address} is gone: {WHY}"
+    assert (runs.read_status(run).state, runs.read_status(run).error) == ("failed", said)
+
+
 def test_a_prediction_does_not_wait_for_a_node_that_stands_still(
     impatient: RayCluster, start: Start, tmp_path: Path
 ) -> None:
@@ -148,8 +160,7 @@ def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster,
     killed = time.monotonic()
     _, err = sweep.communicate(timeout=SECONDS)
     assert time.monotonic() - killed < 30
-    reason = "its head, or Ray on this machine, has ended or does not answer"
-    said = f"the Ray cluster at {cluster.address} is gone: {reason}"
+    said = f"the Ray cluster at {cluster.address} is gone: {WHY}"
     assert (sweep.returncode, err) == (1, f"tfbind: {said}\n")
     for run in found:
         assert (runs.read_status(run).state, runs.read_status(run).error) == ("failed", said)
