@@ -19,6 +19,7 @@ from tfbind import launch, ray_pipe, run_log, runs
 from tfbind.config import PROJECT
 from tfbind.launch import Order
 from tfbind.models import build_model, pack_weights
+from tfbind.ray_head import ANSWER_SECONDS, knock
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 from tfbind.sequences import decode
@@ -226,8 +227,6 @@ def test_what_is_no_cluster_is_one_line(home: Path, address: str, code: int, sai
 
 
 def test_what_listens_and_is_no_ray_is_told_at_once(cluster: RayCluster) -> None:
-    from tfbind.ray_driver import ANSWER_SECONDS, knock
-
     knock(cluster.address)
     with web_server() as address:
         began = time.monotonic()
@@ -292,7 +291,7 @@ def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:
     """The system takes connections in its name, so that it looks alive."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        code = f"from tfbind.ray_driver import watch_head; watch_head({address!r}, every=0.1, patience=0.1)"
+        code = f"from tfbind.ray_head import watch_head; watch_head({address!r}, every=0.1, patience=0.1)"
         watcher = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=SECONDS, capture_output=True)
     assert (watcher.returncode, watcher.stderr) == (ray_pipe.LOST, b"")
 

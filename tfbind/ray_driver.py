@@ -6,7 +6,7 @@ It hands tasks to the cluster and passes on what they say, until its standard in
 import contextlib
 import os
 import queue
-import socket
+import signal
 import sys
 import threading
 import time
@@ -38,19 +38,14 @@ from tfbind import ray_task, runs
 from tfbind.config import PROJECT
 from tfbind.datasets import open_learnt
 from tfbind.pieces import Options, Piece
+from tfbind.ray_head import ANSWER_SECONDS, knock, watch_head
 from tfbind.ray_pipe import LOST, Message, read, write
 from tfbind.runs import Run
 from tfbind.scoring import THREADS
 
 POLL_SECONDS = 0.2
 NODES_SECONDS = 2.0
-REACH_SECONDS = 5.0
-ANSWER_SECONDS = 20.0  # a head says its first word in milliseconds, even on a busy machine
-SETTINGS = b"\x04"  # the type of the frame with which both sides of HTTP/2 begin, after its length in three bytes
-NO_SETTINGS = bytes(3) + SETTINGS + bytes(5)
 UNIMPLEMENTED = 12  # of gRPC: whoever answers does not do what was asked
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + NO_SETTINGS
-MISSED = 5  # so often in a row the head does not answer when it is lost
 END_SECONDS = 5.0
 BUSY_SECONDS = 3.0  # what has just ended is still told as busy
 LOSSES = {  # of a worker, in words: Ray's own go on about its log files
@@ -263,24 +258,6 @@ def _one_line(error: object) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def knock(address: str, patience: float = ANSWER_SECONDS) -> None:
-    """Refuse what does not speak HTTP/2, as Ray does; Ray itself takes more than a minute to.
-
-    Raises:
-        OSError: nothing listens there, or something else.
-    """
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=REACH_SECONDS) as there:
-        if "RAY_USE_TLS" in os.environ:
-            return
-        there.settimeout(patience)
-        there.sendall(PREFACE)
-        with contextlib.suppress(TimeoutError), there.makefile("rb") as answer:
-            if answer.read(len(NO_SETTINGS))[3:4] == SETTINGS:
-                return
-    raise ConnectionError("what listens there does not answer as the head of a Ray cluster does")
-
-
 def ask_head(address: str) -> None:
     """Refuse other parts of Ray, such as the server of its client; Ray itself takes half a minute to.
 
@@ -322,20 +299,6 @@ def nodes() -> dict[str, tuple[float, float]]:
     """CPUs and GPUs of each node that lives, by its id."""
     living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
     return {id: (found.get("CPU", 0.0), found.get("GPU", 0.0)) for id, found in living.items()}
-
-
-def watch_head(address: str, every: float = NODES_SECONDS, patience: float = ANSWER_SECONDS) -> None:
-    """End this process when the head does not answer any more; Ray itself takes a minute to, and waits without limit
-    for one that stands still."""
-    missed = 0
-    while missed < MISSED:
-        time.sleep(every)
-        try:
-            knock(address, patience)
-            missed = 0
-        except OSError:
-            missed += 1
-    os._exit(LOST)
 
 
 def watch_ray_here(address: str, node: str, every: float = NODES_SECONDS) -> None:
@@ -390,6 +353,7 @@ def main() -> int:
         except OSError as error:
             write(out, {"refused": _one_line(error)})
             return 1
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own way ends as when it has lost its cluster
         threading.Thread(target=watch_ray_here, args=(sys.argv[1], here), daemon=True).start()
         serve(inbox, out)
         ray.shutdown()

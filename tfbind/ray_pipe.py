@@ -183,7 +183,7 @@ class Driver:
     def _why_ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(END_SECONDS)
-        if self._child.returncode == -signal.SIGKILL:
+        if self._child.returncode in (-signal.SIGKILL, -signal.SIGTERM):
             return f"the process that speaks to the Ray cluster at {self.address} was killed, or out of memory"
         reason = "its head, or Ray on this machine, has ended or does not answer"
         return f"the Ray cluster at {self.address} is gone: {reason}"

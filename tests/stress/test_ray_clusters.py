@@ -20,6 +20,7 @@ from toy import toy_config, toy_data, toy_home
 from tfbind import datasets, launch, ray_pipe, runs
 from tfbind.launch import Order
 from tfbind.pairs import Pair
+from tfbind.ray_head import NO_SETTINGS, PREFACE
 from tfbind.ray_pipe import END_SECONDS, Driver, Gone
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
@@ -27,8 +28,6 @@ from tfbind.runs import Run
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
 from ray_cluster import RayCluster, web_server
-
-from tfbind.ray_driver import NO_SETTINGS, PREFACE
 
 SECONDS = 90
 CONNECT_SECONDS = 45
@@ -128,15 +127,16 @@ def test_killed_tasks_leave_nothing_on_their_node(headed: RayCluster, home: Path
     assert list(headed.folder.glob("tfbind-*")) == []
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_who_speaks_to_the_cluster_is_killed_and_that_is_what_is_said(
-    headed: RayCluster, home: Path, start: Start
+    headed: RayCluster, home: Path, start: Start, how: signal.Signals
 ) -> None:
     headed.join()
     training = start(*train(headed.address))
     run = Run(home / "runs" / "r")
     wait_until(lambda: (run.folder / runs.CONFIG).exists() and rows(run) > 2, SECONDS)
     for child in psutil.Process(training.pid).children():
-        child.kill()
+        child.send_signal(how)
     _, err = training.communicate(timeout=SECONDS)
     said = f"the process that speaks to the Ray cluster at {headed.address} was killed, or out of memory"
     assert err == f"tfbind: {said}\n"
