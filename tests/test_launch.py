@@ -147,6 +147,17 @@ def test_stop_keeps_every_finished_epoch_and_resume_goes_on(home):
     assert [row["epoch"] for row in after] == list(range(1, len(after) + 1))
 
 
+def test_a_run_that_a_worker_from_elsewhere_has_just_begun_is_not_resumed_over_it(home):
+    """In the moment between its lock and its first word; what was written over that was a lie until its next one."""
+    run = launch.prepare(home, toy_config())
+    runs.take_over(run, "killed", ended=1.0)
+    runs.request_stop(run)
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    with runs.sole_worker(run), pytest.raises(ValueError, match="another process is working on it"):
+        launch.resume(run)
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+
+
 def test_a_worker_that_does_not_listen_is_killed_after_the_grace(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: len(runs.read_rows(run)) > 0)

@@ -248,6 +248,20 @@ def test_many_shares_to_hold_out_are_checked_soon(home: Path):
             sweep_folder.check_data(home, parse_spec(text.format(test)))
 
 
+def test_a_run_that_somebody_resumes_at_the_same_instant_does_not_fail_its_sweep(home: Path):
+    sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
+    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id))
+    runs.take_over(run, "crashed", ended=1.0)
+    runs.take_over(sweep, "crashed", ended=1.0)
+    with runs.sole_worker(run):
+        sweep_control.resume(sweep)
+        wait_for(lambda: len(sweep_folder.sweep_runs(sweep)) == 2)
+        time.sleep(2)  # it has looked at the run several times
+        assert (runs.read_status(sweep).state, runs.read_status(run).state) == ("running", "crashed")
+    wait_for(lambda: not runs.read_status(sweep).active)
+    assert {runs.read_status(each).state for each in (sweep, *sweep_folder.sweep_runs(sweep))} == {"finished"}
+
+
 def test_a_sweep_whose_data_set_vanishes_fails_with_a_reason(home: Path):
     sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
     (home / "data" / "toy").rename(home / "data" / "gone")

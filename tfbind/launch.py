@@ -19,6 +19,7 @@ from pathlib import Path
 from tfbind import devices, files, runs, splits
 from tfbind.config import TrainConfig, check_continuation, flags, python_path
 from tfbind.datasets import open_dataset
+from tfbind.owner import Busy
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
 
@@ -113,20 +114,32 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Cluster 
     """
     check_resumable(run)
     (cluster or devices).settle(runs.read_config(run))
-    runs.clear_stop(run)
     if cluster:
+        runs.clear_stop(run)
         cluster.start(run)
         return run
-    runs.take_over(run, "pending", ended=None, error=None)
+    await_worker(run, lambda: check_resumable(run))
     start(run, [sys.executable, "-m", "tfbind", "resume", run.id], secrets)
     return run
 
 
+def await_worker(run: Run, check: Callable[[], None]) -> None:
+    """Have a run, or a sweep, wait for a process that this one is about to start, if `check` has no objection.
+
+    Raises:
+        ValueError: what `check` raises, or another process has begun to work on it.
+    """
+    with runs.sole_worker(run):  # else what a worker from elsewhere has just said of itself is lost
+        check()
+        runs.clear_stop(run)
+        runs.take_over(run, "pending", ended=None, error=None)
+
+
 def check_resumable(run: Run) -> None:
-    """Refuse to resume what is active or finished."""
+    """Refuse to resume what is active (`Busy`) or finished."""
     state = runs.read_status(run).state
     if state in runs.ACTIVE:
-        raise ValueError(f"run {run.id} is {state} already")
+        raise Busy(f"run {run.id} is {state} already")
     if state == "finished":
         raise ValueError(
             f"run {run.id} is finished; `python -m tfbind train --from {run.id}` trains on from its weights"

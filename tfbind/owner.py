@@ -10,6 +10,10 @@ FRESH_SECONDS = 60  # on another host a process counts as alive for so long afte
 AHEAD_SECONDS = 300  # and so far its clock may be ahead, as Kerberos lets those of hosts that work together
 
 
+class Busy(ValueError):
+    """Another process works on the job, or is about to."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Owner:
     """A process: `pid` and `process_started` (seconds since 1970) name it on `host`; `heartbeat` is its last sign.

@@ -26,7 +26,7 @@ from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
 from tfbind.files import MOST_BYTES, claimed, naming, regular, scratch, to_trash, write_chunks
 from tfbind.json_files import put_json, read_as, read_fields, write_json
-from tfbind.owner import Owner, this_process
+from tfbind.owner import Busy, Owner, this_process
 from tfbind.weight_files import read_tensors
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
@@ -292,7 +292,7 @@ def sole_worker(run: Run) -> Iterator[None]:
     """Hold the right to write into a run, which one process has at a time.
 
     Raises:
-        ValueError: another process has it.
+        Busy: another process has it.
     """
     path = run.home / "locks" / f"{run.kind}-{run.id}.lock"
     path.parent.mkdir(exist_ok=True)
@@ -300,7 +300,7 @@ def sole_worker(run: Run) -> Iterator[None]:
         with FileLock(path, timeout=LOCK_SECONDS):
             yield
     except Timeout:
-        raise ValueError(f"{run.kind} {run.id}: another process is working on it") from None
+        raise Busy(f"{run.kind} {run.id}: another process is working on it") from None
 
 
 def append_row(run: Run, row: Row) -> None:

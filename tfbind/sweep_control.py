@@ -4,6 +4,7 @@ It holds nothing in memory that is not in the folders: killed at any moment, its
 takes up where it was.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from tfbind.config import TrainConfig
 from tfbind.files import IS_FULL, words
 from tfbind.history import Past
 from tfbind.launch import Order
+from tfbind.owner import Busy
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE, Run, State
 from tfbind.signals import heard
@@ -118,7 +120,8 @@ class Controller:
             return 0
         interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in young][:room]
         for run in interrupted:
-            launch.resume(run, cluster=self.cluster)
+            with contextlib.suppress(Busy):  # somebody has just resumed it by itself
+                launch.resume(run, cluster=self.cluster)
         to_come = max(1, (spec.size() or 0) - len(past))
         threads = share_of_cores(
             devices.cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active]
@@ -244,9 +247,7 @@ def resume(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
     Raises:
         ValueError: it is active already.
     """
-    check_resumable(sweep)
-    runs.clear_stop(sweep)
-    runs.take_over(sweep, "pending", ended=None, error=None)
+    launch.await_worker(sweep, lambda: check_resumable(sweep))
     launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
 
 
