@@ -125,6 +125,32 @@ def test_a_reader_that_has_seen_enough_ends_a_list_in_silence_and_no_run(home, t
     assert (runs.read_status(run).state, len(runs.read_rows(run))) == ("finished", 2)
 
 
+def test_a_terminal_that_is_closed_ends_no_training_that_was_taken_off_it(home):
+    """As after `disown`: no signal says so, but nothing can be written there any more."""
+    screen, terminal = pty.openpty()
+    environment = {**os.environ, "TFBIND_HOME": str(home)}
+    command = [sys.executable, "-m", "tfbind", "train", *TOY, "--num-epochs", "40", "--id", "left"]
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment, start_new_session=True):
+        os.close(terminal)
+        while b"epoch 1" not in os.read(screen, 65536):
+            pass
+        os.close(screen)
+    run = runs.find(home, "left")
+    assert (runs.read_status(run).state, len(runs.read_rows(run))) == ("finished", 40)
+
+
+def test_a_command_that_is_interrupted_while_it_is_still_loaded_says_so_in_a_line():
+    command = [sys.executable, "-X", "importtime", "-m", "tfbind", "runs"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr
+        for line in child.stderr:
+            if "numpy" in line:  # the first part of it is there
+                break
+        child.send_signal(signal.SIGINT)
+        said = [line for line in child.stderr if not line.startswith("import time:")]
+    assert (child.returncode, said) == (130, ["tfbind: interrupted\n"])
+
+
 def test_control_c_keeps_the_finished_epochs_and_says_how_to_go_on(home):
     environment = {**os.environ, "TFBIND_HOME": str(home)}
     command = [sys.executable, "-m", "tfbind", "train", *TOY, "--num-epochs", "10000", "--id", "interrupted"]

@@ -87,11 +87,7 @@ def rates(sweep: Sweep) -> list[float]:
 def test_a_controller_killed_half_way_is_resumed_and_repeats_nothing(home: Path):
     text = grid([0.1, 0.03, 0.01, 0.003], 60)
     controller = command(home, write(home, text), "--dataset", "toy", "--id", "mine", "--parallel", "2")
-    wait_for(
-        lambda: (
-            (home / "sweeps" / "mine").exists() and any(map(runs.read_rows, sweep_folder.sweep_runs(the_sweep(home))))
-        )
-    )
+    wait_for(lambda: any(map(runs.read_rows, runs.list_runs(home))))
     controller.kill()
     controller.communicate()
     sweep = the_sweep(home)
@@ -136,11 +132,7 @@ def _extend_and_retry(sweep: Sweep) -> None:
 
 def test_sigterm_stops_the_runs_and_resume_goes_on_with_them(home: Path):
     controller = command(home, write(home, grid([0.1, 0.01, 0.001], 4000)), "--dataset", "toy", "--id", "mine")
-    wait_for(
-        lambda: (
-            (home / "sweeps" / "mine").exists() and any(map(runs.read_rows, sweep_folder.sweep_runs(the_sweep(home))))
-        )
-    )
+    wait_for(lambda: any(map(runs.read_rows, runs.list_runs(home))))
     controller.send_signal(signal.SIGTERM)
     controller.communicate(timeout=60)
     assert controller.returncode == 130
@@ -251,13 +243,13 @@ def test_many_shares_to_hold_out_are_checked_soon(home: Path):
 def test_a_run_that_somebody_resumes_at_the_same_instant_does_not_fail_its_sweep(home: Path):
     sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
     run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id))
-    runs.take_over(run, "crashed", ended=1.0)
-    runs.take_over(sweep, "crashed", ended=1.0)
+    for each in (run, sweep):
+        runs.take_over(each, "crashed", ended=1.0)
     with runs.sole_worker(run):
         sweep_control.resume(sweep)
         wait_for(lambda: len(sweep_folder.sweep_runs(sweep)) == 2)
         time.sleep(2)  # it has looked at the run several times
-        assert (runs.read_status(sweep).state, runs.read_status(run).state) == ("running", "crashed")
+        assert [runs.read_status(each).state for each in (sweep, run)] == ["running", "crashed"]
     wait_for(lambda: not runs.read_status(sweep).active)
     assert {runs.read_status(each).state for each in (sweep, *sweep_folder.sweep_runs(sweep))} == {"finished"}
 

@@ -9,31 +9,14 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from tfbind.commands import (
-    Parser,
-    bundle,
-    compare,
-    complain,
-    data,
-    disk,
-    doctor,
-    model,
-    predict,
-    runs,
-    science,
-    sweep,
-    variants,
-    wandb,
-)
+from tfbind.commands import Parser, complain
 from tfbind.files import words
-
-COMMANDS = (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science, wandb)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -57,9 +40,25 @@ def _nobody_reads() -> bool:
 
 
 def _parser() -> Parser:
+    # Not above: to load them takes a second, and whoever interrupts it there is answered in one line, too.
+    from tfbind.commands import (
+        bundle,
+        compare,
+        data,
+        disk,
+        doctor,
+        model,
+        predict,
+        runs,
+        science,
+        sweep,
+        variants,
+        wandb,
+    )
+
     parser = Parser("python -m tfbind", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in COMMANDS:
+    for module in (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science, wandb):
         module.add(commands)
     return parser
 

@@ -1,16 +1,17 @@
 """What the commands share: parser, answers, errors. Each module here has `add`, which adds its commands."""
 
 import argparse
-import contextlib
+import errno
 import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 Found = TypeVar("Found")
 
 BAR_WIDTH = 24
+CLEARED = "\r\033[K"  # the line of a terminal, from its beginning
 SHARE = "share "  # begins a line on stderr that says how much is done, and of what, for a program to read
 
 
@@ -36,15 +37,28 @@ def complain(what: object, code: int) -> int:
 
 
 def say(line: str) -> None:
-    """Print a line about work that goes on. It does so where nobody reads any more, as behind `head`."""
-    with contextlib.suppress(BrokenPipeError):
-        print(line, flush=True)
+    """Print a line about work that goes on."""
+    _show(f"{line}\n", sys.stdout)
 
 
 def remark(line: str) -> None:
     """Print a line about work that goes on to stderr, in place of the bar that a terminal shows there."""
-    end = "\r\033[K" if sys.stderr.isatty() else ""
-    print(f"{end}{line}", file=sys.stderr, flush=True)
+    end = CLEARED if sys.stderr.isatty() else ""
+    _show(f"{end}{line}\n", sys.stderr)
+
+
+def draw(text: str) -> None:
+    """Show `text` on the terminal, in place of the bar there."""
+    _show(f"{CLEARED}{text}", sys.stderr)
+
+
+def _show(text: str, file: TextIO) -> None:
+    """Write of work that goes on, as it does where nobody reads any more: behind `head`, on a closed terminal."""
+    try:
+        print(text, end="", file=file, flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
 
 
 def answer(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:
@@ -94,7 +108,7 @@ def _say_share(share: float, words: str = "") -> None:
 
 def _draw_bar(share: float, words: str = "") -> None:
     end = "\n" if share >= 1 else ""
-    print(f"\r\033[K{bar(share)}  {share:4.0%}  {words}", end=end, file=sys.stderr, flush=True)
+    draw(f"{bar(share)}  {share:4.0%}  {words}{end}")
 
 
 def add_command(commands: Any, name: str, run: Callable[..., int], **id: str | None) -> Parser:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind.commands import add_command, answer, bar, number, remark
+from tfbind.commands import add_command, answer, bar, draw, number, remark
 from tfbind.config import home_folder
 from tfbind.export import THRESHOLD
 from tfbind.tables import counted
@@ -68,7 +68,7 @@ def predict(options: argparse.Namespace) -> int:
             outcome = predict(model, data, options.out, how, watch, score_pieces=score_pieces)
     finally:
         if terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            draw("")
     write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
@@ -119,7 +119,7 @@ def _stage_bar() -> Callable[[str, int, int], None]:
     begun: dict[str, tuple[float, int]] = {}
     drawn = 0.0
 
-    def draw(stage: str, done: int, total: int) -> None:
+    def tell(stage: str, done: int, total: int) -> None:
         nonlocal drawn
         now = time.monotonic()
         started, first = begun.setdefault(stage, (now, done))
@@ -130,6 +130,6 @@ def _stage_bar() -> Callable[[str, int, int], None]:
         if total and done > first:
             left = (now - started) * (total - done) / (done - first)
             said = f"{stage} {bar(done / total)} {done:,} of {total:,} bases  {left:.0f} s left"
-        print(f"\r\033[K{said}", end="", file=sys.stderr, flush=True)
+        draw(said)
 
-    return draw
+    return tell

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, run_log, runs, wandb_log, wandb_logged
-from tfbind.commands import add_command, answer, bar, complain, figure, number, readable, remark, say, sweep
+from tfbind.commands import add_command, answer, bar, complain, draw, figure, number, readable, remark, say, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
@@ -131,8 +131,8 @@ def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
 def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:
     """What a terminal shows of progress, and of a row."""
     terminal = sys.stderr.isatty()
-    draw = _draw_bar if terminal else lambda _: None
-    return draw, (lambda _: None) if as_json else lambda row: _print_row(row, terminal)
+    show = _draw_bar if terminal else lambda _: None
+    return show, (lambda _: None) if as_json else lambda row: _print_row(row, terminal)
 
 
 def _told(run: Run, state: str, as_json: bool) -> int:
@@ -164,12 +164,12 @@ def _draw_bar(progress: dict[str, Any]) -> None:
     if progress["windows_per_second"]:
         said += [f"loss {progress['train_loss']:.4f}", f"{progress['windows_per_second']:.0f} windows/s"]
         said += [f"{progress['seconds_left']:.0f} s left"]
-    print("\r\033[K" + "  ".join(said), end="", file=sys.stderr, flush=True)
+    draw("  ".join(said))
 
 
 def _print_row(row: runs.Row, terminal: bool) -> None:
     if terminal:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+        draw("")
     say(
         f"epoch {row['epoch']}: train_loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
         f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s"

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -148,7 +147,7 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
     if not as_json:
         say(f"sweep {found.id}: {sweep_folder.read_settings(found)['name']}")
         for note in sweep_folder.read_spec(found).notes:
-            print(note, file=sys.stderr)
+            remark(note)
 
     def tell(spec: Spec, past: Sequence[Past]) -> None:
         for run in past:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import wandb_kept, wandb_offline, wandb_runs
-from tfbind.commands import add_command, answer, figure
+from tfbind.commands import add_command, answer, draw, figure
 from tfbind.config import home_folder
 from tfbind.history import Past
 from tfbind.tables import counted
@@ -63,7 +63,7 @@ def _forget(options: argparse.Namespace, home: Path) -> int:
 
 
 def _tell(done: int, total: int) -> None:
-    print(f"\r\033[K{done} of {total} curves", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    draw(f"{done} of {total} curves" + "\n" * (done == total))
 
 
 def _shown(past: Past) -> dict[str, Any]:
