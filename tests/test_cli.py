@@ -13,8 +13,10 @@ import pytest
 from toy import toy_home
 
 from tfbind import runs
+from tfbind.config import PROJECT
 
 TOY = ["--dataset", "toy", "--num-channels", "4", "--num-res-blocks", "1", "--num-epochs", "2", "--device", "cpu"]
+SWEEP = str(PROJECT / "tfbind" / "examples" / "seed_sweep.yaml")
 TIMES = ("seconds", "windows_per_second")
 
 
@@ -149,6 +151,21 @@ def test_a_command_that_is_interrupted_while_it_is_still_loaded_says_so_in_a_lin
         child.send_signal(signal.SIGINT)
         said = [line for line in child.stderr if not line.startswith("import time:")]
     assert (child.returncode, said) == (130, ["tfbind: interrupted\n"])
+
+
+@pytest.mark.parametrize("words", [("train", *TOY), ("sweep", SWEEP, "--dataset", "toy")])
+def test_control_c_before_the_first_step_is_a_stop_and_no_crash(home, words):
+    environment = {**os.environ, "TFBIND_HOME": str(home)}
+    command = [sys.executable, "-m", "tfbind", *words, "--id", f"early-{words[0]}"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        while not (made := list(home.glob(f"*/early-{words[0]}/{runs.STATE}"))):
+            time.sleep(0.001)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    assert (child.returncode, runs.read_status(runs.Run(made[0].parent)).state) == (130, "killed")
+    assert said in ("", "tfbind: interrupted\n")
 
 
 def test_control_c_keeps_the_finished_epochs_and_says_how_to_go_on(home):

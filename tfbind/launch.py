@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -183,6 +183,19 @@ def _reap(run: Run, child: "subprocess.Popen[bytes]", waiting: Status) -> None:
         runs.take_over(
             run, "crashed", ended=time.time(), error=f"the worker ended with exit code {code} before it began"
         )
+
+
+@contextlib.contextmanager
+def until_heard(run: Run) -> Iterator[None]:
+    """Have a run, or a sweep, that this process makes count as stopped where Ctrl-C comes before it listens."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with contextlib.suppress(ValueError):  # it is not made yet
+            status = runs.read_state(run)
+            if status.active and status.pid == os.getpid():
+                runs.request_stop(run)
+        raise
 
 
 def cancel(run: Run) -> None:

@@ -70,11 +70,13 @@ def train(options: argparse.Namespace) -> int:
     if parent and "dataset" not in given:
         given["dataset"] = name_now(home, runs.read_record(parent))
     config = parse_config(given, base)
-    order = Order(options.name, options.id, parent, options.sweep, options.wandb)
+    id = options.id or runs.new_id()
+    order = Order(options.name, id, parent, options.sweep, options.wandb)
     if options.ray:
         return _lead(options, lambda cluster: _warned(launch.submit(home, config, order, cluster=cluster)))
-    run = _adopt(home, config, options.id, parent) or _warned(launch.prepare(home, config, order))
-    return _work(run, options.json)
+    with launch.until_heard(Run(home / "runs" / id)):
+        run = _adopt(home, config, options.id, parent) or _warned(launch.prepare(home, config, order))
+        return _work(run, options.json)
 
 
 def _warned(run: Run) -> Run:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfbind import datasets, ray_pipe, runs, sweep_control, sweep_folder, sweeps
+from tfbind import datasets, launch, ray_pipe, runs, sweep_control, sweep_folder, sweeps
 from tfbind.commands import Parser, add_command, answer, complain, figure, readable, remark, say
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
@@ -66,12 +66,14 @@ def sweep(options: argparse.Namespace) -> int:
         return _work(_again(home, id, options), options.json, ray)
     text = _read(options.spec)
     base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
-    chosen = _adopt(home, text, base, options.id)
-    if chosen is None:
-        details = {"id": options.id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
-        chosen = sweep_folder.create(home, text, base, **details, ray=ray or "")
-        warn_of_budget(home, _disk(chosen))
-    return _work(chosen, options.json, ray)
+    id = options.id or runs.new_id()
+    with launch.until_heard(Sweep(home / "sweeps" / id)):
+        chosen = _adopt(home, text, base, options.id)
+        if chosen is None:
+            details = {"id": id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
+            chosen = sweep_folder.create(home, text, base, **details, ray=ray or "")
+            warn_of_budget(home, _disk(chosen))
+        return _work(chosen, options.json, ray)
 
 
 def _disk(chosen: Sweep) -> int:
