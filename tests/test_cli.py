@@ -242,7 +242,8 @@ ERRORS = {
     "tain": "invalid choice: 'tain'",
     "train --learning-rate fast": "learning_rate: 'fast' should be a valid number",
     "train --learning-rate": "expected one argument",
-    "train --momentum 3": "unrecognized arguments: --momentum 3",
+    "train --momentum 3": "unrecognized arguments: --momentum 3; see `python -m tfbind train --help`",
+    "data list all": "unrecognized arguments: all; see `python -m tfbind data list --help`",
     "train --kernel-size 4": "kernel_size: '4' must be odd",
     "train --dataset nowhere": "data set 'nowhere': not found; there are: builtin, toy",
     "train --preset best": "invalid choice: 'best'",
@@ -279,6 +280,13 @@ def test_a_home_that_cannot_be_written_is_exit_code_1(tmp_path):
     done = tfbind(tmp_path / "file", "data", "build", "builtin")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("words", "of"), [("runs", "runs"), ("sweep --list", "sweeps"), ("data list", "data sets")])
+def test_an_empty_list_says_so_and_of_which_home(tmp_path, words, of):
+    done = tfbind(tmp_path, *words.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"no {of} in {tmp_path}")
 
 
 def test_help_shows_every_hyperparameter_with_its_default(home):

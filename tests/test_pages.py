@@ -197,7 +197,12 @@ def test_running(home: Path) -> None:
 
 
 def test_running_before_the_first_batch(home: Path) -> None:
-    assert progress(app(make_run(home, "running", 0).id)).startswith("Starting")
+    run = make_run(home, "running", 0)
+    page = app(run.id)
+    assert progress(page) == "Starting: loading the data set"
+    report_progress(run, 1, 0)
+    write_json(run.folder / runs.PROGRESS, read_json(run.folder / runs.PROGRESS) | {"windows_per_second": None})
+    assert progress(page.run()).startswith("Starting: the first batch")
 
 
 def test_stop_asks_once(home: Path) -> None:

@@ -16,7 +16,9 @@ from tfbind.files import words
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
-        options = _parser().parse_args(arguments)
+        options, unknown = _parser().parse_known_args(arguments)
+        if unknown:
+            options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
         code: int = options.run(options)
         sys.stdout.flush()
         return code

@@ -102,8 +102,11 @@ def _pearson(row: Row) -> str:
 
 def _progress(run: Run) -> None:
     now = runs.read_progress(run)
-    if not now or None in (now["windows_per_second"], now["seconds_left"]):
+    if not now:
         st.progress(0.0, "Starting: loading the data set")
+        return
+    if None in (now["windows_per_second"], now["seconds_left"]):
+        st.progress(0.0, "Starting: the first batch, for which a model of a new shape is compiled")
         return
     share = (now["epoch"] - 1 + now["batches"] / now["batches_per_epoch"]) / now["num_epochs"]
     words = [

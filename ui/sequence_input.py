@@ -39,7 +39,7 @@ HELP = (
 LIMITS = (
     f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. Files up to {PAGE_MB} MB are "
     f"shown here, up to {MAX_MB} MB scored in the background; larger ones by the command python -m tfbind predict. "
-    "What you paste stays on this computer."
+    "What you paste stays on the computer that runs this app."
 )
 SILENT = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGGATCTCAGGCTATCGCAGGCTCCATGCGCTACCGGATCCAGCGACCTGAGGCATCCGG"
 

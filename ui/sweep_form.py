@@ -301,7 +301,7 @@ def _earlier() -> None:
     every = sweep_folder.list_sweeps(home())
     st.subheader("Sweeps so far", anchor=False)
     if not every:
-        st.caption("None yet. The form stands on a sweep over three learning rates: press Start.")
+        st.caption("None yet. Press Start: the first one works as it stands.")
         return
     newest, sizes = newest_first(every, "all-sweeps"), sweep_folder.sizes(home())
     st.dataframe(

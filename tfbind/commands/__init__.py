@@ -115,7 +115,7 @@ def add_command(commands: Any, name: str, run: Callable[..., int], **id: str | N
     """Add a command whose help is the docstring of `run`."""
     words = (run.__doc__ or "").strip()
     command: Parser = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, refuse=command.error)
     command.add_argument("--json", action="store_true", help="print one JSON object")
     if "id" in id:
         command.add_argument("id", nargs=id["id"], metavar="ID", help="a run")

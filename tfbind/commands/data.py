@@ -64,9 +64,11 @@ def _add_pair(command: Parser) -> Parser:
 
 def list_data(options: argparse.Namespace) -> int:
     """List the data sets on disk."""
-    found = datasets.list_datasets(home_folder())
+    home = home_folder()
+    found = datasets.list_datasets(home)
     lines = [f"{data['name']}  {data['windows']} windows of {data['length']} bases  {data['path']}" for data in found]
-    return answer(options.json, {"datasets": found}, lines)
+    none = f"no data sets in {home}; `{datasets.BUILTIN}` is made when needed"
+    return answer(options.json, {"datasets": found}, lines or [none])
 
 
 def import_data(options: argparse.Namespace) -> int:

@@ -202,7 +202,8 @@ def show_runs(options: argparse.Namespace) -> int:
         if options.command:
             raise ValueError("--command: name the run, as in `python -m tfbind runs ID --command`")
         summaries, code = readable(runs.list_runs(home), runs.summary)
-        return answer(options.json, {"runs": summaries}, [_run_line(summary) for summary in summaries]) or code
+        lines = [_run_line(summary) for summary in summaries] or [f"no runs in {home}"] * (not code)
+        return answer(options.json, {"runs": summaries}, lines) or code
     run = runs.find(home, options.id)
     if options.command:
         print(_repeat(run))

@@ -58,7 +58,8 @@ def sweep(options: argparse.Namespace) -> int:
         ray_pipe.resolve(ray)
     if options.list:
         found, code = readable(sweep_folder.list_sweeps(home), summary)
-        return answer(options.json, {"sweeps": found}, [_line(each) for each in found]) or code
+        lines = [_line(each) for each in found] or [f"no sweeps in {home}"] * (not code)
+        return answer(options.json, {"sweeps": found}, lines) or code
     if options.parallel is not None and options.parallel < 1:
         raise ValueError(f"--parallel: {options.parallel}; expected 1 or more")
     id = options.resume or options.retry or options.extend
