@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tfbind.datasets import list_datasets, make_builtin, open_checked, open_dataset
+from tfbind.datasets import BUILTIN, list_datasets, make_builtin, open_checked, open_dataset
 from tfbind.files import words
 from ui.data_add import add_data, announce
 from ui.data_detail import detail, origin
-from ui.session import home, inside_app, plain
+from ui.session import attempt, home, inside_app, plain
 from ui.storage import budget_warning, storage
 
 TABLE = "data-table"
@@ -79,7 +79,6 @@ else:
     )
     if st.button("Make the built-in data set", icon=":material/science:"):
         with st.spinner("Simulating DNA and scanning it"):
-            st.query_params["data"] = make_builtin(home()).name
-        st.rerun()
+            attempt(lambda: make_builtin(home()), lambda: st.query_params.update(data=BUILTIN))
 add_data()
 storage()

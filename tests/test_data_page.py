@@ -47,6 +47,13 @@ def test_data_page_of_an_empty_home() -> None:
     assert page.subheader[0].value == "builtin"
 
 
+def test_built_in_data_that_cannot_be_kept_say_why(home: Path) -> None:
+    home.mkdir()
+    (home / "data").write_text("")
+    page = checked(button(data_page(), "Make the built-in data set").click().run(timeout=120))
+    assert plain(str(home / "data")) in page.error[0].value
+
+
 @pytest.mark.usefixtures("small")
 def test_data_page_lists_what_is_there() -> None:
     table = data_page().dataframe[0].value

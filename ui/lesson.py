@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tfbind import launch, lesson, runs, sweep_control, sweep_folder
 from tfbind.compare import choose
 from tfbind.datasets import Windows, make_builtin
-from tfbind.files import words
 from tfbind.history import Past
 from tfbind.meaning import SHIPPED
 from tfbind.motifs import jaspar
@@ -30,7 +29,7 @@ from ui.polling import poll
 from ui.remembered import remembered
 from ui.results import chart_buttons
 from ui.sequence_input import show_notes
-from ui.session import PREDICT_PAGE, TRAIN_PAGE, home, plain
+from ui.session import PREDICT_PAGE, TRAIN_PAGE, attempt, home, plain
 from ui.sweep_race import live
 
 NO_DIFFERENCE = "no difference"
@@ -133,10 +132,8 @@ def _sweep(name: str, text: str) -> bool:
     """Start a sweep of the lesson and watch it; whether all its runs have ended."""
     sweep = lesson.newest(home(), name)
     if sweep is None:
-        if not st.button("Start the runs", type="primary", icon=":material/play_arrow:"):
-            return False
-        if _start(text):
-            st.rerun()
+        if st.button("Start the runs", type="primary", icon=":material/play_arrow:"):
+            attempt(lambda: _submit(text))
         return False
     status = runs.read_status(sweep)
     busy = status.active or any(run.state in ACTIVE for run in sweep_folder.past(sweep))
@@ -145,21 +142,14 @@ def _sweep(name: str, text: str) -> bool:
         return False
     if status.state != "finished":
         if st.button("Go on with these runs", type="primary"):
-            sweep_control.resume(sweep)
-            st.rerun()
+            attempt(lambda: sweep_control.resume(sweep))
         return False
     return True
 
 
-def _start(text: str) -> bool:
-    """Start a sweep; whether that worked, and if not, the reason on the page."""
-    try:
-        sweep = sweep_folder.create(home(), text, lesson.BASE)
-        launch.start(sweep, sweep_control.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
-    except (ValueError, OSError) as error:
-        st.error(plain(words(error)))
-        return False
-    return True
+def _submit(text: str) -> None:
+    sweep = sweep_folder.create(home(), text, lesson.BASE)
+    launch.start(sweep, sweep_control.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
 
 
 def _finished(name: str) -> list[Past]:

@@ -10,7 +10,6 @@ import streamlit as st
 
 from tfbind import launch, runs, wandb_logged
 from tfbind.datasets import name_now
-from tfbind.files import words
 from tfbind.hints import lost_its_loss
 from tfbind.runs import Run, Status
 from ui.config_form import fill
@@ -88,14 +87,7 @@ def _more_epochs(run: Run) -> None:
 
 def start(submit: Callable[[], object], id: str) -> None:
     """Start the run `id` and show it, or say in one line why it cannot start."""
-    try:
-        submit()
-    except (ValueError, OSError) as error:
-        if not runs.is_run(home(), id):  # else this is the second click of a double click
-            st.error(plain(words(error)))
-            return
-    show_run(id)
-    st.rerun()
+    attempt(submit, lambda: show_run(id), lambda: runs.is_run(home(), id))
 
 
 def _clone(run: Run) -> None:

@@ -84,13 +84,21 @@ def plain(text: str) -> str:
     return re.sub(r"([:@]|www)", "\\1\u2060", escaped)
 
 
-def attempt(action: Callable[[], object], then: Callable[[], object] = lambda: None) -> None:
-    """Do what a button asks for and draw the page anew, `then` done first; or say in one line why it cannot be."""
+def attempt(
+    action: Callable[[], object],
+    then: Callable[[], object] = lambda: None,
+    already: Callable[[], bool] = lambda: False,
+) -> None:
+    """Do what a button asks for and draw the page anew, `then` done first; or say in one line why it cannot be.
+
+    What cannot be since it is `already`, by the first click of a double click, is done.
+    """
     try:
         action()
     except (ValueError, OSError) as error:
-        st.error(plain(words(error)))
-        return
+        if not already():
+            st.error(plain(words(error)))
+            return
     then()
     st.rerun()
 

@@ -10,12 +10,11 @@ import yaml
 from tfbind import datasets, launch, ray_pipe, runs, sweep_control, sweep_folder
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.estimate import recent
-from tfbind.files import words
 from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
 from ui.config_form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
-from ui.session import home, newest_first, next_sweep_id, plain, show_sweep, start_key
+from ui.session import attempt, home, newest_first, next_sweep_id, plain, show_sweep, start_key
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
@@ -250,7 +249,11 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
     words = sweep_control.command(home(), id, dataset, preset, **options)
     if st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
         with st.spinner("Starting"):
-            _start(id, text, base, options, words)
+            attempt(
+                lambda: _submit(id, text, base, options, words),
+                lambda: show_sweep(id),
+                lambda: sweep_folder.is_sweep(home(), id),
+            )
     _show_plan(spec, found)
     st.caption("What Start executes; the same line works in a terminal")
     st.code(shlex.join(words), language=None, wrap_lines=True)
@@ -258,17 +261,10 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
         st.code(text, language="yaml")
 
 
-def _start(id: str, text: str, base: TrainConfig, options: dict[str, Any], command: list[str]) -> None:
-    try:
-        details = {**options, "wandb": options["wandb"] or "off"}
-        sweep = sweep_folder.create(home(), text, base, id=id, **details)
-        launch.start(sweep, command, secrets())
-    except (ValueError, OSError) as error:
-        if not sweep_folder.is_sweep(home(), id):  # else this is the second click of a double click
-            st.error(plain(words(error)))
-            return
-    show_sweep(id)
-    st.rerun()
+def _submit(id: str, text: str, base: TrainConfig, options: dict[str, Any], command: list[str]) -> None:
+    details = {**options, "wandb": options["wandb"] or "off"}
+    sweep = sweep_folder.create(home(), text, base, id=id, **details)
+    launch.start(sweep, command, secrets())
 
 
 def _show_plan(spec: Spec, found: Plan) -> None:
