@@ -213,7 +213,7 @@ def test_a_prediction_there_is_that_of_here_byte_for_byte(
     ("address", "code", "said"),
     [
         ("ray://127.0.0.1:10001", 2, "expected auto or HOST:PORT of the head"),
-        ("127.0.0.1:1", 1, "Connection refused"),
+        ("127.0.0.1:1", 1, "--ray 127.0.0.1:1: connection refused"),
         ("127.0.0.1:99999", 2, "expected auto or HOST:PORT of the head"),
         ("a..b:6379", 1, "encoding with 'idna' codec failed"),
     ],
@@ -296,7 +296,7 @@ def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:
     assert (watcher.returncode, watcher.stderr) == (ray_pipe.LOST, b"")
 
 
-def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster) -> None:
+def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster, home: Path) -> None:
     there = "--gcs-address=10.0.0.1:6379"
     commands = [
         ["/opt/ray/raylet/raylet", "--node_id=1", there],
@@ -305,9 +305,10 @@ def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster:
         [],
     ]
     assert ray_pipe.joined(commands) == ["10.0.0.1:6379"]
-    found = ray_pipe.joined(process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
-    ports = [address.rpartition(":")[2] for address in found]
+    ports = [address.rpartition(":")[2] for address in ray_pipe.joined_here()]
     assert cluster.port in ports  # Ray writes the loopback as the address of the machine
+    _, said, _ = tfbind(home, "doctor")
+    assert cluster.port in next(line for line in said.splitlines() if line.startswith("ok     Ray "))
 
 
 def test_a_run_for_which_no_node_has_room_is_refused(cluster: RayCluster, home: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 import psutil
 from filelock import FileLock, Timeout
 
-from tfbind import __version__, answering, devices, imported, jobs, runs, sweep_folder, wandb_logged
+from tfbind import __version__, answering, devices, imported, jobs, ray_pipe, runs, sweep_folder, wandb_logged
 from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
@@ -74,6 +74,7 @@ def examine(home: Path) -> Iterator[Finding]:
         _data,
         _models,
         _unlisted,
+        _ray,
         _logged,
         _wandb,
     ]
@@ -352,6 +353,14 @@ def _unlisted(home: Path) -> Iterator[Finding]:
 def _few(words: list[str]) -> str:
     more = f" and {len(words) - 3} more" if len(words) > 3 else ""
     return "; ".join(words[:3]) + more
+
+
+def _ray(_home: Path) -> Iterator[Finding]:
+    if not ray_pipe.installed():
+        yield Finding("Ray", "ok", f"not installed, which only `--ray` needs: `{ray_pipe.INSTALL}`")
+        return
+    found = ray_pipe.joined_here()
+    yield Finding("Ray", "ok", f"this machine is a node of {', '.join(found)}" if found else "no node of any cluster")
 
 
 def _logged(home: Path) -> Iterator[Finding]:

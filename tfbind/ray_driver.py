@@ -37,6 +37,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tfbind import ray_task, runs
 from tfbind.config import PROJECT
 from tfbind.datasets import open_learnt
+from tfbind.files import words
 from tfbind.pieces import Options, Piece
 from tfbind.ray_head import ANSWER_SECONDS, knock, watch_head
 from tfbind.ray_pipe import LOST, Message, read, write
@@ -351,7 +352,7 @@ def main() -> int:
         try:
             here = connect(sys.argv[1])
         except OSError as error:
-            write(out, {"refused": _one_line(error)})
+            write(out, {"refused": words(error)})
             return 1
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own way ends as when it has lost its cluster
         threading.Thread(target=watch_ray_here, args=(sys.argv[1], here), daemon=True).start()

@@ -69,12 +69,17 @@ def resolve(address: str) -> str:
 
 
 def _only_joined() -> str:
-    found = joined(process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    found = joined_here()
     if not found:
         raise ValueError("--ray auto: Ray does not run on this machine; `ray start` joins a cluster or begins one")
     if len(found) > 1:
         raise ValueError(f"--ray auto: this machine has joined several clusters; name one: {', '.join(found)}")
     return found[0]
+
+
+def joined_here() -> list[str]:
+    """The addresses of the clusters that this machine is a node of."""
+    return joined(process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
 
 
 def joined(commands: Iterable[Sequence[str]]) -> list[str]:
