@@ -74,7 +74,7 @@ class Shared:
         if not found:
             return f"None of the {windows} is a copy of one that {does}.{beside}"
         pair = f", such as {self.example[0]} and {self.example[1]}" if self.example else ""
-        return f"Of {windows} {', '.join(found)} a window that {does}{pair}.{beside}"
+        return f"Among {windows}: {', '.join(found)} a window that {does}{pair}.{beside}"
 
 
 @dataclass(frozen=True)
