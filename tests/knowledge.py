@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     "wandb_client": {"config"},
     "wandb_logged": {"json_files", "owner", "runs"},
     "wandb_log": {"config", "json_files", "owner", "runs", "wandb_client", "wandb_logged"},
-    "beside": {"baselines", "runs", "wandb_log", "wandb_logged"},
+    "beside": {"baselines", "files", "run_log", "runs", "wandb_log", "wandb_logged"},
     "worker": {
         "beside",
         "best_epoch",
