@@ -105,6 +105,19 @@ def test_two_data_sets_are_compared_by_the_names_of_their_windows(home: Path) ->
         data_care.compare(data, other, 21)
 
 
+@pytest.mark.parametrize("name", ["builtin", "pair"])
+def test_what_would_first_have_to_be_made_or_imported_is_not_found(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "pair").mkdir()
+    data_care.export(open_dataset(home, "toy"), tmp_path / "pair")
+    monkeypatch.chdir(tmp_path)
+    for attempt in (lambda: data_care.delete(home, name), lambda: data_care.rename(home, name, "mine")):
+        with pytest.raises(ValueError, match=f"data set '{name}': not found; there are: .*toy"):
+            attempt()
+    assert [data["name"] for data in list_datasets(home)] == ["toy"]
+
+
 def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:
     names = open_dataset(home, "toy").names.tolist()
     trashed = data_care.delete(home, "toy")

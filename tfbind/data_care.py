@@ -1,6 +1,7 @@
 """Data sets compared, renamed, taken away as the course's pair of files, and thrown away."""
 
 import gzip
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfbind import runs
-from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset
+from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset, open_stored
 from tfbind.files import drafted, fill, to_trash
 from tfbind.metrics import pearson
 from tfbind.recover import EQUAL
@@ -54,9 +55,9 @@ def delete(home: Path, name: str) -> Path:
 
 
 def _free(home: Path, name: str) -> Windows:
-    data = open_dataset(home, name)
-    if data.path.parent != data_folder(home):
+    if os.sep in name:
         raise ValueError(f"data set {name!r}: a folder outside this home; expected the name of a data set in it")
+    data = open_stored(home, name)  # to make or import one takes the lock that the caller holds
     users = used_by(home, data)
     if users:
         raise ValueError(f"data set {name!r}: in use by run {users[0]}; stop it first")

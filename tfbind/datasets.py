@@ -109,16 +109,28 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
     Raises:
         ValueError: no such data set, or a damaged one.
     """
-    stored = data_folder(home) / name_or_folder
-    if NAME.fullmatch(name_or_folder) and stored.is_dir():
-        return _open(stored)
+    folder = Path(name_or_folder)
     if name_or_folder == BUILTIN:
         return make_builtin(home)
-    folder = Path(name_or_folder)
-    if _is_folder(folder):
+    if not _is_stored(home, name_or_folder) and _is_folder(folder):
         return _open(folder) if (folder / META).is_file() else _open_pair_in(home, folder)
-    known = ", ".join(sorted({BUILTIN, *(entry["name"] for entry in list_datasets(home))}))
-    raise ValueError(f"data set {shown(name_or_folder)}: not found; there are: {known}")
+    return open_stored(home, name_or_folder)
+
+
+def open_stored(home: Path, name: str) -> Windows:
+    """Open a data set of this home by its name; none is made or imported.
+
+    Raises:
+        ValueError: no such data set, or a damaged one.
+    """
+    if _is_stored(home, name):
+        return _open(data_folder(home) / name)
+    known = {BUILTIN, *(entry["name"] for entry in list_datasets(home))} - {name}
+    raise ValueError(f"data set {shown(name)}: not found; there are: {', '.join(sorted(known)) or 'none'}")
+
+
+def _is_stored(home: Path, name: str) -> bool:
+    return NAME.fullmatch(name) is not None and (data_folder(home) / name).is_dir()
 
 
 def _is_folder(path: Path) -> bool:
