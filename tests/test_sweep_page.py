@@ -188,6 +188,14 @@ def test_a_finished_sweep_says_what_failed_and_can_retry(home: Path) -> None:
     assert not {"Stop all", "Resume"} & set(labels(page))
 
 
+def test_a_run_that_is_renamed_after_its_end_has_its_new_name_in_the_race(home: Path) -> None:
+    sweep = make_sweep(home, ["finished"])
+    page = page_of(sweep)
+    (run,) = sweep_folder.sweep_runs(sweep)
+    runs.rename(run, "the one to keep")
+    assert "best so far: **the one to keep**" in words(checked(page.run()))
+
+
 def test_hostile_names_are_shown_as_written(home: Path) -> None:
     page = page_of(make_sweep(home, ["finished", "finished"], name=HOSTILE))
     assert page.header[0].value == plain(HOSTILE)

@@ -10,7 +10,9 @@ from tfbind.json_files import write_json
 from tfbind.runs import Row, Run
 
 Source = Literal["local", "wandb", "offline"]
+Stamp = tuple[int, ...]
 
+FILES = (runs.CONFIG, runs.LABELS, runs.STATE, runs.METRICS, runs.VALIDATION)  # what `local` looks at
 TAG_LENGTH, NOTE_LENGTH = 40, 500
 
 
@@ -66,6 +68,12 @@ def local(run: Run) -> Past:
         error=status.error,
         validation=windows if windows.exists() else None,
     )
+
+
+def stamp(run: Run) -> Stamp:
+    """When the files of a run were written: as long as that stays the same, so does what `local` reads, but for a
+    process that has died."""
+    return tuple(files.written(run.folder / name) for name in FILES)
 
 
 def local_runs(home: Path, read: Callable[[Run], Past] = local) -> tuple[list[Past], list[str]]:

@@ -18,7 +18,7 @@ from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
 from tfbind.datasets import contents, name_now, open_dataset
 from tfbind.files import claimed, scratch, write_bytes
-from tfbind.history import Past
+from tfbind.history import Past, Stamp
 from tfbind.json_files import read_fields, write_json
 from tfbind.runs import Run, Status
 from tfbind.splits import split
@@ -31,7 +31,7 @@ SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, 
 WITH_SWEEP = "stopped with its sweep"  # why a run was asked to stop that its sweep goes on with when it is resumed
 EXAMPLE = Path(__file__).parent / "examples" / "seed_sweep.yaml"
 
-Known = dict[Path, tuple[int, Past]]
+Known = dict[Path, tuple[Stamp, Past]]
 
 
 class Sweep(Run):
@@ -262,7 +262,7 @@ def past(sweep: Sweep, known: Known | None = None) -> list[Past]:
 
 
 def _past(run: Run, known: Known) -> Past:
-    stamp = files.written(run.folder / runs.STATE)
+    stamp = history.stamp(run)
     seen = known.get(run.folder)
     if seen and seen[0] == stamp:
         return seen[1]

@@ -9,26 +9,18 @@ import streamlit as st
 
 from tfbind import history, runs
 from tfbind.compare import named
-from tfbind.files import written
-from tfbind.history import Past
+from tfbind.history import Past, Stamp
 from tfbind.runs import Run
 from ui.session import COMPARE_PAGE
 
-FILES = (runs.CONFIG, runs.LABELS, runs.STATE, runs.METRICS, runs.VALIDATION)
 SELECTED, ANEW = "compare-selected", "compare-anew"
 FEW = 6
 LONGEST_ADDRESS = 40  # runs; an address with more names is of no use to anybody
-
-Stamp = tuple[int, ...]
 
 
 @st.cache_resource(show_spinner=False)
 def _read() -> dict[Path, tuple[Stamp, Past]]:
     return {}
-
-
-def _stamp(run: Run) -> Stamp:
-    return tuple(written(run.folder / name) for name in FILES)
 
 
 def made_for(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
@@ -50,7 +42,7 @@ def past_of(run: Run) -> Past:
     Raises:
         ValueError: its folder is damaged.
     """
-    known, stamp = _read(), _stamp(run)
+    known, stamp = _read(), history.stamp(run)
     kept = known.get(run.folder)
     if kept is None or kept[0] != stamp:
         known[run.folder] = kept = (stamp, history.local(run))
