@@ -171,6 +171,7 @@ def test_input_that_cannot_be_read_ends_in_2_and_one_line(cli, tmp_path, data):
         (["--out", "p"], "no format for files that end in ''"),
         (["--out", "none/p.csv"], "none/p.csv: expected the name of a file in a folder that exists"),
         (["--model", "nobody"], "--model nobody: expected builtin"),
+        (["--out", "in.fa"], "in.fa: the file that is read; expected another, since the output takes its place"),
     ],
 )
 def test_flags_that_lead_nowhere_end_in_2_and_one_line(cli, tmp_path, words, said):
@@ -179,6 +180,7 @@ def test_flags_that_lead_nowhere_end_in_2_and_one_line(cli, tmp_path, words, sai
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert [path.name for path in tmp_path.iterdir()] == ["in.fa"]
+    assert (tmp_path / "in.fa").read_bytes() == VALID
 
 
 @given(st.integers(0, len(VALID) - 1), st.binary(max_size=3), st.booleans())

@@ -240,6 +240,13 @@ def test_flags_that_lead_nowhere_end_in_2_and_one_line(cli, words, said):
     assert said in err
 
 
+def test_the_list_that_is_read_is_not_written_over(cli):
+    Path("e.tsv").write_text("chr22:100 A>G\n")
+    code, _, err = cli("", "--data", "e.tsv", "--keep-going")
+    assert (code, Path("e.tsv").read_text()) == (2, "chr22:100 A>G\n")
+    assert err.startswith("tfbind: e.tsv: the file that is read; expected another")
+
+
 def test_an_allele_that_is_too_long_is_skipped(cli):
     inserted = "A" * (vcf_effects.LONGEST_ALLELE + 1)
     assert cli(f"chr22\t100\t.\t{DNA[99]}\t{inserted}\n")[0] == 0

@@ -185,6 +185,16 @@ def written(path: Path) -> int:
         return 0
 
 
+def check_apart(out: Path, *read: Path) -> None:
+    """Refuse to write what is read, under whatever name.
+
+    Raises:
+        ValueError: `out` is one of the files that are read.
+    """
+    if out.exists() and any(path.exists() and path.samefile(out) for path in read):
+        raise ValueError(f"{out}: the file that is read; expected another, since the output takes its place")
+
+
 def typed_path(text: str) -> Path:
     """The path that a user typed, `~` being their home; that of somebody who is unknown stays as it is."""
     try:
