@@ -104,6 +104,15 @@ def test_a_stopped_job_finishes_after_resume_with_the_answer_of_an_undisturbed_o
     assert jobs.output(job, ORDER).read_bytes() == jobs.output(undisturbed, ORDER).read_bytes()
 
 
+def test_a_frozen_job_is_stopped_all_the_same(home, monkeypatch):
+    monkeypatch.setattr(jobs, "KILL_SECONDS", 1.0)
+    job = jobs.submit(home, ORDER, fasta(BASES))
+    psutil.Process(pid(job)).suspend()
+    jobs.stop(job)
+    assert jobs.read_status(job).state == "stopped"
+    assert not jobs.owner_of(job).alive
+
+
 def test_what_cannot_be_scored_is_failed_with_its_line(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b">p\nMKVLAETRRPFQQWLMKVLSEFIPQ\n"))
     wait_for(lambda: jobs.read_status(job).state != "running")

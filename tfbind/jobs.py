@@ -39,7 +39,7 @@ MAX_MB = 200
 DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
 PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
 COPY_BYTES = 1 << 20
-KILL_SECONDS = 10.0
+KILL_SECONDS = 10.0  # to end, on being asked and on being killed
 LOCK_SECONDS = 60.0
 TAIL_BYTES = 1 << 16
 ERROR = "tfbind: "
@@ -249,11 +249,18 @@ def stop(job: Job) -> None:
         if not owner.here:
             raise ValueError(f"job {job.id} runs on host {owner.host}; stop it there")
         (job.folder / STOP).touch()
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.kill(owner.pid, signal.SIGTERM)
+        if not _ends(owner, signal.SIGTERM):  # it is frozen
+            _ends(owner, signal.SIGKILL)
+
+
+def _ends(owner: Owner, number: signal.Signals) -> bool:
+    """Send a process a signal to end; whether it does so in time."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.kill(owner.pid, number)
     deadline = time.monotonic() + KILL_SECONDS
-    while owner_of(job).alive and time.monotonic() < deadline:
+    while owner.alive and time.monotonic() < deadline:
         time.sleep(0.02)
+    return not owner.alive
 
 
 def delete(job: Job) -> Path:
