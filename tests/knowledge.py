@@ -106,7 +106,7 @@ ALLOWED: dict[str, set[str]] = {
     "ray_driver": {"config", "datasets", "files", "pieces", "ray_head", "ray_pipe", "ray_task", "runs", "scoring"},
     "ray_scores": {"pieces", "predict", "ray_pipe", "scoring"},
     "ray_runs": {"beside", "config", "files", "json_files", "ray_pipe", "run_log", "runs", "signals", "tables"},
-    "launch": {"config", "datasets", "files", "owner", "runs", "devices", "ray_runs", "splits"},
+    "launch": {"config", "datasets", "files", "owner", "runs", "signals", "devices", "ray_runs", "splits"},
     "onnx_graph": set(),
     "convert": {"files", "models"},
     "meaning": {"datasets", "motif_models", "runs"},

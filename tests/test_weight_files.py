@@ -174,7 +174,7 @@ def test_a_command_on_weights_with_a_flipped_bit_says_so(
     content = path.read_bytes()
     path.write_bytes(flipped(content, len(content) // 2))
     try:
-        assert main(command.replace("HOME", str(home)).split()) in (1, 2)
+        assert main([word.replace("HOME", str(home)) for word in command.split()]) in (1, 2)
     finally:
         path.write_bytes(content)
     (said,) = capsys.readouterr().err.splitlines()

@@ -22,6 +22,7 @@ from tfbind.datasets import open_dataset
 from tfbind.owner import Busy
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
+from tfbind.signals import heard
 
 GRACE_SECONDS = 15.0
 LOOK_SECONDS = 0.1
@@ -191,7 +192,7 @@ def until_heard(run: Run) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        with contextlib.suppress(ValueError):  # it is not made yet
+        with heard(lambda: None), contextlib.suppress(ValueError):  # a second one changes nothing; it is not made yet
             status = runs.read_state(run)
             if status.active and status.pid == os.getpid():
                 runs.request_stop(run)

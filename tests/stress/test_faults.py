@@ -133,7 +133,8 @@ def test_a_home_that_cannot_be_written(tmp_path: Path, undisturbed: Run) -> None
     with mounted(home, "--bind", home):
         subprocess.run(["mount", "-o", "remount,ro,bind", home], check=True)
         for command in (*READING.values(), *WRITING.values()):
-            ended = tfbind(home, *command.replace("OUT", str(out)).replace("SRC", str(tmp_path)).split())
+            words = (word.replace("OUT", str(out)).replace("SRC", str(tmp_path)) for word in command.split())
+            ended = tfbind(home, *words)
             place = f"{command}: {ended.returncode} {ended.stdout}{ended.stderr}"
             if command in READING.values():
                 assert (ended.returncode, ended.stderr) == (0, ""), place

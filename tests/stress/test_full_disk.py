@@ -132,7 +132,8 @@ def kept(folder: Path) -> dict[str, bytes]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_command_on_a_full_disk(kind: str, source: Path, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = KINDS[kind].replace("SRC", str(source)).replace("OUT", str(disk / "out")).split()
+    out = str(disk / "out")
+    command = [word.replace("SRC", str(source)).replace("OUT", out) for word in KINDS[kind].split()]
     free = shutil.disk_usage(disk).free
     assert main(command) == 0, capsys.readouterr().err
     needed, whole = free - shutil.disk_usage(disk).free, kept(disk)

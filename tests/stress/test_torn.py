@@ -178,7 +178,7 @@ def run(command: str, out: Path, capsys: pytest.CaptureFixture[str]) -> tuple[in
     out.mkdir()
     (out / "dna.fa").write_text(DNA)
     capsys.readouterr()
-    code = main(command.replace("OUT", str(out)).split())
+    code = main([word.replace("OUT", str(out)) for word in command.split()])
     said = capsys.readouterr()
     assert len(said.err.splitlines()) <= 1 or not said.err.count("tfbind:"), f"{command}: {said.err}"
     return code, said.out + said.err
