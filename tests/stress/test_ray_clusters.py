@@ -17,7 +17,7 @@ import yaml
 from life import LONG, Start, halt, hold, outcome, wait_for_end, wait_until
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import datasets, launch, ray_pipe, runs
+from tfbind import datasets, launch, ray_pipe, runs, sweep_folder
 from tfbind.launch import Order
 from tfbind.pairs import Pair
 from tfbind.ray_head import NO_SETTINGS, PREFACE
@@ -145,7 +145,7 @@ def test_who_speaks_to_the_cluster_is_killed_and_that_is_what_is_said(
 
 def test_two_sweeps_at_once_on_data_that_are_renamed_meanwhile(headed: RayCluster, home: Path, start: Start) -> None:
     headed.join(2)
-    config = toy_config(num_epochs=150)
+    config = toy_config(num_epochs=400)
     parameters = {name: {"value": value} for name, value in config.model_dump(exclude_none=True).items()}
     spec = home / "spec.yaml"
     spec.write_text(yaml.safe_dump({"method": "grid", "parameters": parameters | {"learning_rate": {"value": 0.01}}}))
@@ -295,6 +295,21 @@ def test_a_head_that_is_lost_while_a_command_joins_is_told_in_bounded_time(start
     assert time.monotonic() - lost < LOST_SECONDS
     assert command.returncode == 1
     assert err == f"tfbind: --ray {address}: the Ray cluster at {address} is gone: {WHY}\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_interrupted_while_it_joins_is_killed(home: Path, start: Start, how: signal.Signals) -> None:
+    spec = home / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"method": "grid", "parameters": {"learning_rate": {"values": [0.01]}}}))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        sweep = start("sweep", str(spec), "--id", "s", "--dataset", "toy", "--ray", address)
+        with silent.accept()[0]:
+            sweep.send_signal(how)
+            _, err = sweep.communicate(timeout=SECONDS)
+    assert (sweep.returncode, err) == (130, "tfbind: interrupted\n")
+    status = runs.read_status(sweep_folder.find(home, "s"))
+    assert (status.state, status.error) == ("killed", None)
 
 
 def test_ray_here_that_is_lost_while_a_command_joins_is_told_in_words(

@@ -60,7 +60,7 @@ def log(run: Run) -> str:
 
 
 def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: RayCluster, home: Path, start: Start) -> None:
-    sweep = start_sweep(start, home, cluster.address, epochs=150)
+    sweep = start_sweep(start, home, cluster.address, epochs=400)
     hold(lambda: runs.list_runs(home), 2, 20, lambda run: cluster.worker(run.id))
     for process in cluster.workers():
         process.kill()

@@ -38,7 +38,7 @@ REASONS = re.compile(
     r"the Ray cluster at 127\.0\.0\.1:\d+ is gone: its head, or Ray on this machine, has ended or does not answer"
     r"|the process that speaks to the Ray cluster at 127\.0\.0\.1:\d+ was killed, or out of memory"
     r"|its worker was lost 3 times in a row without finishing an epoch; the last time: [a-z ]+"
-    r"|--ray 127\.0\.0\.1:\d+: .*"
+    r"|--ray 127\.0\.0\.1:\d+: (?!\[20).*"  # which would be Ray's own log
 )
 WAITS = re.compile(r"(run \S+ )?waits(:| for a free CPU| for 1 free CPU) .*of the Ray cluster at 127\.0\.0\.1:\d+.*")
 

@@ -16,6 +16,7 @@ from tfbind.files import MOST_BYTES, regular
 from tfbind.history import Past
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE
+from tfbind.signals import heard
 from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_plan import plan
@@ -181,18 +182,27 @@ def _outcome(found: Sweep, state: str, as_json: bool) -> str:
 
 @contextlib.contextmanager
 def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
-    """The cluster that trains a sweep, if one does; that it cannot be reached is how the sweep has ended."""
+    """The cluster that trains a sweep, if one does; that it cannot be reached, or a signal while it is joined, is how
+    the sweep has ended."""
     if not address:
         yield None
         return
     try:
-        cluster = Cluster(address, tell=remark)
+        with heard(_interrupt):
+            cluster = Cluster(address, tell=remark)
+    except KeyboardInterrupt:
+        runs.take_over(found, "killed", ended=time.time(), error=None)
+        raise
     except (OSError, ValueError) as error:
         said = f"{error}; `python -m tfbind sweep --resume {found.id} --ray ADDRESS` goes on there, off: here"
         runs.take_over(found, "failed", ended=time.time(), error=said)
         raise type(error)(said) from None
     with cluster:
         yield cluster
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def summary(found: Sweep) -> dict[str, Any]:
