@@ -74,9 +74,9 @@ def generator(seed: int = 9) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def drop_as_drawn(model: BindingPredictorCNN, windows: int, length: int, seed: int = 9) -> None:
+def drop_as_drawn(model: BindingPredictorCNN, windows: int, length: int) -> None:
     """Have torch drop what a step on arrays drops, for a model with a multiple of eight channels."""
-    drawing, channels = drawn(model, generator(seed)), model.initial_conv.out_channels
+    drawing, channels = drawn(model, generator()), model.initial_conv.out_channels
     for number, block in enumerate(model.res_blocks):
         kept = torch.from_numpy(mask(drawing, number, windows * length * channels)).view(windows, length, channels)
         block.dropout.forward = kept.mT.mul

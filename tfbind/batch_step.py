@@ -271,18 +271,19 @@ def loss_and_gradients(
     """The mean squared error of a batch of windows (N, L), and the gradients of the parameters of the model, in their
     order. `spread` does it in as many shares as there are `generators`, which draw their masks. Norms take their
     statistics from the windows of a share; those of the first share are kept."""
-    p, reach = packed(model), BASES * width(model)
-    weight, reverse = 1 / codes.numel(), turned(p.inner, width(model))
+    p = packed(model)
+    weight = 1 / codes.numel()
     run = _kernel(width(model))
+    reverse, added = turned(p.inner, width(model)), eps(model)
 
     def loss(share: Share, norms: Norms, room: Room) -> float:
         codes, scores, drawing, d = share
-        given = codes, scores, np.float32(weight), p, reverse, eps(model), drawing
-        total: float = run(*given, d, norms, room)
+        total: float = run(codes, scores, np.float32(weight), p, reverse, added, drawing, d, norms, room)
         return total * weight
 
     shares = in_shares(model, p, codes, scores, generators)
-    norms = [Norms(*(np.empty((len(p.scales), reach), np.float32) for _ in Norms._fields)) for _ in shares]
+    shape = len(p.scales), BASES * width(model)
+    norms = [Norms(*(np.empty(shape, np.float32) for _ in Norms._fields)) for _ in shares]
     found = added_up(model, spread(loss, shares, norms, _rooms_for(model, shares)), shares)
     _keep_statistics(model, norms[0], shares[0].codes.size)
     return found

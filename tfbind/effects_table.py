@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfbind.export import THRESHOLD, About, about_line, quoted, replaced, safe_cell
-from tfbind.files import ODD_BYTES, check_apart
+from tfbind.files import ODD_BYTES, check_not_read
 from tfbind.genome import Genome
 from tfbind.reference import FromGenome
 from tfbind.scoring import Model
@@ -77,7 +77,7 @@ def score_variants(
         raise ValueError(f"{out}: expected the name of a .tsv or .csv file in a folder that exists")
     if not variants.exists():
         raise ValueError(f"{variants}: no such file; expected a VCF file")
-    check_apart(out, variants, fasta)
+    check_not_read(out, variants, fasta)
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold)
     names = (label(variants), label(fasta))
     bad: list[BadLine] = []

@@ -185,7 +185,7 @@ def written(path: Path) -> int:
         return 0
 
 
-def check_apart(out: Path, *read: Path) -> None:
+def check_not_read(out: Path, *read: Path) -> None:
     """Refuse to write what is read, under whatever name.
 
     Raises:

@@ -147,8 +147,8 @@ def turned(inner: Floats, channels: int) -> Floats:
     return np.ascontiguousarray(whole[:, ::-1].swapaxes(2, 3)).reshape(inner.shape)
 
 
-def drawn(model: BindingPredictorCNN, generator: torch.Generator | None = None) -> Drawing:
-    """The next masks of a model."""
+def drawn(model: BindingPredictorCNN, generator: torch.Generator) -> Drawing:
+    """The next masks of a model, or none where it predicts."""
     dropouts = [block.dropout for block in _blocks(model)]
     if not model.training or not dropouts or dropouts[0].dropped == 0:
         return NOTHING_DROPPED

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from tfbind import export
 from tfbind.export import About, Track
-from tfbind.files import check_apart, naming
+from tfbind.files import check_not_read, naming
 from tfbind.letters import Changes, describe, short
 from tfbind.parts import FLOAT_BYTES, Parts
 from tfbind.pieces import Options, Piece, rows_of, score_piece
@@ -113,7 +113,7 @@ def predict(
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
     if isinstance(data, Path):
-        check_apart(out, data)
+        check_not_read(out, data)
     parts = Parts.beside(out)
     check_disk = functools.partial(_check_disk, parts, model, _kept_bytes(parts) + free_bytes(out.parent), data)
     if isinstance(data, Path) and data.is_file():

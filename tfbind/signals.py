@@ -22,3 +22,8 @@ def heard(note: Callable[[], object]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def interrupt() -> None:
+    """End what is under way as Ctrl-C does: for `heard`, where SIGTERM means the same."""
+    raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
 from tfbind.motif_files import get_motif
 from tfbind.motif_match import nearest
-from tfbind.signals import heard
+from tfbind.signals import heard, interrupt
 
 
 def add(commands: Any) -> None:
@@ -86,13 +86,9 @@ def _answer_data(options: argparse.Namespace, data: datasets.Windows) -> int:
 
 def fetch_data(options: argparse.Namespace) -> int:
     """Download a public pair of files and keep it as a data set."""
-    with heard(_interrupt):  # SIGTERM too leaves no half of a file
+    with heard(interrupt):  # SIGTERM too leaves no half of a file
         data = fetch.fetch(home_folder(), options.source, options.name, options.address, tell=how_far(options))
     return _answer_data(options, data)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def rename_data(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from tfbind.files import MOST_BYTES, regular
 from tfbind.history import Past
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE
-from tfbind.signals import heard
+from tfbind.signals import heard, interrupt
 from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_plan import plan
@@ -188,7 +188,7 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
         yield None
         return
     try:
-        with heard(_interrupt):
+        with heard(interrupt):
             cluster = Cluster(address, tell=remark)
     except KeyboardInterrupt:
         runs.take_over(found, "killed", ended=time.time(), error=None)
@@ -199,10 +199,6 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
         raise type(error)(said) from None
     with cluster:
         yield cluster
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def summary(found: Sweep) -> dict[str, Any]:
