@@ -5,10 +5,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from tfbind.files import keep_private
 from ui.jobs import jobs
 from ui.live_chart import install_plotly
 from ui.login import login
+from ui.panels import panel
 
+keep_private()
 st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial_sidebar_state=230)
 
 
@@ -43,6 +46,7 @@ page = st.navigation(
     position="sidebar" if inside else "hidden",
 )
 if inside:
-    jobs()
+    with panel("jobs"):
+        jobs()
     page.run()
 freeze()

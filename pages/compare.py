@@ -2,20 +2,32 @@
 
 import streamlit as st
 
+from tfbind.compare import DEFAULT_METRIC, choose
 from tfbind.elsewhere import known_runs
+from tfbind.history import Past, local_runs
 from ui.compare_choice import choice_of
 from ui.compare_panels import panels
 from ui.compare_pull import curves_of, elsewhere
-from ui.compare_runs import past_of
+from ui.compare_runs import past_of, selected
 from ui.compare_table import run_table
 from ui.compare_take import labels_editor
+from ui.panels import panel
 from ui.session import SWEEP_PAGE, home, inside_app, plain
+
+
+def known() -> tuple[list[Past], list[str]]:
+    """Every run there is, and what cannot be read; those of this home whatever comes from elsewhere."""
+    with panel("runs from elsewhere"):
+        return known_runs(home(), past_of)
+    return local_runs(home(), past_of)
+
 
 inside_app()
 
 st.title("Compare runs", anchor=False)
-elsewhere()
-pasts, problems = known_runs(home(), past_of)
+with panel("Runs from Weights & Biases"):
+    elsewhere()
+pasts, problems = known()
 for problem in problems[:3]:
     st.warning(plain(problem))
 if not pasts:
@@ -25,8 +37,13 @@ if not pasts:
     )
     st.page_link(SWEEP_PAGE, label="To the sweep", icon=":material/stacked_line_chart:")
 else:
-    choice = choice_of(pasts)
-    chosen = run_table(pasts, choice)
-    curves_of(chosen)
-    labels_editor(chosen)
+    choice, chosen = choose(DEFAULT_METRIC), selected(pasts)
+    with panel("choice of the metric"):
+        choice = choice_of(pasts)
+    with panel("table"):
+        chosen = run_table(pasts, choice)
+    with panel("curves from elsewhere"):
+        curves_of(chosen)
+    with panel("tags and note"):
+        labels_editor(chosen)
     panels(chosen, choice, pasts)

@@ -9,7 +9,8 @@ from tfbind.datasets import BUILTIN, list_datasets, make_builtin, open_checked, 
 from tfbind.files import words
 from ui.data_add import add_data, announce
 from ui.data_detail import detail, origin
-from ui.session import attempt, home, inside_app, plain
+from ui.panels import panel
+from ui.session import attempt, cells, home, inside_app, plain
 from ui.storage import budget_warning, storage
 
 TABLE = "data-table"
@@ -56,7 +57,7 @@ names = [str(data["name"]) for data in list_datasets(home())]
 announce()
 if names:
     st.dataframe(
-        pd.DataFrame([table_row(name) for name in names]),
+        pd.DataFrame(cells([table_row(name) for name in names])),
         hide_index=True,
         alt="Data sets on this disk",
         column_config={
@@ -69,9 +70,12 @@ if names:
     if chosen:
         with st.container(border=True):
             try:
-                detail(open_checked(home(), chosen))
+                data = open_checked(home(), chosen)
             except (ValueError, OSError) as error:
                 st.error(plain(words(error)))
+            else:
+                with panel("data set"):
+                    detail(data)
 else:
     st.caption(
         "No data set is on the disk yet. Add one of yours below, or begin with the built-in one: simulated DNA, "
@@ -80,5 +84,7 @@ else:
     if st.button("Make the built-in data set", icon=":material/science:"):
         with st.spinner("Simulating DNA and scanning it"):
             attempt(lambda: make_builtin(home()), lambda: st.query_params.update(data=BUILTIN))
-add_data()
-storage()
+with panel("ways to more data"):
+    add_data()
+with panel("storage"):
+    storage()

@@ -6,6 +6,7 @@ from tfbind.tables import counted
 from ui.background import background_jobs, offer
 from ui.downloads import downloads
 from ui.model_choice import settings
+from ui.panels import panel
 from ui.record_choice import choose_record, forget_other_list, open_record
 from ui.sequence_input import FILE, sequence_input, show_cautions, show_notes
 from ui.sequence_view import sequence_view
@@ -27,7 +28,8 @@ with box:
         offer(file, chosen, too_large=not records)
     variants = variant_input(records)
 if variants and chosen:
-    variant_view(variants, chosen)
+    with panel("variants"):
+        variant_view(variants, chosen)
 if records:
     show_notes(records)
 if records and chosen:
@@ -37,5 +39,7 @@ if records and chosen:
     st.caption(plain(f"{chosen.main.label} · {bases} · {chosen.model.meaning.words}"))
     show_cautions(record, chosen.model)
     sequence_view(record, records, chosen, lambda meant: open_record(meant, records))
-    downloads(records, chosen)
-background_jobs()
+    with panel("downloads"):
+        downloads(records, chosen)
+with panel("files in the background"):
+    background_jobs()

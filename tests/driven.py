@@ -5,6 +5,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
+from ui.panels import FAILED
+
 APP = str(Path(__file__).parents[1] / "app.py")
 
 
@@ -17,6 +19,8 @@ def app(run: str | None = None) -> AppTest:
 
 def checked(page: AppTest) -> AppTest:
     assert not page.exception, page.exception
+    failed = [error.value for error in page.error if FAILED in error.value]
+    assert not failed, failed
     return page
 
 

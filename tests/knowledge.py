@@ -70,6 +70,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"batch_step", "config", "datasets", "models", "metrics", "packing", "splits", "window_step"},
     "warm_up": {"config", "models", "motif_match", "motifs", "simulate", "training"},
     "files": set(),
+    "visible": set(),
+    "commands": {"visible"},
     "json_files": {"files"},
     "owner": set(),
     "signals": set(),
@@ -198,7 +200,7 @@ ALLOWED: dict[str, set[str]] = {
     "verdict_text": {"chance", "compare", "config", "curves", "history", "ranges", "verdict"},
     "compare_plots": {"compare", "curves", "history", "plots", "verdict"},
     "importance": {"compare"},
-    "report": {"baselines", "compare", "compare_plots", "export", "history", "verdict", "verdict_text"},
+    "report": {"baselines", "compare", "compare_plots", "export", "history", "verdict", "verdict_text", "visible"},
     "sweep_space": {"config"},
     "sweep_spec": {"config", "sweep_space"},
     "sweeps": {"config", "history", "runs", "sweep_space"},
@@ -270,7 +272,7 @@ ALLOWED: dict[str, set[str]] = {
         "wandb_logged",
     },
     "estimate": {"config", "datasets", "runs", "devices"},
-    "plots": {"config", "sequences", "metrics", "runs"},
+    "plots": {"config", "sequences", "metrics", "runs", "visible"},
 }
 LIBRARY = set(ALLOWED) - {"training", "models", "convert", "warm_up"}
 ALLOWED |= {f"commands.{path.stem}": LIBRARY for path in COMMANDS.glob("*.py")}

@@ -10,11 +10,18 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from tfbind.commands import Parser, complain
-from tfbind.files import words
+from tfbind.files import keep_private, words
+from tfbind.visible import shown_on, visible_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    keep_private()
+    with visible_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
@@ -68,4 +75,5 @@ def _parser() -> Parser:
 if __name__ == "__main__":
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as the bytes that it is
+    sys.stdout, sys.stderr = shown_on(sys.stdout), shown_on(sys.stderr)  # Python prints a traceback after `main`
     sys.exit(main())

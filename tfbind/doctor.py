@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tfbind.budget import budget_of, size
 from tfbind.config import PROJECT
 from tfbind.datasets import BUILTIN, list_datasets, open_checked
 from tfbind.estimate import duration
-from tfbind.files import nearest, unwritable, words
+from tfbind.files import nearest, open_to_others, unwritable, words
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
 from tfbind.owner import FRESH_SECONDS
@@ -142,6 +143,9 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("home", "wrong", reason, "set TFBIND_HOME to a folder that you may write to")
     else:
         yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
+    if open_to_others(home):
+        said = f"{home}: other accounts of this machine may look into it, as into one that an older version made"
+        yield Finding("home", "note", said, shlex.join(["chmod", "-R", "go=", str(home)]))
     for place in map(home.joinpath, FOLDERS):
         if os.path.lexists(place) and not place.is_dir():
             what = "a file" if place.exists() else "a link to nothing"

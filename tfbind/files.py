@@ -23,10 +23,21 @@ TRASH = "trash"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 IS_FULL = "the disk is full"
 MOST_BYTES = 1 << 28  # of a file that is read as a whole
+OTHERS = 0o077  # the rights of group and others
 ABANDONED_SECONDS = 86_400  # what another host has not touched for so long, it does not write any more
 ODD_BYTES = "backslashreplace"  # how text shows those of a file's name that are no UTF-8
 
 _DRAFT = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{4})?[0-9a-f]{4}(?:\.\w+)?")  # older ones have no host
+
+
+def keep_private() -> None:
+    """Have what this process makes from now on, and what those that it starts make, be its own account's alone."""
+    os.umask(OTHERS)
+
+
+def open_to_others(folder: Path) -> bool:
+    """Whether other accounts of this machine may look into a folder."""
+    return os.name == "posix" and folder.exists() and bool(folder.stat().st_mode & OTHERS)
 
 
 def draft_of(path: Path) -> Path:

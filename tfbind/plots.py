@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from tfbind.visible import visible
+
 CURVE_POINTS = 500
 DIGITS = 5
 GREY = -1
@@ -72,7 +74,7 @@ def thin(values: NDArray[np.floating[Any]], limit: int) -> NDArray[np.intp]:
 
 def plain(text: str) -> str:
     """`text` for a title or a legend, where Plotly would read tags and entities."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def exemplary(pearson: NDArray[np.floating[Any]]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 
 from tfbind import runs
-from tfbind.files import written
+from tfbind.files import keep_private, written
 from tfbind.json_files import write_json
 from tfbind.owner import Owner, this_process
 from tfbind.pieces import Options, Piece, score_piece
@@ -65,6 +65,7 @@ def train(
         record: its `config.json`.
         files: the files of its folder to go on from, by name.
     """
+    keep_private()  # Ray starts its processes itself
     _remove_left()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         run = Run(Path(folder) / "runs" / id)

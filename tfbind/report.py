@@ -22,6 +22,7 @@ from tfbind.export import quoted, safe_cell
 from tfbind.history import Past
 from tfbind.verdict import Verdict
 from tfbind.verdict_text import RULE, amount, headline, lines, next_steps, repeat, trend_words
+from tfbind.visible import visible
 
 STYLE = """
 :root { color-scheme: light; }
@@ -73,7 +74,7 @@ def csv_table(pasts: Sequence[Past], choice: Choice) -> str:
 
 def _csv_cell(value: object) -> str:
     """A value as it stands in a .csv; csv.writer leaves a carriage return bare, which ends a row for who reads it."""
-    return "" if value is None else quoted(safe_cell(value)) if isinstance(value, str) else quoted(str(value))
+    return "" if value is None else quoted(safe_cell(visible(value)) if isinstance(value, str) else str(value))
 
 
 def _provenance(past: Past) -> dict[str, Any]:
@@ -240,7 +241,7 @@ def html_report(report: Report) -> str:
         f'<link rel="icon" href="data:,"><style>{STYLE}</style>\n<script>{source}</script></head>\n'
         f"<body><h1>Comparison of {len(report.pasts)} runs</h1>\n"
         f'<p class="small">Made {escape(report.made)} with tfbind {__version__}.</p>\n'
-        + "\n".join(parts)
+        + visible("\n".join(parts))
         + "\n</body></html>\n"
     )
 
@@ -348,7 +349,7 @@ def markdown_report(report: Report) -> str:
     parts += ["## The rule behind the verdict", _bullets(RULE)]
     parts += ["## Data and versions", _bullets(_origins(report.pasts))]
     parts += ["## Repeat it", "\n".join(f"    {line}" for line in [report.command, *_repeats(report.pasts)])]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return visible("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _mark(text: str) -> str:

@@ -60,6 +60,11 @@ def suggest(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those names that are not this project's, each once: many a setting is logged with every row, too."""
+    return [name for name in dict.fromkeys(names) if name not in OURS]
+
+
 def check_names(names: dict[str, str]) -> dict[str, str]:
     """A mapping that can be used, without the names that stay as they are.
 

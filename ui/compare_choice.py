@@ -4,6 +4,7 @@ import streamlit as st
 
 from tfbind.compare import DEFAULT_METRIC, Choice, Goal, When, choose, goal_of, metrics, words_of
 from tfbind.history import Past
+from tfbind.visible import visible
 from ui.compare_runs import made_for
 
 WHEN: dict[When, str] = {"best": "Best epoch", "last": "Last epoch", "epoch": "At epoch"}
@@ -18,7 +19,9 @@ def choice_of(pasts: list[Past]) -> Choice:
     """Draw the choices and return what they say."""
     known = made_for("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.selectbox("Metric", known, format_func=words_of, key="compare-metric", width=230)
+        metric = st.selectbox(
+            "Metric", known, format_func=lambda metric: visible(words_of(metric)), key="compare-metric", width=230
+        )
         when = st.segmented_control(
             "Where", list(WHEN), format_func=WHEN.__getitem__, default="best", key="compare-when", help=WHEN_HELP
         )

@@ -5,16 +5,18 @@ from typing import get_args
 import streamlit as st
 
 from tfbind.baselines import Beside, beside_each, remark_beside
-from tfbind.compare import Choice, Setting, words_of
+from tfbind.compare import Choice, Setting, group, words_of
 from tfbind.compare_plots import Axis, Look, learning_curves, ranking
 from tfbind.history import Past
 from tfbind.report import baseline_table, baseline_words, ranked, standings_table
 from tfbind.verdict import Verdict, judge
 from tfbind.verdict_text import RULE, headline, lines, next_steps
+from tfbind.visible import visible
 from ui.compare_runs import made_for
 from ui.compare_settings import settings_panels
 from ui.compare_take import chart_config, take_away
-from ui.session import home, plain
+from ui.panels import panel
+from ui.session import cells, home, plain
 
 SHOWN = 4  # comparisons that are open to read at once
 
@@ -24,12 +26,19 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
     if not chosen:
         st.info("Tick the runs to compare in the table.")
         return
-    verdict = made_for("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
-    found = _baselines(chosen, choice)
-    _verdict(verdict, found)
-    _curves(ranked(verdict), choice)
+    found: list[Beside] = []
+    with panel("baselines"):
+        found = _baselines(chosen, choice)
+    verdict: Verdict | None = None
+    with panel("verdict"):
+        verdict = made_for("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
+        _verdict(verdict, found)
+    with panel("learning curves"):
+        _curves(ranked(verdict) if verdict else group(chosen, choice), choice)
     settings_panels(chosen, choice)
-    take_away(chosen, verdict, found)
+    if verdict:
+        with panel("take it away"):
+            take_away(chosen, verdict, found)
 
 
 def _baselines(chosen: list[Past], choice: Choice) -> list[Beside]:
@@ -60,19 +69,21 @@ def _verdict(verdict: Verdict, found: list[Beside]) -> None:
         for note in verdict.notes:
             st.caption(plain(note))
     if verdict.standings:
-        picture.plotly_chart(
-            ranking(verdict),
-            config=chart_config("ranking"),
-            key="ranking",
-            alt="The settings by their mean, with a dot for each seed",
-        )
+        with picture, panel("ranking"):
+            st.plotly_chart(
+                ranking(verdict),
+                config=chart_config("ranking"),
+                key="ranking",
+                alt="The settings by their mean, with a dot for each seed",
+            )
         st.dataframe(
-            standings_table(verdict, found),
+            cells(standings_table(verdict, found)),
             hide_index=True,
             height=min(38 + 35 * (len(verdict.standings) + len(found)), 320),
             alt="Each setting with its figures over seeds and how its curves end, and baselines on the same windows",
         )
-        _beside(verdict, found)
+        with panel("beside baselines"):
+            _beside(verdict, found)
     _next(verdict)
     with st.expander("The rule behind this verdict"):
         _bullets(list(RULE))
@@ -86,7 +97,8 @@ def _beside_each(verdict: Verdict, found: list[Beside]) -> None:
         )
         return
     st.caption("Simpler models, on the held-out windows of each data set.")
-    st.dataframe(baseline_table(found, verdict.choice.metric), hide_index=True, alt="The baselines of each data set")
+    rows = cells(baseline_table(found, verdict.choice.metric))
+    st.dataframe(rows, hide_index=True, alt="The baselines of each data set")
 
 
 def _beside(verdict: Verdict, found: list[Beside]) -> None:
@@ -113,7 +125,7 @@ def _next(verdict: Verdict) -> None:
     commands = list(dict.fromkeys(command for step in steps for command in step.commands))
     if commands:
         with st.expander("The commands"):
-            st.code("\n".join(commands), language="bash", wrap_lines=True)
+            st.code(visible("\n".join(commands)), language="bash", wrap_lines=True)
 
 
 def _curves(settings: list[Setting], choice: Choice) -> None:
@@ -131,5 +143,5 @@ def _curves(settings: list[Setting], choice: Choice) -> None:
         learning_curves(settings, choice.metric, look),
         config=chart_config("curves"),
         key="curves",
-        alt=f"{words_of(choice.metric)} of the selected runs along the {look.axis}s",
+        alt=f"{visible(words_of(choice.metric))} of the selected runs along the {look.axis}s",
     )

@@ -12,15 +12,17 @@ from tfbind import wandb_kept, wandb_offline, wandb_runs
 from tfbind.elsewhere import originals
 from tfbind.files import naming, words
 from tfbind.history import Past, local_runs
+from tfbind.visible import visible
 from tfbind.wandb_client import BASE_URL, KEY, URL
 from tfbind.wandb_kept import Project
-from tfbind.wandb_names import OURS, suggest
+from tfbind.wandb_names import OURS, suggest, unknown
 from tfbind.wandb_runs import Pulled
 from ui.compare_runs import past_of, select
 from ui.session import attempt, home, plain
 
 UPLOAD_MB = 50
 SAID, FAILED = "pulled-said", "curves-failed"
+MOST_NAMES, LONGEST_NAME = 30, 80
 
 
 def elsewhere() -> None:
@@ -155,7 +157,7 @@ def _names() -> None:
     key = st.selectbox(
         "Names that are not known here, in",
         list(strange),
-        format_func=lambda key: strange[key].place,
+        format_func=lambda key: visible(strange[key].place),
         key="names-project",
     )
     try:
@@ -165,7 +167,7 @@ def _names() -> None:
 
 
 def _forget(kept: dict[str, Project]) -> None:
-    key = st.selectbox("Project", list(kept), format_func=lambda key: kept[key].place, key="forget-project")
+    key = st.selectbox("Project", list(kept), format_func=lambda key: visible(kept[key].place), key="forget-project")
     st.caption("Its runs leave the table and go to the trash of this home. The server keeps its own.")
     if st.button("Move to the trash", key="forget"):
         attempt(lambda: wandb_kept.forget(home(), kept[key]))
@@ -173,23 +175,34 @@ def _forget(kept: dict[str, Project]) -> None:
 
 def _strange(project: Project) -> list[str]:
     settings, metrics = wandb_kept.names_in(project)
-    return [name for name in [*settings, *metrics] if name not in OURS]
+    return unknown([*settings, *metrics])
+
+
+def _told(name: str) -> str:
+    """A name such that it looks like no other one: with quotes, and spelled out, where there is more than is seen."""
+    seen = name.isprintable() and name == " ".join(name.split()) != ""
+    told = name if seen else repr(name)
+    return told if len(told) <= LONGEST_NAME else f"{told[:LONGEST_NAME]}…"
 
 
 def _map(project: Project) -> None:
     strange = _strange(project)
     likely = {**suggest(strange), **project.names}
+    asked = sorted(strange, key=lambda name: name not in likely)[:MOST_NAMES]
+    others = {name: ours for name, ours in project.names.items() if name in strange and name not in asked}
     with st.form(f"names-{project.key}"):
         st.caption("What is it called here? Leave open what has no name here. Remembered for this project.")
+        if len(strange) > len(asked):
+            st.caption(f"{len(asked)} of {len(strange):,} names; `python -m tfbind pull --map` takes any of them.")
         columns = st.columns(3)
         given = {
             name: columns[place % 3].selectbox(
-                plain(name),
+                plain(_told(name)),
                 ["", *OURS],
                 index=(["", *OURS].index(likely[name]) if likely.get(name) in OURS else 0),
-                key=f"name-{project.key}-{name}",
+                key=f"name-{project.key}-{name.encode('unicode_escape').decode()}",
             )
-            for place, name in enumerate(strange[:30])
+            for place, name in enumerate(asked)
         }
         if st.form_submit_button("Save names"):
-            attempt(lambda: wandb_kept.save_names(project, given))
+            attempt(lambda: wandb_kept.save_names(project, {**others, **given}))

@@ -9,9 +9,11 @@ from tfbind.compare_plots import against, importance_bars, parallel, spans_decad
 from tfbind.history import Past
 from tfbind.importance import FEWEST, importance
 from tfbind.report import MOST_COLUMNS, setting_columns
+from tfbind.visible import visible
 from ui.compare_runs import made_for
 from ui.compare_take import chart_config
-from ui.session import plain
+from ui.panels import panel
+from ui.session import cells, plain
 
 IMPORTANCE_HELP = (
     "PED-ANOVA: where the best tenth of the runs lie along each setting, compared with all of them. Shares add up "
@@ -25,6 +27,13 @@ AXES_SEEN = "<style>.st-key-parallel .axis :is(path, line) { stroke: currentcolo
 def settings_panels(chosen: list[Past], choice: Choice) -> None:
     """Draw what the settings of the selected runs do to the figure."""
     st.subheader("Settings", anchor=False)
+    with panel("settings"):
+        _figures(chosen, choice)
+    with panel("configurations side by side"):
+        _differences(chosen)
+
+
+def _figures(chosen: list[Past], choice: Choice) -> None:
     records = made_for("records", (choice, *chosen), lambda: table(chosen, choice))
     columns = setting_columns(records, chosen)
     measured = [record for record in records if record[choice.metric] is not None]
@@ -33,27 +42,32 @@ def settings_panels(chosen: list[Past], choice: Choice) -> None:
     elif len(measured) < 2:
         st.caption(plain(f"Fewer than two of the selected runs have a figure for {words_of(choice.metric)}."))
     else:
-        _parallel(measured, columns, choice)
+        with panel("parallel coordinates"):
+            _parallel(measured, columns, choice)
         left, right = st.columns(2, gap="large")
-        with left:
+        with left, panel("figure against a setting"):
             _against(measured, columns, choice)
-        with right:
+        with right, panel("importance"):
             _importance(measured, columns, choice)
-    _differences(chosen)
 
 
 def _parallel(records: list[dict[str, Any]], columns: list[str], choice: Choice) -> None:
     first = columns[:MOST_COLUMNS]
     if len(columns) > MOST_COLUMNS:
         first = st.multiselect(
-            "Settings to draw", columns, first, key="parallel-columns", max_selections=MOST_COLUMNS
+            "Settings to draw",
+            columns,
+            first,
+            format_func=visible,
+            key="parallel-columns",
+            max_selections=MOST_COLUMNS,
         )
     st.html(AXES_SEEN)
     st.plotly_chart(
         parallel(records, first, choice),
         config=chart_config("parallel"),
         key="parallel",
-        alt=f"Each run as a line through its settings to its {words_of(choice.metric)}",
+        alt=f"Each run as a line through its settings to its {visible(words_of(choice.metric))}",
     )
     st.caption(
         "Each line is a run. Drag along an axis to pick out runs; settings over decades have logarithmic axes."
@@ -62,7 +76,7 @@ def _parallel(records: list[dict[str, Any]], columns: list[str], choice: Choice)
 
 def _against(records: list[dict[str, Any]], columns: list[str], choice: Choice) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        column = st.selectbox("Figure against", columns, key="against-column")
+        column = st.selectbox("Figure against", columns, format_func=visible, key="against-column")
         log = st.toggle(
             "Log axis", spans_decades([record[column] for record in records]), key=f"against-log-{column}"
         )
@@ -70,7 +84,7 @@ def _against(records: list[dict[str, Any]], columns: list[str], choice: Choice) 
         against(records, column, choice, log),
         config=chart_config("against"),
         key="against",
-        alt=f"{words_of(choice.metric)} of each run against {column}",
+        alt=visible(f"{words_of(choice.metric)} of each run against {column}"),
     )
 
 
@@ -105,4 +119,4 @@ def _differences(chosen: list[Past]) -> None:
             {"setting": key} | {name: shown(config.get(key)) for name, config in zip(names, configs, strict=True)}
             for key in keys
         ]
-        st.dataframe(rows, hide_index=True, alt="The settings of the selected runs, one column for each run")
+        st.dataframe(cells(rows), hide_index=True, alt="The settings of the selected runs, one column for each run")

@@ -9,9 +9,12 @@ import streamlit as st
 from tfbind.compare import Choice, number, table, words_of
 from tfbind.history import Past
 from tfbind.plots import thin
+from tfbind.visible import visible
 from ui.compare_runs import ANEW, made_for, select, selected
+from ui.session import cells
 
 SPARKLINE = 40
+CURVE = "curve"  # the column of sparklines
 HEIGHT = 320
 HIDDEN = ("key", "id")
 LAST = ("tags", "note", "group", "source", "server", "epochs", "seconds", "created")
@@ -80,14 +83,23 @@ def _has(past: Past, words: list[str]) -> bool:
 
 
 def _frame(pasts: list[Past], choice: Choice) -> pd.DataFrame:
-    frame = pd.DataFrame(table(pasts, choice))
+    frame = pd.DataFrame(cells(table(pasts, choice)))
     if frame.empty:
         return pd.DataFrame({"name": []})
-    frame.insert(frame.columns.get_loc(choice.metric) + 1, "curve", [_sparkline(past, choice) for past in pasts])
+    place, curve = frame.columns.get_loc(visible(choice.metric)) + 1, _curve_column(frame)
+    frame.insert(place, curve, [_sparkline(past, choice) for past in pasts])
     frame = frame.drop(columns=[*HIDDEN])
     settings = [column for column in frame.columns if column not in LAST]
-    mixed = {column: _one_type(frame[column]) for column in settings if column != "curve"}
+    mixed = {column: _one_type(frame[column]) for column in settings if column != curve}
     return frame.assign(**mixed)[[*settings, *[column for column in LAST if frame[column].astype(bool).any()]]]
+
+
+def _curve_column(frame: pd.DataFrame) -> str:
+    """A name for the column of sparklines that is no setting's and no metric's."""
+    name = CURVE
+    while name in frame:
+        name += " "
+    return name
 
 
 def _one_type(column: Any) -> Any:

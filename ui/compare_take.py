@@ -9,6 +9,7 @@ from tfbind.baselines import Beside
 from tfbind.history import Past
 from tfbind.report import Report, csv_table, html_report, markdown_report, now
 from tfbind.verdict import Verdict
+from tfbind.visible import visible
 from ui.results import chart_buttons
 from ui.session import attempt, home
 
@@ -61,7 +62,7 @@ def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None
             key="picture-format",
         )
     st.caption("The same by command" + (f"; {TABLE} is the table above" if len(chosen) > MOST_NAMED else ""))
-    st.code(command, language="bash", wrap_lines=True)
+    st.code(visible(command), language="bash", wrap_lines=True)
 
 
 def _command(chosen: list[Past], verdict: Verdict) -> str:
@@ -78,7 +79,9 @@ def labels_editor(chosen: list[Past]) -> None:
     if not mine:
         return
     with st.popover("Tags and note", icon=":material/sell:"):
-        key = st.selectbox("Run", list(mine), format_func=lambda key: f"{mine[key].name} · {key}", key="label-run")
+        key = st.selectbox(
+            "Run", list(mine), format_func=lambda key: visible(f"{mine[key].name} · {key}"), key="label-run"
+        )
         past = mine[key]
         tags = st.text_input("Tags, with commas between them", ", ".join(past.tags), key=f"tags-{key}")
         note = st.text_area("Note", past.note, max_chars=history.NOTE_LENGTH, key=f"note-{key}")

@@ -13,6 +13,7 @@ import streamlit as st
 
 from tfbind.files import drafted
 from tfbind.plots import Curve
+from tfbind.visible import visible
 
 FIRST_POINT = "The first point comes with the end of the first epoch."
 
@@ -63,7 +64,10 @@ def live_charts(charts: list[Chart], *, key: str, height: int = 300, empty: str 
     """
     base = st.get_option("server.baseUrlPath").strip("/")
     data = {
-        "charts": [vars(chart) | {"curves": [vars(curve) for curve in chart.curves]} for chart in charts],
+        "charts": [
+            vars(chart) | {"curves": [vars(curve) | {"name": visible(curve.name)} for curve in chart.curves]}
+            for chart in charts
+        ],
         "empty": empty,
         "height": height,
         "source": f"/{base}/app/static/plotly.min.js?v={plotly.__version__}".replace("//", "/"),

@@ -9,6 +9,7 @@ from tfbind.export import THRESHOLD
 from tfbind.files import words
 from tfbind.meaning import BUILTIN, UNKNOWN, Meaning
 from tfbind.scoring import Model
+from tfbind.visible import visible
 from ui import scored
 from ui.kept_setting import KeptSetting, one_of
 from ui.model_import import model_import
@@ -136,7 +137,7 @@ def _choose_main(names: dict[str, str]) -> Choice | None:
     above = st.container()
     model_import(MODEL.key)
     several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
-    labels = names | several
+    labels = {name: visible(label) for name, label in (names | several).items()}
     with above:
         known = one_of(labels, f"The model {{}} is not here any more: {names[BUILTIN]} is chosen.")
         now = list(labels).index(MODEL.restore(known))
@@ -150,7 +151,7 @@ def _choose_main(names: dict[str, str]) -> Choice | None:
         "Average of",
         list(names),
         MEMBERS.restore(lambda text: list(map(known, text.split(",")))),
-        format_func=names.__getitem__,
+        format_func=lambda name: visible(names[name]),
         key=MEMBERS.key,
         help="Their mean is drawn, and how far they differ as a band.",
     )
@@ -177,7 +178,8 @@ def _takes(length: int | None) -> str:
 
 
 def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
-    labels = {NOTHING: "nothing"} | {name: label for name, label in names.items() if not main or name != main.name}
+    others = {name: visible(label) for name, label in names.items() if not main or name != main.name}
+    labels = {NOTHING: "nothing"} | others
     known = one_of(labels, "{} is not drawn over it: it is the model itself, or not here any more.")
     name = st.selectbox(
         "Compare with",

@@ -12,7 +12,7 @@ from tfbind.datasets import Windows
 from tfbind.estimate import disk, estimate, recent
 from ui.config_form import config_form, form_and_plan, in_labels
 from ui.run_actions import start
-from ui.session import home, newest_first, next_run_id, plain, show_run, start_key
+from ui.session import cells, home, newest_first, next_run_id, plain, show_run, start_key
 from ui.split_line import counts, data_of, leak_check
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
@@ -104,7 +104,7 @@ def _earlier_runs() -> None:
         return
     newest = newest_first(every, "all-runs")
     st.dataframe(
-        pd.DataFrame([_table_row(run) for run in newest]),
+        pd.DataFrame(cells([_table_row(run) for run in newest])),
         hide_index=True,
         placeholder="–",
         on_select=lambda: _open_selected([run.id for run in newest]),

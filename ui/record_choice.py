@@ -15,6 +15,7 @@ from ui.kept_setting import KeptSetting
 from ui.model_choice import Settings, padded
 from ui.results import chart_buttons
 from ui.sequence_changes import key
+from ui.session import cells
 
 TABLE = "records"
 LIST, SHOWN = "records-list", "records-shown"  # what tells the last list from others, and its row that was open
@@ -91,7 +92,7 @@ def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], chose
         said += f" {short:,} of them, without a score, are too short for this model unless they are filled up with N."
     st.caption(said)
     st.dataframe(
-        pd.DataFrame(rows),
+        pd.DataFrame(cells(rows)),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row-required",

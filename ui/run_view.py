@@ -10,6 +10,7 @@ from tfbind.estimate import duration
 from tfbind.hints import hint, lost_its_loss
 from tfbind.plots import curve
 from tfbind.runs import Row, Run, Status
+from tfbind.visible import visible
 from ui.live_chart import FIRST_POINT, Chart, live_charts
 from ui.polling import poll
 from ui.results import results
@@ -141,7 +142,7 @@ def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
     tail = run_log.tail(run, LOG_LINES) if status.error else ""
     if tail:
         with st.expander("The last lines of its log", expanded=not diverged):
-            st.code(tail, language=None)
+            st.code(visible(tail), language=None)
 
 
 def _what_next(status: Status, rows: list[Row]) -> str:

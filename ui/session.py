@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -14,6 +14,7 @@ from tfbind.files import ODD_BYTES, unwritable, words
 from tfbind.runs import Run, find, new_id
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_folder import find as find_sweep
+from tfbind.visible import visible
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 INSIDE_APP = "inside_app"
@@ -80,8 +81,16 @@ def plain(text: str) -> str:
     Every mark is escaped. Emoji and icon names, links and addresses are looked for after that, in the finished text,
     so an invisible character (word joiner) takes them apart.
     """
-    escaped = _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    escaped = _PUNCTUATION.sub(r"\\\1", visible(" ".join(text.split())))
     return re.sub(r"([:@]|www)", "\\1\u2060", escaped)
+
+
+def cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for a table, which reads no Markdown, with what steers spelled out."""
+    return [
+        {visible(key): visible(value) if isinstance(value, str) else value for key, value in row.items()}
+        for row in rows
+    ]
 
 
 def attempt(

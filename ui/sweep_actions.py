@@ -8,6 +8,7 @@ from tfbind.runs import ACTIVE, Status
 from tfbind.sweep_control import RETRIED
 from tfbind.sweep_folder import Sweep
 from tfbind.sweep_spec import MAX_TEXT
+from tfbind.visible import visible
 from ui.compare_runs import show_comparison
 from ui.config_form import label, parse_form
 from ui.session import TRAIN_PAGE, attempt, home
@@ -78,7 +79,9 @@ def run_actions(past: list[Past]) -> None:
     if not active:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        id = st.selectbox("One of its runs", list(active), format_func=lambda id: active[id].name, key="one-run")
+        id = st.selectbox(
+            "One of its runs", list(active), format_func=lambda id: visible(active[id].name), key="one-run"
+        )
         st.page_link(TRAIN_PAGE, label="Open", icon=":material/open_in_new:", query_params={"run": id})
         if st.button("Stop this run", key="stop-one"):
             attempt(lambda: launch.cancel(runs.find(home(), id)))

@@ -14,7 +14,7 @@ from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
 from ui.config_form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
-from ui.session import attempt, home, newest_first, next_sweep_id, plain, show_sweep, start_key
+from ui.session import attempt, cells, home, newest_first, next_sweep_id, plain, show_sweep, start_key
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
 
@@ -301,7 +301,7 @@ def _earlier() -> None:
         return
     newest, sizes = newest_first(every, "all-sweeps"), sweep_folder.sizes(home())
     st.dataframe(
-        pd.DataFrame([_row(sweep, sizes[sweep.id]) for sweep in newest]),
+        pd.DataFrame(cells([_row(sweep, sizes[sweep.id]) for sweep in newest])),
         hide_index=True,
         on_select=lambda: _open_selected([sweep.id for sweep in newest]),
         selection_mode="single-cell",

@@ -19,7 +19,7 @@ from ui.config_form import label
 from ui.live_chart import Chart, live_charts
 from ui.polling import poll
 from ui.run_view import COLOURS
-from ui.session import TRAIN_PAGE, close_sweep, plain
+from ui.session import TRAIN_PAGE, cells, close_sweep, plain
 from ui.sweep_actions import actions, run_actions
 
 OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
@@ -126,7 +126,7 @@ def _table(spec: Spec, past: list[Past]) -> None:
     if not past:
         return
     ranked = sorted(past, key=lambda run: _rank(spec, run))
-    table = pd.DataFrame([_row(spec, run) for run in ranked])
+    table = pd.DataFrame(cells([_row(spec, run) for run in ranked]))
     event: Any = st.dataframe(
         table if table["Why"].any() else table.drop(columns="Why"),
         hide_index=True,

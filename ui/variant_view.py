@@ -20,7 +20,7 @@ from ui.background import offer_variants
 from ui.model_choice import Settings
 from ui.results import chart_buttons
 from ui.scored import Effects
-from ui.session import plain
+from ui.session import cells, plain
 from ui.variant_input import Variants
 
 TABLE = "variant-effects"
@@ -83,9 +83,9 @@ def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = F
         return
     label = f"{len(rows):,} without a score, and why"
     with st.expander(label, icon=":material/warning:", expanded=not folded):
-        table = pd.DataFrame(sorted(rows), columns=["Line", "Variant", "Why"])
+        named = [{"Line": line, "Variant": variant, "Why": why} for line, variant, why in sorted(rows)]
         st.dataframe(
-            table,
+            pd.DataFrame(cells(named)),
             hide_index=True,
             height=min(35 * (len(rows) + 1) + 3, 180),
             column_config={"Line": st.column_config.NumberColumn(width="small")},

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TextIO, TypeVar
 
+from tfbind.visible import steer
+
 Found = TypeVar("Found")
 
 BAR_WIDTH = 24
@@ -43,18 +45,18 @@ def say(line: str) -> None:
 
 def remark(line: str) -> None:
     """Print a line about work that goes on to stderr, in place of the bar that a terminal shows there."""
-    end = CLEARED if sys.stderr.isatty() else ""
-    _show(f"{end}{line}\n", sys.stderr)
+    _show(f"{line}\n", sys.stderr, CLEARED if sys.stderr.isatty() else "")
 
 
 def draw(text: str) -> None:
     """Show `text` on the terminal, in place of the bar there."""
-    _show(f"{CLEARED}{text}", sys.stderr)
+    _show(text, sys.stderr, CLEARED)
 
 
-def _show(text: str, file: TextIO) -> None:
+def _show(text: str, file: TextIO, control: str = "") -> None:
     """Write of work that goes on, as it does where nobody reads any more: behind `head`, on a closed terminal."""
     try:
+        steer(file, control)
         print(text, end="", file=file, flush=True)
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.EIO):

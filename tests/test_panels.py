@@ -1,0 +1,151 @@
+"""A page of which one part cannot be drawn: that part says so, the log knows why, and everything else is there."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from driven import APP, button, checked, words
+from stand_in import make_run
+from streamlit.runtime.scriptrunner import RerunData, RerunException, StopException
+from streamlit.testing.v1 import AppTest
+
+from tfbind import wandb_kept
+from tfbind.wandb_kept import new_project, open_project, save_names, save_project
+from ui import compare_panels, compare_pull, compare_settings, compare_table, panels
+from ui.panels import FAILED, panel
+from ui.session import plain
+
+URL, PATH = "http://127.0.0.1:9", "lab/other"
+ODD_NAMES = ("lr", "LR", "lr ", " lr", "l.r", "lr\u200b", "\x1b[31mlr", "\\x1b[31mlr", "l\ud800r", "", ".", "curve")
+
+
+def facts(id: str, config: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    texts = {"id": id, "name": id, "state": "finished", "created": "2026-05-01T10:00:00Z"}
+    return {**texts, "config": config, "summary": summary, "tags": [], "sweep": None, "group": None, "note": None}
+
+
+@pytest.fixture
+def kept(home: Path) -> Path:
+    """Two runs of this home, and two of W&B whose settings are logged with every row, too."""
+    for seed in range(2):
+        make_run(home, "finished", id=f"local-{seed}")
+    others = {f"other-{name}": 0.5 for name in range(400)}
+    odd = dict.fromkeys(ODD_NAMES, 0.1)
+    runs = {
+        id: facts(id, {**odd, "lr": rate, **others}, {"epoch": 3, "val_pearsonr": 0.5, **odd, "lr": rate})
+        for id, rate in (("theirs-1", 0.1), ("theirs-2", 0.2))
+    }
+    project = new_project(home, URL, PATH)
+    save_project(project.__class__(project.folder, PATH, URL, "wandb", {"": "2026-05-01"}, runs))
+    return home
+
+
+def compare() -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=60).run()
+    page = page.switch_page("pages/compare.py").run()
+    assert not page.exception, page.exception
+    return page
+
+
+def failures(page: AppTest) -> list[str]:
+    return [error.value for error in page.error if FAILED in error.value]
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_name_that_is_a_setting_and_a_metric_is_asked_for_once() -> None:
+    page = checked(compare())
+    assert len(page.dataframe[0].value) == 4
+    assert {"theirs-1", "theirs-2"} < set(page.dataframe[0].value["name"])
+    assert "Verdict" in words(page)
+    asked = [box for box in page.selectbox if (box.key or "").startswith("name-")]
+    labels = [box.label for box in asked]
+    assert labels.count("lr") == 1
+    assert len(set(labels)) == len(labels)
+    assert asked[0].value == "learning_rate"  # what has a likely meaning comes first
+    assert len(asked) == compare_pull.MOST_NAMES
+    assert "30 of 412 names" in words(page)
+
+
+def test_names_that_the_form_does_not_ask_for_keep_their_meaning(kept: Path) -> None:
+    project = open_project(kept, URL, PATH)
+    assert project is not None
+    many = {f"other-{number}": "" for number in range(400)} | {"lr": "learning_rate"}
+    save_names(project, {**many, "other-399": "val_loss"})
+    page = checked(compare())
+    checked(button(page, "Save names").click().run())
+    assert project.names == {"lr": "learning_rate", "other-399": "val_loss"}
+
+
+def test_a_setting_called_as_the_sparklines_are_has_a_column_of_its_own(kept: Path) -> None:
+    project = open_project(kept, URL, PATH)
+    assert project is not None
+    for number, one in enumerate(project.runs.values()):
+        one["config"]["curve"] = number
+    save_project(project)
+    shown = checked(compare()).dataframe[0].value
+    assert sorted(shown["curve"].dropna()) == [0, 1]
+    assert len(shown["curve "].iloc[-1]) in (0, 5)
+
+
+def fail(*_: Any, **__: Any) -> NoReturn:
+    raise KeyError("planted \x1b]52;c;aGk=\x07 \u202e")
+
+
+PANELS: dict[str, tuple[Any, str]] = {
+    "W&B": (wandb_kept, "projects"),
+    "ranking": (compare_panels, "ranking"),
+    "baselines": (compare_panels, "beside_each"),
+    "curves": (compare_panels, "learning_curves"),
+    "settings": (compare_settings, "setting_columns"),
+    "differences": (compare_settings, "differing"),
+    "take away": (compare_panels, "take_away"),
+}
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(panels._LOG, "error", lambda form, *values: said.append(form % values))
+    return said
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize("what", PANELS)
+def test_a_panel_that_fails_leaves_table_and_verdict(
+    what: str, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    place, name = PANELS[what]
+    monkeypatch.setattr(place, name, fail)
+    page = compare()
+    shown = set(page.dataframe[0].value["name"])
+    assert len(page.dataframe[0].value) == (2 if what == "W&B" else 4)
+    assert ({"theirs-1", "theirs-2"} < shown) == (what != "W&B")
+    assert "Verdict" in words(page)
+    assert "Judged by" in words(page) or page.warning
+    said = failures(page)
+    assert said
+    assert len(said[0].splitlines()) == 1
+    assert plain("KeyError: 'planted") in said[0]
+    assert "the log has the details" in said[0]
+    assert any("Traceback" in text and "planted" in text for text in logged)
+    assert not any(sign in text for text in (*logged, *said) for sign in "\x1b\x07\u202e")
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.parametrize(("place", "name"), [(compare_table, "table"), (compare_panels, "judge")])
+def test_without_its_table_or_its_verdict_the_page_shows_the_rest(
+    place: Any, name: str, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    monkeypatch.setattr(place, name, fail)
+    page = compare()
+    shown = words(page)
+    assert "Learning curves" in shown
+    assert "Settings" in shown
+    assert failures(page)
+    assert logged
+
+
+@pytest.mark.parametrize("leaving", [StopException(), RerunException(RerunData())])
+def test_what_ends_or_repeats_a_page_passes_through(leaving: BaseException) -> None:
+    with pytest.raises(type(leaving)), panel("any"):
+        raise leaving
