@@ -102,7 +102,10 @@ def test_the_address_names_runs_or_a_sweep(sweep: list[Run], home: Path) -> None
     assert len(compare(sweep="rates").session_state["compare-selected"]) == 6
     page = compare(runs=f"{sweep[0].id},{sweep[3].id},gone")
     assert set(page.session_state["compare-selected"]) == {sweep[0].id, sweep[3].id}
-    assert "wins" in page.success[0].value  # the replicates in the home lend their spread
+    assert not page.success
+    assert plain("One run each: cannot be told.") in page.info[0].value
+    help = "the standard deviation over seeds (of 6 runs of 2 settings, not selected, on the same data and split)"
+    assert plain(help) in words(page)
 
 
 @pytest.mark.usefixtures("sweep")

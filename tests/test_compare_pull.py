@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
 from tfbind import wandb_kept
+from tfbind.elsewhere import known_runs
 from ui.session import plain
 
 pytestmark = pytest.mark.usefixtures("home", "no_wandb")
@@ -23,8 +24,10 @@ def server() -> Iterator[WandbServer]:
         yield server
 
 
-def compare() -> AppTest:
+def compare(**address: str) -> AppTest:
     page = AppTest.from_file(APP, default_timeout=120).run()
+    for key, value in address.items():
+        page.query_params[key] = value
     return checked(page.switch_page("pages/compare.py").run())
 
 
@@ -74,10 +77,13 @@ def test_looking_at_what_is_kept_asks_the_server_nothing(server) -> None:
 def test_the_seeds_three_runs_beside_the_replicates_of_this_home(home: Path, server) -> None:
     keep(home)
     page = pull(compare(), server, "lab/seed")
+    assert len(page.session_state["compare-selected"]) == 3
+    assert plain("One run each: cannot be told.") in words(page)
+    page = compare(runs=",".join(past.key for past in known_runs(home)[0]))
+    assert len(page.session_state["compare-selected"]) == 15
     assert plain("cannot be told: learning_rate 0.001 and learning_rate 0.01.") in words(page)
     assert plain("learning_rate 0.0001 is worse.") in words(page)
     assert plain("Counted as one more seed of a setting of this home, each: sweep-") in words(page)
-    assert len(page.session_state["compare-selected"]) == 3
 
 
 def test_runs_that_were_logged_from_here_stay_the_runs_of_this_home(home: Path, server) -> None:

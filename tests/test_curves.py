@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from past_runs import curve, past
+from scipy import stats
 
 from tfbind.curves import MeanCurve, along, jitter, mean_curve, race, smoothed, trend
 
@@ -12,8 +13,13 @@ EPOCHS = np.arange(1, 41)
 NOISE = np.random.default_rng(0)
 
 
-def mean(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> MeanCurve:
-    return MeanCurve(np.arange(1, len(values) + 1), values, values, values, values * np.nan, 1)
+def mean(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", noise: float = 0.005) -> MeanCurve:
+    """Three seeds whose mean is `values`: one on it, one above and one below."""
+    return curve_of(np.stack([values - noise, values, values + noise]))
+
+
+def curve_of(runs: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> MeanCurve:
+    return MeanCurve(np.arange(1, runs.shape[1] + 1), runs, runs.mean(0), runs.min(0), runs.max(0))
 
 
 def test_the_mean_runs_over_the_epochs_that_all_have() -> None:
@@ -69,16 +75,18 @@ def test_the_gain_is_that_of_the_last_quarter() -> None:
 
 def test_curves_that_cross_say_where() -> None:
     first, second = 0.8 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 6.0))
-    found = race(mean(second), mean(first), "max", 0.01)
+    found = race(mean(second), mean(first), "max")
     ahead = int(np.argmax(second > first)) + 1
     assert (found.kind, found.leader, found.epoch) == ("crossed", 1, ahead)
-    assert race(mean(-second), mean(-first), "min", 0.01) == found
+    assert found.low <= ahead <= found.high <= ahead + 2
+    assert race(mean(-second), mean(-first), "min") == found
+    assert race(mean(second, 0.03), mean(first, 0.03), "max").high > found.high
 
 
 def test_a_lead_that_is_lost_was_only_faster() -> None:
     fast, slow = 0.9 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 4.0))
-    found = race(mean(fast), mean(slow), "max", 0.01)
-    gone = int(np.flatnonzero(fast - slow > 0.01)[-1]) + 1
+    found = race(mean(fast), mean(slow), "max")
+    gone = int(np.flatnonzero(fast - slow > stats.t.ppf(0.975, 4) * 0.005 * np.sqrt(2 / 3))[-1]) + 1
     assert (found.kind, found.leader, found.epoch) == ("faster", 0, gone)
     assert found.lead == pytest.approx((fast - slow).max())
 
@@ -91,21 +99,51 @@ def test_a_lead_within_the_spread_of_the_seeds_is_no_lead() -> None:
     ]
     first, second = (mean_curve(side, "val_loss") for side in runs)
     assert abs(first.mean[0] - second.mean[0]) > 0.01
-    assert race(first, second, "min", 0.0).kind == "none"
+    assert race(first, second, "min").kind == "none"
+
+
+@pytest.mark.parametrize("epochs", [4, 5, 10, 40])
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+def test_equal_settings_are_not_said_to_race(epochs: int, seeds: int) -> None:
+    rng = np.random.default_rng(epochs * 10 + seeds)
+    kinds = []
+    for _ in range(100):
+        steps = rng.normal(0, 0.005, (2, seeds, epochs)).cumsum(axis=2) + rng.normal(0, 0.01, (2, seeds, epochs))
+        first, second = 0.9 * (1 - np.exp(-np.arange(1, epochs + 1) / 3)) + steps
+        kinds.append(race(curve_of(first), curve_of(second), "max").kind)
+    assert kinds.count("crossed") <= (1 if seeds > 2 else 0)
+    assert kinds.count("faster") <= (3 if seeds > 2 else 0)
+
+
+def test_the_interval_holds_the_epoch_at_which_the_true_curves_cross() -> None:
+    rng = np.random.default_rng(4)
+    first, second = 0.8 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 6.0))
+    true = int(np.argmax(second > first)) + 1
+    found = []
+    for _ in range(60):
+        drawn = [
+            curve + rng.normal(0, 0.01, (3, 1)) + rng.normal(0, 0.01, (3, len(EPOCHS))) for curve in (first, second)
+        ]
+        found.append(race(curve_of(drawn[0]), curve_of(drawn[1]), "max"))
+    crossed = [one for one in found if one.kind == "crossed"]
+    assert len(crossed) >= 55
+    assert sum(one.low <= true <= one.high for one in crossed) >= 0.9 * len(crossed)
 
 
 def test_a_lead_that_stays_though_it_narrows_is_not_lost() -> None:
     fast = 0.9 * (1 - np.exp(-EPOCHS / 3.0))
     lead = np.where(EPOCHS <= 20, 0.02, 0.009)
-    assert race(mean(fast), mean(fast - lead), "max", 0.01).kind == "none"
-    assert race(mean(fast), mean(fast - lead**2), "max", 0.0001).kind == "faster"
+    assert race(mean(fast, 0.001), mean(fast - lead, 0.001), "max").kind == "none"
+    assert race(mean(fast, 5e-6), mean(fast - lead**2, 5e-6), "max").kind == "none"  # less, and clearly there
+    assert race(mean(fast, 1e-4), mean(fast - lead**2, 1e-4), "max").kind == "faster"
 
 
 def test_no_race_where_one_stays_ahead_or_nobody_leads() -> None:
     flat = np.linspace(0, 1, 20)
-    assert race(mean(flat + 0.1), mean(flat), "max", 0.01).kind == "none"
-    assert race(mean(flat), mean(flat), "max", 0.0).kind == "none"
-    assert race(mean(flat[:3]), mean(flat), "max", 0.0).kind == "none"
+    assert race(mean(flat + 0.1), mean(flat), "max").kind == "none"
+    assert race(mean(flat), mean(flat), "max").kind == "none"
+    assert race(mean(flat, 0), mean(flat + 1, 0), "max").kind == "none"
+    assert race(mean(flat[:3]), mean(flat), "max").kind == "none"
 
 
 def test_smoothing_is_fair_to_the_first_value_and_keeps_gaps() -> None:

@@ -17,6 +17,7 @@ from tfbind import history, runs, wandb_kept, wandb_runs
 from tfbind.compare import choose, group, settings_of
 from tfbind.elsewhere import join, known_runs, originals
 from tfbind.history import Past
+from tfbind.report import facts
 from tfbind.verdict import judge
 from tfbind.verdict_text import headline
 
@@ -29,7 +30,7 @@ SUBSETS = [seeds for count in (2, 3, 4) for seeds in combinations(range(4), coun
 @pytest.mark.parametrize("metric", ["val_pearsonr", "val_loss"])
 @pytest.mark.parametrize("seeds", SUBSETS)
 def test_the_published_runs_beside_the_replicates_measured_here(seeds: tuple[int, ...], metric: str) -> None:
-    verdict = judge(pulled(), choose(metric), measured(seeds))
+    verdict = judge([*pulled(), *measured(seeds)], choose(metric))
     called = {comparison.other.label: comparison.worse for comparison in verdict.comparisons}
     worst = called.pop("learning_rate 0.0001")
     assert not any(called.values())
@@ -40,15 +41,17 @@ def test_the_published_runs_beside_the_replicates_measured_here(seeds: tuple[int
 
 
 def test_what_is_assumed_is_said() -> None:
-    (said, *_) = judge(pulled(), PEARSON, measured()).notes
+    named = [replace(run, config={**run.config, "dataset_hash": HASH}) for run in pulled()]
+    (said, *_) = judge(named, PEARSON, measured()).notes
     assert said.startswith(
         "Counted as one more seed of a setting of this home, each: sweep 0.01 (learning_rate 0.01), "
         "sweep 0.001 (learning_rate 0.001) and sweep 0.0001 (learning_rate 0.0001). What is stated agrees with it. "
-        "Not stated, and assumed to be the same: data set, validation_split, norm, num_res_blocks, "
+        "Not stated, and assumed to be the same: validation_split, norm, num_res_blocks, "
     )
     assert "Runs of this home that were not selected and count beside: 0.01-0, 0.01-1" in said
     selected = judge([*pulled(), *measured()], PEARSON)
     assert "not selected" not in selected.notes[0]
+    assert "assumed to be the same: data set, validation_split" in selected.notes[0]
     assert headline(selected) == WORSE
 
 
@@ -58,6 +61,13 @@ def test_it_counts_among_the_selected_seeds_where_some_are_selected() -> None:
     joined = join([first, *here[:2]], here, PEARSON)
     assert joined.added == []
     assert [len(setting.counted) for setting in group(joined.pasts, PEARSON)] == [3]
+
+
+@pytest.mark.parametrize("home", [{}, {"dataset": "builtin", "dataset_hash": "cd" * 32}])
+def test_runs_on_unknown_data_are_no_seeds_of_what_is_not_selected(home: dict[str, object]) -> None:
+    assert kept_apart(pulled(), measured(**home))
+    alone, beside = judge(pulled(), PEARSON), judge(pulled(), PEARSON, measured(**home))
+    assert facts(beside) == facts(alone)
 
 
 def kept_apart(pasts: list[Past], pool: list[Past]) -> bool:
@@ -93,8 +103,8 @@ def test_two_data_sets_to_choose_from_keep_it_apart_until_the_selection_names_on
     assert kept_apart(pulled(), [*here, *there])
     assert kept_apart(pulled(), [*here[:4], *there[4:]])
     joined = join([*pulled(), there[0]], [*here, *there], PEARSON)
-    assert {past.config["dataset"] for past in joined.pasts} == {"other"}
-    assert len(joined.added) == 8
+    assert [past.config.get("dataset") for past in joined.pasts] == [None, None, "other", "other"]
+    assert joined.added == []
     named = [replace(run, config={**run.config, "dataset": "chr22"}) for run in pulled()]
     assert {past.config["dataset_hash"] for past in join(named, [*here, *there], PEARSON).pasts} == {HASH}
 
@@ -145,7 +155,9 @@ def compare(home: Path, *words: str) -> dict:
 def test_the_command_answers_on_pulled_runs(tmp_path: Path, metric: str) -> None:
     keep(tmp_path)
     wandb_runs.pull(tmp_path, f"{ENTITY}/seed")
-    found = compare(tmp_path, "seed0", "seed1", "seed2", "--metric", metric)
+    alone = compare(tmp_path, "seed0", "seed1", "seed2", "--metric", metric)
+    assert alone["headline"].startswith("One run each: cannot be told.")
+    found = compare(tmp_path, "seed0", "seed1", "seed2", "--sweep", "real", "--metric", metric)
     assert found["headline"] == WORSE
     assert [setting["seeds"] for setting in found["settings"]] == [5, 5, 5]
     assert {setting["trend"] for setting in found["settings"]} == {"short"}

@@ -73,6 +73,20 @@ def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
     assert "val_" not in said.replace("\\", "")
 
 
+def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> None:
+    sweep = sweep_folder.create(home, lesson.rates_sweep(), lesson.BASE)
+    for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
+        run = runs.create(home, config, facts={"sweep": sweep.id})
+        reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
+        runs.append_row(run, make_rows(1)[0] | reached)
+        lost = config.learning_rate == lesson.RATES[1] and config.seed == 0
+        runs.take_over(run, "killed" if lost else "finished")
+    said = words(page("4"))
+    assert plain("learning rate 0.002 (1 of 3 runs ended early)") in said
+    assert plain("Learning rate 0.002 is worse") not in said
+    assert plain("Learning rate 0.0002 is worse") in said
+
+
 def test_pasted_dna_is_read_as_on_the_predict_page(home: Path) -> None:
     sweep = sweep_folder.create(home, lesson.kernels_sweep(), lesson.BASE)
     config = next(iter(parse_spec(lesson.kernels_sweep(), lesson.BASE).grid()))

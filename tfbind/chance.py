@@ -7,6 +7,9 @@ settings, about two would be called different.
 
 Two seeds may lie close together by luck. Beside a setting with more seeds, Welch's test would then take the little
 they differ for all they vary, with the degrees of freedom of the other side, and call ties different too often.
+
+One run shows nothing of how far its setting scatters, and other settings may scatter less: it is never called better
+or worse. The spread of others is a help to the eye, and no test.
 """
 
 from collections.abc import Sequence
@@ -16,27 +19,42 @@ from typing import Literal
 
 import numpy as np
 
-from tfbind.compare import Setting, data_of, settings_of
-from tfbind.history import Past
+from tfbind.compare import Setting
 from tfbind.ranges import range_p, t_p, t_quantile
 
-Rule = Literal["seeds", "spread", "none", "copies"]
+Rule = Literal["seeds", "copies", "none", "lost", "data"]
 
 LEVEL = 0.02
 CONFIDENCE = 0.95
 STEADY = 3  # seeds from which a standard deviation stands for itself beside one from more
+# Least and largest standard deviation over seeds that was measured of the published model on the published data.
+PUBLISHED_SPREAD = {"val_pearsonr": (0.002, 0.007)}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A standard deviation over the seeds of one setting, from `seeds` values of the runs with the keys `runs`;
-    `differs` are the settings in which that one is not the one it is used for."""
+    """A standard deviation over the seeds of one setting, from `seeds` values of the runs with the keys `runs`."""
 
     sd: float
     seeds: int
     label: str
     runs: frozenset[str]
-    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far seeds scatter, where a single run does not show it: a help, on which no call is made.
+
+    One standard deviation pooled over `settings` settings with `seeds` values together. `origin`: `selected`, they
+    are compared; `others`, runs on the same data and split that are not; `published`, the published model, whose
+    least is `least`.
+    """
+
+    sd: float
+    origin: Literal["selected", "others", "published"]
+    seeds: int = 0
+    settings: int = 0
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,25 +95,35 @@ def welch(difference: float, parts: Sequence[tuple[float, float]], settings: int
     return Test(difference, float(np.sqrt(total)), freedom, settings)
 
 
-def known_spreads(best: Setting, other: Setting, replicated: Sequence[Setting]) -> tuple[Rule, tuple[Spread, ...]]:
-    """By which rule two settings are compared, and what is taken for the spread of either, () where nothing is known.
+def own_spreads(best: Setting, other: Setting) -> tuple[Spread, ...]:
+    """What is taken for the spread of two settings with replicates, () where the replicates of both are copies."""
+    own = _spread(best), _spread(other)
+    return _steadied(*own) if any(spread.sd for spread in own) else ()
 
-    Args:
-        replicated: settings whose seeds may stand for those of one that has a single run.
-    """
-    if len(best.values) > 1 and len(other.values) > 1:
-        own = _spread(best), _spread(other)
-        return ("seeds", _steadied(*own)) if any(spread.sd for spread in own) else ("copies", ())
-    found = [_spread_of(setting, replicated) for setting in (best, other)]
-    first, second = found[0] or found[1], found[1] or found[0]
-    return ("spread", _steadied(first, second)) if first and second else ("none", ())
+
+def pooled(settings: Sequence[Setting], origin: Literal["selected", "others"]) -> Noise | None:
+    """One standard deviation over the seeds of all these settings, None where none has replicates that differ."""
+    known = [_spread(setting) for setting in settings if len(set(setting.values)) > 1]
+    if not known:
+        return None
+    squares = sum((spread.seeds - 1) * spread.sd**2 for spread in known)
+    freedom = sum(spread.seeds - 1 for spread in known)
+    return Noise(float(np.sqrt(squares / freedom)), origin, sum(spread.seeds for spread in known), len(known))
+
+
+def published(metric: str) -> Noise | None:
+    """The spread over seeds of the published model, None for a metric of which it was not measured."""
+    if metric not in PUBLISHED_SPREAD:
+        return None
+    least, most = PUBLISHED_SPREAD[metric]
+    return Noise(most, "published", least=least)
 
 
 def _steadied(first: Spread, second: Spread) -> tuple[Spread, ...]:
     """Both spreads, a doubtful one replaced by the other where that is larger."""
     larger = max(first, second, key=lambda spread: spread.sd)
     return tuple(
-        larger if mine.differs or mine.seeds < min(STEADY, theirs.seeds) else mine
+        larger if mine.seeds < min(STEADY, theirs.seeds) else mine
         for mine, theirs in ((first, second), (second, first))
     )
 
@@ -115,34 +143,6 @@ def deviation(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(set(values)) > 1 else 0.0
 
 
-def _spread(setting: Setting, differs: tuple[str, ...] = ()) -> Spread:
+def _spread(setting: Setting) -> Spread:
     values = setting.values
-    return Spread(deviation(values), len(values), setting.label, frozenset(setting.points), differs)
-
-
-def _spread_of(setting: Setting, replicated: Sequence[Setting]) -> Spread | None:
-    """The spread over seeds of a setting, else of the nearest one that has replicates and may share its data."""
-    if len(set(setting.values)) > 1:
-        return _spread(setting)
-    mine = setting.pasts[0]
-    near = [(*_distance(mine, other), other) for other in replicated if _may_share_data(mine, other.pasts[0])]
-    if not near:
-        return None
-    differs, _, nearest = min(near, key=lambda found: (len(found[0]), found[1], -len(found[2].values)))
-    return _spread(nearest, differs)
-
-
-def _may_share_data(first: Past, second: Past) -> bool:
-    data = data_of([first, second])
-    return None in data.values() or len(set(data.values())) == 1
-
-
-def _distance(mine: Past, setting: Setting) -> tuple[tuple[str, ...], float]:
-    """Which settings that both recorded differ, and how far the numbers among them are apart, in powers of ten."""
-    here, there = settings_of(mine), setting.config
-    differs = tuple(sorted(key for key in here.keys() & there.keys() if here[key] != there[key]))
-    far = 0.0
-    for key in differs:
-        numbers = [value for value in (here[key], there[key]) if isinstance(value, int | float) and value > 0]
-        far += abs(float(np.log10(numbers[0] / numbers[1]))) if len(numbers) == 2 else 1.0
-    return differs, far
+    return Spread(deviation(values), len(values), setting.label, frozenset(setting.points))

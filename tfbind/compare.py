@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tfbind.config import TrainConfig
 from tfbind.history import Past
-from tfbind.runs import Row
+from tfbind.runs import ACTIVE, Row
 
 Goal = Literal["min", "max"]
 When = Literal["best", "last", "epoch"]
@@ -80,6 +80,20 @@ class Setting:
     @property
     def counted(self) -> list[Past]:
         return [past for past in self.pasts if past.key in self.points]
+
+    @property
+    def lost(self) -> list[Past]:
+        """Runs that ended without a figure, in whose place no run of that seed counts: they failed, were pruned or
+        stopped. Those that count are the survivors, and flatter the setting."""
+        seeds = {past.config.get("seed") for past in self.counted} - {None}
+        return [
+            past
+            for past in self.pasts
+            if past.key in self.left_out
+            and past.state not in ACTIVE
+            and not (past.last_only and past.state == "finished")
+            and past.config.get("seed") not in seeds
+        ]
 
     @property
     def values(self) -> list[float]:

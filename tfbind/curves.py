@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.chance import LEVEL, welch
 from tfbind.compare import Goal, number
 from tfbind.history import Past
 from tfbind.ranges import t_quantile
@@ -15,21 +16,26 @@ Values = NDArray[np.float64]
 Shape = Literal["short", "improving", "overfitting", "worsening", "settled"]
 
 SHORTEST = 4  # epochs below which a curve has no shape
+FEWEST = 3  # runs on either side below which nothing is said of who led when
 LEAST_GAIN = 0.005  # of all that was gained: less is not called an improvement
 LEAST_LOSS = 0.02  # of all that was gained: a rise above the best by less is not called overfitting
 
 
 @dataclass(frozen=True, eq=False)
 class MeanCurve:
-    """A metric over the epochs that all runs of a setting have: epochs (E,), mean, lowest and highest run, and the
-    standard error of the mean over runs (E,), NaN for one run."""
+    """A metric over the epochs that all runs of a setting have: epochs (E,), the value of each run (runs, E), mean,
+    lowest and highest run (E,)."""
 
     epochs: NDArray[np.int64]
+    values: Values
     mean: Values
     low: Values
     high: Values
-    error: Values
-    runs: int
+
+    @property
+    def runs(self) -> int:
+        """How many runs it is the mean of."""
+        return len(self.values)
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,9 @@ class Trend:
 class Race:
     """How two settings stand to each other along the epochs.
 
-    `kind`: `crossed` (one leads first, the other later, from `epoch` on), `faster` (one leads until `epoch`, then
-    neither) or `none`. `leader` is 0 or 1: which of the two led first, by `lead` at most, at epoch `peak`.
+    `kind`: `crossed` (one leads first, the other later, from `epoch` on; with other seeds it would be an epoch from
+    `low` to `high`, 5 to 95 %), `faster` (one leads until `epoch`, then neither) or `none`. `leader` is 0 or 1: which
+    of the two led first, by `lead` at most, at epoch `peak`.
     """
 
     kind: Literal["crossed", "faster", "none"]
@@ -56,6 +63,8 @@ class Race:
     epoch: int = 0
     lead: float = 0.0
     peak: int = 0
+    low: int = 0
+    high: int = 0
 
 
 def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
@@ -71,11 +80,9 @@ def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
     epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     if not epochs:
         none = np.empty(0)
-        return MeanCurve(np.empty(0, np.int64), none, none, none, none, len(curves))
+        return MeanCurve(np.empty(0, np.int64), np.empty((len(curves), 0)), none, none, none)
     values = np.array([[curve[epoch] for epoch in epochs] for curve in curves])
-    count = len(values)
-    error = values.std(0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(epochs), np.nan)
-    return MeanCurve(np.array(epochs), values.mean(0), values.min(0), values.max(0), error, count)
+    return MeanCurve(np.array(epochs), values, values.mean(0), values.min(0), values.max(0))
 
 
 def jitter(values: Values) -> float:
@@ -120,44 +127,59 @@ def trend_of(pasts: Sequence[Past], metric: str, goal: Goal) -> Trend:
     return replace(trend(mean_curve(pasts, metric).mean, goal), metric=metric)
 
 
-def race(first: MeanCurve, second: MeanCurve, goal: Goal, noise: float) -> Race:
+def race(first: MeanCurve, second: MeanCurve, goal: Goal, level: float = LEVEL) -> Race:
     """Where two settings change places, or one loses its lead: down to less than a third of it in the last quarter.
 
-    Only leads beyond chance count: at each epoch above the 95 % margin over seeds, or above `noise` where a setting
-    has one run; and above twice the jitter of the lead.
+    Nothing is said of fewer than `FEWEST` runs on a side. A lead is one in the mean of the first, or of the last,
+    quarter of the epochs that is beyond chance at `level` by Welch's test over seeds.
     """
     epochs, here, there = np.intersect1d(first.epochs, second.epochs, return_indices=True)
-    if len(epochs) < SHORTEST:
+    if len(epochs) < SHORTEST or min(first.runs, second.runs) < FEWEST:
         return Race("none")
-    lead = first.mean[here] - second.mean[there]
-    lead = -lead if goal == "min" else lead
-    margin = np.maximum(_margin(first, here, second, there, noise), 2 * jitter(lead))
-    ahead = np.where(np.abs(lead) > margin, np.sign(lead), 0)
-    clear = np.flatnonzero(ahead)
-    if not len(clear):
-        return Race("none")
-    start = ahead[clear[0]]
-    peak = int(np.argmax(np.where(ahead == start, np.abs(lead), 0)))
-    leader, biggest, top = 0 if start > 0 else 1, float(abs(lead[peak])), int(epochs[peak])
-    if ahead[clear[-1]] == -start:
-        turn = int(np.flatnonzero(np.sign(lead) != -start)[-1]) + 1
-        return Race("crossed", leader, int(epochs[turn]), biggest, top) if turn < len(epochs) else Race("none")
-    left = float(np.abs(lead[-max(1, len(lead) // 4) :]).mean())
-    if clear[-1] < 0.75 * (len(epochs) - 1) and 3 * left < biggest:
-        return Race("faster", leader, int(epochs[clear[-1]]), biggest, top)
+    sides = [curve.values[:, kept] * (-1 if goal == "min" else 1) for curve, kept in ((first, here), (second, there))]
+    quarter = -(-len(epochs) // 4)
+    start = _ahead([side[:, :quarter] for side in sides], level)
+    end = _ahead([side[:, -quarter:] for side in sides], level)
+    lead = start * (sides[0].mean(0) - sides[1].mean(0))
+    peak = int(np.argmax(lead))
+    found = Race("none", 0 if start > 0 else 1, lead=float(lead[peak]), peak=int(epochs[peak]))
+    if start and end == -start:
+        return _crossing(found, epochs, lead, _margin(sides, 0.95))
+    ahead = np.flatnonzero(lead > _margin(sides, 0.975))
+    narrow = 3 * float(np.abs(lead[-quarter:]).mean()) < found.lead
+    if start and not end and narrow and len(ahead) and ahead[-1] < 0.75 * (len(epochs) - 1):
+        return replace(found, kind="faster", epoch=int(epochs[ahead[-1]]))
     return Race("none")
 
 
-def _margin(
-    first: MeanCurve, here: NDArray[np.intp], second: MeanCurve, there: NDArray[np.intp], noise: float
-) -> Values:
+def _ahead(sides: Sequence[Values], level: float) -> int:
+    """1 where the first of two groups of runs has the higher mean, -1 where the second has, 0 within chance."""
+    first, second = (side.mean(axis=1) for side in sides)
+    difference = float(first.mean() - second.mean())
+    parts = [(float(side.var(ddof=1)) / len(side), len(side) - 1.0) for side in (first, second)]
+    if not any(part for part, _ in parts):
+        return 0
+    return int(np.sign(difference)) if welch(difference, parts, 2).single < level else 0
+
+
+def _crossing(found: Race, epochs: NDArray[np.int64], lead: Values, margin: Values) -> Race:
+    """`found` with the epoch from which the other leads, between the last at which the first is clearly ahead and the
+    first from which it is clearly behind; no race where either is missing."""
+    turn = int(np.flatnonzero(lead > 0)[-1]) + 1
+    before = np.flatnonzero(lead[:turn] > margin[:turn])
+    after = np.flatnonzero(lead[turn:] < -margin[turn:]) + turn
+    if not len(before) or not len(after):
+        return Race("none")
+    low, high = int(epochs[before[-1] + 1]), int(epochs[after[0]])
+    return replace(found, kind="crossed", epoch=int(epochs[turn]), low=low, high=high)
+
+
+def _margin(sides: Sequence[Values], share: float) -> Values:
     """How far seeds alone take two means apart at each epoch, going by the median spread of five epochs around it."""
-    if min(first.runs, second.runs) < 2:
-        return np.full(len(here), noise)
-    error = np.hypot(first.error[here], second.error[there])
+    error = np.hypot(*(side.std(axis=0, ddof=1) / np.sqrt(len(side)) for side in sides))
     around = np.pad(error, 2, mode="edge")
     steady = np.median(np.lib.stride_tricks.sliding_window_view(around, 5), axis=1)
-    return np.asarray(t_quantile(0.975, first.runs + second.runs - 2) * steady)
+    return np.asarray(t_quantile(share, sum(len(side) for side in sides) - 2) * steady)
 
 
 def smoothed(values: Sequence[float | None], strength: float) -> list[float | None]:

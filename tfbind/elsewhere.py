@@ -56,8 +56,8 @@ def join(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> Joined:
     """Take the runs from elsewhere that repeat a setting of this home as further seeds of it.
 
     A run repeats a setting if all settings that it states are those, and the others have their published values. It
-    is counted among the selected runs of the setting, else among all those of `pool`. Nothing is joined where more
-    than one setting would do, or where the runs would be of several data sets.
+    is counted among the selected runs of the setting, else, if it states its data, among all those of `pool`. Nothing
+    is joined where more than one setting would do, or where the runs would be of several data sets.
     """
     selected = {past.key for past in pasts}
     data = data_of([*pasts, *pool])
@@ -68,7 +68,7 @@ def join(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> Joined:
     found: dict[str, Setting] = {}
     for past in pasts:
         if past.source != "local" and why_left_out(past, choice) is None:
-            fitting = _fitting(past, mine, data) or _fitting(past, others, data)
+            fitting = _fitting(past, mine, data) or _fitting(past, others if data[past.key] else [], data)
             found |= {past.key: fitting[0]} if len(fitting) == 1 else {}
     if len(stated | {data[setting.pasts[0].key] for setting in found.values()}) > 1:
         found = {}

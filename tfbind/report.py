@@ -102,6 +102,9 @@ def facts(verdict: Verdict) -> dict[str, Any]:
                 "values": standing.setting.values,
                 "runs": [past.key for past in standing.setting.counted],
                 "trend": standing.trend.shape if standing.trend else None,
+                "judged": standing.judged,
+                "may_be_best": standing in verdict.contenders,
+                "lost": [past.key for past in standing.setting.lost],
             }
             for standing in verdict.standings
         ],
@@ -120,6 +123,7 @@ def facts(verdict: Verdict) -> dict[str, Any]:
             }
             for comparison in verdict.comparisons
         ],
+        "noise": vars(verdict.noise) if verdict.noise else None,
         "optimism": verdict.optimism,
         "lines": lines(verdict),
         "notes": verdict.notes,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
@@ -187,6 +187,18 @@ def read_spec(sweep: Sweep) -> Spec:
         return replace(parse_spec(text, base), contents=_contents(sweep))
     except ValueError as error:
         raise ValueError(f"{sweep.folder / SPEC}: {error}") from None
+
+
+def judged_by(home: Path, id: str) -> tuple[str, Literal["min", "max"]] | None:
+    """By which metric, and which way, the sweep with this id is judged; None if this home has no such sweep.
+
+    Raises:
+        ValueError: a file of the sweep is damaged.
+    """
+    if not is_sweep(home, id):
+        return None
+    spec = read_spec(find(home, id))
+    return spec.metric, "min" if spec.goal == "minimize" else "max"
 
 
 def _base(sweep: Sweep) -> TrainConfig:

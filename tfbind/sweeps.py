@@ -4,6 +4,7 @@ Optuna's study is rebuilt from the runs every time, so that the run folders stay
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from tfbind.config import TrainConfig, parse_config
 from tfbind.history import Past
 from tfbind.runs import ACTIVE, Row, best_row
-from tfbind.sweep_space import Parameter, Spec
+from tfbind.sweep_space import Goal, Parameter, Spec
 
 if TYPE_CHECKING:
     import optuna
@@ -21,6 +22,7 @@ MACHINE = ("device", "threads")  # where a configuration runs, not what it is
 MISSES = 1_000  # so many draws in a row that were there already mean that nothing is left
 SUGGESTIONS = 50
 PRUNED = "pruned"
+USUAL: dict[str, Goal] = {"val_pearsonr": "maximize", "val_loss": "minimize"}
 
 Point = tuple[Any, ...]
 
@@ -73,6 +75,18 @@ def best(spec: Spec, past: Sequence[Past]) -> Past | None:
     known = [(found, run) for run in past if (found := value(spec, run)) is not None]
     sign = 1 if spec.goal == "minimize" else -1
     return min(known, key=lambda pair: sign * pair[0])[1] if known else None
+
+
+def disagreement(spec: Spec, past: Sequence[Past]) -> tuple[str, Past] | None:
+    """A usual metric by which another run than `best` is better, with the run that is best by it; None if there is
+    none."""
+    mine = best(spec, past)
+    for metric, goal in USUAL.items():
+        other = replace(spec, metric=metric, goal=goal)
+        found = best(other, past) if metric != spec.metric else None
+        if mine and found and value(other, mine) != value(other, found):
+            return metric, found
+    return None
 
 
 def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:

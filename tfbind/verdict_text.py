@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfbind.chance import LEVEL, Spread, Test
-from tfbind.compare import listed, words_of
+from tfbind.chance import LEVEL, Noise, Spread, Test
+from tfbind.compare import Setting, listed, words_of
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
@@ -15,15 +15,21 @@ from tfbind.verdict import SEEDS, TESTED, Comparison, Standing, Verdict
 RULE = (
     "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
     "A run from W&B or an offline folder counts as one more seed of a setting here if all that it states agrees with "
-    "that setting, and the setting has the published value of everything else. The verdict says where that was "
-    "assumed.",
+    "that setting, and the setting has the published value of everything else. If it does not say which data it "
+    "learnt from, that setting has to be selected, too. The verdict says where that was assumed.",
     "Replicates (two or more) on both sides: Welch's 95 % interval of the difference over seeds. Two seeds may lie "
     "close together by luck: beside a side with more seeds and a larger standard deviation, that stands for both.",
     "One run each, both here and measured on the same held-out windows: a paired bootstrap over those windows. It "
     "holds for this pair of runs, not for the settings, and decides nothing about them.",
-    "Fewer than two runs on a side: no interval. The difference is compared with the spread over seeds of each side: "
-    "that of its own setting or, where that has no replicates, of the nearest one that has, or of the other side if "
-    "that is larger. If there is none: one run each, cannot be told.",
+    "One run on a side: cannot be told, since one run does not show how far its setting scatters. As a help, not a "
+    "call, the difference is given in standard deviations over seeds, pooled over the selected settings or, where "
+    "those have no replicates, over others on the same data and split; for data that are not known, those of the "
+    "published model.",
+    "Runs of a setting failed, were pruned or were stopped, and no other run of that seed counts: cannot be told, "
+    "since the survivors flatter it. At an epoch that all of them have reached they can be compared.",
+    "A setting that may be the best has no worse figure than one that is called worse. The curves of two settings "
+    "are said to cross only with three seeds of each, where either lead, in the first and in the last quarter of the "
+    f"epochs, is beyond chance at the {LEVEL * 100:g} % level for all comparisons together.",
     "The best of N settings was picked because it came out best. Therefore a setting is called worse only if the "
     f"difference is beyond chance at the {LEVEL * 100:g} % level for all pairs of the N together (Games-Howell: "
     "studentised range, Welch's degrees of freedom; for two settings this is Welch's test). In simulations, equal "
@@ -64,20 +70,36 @@ def headline(verdict: Verdict) -> str:
         return f"One setting only, {figures(best, metric)}. There is nothing to compare it with."
     worse = [comparison for comparison in verdict.comparisons if comparison.worse]
     if not verdict.tied:
-        nearest = worse[0]
         return (
-            f"{best.setting.label} wins: {figures(best, metric)}, better by {amount(abs(nearest.difference))} than "
-            f"the next, {nearest.other.label}{_interval(nearest)}."
+            f"{best.setting.label} wins: {figures(best, metric)}, better by {amount(abs(worse[0].difference))} than "
+            f"the next, {worse[0].other.label}{_interval(worse[0])}."
         )
-    tied = listed([best.setting.label, *(comparison.other.label for comparison in verdict.tied)])
-    said = f"Which is best cannot be told: {tied}."
-    if all(comparison.rule == "none" for comparison in verdict.tied):
+    if len(verdict.contenders) == 1:
+        said = f"{best.setting.label} is the best that can be told: {figures(best, metric)}."
+    elif all(standing.seeds == 1 and not standing.setting.lost for standing in verdict.standings):
         said = f"One run each: cannot be told. {best.setting.label} has the best figure, {amount(best.mean)}."
+    else:
+        said = f"Which is best cannot be told: {listed([_with_reason(one) for one in verdict.contenders])}."
     if worse:
         said += (
             f" {listed([comparison.other.label for comparison in worse])} {'is' if len(worse) == 1 else 'are'} worse."
         )
+    if verdict.open:
+        said += f" Whether worse cannot be told: {listed([_with_reason(one) for one in verdict.open])}."
     return said
+
+
+def _with_reason(standing: Standing) -> str:
+    """The label of a setting and, in brackets, why no call is made about it."""
+    if standing.setting.lost:
+        return f"{standing.setting.label} ({_lost(standing.setting)})"
+    return standing.setting.label + (" (one run)" if standing.seeds == 1 else "")
+
+
+def _lost(setting: Setting) -> str:
+    ended = len(setting.lost)
+    every = ended + len(setting.counted)
+    return f"{ended} of {every} runs ended early"
 
 
 def figures(standing: Standing, metric: str) -> str:
@@ -100,7 +122,7 @@ def lines(verdict: Verdict) -> list[str]:
     said = [compared(comparison, verdict) for comparison in verdict.comparisons]
     rest = len(verdict.standings) - 1 - len(verdict.comparisons)
     if rest > 0:
-        said.append(f"{rest} further settings with lower figures than these {TESTED + 1} were not tested one by one.")
+        said.append(f"{rest} further settings beside these {TESTED + 1} were not tested one by one.")
     return said + optimism(verdict)
 
 
@@ -125,7 +147,7 @@ def compared(comparison: Comparison, verdict: Verdict) -> str:
     """One comparison: how big the difference is, how far chance goes, and what follows."""
     gap = amount(abs(comparison.difference))
     start = f"{comparison.best.label} against {comparison.other.label}: better by {gap}"
-    parts = [f"{start}{_against_chance(comparison)}"]
+    parts = [f"{start}{_against_chance(comparison, verdict.noise)}"]
     if comparison.pair:
         parts.append(_pair(comparison))
     elif comparison.pair_problem:
@@ -135,26 +157,51 @@ def compared(comparison: Comparison, verdict: Verdict) -> str:
     return " ".join(parts)
 
 
-def _against_chance(comparison: Comparison) -> str:
+def _against_chance(comparison: Comparison, noise: Noise | None) -> str:
     test = comparison.test
-    if comparison.rule == "copies":
-        return ". The replicates of both are equal to the last digit, so they do not show how far chance goes."
     if test is None:
-        return ". One run each: cannot be told, since nothing here shows how far chance goes."
+        return f". {_untold(comparison, noise)}"
     p = ("p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}") + _almost(comparison, test)
     call = f"{comparison.other.label} is worse" if comparison.worse else "Cannot be told from chance"
-    if comparison.rule == "seeds":
-        return f"{_interval(comparison)}. {call}, {p}.{_borrowed(comparison)}"
-    sds = listed(list(dict.fromkeys(_source(spread) for spread in comparison.spreads)))
+    return f"{_interval(comparison)}. {call}, {p}.{_borrowed(comparison)}"
+
+
+def _untold(comparison: Comparison, noise: Noise | None) -> str:
+    """Why no call is made, and what may help the eye."""
+    both = (comparison.best, comparison.other)
+    if comparison.rule == "copies":
+        return "The replicates of both are equal to the last digit, so they do not show how far chance goes."
+    if comparison.rule == "data":
+        return "Cannot be told: only one of the two says which data it learnt from."
+    if comparison.rule == "lost":
+        lost = listed([f"of {setting.label} {_lost(setting)}" for setting in both if setting.lost])
+        return f"Cannot be told: {lost}, and those that are left flatter it."
+    single = [setting.label for setting in both if len(setting.values) == 1]
+    runs = "One run each" if len(single) == 2 else f"One run of {single[0]}"
+    if noise is None:
+        return f"{runs}: cannot be told, since nothing here shows how far chance goes."
+    return f"{runs}: cannot be told. {_help(abs(comparison.difference), noise)}"
+
+
+def _help(gap: float, noise: Noise) -> str:
+    times = f"{gap / noise.sd:.0f}" if gap >= 10 * noise.sd else f"{gap / noise.sd:.1f}"
+    if noise.origin == "published":
+        spread = (
+            f"{noise.least:g} to {noise.sd:g} of the published model on the published data; these data are not known"
+        )
+        return (
+            f"As a help, not a call: the gap is {times} times {noise.sd:g} (standard deviation over seeds: {spread})."
+        )
+    others = ", not selected, on the same data and split" if noise.origin == "others" else ""
+    settings = "one setting" if noise.settings == 1 else f"{noise.settings} settings"
     return (
-        f", without an interval. {call}: by seeds alone, two equal settings come out less than "
-        f"{amount(test.margin)} apart in 95 of 100 pairs, going by the standard deviation {sds}; {p}."
+        f"As a help, not a call: the gap is {times} times {amount(noise.sd)}, the standard deviation over seeds (of "
+        f"{noise.seeds} runs of {settings}{others})."
     )
 
 
 def _source(spread: Spread) -> str:
-    differs = f" (differs in {listed(spread.differs)})" if spread.differs else ""
-    return f"{amount(spread.sd)} of the {spread.seeds} seeds of {spread.label}{differs}"
+    return f"{amount(spread.sd)} of the {spread.seeds} seeds of {spread.label}"
 
 
 def _borrowed(comparison: Comparison) -> str:
@@ -193,7 +240,7 @@ def _race(comparison: Comparison, found: Race, metric: str) -> str:
         lead = amount(found.lead)
         return (
             f"The curves cross: {first} led first, by {lead} at epoch {found.peak}; {second} leads from epoch "
-            f"{found.epoch}."
+            f"{found.epoch} (5 to 95 % over seeds: {found.low} to {found.high})."
         )
     return (
         f"{first} was only faster at first: its lead in {words_of(metric)} was {amount(found.lead)} at epoch "
@@ -227,7 +274,10 @@ def next_steps(verdict: Verdict) -> list[Next]:
         return [_select(waiting, verdict)]
     unknown = [comparison for comparison in verdict.tied if comparison.rule in ("none", "copies")]
     steps = [_first_seeds(unknown, verdict)] if unknown else []
-    steps += [_more_seeds(comparison, verdict) for comparison in verdict.tied[:2] if comparison not in unknown]
+    lost = len(verdict.standings) == 1 and any(setting.lost for setting in verdict.settings)
+    if lost or any(comparison.rule == "lost" for comparison in verdict.tied):
+        steps.append(_earlier(verdict))
+    steps += [_more_seeds(comparison, verdict) for comparison in verdict.tied if comparison.test][:2]
     near = {id(verdict.standings[0].setting), *(id(comparison.other) for comparison in verdict.tied)}
     improving = [
         standing
@@ -253,10 +303,29 @@ def _select(waiting: Sequence[Standing], verdict: Verdict) -> Next:
 def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Next:
     asked = [unknown[0].best, *(comparison.other for comparison in unknown[:2])]
     sides = [standing for standing in verdict.standings if standing.setting in asked]
+    sides = [standing for standing in sides if standing.seeds < FEWEST_SEEDS] or sides
     label = listed([standing.setting.label for standing in sides])
     return Next(
         f"{label}: {FEWEST_SEEDS} different seeds of each, to see how far chance goes.",
         _seed_commands(sides, FEWEST_SEEDS),
+    )
+
+
+def _earlier(verdict: Verdict) -> Next:
+    """Compare at the last epoch that all seeds have reached, those that ended early, too."""
+    settings = [one for one in verdict.settings if one.points or all(past.rows for past in one.lost)]
+    pasts = [past for setting in settings for past in (*setting.counted, *setting.lost)]
+    reached = [int(past.rows[-1]["epoch"]) if past.rows and not past.last_only else 0 for past in pasts]
+    choice = verdict.choice
+    if not min(reached) or choice.when == "epoch":
+        lost = [past for setting in settings for past in setting.lost]
+        commands = tuple(command for past in lost if (command := repeat(past)))
+        return Next(f"Resume or repeat the {len(lost)} runs that ended early: only survivors are known.", commands)
+    words = ["python", "-m", "tfbind", "compare", *(past.key for past in pasts)]
+    words += ["--metric", choice.metric, "--goal", choice.goal, "--at", str(min(reached))]
+    return Next(
+        f"Compare at epoch {min(reached)}: all seeds have reached it, those that ended early, too.",
+        (shlex.join(words),),
     )
 
 

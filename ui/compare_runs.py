@@ -81,6 +81,7 @@ def select(keys: list[str], anew: bool = False) -> None:
 def show_comparison(sweep: str) -> None:
     """Open the Compare page with the runs of a sweep, whatever was selected there before."""
     st.session_state.pop(SELECTED, None)
+    st.session_state.pop("compare-metric", None)  # another sweep may have another
     st.session_state[ANEW] = st.session_state.get(ANEW, 0) + 1
     st.switch_page(COMPARE_PAGE, query_params={"sweep": sweep})
 

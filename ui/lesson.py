@@ -152,9 +152,13 @@ def _submit(text: str) -> None:
     launch.start(sweep, sweep_control.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
 
 
-def _finished(name: str) -> list[Past]:
+def _all_of(name: str) -> list[Past]:
     sweep = lesson.newest(home(), name)
-    return [run for run in sweep_folder.past(sweep) if run.state == "finished"] if sweep else []
+    return sweep_folder.past(sweep) if sweep else []
+
+
+def _finished(name: str) -> list[Past]:
+    return [run for run in _all_of(name) if run.state == "finished"]
 
 
 def _verdict() -> bool:
@@ -162,7 +166,7 @@ def _verdict() -> bool:
     if not pasts:
         st.info("First run the race of the step before.")
         return False
-    found = judge(pasts, choose("val_pearsonr"))
+    found = judge(_all_of(lesson.RATES_NAME), choose("val_pearsonr"))
     st.success(plain(_in_words(headline(found))), icon=":material/gavel:")
     _judge_guess(pasts)
     st.markdown(

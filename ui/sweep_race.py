@@ -64,6 +64,8 @@ def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
     far = progress(spec, past, at_once)
     on = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
     st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)) + on)
+    if other := sweeps.disagreement(spec, past):
+        st.caption(plain(f"The metrics disagree: by {words_of(other[0])} the best run is {other[1].name}."))
     if status.error:
         st.error(plain(status.error))
     if status.active:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind import baselines
+from tfbind import baselines, sweep_folder
 from tfbind.commands import add_command, answer, figure
-from tfbind.compare import DEFAULT_METRIC, Choice, choose, listed, metrics, named, words_of
+from tfbind.compare import DEFAULT_METRIC, Choice, Goal, choose, goal_of, listed, metrics, named, words_of
 from tfbind.config import home_folder
 from tfbind.elsewhere import known_runs
 from tfbind.files import MOST_BYTES, ODD_BYTES, regular, write_bytes
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     command.add_argument("--sweep", metavar="ID", help="all runs of this sweep")
     command.add_argument("--table", type=Path, metavar="RUNS.csv", help="the runs in a table that was saved here")
     command.add_argument(
-        "--metric", default=DEFAULT_METRIC, help=f"the figure to judge by; default: {DEFAULT_METRIC}"
+        "--metric", help=f"the figure to judge by; default: that of the sweep, else {DEFAULT_METRIC}"
     )
     command.add_argument("--goal", choices=["min", "max"], help="which way is better; known for the usual metrics")
     command.add_argument(
@@ -59,10 +59,15 @@ def compare(options: argparse.Namespace) -> int:
     beside = baselines.beside_each(home_folder(), [past.config for past in pasts], choice.metric)
     written = {}
     if options.out:
-        report = Report(pasts, verdict, _command(options), now(), beside)
+        report = Report(pasts, verdict, _command(options, choice), now(), beside)
         _write(options.out, report)
         written = {"out": str(options.out)}
-    said = [headline(verdict), *(f"- {line}" for line in lines(verdict)), *verdict.notes]
+    said = [
+        headline(verdict),
+        f"Judged by {choice.words}.",
+        *(f"- {line}" for line in lines(verdict)),
+        *verdict.notes,
+    ]
     said += [
         f"baseline {one.name} ({one.data}): {words_of(choice.metric)} {figure(one.mean)}, {one.about}"
         for one in beside
@@ -81,11 +86,21 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def _choice(options: argparse.Namespace) -> Choice:
+    metric, goal = _judged_by(options)
     if options.at in ("best", "last"):
-        return choose(options.metric, options.at, None, options.goal)
+        return choose(metric, options.at, None, goal)
     if not options.at.isdecimal():
         raise ValueError(f"--at {options.at}: expected best, last, or an epoch")
-    return choose(options.metric, "epoch", int(options.at), options.goal)
+    return choose(metric, "epoch", int(options.at), goal)
+
+
+def _judged_by(options: argparse.Namespace) -> tuple[str, Goal | None]:
+    """The metric and the goal as asked for, else those of the sweep."""
+    if options.metric:
+        return options.metric, options.goal
+    found = sweep_folder.judged_by(home_folder(), options.sweep) if options.sweep else None
+    metric, goal = found or (DEFAULT_METRIC, None)
+    return metric, options.goal or goal
 
 
 def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) -> list[Past]:
@@ -139,12 +154,12 @@ def read_keys(path: Path) -> list[str]:
         ) from None
 
 
-def _command(options: argparse.Namespace) -> str:
+def _command(options: argparse.Namespace, choice: Choice) -> str:
     words = ["python", "-m", "tfbind", "compare", *options.ids]
     words += ["--sweep", options.sweep] if options.sweep else []
     words += ["--table", options.table.name] if options.table else []
-    words += ["--metric", options.metric, "--at", options.at]
-    words += ["--goal", options.goal] if options.goal else []
+    words += ["--metric", choice.metric, "--at", options.at]
+    words += ["--goal", choice.goal] if choice.goal != goal_of(choice.metric) else []
     return shlex.join([*words, "--out", options.out.name])
 
 

@@ -205,17 +205,21 @@ def summary(found: Sweep) -> dict[str, Any]:
     """What a list shows of a sweep."""
     past = sweep_folder.past(found)
     spec = sweep_folder.read_spec(found)
-    best = sweeps.best(spec, past)
+    best, other = sweeps.best(spec, past), sweeps.disagreement(spec, past)
     return {
         "id": found.id,
         "name": sweep_folder.read_settings(found)["name"],
         "state": runs.read_status(found).state,
         "best": best.id if best else None,
         spec.metric: sweeps.value(spec, best) if best else None,
+        "metric": spec.metric,
+        "disagrees": {"metric": other[0], "best": other[1].id} if other else None,
         "runs": [run.id for run in past],
     }
 
 
 def _line(facts: dict[str, Any]) -> str:
-    best = f"best run {facts['best']}" if facts["best"] else "no result yet"
+    best = f"best run {facts['best']} by {facts['metric']}" if facts["best"] else "no result yet"
+    if other := facts["disagrees"]:
+        best += f", but {other['best']} by {other['metric']}"
     return f"{facts['id']}  {facts['state']:9}{counted(len(facts['runs']), 'run')}, {best}  {facts['name']}"
