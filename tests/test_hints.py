@@ -131,3 +131,24 @@ def test_settled_where_the_best_epoch_is_not_the_last() -> None:
 
 def test_equal_last_epochs_are_no_improvement() -> None:
     assert kind([1.0, 0.9, 0.9]) == "settled"
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([26.3, 8.4e27], "diverged"),
+        ([0.5, 500.1], "diverged"),
+        ([0.5, 499.0], "overfitting"),
+        ([0.5, 8e27, 0.49], None),
+    ],
+)
+def test_one_epoch_of_an_exploded_loss_is_enough(losses: list[float], expected: str | None) -> None:
+    found = hint(rows(losses), to_the_end=False)
+    assert (found.kind if found else None) == expected
+
+
+def test_a_loss_that_exploded_in_the_first_epoch_is_told_by_the_training_loss() -> None:
+    found = hint(rows([2.8e65], [3.1e60]))
+    assert found is not None
+    assert found.text.startswith("The validation loss rose to 2.8e65 in epoch 1, more than 1,000 times what it was")
+    assert kind([0.9, 0.5], [0.8, 0.0001]) == "still improving"  # a training loss that falls later says nothing

@@ -1,6 +1,7 @@
 """Curves and figures: what is drawn is what the rows and arrays say."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,7 +9,7 @@ from past_runs import replicates
 
 from tfbind.compare import choose, group
 from tfbind.compare_plots import Look, learning_curves, parallel
-from tfbind.plots import CURVE_POINTS, curve, exemplary, pearson_histogram, profiles, thin
+from tfbind.plots import CURVE_POINTS, Sight, curve, exemplary, pearson_histogram, profiles, sight, thin
 
 CHOICE = choose("val_pearsonr")
 
@@ -123,3 +124,39 @@ def test_the_numbers_along_an_axis_keep_apart() -> None:
     assert settings.ticktext == ("0.002", "0.02")
     assert np.diff(results.tickvals).min() * 20 > 0.9612 - 0.7  # two lines of letters in a picture of 300 pixels
     assert (results.tickvals[0], results.tickvals[-1]) == (0.7, 0.9612)
+
+
+def test_a_run_that_diverged_is_beyond_the_axis_of_the_others() -> None:
+    found = sight([[1.0, 0.5, 0.2], [1.2, 0.6, None], [1.1, 30.0, 2.8e65], []])
+    assert found.beyond == 1
+    assert found.limits is not None
+    low, high = found.limits
+    assert 0 <= low < 0.2
+    assert 1.2 < high < 1.4
+
+
+@pytest.mark.parametrize(
+    "curves", [[], [[]], [[1.0, 0.001]], [[5.0, 0.1], [1.0, 0.1]], [[0.01, 0.005], [0.2, 0.1]], [[-3.0, -5.0], [1.0]]]
+)
+def test_curves_that_fall_are_all_in_sight(curves: list[list[float]]) -> None:
+    assert sight(curves) == Sight(None, 0)
+
+
+def test_most_runs_may_have_diverged_at_once_and_a_run_alone_later() -> None:
+    assert sight([[1.0, 0.5], [1e5], [1e65], [1e7, 1e9]]).beyond == 3
+    alone = sight([[2.0, 1.0, 0.5, 1e65]])
+    assert (alone.beyond, round(alone.limits[1], 2) if alone.limits else None) == (1, 2.09)
+
+
+def test_a_comparison_of_losses_keeps_in_sight_what_did_not_diverge() -> None:
+    well, lost = replicates(0.1, [0.8, 0.9]), replicates(10.0, [0.1])
+    lost[0].rows[-1]["val_loss"] = 2.8e65
+    settings = group([*well, *lost], choose("val_loss"))
+    figure = learning_curves(settings, "val_loss", Look())
+    assert 1 < figure.layout.yaxis.range[1] < 1.2
+    assert [note.text for note in figure.layout.annotations] == ["1 run beyond"]
+    for other in (
+        learning_curves(settings, "val_loss", Look(log_y=True)),
+        learning_curves(settings, "val_pearsonr", Look()),
+    ):
+        assert (other.layout.yaxis.range, other.layout.annotations) == (None, ())

@@ -1,10 +1,12 @@
 """The Sweep page as Streamlit runs it: the form, a file, the plan, Start, the race, bad input, hostile text."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from driven import app, button, checked, labels, words
@@ -13,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
 from tfbind import launch, run_log, runs, sweep_control, sweep_folder
+from tfbind.__main__ import main
 from tfbind.config import TrainConfig
 from tfbind.launch import Order
 from tfbind.sweep_folder import Sweep
@@ -264,3 +267,45 @@ def test_earlier_sweeps_are_listed_newest_first_and_all_when_asked_for(home: Pat
     assert list(page.dataframe[-1].value["Runs"]) == [2, *[0] * 19]
     page.toggle("all-sweeps").set_value(True).run()
     assert list(page.dataframe[-1].value["Name"])[-1] == "sweep 0"
+
+
+def columns_of(table: Any) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(table.proto.columns)
+    return found
+
+
+def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page(home: Path) -> None:
+    sweep = make_sweep(home, ["killed", "finished"], TEXT.replace("0.1, 0.01", "0.00025, 0.01"))
+    first, second = sweep_folder.sweep_runs(sweep)
+    runs.request_stop(first, "pruned: val_loss is not among the best")
+    for run, loss in ((first, 0.0000123), (second, 2.8e65)):
+        runs.complete_rows(run, [row | {"val_loss": loss} for row in runs.read_rows(run)])
+    page = page_of(sweep)
+    assert f"best so far: **{plain('learning rate 0.00025')}** (pruned) with validation loss 1.23e-5" in words(page)
+    table = page.dataframe[0]
+    assert list(table.value["State"]) == ["pruned", "finished"]
+    columns = columns_of(table)
+    assert columns["val_loss"]["type_config"]["format"] == "%.4g"
+    assert columns["val_pearsonr"]["type_config"]["format"] == "%.4f"
+    assert columns["Learning rate"]["type_config"]["format"] == "%g"
+    assert columns_of(page_of().dataframe[0])["Learning rate"]["type_config"]["format"] == "%g"
+
+
+def test_the_best_run_of_a_listed_sweep_is_called_pruned(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = make_sweep(home, ["killed", "finished"])
+    first, second = sweep_folder.sweep_runs(sweep)
+    runs.request_stop(first, "pruned: val_loss is not among the best")
+    runs.complete_rows(second, [row | {"val_loss": 2.8e65} for row in runs.read_rows(second)])
+    assert main(["sweep", "--list"]) == 0
+    assert f"best run {first.id} (pruned)" in capsys.readouterr().out
+    assert main(["runs", second.id]) == 0
+    assert "val_loss 2.8e65  " in capsys.readouterr().out
+
+
+def test_a_run_that_explodes_is_told_so_while_it_trains(home: Path) -> None:
+    sweep = make_sweep(home, ["running"])
+    (run,) = sweep_folder.sweep_runs(sweep)
+    assert not app(run.id).warning
+    runs.append_row(run, make_rows(3)[2] | {"val_loss": 2.8e65})
+    page = app(run.id)
+    assert "The validation loss rose to 2.8e65 in epoch 3" in page.warning[0].value

@@ -164,3 +164,18 @@ def test_progress_counts_epochs_of_all_runs():
     assert progress(spec, [], 1).seconds_left is None
     whole = progress(spec, [ran(spec, each, 0, losses=[1, 1, 1, 1]) for each in (first, second)], 1)
     assert (whole.ended, whole.share) == (2, 1.0)
+
+
+def test_hyperband_spares_the_run_that_is_best_by_now_though_it_was_not_at_the_milestone():
+    spec = parse_spec(
+        "method: grid\nparameters: {learning_rate: {value: 0.01}, num_epochs: {value: 20}}\n"
+        "early_terminate: {type: hyperband, min_iter: 3, eta: 3}"
+    )
+
+    def judged(*curves: list[float]) -> list[str]:
+        return list(
+            sweeps.losing(spec, [ran(spec, spec.base, n, "running", curve) for n, curve in enumerate(curves)])
+        )
+
+    assert judged([9, 8, 3, 1, 0.5], [9, 8, 2], [9, 8, 2.5]) == ["r2"]
+    assert judged([9, 8, 3], [9, 8, 2], [9, 8, 2.5]) == ["r0", "r2"]

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from tfbind.compare import Choice, Setting, number, words_of
 from tfbind.curves import along, mean_curve, smoothed
 from tfbind.history import Past
-from tfbind.plots import CURVE_POINTS, OBSERVED, plain, thin
+from tfbind.plots import CURVE_POINTS, OBSERVED, plain, sight, thin
+from tfbind.tables import counted
 from tfbind.verdict import Verdict
 
 COLOURS = ("#1a7fc4", "#d9691a", "#12936f", "#c2609b", "#a3842a", "#6f7bd0", "#5a9bb0")
@@ -68,8 +69,19 @@ def learning_curves(settings: Sequence[Setting], metric: str, look: Look) -> go.
     if look.axis == "epoch" and not look.log_x and _last_epoch(figure) <= FEW_EPOCHS:  # else half epochs are marked
         figure.update_xaxes(dtick=1)
     figure.update_yaxes(title=plain(words_of(metric)), type="log" if look.log_y else "linear")
+    if "loss" in metric and not look.log_y:
+        _keep_in_sight(figure, settings, metric, look)
     named = sum(trace.showlegend is not False for trace in figure.data)
     return _framed(figure, 420, legend=named > 1)
+
+
+def _keep_in_sight(figure: go.Figure, settings: Sequence[Setting], metric: str, look: Look) -> None:
+    """Show the part of the axis on which the runs are that did not diverge, and say how many are beyond."""
+    found = sight([_drawn(past, metric, look)[1] for setting in settings for past in setting.pasts])
+    if found.limits:
+        figure.update_yaxes(range=found.limits)
+        place = {"xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "top"}
+        figure.add_annotation(text=f"{counted(found.beyond, 'run')} beyond", showarrow=False, **place)
 
 
 def _last_epoch(figure: go.Figure) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.interpret import Variant, apply_variant
+from tfbind.numbers import fixed
 from tfbind.scoring import Scores, Site, call_sites
 from tfbind.sequences import Codes, decode
 
@@ -143,8 +144,8 @@ def headline(found: Effect) -> str:
 
 def details(found: Effect, unit: str) -> str:
     """The size of the largest change, where it is, and where scores move; `unit` stands behind numbers."""
-    largest = f"largest change {found.change:+.2f}{unit}, at base {found.place + 1}"
-    words = f"{largest}, from {found.before:.2f} to {found.after:.2f}"
+    largest = f"largest change {fixed(found.change, 2, '+')}{unit}, at base {found.place + 1}"
+    words = f"{largest}, from {fixed(found.before, 2)} to {fixed(found.after, 2)}"
     if found.acts is None:
         return f"{words}; no score moves by {ACTS:g}{unit} or more."
     first, last = found.acts

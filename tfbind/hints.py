@@ -10,12 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tfbind.numbers import significant
 from tfbind.runs import best_row
 
 Row = dict[str, Any]
 
 DIVERGED_FACTOR = 2.0
 DIVERGED_EPOCHS = 3
+EXPLODED_FACTOR = 1000.0  # one epoch is enough
 OVERFITTING_FACTOR = 1.03
 FALLING_SHARE = 0.02
 FALLING_EPOCHS = 3  # the fall at the end is the mean of the steps between these: one lucky step is not enough
@@ -46,7 +48,7 @@ def hint(rows: list[Row], to_the_end: bool = True) -> Hint | None:
         to_the_end: whether the run trained as long as it meant to. How the curve of one that was stopped ends says
             nothing about its settings.
     """
-    on_the_way = (_diverged, _overfitting)
+    on_the_way = (_exploded, _diverged, _overfitting)
     of_the_end = (_rate_too_low, _still_improving, _nothing_learnt, _settled) if to_the_end else ()
     for rule in (*on_the_way, *of_the_end):
         found = rule(rows)
@@ -58,6 +60,18 @@ def hint(rows: list[Row], to_the_end: bool = True) -> Hint | None:
 def fall_per_epoch(losses: list[float]) -> float:
     """By what share the loss fell in a mean (geometric) epoch from the first to the last of `losses`."""
     return 1 - (losses[-1] / losses[0]) ** (1 / (len(losses) - 1))
+
+
+def _exploded(rows: list[Row]) -> Hint | None:
+    lowest = min([row["val_loss"] for row in rows] + [row["train_loss"] for row in rows[:1]], default=0.0)
+    if not 0 < EXPLODED_FACTOR * lowest < rows[-1]["val_loss"]:
+        return None
+    last = rows[-1]
+    return Hint(
+        "diverged",
+        f"The validation loss rose to {significant(last['val_loss'], 3)} in epoch {last['epoch']}, more than "
+        f"{EXPLODED_FACTOR:,.0f} times what it was ({significant(lowest, 3)}): the run diverged. {LOWER_RATE}",
+    )
 
 
 def _diverged(rows: list[Row]) -> Hint | None:

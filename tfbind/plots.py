@@ -14,6 +14,8 @@ from tfbind.visible import visible
 CURVE_POINTS = 500
 DIGITS = 5
 GREY = -1
+EXPLODED = 20  # times the loss at the start: what has risen that high has diverged
+MARGIN = 0.06  # of the axis, above and below the curves
 OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
 AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": "tozeroy"}
 
@@ -22,8 +24,8 @@ AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": 
 class Curve:
     """One line of a live chart. `y` has None where there is no value; `colour` counts through the theme's colours.
 
-    One of colour `GREY` is level and drawn thin, behind the others if it comes first; its name stands at its right
-    end, not in the legend.
+    One of colour `GREY` is one of the rest: drawn thin and behind the others, its name only under the pointer. One
+    that is `level`, such as a baseline, is grey, too; its name stands at its right end, not in the legend.
     """
 
     name: str
@@ -31,6 +33,33 @@ class Curve:
     y: Sequence[float | None]
     dash: Literal["solid", "dot", "dash"] = "solid"
     colour: int = 0
+    level: bool = False
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What of some curves is drawn: the limits of the axis, None for all there is, and how many curves go beyond."""
+
+    limits: tuple[float, float] | None
+    beyond: int
+
+
+def sight(curves: Sequence[Sequence[float | None]]) -> Sight:
+    """The part of the axis of a loss that shows the runs which did not diverge, of the values of each.
+
+    A curve goes beyond where it rises above `EXPLODED` times what runs start from: the lower quartile over curves of
+    their first value, since most runs of a sweep may have diverged within their first epoch.
+    """
+    known = [values for each in curves if (values := [value for value in each if value is not None])]
+    starts = sorted(values[0] for values in known)
+    limit = EXPLODED * starts[(len(starts) - 1) // 4] if starts else 0.0
+    kept = [values for values in known if max(values) <= limit]
+    if limit <= 0 or len(kept) == len(known):  # a loss below zero has no such scale
+        return Sight(None, 0)
+    shown = [value for values in kept or known for value in values if value <= limit]
+    low, high = min(shown), max(shown)
+    room = MARGIN * ((high - low) or abs(high) or 1)
+    return Sight((max(0.0, low - room) if low >= 0 else low - room, high + room), len(known) - len(kept))
 
 
 def curve(

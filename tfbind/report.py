@@ -20,6 +20,7 @@ from tfbind.compare import Choice, columns_of, differing, shown, table, words_of
 from tfbind.compare_plots import Look, learning_curves, parallel, ranking
 from tfbind.export import quoted, safe_cell
 from tfbind.history import Past
+from tfbind.numbers import significant
 from tfbind.verdict import Verdict
 from tfbind.verdict_text import RULE, amount, headline, lines, next_steps, repeat, trend_words
 from tfbind.visible import visible
@@ -322,7 +323,7 @@ def _html_table(records: Sequence[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"<td>{escape('' if value is None else str(value))}</td>"
-    return f'<td class="number">{value:.6g}</td>'
+    return f'<td class="number">{significant(value, 6)}</td>'
 
 
 def _list(items: Iterable[str]) -> str:
@@ -375,5 +376,5 @@ def _markdown_table(records: Sequence[dict[str, Any]]) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return significant(value, 6)
     return "" if value is None else _mark(str(value))

@@ -13,6 +13,7 @@ from tfbind.baselines import measured
 from tfbind.datasets import open_learnt
 from tfbind.json_files import read_as, write_json
 from tfbind.metrics import figures, of_part
+from tfbind.numbers import figure
 from tfbind.runs import Run
 from tfbind.scoring import load_model, score_windows
 from tfbind.splits import split
@@ -101,6 +102,6 @@ def open_test(run: Run) -> TestResult:
             **of_part("test", figures(predicted, truth)),
         )
         write_json(run.folder / runs.TEST, asdict(result))
-        said = f"test opened: {result.windows} windows, loss {result.test_loss:.4f}"
+        said = f"test opened: {result.windows} windows, loss {figure(result.test_loss)}"
         run_log.note(run, said, windows=result.windows, test_loss=result.test_loss)
     return result

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfbind.config import TrainConfig, parse_config
 from tfbind.history import Past
+from tfbind.numbers import figure
 from tfbind.runs import ACTIVE, Row, best_row
 from tfbind.sweep_space import Goal, Parameter, Spec
 
@@ -92,7 +93,8 @@ def disagreement(spec: Spec, past: Sequence[Past]) -> tuple[str, Past] | None:
 def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
     """The running runs that early termination ends, by id, each with the reason.
 
-    A run is judged at the last milestone it has passed, against all runs that have passed it.
+    A run is judged at the last milestone it has passed, against all runs that have passed it. The best run so far
+    goes on whatever it was there: others may have passed the milestone later, when it was already ahead of them.
     """
     if spec.early_stop is None:
         return {}
@@ -101,15 +103,16 @@ def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
     rule = spec.early_stop
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rule.first, reduction_factor=rule.eta)
     lost = {}
+    leader = best(spec, past)
     for run in past:
         marks = _milestones(spec, run.rows)
         last = _config(run).num_epochs
-        if run.state == "running" and marks and marks[-1][0] < last:
+        if run is not leader and run.state == "running" and marks and marks[-1][0] < last:
             study = _study(spec, [other for other in past if other.key != run.key], 0, pruner)
             study.add_trial(_trial(spec, run, marks=len(marks) - 1))
             if pruner.prune(study, study.trials[-1]):
                 epoch, found = marks[-1]
-                lost[run.id] = f"{PRUNED}: {spec.metric} {found:.4g} at epoch {epoch} is not among the best"
+                lost[run.id] = f"{PRUNED}: {spec.metric} {figure(found)} at epoch {epoch} is not among the best"
     return lost
 
 

@@ -9,6 +9,7 @@ from tfbind.compare import Setting, listed, words_of
 from tfbind.config import TrainConfig, flags, parse_config
 from tfbind.curves import Race
 from tfbind.history import Past
+from tfbind.numbers import significant
 from tfbind.ranges import expected_best
 from tfbind.verdict import SEEDS, TESTED, Comparison, Standing, Verdict
 
@@ -54,7 +55,7 @@ class Next:
 def amount(value: float) -> str:
     """A metric or a difference, with the digits that matter."""
     if 0 < abs(value) < 0.001 or abs(value) >= 1e5:
-        return f"{value:.2g}"
+        return significant(value, 2)
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 

@@ -23,6 +23,7 @@ from tfbind.datasets import open_learnt
 from tfbind.files import remove_drafts, words, write_bytes
 from tfbind.json_files import write_json
 from tfbind.meter import GpuMeter, Meter
+from tfbind.numbers import figure
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
@@ -141,8 +142,8 @@ class Worker:
         for row in training:
             self._save_epoch(training)
             facts = {key: row[key] for key in LOGGED}
-            said = "epoch %(epoch)d: train_loss %(train_loss).4f, val_loss %(val_loss).4f"
-            log.info(said, facts, extra={"facts": facts})
+            losses = [f"{name} {figure(row[name])}" for name in ("train_loss", "val_loss")]
+            log.info("epoch %d: %s", row["epoch"], ", ".join(losses), extra={"facts": facts})
             self.on_row(row)
         write_bytes(self.run.folder / runs.GRAPH, build(read_tensors(self.run.folder / runs.BEST)))
 

@@ -11,6 +11,7 @@ from tfbind.history import Past
 from tfbind.plots import thin
 from tfbind.visible import visible
 from ui.compare_runs import ANEW, made_for, select, selected
+from ui.number_column import number_column
 from ui.session import cells
 
 SPARKLINE = 40
@@ -124,7 +125,7 @@ def _columns(frame: pd.DataFrame, choice: Choice) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
         "state": st.column_config.TextColumn("state", width="small"),
-        choice.metric: st.column_config.NumberColumn(words, format="%.4f", help=choice.words),
+        choice.metric: number_column(frame.get(choice.metric, ()), words, help=choice.words),
         "curve": st.column_config.LineChartColumn("curve", help=f"{words} over the epochs", width="small"),
         "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest validation loss"),
         "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),

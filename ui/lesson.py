@@ -15,6 +15,7 @@ from tfbind.datasets import Windows, make_builtin
 from tfbind.history import Past
 from tfbind.meaning import SHIPPED
 from tfbind.motifs import jaspar
+from tfbind.numbers import fixed
 from tfbind.records import read_records
 from tfbind.runs import ACTIVE
 from tfbind.sequence_plots import profile_figure
@@ -282,7 +283,7 @@ def _score() -> bool:
         key="lesson-profile",
         alt="The predicted scores along the DNA",
     )
-    st.markdown(f"Highest score: **{found.scores.max():.1f}** nats above background.")
+    st.markdown(f"Highest score: **{fixed(float(found.scores.max()), 1)}** nats above background.")
     st.success(
         "That was all of it: data, a guess, a race, a verdict that allows for luck, a ceiling and what moves it, and "
         "a model of your own that scores DNA."

@@ -12,7 +12,8 @@ import plotly
 import streamlit as st
 
 from tfbind.files import drafted
-from tfbind.plots import Curve
+from tfbind.plots import Curve, sight
+from tfbind.tables import counted
 from tfbind.visible import visible
 
 FIRST_POINT = "The first point comes with the end of the first epoch."
@@ -34,12 +35,29 @@ _component = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves on one pair of axes; `alt` says to those who cannot see it what it shows."""
+    """Curves on one pair of axes; `alt` says to those who cannot see it what it shows.
+
+    `y_range`: the part of the axis that is shown at first, None for all of it. `beyond`: what is said of the rest.
+    """
 
     title: str
     y_title: str
     alt: str
     curves: list[Curve]
+    y_range: tuple[float, float] | None = None
+    beyond: str = ""
+
+
+def loss_chart(title: str, alt: str, curves: list[Curve], of: str = "run") -> Chart:
+    """A chart of losses, in which a diverged run does not flatten the others.
+
+    Args:
+        of: what one of the curves is.
+    """
+    found = sight([each.y for each in curves])
+    beyond = f"{counted(found.beyond, of)} beyond" if found.limits else ""
+    said = f"{alt}; {beyond} the axis" if beyond else alt
+    return Chart(title, "loss", said, curves, found.limits, beyond)
 
 
 def install_plotly(static: Path) -> Path:

@@ -11,6 +11,7 @@ from tfbind.config import TrainConfig, parameter_count, receptive_field
 from tfbind.datasets import Windows
 from tfbind.estimate import disk, estimate, recent
 from ui.config_form import config_form, form_and_plan, in_labels
+from ui.number_column import number_column
 from ui.run_actions import start
 from ui.session import cells, home, newest_first, next_run_id, plain, show_run, start_key
 from ui.split_line import counts, data_of, leak_check
@@ -103,8 +104,9 @@ def _earlier_runs() -> None:
         st.caption("None yet. Press Start: the first one works as it stands.")
         return
     newest = newest_first(every, "all-runs")
+    rows = [_table_row(run) for run in newest]
     st.dataframe(
-        pd.DataFrame(cells([_table_row(run) for run in newest])),
+        pd.DataFrame(cells(rows)),
         hide_index=True,
         placeholder="–",
         on_select=lambda: _open_selected([run.id for run in newest]),
@@ -113,8 +115,8 @@ def _earlier_runs() -> None:
         alt="Runs, newest first: name, state, epochs, validation loss and Pearson of the best epoch",
         column_config={
             "Name": st.column_config.TextColumn(width="medium"),
-            "val_loss": st.column_config.NumberColumn("Validation loss", format="%.4f"),
-            "val_pearsonr": st.column_config.NumberColumn("Pearson r", format="%.4f"),
+            "val_loss": number_column([row.get("val_loss") for row in rows], "Validation loss"),
+            "val_pearsonr": number_column([row.get("val_pearsonr") for row in rows], "Pearson r"),
         },
     )
     st.caption("Click a row to open that run.")

@@ -12,11 +12,13 @@ from tfbind.best_epoch import read_held_out
 from tfbind.config import TrainConfig
 from tfbind.datasets import Windows
 from tfbind.metrics import SiteAgreement, of_part, site_agreement, site_figures
+from tfbind.numbers import figure
 from tfbind.paired import interval
-from tfbind.plots import GREY, Curve
+from tfbind.plots import Curve
 from tfbind.runs import Run
 from tfbind.splits import held_groups
 from ui.child import command
+from ui.number_column import number_column
 from ui.remembered import remembered
 from ui.session import plain
 
@@ -57,7 +59,11 @@ def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
     found = known.baselines if known else []
     return [
         Curve(
-            base.name, [1, max(2, epochs)], [base.val_pearsonr] * 2, "dash" if base.key == "ceiling" else "dot", GREY
+            base.name,
+            [1, max(2, epochs)],
+            [base.val_pearsonr] * 2,
+            "dash" if base.key == "ceiling" else "dot",
+            level=True,
         )
         for base in found
         if base.val_pearsonr is not None
@@ -84,7 +90,7 @@ def science(run: Run, data: Windows) -> None:
         _table(best | sites, [vars(base) for base in known.baselines], "val")
     elif best:
         _offer(run)
-    st.markdown(f"Pearson r of the best epoch: **{_figure(best.get('val_pearsonr'))}**{_chance(run, config, data)}")
+    st.markdown(f"Pearson r of the best epoch: **{figure(best.get('val_pearsonr'))}**{_chance(run, config, data)}")
     _sites(_agreement(run, data))
     if known:
         st.markdown(f"**Leaks.** {plain(known.leaks.words)}")
@@ -107,20 +113,19 @@ def _offer(run: Run) -> None:
     st.rerun()
 
 
-def _figure(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
-
-
 def _table(run: dict[str, Any], simpler: list[dict[str, Any]], part: str) -> None:
     """The figures of this run and of simpler models on the windows of a part, `val` or `test`."""
     this_run = {"name": "this run", "about": "the weights of its best epoch", **run}
+    rows = [_row(one, part) for one in (this_run, *simpler)]
     st.dataframe(
-        pd.DataFrame([_row(one, part) for one in (this_run, *simpler)]).dropna(axis="columns", how="all"),
+        pd.DataFrame(rows).dropna(axis="columns", how="all"),
         hide_index=True,
         placeholder="–",
         alt="This run beside far simpler models on the same held-out windows",
         column_config={
-            name: st.column_config.NumberColumn(help=about, format=FORMATS.get(name, "%.4f"))
+            name: st.column_config.NumberColumn(help=about, format=FORMATS[name])
+            if name in FORMATS
+            else number_column([row[name] for row in rows], help=about)
             for name, about in HELP.items()
         },
     )
@@ -173,8 +178,8 @@ def _test(run: Run, config: TrainConfig) -> None:
     if result:
         st.markdown(
             f"**Test**, opened {plain(result.opened[:16].replace('T', ' '))} UTC: Pearson r "
-            f"**{_figure(result.test_pearsonr)}**, mean of windows {_figure(result.test_pearsonr_window)}, loss "
-            f"{result.test_loss:.4f}, over {result.windows:,} windows."
+            f"**{figure(result.test_pearsonr)}**, mean of windows {figure(result.test_pearsonr_window)}, loss "
+            f"{figure(result.test_loss)}, over {result.windows:,} windows."
         )
         if result.baselines:
             _table(vars(result), [vars(one) for one in result.baselines], "test")

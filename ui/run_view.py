@@ -8,10 +8,11 @@ from tfbind import devices, launch, run_log, runs
 from tfbind.config import TrainConfig
 from tfbind.estimate import duration
 from tfbind.hints import hint, lost_its_loss
+from tfbind.numbers import figure
 from tfbind.plots import curve
 from tfbind.runs import Row, Run, Status
 from tfbind.visible import visible
-from ui.live_chart import FIRST_POINT, Chart, live_charts
+from ui.live_chart import FIRST_POINT, Chart, live_charts, loss_chart
 from ui.polling import poll
 from ui.results import results
 from ui.run_actions import actions, stop_buttons
@@ -72,6 +73,9 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
             stop_buttons(run, status)
         if status.state == "running":
             _progress(run)
+        found = hint(rows, to_the_end=False)
+        if found and found.kind == "diverged":
+            st.warning(found.text, icon=":material/trending_up:")
     else:
         st.markdown(said, help=MEANINGS[status.state])
         _outcome(run, status, rows)
@@ -93,12 +97,12 @@ def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> li
             facts.append(f"stopped early, after {config.early_stopping_patience} without a lower validation loss")
     best = runs.best_row(rows)
     if best:
-        facts.append(f"best epoch {best['epoch']}: validation loss {best['val_loss']:.4f}, {_pearson(best)}")
+        facts.append(f"best epoch {best['epoch']}: validation loss {figure(best['val_loss'])}, {_pearson(best)}")
     return facts
 
 
 def _pearson(row: Row) -> str:
-    return "Pearson undefined" if row["val_pearsonr"] is None else f"Pearson {row['val_pearsonr']:.4f}"
+    return "Pearson undefined" if row["val_pearsonr"] is None else f"Pearson {figure(row['val_pearsonr'])}"
 
 
 def _progress(run: Run) -> None:
@@ -155,11 +159,11 @@ def _what_next(status: Status, rows: list[Row]) -> str:
 
 def _charts(run: Run, rows: list[Row], active: bool) -> None:
     known = appraisal(run)
-    loss = Chart(
+    loss = loss_chart(
         "Loss: mean squared error, lower is better",
-        "loss",
         "Loss against epoch, for training and validation windows",
         [curve("validation", rows, "val_loss"), curve("training", rows, "train_loss", dash="dot", colour=1)],
+        of="curve",
     )
     pearson = Chart(
         "Pearson r with the true scores, 1 is perfect",

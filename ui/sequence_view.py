@@ -8,6 +8,7 @@ import streamlit as st
 from tfbind import edits
 from tfbind.edits import Edited
 from tfbind.metrics import pearson
+from tfbind.numbers import fixed
 from tfbind.observed import find_window
 from tfbind.records import Record
 from tfbind.scoring import Model, Profile, call_sites
@@ -125,7 +126,7 @@ def _scored(model: Model, found: Profile) -> list[str]:
         shaded = f"shaded: the {model.reach} bases at each end, which the model sees only half of"
         return [found.rule, *([shaded] if len(found.scores) > 2 * model.reach else [])]
     if found.change is not None:
-        change = f"between its two tiles a base's score changes by up to {np.nanmax(found.change):.2f}"
+        change = f"between its two tiles a base's score changes by up to {fixed(float(np.nanmax(found.change)), 2)}"
         return [found.rule, change]
     return [found.rule]
 

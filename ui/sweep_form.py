@@ -14,6 +14,7 @@ from tfbind.sweep_plan import LISTED, Plan, plan
 from tfbind.sweep_space import MAX_RUNS, Spec
 from tfbind.sweep_spec import MAX_REPLICATES, MAX_TEXT, METRICS, parse_spec
 from ui.config_form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
+from ui.number_column import number_columns
 from ui.session import attempt, cells, home, newest_first, next_sweep_id, plain, show_sweep, start_key
 from ui.storage import budget_warning
 from ui.wandb_settings import secrets, wandb_mode
@@ -281,10 +282,14 @@ def _show_plan(spec: Spec, found: Plan) -> None:
     if not found.configs:
         st.caption("The search draws the configurations as it goes.")
         return
-    st.dataframe(
+    table = (
         pd.DataFrame([{label(field): getattr(config, field) for field in spec.varied} for config in found.configs])
         if spec.varied
-        else pd.DataFrame({"Configuration": [runs.default_name(config) for config in found.configs]}),
+        else pd.DataFrame({"Configuration": [runs.default_name(config) for config in found.configs]})
+    )
+    st.dataframe(
+        table,
+        column_config=number_columns(table),
         height=min(280, 38 + 35 * len(found.configs)),
         hide_index=True,
         alt="The runs that this sweep will make",

@@ -1,5 +1,6 @@
 """A sweep on the page: its runs race on one pair of charts, live, with the best so far and the time left."""
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -9,14 +10,16 @@ from tfbind import runs, sweep_folder, sweeps
 from tfbind.compare import words_of
 from tfbind.estimate import duration, round_seconds
 from tfbind.history import Past
-from tfbind.plots import GREY, curve
+from tfbind.numbers import figure
+from tfbind.plots import GREY, Curve, curve
 from tfbind.runs import ACTIVE, Status
 from tfbind.sweep_control import room_for
 from tfbind.sweep_folder import Known, Sweep
 from tfbind.sweep_plan import progress
 from tfbind.sweep_space import Spec
 from ui.config_form import label
-from ui.live_chart import Chart, live_charts
+from ui.live_chart import Chart, live_charts, loss_chart
+from ui.number_column import number_column, number_columns
 from ui.polling import poll
 from ui.run_view import COLOURS
 from ui.session import TRAIN_PAGE, cells, close_sweep, plain
@@ -80,9 +83,8 @@ def _facts(spec: Spec, past: list[Past]) -> list[str]:
     facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
     found = sweeps.best(spec, past)
     if found:
-        facts.append(
-            f"best so far: **{plain(found.name)}** with {words_of(spec.metric)} {sweeps.value(spec, found):.4f}"
-        )
+        reached = f"{words_of(spec.metric)} {figure(sweeps.value(spec, found))}"
+        facts.append(f"best so far: **{plain(found.name)}**{_ended_early(found)} with {reached}")
     return facts
 
 
@@ -96,18 +98,15 @@ def _charts(spec: Spec, past: list[Past]) -> list[Chart]:
         for place, run in enumerate(past)
     }
     order = sorted(past, key=lambda run: about[run.key]) if not few else past
-    kinds = [
-        ("val_loss", "Validation loss: lower is better", "loss"),
-        ("val_pearsonr", "Pearson r on held-out windows: 1 is perfect", "Pearson r"),
-    ]
+
+    def drawn(field: str) -> list[Curve]:
+        return [curve(names[run.key], run.rows, field, colour=about[run.key]) for run in order]
+
+    loss, pearson = "Validation loss: lower is better", "Pearson r on held-out windows: 1 is perfect"
+    against = f"against epoch, one curve for each of {len(past)} runs"
     return [
-        Chart(
-            title,
-            y_title,
-            f"{title}, against epoch, one curve for each of {len(past)} runs",
-            [curve(names[run.key], run.rows, field, colour=about[run.key]) for run in order],
-        )
-        for field, title, y_title in kinds
+        loss_chart(loss, f"{loss}, {against}", drawn("val_loss")),
+        Chart(pearson, "Pearson r", f"{pearson}, {against}", drawn("val_pearsonr")),
     ]
 
 
@@ -119,9 +118,14 @@ def _rank(spec: Spec, run: Past) -> float:
 
 
 def _names(past: list[Past]) -> dict[str, str]:
-    """What each curve is called: the run's name, with its id where two have the same."""
-    every = [run.name for run in past]
-    return {run.key: run.name if every.count(run.name) == 1 else f"{run.name} ({run.id})" for run in past}
+    """What each curve is called: the run's name, with its id where two have the same, and how it ended if early."""
+    count = Counter(run.name for run in past)
+    return {run.key: run.name + (f" ({run.id})" if count[run.name] > 1 else "") + _ended_early(run) for run in past}
+
+
+def _ended_early(run: Past) -> str:
+    """` (pruned)` of a run that is neither under way nor at its end."""
+    return "" if run.state in (*ACTIVE, "finished") else f" ({run.state})"
 
 
 def _table(spec: Spec, past: list[Past]) -> None:
@@ -138,8 +142,9 @@ def _table(spec: Spec, past: list[Past]) -> None:
         key="race-table",
         alt="The runs of this sweep with their state and the figures of their best epoch",
         column_config={
-            "val_loss": st.column_config.NumberColumn("Validation loss", format="%.4f"),
-            "val_pearsonr": st.column_config.NumberColumn("Pearson r", format="%.4f"),
+            **number_columns(table),
+            "val_loss": number_column(table["val_loss"], "Validation loss"),
+            "val_pearsonr": number_column(table["val_pearsonr"], "Pearson r"),
         },
     )
     st.caption("The best run comes first; figures are those of each run's best epoch. Click a row to open that run.")

@@ -9,6 +9,7 @@ import streamlit as st
 from tfbind.effects_table import table_lines, unused_lines
 from tfbind.files import words
 from tfbind.letters import short
+from tfbind.numbers import fixed
 from tfbind.scoring import call_sites
 from tfbind.sequence_plots import Line, profile_figure
 from tfbind.sites import motif_hits
@@ -176,8 +177,9 @@ def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: S
 def _said(effect: Effect | None, unit: str) -> str:
     if effect is None:
         return "no score"
-    score = f"the highest score near it goes from {effect.reference:.2f} to {effect.alternative:.2f}"
-    return f"{effect.words}; largest change {effect.change:+.2f}{unit} at position {effect.position:,}; {score}."
+    score = f"the highest score near it goes from {fixed(effect.reference, 2)} to {fixed(effect.alternative, 2)}"
+    change = f"largest change {fixed(effect.change, 2, '+')}{unit} at position {effect.position:,}"
+    return f"{effect.words}; {change}; {score}."
 
 
 def _under(call: Call) -> str:

@@ -80,11 +80,6 @@ def readable(found: Iterable[Found], read: Callable[[Found], dict[str, Any]]) ->
     return told, code
 
 
-def figure(value: float | None) -> str:
-    """A metric as text."""
-    return "undefined" if value is None else f"{value:.4f}"
-
-
 def bar(share: float) -> str:
     """A progress bar of so much of the whole."""
     return ("█" * round(min(share, 1.0) * BAR_WIDTH)).ljust(BAR_WIDTH, "·")

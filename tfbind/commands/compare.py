@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfbind import baselines, sweep_folder
-from tfbind.commands import add_command, answer, figure
+from tfbind.commands import add_command, answer
 from tfbind.compare import DEFAULT_METRIC, Choice, Goal, choose, goal_of, listed, metrics, named, words_of
 from tfbind.config import home_folder
 from tfbind.elsewhere import known_runs
 from tfbind.files import MOST_BYTES, ODD_BYTES, regular, write_bytes
 from tfbind.history import Past
+from tfbind.numbers import figure
 
 if TYPE_CHECKING:
     from tfbind.report import Report

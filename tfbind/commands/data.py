@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import data_care, datasets, fetch, pairs, recover
-from tfbind.commands import Parser, add_command, add_progress, answer, figure, how_far, number
+from tfbind.commands import Parser, add_command, add_progress, answer, how_far, number
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
 from tfbind.motif_files import get_motif
 from tfbind.motif_match import nearest
+from tfbind.numbers import figure
 from tfbind.signals import heard, interrupt
 
 

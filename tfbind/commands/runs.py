@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import launch, run_log, runs, wandb_log, wandb_logged
-from tfbind.commands import add_command, answer, bar, complain, draw, figure, number, readable, remark, say, sweep
+from tfbind.commands import add_command, answer, bar, complain, draw, number, readable, remark, say, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.datasets import name_now
@@ -18,6 +18,7 @@ from tfbind.devices import settle
 from tfbind.estimate import disk
 from tfbind.hints import lost_its_loss
 from tfbind.launch import Order
+from tfbind.numbers import figure, significant
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
 
@@ -164,7 +165,7 @@ def _draw_bar(progress: dict[str, Any]) -> None:
     done = progress["batches"] / progress["batches_per_epoch"]
     said = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar(done)}"]
     if progress["windows_per_second"]:
-        said += [f"loss {progress['train_loss']:.4f}", f"{progress['windows_per_second']:.0f} windows/s"]
+        said += [f"loss {figure(progress['train_loss'])}", f"{progress['windows_per_second']:.0f} windows/s"]
         said += [f"{progress['seconds_left']:.0f} s left"]
     draw("  ".join(said))
 
@@ -173,7 +174,7 @@ def _print_row(row: runs.Row, terminal: bool) -> None:
     if terminal:
         draw("")
     say(
-        f"epoch {row['epoch']}: train_loss {row['train_loss']:.4f}, val_loss {row['val_loss']:.4f}, "
+        f"epoch {row['epoch']}: train_loss {figure(row['train_loss'])}, val_loss {figure(row['val_loss'])}, "
         f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s"
     )
 
@@ -216,7 +217,9 @@ def show_runs(options: argparse.Namespace) -> int:
     lines += filter(None, [wandb_logged.said(run)])
     if not options.json:
         for row in rows:
-            lines.append("  ".join(f"{key} {value:.5g}" for key, value in row.items() if value is not None))
+            lines.append(
+                "  ".join(f"{key} {significant(value, 5)}" for key, value in row.items() if value is not None)
+            )
         if summary["error"] and (tail := run_log.tail(run)):
             lines += ["the last lines of its log:", tail]
     return answer(options.json, {**summary, "rows": rows, "wandb": wandb_logged.said(run)}, lines)

@@ -6,8 +6,9 @@ from typing import Any
 
 from tfbind import runs
 from tfbind.baselines import SPLIT, make
-from tfbind.commands import Parser, add_command, answer, figure
+from tfbind.commands import Parser, add_command, answer
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
+from tfbind.numbers import figure
 
 
 def add(commands: Any) -> None:

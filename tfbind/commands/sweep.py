@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import datasets, launch, ray_pipe, runs, sweep_control, sweep_folder, sweeps
-from tfbind.commands import Parser, add_command, answer, complain, figure, readable, remark, say
+from tfbind.commands import Parser, add_command, answer, complain, readable, remark, say
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.files import MOST_BYTES, regular
 from tfbind.history import Past
+from tfbind.numbers import figure
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE
 from tfbind.signals import heard, interrupt
@@ -211,6 +212,7 @@ def summary(found: Sweep) -> dict[str, Any]:
         "name": sweep_folder.read_settings(found)["name"],
         "state": runs.read_status(found).state,
         "best": best.id if best else None,
+        "best_state": best.state if best else None,
         spec.metric: sweeps.value(spec, best) if best else None,
         "metric": spec.metric,
         "disagrees": {"metric": other[0], "best": other[1].id} if other else None,
@@ -219,7 +221,8 @@ def summary(found: Sweep) -> dict[str, Any]:
 
 
 def _line(facts: dict[str, Any]) -> str:
-    best = f"best run {facts['best']} by {facts['metric']}" if facts["best"] else "no result yet"
+    ended = "" if facts["best_state"] in ("finished", *ACTIVE) else f" ({facts['best_state']})"
+    best = f"best run {facts['best']}{ended} by {facts['metric']}" if facts["best"] else "no result yet"
     if other := facts["disagrees"]:
         best += f", but {other['best']} by {other['metric']}"
     return f"{facts['id']}  {facts['state']:9}{counted(len(facts['runs']), 'run')}, {best}  {facts['name']}"

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import wandb_kept, wandb_offline, wandb_runs
-from tfbind.commands import add_command, answer, draw, figure
+from tfbind.commands import add_command, answer, draw
 from tfbind.config import home_folder
 from tfbind.history import Past
+from tfbind.numbers import figure
 from tfbind.tables import counted
 from tfbind.wandb_client import base_url
 from tfbind.wandb_names import suggest
