@@ -97,7 +97,7 @@ def test_an_older_run_takes_it_from_its_data_where_they_are_and_says_so_where_no
     model = ["--model", "old", "--data", str(tmp_path / "x.fa"), "--out"]
     for words, spoken in (
         (["predict", *model, str(tmp_path / "x.bed")], True),
-        (["predict", *model, str(tmp_path / "x.fa.fa")], True),
+        (["predict", *model, str(tmp_path / "sites.fa")], True),
         (["predict", *model, str(tmp_path / "x.csv")], False),
         (["predict", *model, str(tmp_path / "y.bed"), "--threshold", "3"], False),
     ):

@@ -60,6 +60,9 @@ def predict(options: argparse.Namespace) -> int:
     device = _device(options, data)
     model = _load(options.model, device)
     how = Options(options.strand == "both", options.pad, options.threshold)
+    with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
+    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
+        print(said, file=sys.stderr)
     terminal = sys.stderr.isatty()
     cluster = scorer(options.ray, home_folder(), options.model, how, remark) if options.ray else nullcontext()
     try:
@@ -74,9 +77,6 @@ def predict(options: argparse.Namespace) -> int:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:
         print(f"and {counted(len(outcome.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
-    with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
-    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
-        print(said, file=sys.stderr)
     if note := outcome.unplaced:
         print(note, file=sys.stderr)
     facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
