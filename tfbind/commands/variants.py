@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
         "--fasta", type=Path, required=True, metavar="FILE", help="the genome that they are called on"
     )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
+    command.add_argument("--strand", choices=["forward", "both"], default="forward", help="both: their mean")
     command.add_argument(
         "--threshold", type=number, default=THRESHOLD, help=f"the least score of a site; default: {THRESHOLD:g}"
     )
@@ -42,8 +43,9 @@ def variants(options: argparse.Namespace) -> int:
     model = load_model(home, options.model)
     cache = home / "cache" / "fasta"
     files = options.data, options.fasta, options.out
-    outcome = score_variants(model, *files, cache, options.threshold, options.keep_going)
-    write_beside(options.out, home, model, threshold=options.threshold)
+    both = options.strand == "both"
+    outcome = score_variants(model, *files, cache, options.threshold, options.keep_going, both)
+    write_beside(options.out, home, model, both=both, threshold=options.threshold)
     for note in [] if options.json else outcome.notes:
         print(note, file=sys.stderr)
     said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
