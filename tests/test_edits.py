@@ -65,6 +65,11 @@ def test_a_site_within_what_was_added_is_new():
     now = edit(CODES, [change(0, "A", "ATTT")])
     found = effect(scores(*[0] * 8), scores(0, 5, 5, 0, 0, 0, 0, 0, 0, 0, 0), now, threshold=3)
     assert headline(found) == "Makes a new site at 2 to 3"
+    assert details(found, " nats") == "largest change +5.00 nats, at base 1, from 0.00 to 5.00; it acts on base 1."
+
+
+def test_a_change_that_moves_nothing_says_so():
+    found = effect(scores(*[1] * 8), scores(*[1.05] * 8), edit(CODES, [change(2, "G", "T")]), threshold=3)
     assert details(found, " nats").endswith("no score moves by 0.1 nats or more.")
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scorers import LENGTH, home_of_both, sequence
 
-from tfbind.interpret import Variant, apply_variant, largest_change, mutagenesis
+from tfbind.edits import edit, effects
+from tfbind.interpret import Variant, apply_variant, mutagenesis
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode
 from tfbind.variants import read_with_variants
@@ -33,6 +34,15 @@ def test_of_a_local_model_recomputing_within_reach_equals_recomputing_all(home, 
         for base in range(4):
             expected = score(model, changed(codes, place, base)).scores.sum() - before
             assert found.effect[base, place - start] == pytest.approx(expected, abs=2e-4)
+
+
+def test_both_strands_are_averaged_for_a_base_change_too(home):
+    model, codes = load_model(home, "local"), sequence(60) % 4
+    found = mutagenesis(model, codes, 30, 32, both=True)
+    before = score(model, codes, both=True).scores.sum()
+    expected = score(model, changed(codes, 30, 2), both=True).scores.sum() - before
+    assert found.effect[2, 0] == pytest.approx(expected, abs=2e-4)
+    assert found.effect[2, 0] != pytest.approx(mutagenesis(model, codes, 30, 32).effect[2, 0], abs=1e-3)
 
 
 def test_of_a_model_of_fixed_length_the_whole_window_is_recomputed(home):
@@ -82,7 +92,8 @@ def test_no_base_beside_a_variant_changes_more_and_it_acts_within_reach(home, te
     model, flank = load_model(home, "local"), decode(sequence(60) % 4)
     codes, variant = in_brackets(flank + text + flank)
     before, after = (score(model, one).scores for one in (codes, apply_variant(codes, variant)))
-    (change,), (place,) = largest_change(before[None], after[None], variant)
+    (found,) = effects(before[None], after[None], edit(codes, [variant]).paired, 3.0)
+    change, place = found.change, found.place
     left = after[: variant.start] - before[: variant.start]
     right = after[-61:] - before[-61:]
     assert abs(change) >= max(np.abs(left).max(), np.abs(right).max()) - 1e-6
@@ -103,11 +114,11 @@ def test_no_base_beside_a_variant_changes_more_and_it_acts_within_reach(home, te
     ],
 )
 def test_the_largest_change_by_hand(what, text, reference, alternative, change, place):
-    _, variant = in_brackets(text)
+    codes, variant = in_brackets(text)
     rows = [np.array([scores, scores], np.float32) for scores in (reference, alternative)]
-    changes, places = largest_change(*rows, variant)
-    assert changes.tolist() == [change, change], what
-    assert places.tolist() == [place, place], what
+    found = effects(*rows, edit(codes, [variant]).paired, 3.0)
+    assert [one.change for one in found] == [change, change], what
+    assert [one.place for one in found] == [place, place], what
 
 
 def test_a_variant_that_does_not_fit_is_refused_with_its_place():

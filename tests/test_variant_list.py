@@ -133,6 +133,6 @@ def test_the_surroundings_of_a_variant_hold_both_alleles(model):
     scorer = Scorer(model, FromRecords([Record("chr22:101-120", BASES, [])]))
     (call,) = read_list("chr22:104 AC>A").calls
     task = scorer.surroundings(call, 2)
-    assert (task.start, task.reference.tolist()) == (101, encode("TGACCA").tolist())
-    assert task.edited().codes.tolist() == encode("TGACA").tolist()
+    assert (task.start, task.reference.tolist()) == (102, encode("GACCAT").tolist())  # around CC: either C may go
+    assert task.edited().codes.tolist() == encode("GACAT").tolist()
     assert task.edited().origin.tolist() == [0, 1, 2, 4, 5]

@@ -15,7 +15,7 @@ from scorers import LENGTH, home_of_both
 
 from tfbind import edits, effects_table, vcf_effects
 from tfbind.__main__ import main
-from tfbind.interpret import Variant, apply_variant, largest_change
+from tfbind.interpret import Variant, apply_variant
 from tfbind.scoring import load_model, score
 from tfbind.sequences import decode, encode
 
@@ -82,9 +82,11 @@ def test_a_local_models_effects_are_those_of_scoring_both_contigs_whole(cli, hom
     for (place, reference, alternative), row in zip(found, table, strict=True):
         start, end = place - 1, place - 1 + len(reference)
         after = score(model, encode(DNA[:start] + alternative + DNA[end:])).scores
-        near = slice(max(0, start - model.reach), None)
-        best = before[near][: end + model.reach - near.start].max()
-        best_after = after[near][: start + len(alternative) + model.reach - near.start].max()
+        variant = Variant(start, encode(reference), encode(alternative))
+        wide = variant.widened(lambda first, last: encode(DNA[first:last]), BASES)
+        near = slice(max(0, wide.start - model.reach), None)
+        best = before[near][: wide.start + len(wide.reference) + model.reach - near.start].max()
+        best_after = after[near][: wide.start + len(wide.alternative) + model.reach - near.start].max()
         assert (row["chrom"], row["pos"], row["skipped"]) == ("chr22", str(place), "")
         assert (row["ref"], row["alt"]) == (reference, alternative)
         assert float(row["ref_score"]) == pytest.approx(best, abs=1e-4)
@@ -94,10 +96,9 @@ def test_a_local_models_effects_are_those_of_scoring_both_contigs_whole(cli, hom
             assert int(row["effect_pos"]) == int(np.abs(difference).argmax()) + 1
             assert float(row["effect"]) == pytest.approx(difference[int(row["effect_pos"]) - 1], abs=1e-4)
         else:
-            variant = Variant(start, encode(reference), encode(alternative))
-            change, at = largest_change(before[None], after[None], variant)
-            assert float(row["effect"]) == pytest.approx(change[0], abs=1e-4)
-            assert int(row["effect_pos"]) == at[0] + 1
+            found_here = edits.effect(before, after, edits.edit(encode(DNA), [variant]), 3.0)
+            assert float(row["effect"]) == pytest.approx(found_here.change, abs=1e-4)
+            assert int(row["effect_pos"]) == found_here.place + 1
 
 
 def test_a_model_of_fixed_length_scores_windows_with_the_variant_in_the_middle(cli, home):

@@ -58,6 +58,7 @@ def score_variants(
     cache: Path,
     threshold: float | None = None,
     keep_going: bool = False,
+    both: bool = False,
 ) -> Outcome:
     """Score every call of a VCF against a genome; write a table, .tsv or .csv, with a row for each in its order.
 
@@ -66,6 +67,7 @@ def score_variants(
         threshold: the least score of a called site; None for the model's own.
         keep_going: take a list of any form, give variants that the genome does not bear out a row with the reason,
             and name lines that hold no variant below the table, instead of refusing the file for one of them.
+        both: average with the scores of the reverse complement.
 
     Raises:
         ValueError: one line: a file that cannot be read or holds no variant, a reference that the genome does not
@@ -79,14 +81,14 @@ def score_variants(
         raise ValueError(f"{variants}: no such file; expected a VCF file")
     check_not_read(out, variants, fasta)
     threshold = model.meaning.threshold if threshold is None else threshold
-    scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold)
+    scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold, both)
     names = (label(variants), label(fasta))
     bad: list[BadLine] = []
     calls = _calls(read_lines(variants), bad) if keep_going else read_calls(variants)
     with replaced(out) as draft, draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
         try:
             scored = scorer.effects(calls, strict=not keep_going)
-            file.writelines(table_lines(model, scored, names, threshold, out.suffix))
+            file.writelines(table_lines(model, scored, names, threshold, out.suffix, both))
             scorer.check_contigs()
         except Unfit as error:
             raise ValueError(f"{label(variants)}: {error}") from None
@@ -120,33 +122,42 @@ def unused_lines(bad: Iterable[BadLine]) -> Iterator[str]:
 
 
 def table_lines(
-    model: Model, scored: Iterable[Scored], names: tuple[str, str], threshold: float, suffix: str
+    model: Model,
+    scored: Iterable[Scored],
+    names: tuple[str, str],
+    threshold: float,
+    suffix: str,
+    both: bool,
 ) -> Iterator[str]:
     """The lines of a table of effects.
 
     Args:
         names: what the variants and the reference are called.
         suffix: `.tsv` or `.csv`.
+        both: scores are averaged with those of the reverse complement.
     """
     separator = SEPARATORS[suffix.lower()]
-    yield from (f"# {line}\n" for line in _preamble(model, names, threshold))
+    yield from (f"# {line}\n" for line in _preamble(model, names, threshold, both))
     yield separator.join(HEADER) + "\n"
     for call, effect in scored:
         yield _row(call, effect, separator)
 
 
-def _preamble(model: Model, names: tuple[str, str], threshold: float) -> list[str]:
+def _preamble(model: Model, names: tuple[str, str], threshold: float, both: bool) -> list[str]:
     around = 2 * model.reach
     rule = (
         f"scored with {around} bases on either side"
         if model.length is None
         else f"scored in windows of {model.length} bases with the variant in the middle"
     )
+    rule += ", both strands averaged" * both
     return [
         about_line(About(f"{model.name} {model.hash}", rule, meaning=model.meaning)),
         f"variants of {names[0]} in {names[1]}; positions count from 1",
         "effect: the largest change of a score, alternative minus reference, at effect_pos; ref_score, alt_score: "
         f"the highest within {model.reach} bases; sites score {threshold:g} or more",
+        "of an insertion or deletion, the bases on either side are compared one to one, the repeat that it lies in "
+        "by its highest score: equal for every spelling of a variant",
     ]
 
 

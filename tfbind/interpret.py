@@ -1,10 +1,11 @@
-"""What a model's score hangs on: every single base change tried out, and where a variant changes it most.
+"""What a model's score hangs on: every single base change tried out; and variants, however they are spelt.
 
 Only the bases that a change can reach are scored again: with a local model twice its reach around the place, with a
 model of fixed length the window that has the place nearest to its middle.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from tfbind.scoring import Model, Scores, score_windows
 from tfbind.sequences import Codes
+
+LOOKED_AT = 64  # bases at a time, in search of the end of a repeat
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,46 @@ class Variant:
         last = _alike(before[::-1], after[::-1])
         return Variant(self.start + first, before[: len(before) - last], after[: len(after) - last])
 
+    def widened(self, read: Callable[[int, int], Codes], length: int, most: int | None = None) -> "Variant":
+        """The same change, trimmed, with every base that any spelling of it may take or add: equal for all spellings.
+
+        Bases that come or go in a repeat may be any of its copies, so both alleles become the whole repeat.
+
+        Args:
+            read: the codes of the sequence from start to end (exclusive).
+            length: bases of the sequence.
+            most: a longer repeat is refused.
+
+        Raises:
+            ValueError: it does.
+        """
+        least = self.trimmed()
+        start, end = least.start, least.start + len(least.reference)
+        if len(least.reference) and len(least.alternative):
+            return least
+        unit = least.reference if len(least.reference) else least.alternative
+        if not len(unit):
+            return least
+        before = _repeated(unit[::-1], lambda first, last: read(start - last, start - first)[::-1], start, most)
+        after = _repeated(unit, lambda first, last: read(end + first, end + last), length - end, most)
+        if most is not None and before + after > most:
+            raise ValueError(f"in a repeat of over {most:,} bases")
+        left, right = read(start - before, start), read(end, end + after)
+        alleles = (np.concatenate([left, allele, right]) for allele in (least.reference, least.alternative))
+        return Variant(start - before, *alleles)
+
+
+def _repeated(unit: Codes, read: Callable[[int, int], Codes], length: int, most: int | None) -> int:
+    """For how many bases a sequence goes on as repeats of a unit; nobody looks far beyond `most`."""
+    found, step = 0, max(len(unit), LOOKED_AT)
+    while found < length and (most is None or found <= most):
+        there = read(found, min(found + step, length))
+        alike = _alike(there, np.resize(np.roll(unit, -(found % len(unit))), len(there)))
+        found += alike
+        if alike < len(there):
+            break
+    return found
+
 
 def _alike(one: Codes, other: Codes) -> int:
     """How many bases two sequences share from their start on."""
@@ -55,8 +98,11 @@ def _alike(one: Codes, other: Codes) -> int:
     return int(differ[0]) if len(differ) else common
 
 
-def mutagenesis(model: Model, codes: Codes, start: int, stop: int) -> Mutagenesis:
+def mutagenesis(model: Model, codes: Codes, start: int, stop: int, both: bool = False) -> Mutagenesis:
     """Try every base change at the places `start` to `stop` (0-based half-open) of a sequence (L,).
+
+    Args:
+        both: average with the scores of the reverse complement.
 
     Raises:
         ValueError: the stretch is empty or reaches outside the sequence, or the sequence is too short for the model.
@@ -70,7 +116,7 @@ def mutagenesis(model: Model, codes: Codes, start: int, stop: int) -> Mutagenesi
         groups[_surroundings(model, place, len(codes))].append(place)
     effect = np.zeros((4, stop - start), dtype=np.float32)
     for (left, width), places in groups.items():
-        effect[:, np.array(places) - start] = _effects(model, codes, np.array(places), left, width)
+        effect[:, np.array(places) - start] = _effects(model, codes, np.array(places), left, width, both)
     return Mutagenesis(start, codes[start:stop].copy(), effect)
 
 
@@ -83,18 +129,20 @@ def _surroundings(model: Model, place: int, bases: int) -> tuple[int, int]:
     return place - first, model.length
 
 
-def _effects(model: Model, codes: Codes, places: NDArray[np.intp], left: int, width: int) -> NDArray[np.float32]:
+def _effects(
+    model: Model, codes: Codes, places: NDArray[np.intp], left: int, width: int, both: bool
+) -> NDArray[np.float32]:
     """(4, P) for places with the same surroundings."""
     windows = codes[(places - left)[:, None] + np.arange(width)]
     near = slice(None) if model.length else slice(max(0, left - model.reach), left + model.reach + 1)
-    before = score_windows(model, windows)[:, near].sum(axis=1)
+    before = score_windows(model, windows, both)[:, near].sum(axis=1)
     effect = np.zeros((4, len(places)), dtype=np.float32)
     for base in range(4):
         other = codes[places] != base
         changed = windows[other]
         changed[:, left] = base
         if len(changed):
-            effect[base, other] = score_windows(model, changed)[:, near].sum(axis=1) - before[other]
+            effect[base, other] = score_windows(model, changed, both)[:, near].sum(axis=1) - before[other]
     return effect
 
 
@@ -108,27 +156,3 @@ def apply_variant(codes: Codes, variant: Variant) -> Codes:
     if stop > len(codes) or not np.array_equal(codes[variant.start : stop], variant.reference):
         raise ValueError(f"position {variant.start + 1}: the sequence does not have the variant's reference there")
     return np.concatenate([codes[: variant.start], variant.alternative, codes[stop:]])
-
-
-def largest_change(reference: Scores, alternative: Scores, variant: Variant) -> tuple[Scores, NDArray[np.intp]]:
-    """The change (N,) of the highest size in each row of scores (N, L) and (N, L'), and its place (N,) in the first.
-
-    Bases that both have are compared one to one. What only one of them has is compared by its highest score, the
-    bases beside it included: a site that is lost with its bases counts in full, one that only moves does not count.
-    """
-    variant = variant.trimmed()
-    removed, added = len(variant.reference), len(variant.alternative)
-    first = variant.start + min(removed, added)  # of what only one has
-    after = reference.shape[1] - variant.start - removed
-    end, end_there = reference.shape[1] - after, alternative.shape[1] - after
-    shared = np.concatenate([np.arange(first), np.arange(end, reference.shape[1])])
-    there = np.concatenate([np.arange(first), np.arange(end_there, alternative.shape[1])])
-    changes = alternative[:, there] - reference[:, shared]
-    places = np.broadcast_to(shared, changes.shape)
-    if removed != added:
-        left = max(first - 1, 0)
-        lost, gained = reference[:, left : end + 1], alternative[:, left : end_there + 1]
-        changes = np.column_stack([changes, gained.max(axis=1) - lost.max(axis=1)])
-        places = np.column_stack([places, left + lost.argmax(axis=1)])
-    rows, largest = np.arange(len(changes)), np.abs(changes).argmax(axis=1)
-    return changes[rows, largest], places[rows, largest]

@@ -140,10 +140,10 @@ def command(job: Job, order: Order) -> list[str]:
     """The command line of a job, as it is executed."""
     words = [sys.executable, "-m", "tfbind", "variants" if order.genome else "predict", "--model", order.model]
     words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
-    words += ["--threshold", f"{order.threshold:g}"]
+    words += ["--threshold", f"{order.threshold:g}", "--strand", order.strand]
     if order.genome:
         return [*words, "--fasta", order.genome, "--keep-going"]
-    return words + ["--strand", order.strand] + ["--pad"] * order.pad
+    return words + ["--pad"] * order.pad
 
 
 def output(job: Job, order: Order) -> Path:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfbind.scoring import Model, Profile, Scores, score, score_windows
-from tfbind.sequences import Codes, reverse_complement
+from tfbind.sequences import Codes
 
 SHORT = 4096  # longer records are scored one by one
 
@@ -70,7 +70,5 @@ def _score_equal(model: Model, codes: Codes, options: Options) -> Scores:
     if length > SHORT or model.length not in (None, length):
         found = (score(model, row, both=options.both, pad=options.pad) for row in codes)
         return np.stack([_kept(model, profile) for profile in found], axis=1)
-    scores = score_windows(model, codes)
-    if options.both:
-        scores = (scores + score_windows(model, reverse_complement(codes))[:, ::-1]) / np.float32(2)
+    scores = score_windows(model, codes, options.both)
     return np.stack([scores, np.full_like(scores, np.nan)][: rows_of(model)])

@@ -4,7 +4,7 @@ Places count from 0 along a chromosome.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from tfbind.genome import Genome
 from tfbind.letters import short
 from tfbind.places import Place, place_of
 from tfbind.records import Record
-from tfbind.sequences import Codes, reverse_complement
+from tfbind.sequences import Codes, reverse_complement, slice_of
 from tfbind.variants import bare
 
 SAID = 3  # names or stretches that a message lists
@@ -22,13 +22,23 @@ SAID = 3  # names or stretches that a message lists
 class Stretch:
     """Consecutive bases of a chromosome, the first of them at the place `first`.
 
-    `read(start, end)` gives codes of the forward strand, places counted within the stretch.
+    `read(start, end)` gives codes of the forward strand, places counted within the stretch; `reverse`: as it was
+    written, it is the other strand.
     """
 
     name: str
     first: int
     length: int
     read: Callable[[int, int], Codes]
+    reverse: bool = False
+
+    def turned(self) -> "Stretch":
+        """The same with `read` along the other strand, places counted from its own first base."""
+
+        def read(start: int, end: int) -> Codes:
+            return reverse_complement(self.read(self.length - end, self.length - start))
+
+        return replace(self, read=read)
 
     def holds(self, start: int, end: int) -> bool:
         """Whether places of the chromosome from start to end (exclusive) lie inside."""
@@ -87,10 +97,10 @@ class FromRecords:
         self._stretches: dict[str, list[Stretch]] = {}
         for record in records:
             place, codes = _placed(record)
-            there = Stretch(record.name, place.start, len(codes), partial(_slice, codes))
+            there = Stretch(record.name, place.start, len(codes), partial(slice_of, codes), place.reverse)
             self._stretches.setdefault(bare(place.chromosome), []).append(there)
         for record in records:
-            alone = Stretch(record.name, 0, len(record.codes), partial(_slice, record.codes))
+            alone = Stretch(record.name, 0, len(record.codes), partial(slice_of, record.codes))
             self._stretches.setdefault(record.name, [alone])
         self._names = [_extent(record) for record in records]
 
@@ -113,10 +123,6 @@ def _placed(record: Record) -> tuple[Place, Codes]:
     if place is None:
         return Place(record.name, 0), record.codes
     return place, reverse_complement(record.codes) if place.reverse else record.codes
-
-
-def _slice(codes: Codes, start: int, end: int) -> Codes:
-    return codes[start:end]
 
 
 def _extent(record: Record) -> str:

@@ -91,6 +91,10 @@ class Site:
     score: float
     summit: int
 
+    def shifted(self, by: int) -> "Site":
+        """The same where the sequence goes on for so many bases to the left."""
+        return Site(self.start + by, self.end + by, self.score, self.summit + by)
+
 
 class OnnxNetwork:
     """A network that scores on the CPU, each batch with one thread.
@@ -207,13 +211,19 @@ def _digest(members: Sequence[Weights]) -> str:
     return content.hexdigest()[:HASH_LETTERS]
 
 
-def score_windows(model: Model, codes: Codes) -> Scores:
+def score_windows(model: Model, codes: Codes, both: bool = False) -> Scores:
     """The scores (N, L) of windows (N, L) of one length, averaged over the members of the model.
+
+    Args:
+        both: average with the scores of the reverse complement.
 
     Raises:
         ValueError: the model takes windows of another length.
     """
-    return np.stack([_run(member, model.length, codes) for member in model.members]).mean(axis=0)
+    scores: Scores = np.stack([_run(member, model.length, codes) for member in model.members]).mean(axis=0)
+    if both:
+        scores = (scores + score_windows(model, reverse_complement(codes))[:, ::-1]) / np.float32(2)
+    return scores
 
 
 def _run(member: Network, length: int | None, codes: Codes) -> Scores:

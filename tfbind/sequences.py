@@ -47,6 +47,11 @@ def decode(codes: Codes) -> str:
     return _BYTE_OF_CODE[codes].tobytes().decode()
 
 
+def slice_of(codes: Codes, start: int, end: int) -> Codes:
+    """The codes from start to end (exclusive)."""
+    return codes[start:end]
+
+
 def reverse_complement(codes: Codes) -> Codes:
     """The other strand, read in its own direction; N stays N."""
     return _COMPLEMENT[codes[..., ::-1]]

@@ -46,12 +46,12 @@ class Background:
         return 100 * float(np.searchsorted(self.scores, score)) / max(len(self.scores), 1)
 
 
-def background(model: Model, threshold: float, bases: int = BACKGROUND_BASES) -> Background:
+def background(model: Model, threshold: float, bases: int = BACKGROUND_BASES, both: bool = False) -> Background:
     """What `model` calls by chance at `threshold`: the background that sites are held against."""
     codes = simulate_chromosome(np.random.default_rng(BACKGROUND_SEED))[0, :bases]
     if model.length is not None:
         codes = codes[: len(codes) // model.length * model.length]
-    found = call_sites(score(model, codes).scores, threshold)
+    found = call_sites(score(model, codes, both=both).scores, threshold)
     return Background(np.sort([site.score for site in found]), len(codes))
 
 

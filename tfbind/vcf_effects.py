@@ -6,16 +6,18 @@ Positions of calls and effects count from 1; inside, places count from 0.
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from tfbind.edits import SLIGHT, Edited, lost_and_made, moved
-from tfbind.interpret import Variant, largest_change
+from tfbind import edits
+from tfbind.edits import Edited, effects, moved, paired_after, verdict
+from tfbind.interpret import Variant
 from tfbind.letters import short
 from tfbind.reference import Reference, Stretch
 from tfbind.scoring import Model, Scores, score_windows
-from tfbind.sequences import Codes, decode, encode
+from tfbind.sequences import Codes, decode, encode, reverse_complement, slice_of
 from tfbind.tables import counted, shown
 from tfbind.vcf import Call
 
@@ -29,9 +31,9 @@ class Unfit(ValueError):
 
 
 class Effect(NamedTuple):
-    """What a call does: the largest change of a score, the position (from 1) where it acts, the highest scores that
-    the bases within reach have with the reference and with the alternative, and how many called sites it takes away
-    and makes."""
+    """What a call does, as `tfbind.edits.effects` defines it: the largest change of a score, the position (from 1)
+    where it acts, the highest scores that the bases within reach have with the reference and with the alternative,
+    and how many called sites it takes away and makes."""
 
     change: float
     position: int
@@ -43,36 +45,65 @@ class Effect(NamedTuple):
     @property
     def words(self) -> str:
         """The direction, for a reader."""
-        if self.lost or self.gained:
-            done = ["destroys a site"] * bool(self.lost) + ["makes a site"] * bool(self.gained)
-            return ", ".join(done)
-        if abs(self.change) < SLIGHT:
-            return "changes little"
-        return "strengthens" if self.change > 0 else "weakens"
+        lost, gained = (["a site" if sites == 1 else f"{sites} sites"] * bool(sites) for sites in self[-2:])
+        return verdict(self.change, lost, gained)
 
 
 Scored = tuple[Call, Effect | None]
 
 
 class Task(NamedTuple):
-    """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there."""
+    """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there, trimmed
+    and as wide as any spelling of it may be.
+
+    `reverse`: all of it is the other strand of a chromosome, whose places fall from `start` on.
+    """
 
     start: int
     reference: Codes
     alternative: Codes
     variant: Variant
+    reverse: bool = False
 
     def edited(self) -> Edited:
-        """The changed sequence, and where its bases come from."""
-        origin = moved(np.arange(len(self.reference)), self.variant)[: len(self.alternative)]
-        return Edited(self.alternative[: len(origin)], origin)
+        """The changed sequence up to the last base that both have, and where its bases come from."""
+        bases, bases_there = self.lengths()
+        place = np.arange(bases)
+        origin, paired = moved(place, self.variant), paired_after(place, self.variant)
+        return Edited(self.alternative[:bases_there], origin, paired)
+
+    def lengths(self) -> tuple[int, int]:
+        """How many bases there are of each up to the last that both have behind the variant."""
+        ends = [self.variant.start + len(allele) for allele in (self.variant.reference, self.variant.alternative)]
+        after = min(len(self.reference) - ends[0], len(self.alternative) - ends[1])
+        return ends[0] + after, ends[1] + after
+
+    def position(self, place: int) -> int:
+        """The position, from 1, of a place in the reference."""
+        return (self.start - place if self.reverse else self.start + place) + 1
+
+    def forward(self) -> "Task":
+        """The same on the forward strand."""
+        if not self.reverse:
+            return self
+        bases, bases_there = self.lengths()
+        codes = (reverse_complement(self.reference[:bases]), reverse_complement(self.alternative[:bases_there]))
+        return Task(self.start - bases + 1, *codes, _turned(self.variant, bases))
 
 
 class Scorer:
-    """Scores calls in batches, and counts what became of them in `reasons`, "" for those with a score."""
+    """Scores calls in batches, and counts what became of them in `reasons`, "" for those with a score.
 
-    def __init__(self, model: Model, reference: Reference, threshold: float | None = None) -> None:
-        self.model, self.reference = model, reference
+    Args:
+        threshold: the least score of a called site; None for the model's own.
+        both: average with the scores of the reverse complement. Otherwise each is scored on the strand that the
+            reference is written in, as the sequence itself would be.
+    """
+
+    def __init__(
+        self, model: Model, reference: Reference, threshold: float | None = None, both: bool = False
+    ) -> None:
+        self.model, self.reference, self.both = model, reference, both
         self.threshold = model.meaning.threshold if threshold is None else threshold
         self.reasons: Counter[str] = Counter()
         self._known: dict[str, list[Stretch]] = {}
@@ -90,7 +121,7 @@ class Scorer:
         while batch := list(itertools.islice(rest, BATCH)):
             prepared = [self._prepare(call, strict) for call in batch]
             tasks = [task for task in prepared if isinstance(task, Task)]
-            found = iter(_score(self.model, tasks, self.threshold))
+            found = iter(_score(self.model, tasks, self.threshold, self.both))
             for call, task in zip(batch, prepared, strict=True):
                 reason = task if isinstance(task, str) else ""
                 self.reasons[reason] += 1
@@ -110,7 +141,7 @@ class Scorer:
     def _prepare(self, call: Call, strict: bool) -> Task | str:
         """What has to be scored for a call, or why it is skipped."""
         try:
-            return self._task(call, 2 * self.model.reach)
+            return self._task(call, max(2 * self.model.reach, 1))
         except Unfit as error:
             if strict:
                 raise
@@ -125,6 +156,12 @@ class Scorer:
         if max(len(reference), len(alternative)) > LONGEST_ALLELE:
             return f"allele of over {LONGEST_ALLELE:,} bases"
         variant = Variant(call.position - 1 - stretch.first, reference, alternative)
+        if stretch.reverse:
+            stretch, variant = stretch.turned(), _turned(variant, stretch.length)
+        try:
+            variant = variant.widened(stretch.read, stretch.length, LONGEST_ALLELE)
+        except ValueError as error:
+            return str(error)
         if self.model.length is None:
             return _around(stretch, variant, bases)
         return _window(stretch, variant, self.model.length)
@@ -178,6 +215,12 @@ def _where(call: Call) -> str:
     return f"line {call.line}: {short(call.chromosome)}:{call.position}: "
 
 
+def _turned(variant: Variant, length: int) -> Variant:
+    """A variant of a sequence of so many bases, as one of its reverse complement."""
+    start = length - variant.start - len(variant.reference)
+    return Variant(start, *map(reverse_complement, (variant.reference, variant.alternative)))
+
+
 def _around(stretch: Stretch, variant: Variant, bases: int) -> Task:
     """So many bases on either side: with twice the reach, what is left out cannot change what the variant can."""
     end = variant.start + len(variant.reference)
@@ -203,35 +246,35 @@ def _task(stretch: Stretch, start: int, variant: Variant, after: Codes, length: 
     here = Variant(len(before), variant.reference, variant.alternative)
     alleles = (variant.reference, variant.alternative)
     reference, alternative = (np.concatenate([before, allele, after])[:length] for allele in alleles)
-    return Task(stretch.first + start, reference, alternative, here)
+    first = stretch.first + (stretch.length - 1 - start if stretch.reverse else start)
+    return Task(first, reference, alternative, here, stretch.reverse)
 
 
-def _score(model: Model, tasks: Sequence[Task], threshold: float) -> list[Effect]:
+def _score(model: Model, tasks: Sequence[Task], threshold: float, both: bool) -> list[Effect]:
     """The effects of tasks; sequences of one length are scored, and variants of one shape compared, all at once."""
-    pair = _score_all(model, [codes for task in tasks for codes in task[1:3]])
+    pair = _score_all(model, [codes for task in tasks for codes in task[1:3]], both)
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, task in enumerate(tasks):
         groups[_shape(task)].append(number)
-    effects: dict[int, Effect] = {}
+    found: dict[int, Effect] = {}
     for numbers in groups.values():
-        variant = tasks[numbers[0]].variant
         reference, alternative = (np.stack([scores[number] for number in numbers]) for scores in pair)
-        sites = _sites(reference, alternative, variant, threshold)
-        for number, (change, place, best, best_there), counts in zip(
-            numbers, _compare(reference, alternative, variant, model.reach), sites, strict=True
-        ):
-            effects[number] = Effect(change, tasks[number].start + int(place) + 1, best, best_there, *counts)
-    return [effects[number] for number in range(len(tasks))]
+        best = _highest(reference, alternative, tasks[numbers[0]].variant, model.reach)
+        compared = _compare(reference, alternative, tasks[numbers[0]], threshold)
+        for number, effect, before, after in zip(numbers, compared, *best, strict=True):
+            position = tasks[number].position(effect.place)
+            found[number] = Effect(effect.change, position, before, after, len(effect.lost), len(effect.made))
+    return [found[number] for number in range(len(tasks))]
 
 
-def _score_all(model: Model, sequences: Sequence[Codes]) -> tuple[list[Scores], list[Scores]]:
+def _score_all(model: Model, sequences: Sequence[Codes], both: bool) -> tuple[list[Scores], list[Scores]]:
     """The scores of sequences of any lengths: the first, third and so on, and the others."""
     by_length: dict[int, list[int]] = defaultdict(list)
     for number, codes in enumerate(sequences):
         by_length[len(codes)].append(number)
     scores: dict[int, Scores] = {}
     for numbers in by_length.values():
-        found = score_windows(model, np.stack([sequences[number] for number in numbers]))
+        found = score_windows(model, np.stack([sequences[number] for number in numbers]), both)
         scores.update(zip(numbers, found, strict=True))
     ordered = [scores[number] for number in range(len(sequences))]
     return ordered[::2], ordered[1::2]
@@ -240,39 +283,41 @@ def _score_all(model: Model, sequences: Sequence[Codes]) -> tuple[list[Scores], 
 def _shape(task: Task) -> tuple[int, ...]:
     """What has to be equal for variants to be compared together: lengths, and which bases the two sequences share."""
     variant = task.variant
-    sizes = len(task.reference), len(task.alternative), variant.start, len(variant.reference)
-    if len(variant.reference) == len(variant.alternative):
-        return sizes
-    least = variant.trimmed()
-    return (*sizes, least.start, len(least.reference), len(least.alternative))
+    alleles = len(variant.reference), len(variant.alternative)
+    return len(task.reference), len(task.alternative), variant.start, *alleles
 
 
-def _sites(reference: Scores, alternative: Scores, variant: Variant, threshold: float) -> Iterator[tuple[int, int]]:
-    """How many called sites are lost and gained in each row of the scores (N, L) and (N, L')."""
-    reference, alternative = _cut(reference, alternative, variant)
-    origin = moved(np.arange(reference.shape[1]), variant)
-    called, called_there = reference >= threshold, alternative >= threshold
-    some = np.array(called.any(axis=1) | called_there.any(axis=1))
-    if called.shape == called_there.shape:
-        some &= (called != called_there).any(axis=1)
-    for row, changes in enumerate(some.tolist()):
-        lost, gained = lost_and_made(reference[row], alternative[row], origin, threshold) if changes else ([], [])
-        yield len(lost), len(gained)
+def _compare(reference: Scores, alternative: Scores, task: Task, threshold: float) -> list[edits.Effect]:
+    """What variants of one shape do, for each row of the scores (N, L) and (N, L')."""
+    bases, bases_there = task.lengths()
+    return effects(reference[:, :bases], alternative[:, :bases_there], task.edited().paired, threshold)
 
 
-def _cut(reference: Scores, alternative: Scores, variant: Variant) -> tuple[Scores, Scores]:
-    """Scores (N, L) and (N, L') up to the last base that both have behind the variant."""
-    ends = [variant.start + len(allele) for allele in (variant.reference, variant.alternative)]
-    after = min(reference.shape[1] - ends[0], alternative.shape[1] - ends[1])
-    return reference[:, : ends[0] + after], alternative[:, : ends[1] + after]
+def _highest(reference: Scores, alternative: Scores, variant: Variant, reach: int) -> list[list[float]]:
+    """The highest scores (N,) within reach of the alleles; beside an empty one, of its neighbours at least."""
+    alleles = variant.reference, variant.alternative
+    around = reach if all(map(len, alleles)) else max(reach, 1)
+    first = max(0, variant.start - around)
+    ends = [variant.start + len(allele) + around for allele in alleles]
+    both = zip((reference, alternative), ends, strict=True)
+    return [scores[:, first:end].max(axis=1).tolist() for scores, end in both]
 
 
-def _compare(reference: Scores, alternative: Scores, variant: Variant, reach: int) -> Iterator[tuple[float, ...]]:
-    """Change, its place and the highest scores within reach, for each row of the scores (N, L) and (N, L')."""
-    ends = [variant.start + len(allele) for allele in (variant.reference, variant.alternative)]
-    first = max(0, variant.start - reach)
-    best = [
-        scores[:, first : end + reach].max(axis=1) for scores, end in zip((reference, alternative), ends, strict=True)
-    ]
-    changes, places = largest_change(*_cut(reference, alternative, variant), variant)
-    return zip(*(values.tolist() for values in (changes, places, *best)), strict=True)
+def effect_in_window(
+    model: Model, codes: Codes, changed: Edited, threshold: float, both: bool
+) -> edits.Effect | None:
+    """What changes of a sequence do by a model of windows of one length, seen in one window as a call in a list is.
+
+    Returns:
+        None if no window holds them, or the model has no such length.
+    """
+    stretch = Stretch("", 0, len(codes), partial(slice_of, codes))
+    task = _window(stretch, changed.net(codes), model.length) if model.length else ""
+    if isinstance(task, str):
+        return None
+    before, after = _score_all(model, [task.reference, task.alternative], both)
+    bases, bases_there = task.lengths()
+    paired = changed.paired[task.start : task.start + bases_there]
+    paired = np.where(paired == edits.ADDED, paired, paired - task.start)
+    (found,) = effects(before[0][None, :bases], after[0][None, :bases_there], paired, threshold)
+    return found.shifted(task.start)

@@ -46,7 +46,7 @@ def offer(file: Upload, how: Settings, too_large: bool) -> None:
 def offer_variants(name: str, content: BinaryIO, genome: Path, how: Settings) -> None:
     """Offer to score all variants of a list against a genome in the background, to a TSV file."""
     with st.expander("Score all variants in the background", icon=":material/schedule:", expanded=True):
-        order = Order(name[:LONGEST_NAME], how.main.name, ".tsv", "forward", how.threshold, False, str(genome))
+        order = Order(name[:LONGEST_NAME], how.main.name, ".tsv", how.strand, how.threshold, False, str(genome))
         _draw_start(order, content, NEXT_VARIANTS)
 
 

@@ -92,15 +92,15 @@ def highest(model: Model, sequences: tuple[bytes, ...], both: bool, pad: bool) -
 
 
 @remembered(max_entries=32, show_spinner="Trying every base change")
-def changes(model: Model, codes: bytes, start: int, stop: int) -> Mutagenesis:
+def changes(model: Model, codes: bytes, start: int, stop: int, both: bool) -> Mutagenesis:
     """Every base change between two places."""
-    return mutagenesis(model, as_codes(codes), start, stop)
+    return mutagenesis(model, as_codes(codes), start, stop, both)
 
 
 @remembered(max_entries=16, show_spinner="Scoring the background")
-def chance(model: Model, threshold: float) -> Background:
+def chance(model: Model, threshold: float, both: bool) -> Background:
     """What the model calls in simulated DNA at this threshold."""
-    return background(model, threshold)
+    return background(model, threshold, both=both)
 
 
 def as_codes(codes: bytes) -> NDArray[np.uint8]:
@@ -121,6 +121,7 @@ class Effects:
 def effects(
     model: Model,
     threshold: float,
+    both: bool,
     identity: tuple[str, str],  # noqa: ARG001
     _calls: list[Call],
     _reference: Reference,
@@ -130,7 +131,7 @@ def effects(
     Raises:
         ValueError: the reference has none of their chromosomes, or is damaged.
     """
-    scorer = Scorer(model, _reference, threshold)
+    scorer = Scorer(model, _reference, threshold, both)
     found = list(scorer.effects(_calls))
     scorer.check_contigs()
     known = [(call, effect) for call, effect in found if effect]

@@ -8,10 +8,9 @@ import streamlit as st
 from pydantic import TypeAdapter
 
 from tfbind import edits
-from tfbind.edits import Edited
+from tfbind.edits import Edited, Effect
 from tfbind.interpret import Variant
 from tfbind.records import Record
-from tfbind.scoring import Profile
 from tfbind.sequences import LETTERS, decode, encode
 from tfbind.variants import FORMS, parse_change
 from ui.kept_text import KeptText
@@ -91,9 +90,8 @@ def changed_copy(record: Record) -> Record:
     return replace(record, name=name, codes=edits.edit(record.codes, made).codes)
 
 
-def show_effect(before: Profile, after: Profile, edited: Edited, threshold: float, unit: str) -> None:
+def show_effect(found: Effect | None, unit: str) -> None:
     """What the changes do, in words and numbers."""
-    found = edits.effect(before.scores, after.scores, edited, threshold)
     if found is None:
         st.markdown("**Nothing of the original is left** to compare with.")
         return

@@ -15,6 +15,7 @@ from tfbind.scoring import Model, Profile, call_sites
 from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, profile_figure
 from tfbind.sequences import Codes, reverse_complement
 from tfbind.sites import Hit, motif_hits
+from tfbind.vcf_effects import effect_in_window
 from ui import scored
 from ui.model_choice import PAD, Choice, Settings, padded, read_tick
 from ui.results import chart_buttons
@@ -49,11 +50,11 @@ def sequence_view(
     hits = motif_hits(how.model.meaning.scan, edited.codes)
     rows = find_sites(edited.codes, found, hits, how.threshold)
     if original:
-        show_effect(original, found, edited, how.threshold, how.model.meaning.unit)
+        _draw_effect(record, edited, original, found, how)
     _draw_profile(record, edited, found, original, hits, rows, how)
-    draw_sites(rows, how.threshold, how.model)
+    draw_sites(rows, how.threshold, how.model, how.both)
     draw_changes(record, edited, records, open_record)
-    _draw_map(how.model, edited.codes, found)
+    _draw_map(how.model, edited.codes, found, how.both)
 
 
 def _draw_padding(how: Settings, bases: int) -> None:
@@ -67,6 +68,14 @@ def _draw_padding(how: Settings, bases: int) -> None:
 
 def _score(model: Model, codes: Codes, both: bool) -> Profile:
     return scored.profile(model, codes.tobytes(), both, padded())
+
+
+def _draw_effect(record: Record, edited: Edited, original: Profile, found: Profile, how: Settings) -> None:
+    """What the changes do: the same number, sites and words as in a list of variants."""
+    seen = effect_in_window(how.model, record.codes, edited, how.threshold, how.both)
+    show_effect(seen or edits.effect(original.scores, found.scores, edited, how.threshold), how.model.meaning.unit)
+    if seen and how.model.length and len(record.codes) > how.model.length:
+        st.caption(f"Of the change in the middle of one window of {how.model.length} bases.")
 
 
 def _draw_profile(
@@ -174,7 +183,7 @@ def _take_click(chart: str, rows: Rows) -> None:
         select_site(rows, position)
 
 
-def _draw_map(model: Model, codes: Codes, found: Profile) -> None:
+def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
     st.subheader("What every base change would do", anchor=False)
     if model.length is not None and len(codes) < model.length:
         st.caption("Not for a sequence that was filled up with N.")
@@ -183,7 +192,7 @@ def _draw_map(model: Model, codes: Codes, found: Profile) -> None:
     first = max(0, min(middle - MAP_BASES // 2, len(codes) - MAP_BASES))
     if len(codes) > MAP_BASES:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
-    changed = scored.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)))
+    changed = scored.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)), both)
     st.plotly_chart(
         mutagenesis_figure(changed, model.meaning),
         config=chart_buttons("base-changes"),

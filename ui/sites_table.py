@@ -44,7 +44,7 @@ def _key(rows: Rows) -> str:
     return f"sites-{hash(tuple((row['start'], row['end'], row['score']) for row in rows))}"
 
 
-def draw_sites(rows: Rows, threshold: float, model: Model) -> None:
+def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
     """Draw the table, or say that there is no site."""
     meaning = model.meaning
     if not rows:
@@ -57,7 +57,7 @@ def draw_sites(rows: Rows, threshold: float, model: Model) -> None:
         )
         if selected_site(rows):
             st.button("Show all", icon=":material/zoom_out_map:", on_click=_select, args=(rows, []))
-    table = pd.DataFrame(with_chance(rows, scored.chance(model, threshold)))
+    table = pd.DataFrame(with_chance(rows, scored.chance(model, threshold, both)))
     table["bases_per_site"] = [
         "never seen" if math.isinf(bases) else f"1 in {bases:,.0f} bases" for bases in table["bases_per_site"]
     ]

@@ -33,7 +33,9 @@ def variant_view(variants: Variants, how: Settings) -> None:
     """Draw the effects of variants."""
     st.subheader("What the variants do", anchor=False)
     try:
-        found = scored.effects(how.model, how.threshold, variants.identity, variants.listed.calls, variants.reference)
+        found = scored.effects(
+            how.model, how.threshold, how.both, variants.identity, variants.listed.calls, variants.reference
+        )
     except (ValueError, OSError) as error:
         st.error(plain(words(error)))
         return
@@ -72,7 +74,10 @@ def _draw(variants: Variants, found: Effects, how: Settings) -> None:
 
 
 def _effect_column(scale: str) -> Any:
-    words = f"The largest change of a score, with the variant minus without, in {plain(scale)}."
+    words = (
+        f"The largest change of a score, with the variant minus without, in {plain(scale)}. The repeat that an "
+        "insertion or deletion lies in counts by its highest score, so that every spelling has the same effect."
+    )
     return st.column_config.NumberColumn("Effect", format="%+.2f", help=words)
 
 
@@ -134,7 +139,7 @@ def _draw_downloads(variants: Variants, found: Effects, how: Settings) -> None:
 
 
 def _file(suffix: str, variants: Variants, found: Effects, how: Settings) -> bytes:
-    lines = table_lines(how.model, [*found.scored, *found.unscored], variants.names, how.threshold, suffix)
+    lines = table_lines(how.model, [*found.scored, *found.unscored], variants.names, how.threshold, suffix, how.both)
     return "".join([*lines, *unused_lines(variants.listed.bad)]).encode()
 
 
@@ -146,11 +151,13 @@ def _draw_profiles(call: Call, effect: Effect | None, variants: Variants, how: S
     except (ValueError, OSError) as error:
         st.error(plain(words(error)))
         return
-    edited = task.edited()
     before, after = (
-        scored.profile(model, codes.tobytes(), False, False).scores for codes in (task.reference, task.alternative)
+        scored.profile(model, codes.tobytes(), how.both, False).scores[:bases]
+        for codes, bases in zip(task[1:3], task.lengths(), strict=True)
     )
-    after = after[: len(edited.codes)]
+    if task.reverse:
+        task, before, after = task.forward(), before[::-1], after[::-1]
+    edited = task.edited()
     st.markdown(f"**{plain(_name(call))}**: {_said(effect, model.meaning.unit)}")
     figure = profile_figure(
         edited.codes,

@@ -20,6 +20,7 @@ def add(commands: Any) -> None:
         "--fasta", type=Path, required=True, metavar="FILE", help="the genome that they are called on"
     )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
+    command.add_argument("--strand", choices=["forward", "both"], default="forward", help="both: their mean")
     command.add_argument(
         "--threshold",
         type=number,
@@ -45,9 +46,10 @@ def variants(options: argparse.Namespace) -> int:
     model = load_model(home, options.model)
     cache = home / "cache" / "fasta"
     files = options.data, options.fasta, options.out
+    both = options.strand == "both"
     threshold = model.meaning.threshold if options.threshold is None else options.threshold
-    outcome = score_variants(model, *files, cache, threshold, options.keep_going)
-    write_beside(options.out, home, model, threshold=threshold)
+    outcome = score_variants(model, *files, cache, threshold, options.keep_going, both)
+    write_beside(options.out, home, model, both=both, threshold=threshold)
     said_of_sites = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
     for note in [] if options.json else said_of_sites + outcome.notes:
         print(note, file=sys.stderr)
