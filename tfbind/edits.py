@@ -119,14 +119,15 @@ def lost_and_made(
         origin: (L',) as in `Edited`.
     """
     old, new = call_sites(before, threshold), call_sites(after, threshold)
-    there = [np.arange(site.start, site.end) for site in old]
-    here = [origin[site.start : site.end] for site in new]
-    lost = [site for site, places in zip(old, there, strict=True) if not _meets(places, here)]
-    return lost, [site for site, places in zip(new, here, strict=True) if not _meets(places, there)]
-
-
-def _meets(places: NDArray[np.intp], others: list[NDArray[np.intp]]) -> bool:
-    return any(np.isin(places, other).any() for other in others)
+    there, here = (np.zeros(len(before) + 1, bool) for _ in range(2))  # the last stands for `ADDED`, and stays False
+    for site in old:
+        there[site.start : site.end] = True
+    for site in new:
+        here[origin[site.start : site.end]] = True
+    there[ADDED] = here[ADDED] = False
+    lost = [site for site in old if not here[site.start : site.end].any()]
+    made = [site for site in new if not there[origin[site.start : site.end]].any()]
+    return lost, made
 
 
 def headline(found: Effect) -> str:
