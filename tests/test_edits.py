@@ -1,9 +1,11 @@
 """Changed DNA: which base was which, and what is said of the scores; all answers worked out by hand."""
 
+import time
+
 import numpy as np
 import pytest
 
-from tfbind.edits import ADDED, describe, details, edit, effect, headline, substitution
+from tfbind.edits import ADDED, describe, details, edit, effect, headline, lost_and_made, substitution
 from tfbind.interpret import Variant
 from tfbind.sequences import decode, encode
 
@@ -71,6 +73,17 @@ def test_a_site_within_what_was_added_is_new():
 def test_a_change_that_moves_nothing_says_so():
     found = effect(scores(*[1] * 8), scores(*[1.05] * 8), edit(CODES, [change(2, "G", "T")]), threshold=3)
     assert details(found, " nats").endswith("no score moves by 0.1 nats or more.")
+
+
+def test_sites_among_thousands_are_compared_in_a_moment():
+    before = np.zeros(100_000, np.float32)
+    before[::25] = 5
+    after = before.copy()
+    after[50], after[70] = 0, 5
+    began = time.process_time()
+    lost, made = lost_and_made(before, after, np.arange(len(before)), 3)
+    assert time.process_time() - began < 2  # each against each, minutes
+    assert [(site.start, site.end) for site in (*lost, *made)] == [(50, 51), (70, 71)]
 
 
 def test_a_slight_change_is_called_so_and_no_common_base_is_no_effect():

@@ -4,6 +4,7 @@ import base64
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tfbind.jobs import Status
 from tfbind.scoring import load_model, score
 from tfbind.sequence_plots import AROUND_FOCUS
 from tfbind.sequences import decode
+from ui import record_choice, scored, sequence_view
 from ui.background import _how_far
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -257,6 +259,40 @@ def test_several_records_are_drawn_small_the_highest_twenty_at_most() -> None:
     assert [note["text"] for note in small["layout"]["annotations"]][:3] == ["r0", "r1", "r2"]
     assert "The 20 highest on one scale" in read(page)
     assert len({str(small["layout"][axis]["range"]) for axis in small["layout"] if axis.startswith("yaxis")}) == 1
+
+
+def test_what_has_not_changed_is_neither_drawn_nor_scored_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: Counter[str] = Counter()
+
+    def counted(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def counts(*given: Any, **named: Any) -> Any:
+            done[name] += 1
+            return function(*given, **named)
+
+        monkeypatch.setattr(module, name, counts)
+
+    counted(sequence_view, "profile_figure")
+    counted(sequence_view, "mutagenesis_figure")
+    counted(record_choice, "stacked_figure")
+    counted(scored, "score")
+    other = f"{SITE}GATTACAGGACC"  # of no other test, whose figures and scores are remembered
+    page = predict(f">one\n{other}\n>two\n{other}A\n")
+    first = dict(done)
+    assert {first.pop(name) for name in ("profile_figure", "mutagenesis_figure", "stacked_figure")} == {1}
+    checked(page.number_input(key="edit-position").set_value(41).run())
+    checked(next(box for box in page.selectbox if box.label == "Format").set_value(".bed").run())
+    checked(page.run())
+    assert done == Counter(first, profile_figure=1, mutagenesis_figure=1, stacked_figure=1)
+    checked(page.number_input(key="threshold").set_value(6.0).run())
+    assert done == Counter(first, profile_figure=2, mutagenesis_figure=1, stacked_figure=1)
+    checked(button(page, "C").click().run())
+    assert (done["profile_figure"], done["mutagenesis_figure"], done["stacked_figure"]) == (3, 2, 1)
+    assert {"original", "changed"} <= drawn(page)
+    checked(button(page, "Undo").click().run())
+    assert (done["profile_figure"], done["mutagenesis_figure"], done["stacked_figure"]) == (3, 2, 1)
+    assert "original" not in drawn(page)
 
 
 def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) -> None:

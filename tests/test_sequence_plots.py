@@ -1,6 +1,9 @@
 """Figures along DNA: what is drawn is what was computed, in 1-based positions."""
 
+import time
+
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from tfbind.interpret import Mutagenesis
@@ -9,9 +12,11 @@ from tfbind.plots import OBSERVED, PREDICTED
 from tfbind.scoring import Site
 from tfbind.sequence_plots import (
     AROUND_FOCUS,
+    CALLED,
     CHOSEN,
     LEAST_BASES,
     LETTERED_BASES,
+    SHADED,
     STACKED_POINTS,
     Line,
     mutagenesis_figure,
@@ -44,6 +49,27 @@ def test_sites_hits_and_ends_cover_their_bases():
     motif = trace(figure, "known motif")
     assert list(motif.x) == [1.5, 4.5, None]
     assert "strand -: 6.5 nats" in motif.text[0]
+
+
+def test_the_boxes_are_those_that_plotly_itself_adds_one_by_one():
+    sites = [Site(20 * number + 20, 20 * number + 28, 5.0, 20 * number + 22) for number in range(5)]
+    drawn = profile_figure(
+        np.zeros(200, np.uint8), np.zeros(200, np.float32), name="m", sites=sites, shaded=15, focus=(40, 48), first=7
+    )
+    alone = go.Figure()
+    stretches = [(site.start, site.end, CHOSEN if site.start == 40 else CALLED) for site in sites]
+    for start, end, colour in [*stretches, (0, 15, SHADED), (185, 200, SHADED)]:
+        alone.add_vrect(x0=6.5 + start, x1=6.5 + end, fillcolor=colour, line_width=0, layer="below")
+    assert drawn.to_plotly_json()["layout"]["shapes"] == alone.to_plotly_json()["layout"]["shapes"]
+
+
+def test_the_time_of_a_figure_does_not_grow_with_the_square_of_its_sites():
+    bases = 100_000
+    sites = [Site(start, start + 8, 5.0, start + 3) for start in range(0, bases, 50)]
+    began = time.process_time()
+    figure = profile_figure(np.zeros(bases, np.uint8), np.zeros(bases, np.float32), name="m", sites=sites, shaded=15)
+    assert time.process_time() - began < 5  # added one by one, minutes
+    assert len(figure.layout.shapes) == len(sites) + 2
 
 
 def test_band_and_further_lines_are_drawn():

@@ -23,7 +23,7 @@ LETTERED_BASES = 2_000
 STACKED_POINTS = 400
 NAME_LETTERS = 40
 REVERSED, COMPARED, HIT = "#a3487f", "#d55e00", "#00795a"
-CALLED, CHOSEN = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)"
+CALLED, CHOSEN, SHADED = "rgba(213, 94, 0, 0.18)", "rgba(213, 94, 0, 0.38)", "rgba(128,128,128,0.15)"
 DOWN_UP = [[0, "#1f6fbf"], [0.5, "rgba(128, 128, 128, 0)"], [1, "#d6392b"]]  # no change is the page, light or dark
 EVERY_LETTER = 80  # at most so many bases have each a letter under the axis, where they are shown close
 LEAST_BASES = 10  # fewer are drawn as wide as if they were so many
@@ -88,11 +88,10 @@ def profile_figure(
         customdata=np.stack([position.astype(str), letters], axis=1),
         hovertemplate=f"base %{{customdata[1]}} at %{{customdata[0]}}: %{{y:.2f}}{meaning.unit}<extra></extra>",
     )
-    _mark(figure, len(codes), sites, shaded, focus, first)
     _draw_hits(figure, hits, first)
     figure.update_xaxes(title_text="position (1-based)", **_base_axis(codes, first, focus))
     figure.update_yaxes(title_text=f"score in {plain(meaning.scale)}", **_height_axis(meaning))
-    return figure.update_layout(**_frame(330))
+    return figure.update_layout(shapes=_marks(len(codes), sites, shaded, focus, first), **_frame(330))
 
 
 def _base_axis(codes: Codes, first: int, focus: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -133,22 +132,23 @@ def _frame(height: int, top: int = 36) -> dict[str, Any]:
     }
 
 
-def _mark(
-    figure: go.Figure, bases: int, sites: Sequence[Site], shaded: int, focus: tuple[int, int] | None, first: int
-) -> None:
-    left = first - 0.5
-    for site in sites:
-        colour = CHOSEN if (site.start, site.end) == focus else CALLED
-        figure.add_vrect(x0=left + site.start, x1=left + site.end, fillcolor=colour, line_width=0, layer="below")
+def _marks(
+    bases: int, sites: Sequence[Site], shaded: int, focus: tuple[int, int] | None, first: int
+) -> list[dict[str, Any]]:
+    """The boxes behind a profile: called sites, and the ends that see less of their surroundings."""
+    boxes = [
+        _box(site.start, site.end, CHOSEN if (site.start, site.end) == focus else CALLED, first) for site in sites
+    ]
     if shaded and bases > 2 * shaded:
-        for start in (0, bases - shaded):
-            figure.add_vrect(
-                x0=left + start,
-                x1=left + start + shaded,
-                fillcolor="rgba(128,128,128,0.15)",
-                line_width=0,
-                layer="below",
-            )
+        boxes += [_box(start, start + shaded, SHADED, first) for start in (0, bases - shaded)]
+    return boxes
+
+
+def _box(start: int, end: int, colour: str, first: int) -> dict[str, Any]:
+    """A box over the whole height. Boxes are handed over together: Plotly copies all there are for each one added."""
+    left = first - 0.5
+    across, height = {"x0": left + start, "x1": left + end, "xref": "x"}, {"y0": 0, "y1": 1, "yref": "y domain"}
+    return {"type": "rect", **across, **height, "fillcolor": colour, "line": {"width": 0}, "layer": "below"}
 
 
 def _draw_hits(figure: go.Figure, hits: Sequence[Hit], first: int) -> None:
@@ -181,6 +181,7 @@ def stacked_figure(
     figure = make_subplots(rows=len(names), shared_xaxes=True, vertical_spacing=0.15 / len(names))
     # Points can be clicked where there are markers; these are not to be seen.
     unseen = {"marker": {"opacity": 0}}
+    labels = []
     for row, (name, scores) in enumerate(zip(names, profiles, strict=True), start=1):
         drawn = thin(scores, STACKED_POINTS)
         colour = PREDICTED if chosen in (None, row - 1) else OBSERVED
@@ -199,12 +200,12 @@ def stacked_figure(
         axis = "y domain" if row == 1 else f"y{row} domain"
         where = {"xref": "paper", "x": 0, "xanchor": "left", "yref": axis, "y": 1, "yanchor": "top"}
         label = name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
-        figure.add_annotation(text=plain(label), showarrow=False, font={"size": 11, "color": colour}, **where)
+        labels.append({"text": plain(label), "showarrow": False, "font": {"size": 11, "color": colour}, **where})
     low, high = min(float(scores.min()) for scores in profiles), max(float(scores.max()) for scores in profiles)
     figure.update_yaxes(range=[min(low, 0) - 0.5, max(high, 1) * 1.6], nticks=3)
     figure.update_xaxes(range=[0.5, max(map(len, profiles)) + 0.5], tickformat="d")
     figure.update_xaxes(title_text="position (1-based)", row=len(names), col=1)
-    return figure.update_layout(**_frame(46 * len(names) + 80, top=8), showlegend=False)
+    return figure.update_layout(annotations=labels, **_frame(46 * len(names) + 80, top=8), showlegend=False)
 
 
 def mutagenesis_figure(found: Mutagenesis, meaning: Meaning = UNKNOWN) -> go.Figure:

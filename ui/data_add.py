@@ -12,14 +12,16 @@ from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from tfbind.files import typed_path, words
+from tfbind.letters import short
 from ui.child import Beside, command
 from ui.polling import poll
 from ui.session import attempt, home, on_loopback, plain
-from ui.uploads import upload_folder, write_upload
+from ui.uploads import NewText, Uploader, upload_folder, write_upload
 
 SUFFIXES = ["txt", "tsv", "gz"]
 TURN = "use --transpose"  # what the reader says of a scores file that lies on its other side
 BUILD_SECONDS = 6 * 3600
+MOTIF_FILE, OVER_MOTIF_FILE = Uploader("motif-file"), NewText("motif-id")
 IMPORTED = "imported"
 FETCH_REFUSED = "fetch-refused"
 REFUSED = "import-refused"  # which uploads, and what is wrong with them
@@ -142,10 +144,14 @@ def _from_motif() -> None:
     with left:
         genome = _genome("motif")
     with right:
+        OVER_MOTIF_FILE.settle(MOTIF_FILE.file.name if MOTIF_FILE.file else "", MOTIF_FILE.empty)
         typed = st.text_input(
-            "Motif", placeholder="FOXA1, or MA0148.5", help="A name or id of JASPAR", key="motif-id"
+            "Motif", placeholder="FOXA1, or MA0148.5", help="A name or id of JASPAR", key=OVER_MOTIF_FILE.box
         )
-        file = st.file_uploader("or a motif file (HOMER, MEME, JASPAR)", key="motif-file")
+        OVER_MOTIF_FILE.tell()
+        file = st.file_uploader("or a motif file (HOMER, MEME, JASPAR)", key=MOTIF_FILE.key)
+        if file and typed.strip():
+            st.caption(plain(f"From the file {file.name}, not {short(typed)}; new text in the box closes it."))
         which = st.text_input("Which motif of the file, if it has several", key="motif-which")
     left, middle, right = st.columns(3)
     name = left.text_input("Name of the new data set", max_chars=80, key="motif-name").strip()

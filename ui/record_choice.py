@@ -6,9 +6,11 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from tfbind.records import Record
+from tfbind.scoring import Scores
 from tfbind.sequence_plots import stacked_figure
 from ui import scored
 from ui.kept_setting import KeptSetting
@@ -114,7 +116,7 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
     said = "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
     st.caption(f"{said}. Click a line to open its record.")
     st.plotly_chart(
-        stacked_figure(
+        _stacked_figure(
             [listed[place].name for place in places],
             profiles,
             chosen=_within(places, chosen),
@@ -126,6 +128,11 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
         selection_mode="points",
         alt="Predicted scores of several records, one below the other, on one scale",
     )
+
+
+@scored.drawn_once
+def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], chosen: int | None, unit: str) -> go.Figure:
+    return stacked_figure(names, profiles, chosen=chosen, unit=unit)
 
 
 def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:

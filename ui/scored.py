@@ -1,4 +1,4 @@
-"""Scores for pages: models and profiles, loaded and computed once and then remembered."""
+"""Scores for pages: models, profiles and figures; loaded, computed and drawn once and then remembered."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tfbind import imported, runs
 from tfbind.files import written
 from tfbind.interpret import Mutagenesis, mutagenesis
-from tfbind.meaning import BUILTIN, meaning_of
+from tfbind.meaning import BUILTIN, Meaning, meaning_of
 from tfbind.reference import Reference
 from tfbind.runs import Run
 from tfbind.scoring import Model, Profile, load_model, score
@@ -50,6 +50,10 @@ def _identity(model: Model) -> str:
 
 
 remembered = partial(st.cache_data, hash_funcs={Model: _identity})
+# Figures are handed out without a copy, which would take as long as to draw them: nobody may change them.
+drawn_once = partial(
+    st.cache_resource, max_entries=16, show_spinner=False, hash_funcs={Meaning: lambda meaning: meaning.words}
+)
 
 
 def choices(home: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Changes to the DNA on the page: typed variants, single bases, their undo, and what they do in words."""
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -18,9 +19,13 @@ from ui.session import plain
 
 CHANGES = "changes"
 CAME = "changes-came"  # the variants that came with their records
+READ = "changes-read"  # what tells the text or the file that the records come from: changes are to records of that
+BOX, OPEN_FILE = "box", "file"
+SLOT = re.compile(f"({BOX}|{OPEN_FILE}) [0-9a-f]{{16}} ")
 KEPT = KeptText("changes-kept", "e", "these changes")  # the same as text, which a refresh brings back
-KEPT_FORM = TypeAdapter(dict[str, list[tuple[int, str, str]]])  # by record: start, reference, alternative
+KEPT_FORM = TypeAdapter(dict[str, list[tuple[int, str, str]]])  # by `_slot`: start, reference, alternative
 UNREADABLE = "The changes that were made to the DNA before the refresh cannot be read."
+DROPPED = "The text is another now: changes that were made to it on this page are dropped."
 VARIANT = "variant"
 REFUSED = "variant-refused"
 POSITION = "edit-position"
@@ -32,7 +37,7 @@ def restore_changes() -> None:
     made: dict[str, list[Variant]] = st.session_state.get(CHANGES, {})
     came = st.session_state.setdefault(CAME, {})
     text = _write_changes(made)
-    if st.session_state.get(KEPT.box) or text != _write_changes({record: came.get(record, []) for record in made}):
+    if st.session_state.get(KEPT.box) or text != _write_changes({slot: came.get(slot, []) for slot in made}):
         st.session_state[KEPT.box] = text
     KEPT.restore()
     if CHANGES not in st.session_state:
@@ -42,9 +47,11 @@ def restore_changes() -> None:
 def _read_changes(text: str) -> dict[str, list[Variant]]:
     try:
         kept = KEPT_FORM.validate_json(text or "{}")
+        if not all(map(SLOT.match, kept)):
+            raise ValueError("changes to no text and no file")
         return {
-            record: [Variant(start, encode(before), encode(after)) for start, before, after in changes]
-            for record, changes in kept.items()
+            slot: [Variant(start, encode(before), encode(after)) for start, before, after in changes]
+            for slot, changes in kept.items()
         }
     except ValueError:
         st.warning(UNREADABLE)
@@ -53,8 +60,8 @@ def _read_changes(text: str) -> dict[str, list[Variant]]:
 
 def _write_changes(made: dict[str, list[Variant]]) -> str:
     kept = {
-        record: [(change.start, decode(change.reference), decode(change.alternative)) for change in changes]
-        for record, changes in made.items()
+        slot: [(change.start, decode(change.reference), decode(change.alternative)) for change in changes]
+        for slot, changes in made.items()
     }
     return KEPT_FORM.dump_json(kept).decode()
 
@@ -62,7 +69,7 @@ def _write_changes(made: dict[str, list[Variant]]) -> str:
 def changes_of(record: Record) -> list[Variant]:
     """The changes made to a record so far, to be appended to."""
     changes: dict[str, list[Variant]] = st.session_state[CHANGES]
-    made = changes.setdefault(key(record), [])
+    made = changes.setdefault(_slot(record), [])
     try:
         edits.edit(record.codes, made)
     except ValueError:  # what is kept was damaged
@@ -76,15 +83,36 @@ def key(record: Record) -> str:
     return f"{record.name} {hashlib.sha256(record.codes.tobytes()).hexdigest()}"
 
 
+def _slot(record: Record) -> str:
+    """What tells the changes to a record of what was read from those to the same record of another text or file."""
+    return f"{st.session_state[READ]} {key(record)}"
+
+
+def changes_to(kind: str, content: str | bytes) -> None:
+    """Let changes be those to a text (`BOX`) or a file (`OPEN_FILE`), and forget those to any other of its kind.
+
+    To be called before its records are read. While a file is open, those to the text of the box are kept.
+    """
+    data = content.encode(errors="replace") if isinstance(content, str) else content
+    now = st.session_state[READ] = f"{kind} {hashlib.sha256(data).hexdigest()[:16]}"
+    made, came = st.session_state[CHANGES], st.session_state[CAME]
+    others = [slot for slot in made if slot.startswith(f"{kind} ") and not slot.startswith(f"{now} ")]
+    dropped = {slot: made.pop(slot) for slot in others}
+    if kind == BOX and _write_changes(dropped) != _write_changes({slot: came.get(slot, []) for slot in others}):
+        st.toast(DROPPED)
+    for slot in others:
+        came.pop(slot, None)
+
+
 def start_with(record: Record, variant: Variant) -> None:
     """Show a record with a variant that came with it, unless it has been undone since."""
-    st.session_state[CAME][key(record)] = [variant]
-    st.session_state[CHANGES].setdefault(key(record), [variant])
+    st.session_state[CAME][_slot(record)] = [variant]
+    st.session_state[CHANGES].setdefault(_slot(record), [variant])
 
 
 def changed_copy(record: Record) -> Record:
     """The record with the changes made to it, which its name then tells; the record itself where there are none."""
-    if not st.session_state[CHANGES].get(key(record)) or not (made := changes_of(record)):
+    if not st.session_state[CHANGES].get(_slot(record)) or not (made := changes_of(record)):
         return record
     name = f"{record.name} {', '.join(map(edits.describe, made))}"
     return replace(record, name=name, codes=edits.edit(record.codes, made).codes)
@@ -115,7 +143,7 @@ def draw_changes(
             args=(record, records, open_record),
             width=240,
         )
-        _draw_base(edited, made)
+        _draw_base(record, edited, made)
         st.button("Undo", disabled=not made, icon=":material/undo:", on_click=_set, args=(made, made[:-1]))
         st.button("Back to the original", disabled=not made, on_click=_set, args=(made, []))
     if refused := st.session_state.pop(REFUSED, None):
@@ -126,7 +154,7 @@ def draw_changes(
             st.code(decode(edited.codes), language=None, wrap_lines=True)
 
 
-def _draw_base(edited: Edited, made: list[Variant]) -> None:
+def _draw_base(record: Record, edited: Edited, made: list[Variant]) -> None:
     if not len(edited.codes):
         return
     if st.session_state.get(POSITION, 1) > len(edited.codes):
@@ -146,14 +174,15 @@ def _draw_base(edited: Edited, made: list[Variant]) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             for code, letter in enumerate("ACGT"):
                 st.button(
-                    letter, key=f"base-{letter}", disabled=code == now, on_click=_set_base, args=(edited, code, made)
+                    letter, key=f"base-{letter}", disabled=code == now, on_click=_set_base, args=(record, code, made)
                 )
 
 
-def _set_base(edited: Edited, code: int, made: list[Variant]) -> None:
-    place = st.session_state[POSITION] - 1  # as it is now, not when the button was drawn
-    if edited.codes[place] != code:
-        made.append(edits.substitution(edited.codes, place, code))
+def _set_base(record: Record, code: int, made: list[Variant]) -> None:
+    """Set the chosen base; sequence and position as they are now: a click may come before the page is drawn anew."""
+    codes, place = edits.edit(record.codes, made).codes, st.session_state[POSITION] - 1
+    if place < len(codes) and codes[place] != code:
+        made.append(edits.substitution(codes, place, code))
 
 
 def _set(made: list[Variant], changes: Sequence[Variant]) -> None:

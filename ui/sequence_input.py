@@ -19,9 +19,9 @@ from tfbind.variant_list import looks_like_vcf
 from tfbind.variants import read_with_variants
 from ui.kept_file import KEPT_MB, KeptFile
 from ui.kept_text import KeptText
-from ui.sequence_changes import restore_changes, start_with
+from ui.sequence_changes import BOX, OPEN_FILE, changes_to, restore_changes, start_with
 from ui.session import home, plain
-from ui.uploads import Uploader
+from ui.uploads import NewText, Uploader
 
 DNA, VARIANTS = KeptText("dna", "q"), KeptText("variants", "v")
 MENDED = KeptText("mended", "m")  # the text of the box in which signs that cannot be used are not refused
@@ -31,6 +31,7 @@ MAX_BASES = 2_000_000
 PAGE_MB = 20
 NOTES, NAMED = 5, 3  # kinds of changes that are said, names of records in each
 FILE = KeptFile(Uploader("file"), "f")
+OVER_FILE = NewText(DNA.box)
 HELP = (
     "Bare letters, FASTA, a numbered block from GenBank, names with their sequences (name, ACGT), an oligo "
     "(5'-ACGT-3'), or the course's table of sequences. Lower case is fine, U is read as T, other IUPAC letters as N. "
@@ -59,6 +60,8 @@ def sequence_input() -> list[Record] | None:
     MENDED.restore()
     FILE.restore()
     restore_changes()
+    if OVER_FILE.settle(FILE.name, FILE.close):
+        FILE.restore()  # lets the address name it no longer
     st.text_area(
         "DNA sequence",
         key=DNA.box,
@@ -80,6 +83,7 @@ def sequence_input() -> list[Record] | None:
         with st.popover("Try a window of a data set", icon=":material/database:"):
             _draw_windows()
     st.caption(LIMITS)
+    OVER_FILE.tell()
     return _read_file() if FILE.name else _read(st.session_state[DNA.box])
 
 
@@ -96,7 +100,7 @@ def _read_file() -> list[Record] | None:
         why = f"is not kept: it has more than {KEPT_MB} MB, or its copy was removed"
         st.warning(plain(f"The file {FILE.name} was open here and {why}. Choose it again, or take it out."))
     else:
-        st.caption(plain(f"From the file {file.name}; take it out to go back to the box."))
+        st.caption(plain(f"From the file {file.name}; take it out to go back to the box. New text there closes it."))
     st.button("Take the file out", on_click=FILE.close, icon=":material/close:")
     if file is None:
         return []
@@ -132,6 +136,7 @@ def _take_window(dataset: str) -> None:
 
 
 def _read(data: str | bytes) -> list[Record] | None:
+    changes_to(OPEN_FILE if isinstance(data, bytes) else BOX, data)
     if isinstance(data, str) and not data.strip():
         st.caption("Nothing to score yet: paste a sequence, or try the example.")
         return []

@@ -1,17 +1,21 @@
 """One scored sequence on the page: its profile, its sites, what a base change does, and a changed copy."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from tfbind import edits
 from tfbind.edits import Edited
+from tfbind.interpret import Mutagenesis
+from tfbind.meaning import Meaning
 from tfbind.metrics import pearson
 from tfbind.numbers import fixed
 from tfbind.observed import find_window
 from tfbind.records import Record
-from tfbind.scoring import Model, Profile, call_sites
+from tfbind.scoring import Model, Profile, Scores, call_sites
 from tfbind.sequence_plots import COMPARED, REVERSED, Line, mutagenesis_figure, profile_figure
 from tfbind.sequences import Codes, reverse_complement
 from tfbind.sites import Hit, motif_hits
@@ -104,7 +108,7 @@ def _draw_profile(
     name = "changed" if original else "predicted"
     chart = f"profile-{key(record)}"
     st.plotly_chart(
-        profile_figure(
+        _profile_figure(
             edited.codes,
             found.scores,
             name=f"{name}: {how.main.label}" if how.other else name,
@@ -123,6 +127,11 @@ def _draw_profile(
         alt="Predicted binding score at each base of the sequence, with called sites and known motif matches",
     )
     st.caption(plain(" · ".join(words)))
+
+
+@scored.drawn_once
+def _profile_figure(codes: Codes, scores: Scores, **how: Any) -> go.Figure:
+    return profile_figure(codes, scores, **how)
 
 
 def _rule(model: Model, found: Profile) -> list[str]:
@@ -183,6 +192,11 @@ def _take_click(chart: str, rows: Rows) -> None:
         select_site(rows, position)
 
 
+@scored.drawn_once
+def _map_figure(changed: Mutagenesis, meaning: Meaning) -> go.Figure:
+    return mutagenesis_figure(changed, meaning)
+
+
 def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
     st.subheader("What every base change would do", anchor=False)
     if model.length is not None and len(codes) < model.length:
@@ -194,7 +208,7 @@ def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
     changed = scored.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)), both)
     st.plotly_chart(
-        mutagenesis_figure(changed, model.meaning),
+        _map_figure(changed, model.meaning),
         config=chart_buttons("base-changes"),
         key="map",
         alt="Contribution of each base as letters, and the effect of every base change as a heat map",

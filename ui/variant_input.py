@@ -18,9 +18,10 @@ from tfbind.reference import FromGenome, FromRecords, Reference
 from tfbind.variant_list import VariantList, read_list
 from ui.sequence_input import VARIANTS
 from ui.session import home, on_loopback, plain
-from ui.uploads import Uploader
+from ui.uploads import NewText, Uploader
 
 FILE = Uploader("variants-file")
+OVER_FILE = NewText(VARIANTS.box)
 GENOME, GENOME_PATH = "variants-genome", "variants-genome-path"
 HELP = (
     "A VCF, or some lines of one, or one change on each line: chr22:10510600 A>G. Positions count from 1. The bases "
@@ -47,6 +48,7 @@ class Variants:
 def variant_input(records: Sequence[Record]) -> Variants | None:
     """Draw the box, the upload and the genome; None when there is nothing to score, or it cannot be read."""
     VARIANTS.restore()
+    OVER_FILE.settle(FILE.file.name if FILE.file else "", FILE.empty)
     given = bool(st.session_state[VARIANTS.box] or FILE.file)
     with st.expander("Many variants: a VCF or a list", icon=":material/difference:", expanded=given):
         st.text_area(
@@ -63,8 +65,11 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
             with st.popover("Genome", icon=":material/genetics:"):
                 upload, path = _draw_genome()
             st.button("Clear variants", on_click=_clear, disabled=not given)
+        OVER_FILE.tell()
         if file:
-            st.caption(plain(f"From the file {file.name}; Clear variants takes it out."))
+            st.caption(
+                plain(f"From the file {file.name}; Clear variants takes it out. New text in the box closes it.")
+            )
         text = st.session_state[VARIANTS.box]
         if not (file or text.strip()):
             return None
@@ -87,6 +92,8 @@ def _draw_genome() -> tuple[UploadedFile | None, str]:
         typed = st.text_input(
             "FASTA: path on this computer", key=GENOME_PATH, placeholder="/data/hg38.fa, or upload it below"
         ).strip()
+    if typed:  # no upload beside it: it would not be read
+        return None, typed
     return st.file_uploader("FASTA, plain or gzip", max_upload_size=MAX_MB, key=GENOME), typed
 
 
