@@ -102,7 +102,7 @@ def shows_two(page: AppTest, names: str, change: str) -> bool:
     )
 
 
-def test_a_change_made_on_the_page_stays_as_long_as_the_text_and_no_longer(home: Path) -> None:
+def test_a_change_made_on_the_page_stays_as_long_as_the_text_and_no_longer() -> None:
     page = predict(SITE)
     checked(page.text_input(key="variant").set_value("41 T>C").run())
     assert shows(typed(page, SITE), "41 T>C")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from tfbind.edits import ADDED, describe, details, edit, effect, headline, lost_and_made, substitution
+from tfbind.edits import ADDED, describe, details, edit, effect, effects, headline, substitution
 from tfbind.interpret import Variant
 from tfbind.sequences import decode, encode
 
@@ -81,9 +81,9 @@ def test_sites_among_thousands_are_compared_in_a_moment():
     after = before.copy()
     after[50], after[70] = 0, 5
     began = time.process_time()
-    lost, made = lost_and_made(before, after, np.arange(len(before)), 3)
+    found = effects(before[None], after[None], np.arange(len(before)), threshold=3)[0]
     assert time.process_time() - began < 2  # each against each, minutes
-    assert [(site.start, site.end) for site in (*lost, *made)] == [(50, 51), (70, 71)]
+    assert [(site.start, site.end) for site in (*found.lost, *found.made)] == [(50, 51), (70, 71)]
 
 
 def test_a_slight_change_is_called_so_and_no_common_base_is_no_effect():

@@ -13,6 +13,7 @@ from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from tfbind.files import typed_path, words
 from tfbind.letters import short
+from tfbind.pairs import one_score
 from ui.child import Beside, command
 from ui.polling import poll
 from ui.session import attempt, home, on_loopback, plain
@@ -305,4 +306,7 @@ def announce() -> None:
     if name:
         data = open_dataset(home(), name)
         notes = "; ".join([*data.meta["notes"], *remarks(data.meta["origin"])])
+        if one_score(data.scores) is not None:
+            st.warning(plain(f"{name}: {notes}"))
+            return
         st.success(plain(f"{name}: {len(data):,} windows of {data.length} bases are ready. {notes}"))

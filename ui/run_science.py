@@ -23,6 +23,7 @@ from ui.remembered import remembered
 from ui.session import plain
 
 MEASURING_SECONDS = 600
+FLAT = ": all held-out scores, or all predictions of them, are the same number."
 FEW = 10  # of what is drawn again and again: with fewer, an interval is rough
 COLUMNS = {
     "Pearson r": "pearsonr",
@@ -55,14 +56,14 @@ def appraisal(run: Run) -> Appraisal | None:
 
 
 def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
-    """A level line for each baseline that has a correlation; the ceiling has dashes of its own."""
+    """A level line for each baseline that has a correlation; the rule behind the labels has dashes of its own."""
     found = known.baselines if known else []
     return [
         Curve(
             base.name,
             [1, max(2, epochs)],
             [base.val_pearsonr] * 2,
-            "dash" if base.key == "ceiling" else "dot",
+            "dash" if base.key == baselines.RULE else "dot",
             level=True,
         )
         for base in found
@@ -90,7 +91,8 @@ def science(run: Run, data: Windows) -> None:
         _table(best | sites, [vars(base) for base in known.baselines], "val")
     elif best:
         _offer(run)
-    st.markdown(f"Pearson r of the best epoch: **{figure(best.get('val_pearsonr'))}**{_chance(run, config, data)}")
+    r = best.get("val_pearsonr")
+    st.markdown(f"Pearson r of the best epoch: **{figure(r)}**{FLAT if r is None else _chance(run, config, data)}")
     _sites(_agreement(run, data))
     if known:
         st.markdown(f"**Leaks.** {plain(known.leaks.words)}")
