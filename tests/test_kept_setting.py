@@ -85,7 +85,7 @@ def defaults(page: AppTest) -> list[object]:
 
 def test_whatever_run_draws_a_control_first_it_shows_the_value_that_counts(home: Path) -> None:
     one, two = models(home, "one", "two")
-    usual = ["Built-in model: FOXA1", "nothing", "forward", 3, False]
+    usual = ["Built-in model: FOXA1", "nothing", "forward", 2.183, False]
     page = predict()
     assert defaults(page) == usual
     assert defaults(checked(page.run())) == usual
@@ -144,9 +144,9 @@ def test_models_that_are_gone_are_named_in_a_line_each_and_the_usual_ones_are_ta
     ("parameter", "value", "said"),
     [
         ("strand", "reverse", "reverse is no strand: forward is chosen."),
-        ("from", "abc", "abc is no score of 0.1 or more: sites are called from 3."),
-        ("from", "nan", "nan is no score of 0.1 or more: sites are called from 3."),
-        ("from", "-1", "-1 is no score of 0.1 or more: sites are called from 3."),
+        ("from", "abc", "abc is no score of 0.1 or more: sites are called from 2.183."),
+        ("from", "nan", "nan is no score of 0.1 or more: sites are called from 2.183."),
+        ("from", "-1", "-1 is no score of 0.1 or more: sites are called from 2.183."),
         ("record", "4", "Record 4 is not among these 3: one that can be scored is opened."),
         ("record", "0000000002", "Record 0000000002 is not among these 3: one that can be scored is opened."),
         ("average", "gone,builtin", "The model gone is not here any more: choose anew."),

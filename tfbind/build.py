@@ -23,7 +23,8 @@ from tfbind.tables import counted, label
 
 LENGTH = 300
 LENGTHS = range(10, 100_001)
-P_VALUE = 1e-3
+P_VALUE = 1e-4  # as FIMO
+P_VALUES = (P_VALUE, *(10.0**-power for power in range(5, 13)), 1e-3, 1e-2, 1e-1)  # in the order they are tried
 
 RULE = (
     "A score is the sum of natural-log odds against 0.25 per base over the motif; both strands are scanned; an N "
@@ -42,8 +43,8 @@ RULE = (
 class Rule:
     """Which hits count, and which windows are kept. One of `threshold` and `p_value`, or neither.
 
-    With neither the motif file's own threshold is taken, or else the score that one random place in a thousand
-    reaches. `chromosomes` is empty for all.
+    With neither the motif file's own threshold is taken, or else the p-value of `usual_p_value`. `chromosomes` is
+    empty for all.
     """
 
     threshold: float | None = None
@@ -67,7 +68,7 @@ def build(
         OSError: the genome cannot be read, or the disk is full.
     """
     check_free(home, name)
-    threshold = chosen_threshold(found, rule)
+    threshold, p_value = chosen_threshold(found, rule)
     home.mkdir(parents=True, exist_ok=True)
     with Spool(home, rule.length) as spool:
         scanned, skipped = _scan(genome, found.motif, threshold, rule, spool, progress)
@@ -82,21 +83,23 @@ def build(
             "matrix_id": found.motif.matrix_id,
             "matrix": found.motif.probabilities.tolist(),
             "threshold": threshold,
-            "p_value": rule.p_value,
+            "p_value": p_value,
             "every_window": rule.every_window,
             "left_out": dict(skipped),
+            "chosen": _said_of_chance(p_value) if rule.p_value is None else [],
         }
         return keep(home, name, spool.pair(), origin)
 
 
 def remarks(origin: Mapping[str, Any]) -> list[str]:
-    """What was done with a genome that its user should know: windows left out, chromosomes under other names."""
+    """What was done with a genome that its user should know: windows left out, chromosomes under other names, another
+    p-value than the usual one."""
     left_out = [f"left out: {count:,} {why}" for why, count in origin.get("left_out", {}).items() if count]
-    return left_out + list(origin.get("renamed", []))
+    return left_out + list(origin.get("renamed", [])) + list(origin.get("chosen", []))
 
 
-def chosen_threshold(found: Found, rule: Rule) -> float:
-    """The lowest score of a hit.
+def chosen_threshold(found: Found, rule: Rule) -> tuple[float, float | None]:
+    """The lowest score of a hit, and the p-value that it is of, None where it was not chosen by one.
 
     Raises:
         ValueError: two thresholds, or one that no sequence or any sequence reaches; or an impossible length.
@@ -108,19 +111,37 @@ def chosen_threshold(found: Found, rule: Rule) -> float:
             f"windows of {rule.length} bases; expected {max(LENGTHS[0], found.motif.width)} to {LENGTHS[-1]:,}"
         )
     if rule.threshold is not None:
-        threshold, what = rule.threshold, "threshold"
-    elif rule.p_value is None and found.threshold is not None:
-        threshold, what = found.threshold, "the motif file's threshold"
-    else:
-        p_value = P_VALUE if rule.p_value is None else rule.p_value
-        threshold, what = threshold_of(found.motif, p_value), f"the threshold of p-value {p_value:g}"
-    best = float(found.motif.log_odds.max(axis=0).sum())
-    if not 0 < threshold <= best:
-        raise ValueError(
-            f"{what}, {threshold:g}: no hit of {found.motif.name or 'the motif'} could be told from none; expected a "
-            f"score above 0 and at most {best:.4f}, its best"
-        )
-    return threshold
+        return _checked(rule.threshold, found.motif, "--threshold"), None
+    if rule.p_value is None and found.threshold is not None:
+        return _checked(found.threshold, found.motif, "the motif file's threshold"), None
+    p_value = (usual_p_value(found.motif) or P_VALUE) if rule.p_value is None else rule.p_value
+    threshold = threshold_of(found.motif, p_value)
+    return _checked(threshold, found.motif, f"--p-value {p_value:g} gives the threshold"), p_value
+
+
+def usual_p_value(motif: Motif) -> float | None:
+    """The p-value of a hit unless another is given: 1e-4, less by powers of ten where the threshold of that is not
+    above 0, more where no sequence reaches it; None for a motif with which no p-value tells hits."""
+    return next((p_value for p_value in P_VALUES if 0 < threshold_of(motif, p_value) <= motif.highest), None)
+
+
+def _said_of_chance(p_value: float | None) -> list[str]:
+    """What is to be said of a p-value that nobody gave."""
+    if p_value in (None, P_VALUE):
+        return []
+    why = "a score of 0 or less would be a hit" if p_value < P_VALUE else "no sequence would be a hit"
+    return [f"p-value of a hit: {p_value:g}, since with {P_VALUE:g} {why} (--p-value chooses another)"]
+
+
+def _checked(threshold: float, motif: Motif, what: str) -> float:
+    if 0 < threshold <= motif.highest:
+        return threshold
+    usual = usual_p_value(motif)
+    said = f", such as --p-value {usual:g} gives" if usual else "; no --p-value gives one"
+    raise ValueError(
+        f"{what}, {threshold:g}: no hit of {motif.name or 'the motif'} could be told from none; expected a score "
+        f"above 0 and at most {motif.highest:.4f}, its best{said}"
+    )
 
 
 def _scan(

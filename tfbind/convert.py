@@ -15,6 +15,7 @@ import torch
 
 from tfbind.files import naming, words
 from tfbind.models import model_from_weights, pack_weights, read_weights
+from tfbind.weight_files import LOWEST_LABEL, read_facts
 
 
 def convert(source: Path, target: Path) -> None:
@@ -27,7 +28,8 @@ def convert(source: Path, target: Path) -> None:
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise ValueError(f"{source}: weights that are not finite; expected those of a model that predicts")
     if target.suffix == ".safetensors":
-        content = pack_weights(model, {})
+        kept = read_facts(source)
+        content = pack_weights(model, {name: kept[name] for name in (LOWEST_LABEL,) if name in kept})
     else:
         packed = io.BytesIO()  # torch writes to a file itself without saying what went wrong
         torch.save(model.state_dict(), packed)

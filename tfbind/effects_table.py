@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfbind.export import THRESHOLD, About, about_line, quoted, replaced, safe_cell
+from tfbind.export import About, about_line, quoted, replaced, safe_cell
 from tfbind.files import ODD_BYTES, check_not_read
 from tfbind.genome import Genome
 from tfbind.reference import FromGenome
@@ -56,14 +56,14 @@ def score_variants(
     fasta: Path,
     out: Path,
     cache: Path,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     keep_going: bool = False,
 ) -> Outcome:
     """Score every call of a VCF against a genome; write a table, .tsv or .csv, with a row for each in its order.
 
     Args:
         cache: a folder for the index of the genome.
-        threshold: the least score of a called site.
+        threshold: the least score of a called site; None for the model's own.
         keep_going: take a list of any form, give variants that the genome does not bear out a row with the reason,
             and name lines that hold no variant below the table, instead of refusing the file for one of them.
 
@@ -78,6 +78,7 @@ def score_variants(
     if not variants.exists():
         raise ValueError(f"{variants}: no such file; expected a VCF file")
     check_not_read(out, variants, fasta)
+    threshold = model.meaning.threshold if threshold is None else threshold
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold)
     names = (label(variants), label(fasta))
     bad: list[BadLine] = []

@@ -22,7 +22,7 @@ import numpy as np
 from tfbind import bigwig_writer
 from tfbind.files import ODD_BYTES, drafted
 from tfbind.letters import short
-from tfbind.meaning import UNKNOWN, Meaning
+from tfbind.meaning import THRESHOLD, UNKNOWN, Meaning
 from tfbind.motif_models import Scan
 from tfbind.places import Placing, check_apart, column, places
 from tfbind.scoring import Scores, Site, call_sites
@@ -31,7 +31,6 @@ from tfbind.sites import STRETCH, Strands
 from tfbind.tables import counted, shown
 
 BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
-THRESHOLD = 3.0  # from here on a site is called, unless said otherwise; in the unit of the scores
 PIECE_BASES = 1 << 20
 MAX_COLUMNS = 1_000_000
 BESIDE = ".about.json"  # ends the name of the file that says where predictions come from

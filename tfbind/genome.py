@@ -1,6 +1,5 @@
 """A genome in a FASTA file: stretches of its contigs as codes, read where they lie, whatever the size of the file."""
 
-import gzip
 import hashlib
 import os
 import struct
@@ -9,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
@@ -18,6 +17,8 @@ from tfbind.files import MOST_BYTES, draft_of, regular, remove_drafts, write_chu
 from tfbind.letters import read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted, label
+from tfbind.zipped import LONGEST_HEADER as LONGEST_BGZIP_HEADER
+from tfbind.zipped import MAGIC, UNREADABLE, check_end, is_bgzip, reason, unzipped
 
 BLOCK = 1 << 16  # bases that are read at a time
 BLOCKS = 64  # and how many of these are kept
@@ -29,7 +30,6 @@ KEPT = 3
 CHUNK = 1 << 20
 LINE_ENDS = {0: b"", 1: b"\n", 2: b"\r\n"}  # by their length; none where a contig is empty
 
-_GZIP, _BGZF = b"\x1f\x8b", b"BC\x02\x00"  # what a gzip file begins with; what a bgzip file has at byte 12
 _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
 
 
@@ -58,18 +58,16 @@ def keep_fasta(content: BinaryIO, folder: Path) -> Path:
 
 
 def _unpacked(content: BinaryIO) -> Iterator[bytes]:
-    zipped = content.read(2) == _GZIP
-    content.seek(0)
-    stream: BinaryIO = cast(BinaryIO, gzip.GzipFile(fileobj=content) if zipped else content)
     size = 0
     try:
+        stream = unzipped(content)
         while chunk := stream.read(CHUNK):
             size += len(chunk)
             if size > LARGEST:
                 raise ValueError(f"over {LARGEST >> 20:,} MB when unpacked; expected less, or a file given by path")
             yield chunk
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise ValueError("the gzip data are damaged, or not completely copied") from None
+    except UNREADABLE as error:
+        raise ValueError(reason(error)) from None
 
 
 class Genome:
@@ -115,9 +113,14 @@ def _open(path: Path, cache: Path) -> Faidx:
     if not path.exists():
         raise ValueError(f"{path}: no such file; expected a FASTA file")
     with regular(path).open("rb") as file:
-        begins = file.read(16)
-    zipped = begins.startswith(_GZIP)
-    if zipped and (begins[12:16] != _BGZF or path.suffix not in (".gz", ".bgz")):
+        begins = file.read(LONGEST_BGZIP_HEADER)
+        file.seek(0)
+        zipped = begins.startswith(MAGIC)
+        try:
+            check_end(file)
+        except UNREADABLE as error:
+            raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
+    if zipped and (not is_bgzip(begins) or path.suffix not in (".gz", ".bgz")):
         raise ValueError(
             f"{path}: gzip, which cannot be read from the middle; `gunzip -k {label(path)}` makes a FASTA file that "
             "can, `bgzip` a small one"
@@ -141,7 +144,7 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
     kept = cache / f"{hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]}.fai"
     if not kept.exists():
-        _check_lines(path, zipped)
+        _check_lines(path)
         cache.mkdir(parents=True, exist_ok=True)
         remove_drafts(cache)
         draft = draft_of(kept)
@@ -161,9 +164,9 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
     return Faidx(str(path), indexname=str(kept), gzi_indexname=str(kept.with_suffix(".gzi")))
 
 
-def _check_lines(path: Path, zipped: bool) -> None:
+def _check_lines(path: Path) -> None:
     """Refuse a line that is too long for memory."""
-    with gzip.open(path) if zipped else path.open("rb") as file:
+    with path.open("rb") as packed, unzipped(packed) as file:
         length = 0
         while chunk := file.read(CHUNK):
             length = len(chunk) - 1 - chunk.rfind(b"\n") + (length if b"\n" not in chunk else 0)

@@ -4,6 +4,7 @@ Predictions and targets are (N, L): one score per base of each window. A correla
 undefined and comes back as None or NaN, never as 0.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,7 @@ def window_loss(predictions: Array, targets: Array) -> NDArray[np.float64]:
 
 SITES_AT_MOST = 0.5  # where more of the bases than that have a score, the data are a signal, not sites
 COVERED = 0.5
+ROWS = 10_000  # windows that are looked at together
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,10 @@ class SiteAgreement:
 
 def site_agreement(predictions: Array, targets: Array) -> SiteAgreement | None:
     """Compare called sites (N, L) with those in the data; None where the data have none, or nothing else."""
-    inside = targets > 0
-    if not inside.any() or inside.mean() > SITES_AT_MOST:
+    lowest = lowest_label(targets)
+    if lowest is None:
         return None
-    threshold = float(targets[inside].min()) / 2
+    inside, threshold = targets > 0, lowest / 2
     called = predictions >= threshold
     found, sites = _covered(inside, called)
     right, calls = _covered(called, inside)
@@ -131,6 +133,18 @@ def site_agreement(predictions: Array, targets: Array) -> SiteAgreement | None:
         found / sites,
         average_precision(predictions, inside),
     )
+
+
+def lowest_label(targets: Array) -> float | None:
+    """The lowest score (N, L) above 0, that of the weakest site; None where there is none, or where the data are a
+    signal."""
+    lowest, inside = math.inf, 0
+    for start in range(0, len(targets), ROWS):
+        part = np.asarray(targets[start : start + ROWS])
+        scored = part[part > 0]
+        inside += len(scored)
+        lowest = min(lowest, float(scored.min(initial=math.inf)))
+    return None if not inside or inside > SITES_AT_MOST * targets.size else lowest
 
 
 def _covered(stretches: NDArray[np.bool_], cover: NDArray[np.bool_]) -> tuple[int, int]:

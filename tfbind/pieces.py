@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfbind.export import THRESHOLD
 from tfbind.scoring import Model, Profile, Scores, score, score_windows
 from tfbind.sequences import Codes, reverse_complement
 
@@ -19,11 +18,12 @@ SHORT = 4096  # longer records are scored one by one
 
 @dataclass(frozen=True)
 class Options:
-    """How sequences are scored: both strands averaged, short ones padded, sites called from `threshold` on."""
+    """How sequences are scored: both strands averaged, short ones padded, sites called from `threshold` on, None for
+    the model's own."""
 
     both: bool = False
     pad: bool = False
-    threshold: float = THRESHOLD
+    threshold: float | None = None
 
 
 class Piece(NamedTuple):

@@ -5,16 +5,15 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tfbind.chromosomes import FROM_ONE, FROM_ZERO, HALF_OPEN, Count, Span, read_span
 from tfbind.letters import short
 
-_COURSE = re.compile(r"(.+)_(\d{1,15})_(\d{1,15})")
-_STRANDED = re.compile(r"(.+)\(([+-])\)")  # as bedtools marks the strand
-_RANGE = re.compile(r"(.+):(\d{1,15})-(\d{1,15})")
-_PLACES = (  # the form of a name, the number of the first base, 1 if the end is inclusive, the rule in words
-    (_COURSE, 0, 1, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
-    (_RANGE, 1, 1, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
-    (_RANGE, 0, 0, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
+_RULES = (
+    (FROM_ZERO, "chromosome and start from names such as chr22_10510500_10510799 (0-based, end inclusive)"),
+    (FROM_ONE, "chromosome and start from names such as chr1:101-200 (1-based, end inclusive)"),
+    (HALF_OPEN, "chromosome and start from names such as chr1:100-200 (0-based, half-open)"),
 )
+OWN = "each record is its own chromosome and starts at 0"
 
 
 class Place(NamedTuple):
@@ -40,27 +39,28 @@ class Placing(NamedTuple):
 def places(records: Sequence[tuple[str, int]]) -> Placing:
     """Where records, given as name and length, lie.
 
-    A rule has to fit the name and the length of a record: `chr22_10510500_10510799` (0-based, end inclusive, as in
-    the course's data), `chr1:101-200` (1-based inclusive, as samtools writes) or `chr1:100-200` (0-based half-open,
-    as bedtools writes); the length of the sequence tells the last two apart. A `(-)` behind it says that the record
-    is the reverse strand, whose base i lies i bases before the end. A record whose name does not fit is its
-    own chromosome; all are where names follow different rules, which cannot all be meant.
+    A rule has to fit the name and the length of a record: 0-based, end inclusive, as in the course's data
+    (`chr22_10510500_10510799`), 1-based inclusive, as samtools and most others write (`chr1:101-200`), or 0-based
+    half-open, as bedtools writes (`chr1:100-200`); the length of the sequence tells the last two apart. See
+    `read_span` for the forms. Of the reverse strand base i lies i bases before the end. A record whose name does not
+    fit is its own chromosome; all are where names follow different rules, which cannot all be meant.
     """
-    stranded = [(*_without_strand(name), length) for name, length in records]
-    found = [
-        ([_place(*record, pattern, first, extra) for record in stranded], words)
-        for pattern, first, extra, words in _PLACES
-    ]
+    spans = [(_span(name), length) for name, length in records]
+    found = [([_place(*span, count) for span in spans], words) for count, words in _RULES]
     fitting = [(sure, words) for sure, words in found if any(sure)]
     own = [Place(name, 0) for name in _chromosomes(records)]
-    if len(fitting) == 1:
-        ((sure, words),) = fitting
-        lost = [name for (name, _), place in zip(records, sure, strict=True) if place is None]
-        if any(place and place.reverse for place in sure):
-            words += "; records marked (-) run backwards along their place"
-        return Placing([place or alone for place, alone in zip(sure, own, strict=True)], words, _note(lost))
-    note = "their names give places in a genome by more than one rule, so that none is used" if fitting else ""
-    return Placing(own, "each record is its own chromosome and starts at 0", note)
+    if len(fitting) > 1:
+        note = "their names give places in a genome by more than one rule, so that none is used"
+        return Placing(own, OWN, note)
+    sure, words = fitting[0] if fitting else ([None] * len(own), OWN)
+    if any(place and place.reverse for place in sure):
+        words += "; records marked (-) run backwards along their place"
+    lost = [(name, span) for (name, _), (span, _), place in zip(records, spans, sure, strict=True) if place is None]
+    note = _note([name for name, span in lost if span is None]) if fitting else ""
+    notes = note, _note_of_misfits([name for name, span in lost if span])
+    return Placing(
+        [place or alone for place, alone in zip(sure, own, strict=True)], words, "; ".join(filter(None, notes))
+    )
 
 
 def check_apart(records: Sequence[tuple[str, int]], where: Placing) -> None:
@@ -79,32 +79,33 @@ def check_apart(records: Sequence[tuple[str, int]], where: Placing) -> None:
 
 
 def _note(lost: Sequence[str]) -> str:
-    if not lost:
-        return ""
-    more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
-    return f"without a place in its name, its own chromosome from 0: {short(lost[0])}{more}"
+    return f"without a place in its name, its own chromosome from 0: {_first_of(lost)}" if lost else ""
+
+
+def _note_of_misfits(lost: Sequence[str]) -> str:
+    why = "the numbers in its name are no place of its length, its own chromosome from 0"
+    return f"{why}: {_first_of(lost)}" if lost else ""
+
+
+def _first_of(names: Sequence[str]) -> str:
+    return short(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
 def place_of(name: str, length: int) -> Place | None:
     """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
-    record = *_without_strand(name), length
-    found = (_place(*record, pattern, first, extra) for pattern, first, extra, _ in _PLACES)
+    found = (_place(_span(name), length, count) for count, _ in _RULES)
     return next((place for place in found if place is not None), None)
 
 
-def _without_strand(name: str) -> tuple[str, str]:
-    """A name without its strand, and that."""
-    match = _STRANDED.fullmatch(name)
-    return (match[1], match[2]) if match else (name, "+")
+def _span(name: str) -> Span | None:
+    return read_span(name) or read_span(name.partition(" ")[0])
 
 
-def _place(name: str, strand: str, length: int, pattern: re.Pattern[str], first: int, extra: int) -> Place | None:
-    match = pattern.fullmatch(name)
-    if not match:
+def _place(span: Span | None, length: int, count: Count) -> Place | None:
+    if span is None or count not in span.counts:
         return None
-    start, end = int(match[2]), int(match[3])
-    fits = start >= first and end - start + extra == length
-    return Place(column(match[1]), start - first, strand == "-") if fits else None
+    fits = span.first >= count.first and span.last - span.first + count.inclusive == length
+    return Place(column(span.chromosome), span.first - count.first, span.reverse) if fits else None
 
 
 def column(name: str) -> str:

@@ -125,7 +125,8 @@ def predict(
             here: ScorePieces = functools.partial(map, functools.partial(score_piece, model, options))
             _score_all(parts, records, model, score_pieces or here, on_progress)
             how = rule(model, [record.length for record in records], options.both)
-            about = About(f"{model.name} {model.hash}", how, options.threshold, meaning=model.meaning)
+            threshold = model.meaning.threshold if options.threshold is None else options.threshold
+            about = About(f"{model.name} {model.hash}", how, threshold, meaning=model.meaning)
             tracks = _tracks(parts, model, records, on_progress)
             export.write(out, tracks, about)
             suffix = out.suffix.lower()

@@ -3,22 +3,22 @@
 A FASTA of any size is read in pieces; anything else as a whole. Names are data: nothing here opens or shows them.
 """
 
-import gzip
 import io
 import itertools
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
+from tfbind.chromosomes import read_span
 from tfbind.forms import bodies, plain_text
 from tfbind.letters import BLANK, Changes, describe, describe_repairs, printable, read_codes, short
 from tfbind.sequences import Codes
 from tfbind.tables import counted
+from tfbind.zipped import UNREADABLE, reason, unzipped
 
 MAX_RECORDS = 30_000
 MAX_BASES = 10_000_000
@@ -144,20 +144,17 @@ def _rest(stream: BinaryIO, first: bytes) -> bytes:
 
 
 def _opened(stream: BinaryIO) -> BinaryIO:
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
-    zipped = buffered.peek(2)[:2] == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.GzipFile(fileobj=buffered) if zipped else buffered)
+    try:
+        return unzipped(stream)
+    except UNREADABLE as error:
+        raise ValueError(reason(error)) from None
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
     try:
         return stream.read(size)
-    except EOFError:
-        raise ValueError(
-            "the gzip data stop before their end; the file is damaged or not completely copied"
-        ) from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"not readable as gzip ({error}); the file is damaged") from None
+    except UNREADABLE as error:
+        raise ValueError(reason(error)) from None
 
 
 def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
@@ -234,12 +231,15 @@ def first_word(header: str) -> str:
 
 
 def _region(header: str) -> str:
-    """The place that a header from UCSC or Ensembl names, as `chr22:101-400` or, of the other strand,
-    `chr22:101-400(-)`; "" where there is none, or where it is all of a chromosome."""
+    """The place that a header names behind its first word: that of UCSC or Ensembl as `chr22:101-400` or, of the
+    other strand, `chr22:101-400(-)`; all of bedtools' `my site::chr22:100-400`. "" where there is none, or where it
+    is all of a chromosome that the first word names."""
     match = _UCSC.search(header) or _ENSEMBL.search(header)
-    if not match or match[2] == "1":
-        return ""
+    if not match:
+        return header if "::" in header and " " in header and read_span(header) else ""
     chromosome, start, end, strand = match.groups()
+    if start == "1" and chromosome == first_word(header):
+        return ""
     return f"{chromosome}:{start}-{end}" + "(-)" * str(strand).startswith("-")
 
 

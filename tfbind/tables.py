@@ -4,17 +4,16 @@ Lines and columns in messages are counted from 1. The text is printable ASCII; l
 order mark before the text and empty lines after it are passed over, since editors and spreadsheets leave them there.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NoReturn, cast
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.files import regular
+from tfbind.zipped import UNREADABLE, reason, unzipped
 
 FIRST_CHUNK, CHUNK = 64 << 10, 1 << 20
 LONGEST_LINE = 64 << 20
@@ -128,22 +127,13 @@ def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    again = "the file is damaged or not completely copied"
     try:
-        with _open(path) as stream:
+        with regular(path).open("rb") as file, unzipped(file) as stream:
             yield stream.read(FIRST_CHUNK).removeprefix(BYTE_ORDER_MARK)
             while chunk := stream.read(CHUNK):
                 yield chunk
-    except EOFError:
-        raise ValueError(f"{label(path)}: the gzip data stop before their end; {again}") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{label(path)}: not readable as gzip ({error}); {again}") from None
-
-
-def _open(path: Path) -> BinaryIO:
-    with regular(path).open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path) if zipped else path.open("rb"))
+    except UNREADABLE as error:
+        raise ValueError(f"{label(path)}: {reason(error)}") from None
 
 
 def numbers(

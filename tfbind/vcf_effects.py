@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tfbind.edits import SLIGHT, Edited, lost_and_made, moved
-from tfbind.export import THRESHOLD
 from tfbind.interpret import Variant, largest_change
 from tfbind.letters import short
 from tfbind.reference import Reference, Stretch
@@ -72,8 +71,9 @@ class Task(NamedTuple):
 class Scorer:
     """Scores calls in batches, and counts what became of them in `reasons`, "" for those with a score."""
 
-    def __init__(self, model: Model, reference: Reference, threshold: float = THRESHOLD) -> None:
-        self.model, self.reference, self.threshold = model, reference, threshold
+    def __init__(self, model: Model, reference: Reference, threshold: float | None = None) -> None:
+        self.model, self.reference = model, reference
+        self.threshold = model.meaning.threshold if threshold is None else threshold
         self.reasons: Counter[str] = Counter()
         self._known: dict[str, list[Stretch]] = {}
 

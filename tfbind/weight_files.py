@@ -17,7 +17,9 @@ from safetensors.numpy import load, save
 from tfbind.files import regular
 
 HASH = "tfbind_sha256"
+LOWEST_LABEL = "lowest_label"  # the fact that holds the lowest score above 0 of the data that the weights learnt from
 MAX_BYTES = 1 << 30
+MAX_HEADER = 16 << 20
 LENGTH_BYTES = 8  # of the number that says how long the header is
 
 
@@ -44,6 +46,20 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         raise ValueError(f"{path}: tensors of the type {error.args[0]}; expected F32") from None
     check(path, content)
     return tensors
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """The facts that a safetensors file was written with; none where it is missing, or no such file at all."""
+    if not path.exists():
+        return {}
+    with regular(path).open("rb") as file:
+        size = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        header = file.read(size) if size <= MAX_HEADER else b""
+    try:
+        found = json.loads(header).get("__metadata__") or {}
+        return {str(name): str(value) for name, value in found.items()}
+    except (AttributeError, ValueError):  # whoever reads the tensors says what is wrong
+        return {}
 
 
 def check(path: Path, content: bytes) -> None:

@@ -23,10 +23,11 @@ from tfbind.datasets import open_learnt
 from tfbind.files import remove_drafts, words, write_bytes
 from tfbind.json_files import write_json
 from tfbind.meter import GpuMeter, Meter
+from tfbind.metrics import lowest_label
 from tfbind.onnx_graph import build
 from tfbind.runs import Row, Run, State
 from tfbind.signals import heard
-from tfbind.weight_files import read_tensors
+from tfbind.weight_files import LOWEST_LABEL, read_tensors
 
 if TYPE_CHECKING:
     from tfbind.training import Data, Training
@@ -63,6 +64,7 @@ class Worker:
     _gpu: GpuMeter | None = field(default=None, init=False)
     _reported: float = field(default=0.0, init=False)
     _beaten: float = field(default=0.0, init=False)
+    _lowest: dict[str, str] = field(default_factory=dict, init=False)
 
     def work(self) -> State:
         """Run to the end and return the final state: `finished`, `failed` or `killed`.
@@ -126,6 +128,8 @@ class Worker:
 
         torch.set_num_threads(1)  # others would turn round and round on the cores that the shares of a batch need
         data = self._open_data()
+        lowest = lowest_label(data.scores)
+        self._lowest = {} if lowest is None else {LOWEST_LABEL: repr(lowest)}
         model = build_model(config, data.codes.shape[1])
         initial = self.run.folder / runs.INITIAL
         if initial.exists():
@@ -167,7 +171,7 @@ class Worker:
         from tfbind.models import pack_weights
 
         if training.improved:
-            facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"])}
+            facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"]), **self._lowest}
             write_bytes(self.run.folder / runs.BEST, pack_weights(training.model, facts))
             assert training.validation is not None
             held = training.validation

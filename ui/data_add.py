@@ -39,8 +39,9 @@ HITS = {
     "Lowest score of a hit": Bound("--threshold", "6.5"),
 }
 HITS_HELP = (
-    f"The usual: the threshold that the motif file gives, else a p-value of {P_VALUE:g}. The p-value is the chance "
-    "that a random place on one strand scores as high. The score is in nats (natural-log odds)."
+    f"The usual: the threshold that the motif file gives, else a p-value of {P_VALUE:g}, or less until the lowest "
+    "score of a hit is above 0 (for a short motif more), which is then said. The p-value is the chance that a random "
+    "place on one strand scores as high. The score is in nats (natural-log odds)."
 )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from tfbind.export import THRESHOLD
 from tfbind.files import words
 from tfbind.meaning import BUILTIN, UNKNOWN, Meaning
 from tfbind.scoring import Model
@@ -18,6 +17,7 @@ AVERAGE = "average"
 NOTHING = "nothing"
 STRANDS = ["forward", "both"]
 LOWEST_THRESHOLD = 0.1
+USUAL_THRESHOLD = "usual-threshold"  # that of the model before, in the session
 LONGEST_LABEL = 48
 ON = "1"
 
@@ -25,7 +25,6 @@ MODEL = KeptSetting("model", "model", BUILTIN)
 MEMBERS = KeptSetting[list[str]]("average", "average", [], ",".join)
 OTHER = KeptSetting("compare-with", "with", NOTHING)
 STRAND = KeptSetting("strand", "strand", STRANDS[0])
-CALLED_FROM = KeptSetting("threshold", "from", THRESHOLD, "{:.10g}".format)
 REVERSE = KeptSetting("show-reverse", "reverse", False, lambda _: ON)
 PAD = KeptSetting("pad", "pad", False, lambda _: ON)
 
@@ -81,16 +80,20 @@ def settings() -> Settings | None:
     )
     STRAND.keep()
     meaning = main.model.meaning if main else UNKNOWN
+    called_from = _called_from(meaning)
     threshold = right.number_input(
         "Call sites from",
-        LOWEST_THRESHOLD,
+        _lowest_threshold(meaning),
         None,
-        CALLED_FROM.restore(_read_threshold),
+        called_from.restore(lambda text: _read_threshold(text, meaning)),
         0.5,
-        help=f"Lowest score of a called site, in {plain(meaning.scale)}.",
-        key=CALLED_FROM.key,
+        help=f"Lowest score of a called site, in {plain(meaning.scale)}. Usual for this model: "
+        f"{plain(meaning.why_threshold)}.",
+        key=called_from.key,
     )
-    CALLED_FROM.keep()
+    called_from.keep()
+    if main and meaning.own_threshold is None and threshold == meaning.threshold:
+        right.caption(f"{plain(meaning.on_threshold.capitalize())}.")
     reverse = st.checkbox("Draw the other strand too", REVERSE.restore(read_tick), key=REVERSE.key)
     REVERSE.keep()
     if main is None:
@@ -100,13 +103,27 @@ def settings() -> Settings | None:
     return Settings(main, other, strand == "both", threshold, reverse)
 
 
-def _read_threshold(text: str) -> float:
+def _called_from(meaning: Meaning) -> KeptSetting[float]:
+    """The threshold, whose usual value is the model's: one that was as usual for the model before goes with it."""
+    setting = KeptSetting("threshold", "from", meaning.threshold, "{:.10g}".format)
+    if setting.key in st.session_state and st.session_state[setting.key] == st.session_state.get(USUAL_THRESHOLD):
+        st.session_state[setting.key] = setting.usual
+    st.session_state[USUAL_THRESHOLD] = setting.usual
+    return setting
+
+
+def _lowest_threshold(meaning: Meaning) -> float:
+    return min(LOWEST_THRESHOLD, meaning.threshold)
+
+
+def _read_threshold(text: str, meaning: Meaning) -> float:
     try:
         threshold = float(text)
     except ValueError:
         threshold = math.nan
-    if not LOWEST_THRESHOLD <= threshold < math.inf:
-        raise ValueError(f"{text} is no score of {LOWEST_THRESHOLD:g} or more: sites are called from {THRESHOLD:g}.")
+    lowest = _lowest_threshold(meaning)
+    if not lowest <= threshold < math.inf:
+        raise ValueError(f"{text} is no score of {lowest:g} or more: sites are called from {meaning.threshold:g}.")
     return threshold
 
 

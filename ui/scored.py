@@ -29,7 +29,9 @@ def open_model(home: Path, names: str) -> Model:
         ValueError: as `load_model`.
     """
     meaning = meaning_of(home, names)
-    return _open_model(home, names, tuple(_stamp(home, name) for name in names.split(",")), meaning.words)
+    return _open_model(
+        home, names, tuple(_stamp(home, name) for name in names.split(",")), meaning.words + meaning.why_threshold
+    )
 
 
 def _stamp(home: Path, name: str) -> int:

@@ -32,16 +32,16 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     box = page.get_by_role("textbox", name="DNA sequence")
     box.fill(f">my enhancer\n{SITE}")
     page.get_by_test_id("stBaseButton-primary").click()
-    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     expect(page.locator("text.legendtext", has_text="known motif")).to_be_visible()
     page.get_by_role("spinbutton", name="Position").fill("41")
     page.get_by_role("spinbutton", name="Position").press("Enter")
     expect(page.get_by_text("now T")).to_be_visible()
     page.get_by_role("button", name="C", exact=True).click()
     expect(page.get_by_text("Changed: 41 T>C.")).to_be_visible()
-    expect(page.get_by_text("scores 3 nats or more in this sequence")).to_be_visible()
+    expect(page.get_by_text("scores 2.183 nats or more in this sequence")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     at_rest(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download .csv", exact=True).click()
@@ -55,7 +55,7 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     expect(page).to_have_url(re.compile("[?]q="))
     assert "ACGG" not in page.url
     page.reload()
-    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     expect(page.get_by_role("textbox", name="DNA sequence")).to_have_value(f">my enhancer\n{SITE}")
     expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     at_rest(page)
@@ -120,7 +120,7 @@ def test_a_sequence_that_was_filled_up_is_taken_away_in_every_format(
     page = open_page(f"{server.url}/predict")
     page.get_by_role("textbox", name="DNA sequence").fill(SITE)
     page.get_by_test_id("stBaseButton-primary").click()
-    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     pick(page, "Model", "fixed length")
     page.get_by_text("Fill up with N to the 100 bases").click()
     expect(page.get_by_text("filled up with N from 82 bases and scored as one window of 100")).to_be_visible()
@@ -222,7 +222,7 @@ def test_a_hostile_header_is_only_text(server: Server, open_page: Callable[..., 
     name = "**B**<img/src=http://evil.example/x><script>alert(1)</script>![i](http://evil.example/i)"
     page.get_by_role("textbox", name="DNA sequence").fill(f">{name}\n{SITE}")
     page.get_by_test_id("stBaseButton-primary").click()
-    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     assert page.locator("img[src*='evil']").count() == 0
     expect(page.get_by_role("heading", name="**B**<img/src=http")).to_be_visible()
 
@@ -249,7 +249,7 @@ def test_records_and_sites_open_by_a_click(server: Server, open_page: Callable[.
     expect(plot(page, "stack")).to_have_count(3)
     plot(page, "stack").nth(1).click(position={"x": 20, "y": 25})
     expect(page.get_by_role("heading", name="second")).to_be_visible()
-    expect(page.get_by_text("1 site of at least 3 nats")).to_be_visible()
+    expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     at_rest(page)
     page.wait_for_function(f"{PROFILE}?.layout?.xaxis.range[1] === {len(SITE) + 0.5}")
     assert axis(page) == [0.5, len(SITE) + 0.5]

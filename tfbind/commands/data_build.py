@@ -36,7 +36,12 @@ def _add_motif(group: Any) -> None:
     group.add_argument("--motif-name", metavar="NAME", help="which motif of a file that holds several")
     group.add_argument("--threshold", type=number, metavar="SCORE", help="the lowest score of a hit, in nats")
     group.add_argument(
-        "--p-value", type=number, metavar="P", help="or the chance that a random place on one strand is a hit"
+        "--p-value",
+        type=number,
+        metavar="P",
+        help="or the chance that a random place on one strand is a hit; default, unless the motif file has a "
+        f"threshold: {build.P_VALUE:g}, less by powers of ten until the lowest score of a hit is above 0, more for "
+        "a motif too short for it",
     )
     group.add_argument("--chromosome", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     group.add_argument("--every-window", action="store_true", help="keep windows without a hit too")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfbind.commands import add_command, answer, bar, draw, number, remark
 from tfbind.config import home_folder
-from tfbind.export import THRESHOLD
+from tfbind.meaning import THRESHOLD
 from tfbind.tables import counted
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--threshold",
         type=number,
-        default=THRESHOLD,
-        help=f"the least score of a site in .bed and .fa; default: {THRESHOLD:g}",
+        help="the least score of a site in .bed and .fa; default: half the lowest score of a site in the data that "
+        f"the model learnt from (for several models their mean), {THRESHOLD:g} where that is not known",
     )
 
 
@@ -60,6 +60,9 @@ def predict(options: argparse.Namespace) -> int:
     device = _device(options, data)
     model = _load(options.model, device)
     how = Options(options.strand == "both", options.pad, options.threshold)
+    with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
+    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
+        print(said, file=sys.stderr)
     terminal = sys.stderr.isatty()
     cluster = scorer(options.ray, home_folder(), options.model, how, remark) if options.ray else nullcontext()
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfbind.commands import add_command, answer, number
 from tfbind.config import home_folder
-from tfbind.export import THRESHOLD
+from tfbind.meaning import THRESHOLD
 
 
 def add(commands: Any) -> None:
@@ -21,7 +21,10 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
     command.add_argument(
-        "--threshold", type=number, default=THRESHOLD, help=f"the least score of a site; default: {THRESHOLD:g}"
+        "--threshold",
+        type=number,
+        help="the least score of a site; default: half the lowest score of a site in the data that the model learnt "
+        f"from (for several models their mean), {THRESHOLD:g} where that is not known",
     )
     command.add_argument(
         "--keep-going",
@@ -42,9 +45,11 @@ def variants(options: argparse.Namespace) -> int:
     model = load_model(home, options.model)
     cache = home / "cache" / "fasta"
     files = options.data, options.fasta, options.out
-    outcome = score_variants(model, *files, cache, options.threshold, options.keep_going)
-    write_beside(options.out, home, model, threshold=options.threshold)
-    for note in [] if options.json else outcome.notes:
+    threshold = model.meaning.threshold if options.threshold is None else options.threshold
+    outcome = score_variants(model, *files, cache, threshold, options.keep_going)
+    write_beside(options.out, home, model, threshold=threshold)
+    said_of_sites = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
+    for note in [] if options.json else said_of_sites + outcome.notes:
         print(note, file=sys.stderr)
     said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
     said += [f"{counted(outcome.unused, 'line')} without a variant: below the table"] * bool(outcome.unused)
