@@ -52,7 +52,7 @@ class NewText:
     def settle(self, file: str, close: Callable[[], None]) -> bool:
         """Close the file if the text is another than when it was opened; whether it did.
 
-        To be called in every run, before the two are drawn: a callback of the box may be interrupted by another press.
+        To be called in every run, before the two are drawn: another press may interrupt a callback of the box.
 
         Args:
             file: the name of the file that is open, "" where none is.
