@@ -49,4 +49,5 @@ def test_nearly_valid_input_ends_in_an_answer_or_in_one_line(parser: Parser, tmp
 
 
 def test_every_folder_of_the_corpus_has_a_reader() -> None:
-    assert {path.name for path in CORPUS.iterdir()} <= {parser.name for parser in PARSERS}
+    readers = {path.name for path in CORPUS.iterdir() if not path.name.startswith("home-")}  # kept homes, test_golden
+    assert readers <= {parser.name for parser in PARSERS}
