@@ -26,6 +26,7 @@ from peak import TELL_PEAK
 
 from tfbind import data_files, datasets
 from tfbind.datasets import (
+    check_learnable,
     import_pair,
     list_datasets,
     make_builtin,
@@ -234,6 +235,40 @@ def test_a_check_reports_and_writes_nothing(tmp_path: Path) -> None:
     assert (found.windows, found.length, found.scored) == (3, 6, pytest.approx(4 / 18))
     assert found.notes == ["1 letter N, read as no base", "1 window without any score", "scores below zero"]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def flat_pair(folder: Path, *levels: float) -> tuple[Path, Path]:
+    """Windows of which each has one and the same score at every base."""
+    names = [f"chr1_{place * 6}_{place * 6 + 5}" for place in range(len(levels))]
+    letters = ["ACGTAC"] * len(levels)
+    return write_pair(folder, sequence_table(names, letters), score_table(names, [[level] * 6 for level in levels]))
+
+
+def test_scores_that_are_all_the_same_are_noted_and_not_trained_on(tmp_path: Path) -> None:
+    for place, level in enumerate((2.5, 0.0)):
+        files = flat_pair(tmp_path / str(place), *[level] * 10)
+        note = f"every score is {level:g}: there is nothing to learn from them, and no correlation is defined"
+        assert note in check_pair(*files).notes
+        data = import_pair(tmp_path, *files, f"flat{place}")
+        assert note in data.meta["notes"]
+        with pytest.raises(
+            ValueError, match=rf"^data set 'flat{place}': 8 windows to train on; every score is {level:g}"
+        ):
+            check_learnable(data, np.arange(8))
+    assert check_pair(*flat_pair(tmp_path / "all", *[2.5] * 3)).notes[1] == (
+        "3 windows (100.0%) with one and the same score at every base"
+    )
+
+
+def test_windows_of_one_score_among_others_are_counted_and_may_train(tmp_path: Path) -> None:
+    data = import_pair(tmp_path, *flat_pair(tmp_path / "some", 1.0, 0.0, 2.0), "some")
+    assert data.meta["notes"] == [
+        "2 windows (66.7%) with one and the same score at every base",
+        "1 window without any score",
+    ]
+    check_learnable(data, np.arange(3))
+    with pytest.raises(ValueError, match="1 window to train on; every score is 0"):
+        check_learnable(data, np.array([1]))
 
 
 @pytest.mark.parametrize(

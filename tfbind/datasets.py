@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tfbind.data_files import ARRAYS, FORMAT, META, SCORES, content_hash, hash_of, map_array, read_meta
 from tfbind.files import naming, regular
-from tfbind.pairs import Pair, Progress, read_pair, report
+from tfbind.pairs import Pair, Progress, nothing_to_learn, one_score, read_pair, report
 from tfbind.sequences import Codes
 from tfbind.simulate import LENGTH, WINDOWS, Simulation, simulate
 from tfbind.tables import counted, first_lines, shown
@@ -138,6 +138,18 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # the name is longer than any can be
         return False
+
+
+def check_learnable(data: Windows, train: NDArray[np.intp]) -> None:
+    """Refuse to train on windows that all have the same score at every base; most data are told from such at once.
+
+    Raises:
+        ValueError: so have those at the places `train`.
+    """
+    if (same := one_score(data.scores, train)) is not None:
+        raise ValueError(
+            f"data set {shown(data.name)}: {counted(len(train), 'window')} to train on; {nothing_to_learn(same)}"
+        )
 
 
 def open_checked(home: Path, name_or_folder: str) -> Windows:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tfbind import devices, files, runs, splits
 from tfbind.config import TrainConfig, check_continuation, flags, python_path
-from tfbind.datasets import open_dataset
+from tfbind.datasets import check_learnable, open_dataset
 from tfbind.owner import Busy
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
@@ -71,6 +71,7 @@ def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
         check_continuation(config, runs.read_config(order.parent))
     data = open_dataset(home, config.dataset)
     parts = splits.split(data, config)
+    check_learnable(data, parts.train)
     facts = {
         "sweep": order.sweep,
         "wandb": order.wandb,

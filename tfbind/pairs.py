@@ -19,6 +19,7 @@ from tfbind.tables import Block, blocks, counted, first_lines, is_number, label,
 
 SEQUENCE_COLUMN, NAME_COLUMN = b"sequence", b"window_name"
 LONGEST_NAME = 200
+AT_ONCE = 1_000  # windows that are compared in memory together
 BASE_BYTES, WINDOW_BYTES = 5, 60  # of memory for a base and its score, and for a window beside those and its name
 
 Scores = NDArray[np.float32]
@@ -77,7 +78,11 @@ def report(data: Pair) -> PairReport:
     letters = {letter: int(np.count_nonzero(data.codes == code)) for code, letter in enumerate(LETTERS)}
     unscored = int(np.count_nonzero(~scored.any(axis=1)))
     convention = coordinates(data)
+    level = scored.any(axis=1) & (data.scores == data.scores[:, :1]).all(axis=1)
+    flat, same = int(np.count_nonzero(level)), one_score(data.scores)
     remarks = {
+        nothing_to_learn(same or 0.0): same is not None,
+        f"{counted(flat, 'window')} ({flat / len(level):.1%}) with one and the same score at every base": flat > 0,
         f"{counted(letters['N'], 'letter')} N, read as no base": letters["N"] > 0,
         f"{counted(unscored, 'window')} without any score": unscored > 0,
         "scores below zero": bool((data.scores < 0).any()),
@@ -91,6 +96,19 @@ def report(data: Pair) -> PairReport:
         coordinates=convention,
         notes=[remark for remark, applies in remarks.items() if applies],
     )
+
+
+def one_score(scores: Scores, places: NDArray[np.intp] | None = None) -> float | None:
+    """The score that every base of the windows (N, L), or of those at some places, has; None where two differ."""
+    chosen = np.arange(len(scores)) if places is None else places
+    first = scores[chosen[0], 0]
+    same = all((scores[chosen[at : at + AT_ONCE]] == first).all() for at in range(0, len(chosen), AT_ONCE))
+    return float(first) if same else None
+
+
+def nothing_to_learn(score: float) -> str:
+    """What to say of windows of which every base has this score."""
+    return f"every score is {score:g}: there is nothing to learn from them, and no correlation is defined"
 
 
 def coordinates(data: Pair) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tfbind import devices, files, history, runs
 from tfbind.config import TrainConfig, parse_config
-from tfbind.datasets import contents, name_now, open_dataset
+from tfbind.datasets import check_learnable, contents, name_now, open_dataset
 from tfbind.files import claimed, scratch, write_bytes
 from tfbind.history import Past, Stamp
 from tfbind.json_files import read_fields, write_json
@@ -96,7 +96,8 @@ def check_data(home: Path, spec: Spec, here: bool = True) -> None:
         if (same := names.setdefault(data.hash, dataset)) != dataset:
             raise ValueError(f"dataset: {same} and {dataset} are the same data; a sweep takes them once")
         for values in itertools.product(*(_ends(_possible(spec, field)) for field in ways)):
-            split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
+            parts = split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
+            check_learnable(data, parts.train)
 
 
 def dataset_now(home: Path, spec: Spec, name: str) -> str:

@@ -12,6 +12,7 @@ from tfbind.build import LENGTH, P_VALUE, RULE, remarks
 from tfbind.datasets import Windows, import_pair, open_dataset
 from tfbind.fetch import SOURCES
 from tfbind.files import typed_path, words
+from tfbind.pairs import one_score
 from ui.child import Beside, command
 from ui.polling import poll
 from ui.session import attempt, home, on_loopback, plain
@@ -298,4 +299,7 @@ def announce() -> None:
     if name:
         data = open_dataset(home(), name)
         notes = "; ".join([*data.meta["notes"], *remarks(data.meta["origin"])])
+        if one_score(data.scores) is not None:
+            st.warning(plain(f"{name}: {notes}"))
+            return
         st.success(plain(f"{name}: {len(data):,} windows of {data.length} bases are ready. {notes}"))

@@ -12,6 +12,7 @@ from tfbind.build import remarks
 from tfbind.datasets import BUILTIN, Windows
 from tfbind.enriched import FEWEST_WINDOWS
 from tfbind.logos import motif_logo
+from tfbind.pairs import nothing_to_learn, one_score
 from tfbind.recover import Behind, motif_behind
 from ui.child import command
 from ui.config_form import choose_dataset
@@ -38,6 +39,8 @@ def origin(data: Windows) -> str:
 def detail(data: Windows) -> None:
     """Draw everything about a data set."""
     st.subheader(plain(data.name), anchor=False)
+    if (same := one_score(data.scores)) is not None:
+        st.warning(plain(f"In these windows {nothing_to_learn(same)}."))
     _figures(data)
     _actions(data)
     drawn = {"Scores": _scores, "Windows": _windows, "Motif behind the scores": _motif, "Report": _report}

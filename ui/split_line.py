@@ -3,7 +3,7 @@
 import streamlit as st
 
 from tfbind.config import TrainConfig
-from tfbind.datasets import Windows, list_datasets, open_dataset
+from tfbind.datasets import Windows, check_learnable, list_datasets, open_dataset
 from tfbind.leaks import find_leaks
 from tfbind.splits import split
 from ui.remembered import remembered, split_of
@@ -19,6 +19,7 @@ HELP = (
 @remembered
 def _parts(data: Windows, config: TrainConfig) -> dict[str, int]:
     found = split(data, config)
+    check_learnable(data, found.train)
     return {part: len(getattr(found, part)) for part in ("train", "validation", "test")}
 
 
@@ -37,7 +38,7 @@ def counts(data: Windows | None, config: TrainConfig, windows: int) -> dict[str,
     """Windows that train, that measure (validation), and that stay sealed (test).
 
     Raises:
-        ValueError: the data cannot be divided so.
+        ValueError: the data cannot be divided so, or there is nothing to learn from them.
     """
     if data is not None:
         return _parts(data, config)

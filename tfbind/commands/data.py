@@ -1,6 +1,7 @@
 """Data sets: list, build, import, fetch, check, the motif behind them; compare, rename, export, delete."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,19 +77,20 @@ def import_data(options: argparse.Namespace) -> int:
     data = datasets.import_pair(
         home_folder(), options.sequences, options.scores, options.name, transpose=options.transpose
     )
-    return _answer_data(options, data)
+    return _answer_data(options, data, data.meta["notes"])
 
 
-def _answer_data(options: argparse.Namespace, data: datasets.Windows) -> int:
+def _answer_data(options: argparse.Namespace, data: datasets.Windows, notes: Sequence[str] = ()) -> int:
     facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
-    return answer(options.json, facts, [f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"])
+    line = f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"
+    return answer(options.json, facts | {"notes": list(notes)}, [line, *notes])
 
 
 def fetch_data(options: argparse.Namespace) -> int:
     """Download a public pair of files and keep it as a data set."""
     with heard(interrupt):  # SIGTERM too leaves no half of a file
         data = fetch.fetch(home_folder(), options.source, options.name, options.address, tell=how_far(options))
-    return _answer_data(options, data)
+    return _answer_data(options, data, data.meta["notes"])
 
 
 def rename_data(options: argparse.Namespace) -> int:

@@ -55,7 +55,7 @@ def build_data(options: argparse.Namespace) -> int:
     """Make a data set: the built-in one, or one from a genome."""
     data = _built(options)
     facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
-    notes = build.remarks(data.meta["origin"])
+    notes = [*data.meta["notes"], *build.remarks(data.meta["origin"])]
     line = f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"
     return answer(options.json, facts | {"notes": notes}, [line, *notes])
 
