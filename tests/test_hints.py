@@ -1,8 +1,13 @@
 """Each rule on curves worked by hand, on both sides of its threshold."""
 
+import itertools
+import re
+from typing import get_args
+
 import pytest
 
-from tfbind.hints import fall_per_epoch, hint, lost_its_loss
+from tfbind.config import TrainConfig
+from tfbind.hints import Kind, Steps, fall_per_epoch, few_steps, hint, lost_its_loss
 
 
 def rows(val_losses: list[float], train_losses: list[float] | None = None) -> list[dict[str, float]]:
@@ -131,3 +136,103 @@ def test_settled_where_the_best_epoch_is_not_the_last() -> None:
 
 def test_equal_last_epochs_are_no_improvement() -> None:
     assert kind([1.0, 0.9, 0.9]) == "settled"
+
+
+def blind(val_losses: list[float], train_losses: list[float], rate: float) -> list[dict[str, float]]:
+    """Rows of a run whose predictions do not follow the true scores."""
+    return [row | {"val_pearsonr": -0.001, "learning_rate": rate} for row in rows(val_losses, train_losses)]
+
+
+@pytest.mark.parametrize("losses", [[90.0, 30.0, 10.0, 5.0], [90.0, 30.0, 5.0, 10.0]])
+def test_a_rate_at_which_nothing_was_learnt_is_not_called_too_low(losses: list[float]) -> None:
+    found = hint(blind(losses, [1e4, 100.0, 50.0, 20.0], 10))
+    assert found is not None
+    assert found.kind == "nothing learnt"
+    assert "lower" in found.text
+    assert "higher" not in found.text
+
+
+def test_a_rate_at_which_the_loss_only_crawls_is_not_called_too_high() -> None:
+    found = hint(blind([2.4, 2.3, 2.2, 2.1], [2.5, 2.4, 2.3, 2.2], 1e-6))
+    assert found is not None
+    assert found.kind == "nothing learnt"
+    assert "higher" in found.text
+    assert "lower" not in found.text
+
+
+def test_training_windows_learnt_by_heart_are_overfitting_whatever_the_correlation() -> None:
+    found = hint(blind([2.4, 2.3, 2.5, 2.9], [2.5, 2.0, 1.0, 0.2], 0.01))
+    assert found is not None
+    assert found.kind == "overfitting"
+
+
+def test_a_rate_above_the_usual_is_not_called_too_low() -> None:
+    found = hint([row | {"learning_rate": 3.0} for row in rows([1.0, 0.8, 0.6])])
+    assert found is not None
+    assert found.kind == "still improving"
+
+
+def test_few_steps_are_blamed_before_the_rate() -> None:
+    for val, pearson in itertools.product(([90.0, 30.0, 10.0], [1.0, 0.9, 0.91]), (-0.001, None)):
+        found = hint([row | {"val_pearsonr": pearson} for row in rows(val)], steps=Steps(9_600, 50_000))
+        assert found is not None
+        assert found.kind == "few steps"
+        assert "one step an epoch, 3 in all (a batch of 50,000 holds all 9,600 training windows)" in found.text
+    assert kind([1.0, 0.5, 0.25]) == "rate too low"
+    assert hint(rows([1.0, 0.5, 0.25]), steps=Steps(9_600, 64)).kind == "rate too low"
+    assert hint(rows([1.0, 0.9, 0.91]), steps=Steps(9_600, 50_000)).kind == "settled"
+    assert hint(rows([1.0, 0.5, 0.25]), to_the_end=False, steps=Steps(9_600, 50_000)) is None
+
+
+@pytest.mark.parametrize(
+    ("batch", "epochs", "said"),
+    [
+        (50_000, 5, "one step an epoch, 5 in all (a batch of 50,000 holds all 9,600 training windows): few to learn"),
+        (9_600, 500, "one step an epoch, 500 in all (a batch of 9,600 holds all 9,600 training windows); a smaller"),
+        (
+            2_000,
+            4,
+            "5 steps an epoch, 20 in all (batches of 2,000 from 9,600 training windows): few to learn from; a",
+        ),
+        (64, 1, None),
+        (960, 10, None),
+    ],
+)
+def test_few_steps_are_told_before_the_start(batch: int, epochs: int, said: str | None) -> None:
+    found = few_steps(9_600, TrainConfig(batch_size=batch, num_epochs=epochs))
+    assert (found is None) == (said is None)
+    assert said is None or (found or "").startswith(said)
+
+
+def test_a_run_as_good_as_the_rule_is_not_told_to_train_on() -> None:
+    for val in ([1.0, 0.5, 0.25], [1.0, 0.9, 0.89], [1.5, 1.0, 1.1]):
+        assert hint(rows(val, [1.0, 0.8, 0.6]), rule=0.49).kind == "as good as the rule"
+        assert hint(rows(val, [1.0, 0.8, 0.6]), rule=0.51).kind != "as good as the rule"
+
+
+MORE = re.compile("more epochs|more data|rate 3")
+ENOUGH = re.compile("little to add|fewer epochs|would not change|Nothing was learnt")
+CURVES = [list(losses) for count in (1, 2, 3, 4) for losses in itertools.product((0.2, 1.0, 1.02, 3.0), repeat=count)]
+BLIND = (None, -0.001)  # Pearson's r of predictions that do not follow the true scores
+
+
+def test_no_history_is_given_two_contrary_pieces_of_advice() -> None:
+    kinds = set()
+    for val, falling, pearson, rate, few, rule in itertools.product(
+        CURVES, (0.5, 1.5), (*BLIND, 0.5, 0.99), (1e-6, 0.01, 10.0), (None, 1, 150), (None, 0.9)
+    ):
+        train = [falling**place for place in range(len(val))]
+        history = [row | {"val_pearsonr": pearson, "learning_rate": rate} for row in rows(val, train)]
+        steps = Steps(64 * few, 64) if few else None
+        found = hint(history, steps=steps, rule=rule)
+        kinds.add(found.kind if found else None)
+        if found is None or found.kind == "diverged":
+            continue
+        assert not ("rate 3 to 10 times lower" in found.text and "higher" in found.text)
+        assert not (rate == 10 and "higher" in found.text)
+        assert not (pearson in BLIND and found.kind in ("rate too low", "still improving", "settled"))
+        assert not (rule and pearson == 0.99 and MORE.search(found.text))
+        assert not (few == 1 and found.kind in ("rate too low", "still improving", "nothing learnt"))
+        if found.kind in ("few steps", "rate too low", "still improving"):
+            assert not ENOUGH.search(found.text)
+    assert kinds == {None, *get_args(Kind)}

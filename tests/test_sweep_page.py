@@ -93,6 +93,8 @@ def test_the_form_writes_what_is_chosen_in_it() -> None:
     assert "distribution: log_uniform_values" in words(page)
     page.toggle("sweep-early").set_value(True).run()
     assert "type: hyperband" in words(checked(page))
+    assert plain("Learning rate: 0.0001 to 0.1, drawn evenly on a log scale.") in words(page)
+    assert plain("Hyperband ends no run: its first milestone, epoch 3, is not before the last one, 2.") in words(page)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +225,17 @@ def test_the_side_bar_leads_to_a_running_sweep(home: Path) -> None:
     make_sweep(home, ["running"])
     links = [link.proto.label for link in app().sidebar.get("page_link")]
     assert "mine" in links
+
+
+def test_the_plan_of_a_file_says_what_is_really_drawn_and_when_runs_are_judged() -> None:
+    page = with_file(
+        page_of(),
+        "method: random\nrun_cap: 3\nearly_terminate: {type: hyperband, max_iter: 20, s: 2}\n"
+        "parameters: {num_epochs: {value: 40}, learning_rate: {distribution: log_uniform, min: 0.0001, max: 0.1}}\n",
+    )
+    assert plain("1.0001 to 1.10517, drawn evenly on a log scale: log_uniform takes") in words(page)
+    assert plain("say log_uniform_values") in words(page)
+    assert plain("Hyperband: at epoch 2, 6 a run goes on") in words(page)
 
 
 def test_a_ray_cluster_is_part_of_the_command_and_promises_no_time() -> None:

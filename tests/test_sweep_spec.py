@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tfbind.config import TrainConfig
 from tfbind.sweep_folder import EXAMPLE
-from tfbind.sweep_space import Spec
+from tfbind.sweep_space import EarlyStop, Spec
 from tfbind.sweep_spec import MAX_TEXT, parse_spec
 
 GRID = "method: grid\nparameters: {learning_rate: {values: [0.01, 0.001]}}\n"
@@ -130,6 +131,71 @@ def test_hyperband_by_its_first_or_its_last_epoch():
 
     assert first("min_iter: 4") == 4
     assert first("max_iter: 27, s: 2") == 3  # 27 / 3^2
+
+
+def stop(about: str) -> EarlyStop:
+    spec = parse_spec(f"{GRID}early_terminate: {{type: hyperband, {about}}}")
+    assert spec.early_stop
+    return spec.early_stop
+
+
+@pytest.mark.parametrize(
+    ("about", "milestones"),
+    [
+        ("max_iter: 100, s: 2, eta: 3", (11, 33)),  # 100 / 3, and that / 3
+        ("max_iter: 20, s: 2, eta: 3", (2, 6)),
+        ("max_iter: 5, s: 2, eta: 2", (1, 2)),
+        ("max_iter: 27, s: 9, eta: 3", (1, 3, 9)),  # no more than down to epoch 1
+        ("max_iter: 27, s: 3", (1, 3, 9)),  # eta is 3
+        ("max_iter: 10, s: 2, eta: 2.5", (1, 4)),
+        ("max_iter: 3, s: 1", (1,)),
+        ("max_iter: 9, s: 1, min_iter: 5", (3,)),  # max_iter goes before min_iter
+        ("min_iter: 3", (3, 9, 27, 81, 243, 729, 2187, 6561)),
+        ("min_iter: 5000, eta: 2", (5000, 10_000)),
+        ("min_iter: 1000, eta: 2.5", (1000, 2500, 6250)),
+    ],
+)
+def test_the_milestones_are_those_of_wandb(about: str, milestones: tuple[int, ...]):
+    assert stop(about).milestones == milestones
+
+
+@given(st.integers(1, 10_000), st.integers(1, 30), st.integers(2, 100))
+def test_milestones_before_max_iter_are_at_most_s_and_none_is_at_or_after_it(last: int, s: int, eta: int):
+    if last < eta:
+        assert "no epoch to judge at" in refusal(
+            f"{GRID}early_terminate: {{type: hyperband, max_iter: {last}, s: 1, eta: {eta}}}"
+        )
+        return
+    found = stop(f"max_iter: {last}, s: {s}, eta: {eta}").milestones
+    assert len(found) <= s
+    assert 1 <= found[0] <= found[-1] == last // eta < last
+    assert list(found) == sorted(set(found))
+    assert len(found) == s or found[0] < eta
+    assert all(earlier == later // eta for earlier, later in pairwise(found))
+
+
+def test_what_of_hyperband_is_not_used_is_said():
+    def notes(about: str) -> tuple[str, ...]:
+        return parse_spec(f"{GRID}early_terminate: {{type: hyperband, {about}}}").notes
+
+    assert notes("min_iter: 3") == notes("max_iter: 9, s: 1, strict: true") == ()
+    assert notes("max_iter: 9") == ("early_terminate.s is missing, without which W&B refuses max_iter; 1 is taken",)
+    assert notes("min_iter: 3, s: 2") == ("early_terminate.s is not used without max_iter",)
+    assert notes("min_iter: 3, max_iter: 9, s: 1") == ("early_terminate.min_iter is not used beside max_iter",)
+    assert (stop("min_iter: 3").strict, stop("min_iter: 3, strict: true").strict) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "about"),
+    [
+        ("weight_decay", "{distribution: log_uniform, min: 1e-6, max: 1e-2}"),
+        ("dropout_rate", "{distribution: log_uniform, min: 0.1, max: 0.5}"),
+        ("batch_size", "{distribution: q_log_uniform, min: 32, max: 256}"),
+        ("learning_rate", "{distribution: log_uniform, min: 1, max: 1000}"),
+    ],
+)
+def test_exponents_that_give_no_sound_value_are_refused_with_what_takes_plain_values(field: str, about: str):
+    assert "log_uniform_values" in refusal(f"method: random\nrun_cap: 5\nparameters: {{{field}: {about}}}")
 
 
 def test_what_only_the_agent_of_wandb_needs_is_said_not_refused():

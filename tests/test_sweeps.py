@@ -133,8 +133,43 @@ def test_hyperband_ends_the_worse_two_thirds_at_each_milestone():
     assert judged([5.0], [4.0], [3.0]) == set()  # nobody has reached epoch 2
     assert judged([9, 1.0], [9, 2.0], [9, 3.0]) == {"r1", "r2"}
     assert judged([9, 1.0], [9, 2.0], [9, 3.0], state="finished") == set()
-    # At epoch 6 the first is alone; the others are behind, and judged at epoch 2 by what was there at epoch 2.
-    assert judged([9, 5.0, 4, 3, 2, 1], [9, 2.0, 2], [9, 3.0, 2]) == {"r2"}
+    # At epoch 6 the first is alone; the others are behind, and judged at epoch 2 against what was there at epoch 2.
+    assert judged([9, 5.0, 4, 3, 2, 1], [9, 2.0, 2], [9, 3.0, 3]) == {"r2"}
+
+
+def test_a_run_is_judged_by_its_best_so_far_and_where_strict_by_the_milestone():
+    curves = [[9, 5.0, 4, 3, 2, 1], [9, 2.0, 2], [9, 3.0, 2], [1, 4.0, 4]]
+
+    def judged(more: str, goal: str = "minimize", sign: int = 1) -> dict[str, str]:
+        spec = parse_spec(
+            f"method: grid\nmetric: {{name: val_loss, goal: {goal}}}\n"
+            "parameters: {learning_rate: {value: 0.01}, num_epochs: {value: 20}}\n"
+            f"early_terminate: {{type: hyperband, min_iter: 2, eta: 3{more}}}"
+        )
+        signed = [[sign * value for value in curve] for curve in curves]
+        return sweeps.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(signed)])
+
+    assert judged("") == judged(", strict: false") == judged("", "maximize", -1) == {}
+    assert set(judged(", strict: true")) == set(judged(", strict: true", "maximize", -1)) == {"r2", "r3"}
+    assert judged(", strict: true")["r2"] == "pruned: val_loss 3 is not among the best at epoch 2"
+    curves[2] = [9, 3.0, 2.5]
+    assert judged("")["r2"] == "pruned: val_loss 2.5 by epoch 3 is not among the best at epoch 2"
+
+
+def test_nobody_is_judged_between_milestones_or_at_the_last_epoch():
+    def judged(about: str, epochs: int, *curves: list[float]) -> set[str]:
+        spec = parse_spec(
+            f"method: grid\nparameters: {{num_epochs: {{value: {epochs}}}}}\n"
+            f"early_terminate: {{type: hyperband, {about}}}"
+        )
+        return set(
+            sweeps.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(curves)])
+        )
+
+    curves = [[5, 1, 1, 1.0], [5, 1, 3, 4.0]]
+    assert judged("max_iter: 5, s: 2, eta: 2", 9, *curves) == set()  # epochs 1 and 2: the third and fourth are none
+    assert judged("max_iter: 9, s: 1, eta: 3, strict: true", 9, *curves) == {"r1"}
+    assert judged("max_iter: 9, s: 1, eta: 3, strict: true", 3, *[curve[:3] for curve in curves]) == set()
 
 
 def test_cores_are_shared_and_the_last_runs_take_them_all():

@@ -11,6 +11,8 @@ from tfbind.config import TrainConfig
 Goal = Literal["minimize", "maximize"]
 
 MAX_RUNS = 10_000
+MOST_EPOCHS = 10_000
+MILESTONES = 100  # so many follow from min_iter
 
 INTEGER_FIELDS = {
     name
@@ -24,7 +26,7 @@ class Parameter:
     """What one hyperparameter may be: one of `values`, or a number from `low` to `high` if there are none.
 
     `low` and `high` are logarithms where `log`; whole numbers go in steps of `step`, and other numbers are rounded to
-    multiples of `q`, where these are given.
+    multiples of `q`, where these are given. `exponents`: the file gave `low` and `high` as logarithms itself.
     """
 
     field: str
@@ -34,6 +36,7 @@ class Parameter:
     log: bool = False
     step: int | None = None
     q: float | None = None
+    exponents: bool = False
 
     @property
     def varied(self) -> bool:
@@ -86,10 +89,37 @@ def _inside(place: float) -> float | None:
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Hyperband: at epoch `first` and every `eta` times as late, only the best 1/`eta` so far go on."""
+    """Hyperband: at each of the epochs `milestones`, in rising order, only the best 1/`eta` of the runs so far go on.
 
-    first: int
-    eta: int
+    A run is judged by its best value so far; where `strict`, by that of the milestone.
+    """
+
+    milestones: tuple[int, ...]
+    eta: float
+    strict: bool = False
+
+    @property
+    def first(self) -> int:
+        """The first epoch at which a run may be ended."""
+        return self.milestones[0]
+
+
+def milestones_from(min_iter: int, eta: float) -> tuple[int, ...]:
+    """The milestones of W&B's Hyperband with `min_iter`: that epoch, and each time `eta` times as late."""
+    epochs = [float(min_iter)]
+    while len(epochs) < MILESTONES and epochs[-1] * eta <= MOST_EPOCHS:
+        epochs.append(epochs[-1] * eta)
+    return tuple(dict.fromkeys(int(epoch) for epoch in epochs))
+
+
+def milestones_before(max_iter: int, s: int, eta: float) -> tuple[int, ...]:
+    """Those with `max_iter`: a part 1/`eta` of it, as small a part of that, and so on, `s` if there are as many."""
+    epochs: list[float] = []
+    epoch = max_iter / eta
+    while len(epochs) < s and epoch >= 1:
+        epochs.append(epoch)
+        epoch /= eta
+    return tuple(sorted({int(epoch) for epoch in epochs}))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,16 @@ from typing import Any
 import yaml
 
 from tfbind.config import TrainConfig, parse_config
-from tfbind.sweep_space import INTEGER_FIELDS, MAX_RUNS, EarlyStop, Goal, Parameter, Spec
+from tfbind.sweep_space import (
+    INTEGER_FIELDS,
+    MAX_RUNS,
+    EarlyStop,
+    Goal,
+    Parameter,
+    Spec,
+    milestones_before,
+    milestones_from,
+)
 
 METHODS = ("grid", "random", "bayes")
 METRICS: dict[str, Goal] = {
@@ -44,6 +53,7 @@ MAX_TEXT = 65_536
 MAX_DEPTH = 10
 LONGEST_INTEGER = 63  # bits
 MAX_REPLICATES = 100
+MAX_ETA = 100
 SHOWN = 60
 
 
@@ -69,9 +79,9 @@ def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
         settled,
         replicates=_whole("replicates", document.get("replicates", 1), 1, MAX_REPLICATES),
         run_cap=None if document.get("run_cap") is None else _whole("run_cap", document["run_cap"], 1, MAX_RUNS),
-        early_stop=_early_stop(document.get("early_terminate")),
+        early_stop=_early_stop(early := document.get("early_terminate")),
         name=_text("name", document.get("name", "")),
-        notes=(*notes, *said),
+        notes=(*notes, *said, *_early_notes(early)),
     )
     _check_together(spec)
     return spec
@@ -193,10 +203,20 @@ def _range(field: str, about: dict[str, Any], base: TrainConfig) -> Parameter:
         return _whole_range(field, low, high, base)
     if whole and q is None:
         raise ValueError(f"{where}: {distribution} gives fractions, and {field} is a whole number; say int_uniform")
-    parameter = Parameter(field, low=low, high=high, log=log, q=q)
-    for place in (0.0, 1.0):
-        _checked(field, parameter.at(place), base)
+    parameter = Parameter(field, low=low, high=high, log=log, q=q, exponents=distribution in LOG_EXPONENTS)
+    try:
+        for place in (0.0, 1.0):
+            _checked(field, parameter.at(place), base)
+    except ValueError as error:
+        raise ValueError(f"{error}{_plain_instead(distribution)}") from None
     return parameter
+
+
+def _plain_instead(distribution: str) -> str:
+    """What to say of a range that is outside its bounds as W&B reads it, and may be inside as it stands."""
+    if distribution not in LOG_EXPONENTS:
+        return ""
+    return f"; {distribution} takes min and max as exponents of e, for plain values say {distribution}_values"
 
 
 def _quantum(where: str, about: dict[str, Any], distribution: str, whole: bool) -> float | None:
@@ -266,12 +286,38 @@ def _early_stop(given: Any) -> EarlyStop | None:
     where = "early_terminate."
     _check_keys(where, given, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
     _one_of(f"{where}type", given.get("type"), ("hyperband",))
-    eta = _whole(f"{where}eta", given.get("eta", 3), 2, 100)
-    if "min_iter" in given:
-        return EarlyStop(_whole(f"{where}min_iter", given["min_iter"], 1, MAX_RUNS), eta)
+    eta = _number(f"{where}eta", given.get("eta", 3))
+    if not 1 < eta <= MAX_ETA:
+        raise ValueError(f"{where}eta: {eta:g}; expected a number above 1 and at most {MAX_ETA}")
+    strict = given.get("strict", False)
+    if not isinstance(strict, bool):
+        raise ValueError(f"{where}strict: {_shown(strict)}; expected true or false")
+    return EarlyStop(_milestones(given, eta), eta, strict)
+
+
+def _early_notes(given: dict[str, Any] | None) -> list[str]:
+    given = given or {}
+    notes = {
+        "early_terminate.s is missing, without which W&B refuses max_iter; 1 is taken": "max_iter" in given
+        and "s" not in given,
+        "early_terminate.min_iter is not used beside max_iter": {"min_iter", "max_iter"} <= set(given),
+        "early_terminate.s is not used without max_iter": "s" in given and "max_iter" not in given,
+    }
+    return [note for note, applies in notes.items() if applies]
+
+
+def _milestones(given: dict[str, Any], eta: float) -> tuple[int, ...]:
+    """At which epochs runs are judged; of `max_iter` and `min_iter`, W&B too takes the former."""
     if "max_iter" in given:
-        last = _whole(f"{where}max_iter", given["max_iter"], 1, MAX_RUNS)
-        return EarlyStop(max(1, last // eta ** _whole(f"{where}s", given.get("s", 1), 1, 20)), eta)
+        last = _whole("early_terminate.max_iter", given["max_iter"], 1, MAX_RUNS)
+        found = milestones_before(last, _whole("early_terminate.s", given.get("s", 1), 1, MAX_RUNS), eta)
+        if not found:
+            raise ValueError(
+                f"early_terminate.max_iter: {last}; no epoch to judge at is before it; expected at least eta, {eta:g}"
+            )
+        return found
+    if "min_iter" in given:
+        return milestones_from(_whole("early_terminate.min_iter", given["min_iter"], 1, MAX_RUNS), eta)
     raise ValueError("early_terminate: expected min_iter (the first epoch that is judged), or max_iter with s")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfbind.config import TrainConfig, parse_config
 from tfbind.history import Past
-from tfbind.runs import ACTIVE, Row, best_row
+from tfbind.runs import ACTIVE, best_row
 from tfbind.sweep_space import Parameter, Spec
 
 if TYPE_CHECKING:
@@ -82,32 +82,34 @@ def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
     """
     if spec.early_stop is None:
         return {}
-    import optuna
-
-    rule = spec.early_stop
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=rule.first, reduction_factor=rule.eta)
     lost = {}
     for run in past:
-        marks = _milestones(spec, run.rows)
-        last = _config(run).num_epochs
-        if run.state == "running" and marks and marks[-1][0] < last:
-            study = _study(spec, [other for other in past if other.key != run.key], 0, pruner)
-            study.add_trial(_trial(spec, run, marks=len(marks) - 1))
-            if pruner.prune(study, study.trials[-1]):
-                epoch, found = marks[-1]
-                lost[run.id] = f"{PRUNED}: {spec.metric} {found:.4g} at epoch {epoch} is not among the best"
+        passed = [epoch for epoch in spec.early_stop.milestones if epoch <= len(run.rows)]
+        judged = run.state == "running" and passed and passed[-1] < _config(run).num_epochs
+        if judged and (said := _behind(spec, run, past, passed[-1])):
+            lost[run.id] = f"{PRUNED}: {said}"
     return lost
 
 
-def _milestones(spec: Spec, rows: Sequence[Row]) -> list[tuple[int, float]]:
-    """Epoch and metric at each milestone that these rows have passed."""
+def _behind(spec: Spec, run: Past, past: Sequence[Past], epoch: int) -> str:
+    """Why a run is not among the best at a milestone that it has passed; "" for one that is."""
     assert spec.early_stop is not None
-    found, epoch = [], spec.early_stop.first
-    while epoch <= len(rows):
-        metric = rows[epoch - 1].get(spec.metric)
-        found.append((epoch, float("nan") if metric is None else metric))
-        epoch *= spec.early_stop.eta
-    return found
+    sign = 1 if spec.goal == "minimize" else -1
+    there = [value for other in past if (value := _value_at(spec, other, epoch)) is not None]
+    so_far = [value for place in range(len(run.rows)) if (value := _value_at(spec, run, place + 1)) is not None]
+    best = min(so_far, key=lambda value: sign * value, default=None)
+    own = _value_at(spec, run, epoch) if spec.early_stop.strict else best
+    if own is None:
+        return f"{spec.metric} is undefined at epoch {epoch}"
+    last = sorted(there, key=lambda value: sign * value)[: max(1, int(len(there) / spec.early_stop.eta))][-1:]
+    if not last or sign * own <= sign * last[0]:
+        return ""
+    by = "" if spec.early_stop.strict else f" by epoch {len(run.rows)}"
+    return f"{spec.metric} {own:.4g}{by} is not among the best at epoch {epoch}"
+
+
+def _value_at(spec: Spec, run: Past, epoch: int) -> float | None:
+    return run.rows[epoch - 1].get(spec.metric) if epoch <= len(run.rows) else None
 
 
 def _config(run: Past) -> TrainConfig:
@@ -148,21 +150,18 @@ def _suggested(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> It
         yield from _replicates(spec, spec.base.model_copy(update=drawn))
 
 
-def _study(
-    spec: Spec, past: Sequence[Past], seed: int, pruner: "optuna.pruners.BasePruner | None" = None
-) -> "optuna.Study":
+def _study(spec: Spec, past: Sequence[Past], seed: int) -> "optuna.Study":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction=spec.goal, sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True), pruner=pruner
-    )
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    study = optuna.create_study(direction=spec.goal, sampler=sampler)
     study.add_trials([_trial(spec, run) for run in past])
     return study
 
 
-def _trial(spec: Spec, run: Past, marks: int | None = None) -> "optuna.trial.FrozenTrial":
-    """A run as Optuna knows it. Of a run that is judged, only its first `marks` milestones are in the books yet."""
+def _trial(spec: Spec, run: Past) -> "optuna.trial.FrozenTrial":
+    """A run as Optuna knows it."""
     import optuna
 
     states = optuna.trial.TrialState
@@ -170,8 +169,6 @@ def _trial(spec: Spec, run: Past, marks: int | None = None) -> "optuna.trial.Fro
     state = states.RUNNING if run.state in ACTIVE else states.COMPLETE if run.state == "finished" else states.PRUNED
     if found is None and state is not states.RUNNING:
         state = states.FAIL
-    milestones = _milestones(spec, run.rows) if spec.early_stop else []
-    judged = milestones if marks is None else milestones[: marks + 1]
     steps = {row["epoch"]: row[spec.metric] for row in run.rows if row.get(spec.metric) is not None}
     places = {each.field: _to_optuna(each, run.config.get(each.field)) for each in spec.parameters if each.varied}
     known = {field: place for field, place in places.items() if place is not None}
@@ -186,8 +183,8 @@ def _trial(spec: Spec, run: Past, marks: int | None = None) -> "optuna.trial.Fro
         params=known,
         distributions={each.field: _distribution(each) for each in spec.parameters if each.field in known},
         user_attrs={},
-        system_attrs={f"completed_rung_{rung}": mark for rung, (_, mark) in enumerate(judged[:marks])},
-        intermediate_values=steps if marks is None else {judged[-1][0]: judged[-1][1]},
+        system_attrs={},
+        intermediate_values=steps,
     )
 
 

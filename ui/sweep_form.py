@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from tfbind import datasets, launch, ray_pipe, runs, sweep_control, sweep_folder
+from tfbind import datasets, launch, ray_pipe, runs, sweep_control, sweep_folder, sweep_plan
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.estimate import recent
 from tfbind.sweep_plan import LISTED, Plan, plan
@@ -254,7 +254,7 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
                 lambda: show_sweep(id),
                 lambda: sweep_folder.is_sweep(home(), id),
             )
-    _show_plan(spec, found)
+    _show_plan(spec, found, sizes)
     st.caption("What Start executes; the same line works in a terminal")
     st.code(shlex.join(words), language=None, wrap_lines=True)
     with st.expander("The sweep file"):
@@ -267,7 +267,7 @@ def _submit(id: str, text: str, base: TrainConfig, options: dict[str, Any], comm
     launch.start(sweep, command, secrets())
 
 
-def _show_plan(spec: Spec, found: Plan) -> None:
+def _show_plan(spec: Spec, found: Plan, sizes: dict[str, tuple[int, int]]) -> None:
     left, right = st.columns(2)
     left.metric("Runs", f"{found.runs:,}", help="Each one a model of its own, with its own page.")
     if found.time:
@@ -276,6 +276,8 @@ def _show_plan(spec: Spec, found: Plan) -> None:
     else:
         st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
     budget_warning(found.disk)
+    for line in sweep_plan.words(spec, sizes):
+        st.caption(plain(f"{in_labels(line)}."))
     for note in spec.notes:
         st.caption(plain(f"Note: {note}."))
     if not found.configs:

@@ -19,7 +19,7 @@ from tfbind.runs import ACTIVE
 from tfbind.signals import heard, interrupt
 from tfbind.sweep_control import Controller
 from tfbind.sweep_folder import Sweep
-from tfbind.sweep_plan import plan
+from tfbind.sweep_plan import plan, words
 from tfbind.sweep_space import Spec
 from tfbind.tables import counted
 
@@ -150,8 +150,11 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
     said: dict[str, str] = {}
     if not as_json:
         say(f"sweep {found.id}: {sweep_folder.read_settings(found)['name']}")
-        for note in sweep_folder.read_spec(found).notes:
+        spec = sweep_folder.read_spec(found)
+        for note in spec.notes:
             remark(note)
+        for line in words(spec, datasets.sizes(found.home)):
+            say(line)
 
     def tell(spec: Spec, past: Sequence[Past]) -> None:
         for run in past:
