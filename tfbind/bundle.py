@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import imported, runs
+from tfbind.config import sees
 from tfbind.files import ODD_BYTES, draft_of, naming, remove_drafts
 from tfbind.onnx_graph import Weights, read_shape
 from tfbind.provenance import of_run
@@ -138,6 +139,7 @@ def _run(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray
 
 
 def _readme(home: Path, model: Model, difference: float) -> str:
+    seen = sees(model.length is not None, model.receptive_field)
     takes = f"windows of {model.length} bases" if model.length else "windows of any one length"
     lines = [
         f"# BindingPredictorCNN {Path(model.name).name}",
@@ -146,7 +148,7 @@ def _readme(home: Path, model: Model, difference: float) -> str:
         "",
         f"`{PROGRAM}` needs Python 3.9 or newer, torch, numpy, pandas, and `{WEIGHTS}` beside it. It reads a table "
         "with the columns `sequence` and `window_name` (plain or gzip) and writes `window_name` and one column per "
-        f"base. The model takes {takes} and sees {model.receptive_field} bases around each.",
+        f"base. The model takes {takes}; a score depends on {seen}{' around it' * (model.length is None)}.",
         "",
         f"Checked before it was handed out: {counted(WINDOWS, 'window')} scored by this program and by tfbind differ "
         f"by at most {difference:.1e} (weights {model.hash}).",

@@ -224,6 +224,12 @@ def receptive_field(config: TrainConfig) -> int:
     return config.first_kernel + 2 * config.num_res_blocks * (config.kernel_size - 1)
 
 
+def sees(whole: bool, bases: int) -> str:
+    """How much of a window a score depends on, where its convolutions read so many `bases`; `whole` where the model
+    normalises over the window."""
+    return f"the whole window ({bases} bases by convolutions)" if whole else f"{bases} bases"
+
+
 def parameter_count(config: TrainConfig, length: int) -> int:
     """Trainable parameters of the model for windows of `length` bases."""
     channels, blocks = config.num_channels, config.num_res_blocks

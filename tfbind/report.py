@@ -135,11 +135,7 @@ def standings_table(verdict: Verdict, beside: Sequence[Beside] = ()) -> list[dic
         _standing(metric, standing.setting.label, standing.seeds, standing.setting.values, trend_words(standing))
         for standing in verdict.standings
     ]
-    return rows + [_standing(metric, _label(one), len(one.values), one.values, "–") for one in beside]
-
-
-def _label(one: Beside) -> str:
-    return one.name if one.key == "ceiling" else f"baseline: {one.name}"
+    return rows + [_standing(metric, f"baseline: {one.name}", len(one.values), one.values, "–") for one in beside]
 
 
 def baseline_table(beside: Sequence[Beside], metric: str) -> list[dict[str, Any]]:

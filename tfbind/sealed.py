@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tfbind import run_log, runs
-from tfbind.baselines import measured
+from tfbind.baselines import measured, name_of
 from tfbind.datasets import open_learnt
 from tfbind.json_files import read_as, write_json
 from tfbind.metrics import figures, of_part
@@ -34,6 +34,9 @@ class TestedBaseline:
     test_precision: float | None = None
     test_recall: float | None = None
     test_auprc: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", name_of(self.key, self.name))
 
 
 @dataclass(frozen=True)

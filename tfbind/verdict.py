@@ -200,7 +200,7 @@ def _compare(
         spreads,
         pair,
         problem,
-        _race(best, other, choice, test.margin if test else 0.0),
+        _race(best, other, choice, test.margin) if test else None,  # nothing says which lead is more than chance
     )
 
 

@@ -10,6 +10,7 @@ from tfbind.budget import size
 from tfbind.config import TrainConfig, parameter_count, receptive_field
 from tfbind.datasets import Windows
 from tfbind.estimate import disk, estimate, recent
+from tfbind.hints import few_steps
 from ui.config_form import config_form, form_and_plan, in_labels
 from ui.run_actions import start
 from ui.session import home, newest_first, next_run_id, plain, show_run, start_key
@@ -79,7 +80,12 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
     left, right = st.columns(2)
     left.metric("Takes about", time.text, help=f"From Start to the end of the last epoch: {time.basis}.")
     right.metric("Training windows", f"{part['train']:,}", help="Windows that the model learns from.")
-    left.metric("Receptive field", f"{receptive_field(config)} bases", help="How many bases a score depends on.")
+    reach = receptive_field(config)
+    if config.norm == "layer":
+        about = f"norm=layer makes a score depend on the whole window. The convolutions alone read {reach} bases."
+        left.metric("Receptive field", "whole window", help=about)
+    else:
+        left.metric("Receptive field", f"{reach} bases", help="How many bases a score depends on.")
     right.metric("Parameters", f"{parameter_count(config, length):,}", help="Numbers that training adjusts.")
     free, kept = launch.free_disk(home()), disk(config, part["validation"], length)
     st.caption(
@@ -89,6 +95,8 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
         + f"{free / 1e9:,.1f} GB of disk free",
         help=f"The run keeps about {size(kept)}.",
     )
+    if few := few_steps(part["train"], config):
+        st.warning(f"This run takes {few}.", icon=":material/footprint:")
     if data is not None:
         leak_check(data, config)
     budget_warning(kept)

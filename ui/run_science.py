@@ -21,6 +21,7 @@ from ui.remembered import remembered
 from ui.session import plain
 
 MEASURING_SECONDS = 600
+FLAT = ": all held-out scores, or all predictions of them, are the same number."
 FEW = 10  # of what is drawn again and again: with fewer, an interval is rough
 COLUMNS = {
     "Pearson r": "pearsonr",
@@ -53,11 +54,15 @@ def appraisal(run: Run) -> Appraisal | None:
 
 
 def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
-    """A level line for each baseline that has a correlation; the ceiling has dashes of its own."""
+    """A level line for each baseline that has a correlation; the rule behind the labels has dashes of its own."""
     found = known.baselines if known else []
     return [
         Curve(
-            base.name, [1, max(2, epochs)], [base.val_pearsonr] * 2, "dash" if base.key == "ceiling" else "dot", GREY
+            base.name,
+            [1, max(2, epochs)],
+            [base.val_pearsonr] * 2,
+            "dash" if base.key == baselines.RULE else "dot",
+            GREY,
         )
         for base in found
         if base.val_pearsonr is not None
@@ -84,7 +89,8 @@ def science(run: Run, data: Windows) -> None:
         _table(best | sites, [vars(base) for base in known.baselines], "val")
     elif best:
         _offer(run)
-    st.markdown(f"Pearson r of the best epoch: **{_figure(best.get('val_pearsonr'))}**{_chance(run, config, data)}")
+    r = best.get("val_pearsonr")
+    st.markdown(f"Pearson r of the best epoch: **{_figure(r)}**{FLAT if r is None else _chance(run, config, data)}")
     _sites(_agreement(run, data))
     if known:
         st.markdown(f"**Leaks.** {plain(known.leaks.words)}")

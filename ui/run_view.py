@@ -5,9 +5,10 @@ from typing import Any
 import streamlit as st
 
 from tfbind import devices, launch, run_log, runs
+from tfbind.baselines import Appraisal, as_good_as_the_rule
 from tfbind.config import TrainConfig
 from tfbind.estimate import duration
-from tfbind.hints import hint, lost_its_loss
+from tfbind.hints import Hint, Steps, hint, lost_its_loss
 from tfbind.plots import curve
 from tfbind.runs import Row, Run, Status
 from ui.live_chart import FIRST_POINT, Chart, live_charts
@@ -64,6 +65,7 @@ def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
 
 
 def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> None:
+    known = appraisal(run)
     said = f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(run, status, rows, config))
     if status.active:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -73,8 +75,8 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
             _progress(run)
     else:
         st.markdown(said, help=MEANINGS[status.state])
-        _outcome(run, status, rows)
-    _charts(run, rows, status.active)
+        _outcome(run, status, rows, _hint(run, config, status, rows, known))
+    _charts(run, rows, status.active, known)
 
 
 def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:
@@ -131,16 +133,23 @@ def _load(now: dict[str, Any]) -> str:
     return f"This run takes now: {' · '.join(words)}" if words else ""
 
 
-def _outcome(run: Run, status: Status, rows: list[Row]) -> None:
+def _hint(run: Run, config: TrainConfig, status: Status, rows: list[Row], known: Appraisal | None) -> Hint | None:
+    if lost_its_loss(status.error):
+        return None
+    windows = runs.read_record(run).get("split_windows", {}).get("train")
+    steps = Steps(windows, config.batch_size) if windows else None
+    rule = as_good_as_the_rule(known.baselines) if known else None
+    return hint(rows, status.state == "finished", steps, rule)
+
+
+def _outcome(run: Run, status: Status, rows: list[Row], found: Hint | None) -> None:
     if status.error:
         st.error(plain(". ".join(filter(None, [status.error, _what_next(status, rows)]))))
-    diverged = lost_its_loss(status.error)
-    found = None if diverged else hint(rows, to_the_end=status.state == "finished")
     if found:
         st.info(found.text, icon=":material/lightbulb:")
     tail = run_log.tail(run, LOG_LINES) if status.error else ""
     if tail:
-        with st.expander("The last lines of its log", expanded=not diverged):
+        with st.expander("The last lines of its log", expanded=not lost_its_loss(status.error)):
             st.code(tail, language=None)
 
 
@@ -152,8 +161,7 @@ def _what_next(status: Status, rows: list[Row]) -> str:
     return f"Resume goes on after epoch {len(rows)}." if rows else "Resume starts it again."
 
 
-def _charts(run: Run, rows: list[Row], active: bool) -> None:
-    known = appraisal(run)
+def _charts(run: Run, rows: list[Row], active: bool, known: Appraisal | None) -> None:
     loss = Chart(
         "Loss: mean squared error, lower is better",
         "loss",

@@ -191,7 +191,7 @@ def test_server_has_not_loaded_torch(server: Server, running: Run, open_page: Ca
     assert "torch" not in loaded
 
 
-SIMPLER = {"table of 10-mers": 0.968, "fitted matrix": 0.9871, "JASPAR FOXC2": 0.9869, "ceiling": 0.993}
+SIMPLER = {"table of 10-mers": 0.968, "fitted matrix": 0.9871, "JASPAR FOXC2": 0.9869, "motif scan": 0.993}
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def appraised(home: Path) -> Run:
     run = make_run(home, "finished", 5, dataset_hash="a" * 64)
     write_json(run.folder / runs.CONFIG, runs.read_record(run) | {"split_hash": "b" * 64})
     simpler = [
-        Baseline(name if name == "ceiling" else str(place), name, "", val_pearsonr=r)
+        Baseline("ceiling" if name == "motif scan" else str(place), name, "", val_pearsonr=r)
         for place, (name, r) in enumerate(SIMPLER.items())
     ]
     kept = home / baselines.FOLDER / f"{'a' * 24}-{'b' * 24}-{baselines.FORMAT}.json"
@@ -215,7 +215,7 @@ def test_level_lines_have_their_names_beside_them_one_below_the_other(
 ) -> None:
     page = open_page(f"{server.url}/?run={appraised.id}", width=width)
     names = page.locator(".live-chart .annotation")
-    expect(names).to_have_text(["ceiling", "fitted matrix", "JASPAR FOXC2", "table of 10-mers"])
+    expect(names).to_have_text(["motif scan", "fitted matrix", "JASPAR FOXC2", "table of 10-mers"])
     page.wait_for_function("document.querySelectorAll('.live-chart')[1].layout.annotations[1].yshift < 0")
     at_rest(page)
     boxes = [name.bounding_box() for name in names.all()]
@@ -226,7 +226,7 @@ def test_level_lines_have_their_names_beside_them_one_below_the_other(
     page.evaluate("window.Plotly = null")  # Streamlit's own build, once it is loaded, takes that name
     zoom = "plotly.relayout(document.querySelectorAll('.live-chart')[1], {'yaxis.range': [0.98, 1]})"
     page.evaluate(f"window.tfbindPlotly.then((plotly) => {zoom})")
-    expect(names).to_have_text(["ceiling", "fitted matrix", "JASPAR FOXC2"])  # the other line is out of sight
+    expect(names).to_have_text(["motif scan", "fitted matrix", "JASPAR FOXC2"])  # the other line is out of sight
     page.wait_for_function("document.querySelectorAll('.live-chart')[1].layout.yaxis.range[0] === 0.98")
 
 

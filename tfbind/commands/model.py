@@ -7,7 +7,7 @@ from typing import Any
 
 from tfbind import imported
 from tfbind.commands import add_command, answer
-from tfbind.config import home_folder
+from tfbind.config import home_folder, sees
 
 
 def add(commands: Any) -> None:
@@ -36,7 +36,7 @@ def list_models(options: argparse.Namespace) -> int:
 
 def _line(card: imported.Card) -> str:
     windows = f"windows of {card.length} bases" if card.length else "any length"
-    facts = f"{card.parameters:,} parameters, sees {card.receptive_field} bases, {windows}"
+    facts = f"{card.parameters:,} parameters, sees {sees(card.length is not None, card.receptive_field)}, {windows}"
     return f"{card.name}  {facts}, from {card.source} at {card.imported}"
 
 

@@ -16,7 +16,7 @@ from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, pars
 from tfbind.datasets import name_now
 from tfbind.devices import settle
 from tfbind.estimate import disk
-from tfbind.hints import lost_its_loss
+from tfbind.hints import few_steps, lost_its_loss
 from tfbind.launch import Order
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run
@@ -113,7 +113,7 @@ def _work(run: Run, as_json: bool) -> int:
     from tfbind.worker import Worker
 
     if not as_json:
-        say(f"run {run.id}: {runs.read_labels(run)['name']}")
+        _open(run)
     state = Worker(run, *_watching(as_json)).work()
     return _told(run, state, as_json)
 
@@ -123,11 +123,19 @@ def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
     with Cluster(options.ray, *_watching(options.json), remark) as cluster:
         run = start(cluster)
         if not options.json:
-            say(f"run {run.id}: {runs.read_labels(run)['name']}")
+            _open(run)
         cluster.lead()
     if not runs.is_run(run.home, run.id):
         raise OSError(f"{run.folder}: {runs.MOVED}")
     return _told(run, runs.read_status(run).state, options.json)
+
+
+def _open(run: Run) -> None:
+    """What is said of a run before it trains."""
+    say(f"run {run.id}: {runs.read_labels(run)['name']}")
+    windows = runs.read_record(run).get("split_windows", {}).get("train")
+    if windows and (few := few_steps(windows, runs.read_config(run))):
+        say(f"it takes {few}")
 
 
 def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:

@@ -45,7 +45,7 @@ def leaks(options: argparse.Namespace) -> int:
 
 
 def baselines(options: argparse.Namespace) -> int:
-    """Measure far simpler models on a split, and the ceiling where it is known."""
+    """Measure far simpler models on a split, and the rule behind the labels where it is known."""
     from tfbind.datasets import open_checked
     from tfbind.splits import split
 
