@@ -5,11 +5,13 @@ import importlib.util
 import signal
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from deeplift import calls_of_relus, contributions
 from scorers import LENGTH, keep, network
 from stand_in import make_rows
 
@@ -70,6 +72,7 @@ def test_a_bundle_holds_weights_program_and_readme(home, bundles, name):
     assert all(torch.equal(weights[key], value) for key, value in network(CONFIGS[name]).state_dict().items())
     readme = (made.out / "README.md").read_text()
     assert '"val_pearsonr": 0.3' in readme
+    assert ("attribute does not add up" if name == "layer" else "adds up to the difference of two scores") in readme
     assert "tfbind" not in (made.out / "predict.py").read_text()
     rules = ["--isolated", "--line-length", "118"]
     for words in (["check", *rules, "--select", "E,F,W,I,N"], ["format", "--check", *rules]):
@@ -83,10 +86,36 @@ def test_a_program_that_predicts_something_else_is_not_handed_out(home, bundles)
         bundle.check(bundles["layer"].out / "predict.py", load_model(home, "other"))
 
 
-def test_the_program_says_what_is_wrong_with_a_table(bundles, tmp_path):
-    spec = importlib.util.spec_from_file_location("handed_out", bundles["layer"].out / "predict.py")
+def program_of(made: bundle.Bundle) -> ModuleType:
+    """The program of a bundle, as who imports it has it."""
+    spec = importlib.util.spec_from_file_location("handed_out", made.out / "predict.py")
+    assert spec is not None
+    assert spec.loader is not None
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
+    return program
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_tools_that_hook_activations_find_each_once_in_the_program(bundles, name):
+    program = program_of(bundles[name])
+    model = program.BindingPredictorCNN()
+    model.load_state_dict(torch.load(program.WEIGHTS, weights_only=True))
+    model.eval()
+    random = torch.Generator().manual_seed(1)
+    letters = torch.randint(0, 4, (2, 3, LENGTH), generator=random)
+    X, baseline = torch.nn.functional.one_hot(letters, 4).mT.float()
+    assert calls_of_relus(model, X) == [1] * (1 + 2 * CONFIGS[name].num_res_blocks)
+    if name == "batch":  # a norm over the window has slopes of its own
+        with torch.inference_mode():
+            difference = (model(X) - model(baseline))[:, LENGTH // 2]
+        assert difference.abs().min() > 0.01
+        found = contributions(model, X, baseline, LENGTH // 2).sum(1)
+        assert torch.allclose(found, difference, atol=1e-5)
+
+
+def test_the_program_says_what_is_wrong_with_a_table(bundles, tmp_path):
+    program = program_of(bundles["layer"])
     (tmp_path / "names.txt").write_text("window_name\na\n")
     with pytest.raises(ValueError, match="no column sequence"):
         program.read_windows(tmp_path / "names.txt")

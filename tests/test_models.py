@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 import torch
+from deeplift import calls_of_relus, contributions, relus
 from safetensors.torch import save_file
 
 from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, receptive_field
@@ -98,6 +99,44 @@ def test_architecture_comes_back_from_the_shapes(config, tmp_path):
     loaded = model_from_weights(read_weights(tmp_path / "best.safetensors"))
     with torch.inference_mode():
         assert torch.equal(loaded(random_batch(length=120)), model(random_batch(length=120)))
+
+
+def functional(model: BindingPredictorCNN, X: torch.Tensor) -> torch.Tensor:
+    """The scores of a model, its activations as functions."""
+    x = torch.relu(model.initial_norm(model.initial_conv(X)))
+    for block in model.res_blocks:
+        out = torch.relu(block.norm1(block.conv1(x)))
+        x = torch.relu(block.norm2(block.conv2(block.dropout(out))) + x)
+    return model.final_conv(x).squeeze(1)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_activations_as_modules_give_the_scores_and_gradients_of_functions_bit_for_bit(preset):
+    model = build_model(PRESETS[preset], 120).eval()
+    for X in (random_batch(length=120), random_batch(1, length=120)):
+        found, expected = model(X), functional(model, X)
+        assert torch.equal(found, expected)
+        weights = list(model.parameters())
+        for pair in zip(*(torch.autograd.grad(y.square().sum(), weights) for y in (found, expected)), strict=True):
+            assert torch.equal(*pair)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_each_activation_is_a_module_of_its_own_that_a_forward_pass_calls_once(blocks, norm):
+    model = build_model(parse_config({"num_res_blocks": blocks, "norm": norm}), 60)
+    for mode in (model.train(), model.eval()):
+        assert calls_of_relus(mode, random_batch(length=60)) == [1] * (1 + 2 * blocks)
+    assert not any(module.inplace for module in relus(model))
+
+
+def test_hooks_on_the_activations_attribute_the_whole_difference_of_a_score():
+    model = build_model(PRESETS["recommended"], 80).eval()
+    X, baseline = random_batch(length=80), random_batch(length=80, seed=1)
+    with torch.inference_mode():
+        difference = (model(X) - model(baseline))[:, 40]
+    assert difference.abs().min() > 0.01
+    assert torch.allclose(contributions(model, X, baseline, 40).sum(1), difference, atol=1e-5)
 
 
 def test_building_a_model_leaves_the_global_generator_alone():

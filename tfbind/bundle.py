@@ -139,6 +139,11 @@ def _run(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray
 
 def _readme(home: Path, model: Model, difference: float) -> str:
     takes = f"windows of {model.length} bases" if model.length else "windows of any one length"
+    adding_up = (
+        "Its norms look at whole windows, which such tools take for linear: what they attribute does not add up."
+        if model.length
+        else "What they attribute to the bases adds up to the difference of two scores."
+    )
     lines = [
         f"# BindingPredictorCNN {Path(model.name).name}",
         "",
@@ -147,6 +152,8 @@ def _readme(home: Path, model: Model, difference: float) -> str:
         f"`{PROGRAM}` needs Python 3.9 or newer, torch, numpy, pandas, and `{WEIGHTS}` beside it. It reads a table "
         "with the columns `sequence` and `window_name` (plain or gzip) and writes `window_name` and one column per "
         f"base. The model takes {takes} and sees {model.receptive_field} bases around each.",
+        "",
+        f"Each ReLU in `{PROGRAM}` is a module of its own, as DeepLIFT (captum, tangermeme) needs it. {adding_up}",
         "",
         f"Checked before it was handed out: {counted(WINDOWS, 'window')} scored by this program and by tfbind differ "
         f"by at most {difference:.1e} (weights {model.hash}).",

@@ -2,7 +2,8 @@
 
 `X` is a one-hot batch (N, 4, L) float32 in the order A C G T, the prediction is (N, L). The names of the modules and
 the order in which weights are drawn are those of the published experiment, so that its weights load here and equal
-seeds start from equal weights.
+seeds start from equal weights. Every ReLU is a module of its own, called once in a forward pass: DeepLIFT hooks
+modules, and takes one that is called twice for one place.
 """
 
 import pickle  # for the name of its error only  # nosec B403
@@ -93,14 +94,17 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = _convolution(num_channels, num_channels, kernel_size)
         self.norm1 = _norm(norm, num_channels, length)
+        self.relu1 = nn.ReLU()
         self.dropout = Dropout(dropout_rate)
         self.conv2 = _convolution(num_channels, num_channels, kernel_size)
         self.norm2 = _norm(norm, num_channels, length)
+        self.relu2 = nn.ReLU()
         _draw_he(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.dropout(torch.relu(self.norm1(self.conv1(x))))
-        return torch.relu(self.norm2(self.conv2(out)) + x)
+        out = self.dropout(self.relu1(self.norm1(self.conv1(x))))
+        active: Tensor = self.relu2(self.norm2(self.conv2(out)) + x)
+        return active
 
 
 class BindingPredictorCNN(nn.Module):
@@ -124,6 +128,7 @@ class BindingPredictorCNN(nn.Module):
         super().__init__()
         self.initial_conv = _convolution(4, num_channels, first_kernel_size or kernel_size)
         self.initial_norm = _norm(norm, num_channels, length)
+        self.initial_relu = nn.ReLU()
         self.res_blocks = nn.Sequential(
             *(ResidualBlock(num_channels, kernel_size, dropout_rate, norm, length) for _ in range(num_blocks))
         )
@@ -143,7 +148,7 @@ class BindingPredictorCNN(nn.Module):
         nn.init.zeros_(self.final_conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.initial_norm(self.initial_conv(x)))
+        x = self.initial_relu(self.initial_norm(self.initial_conv(x)))
         scores: Tensor = self.final_conv(self.res_blocks(x))
         return scores.squeeze(1)
 
