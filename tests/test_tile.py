@@ -1,12 +1,28 @@
-"""Matrix products against numpy's, and what is found compiled on disk."""
+"""Matrix products against numpy's, tiles against registers, and what is found compiled on disk."""
 
+import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from llvmlite import binding
 
-from tfbind.tile import add_product, compiled
+from tfbind import tile
+from tfbind.tile import (
+    HALF,
+    KINDS,
+    LANES,
+    OTHER,
+    SUM,
+    KernelFiles,
+    add_product,
+    compiled,
+    features_in,
+    kind_of,
+)
 
 PROGRAM = """
 from tfbind.tile import compiled
@@ -46,3 +62,128 @@ def test_a_kernel_is_found_on_disk_unless_one_that_it_calls_has_changed(tmp_path
     callee, path = tmp_path / "callee.py", f"{tmp_path}:{':'.join(filter(None, sys.path))}"
     (tmp_path / "caller.py").write_text(PROGRAM)
     assert [run(1), run(1), run(4), run(4)] == ["2 0", "2 1", "8 0", "8 1"]
+
+
+AVX512 = {"64bit": True, "avx": True, "avx2": True, "avx512f": True, "fma": True, "sse4.2": True}
+NEON = {"aes": True, "crc": True, "fp-armv8": True, "neon": True, "sve": False}
+
+
+@pytest.mark.parametrize(
+    ("features", "kind"),
+    [
+        (AVX512, KINDS["avx512f"]),
+        ({**AVX512, "avx512f": False}, KINDS["avx"]),
+        ({name: value for name, value in AVX512.items() if name != "avx512f"}, KINDS["avx"]),
+        ({**AVX512, "avx512f": False, "avx2": False}, KINDS["avx"]),  # floats have had wide registers since AVX
+        ({**AVX512, "avx512f": False, "avx2": False, "avx": False}, OTHER),
+        (dict.fromkeys(AVX512, False), OTHER),
+        (NEON, KINDS["neon"]),
+        ({**NEON, "neon": False}, OTHER),
+        ({}, OTHER),
+    ],
+)
+def test_the_shape_of_tiles_follows_the_values_of_features(features, kind):
+    assert kind_of(features) == kind
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "other"])
+def test_a_tile_fits_into_the_registers_of_its_kind(kind):
+    registers, shape = KINDS.get(kind, OTHER)
+    for columns, rows in ((LANES, (shape.high, shape.low, 1)), (HALF, (shape.half_high, shape.half_low, 1))):
+        factors = -(
+            -columns // registers.floats
+        )  # of a row of the second factor; one more holds a number of the first
+        assert [count * factors + factors + 1 <= registers.number for count in rows] == [True] * 3
+        assert list(rows) == sorted(rows, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("triple", "name", "feature"),
+    [
+        ("x86_64-unknown-linux-gnu", "skylake-avx512", "avx512f"),
+        ("x86_64-unknown-linux-gnu", "haswell", "avx"),
+        ("x86_64-unknown-linux-gnu", "sandybridge", "avx"),
+        ("x86_64-unknown-linux-gnu", "x86-64", None),
+        ("x86_64-apple-darwin", "haswell", "avx"),
+        ("aarch64-unknown-linux-gnu", "generic", "neon"),
+        ("aarch64-unknown-linux-gnu", "neoverse-v1", "neon"),
+        ("arm64-apple-darwin", "apple-m1", "neon"),
+        ("riscv64-unknown-linux-gnu", "generic-rv64", None),
+    ],
+)
+def test_the_code_of_a_processor_shows_its_registers(triple, name, feature):
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu=name)
+    kind = kind_of(features_in(machine.emit_assembly(binding.parse_assembly(SUM))))
+    assert kind == (KINDS[feature] if feature else OTHER)
+
+
+PRODUCT = """
+import re
+import numpy as np
+from tfbind import tile
+from kernel import product
+random = np.random.default_rng(4)
+first, second = random.random(96 * 40).astype(np.float32), random.random(96 * 40).astype(np.float32)
+out = np.zeros(40 * 40, np.float32)
+product(first, second, out)
+np.testing.assert_allclose(out.reshape(40, 40), first.reshape(40, 96) @ second.reshape(96, 40), rtol=1e-5)
+code = next(iter(product.inspect_asm().values()))  # empty where the kernel was found on disk
+widest = max(re.findall("%([xyz]mm)", code), default="found")
+print(tile.HIGH, widest, code.count("fmaf"))
+"""
+KERNEL = """
+from tfbind.tile import add_product, compiled
+@compiled
+def product(first, second, out): add_product(first, 96, 1, second, out, 40, 40, 96)
+"""
+GENERIC, HASWELL = {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+runs_haswell = pytest.mark.skipif(
+    platform.machine() != "x86_64" or not binding.get_host_cpu_features().get("avx2"), reason="needs AVX2"
+)
+
+
+def printed(program: str, folder: Path, environment: dict[str, str]) -> str:
+    """What a program prints where numba compiles as an environment says."""
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    words, environment = [sys.executable, "-c", program], {"PYTHONPATH": path, **environment}
+    found = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    return found.stdout.strip()
+
+
+@runs_haswell
+def test_kinds_of_processors_that_share_a_folder_have_each_its_own_tile(tmp_path):
+    (tmp_path / "kernel.py").write_text(KERNEL)
+    found = [printed(PRODUCT, tmp_path, kind) for kind in (GENERIC, HASWELL, GENERIC, HASWELL)]
+    assert found == ["2 xmm 0", "6 ymm 0", "2 found 0", "6 found 0"]
+
+
+@runs_haswell
+@pytest.mark.parametrize(
+    ("environment", "high"),
+    [
+        ({}, tile.HIGH),
+        ({"NUMBA_CPU_NAME": "haswell"}, tile.HIGH),  # a name alone leaves numba the features of this processor
+        ({"NUMBA_CPU_FEATURES": "-avx512f"}, 6),
+        ({"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""}, 12),
+    ],
+)
+def test_tiles_are_those_of_the_processor_that_numba_compiles_for(environment, high, tmp_path):
+    program = "from tfbind import tile\nprint(tile.HIGH, tile.kind_of(tile.compiled_for())[1].high)"
+    assert printed(program, tmp_path, environment) == f"{high} {high}"
+
+
+def test_of_two_that_compile_at_once_none_finds_what_was_compiled_for_the_other(tmp_path):
+    first, second, reader = (KernelFiles(str(tmp_path), "kernel", "stamp") for _ in range(3))
+    save = first._save_data
+    second._load_index = dict  # as it was before the first wrote into it
+
+    def save_after_the_second(name, data):
+        second.save("second", "for the second")
+        save(name, data)
+
+    first._save_data = save_after_the_second
+    first.save("first", "for the first")
+    assert reader.load("second") in ("for the second", None)
+    assert reader.load("first") == "for the first"

@@ -4,20 +4,83 @@ A tile of the result stays in registers while some rows of the one factor meet s
 be told to hold it there, so the tile is written in the intermediate code of LLVM, which numba compiles.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 from llvmlite import binding, ir
 from numba.core import cgutils, types
+from numba.core.caching import IndexDataCacheFile
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-LANES = 16  # columns of a tile: one register of AVX-512, two of AVX2, four of NEON
+LANES = 16  # columns of a tile: one register of AVX-512, two of AVX, four of NEON
 HALF = LANES // 2  # columns of the last tiles, where a whole one does not fit
-HIGH, LOW = (12, 4) if "avx512f" in binding.get_host_cpu_features() else (6, 2)  # rows, and fewer at the lower edge
-HALF_HIGH, HALF_LOW = 12, 4
+
+
+class Registers(NamedTuple):
+    """The vector registers of a kind of processor: their number, and the floats that one holds."""
+
+    number: int
+    floats: int
+
+
+class Shape(NamedTuple):
+    """Rows of a tile of `LANES` columns and of one of `HALF`, and of a lower one of each for the rows left over."""
+
+    high: int
+    low: int
+    half_high: int
+    half_low: int
+
+
+# By the feature, in LLVM's words, that a processor has them by. Without one of these: 16 registers of 4, as SSE has.
+KINDS = {
+    "avx512f": (Registers(32, 16), Shape(12, 4, 12, 4)),
+    "avx": (Registers(16, 8), Shape(6, 2, 12, 4)),
+    "neon": (Registers(32, 4), Shape(6, 2, 12, 4)),
+}
+OTHER = Registers(16, 4), Shape(2, 1, 6, 2)
+
+SUM = f"""
+define void @sum(ptr %place) {{
+    %numbers = load <{LANES} x float>, ptr %place, align 4
+    %sums = fadd <{LANES} x float> %numbers, %numbers
+    store <{LANES} x float> %sums, ptr %place, align 4
+    ret void
+}}
+"""
+
+
+def kind_of(features: Mapping[str, bool]) -> tuple[Registers, Shape]:
+    """The registers of a processor with these features, and the shape of the tiles that they hold.
+
+    A map of LLVM's names every feature there is: one that the processor lacks is in it, too, as False.
+    """
+    return next((kind for feature, kind in KINDS.items() if features.get(feature, False)), OTHER)
+
+
+def features_in(code: str) -> dict[str, bool]:
+    """Which features of `KINDS` a processor has, by the registers in which its code for `SUM` adds floats."""
+    seen = {"avx512f": r"%zmm\d", "avx": r"%ymm\d", "neon": r"\bv\d+\.4s|\.4s\s+v\d"}
+    return {feature: re.search(register, code) is not None for feature, register in seen.items()}
+
+
+def compiled_for() -> dict[str, bool]:
+    """The features of `KINDS` that numba compiles for.
+
+    They are this processor's, unless NUMBA_CPU_NAME, NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX says otherwise. Which of
+    these counts, and what a name or a feature brings along, only code that is made so tells.
+    """
+    machine = cpu_target.target_context.codegen()._tm
+    return features_in(machine.emit_assembly(binding.parse_assembly(SUM)))
+
+
+HIGH, LOW, HALF_HIGH, HALF_LOW = kind_of(compiled_for())[1]
 
 _FLOAT, _INDEX, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 
@@ -26,6 +89,20 @@ Kernel = Callable[..., Any]
 
 # Sums may be taken in any order, as many numbers at a time as the processor has lanes; NaN and infinity stay.
 _HOW: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+
+
+class KernelFiles(IndexDataCacheFile):
+    """numba's files of a kernel, but that the name of compiled code says what it was compiled for.
+
+    numba counts them. Of two processes that count at the same time, on machines with one folder or with networks of
+    different widths, one would find under its number what the other has compiled.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what was compiled for a key."""
+        name = f"{Path(self._index_name).stem}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
 
 
 def compiled(kernel: Kernel) -> Kernel:
@@ -37,7 +114,9 @@ def compiled(kernel: Kernel) -> Kernel:
     # numba looks for changes in the file of the kernel alone, and would go on with what it calls as that once was.
     called = [other.py_func for other in kernel.__globals__.values() if isinstance(other, Dispatcher)]
     files = {Path(part.__code__.co_filename) for part in (kernel, *called)}
-    function._cache._cache_file._source_stamp = sorted((str(file), file.stat().st_mtime_ns) for file in files)
+    stamp = sorted((str(file), file.stat().st_mtime_ns) for file in files)
+    cache = function._cache
+    cache._cache_file = KernelFiles(cache.cache_path, cache._impl.filename_base, stamp)
     return function
 
 
@@ -60,7 +139,7 @@ def _tile(rows: int, lanes: int) -> Any:
         places = [_group(build, kind, out, build.mul(columns, _INDEX(row))) for row in range(rows)]
         sums = [cgutils.alloca_once_value(build, _load(build, place)) for place in places]
         signed = ir.FunctionType(kind, [kind] * 3)
-        multiply_add = cgutils.get_or_insert_function(build.module, signed, f"llvm.fma.v{lanes}f32")
+        multiply_add = cgutils.get_or_insert_function(build.module, signed, f"llvm.fmuladd.v{lanes}f32")
         with cgutils.for_range(build, depth) as loop:
             factor = _load(build, _group(build, kind, second, build.mul(loop.index, columns)))
             along = build.mul(loop.index, step)
