@@ -16,7 +16,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfbind.config import PRESETS, parse_config
-from tfbind.devices import cpu_cores
+from tfbind.meter import cpu_cores
 from tfbind.models import build_model
 from tfbind.simulate import LENGTH
 from tfbind.training import train

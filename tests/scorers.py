@@ -7,7 +7,8 @@ import torch
 
 from tfbind import runs
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.models import BindingPredictorCNN, build_model, pack_weights
+from tfbind.model_weights import pack_weights
+from tfbind.models import BindingPredictorCNN, build_model
 from tfbind.runs import Run
 from tfbind.sequences import Codes, decode, one_hot
 

@@ -10,7 +10,7 @@ from test_kept_setting import address, choose, opened, warnings
 from test_predict_page import SITE, predict, read
 from test_variants_page import FAR, HEADER, KILLS, PLACED, effects, with_variants
 
-from tfbind import queries
+from ui import queries
 from ui.sequence_changes import DROPPED
 from ui.variant_input import FILE, GENOME, GENOME_PATH, VARIANTS
 

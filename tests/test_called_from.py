@@ -17,7 +17,7 @@ from tfbind.config import PRESETS
 from tfbind.json_files import read_json, write_json
 from tfbind.meaning import SHIPPED, UNKNOWN, meaning_of
 from tfbind.metrics import lowest_label, site_agreement
-from tfbind.models import pack_weights
+from tfbind.model_weights import pack_weights
 from tfbind.pairs import Pair
 from tfbind.scoring import BUILTIN_FOLDER, load_model
 from tfbind.weight_files import LOWEST_LABEL, read_facts
@@ -42,7 +42,7 @@ def trained(home: Path, data: datasets.Windows) -> runs.Run:
         update={"dataset": data.name, "num_epochs": 1, "num_channels": 4, "device": "cpu", "threads": 1}
     )
     run = runs.create(home, config, facts={"dataset_hash": data.hash})
-    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert Worker(run).work() == "finished"
     return run
 
 

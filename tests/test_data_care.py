@@ -68,26 +68,26 @@ def test_every_number_survives_an_export(tmp_path_factory: pytest.TempPathFactor
 
 def test_a_renamed_data_set_is_found_by_its_new_name_only(home: Path) -> None:
     before = open_dataset(home, "toy").hash
-    assert data_care.rename(home, "toy", "mine").hash == before
+    assert data_care.rename(home, "toy", "mine", runs.active_on).hash == before
     assert [data["name"] for data in list_datasets(home)] == ["mine"]
     with pytest.raises(ValueError, match="data set 'toy': not found; there are: builtin, mine"):
-        data_care.rename(home, "toy", "other")
+        data_care.rename(home, "toy", "other", runs.active_on)
 
 
 def test_the_name_of_the_built_in_data_can_be_given_back_to_them_alone(home: Path) -> None:
     made = make_builtin(home, 20)
-    data_care.rename(home, "builtin", "b2")
-    assert data_care.rename(home, "b2", "builtin").hash == made.hash
-    data_care.rename(home, "builtin", "b2")
+    data_care.rename(home, "builtin", "b2", runs.active_on)
+    assert data_care.rename(home, "b2", "builtin", runs.active_on).hash == made.hash
+    data_care.rename(home, "builtin", "b2", runs.active_on)
     make_builtin(home, 20)
     with pytest.raises(ValueError, match="data set 'builtin': exists already and is not overwritten"):
-        data_care.rename(home, "b2", "builtin")
+        data_care.rename(home, "b2", "builtin", runs.active_on)
 
 
 @pytest.mark.parametrize("name", ["", "builtin", "a/b", "../x", ".hidden"])
 def test_a_name_that_cannot_be_used_is_refused_and_nothing_moves(home: Path, name: str) -> None:
     with pytest.raises(ValueError, match="data set name"):
-        data_care.rename(home, "toy", name)
+        data_care.rename(home, "toy", name, runs.active_on)
     assert len(open_dataset(home, "toy")) == 50
 
 
@@ -112,7 +112,10 @@ def test_what_would_first_have_to_be_made_or_imported_is_not_found(
     (tmp_path / "pair").mkdir()
     data_care.export(open_dataset(home, "toy"), tmp_path / "pair")
     monkeypatch.chdir(tmp_path)
-    for attempt in (lambda: data_care.delete(home, name), lambda: data_care.rename(home, name, "mine")):
+    for attempt in (
+        lambda: data_care.delete(home, name, runs.active_on),
+        lambda: data_care.rename(home, name, "mine", runs.active_on),
+    ):
         with pytest.raises(ValueError, match=f"data set '{name}': not found; there are: .*toy"):
             attempt()
     assert [data["name"] for data in list_datasets(home)] == ["toy"]
@@ -120,7 +123,7 @@ def test_what_would_first_have_to_be_made_or_imported_is_not_found(
 
 def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:
     names = open_dataset(home, "toy").names.tolist()
-    trashed = data_care.delete(home, "toy")
+    trashed = data_care.delete(home, "toy", runs.active_on)
     assert list_datasets(home) == []
     assert trashed.parent == home / "trash"
     assert open_dataset(home, str(trashed)).names.tolist() == names
@@ -129,16 +132,19 @@ def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:
 def test_data_that_a_run_learns_from_stay(home: Path) -> None:
     run = runs.create(home, CONFIG.model_copy(update={"dataset": "toy"}))
     runs.take_over(run, "running", started=time.time(), pid=os.getpid(), host=socket.gethostname())
-    for attempt in (lambda: data_care.delete(home, "toy"), lambda: data_care.rename(home, "toy", "mine")):
+    for attempt in (
+        lambda: data_care.delete(home, "toy", runs.active_on),
+        lambda: data_care.rename(home, "toy", "mine", runs.active_on),
+    ):
         with pytest.raises(ValueError, match=f"data set 'toy': in use by run {run.id}; stop it first"):
             attempt()
     runs.take_over(run, "finished", ended=time.time())
-    data_care.delete(home, "toy")
+    data_care.delete(home, "toy", runs.active_on)
 
 
 def test_a_folder_outside_the_home_is_not_touched(home: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     open_dataset(home, "toy").path.rename(outside)
     with pytest.raises(ValueError, match="a folder outside this home"):
-        data_care.delete(home, str(outside))
+        data_care.delete(home, str(outside), runs.active_on)
     assert outside.is_dir()

@@ -11,6 +11,7 @@ import torch
 
 from tfbind import devices
 from tfbind.config import TrainConfig
+from tfbind.meter import cpu_cores
 
 HOLD = (
     "import sys; from pathlib import Path; from tfbind import devices\n"
@@ -64,7 +65,7 @@ def test_why_a_driver_shows_no_gpu_is_said_in_its_words():
 def test_auto_and_empty_become_definite():
     config = devices.settle(TrainConfig())
     assert config.device == devices.available()[0]
-    assert config.threads == devices.cpu_cores()
+    assert config.threads == cpu_cores()
     assert devices.settle(TrainConfig(device="cpu", threads=3)).threads == 3
 
 
@@ -75,7 +76,7 @@ def test_a_missing_device_is_said_not_guessed():
 
 
 def test_slots_count_threads_and_a_killed_holder_frees_them(tmp_path):
-    cores = devices.cpu_cores()
+    cores = cpu_cores()
     holder = hold(tmp_path, 1)
     with devices.slots(tmp_path, "cpu", cores) as all_cores:
         assert all_cores is None
@@ -88,15 +89,15 @@ def test_slots_count_threads_and_a_killed_holder_frees_them(tmp_path):
 
 
 def test_more_threads_than_cores_take_all_cores(tmp_path):
-    with devices.slots(tmp_path, "cpu", 10 * devices.cpu_cores()) as taken:
-        assert taken == list(range(devices.cpu_cores()))
+    with devices.slots(tmp_path, "cpu", 10 * cpu_cores()) as taken:
+        assert taken == list(range(cpu_cores()))
 
 
 def test_a_vain_try_leaves_what_it_touched_free(tmp_path):
     holder = hold(tmp_path, 1)
-    with devices.slots(tmp_path, "cpu", devices.cpu_cores()) as taken:
+    with devices.slots(tmp_path, "cpu", cpu_cores()) as taken:
         assert taken is None
-    second = hold(tmp_path, 1) if devices.cpu_cores() > 1 else None
+    second = hold(tmp_path, 1) if cpu_cores() > 1 else None
     for child in filter(None, (holder, second)):
         child.communicate()
 

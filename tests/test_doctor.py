@@ -23,6 +23,7 @@ from toy import toy_config, toy_home
 from tfbind import devices, imported, jobs, launch, runs, sweep_folder, wandb_log
 from tfbind.doctor import FOLDERS, Finding, examine, unused_gpus
 from tfbind.json_files import write_json
+from tfbind.meter import cpu_cores
 from tfbind.scoring import BUILTIN_FOLDER
 
 
@@ -43,7 +44,7 @@ def test_a_sound_home_has_nothing_wrong(home):
     found = findings(home)
     assert [f.subject for fs in found.values() for f in fs if f.state == "wrong"] == []
     assert found["data sets"][0].said == "toy"
-    assert f"{devices.cpu_cores()} CPU cores" in found["devices"][0].said
+    assert f"{cpu_cores()} CPU cores" in found["devices"][0].said
 
 
 def test_what_is_no_folder_where_the_home_has_one_is_named(tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from tfbind import convert, imported, runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.models import build_model, pack_weights
+from tfbind.model_weights import pack_weights
+from tfbind.models import build_model
 from tfbind.scoring import load_model
 from tfbind.sequences import encode, one_hot
 

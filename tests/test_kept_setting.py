@@ -10,9 +10,10 @@ from streamlit.testing.v1 import AppTest
 from test_model_choice import fixed_length, models
 from test_predict_page import SITE, drawn, predict, read, wait_for
 
-from tfbind import jobs, queries
+from tfbind import jobs
 from tfbind.edits import substitution
 from tfbind.sequences import encode
+from ui import queries
 from ui.kept_file import KEPT_MB
 
 pytestmark = pytest.mark.usefixtures("home")

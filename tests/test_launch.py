@@ -19,6 +19,7 @@ from tfbind import devices, files, launch, run_log, runs
 from tfbind.config import PRESETS
 from tfbind.datasets import open_dataset
 from tfbind.launch import Order
+from tfbind.meter import cpu_cores
 
 LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
 TIMES = ("seconds", "windows_per_second")
@@ -60,7 +61,7 @@ def weights(run) -> dict[str, bytes]:
 
 
 def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
-    with devices.slots(home, "cpu", devices.cpu_cores()):  # so that it waits
+    with devices.slots(home, "cpu", cpu_cores()):  # so that it waits
         run = launch.submit(home, toy_config(), Order("my run"))
         assert state(run) == "pending"
         wait_for(lambda: runs.read_status(run).pid != os.getpid())
@@ -77,7 +78,7 @@ def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
 
 
 def test_what_is_executed_is_the_command_that_is_shown(home):
-    with devices.slots(home, "cpu", devices.cpu_cores()):  # so that it waits
+    with devices.slots(home, "cpu", cpu_cores()):  # so that it waits
         run = launch.submit(home, toy_config(), Order("a b; c", "shown"))
         wait_for(lambda: runs.read_status(run).pid != os.getpid())
         assert psutil.Process(runs.read_status(run).pid).cmdline() == launch.command(
@@ -100,7 +101,7 @@ def test_bad_input_is_refused_before_a_run_exists(home):
 
 
 def test_of_two_starts_at_once_one_runs_and_one_waits(home):
-    config = toy_config(**LONG, threads=devices.cpu_cores())
+    config = toy_config(**LONG, threads=cpu_cores())
     started = []
     both = [threading.Thread(target=lambda: started.append(launch.submit(home, config))) for _ in range(2)]
     for thread in both:
@@ -119,7 +120,7 @@ def test_of_two_starts_at_once_one_runs_and_one_waits(home):
 
 
 def test_a_waiting_run_can_be_cancelled_and_never_trains(home):
-    busy = launch.submit(home, toy_config(**LONG, threads=devices.cpu_cores()))
+    busy = launch.submit(home, toy_config(**LONG, threads=cpu_cores()))
     wait_for(lambda: state(busy) == "running")
     waiting = launch.submit(home, toy_config())
     wait_for(lambda: runs.read_status(waiting).pid != os.getpid())
@@ -279,7 +280,7 @@ def start_command(home, *flags: str) -> "subprocess.Popen[str]":
 
 def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home):
     """Nothing of it comes back at the old place, where nobody would look for the epochs."""
-    cores = str(devices.cpu_cores())
+    cores = str(cpu_cores())
     trains = start_command(home, "--id", "trains", "--threads", cores)
     wait_for(lambda: (home / "runs" / "trains" / runs.METRICS).exists())
     waits = start_command(home, "--id", "waits", "--threads", cores)

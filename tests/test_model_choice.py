@@ -13,7 +13,8 @@ from tfbind import data_care, imported, runs
 from tfbind.config import TrainConfig
 from tfbind.datasets import import_pair, make_builtin
 from tfbind.json_files import read_json, write_json
-from tfbind.models import build_model, pack_weights
+from tfbind.model_weights import pack_weights
+from tfbind.models import build_model
 from tfbind.scoring import BUILTIN_FOLDER, load_model, score
 from tfbind.sequences import encode, reverse_complement
 
@@ -61,9 +62,9 @@ def test_what_scores_mean_follows_the_data_set_when_it_is_renamed_or_deleted(hom
     page = predict(SITE)
     page = checked(page.selectbox(key="model").set_value(run).run())
     assert "score in the unit of data set first" in read(page)
-    data_care.rename(home, "first", "second")
+    data_care.rename(home, "first", "second", runs.active_on)
     assert "score in the unit of data set second" in read(checked(page.run()))
-    data_care.delete(home, "second")
+    data_care.delete(home, "second", runs.active_on)
     assert "score in the unit of data set first" in read(checked(page.run()))  # all that the run itself knows
 
 

@@ -10,15 +10,8 @@ from deeplift import calls_of_relus, contributions, relus
 from safetensors.torch import save_file
 
 from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, receptive_field
-from tfbind.models import (
-    FIRST,
-    BindingPredictorCNN,
-    Dropout,
-    build_model,
-    model_from_weights,
-    pack_weights,
-    read_weights,
-)
+from tfbind.model_weights import FIRST, model_from_weights, pack_weights, read_weights
+from tfbind.models import BindingPredictorCNN, Dropout, build_model
 from tfbind.training import one_hot
 
 

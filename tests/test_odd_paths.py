@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     home = toy_home(folder)
     run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(id="done"))
-    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert Worker(run).work() == "finished"
     return home
 
 

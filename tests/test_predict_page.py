@@ -14,13 +14,13 @@ import pytest
 from driven import app, button, checked, labels, words
 from streamlit.testing.v1 import AppTest
 
-from tfbind import jobs, queries
+from tfbind import jobs
 from tfbind.datasets import make_builtin
 from tfbind.jobs import Status
 from tfbind.scoring import load_model, score
 from tfbind.sequence_plots import AROUND_FOCUS
 from tfbind.sequences import decode
-from ui import record_choice, scored, sequence_view
+from ui import queries, record_choice, scored, sequence_view
 from ui.background import _how_far
 
 pytestmark = pytest.mark.usefixtures("home")

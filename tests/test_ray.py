@@ -18,7 +18,8 @@ from toy import toy_config, toy_home
 from tfbind import launch, ray_pipe, run_log, runs
 from tfbind.config import PROJECT
 from tfbind.launch import Order
-from tfbind.models import build_model, pack_weights
+from tfbind.model_weights import pack_weights
+from tfbind.models import build_model
 from tfbind.ray_head import ANSWER_SECONDS, knock
 from tfbind.ray_runs import Cluster
 from tfbind.runs import Run

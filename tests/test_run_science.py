@@ -147,13 +147,13 @@ def test_a_renamed_data_set_is_still_that_of_its_run_and_another_of_its_name_is_
     home: Path, tmp_path: Path
 ) -> None:
     run = trained(home, num_epochs=1)
-    data_care.rename(home, "toy", "mine")
+    data_care.rename(home, "toy", "mine", runs.active_on)
     import_pair(home, *with_leaks(tmp_path), "toy")
     page = app(run.id)
     assert "95 % bootstrap interval" in words(page)
     page = checked(page.button("baselines").click().run())
     assert any("Model" in element.value for element in page.dataframe)
-    data_care.delete(home, "mine")
+    data_care.delete(home, "mine", runs.active_on)
     page = app(run.id)
     (said,) = (warning.value for warning in page.warning)
     assert plain("are not here: the data set toy has changed since") in said

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from scorers import FIXED, LENGTH, LOCAL, keep, network, sequence
 
 from tfbind.config import PRESETS, TrainConfig, receptive_field
-from tfbind.models import pack_weights
+from tfbind.model_weights import pack_weights
 from tfbind.onnx_graph import build, read_shape
 from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, rule, score, score_windows
 from tfbind.scoring_torch import BATCH_BASES, TorchNetwork

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfbind import queries, sites
+from tfbind import sites
 from tfbind.meaning import BUILTIN, SHIPPED
 from tfbind.motif_models import Scan
 from tfbind.motifs import jaspar, threshold_of
@@ -20,6 +20,7 @@ from tfbind.sites import (
     strand_of,
     with_chance,
 )
+from ui import queries
 
 FLANK = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"
 

@@ -265,7 +265,7 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
     """Renamed, with other data under the old name; named anew in the sweep's file; then gone."""
     sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
     assert sweep_control.Controller(sweep).work() == "finished"
-    learnt = data_care.rename(home, "toy", "mine").hash
+    learnt = data_care.rename(home, "toy", "mine", runs.active_on).hash
     stored = open_dataset(home, "mine")
     keep(home, "toy", Pair(stored.names, stored.codes, stored.scores + 1), {"kind": "pair"})
     sweep_folder.extend(sweep, grid([0.1, 0.01], 1))
@@ -284,7 +284,7 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
     assert sweep_control.Controller(sweep).work() == "finished"
     assert rates(sweep) == [0.01, 0.1]
 
-    data_care.delete(home, "mine")
+    data_care.delete(home, "mine", runs.active_on)
     with pytest.raises(ValueError, match="are not here: the data set toy has changed since"):
         sweep_folder.extend(sweep, grid([0.1, 0.01, 0.001], 1))
     assert sweep_folder.read_spec(sweep).size() == 2

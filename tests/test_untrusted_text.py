@@ -257,7 +257,7 @@ PLACES: dict[str, Callable[[Path, str], Path]] = {
     "a new run": lambda home, name: home / "runs" / runs.checked_id(name),
     "a sweep": lambda home, name: sweep_folder.find(home, name).folder,
     "a new data set": lambda home, name: free_place(home, name),
-    "a data set renamed": lambda home, name: data_care.rename(home, "toy", name).path,
+    "a data set renamed": lambda home, name: data_care.rename(home, "toy", name, runs.active_on).path,
     "a data set deleted": data_care.delete,
     "a model": lambda home, name: imported.weights_of(home, name) or home,
     "a model deleted": imported.delete_model,
@@ -282,7 +282,7 @@ def test_no_name_leads_out_of_the_home(sandbox: Path, what: str, name: str) -> N
     else:
         assert place.resolve().is_relative_to(home.resolve())
         if what == "a data set renamed":
-            data_care.rename(home, name, "toy")
+            data_care.rename(home, name, "toy", runs.active_on)
     assert beside(sandbox) == before
     assert (home / "data" / "toy").is_dir()
 

@@ -19,7 +19,7 @@ from toy import toy_config, toy_home
 
 from tfbind import launch, runs
 from tfbind.__main__ import main
-from tfbind.models import read_weights
+from tfbind.model_weights import read_weights
 from tfbind.runs import Run
 from tfbind.scoring import BUILTIN_FOLDER, load_weights
 from tfbind.weight_files import HASH, pack, read_tensors
@@ -139,9 +139,9 @@ def test_the_shipped_weights_have_their_hash() -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     home = toy_home(tmp_path_factory.mktemp("trained"))
     run = launch.prepare(home, toy_config(test_split=0.2), launch.Order(id="whole"))
-    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert Worker(run).work() == "finished"
     further = launch.prepare(home, toy_config(test_split=0.2), launch.Order(id="further", parent=run))
-    Worker(further, on_row=lambda _: runs.request_stop(further), on_start=lambda _: None).work()
+    Worker(further, on_row=lambda _: runs.request_stop(further)).work()
     runs.clear_stop(further)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TFBIND_HOME", str(home))
@@ -193,11 +193,11 @@ def test_a_checkpoint_with_a_flipped_bit_is_refused(trained: Run) -> None:
     assert len(kept) > 20
     for name, (begin, part) in kept.items():
         path.write_bytes(flipped(content, content.index(part, begin) + len(part) // 2))
-        assert Worker(run, on_start=lambda _: None).work() == "failed", name
+        assert Worker(run).work() == "failed", name
         assert str(runs.read_status(run).error).startswith(f"{path}: damaged, or not of the network"), name
     assert runs.read_rows(run) == rows
     path.write_bytes(content)
-    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert Worker(run).work() == "finished"
 
 
 def test_a_run_whose_best_weights_were_damaged_while_it_ran_says_so_at_its_end(trained: Run) -> None:
@@ -210,7 +210,7 @@ def test_a_run_whose_best_weights_were_damaged_while_it_ran_says_so_at_its_end(t
         if row["epoch"] == 3:
             best.write_bytes(flipped(content, len(content) // 2))
 
-    assert Worker(run, on_row=damage, on_start=lambda _: None).work() == "failed"
+    assert Worker(run, on_row=damage).work() == "failed"
     assert runs.read_status(run).error == f"{best}: {DAMAGED}"
     assert not (run.folder / runs.GRAPH).exists()
 

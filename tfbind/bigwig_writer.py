@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.devices import cpu_cores
+from tfbind.meter import cpu_cores
 
 Values = NDArray[np.float32]
 Piece = tuple[str, int, Values]

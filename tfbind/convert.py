@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from tfbind.files import naming, words
-from tfbind.models import model_from_weights, pack_weights, read_weights
+from tfbind.model_weights import model_from_weights, pack_weights, read_weights
 from tfbind.weight_files import LOWEST_LABEL, read_facts
 
 

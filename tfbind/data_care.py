@@ -2,14 +2,12 @@
 
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tfbind import runs
 from tfbind.datasets import Windows, check_free, data_folder, lock, open_dataset, open_stored
 from tfbind.files import drafted, fill, to_trash
 from tfbind.metrics import pearson
@@ -20,47 +18,39 @@ LONGEST_POSITIONAL = 20
 SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
 
 
-def used_by(home: Path, data: Windows) -> list[str]:
-    """The ids of the active runs that learn from a data set of a home, or from another one with the same content."""
-    active = [run for run in runs.list_runs(home) if runs.read_status(run).active]
-    return [run.id for run in active if _learns(runs.read_record(run), data)]
+Users = Callable[[Path, str, str], list[str]]  # of a home, a name and a content hash: ids of active runs
 
 
-def _learns(record: dict[str, Any], data: Windows) -> bool:
-    known = record.get("dataset_hash")
-    return known == data.hash if known else record["dataset"] == data.name
-
-
-def rename(home: Path, name: str, to: str) -> Windows:
+def rename(home: Path, name: str, to: str, users: Users) -> Windows:
     """Give a data set another name. Runs find their data by content, so those that learnt from it still do.
 
     Raises:
         ValueError: there is none of that name, the new one is taken or cannot be used, or a run is using it.
     """
     with lock(home):
-        data = _free(home, name)
+        data = _free(home, name, users)
         check_free(home, to, data.meta["origin"]["kind"])
         data.path.rename(data_folder(home) / to)
     return open_dataset(home, to)
 
 
-def delete(home: Path, name: str) -> Path:
+def delete(home: Path, name: str, users: Users) -> Path:
     """Move a data set to the trash of its home; where it lies now.
 
     Raises:
         ValueError: there is none of that name, or a run is using it.
     """
     with lock(home):
-        return to_trash(home, _free(home, name).path, f"data-{name}")
+        return to_trash(home, _free(home, name, users).path, f"data-{name}")
 
 
-def _free(home: Path, name: str) -> Windows:
+def _free(home: Path, name: str, users: Users) -> Windows:
     if os.sep in name:
         raise ValueError(f"data set {name!r}: a folder outside this home; expected the name of a data set in it")
     data = open_stored(home, name)  # to make or import one takes the lock that the caller holds
-    users = used_by(home, data)
-    if users:
-        raise ValueError(f"data set {name!r}: in use by run {users[0]}; stop it first")
+    active = users(home, data.name, data.hash)
+    if active:
+        raise ValueError(f"data set {name!r}: in use by run {active[0]}; stop it first")
     return data
 
 

@@ -7,7 +7,6 @@ locks of a process that dies, however it dies.
 import contextlib
 import ctypes
 import importlib.util
-import os
 import platform
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tfbind.config import TrainConfig
+from tfbind.meter import cpu_cores
 
 
 def available() -> list[str]:
@@ -57,11 +57,6 @@ def torch_has_cuda() -> bool:
 
 def _has_mps() -> bool:
     return platform.system() == "Darwin" and platform.machine() == "arm64"
-
-
-def cpu_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settle(config: TrainConfig) -> TrainConfig:

@@ -23,6 +23,7 @@ from tfbind.estimate import duration
 from tfbind.files import nearest, open_to_others, unwritable, words
 from tfbind.housekeeping import usage
 from tfbind.launch import free_disk
+from tfbind.meter import cpu_cores
 from tfbind.owner import FRESH_SECONDS
 from tfbind.scoring import load_model
 from tfbind.sweep_folder import Sweep, list_sweeps, read_spec
@@ -121,7 +122,7 @@ def _as_words(packages: list[tuple[str, str, str]]) -> str:
 
 def _devices(_home: Path) -> Iterator[Finding]:
     found = devices.available()
-    said = f"{', '.join(found)}; {devices.cpu_cores()} CPU cores"
+    said = f"{', '.join(found)}; {cpu_cores()} CPU cores"
     yield Finding("devices", "ok", said)
     yield from unused_gpus(devices.torch_has_cuda(), *devices.ask_driver())
 

@@ -15,18 +15,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from tfbind import devices, files, runs, splits
 from tfbind.config import TrainConfig, check_continuation, flags, python_path
 from tfbind.datasets import check_learnable, open_dataset
 from tfbind.owner import Busy
-from tfbind.ray_runs import Cluster
 from tfbind.runs import Run, Status
 from tfbind.signals import heard
 
 GRACE_SECONDS = 15.0
 LOOK_SECONDS = 0.1
 KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
+
+
+class Executor(Protocol):
+    """What trains runs elsewhere than in a process of this machine, such as a Ray cluster.
+
+    `settle` makes the device and the number of threads of a configuration definite; it raises ValueError where no
+    machine has them. `start` begins with a run, or goes on with one after its last finished epoch.
+    """
+
+    address: str
+
+    def settle(self, config: TrainConfig) -> TrainConfig: ...
+
+    def start(self, run: Run) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,7 @@ def submit(
     config: TrainConfig,
     order: Order = Order(),
     secrets: Mapping[str, str] | None = None,
-    cluster: Cluster | None = None,
+    cluster: Executor | None = None,
 ) -> Run:
     """Create a run and start its worker: on `cluster` for as long as this process leads it, else as a process of its
     own, which finds `secrets` in its environment and nowhere else.
@@ -108,7 +122,7 @@ def submit(
     return run
 
 
-def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Cluster | None = None) -> Run:
+def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor | None = None) -> Run:
     """Start a worker that goes on after the last finished epoch; `secrets` and `cluster` as for `submit`. The run.
 
     Raises:

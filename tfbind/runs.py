@@ -396,3 +396,14 @@ def delete(run: Run) -> Path:
     if read_status(run).active:
         raise ValueError(f"run {run.id} is {read_status(run).state}; stop it first")
     return to_trash(run.home, run.folder, run.id)
+
+
+def active_on(home: Path, name: str, content_hash: str) -> list[str]:
+    """Return the ids of the active runs that learn from the data set `name`, or from one with the same content."""
+    active = [run for run in list_runs(home) if read_status(run).active]
+    return [run.id for run in active if _learns_from(read_record(run), name, content_hash)]
+
+
+def _learns_from(record: dict[str, Any], name: str, content_hash: str) -> bool:
+    known = record.get("dataset_hash")
+    return known == content_hash if known else record["dataset"] == name

@@ -18,9 +18,10 @@ import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from tfbind import devices, imported, runs
+from tfbind import imported, runs
 from tfbind.files import typed_path
 from tfbind.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
+from tfbind.meter import cpu_cores
 from tfbind.onnx_graph import Weights, build, read_shape
 from tfbind.sequences import Codes, one_hot, reverse_complement
 from tfbind.weight_files import read_tensors
@@ -123,7 +124,7 @@ class OnnxNetwork:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(int(os.environ.get(THREADS) or devices.cpu_cores()), "scoring")
+    return ThreadPoolExecutor(int(os.environ.get(THREADS) or cpu_cores()), "scoring")
 
 
 def load_model(home: Path, names: str, network: Callable[[Weights], Network] = OnnxNetwork) -> Model:

@@ -2,7 +2,7 @@
 
 import torch
 
-from tfbind.models import model_from_weights
+from tfbind.model_weights import model_from_weights
 from tfbind.onnx_graph import Weights
 from tfbind.scoring import Scores
 from tfbind.sequences import UNKNOWN, Codes

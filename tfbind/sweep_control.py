@@ -17,6 +17,7 @@ from tfbind.config import TrainConfig
 from tfbind.files import IS_FULL, words
 from tfbind.history import Past
 from tfbind.launch import Order
+from tfbind.meter import cpu_cores
 from tfbind.owner import Busy
 from tfbind.ray_runs import Cluster
 from tfbind.runs import ACTIVE, Run, State
@@ -123,9 +124,7 @@ class Controller:
             with contextlib.suppress(Busy):  # somebody has just resumed it by itself
                 launch.resume(run, cluster=self.cluster)
         to_come = max(1, (spec.size() or 0) - len(past))
-        threads = share_of_cores(
-            devices.cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active]
-        )
+        threads = share_of_cores(cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active])
         configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
             order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
@@ -186,7 +185,7 @@ def room_for(base: TrainConfig) -> int:
     """How many runs this machine trains at once: one on each GPU, or one on each core (or `threads` of them)."""
     device = devices.settle(base).device
     if device == "cpu":
-        return max(1, devices.cpu_cores() // (base.threads or 1))
+        return max(1, cpu_cores() // (base.threads or 1))
     return devices.cuda_count() if device == "cuda" else 1
 
 
@@ -307,7 +306,7 @@ def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None
             raise ValueError(f"run {run.id} of this sweep has that configuration already")
     settings = sweep_folder.read_settings(sweep)
     order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
-    threads = share_of_cores(devices.cpu_cores(), room_for(config))
+    threads = share_of_cores(cpu_cores(), room_for(config))
     return launch.submit(sweep.home, with_threads(with_data(sweep, spec, config), threads), order, secrets)
 
 

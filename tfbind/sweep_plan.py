@@ -9,10 +9,11 @@ from typing import Any
 
 from tfbind import estimate
 from tfbind.config import TrainConfig, parse_config
-from tfbind.devices import cpu_cores, settle
+from tfbind.devices import settle
 from tfbind.estimate import Estimate
 from tfbind.hints import Steps, few_steps
 from tfbind.history import Past
+from tfbind.meter import cpu_cores
 from tfbind.runs import ACTIVE
 from tfbind.sweep_control import room_for, share_of_cores, with_threads
 from tfbind.sweep_space import Parameter, Spec

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind import beside, devices, run_log, runs
+from tfbind import devices, run_log, runs
 from tfbind.best_epoch import pack_held_out
 from tfbind.config import TrainConfig
 from tfbind.datasets import open_learnt
@@ -45,7 +45,7 @@ class Stopped(Exception):
     """Somebody asked the run to stop."""
 
 
-def _ignore(_: dict[str, Any]) -> None:
+def _ignore(_: Any) -> None:
     pass
 
 
@@ -57,7 +57,7 @@ class Worker:
     run: Run
     on_progress: Callable[[dict[str, Any]], None] = _ignore
     on_row: Callable[[Row], None] = _ignore
-    on_start: Callable[[Run], None] = beside.start
+    on_start: Callable[[Run], None] = _ignore
     open_data: "Callable[[Path, dict[str, Any]], Data]" = open_learnt
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
@@ -124,7 +124,8 @@ class Worker:
             self._gpu = GpuMeter(int(device.removeprefix("cuda:")))
         import torch
 
-        from tfbind.models import build_model, read_weights
+        from tfbind.model_weights import read_weights
+        from tfbind.models import build_model
         from tfbind.training import Training
 
         torch.set_num_threads(1)  # others would turn round and round on the cores that the shares of a batch need
@@ -169,7 +170,7 @@ class Worker:
     def _save_epoch(self, training: "Training") -> None:
         import torch
 
-        from tfbind.models import pack_weights
+        from tfbind.model_weights import pack_weights
 
         if training.improved:
             facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"]), **self._lowest}

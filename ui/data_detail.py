@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from tfbind import data_care, data_plots
+from tfbind import data_care, data_plots, runs
 from tfbind.build import remarks
 from tfbind.datasets import BUILTIN, Windows
 from tfbind.enriched import FEWEST_WINDOWS
@@ -94,11 +94,11 @@ def _actions(data: Windows) -> None:
                 to = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
                 st.caption("Runs know their data by content, and find them under the new name, too.")
                 if st.button("Rename", key="rename") and to != data.name:
-                    attempt(lambda: data_care.rename(home(), data.name, to), lambda: _open(to))
+                    attempt(lambda: data_care.rename(home(), data.name, to, runs.active_on), lambda: _open(to))
         with st.popover("Delete", icon=":material/delete:"):
             st.caption(f"It moves to the folder trash in {plain(str(home()))}.")
             if st.button("Move to trash", key="delete-data"):
-                attempt(lambda: data_care.delete(home(), data.name), lambda: _open(None))
+                attempt(lambda: data_care.delete(home(), data.name, runs.active_on), lambda: _open(None))
 
 
 def _download(data: Windows, label: str, name: str, lines: Callable[[Windows], Any]) -> None:

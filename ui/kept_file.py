@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from tfbind import queries
+from ui import queries
 from ui.kept_text import KeptText
 from ui.session import home
 from ui.uploads import Uploader

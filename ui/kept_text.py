@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from tfbind import queries
 from tfbind.files import words
+from ui import queries
 from ui.session import home, plain
 
 

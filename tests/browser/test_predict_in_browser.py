@@ -17,7 +17,8 @@ from stand_in import make_run
 from tfbind import jobs, runs
 from tfbind.config import TrainConfig
 from tfbind.json_files import read_json
-from tfbind.models import build_model, pack_weights
+from tfbind.model_weights import pack_weights
+from tfbind.models import build_model
 from tfbind.scoring import BUILTIN_FOLDER
 from ui.downloads import FORMATS
 

@@ -30,7 +30,8 @@ from tfbind.datasets import ARRAYS, META, open_checked
 from tfbind.fasta_stream import contigs
 from tfbind.genome import Genome
 from tfbind.history import local
-from tfbind.models import build_model, pack_weights
+from tfbind.model_weights import pack_weights
+from tfbind.models import build_model
 from tfbind.motif_files import read_motifs
 from tfbind.pairs import read_pair
 from tfbind.records import Record, read_pieces, read_records

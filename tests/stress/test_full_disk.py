@@ -23,7 +23,7 @@ from life import LONG, as_read, contents, hold, mounted, tfbind, wait_until
 from test_torn import PULLED
 from toy import toy_config, toy_home
 
-from tfbind import baselines, doctor, filters, history, jobs, launch, queries, runs, sealed, sweep_folder, wandb_kept
+from tfbind import baselines, doctor, filters, history, jobs, launch, runs, sealed, sweep_folder, wandb_kept
 from tfbind.__main__ import main
 from tfbind.datasets import open_dataset
 from tfbind.files import words
@@ -32,6 +32,7 @@ from tfbind.onnx_graph import build
 from tfbind.splits import split
 from tfbind.weight_files import read_tensors
 from tfbind.worker import Worker
+from ui import queries
 
 FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* MB are free there)")
 SIZE = 24 << 20
@@ -60,7 +61,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
     run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole"))
-    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert Worker(run).work() == "finished"
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
     (folder / "dna.fa").write_text(DNA)
     (folder / "chr.fa").write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 500 + "\n")
@@ -282,11 +283,11 @@ def test_a_graph_on_a_full_disk(disk: Path) -> None:
             if row["epoch"] == toy_config().num_epochs:
                 until_the_end.enter_context(full(disk))
 
-        assert Worker(run, on_row=fill_up, on_start=lambda _: None).work() == "failed"
+        assert Worker(run, on_row=fill_up).work() == "failed"
         assert runs.read_status(run).error == f"{run.folder / runs.GRAPH}: the disk is full"
     rows, best = runs.read_rows(run), (run.folder / runs.BEST).read_bytes()
     assert len(rows) == toy_config().num_epochs
-    assert Worker(run, on_start=lambda _: None).work() == "finished"
+    assert Worker(run).work() == "finished"
     assert (runs.read_rows(run), (run.folder / runs.BEST).read_bytes()) == (rows, best)
     assert (run.folder / runs.GRAPH).read_bytes() == build(read_tensors(run.folder / runs.BEST))
 

@@ -16,13 +16,14 @@ from mutation import mutant, other_values
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import jobs, launch, predict, queries, runs, sweep_folder, wandb_kept
+from tfbind import jobs, launch, predict, runs, sweep_folder, wandb_kept
 from tfbind.__main__ import main
 from tfbind.json_files import write_json
 from tfbind.owner import this_process
 from tfbind.scoring import load_model
 from tfbind.wandb_logged import Logged
 from tfbind.worker import Worker
+from ui import queries
 
 MUTANTS, PAGE_MUTANTS, FLIPS = 8, 3, 5
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
@@ -48,12 +49,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("TFBIND_HOME", str(home))
         tested = toy_config(num_epochs=4, test_split=0.2)
         done = launch.prepare(home, tested, launch.Order(id="whole"))
-        assert Worker(done, on_start=lambda _: None).work() == "finished"
+        assert Worker(done).work() == "finished"
         for command in (("test", "whole"), ("baselines", "--dataset", "toy", "--test-split", "0.2")):
             assert main(command) == 0
         write_json(done.folder / runs.FILTERS, {"filters": [], "windows": 10, "behind": None})
         stop = launch.prepare(home, tested, launch.Order(id="torn", parent=done))
-        Worker(stop, on_row=lambda row: row["epoch"] == 2 and runs.request_stop(stop), on_start=lambda _: None).work()
+        Worker(stop, on_row=lambda row: row["epoch"] == 2 and runs.request_stop(stop)).work()
         logged = Logged(
             **asdict(this_process()), asked="online", mode="online", state="incomplete", base_url=CLOSED,
             id="torn", project="p", rows=1, error="the server does not answer",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfbind import data_care, datasets, fetch, pairs, recover
+from tfbind import data_care, datasets, fetch, pairs, recover, runs
 from tfbind.commands import Parser, add_command, add_progress, answer, how_far, number
 from tfbind.commands.data_build import add_build
 from tfbind.config import home_folder
@@ -96,7 +96,7 @@ def fetch_data(options: argparse.Namespace) -> int:
 
 def rename_data(options: argparse.Namespace) -> int:
     """Give a data set another name."""
-    return _answer_data(options, data_care.rename(home_folder(), options.name, options.to))
+    return _answer_data(options, data_care.rename(home_folder(), options.name, options.to, runs.active_on))
 
 
 def export_data(options: argparse.Namespace) -> int:
@@ -121,7 +121,7 @@ def compare_data(options: argparse.Namespace) -> int:
 
 def delete_data(options: argparse.Namespace) -> int:
     """Move a data set to the trash."""
-    path = data_care.delete(home_folder(), options.name)
+    path = data_care.delete(home_folder(), options.name, runs.active_on)
     return answer(options.json, {"path": str(path)}, [f"{options.name} lies in {path}"])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfbind import launch, run_log, runs, wandb_log, wandb_logged
+from tfbind import beside, launch, run_log, runs, wandb_log, wandb_logged
 from tfbind.commands import add_command, answer, bar, complain, draw, number, readable, remark, say, sweep
 from tfbind.commands.disk import warn_of_budget
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
@@ -115,7 +115,7 @@ def _work(run: Run, as_json: bool) -> int:
 
     if not as_json:
         _open(run)
-    state = Worker(run, *_watching(as_json)).work()
+    state = Worker(run, *_watching(as_json), on_start=beside.start).work()
     return _told(run, state, as_json)
 
 
