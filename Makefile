@@ -8,7 +8,7 @@ PORT ?= 8501
 PYTHON =
 TORCH_INDEX ?=
 PINNED = requirements.txt requirements-login.txt requirements-ray.txt
-KERNELS = $(wildcard tfbind/tile.py tfbind/packing.py tfbind/*_step.py)
+KERNELS = $(wildcard tfbind/nn/kernels/*.py)
 
 PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 # pybigtools has no build for 3.14 yet.
@@ -30,7 +30,7 @@ setup-dev:
 
 $(VENV)/kernels: $(KERNELS)
 	@echo "Compiling what training and searches for motifs need: about a minute"
-	@$(VENV)/bin/python -m tfbind.warm_up
+	@$(VENV)/bin/python -m tfbind.nn.kernels.compile
 	@touch $@
 
 run: free-port setup ## the app on http://localhost:8501; PORT=8502 takes another port

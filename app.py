@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from tfbind.files import keep_private
-from ui.jobs import jobs
-from ui.live_chart import install_plotly
-from ui.login import login
-from ui.panels import panel
+from tfbind.store import keep_private
+from ui.widgets.chart import install_plotly
+from ui.widgets.panels import panel
+from ui.widgets.session import login
+from ui.widgets.sidebar import jobs
 
 keep_private()
 st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial_sidebar_state=230)

@@ -7,10 +7,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfbind.meaning import BUILTIN
+from tfbind.data.simulate import simulate_windows
 from tfbind.metrics import pearson, window_pearson
-from tfbind.scoring import load_model, score_windows
-from tfbind.simulate import simulate
+from tfbind.scoring.meaning import BUILTIN
+from tfbind.scoring.model import load_model, score_windows
 
 SEEDS = (101, 102, 103)
 WINDOWS = 3_000
@@ -20,7 +20,7 @@ def main() -> None:
     """Print flattened and per-window Pearson of the average and of each member."""
     model = load_model(Path(), BUILTIN)
     for seed in SEEDS:
-        made = simulate(WINDOWS, seed)
+        made = simulate_windows(WINDOWS, seed)
         predicted = score_windows(model, made.codes)
         alone = [pearson(score_windows(member, made.codes), made.scores) for member in model.split()]
         each = window_pearson(predicted, made.scores)

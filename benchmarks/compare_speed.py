@@ -19,9 +19,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "browser")]
 
-from tfbind import runs  # noqa: E402
 from tfbind.config import TrainConfig  # noqa: E402
-from tfbind.files import write_bytes  # noqa: E402
+from tfbind.runs import folder as runs  # noqa: E402
+from tfbind.store.atomic import write_bytes  # noqa: E402
 
 
 def make_runs(home: Path, count: int, epochs: int) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfbind.datasets import import_pair, open_dataset
+from tfbind.data.dataset import import_pair, open_dataset
 
 
 def seconds(action: Callable[[], object]) -> float:

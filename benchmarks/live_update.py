@@ -27,7 +27,7 @@ from driving import CHART, CHROMIUM, FLAGS, serve
 from stand_in import make_rows, make_run, report_progress
 
 from tfbind import runs
-from tfbind.runs import Run
+from tfbind.runs.folder import Run
 
 EPOCHS = 100
 WRITE_SECONDS = 1.37  # not a multiple of the page's second, so that all delays occur

@@ -33,8 +33,8 @@ def measure(lengths: list[int]) -> None:
     import numpy as np
     from streamlit.testing.v1 import AppTest
 
-    from tfbind.sequences import decode
-    from tfbind.simulate import simulate_chromosome
+    from tfbind.data.simulate import simulate_chromosome
+    from tfbind.dna.codes import decode
 
     dna = decode(simulate_chromosome(np.random.default_rng(2))[0, : max(lengths)])
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=600).run()

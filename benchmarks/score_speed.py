@@ -35,11 +35,11 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tfbind.motifs import jaspar
-from tfbind.onnx_graph import read_shape
-from tfbind.scoring import BUILTIN_FOLDER
-from tfbind.sequences import decode
-from tfbind.simulate import simulate_chromosome
+from tfbind.data.simulate import simulate_chromosome
+from tfbind.dna.codes import decode
+from tfbind.motifs.pwm import jaspar_motif
+from tfbind.nn.onnx import read_shape
+from tfbind.scoring.model import BUILTIN_FOLDER
 
 PROJECT = Path(__file__).resolve().parents[1]
 BATCH, LINE, SEED = 64, 60, 5
@@ -119,7 +119,7 @@ def published(model: Path, genome: Path) -> tuple[float, NDArray[np.float32]]:
 
 def scan(lightmotif: Any, genome: Path) -> float:
     """Seconds in which lightmotif scores every place of both strands."""
-    counts = np.rint(jaspar().probabilities * 1000).astype(int)
+    counts = np.rint(jaspar_motif().probabilities * 1000).astype(int)
     matrix = lightmotif.CountMatrix(dict(zip("ACGT", counts.tolist(), strict=True))).normalize(0.1).log_odds()
     started = time.perf_counter()
     striped = lightmotif.stripe("".join(genome.read_text().split("\n")[1:]))

@@ -25,10 +25,11 @@ from driving import CHART, CHROMIUM, FLAGS, serve
 from stand_in import make_rows
 from toy import toy_home
 
-from tfbind import runs, sweep_folder
 from tfbind.config import TrainConfig
-from tfbind.sweep_control import run_name
-from tfbind.sweep_folder import Sweep
+from tfbind.runs import folder as runs
+from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.controller import run_name
+from tfbind.sweeps.sweep_folder import Sweep
 
 EPOCHS = 20
 RUNNING = 2

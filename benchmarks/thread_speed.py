@@ -16,11 +16,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfbind.config import PRESETS, parse_config
-from tfbind.meter import cpu_cores
-from tfbind.models import build_model
-from tfbind.simulate import LENGTH
-from tfbind.training import train
-from tfbind.warm_up import Blank
+from tfbind.data.simulate import LENGTH
+from tfbind.nn.kernels.compile import Blank
+from tfbind.nn.model import build_model
+from tfbind.nn.training import train
+from tfbind.store.process import cpu_cores
 
 
 def random_windows(count: int) -> Blank:

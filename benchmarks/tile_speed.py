@@ -24,24 +24,24 @@ import psutil
 import torch
 from thread_speed import random_windows
 
-from tfbind import tile
 from tfbind.config import PRESETS, parse_config
-from tfbind.models import build_model
-from tfbind.simulate import LENGTH
-from tfbind.training import train
+from tfbind.data.simulate import LENGTH
+from tfbind.nn.kernels import gemm
+from tfbind.nn.model import build_model
+from tfbind.nn.training import train
 
-TWELVE_ROWS = tile.Shape(12, 4, 12, 4)
+TWELVE_ROWS = gemm.Shape(12, 4, 12, 4)
 EPOCHS = 4
 
 
-def train_with(shape: tile.Shape, preset: str, windows: int, threads: int) -> None:
+def train_with(shape: gemm.Shape, preset: str, windows: int, threads: int) -> None:
     """Train with tiles of a shape; print the CPU seconds and the windows a second of each epoch but the first.
 
     Kernels take the tiles that are there when they compile: in the first epoch.
     """
-    tile.HIGH, tile.LOW, tile.HALF_HIGH, tile.HALF_LOW = shape
-    tile._high, tile._low = tile._tile(shape.high, tile.LANES), tile._tile(shape.low, tile.LANES)
-    tile._half_high, tile._half_low = tile._tile(shape.half_high, tile.HALF), tile._tile(shape.half_low, tile.HALF)
+    gemm.HIGH, gemm.LOW, gemm.HALF_HIGH, gemm.HALF_LOW = shape
+    gemm._high, gemm._low = gemm._tile(shape.high, gemm.LANES), gemm._tile(shape.low, gemm.LANES)
+    gemm._half_high, gemm._half_low = gemm._tile(shape.half_high, gemm.HALF), gemm._tile(shape.half_low, gemm.HALF)
     torch.set_num_threads(1)  # as a run does
     config = parse_config({"num_epochs": EPOCHS, "device": "cpu", "threads": threads}, PRESETS[preset])
     found, before = [], time.process_time()
@@ -56,7 +56,7 @@ def processor() -> str:
     """The processor of this machine, in its own words, and the features of it that numba compiles for."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "this processor")
-    features = [feature for feature, there in tile.compiled_for().items() if there]
+    features = [feature for feature, there in gemm.compiled_for().items() if there]
     return f"{name}, {psutil.cpu_count()} cores; compiled for {', '.join(features) or 'none of the known features'}"
 
 
@@ -69,9 +69,9 @@ def main() -> None:
     parser.add_argument("--shape", type=json.loads, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.shape:
-        train_with(tile.Shape(*chosen.shape), chosen.preset, chosen.windows, chosen.threads)
+        train_with(gemm.Shape(*chosen.shape), chosen.preset, chosen.windows, chosen.threads)
         return
-    shapes = {"12 rows": TWELVE_ROWS, "as chosen": tile.kind_of(tile.compiled_for())[1]}
+    shapes = {"12 rows": TWELVE_ROWS, "as chosen": gemm.kind_of(gemm.compiled_for())[1]}
     epochs: dict[str, list[tuple[float, float]]] = {name: [] for name in shapes}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(chosen.runs):

@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer  # noqa: E402
 
-from tfbind import wandb_kept, wandb_runs  # noqa: E402
+from tfbind.tracking import cache, pull  # noqa: E402
 
 
 def main(count: int, epochs: int) -> None:
@@ -31,10 +31,10 @@ def main(count: int, epochs: int) -> None:
                 run.history.append({"_step": 2 * epoch + 1, "epoch": epoch, **measured})
             run.summary = run.history[-1]
         os.environ |= {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
-        report("the list, with settings and last values", server, lambda: wandb_runs.pull(home, f"{ENTITY}/big"))
-        keys = [past.key for past in wandb_kept.stored(home)]
-        report("the curves of 20 runs", server, lambda: wandb_runs.fetch_histories(home, keys[:20]))
-        report("the curves of the others", server, lambda: wandb_runs.fetch_histories(home, keys))
+        report("the list, with settings and last values", server, lambda: pull.pull_runs(home, f"{ENTITY}/big"))
+        keys = [past.key for past in cache.stored(home)]
+        report("the curves of 20 runs", server, lambda: pull.fetch_histories(home, keys[:20]))
+        report("the curves of the others", server, lambda: pull.fetch_histories(home, keys))
         with ProcessPoolExecutor(1) as another:
             report("a process that starts", server, another.submit(os.getpid).result)
             report("all from the home, in that process", server, another.submit(count_rows, home).result)
@@ -43,7 +43,7 @@ def main(count: int, epochs: int) -> None:
 
 def count_rows(home: Path) -> int:
     """Read all runs of a home."""
-    return sum(len(past.rows) for past in wandb_kept.stored(home))
+    return sum(len(past.rows) for past in cache.stored(home))
 
 
 def report(what: str, server: WandbServer, act: Callable[[], object]) -> None:

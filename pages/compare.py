@@ -2,17 +2,13 @@
 
 import streamlit as st
 
-from tfbind.compare import DEFAULT_METRIC, choose
-from tfbind.elsewhere import known_runs
-from tfbind.history import Past, local_runs
-from ui.compare_choice import choice_of
-from ui.compare_panels import panels
-from ui.compare_pull import curves_of, elsewhere
-from ui.compare_runs import past_of, selected
-from ui.compare_table import run_table
-from ui.compare_take import labels_editor
-from ui.panels import panel
-from ui.session import SWEEP_PAGE, home, inside_app, plain
+from tfbind.compare import DEFAULT_METRIC, choose, known_runs
+from tfbind.runs import Past, local_runs
+from ui.compare.panels import labels_editor, panels
+from ui.compare.pull import curves_of, elsewhere
+from ui.compare.select import choice_of, past_of, run_table, selected
+from ui.widgets.panels import panel
+from ui.widgets.session import SWEEP_PAGE, home, inside_app, plain
 
 
 def known() -> tuple[list[Past], list[str]]:

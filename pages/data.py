@@ -5,13 +5,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tfbind.datasets import BUILTIN, list_datasets, make_builtin, open_checked, open_dataset
-from tfbind.files import words
-from ui.data_add import add_data, announce
-from ui.data_detail import detail, origin
-from ui.panels import panel
-from ui.session import attempt, cells, home, inside_app, plain
-from ui.storage import budget_warning, storage
+from tfbind.data import BUILTIN, list_datasets, make_builtin, open_checked, open_dataset
+from tfbind.store import words
+from ui.data.add import add_data, announce
+from ui.data.detail import detail, origin
+from ui.widgets.disk import budget_warning, storage
+from ui.widgets.panels import panel
+from ui.widgets.session import attempt, cells, home, inside_app, plain
 
 TABLE = "data-table"
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from tfbind.files import words
-from ui.lesson import STEPS
-from ui.session import inside_app, plain
+from tfbind.store import words
+from ui.lesson.steps import STEPS
+from ui.widgets.session import inside_app, plain
 
 STEP = "step"
 

@@ -2,17 +2,22 @@
 
 import streamlit as st
 
-from tfbind.tables import counted
-from ui.background import background_jobs, offer
-from ui.downloads import downloads
-from ui.model_choice import settings
-from ui.panels import panel
-from ui.record_choice import choose_record, forget_other_list, open_record
-from ui.sequence_input import FILE, sequence_input, show_cautions, show_notes
-from ui.sequence_view import sequence_view
-from ui.session import inside_app, plain
-from ui.variant_input import variant_input
-from ui.variant_view import variant_view
+from tfbind.store import counted
+from ui.predict.input import (
+    FILE,
+    choose_record,
+    forget_other_list,
+    open_record,
+    sequence_input,
+    show_cautions,
+    show_notes,
+)
+from ui.predict.jobs import background_jobs, downloads, offer
+from ui.predict.model import settings
+from ui.predict.variants import variant_input, variant_view
+from ui.predict.view import sequence_view
+from ui.widgets.panels import panel
+from ui.widgets.session import inside_app, plain
 
 inside_app()
 st.title("Where does the factor bind?", anchor=False)

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui.session import inside_app, open_sweep, plain
-from ui.sweep_form import new_sweep
-from ui.sweep_race import race
+from ui.sweep.form import new_sweep
+from ui.sweep.monitor import race
+from ui.widgets.session import inside_app, open_sweep, plain
 
 inside_app()
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui.new_run import new_run
-from ui.run_view import run_view
-from ui.session import inside_app, open_run, plain
+from ui.train.new_run import new_run
+from ui.train.run import run_view
+from ui.widgets.session import inside_app, open_run, plain
 
 inside_app()
 

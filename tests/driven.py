@@ -5,7 +5,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from ui.panels import FAILED
+from ui.widgets.panels import FAILED
 
 APP = str(Path(__file__).parents[1] / "app.py")
 

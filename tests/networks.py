@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch.nn.functional import mse_loss
 
-from tfbind.models import BindingPredictorCNN
-from tfbind.packing import ONE, ZERO, Drawing, drawn, finish
-from tfbind.tile import compiled
-from tfbind.training import one_hot
+from tfbind.nn.kernels.gemm import compiled
+from tfbind.nn.kernels.pack import ONE, ZERO, Drawing, drawn, finish
+from tfbind.nn.model import BindingPredictorCNN
+from tfbind.nn.training import one_hot
 
 # channels, blocks, kernel, first kernel, length
 SHAPES = [

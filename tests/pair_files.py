@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.pairs import read_pair
+from tfbind.data.pairs import read_pair
 
 NAMES = ("chr1_0_5", "chr1_6_11", "chr1_30_35")
 SEQUENCES = ("ACGTAC", "GGNTTA", "CCCCAT")

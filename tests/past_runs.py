@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfbind.history import Past, Source
+from tfbind.runs.record import Past, Source
 
 SETTINGS = {"dataset": "chr22", "dataset_hash": "ab", "num_epochs": 5, "batch_size": 64, "validation_split": 0.2}
 

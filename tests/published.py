@@ -4,10 +4,10 @@ from pathlib import Path
 
 from past_runs import curve, past
 
-from tfbind import history, runs
 from tfbind.config import TrainConfig, parse_config
-from tfbind.history import Past
-from tfbind.runs import Row
+from tfbind.runs import folder, record
+from tfbind.runs.folder import Row
+from tfbind.runs.record import Past
 
 HASH = "ab" * 32
 # The best epoch's val_pearsonr and val_loss, seeds 0 to 3, on all windows of chr22.
@@ -65,9 +65,9 @@ def keep(home: Path) -> list[Past]:
     kept = []
     for one in measured():
         config = parse_config({name: one.config[name] for name in ("dataset", "learning_rate", "seed")})
-        run = runs.create(home, config, id=one.id.replace(".", "p"), facts={"dataset_hash": HASH, "sweep": "real"})
+        run = folder.create(home, config, id=one.id.replace(".", "p"), facts={"dataset_hash": HASH, "sweep": "real"})
         for row in one.rows:
-            runs.append_row(run, row | {"learning_rate": config.learning_rate, "windows_per_second": 900.0})
-        runs.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
-        kept.append(history.local(run))
+            folder.append_row(run, row | {"learning_rate": config.learning_rate, "windows_per_second": 900.0})
+        folder.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
+        kept.append(record.local(run))
     return kept

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from stand_in import make_rows
 
-from tfbind import runs, sweep_control, sweep_folder
 from tfbind.config import TrainConfig
-from tfbind.sweep_folder import Sweep
-from tfbind.sweeps import PRUNED
+from tfbind.runs import folder
+from tfbind.sweeps import controller, sweep_folder
+from tfbind.sweeps.search import PRUNED
+from tfbind.sweeps.sweep_folder import Sweep
 
 RATES = (0.0001, 0.00025, 0.001, 0.0025, 0.01)
 CHANNELS = (16, 32)
@@ -29,18 +30,18 @@ def make_race(home: Path, count: int, diverged: int = 0, pruned: int = 0, state:
     for place, config in enumerate(spec.grid()):
         facts = {"sweep": sweep.id, "wandb": "off", "windows": 50, "length": 20}
         settled = config.model_copy(update={"threads": 1})
-        run = runs.create(home, settled, name=sweep_control.run_name(spec, config), facts=facts)
+        run = folder.create(home, settled, name=controller.run_name(spec, config), facts=facts)
         epochs = 6 if place < pruned else EPOCHS
         for row in make_rows(epochs):
             lost = place >= count - diverged and row["epoch"] > 2
             falls = 0.02 if place < pruned else 0.5
             loss = DIVERGED if lost else falls * row["val_loss"] + 0.02 * (place + 1)
-            runs.append_row(run, row | {"val_loss": loss, "val_pearsonr": row["val_pearsonr"] - 0.01 * place})
+            folder.append_row(run, row | {"val_loss": loss, "val_pearsonr": row["val_pearsonr"] - 0.01 * place})
         if place < pruned:
-            runs.request_stop(run, f"{PRUNED}: val_loss is not among the best")
+            folder.request_stop(run, f"{PRUNED}: val_loss is not among the best")
         ended = {"ended": time.time(), "device": "cpu"}
-        runs.take_over(run, "killed" if place < pruned else "finished", started=time.time() - 60, **ended)
-    runs.take_over(sweep, state, started=time.time() - 60)
+        folder.take_over(run, "killed" if place < pruned else "finished", started=time.time() - 60, **ended)
+    folder.take_over(sweep, state, started=time.time() - 60)
     return sweep
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tfbind import runs
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.model_weights import pack_weights
-from tfbind.models import BindingPredictorCNN, build_model
-from tfbind.runs import Run
-from tfbind.sequences import Codes, decode, one_hot
+from tfbind.dna.codes import Codes, decode, one_hot
+from tfbind.nn.model import BindingPredictorCNN, build_model
+from tfbind.nn.weights import pack_weights
+from tfbind.runs import folder as runs
+from tfbind.runs.folder import Run
 
 LENGTH = 40  # of the windows of a network that takes one length
 LOCAL = PRESETS["quick"].model_copy(update={"num_channels": 8})

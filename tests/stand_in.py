@@ -1,4 +1,4 @@
-"""Runs that no worker trained, written through tfbind.runs: what a page shows can be chosen to the digit."""
+"""Runs that no worker trained, written through tfbind.runs.folder: what a page shows can be chosen to the digit."""
 
 import time
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.json_files import read_json, write_json
-from tfbind.runs import Row, Run
+from tfbind.runs import folder as runs
+from tfbind.runs.folder import Row, Run
+from tfbind.store.schema import read_json, write_json
 
 CONFIG = TrainConfig(device="cpu", threads=2)
 LENGTH = 30

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tfbind.answering import trouble
+from tfbind.cli.doctor import unreachable
 
 SECONDS = 2.0
 
@@ -41,22 +41,22 @@ def drip(connection: socket.socket) -> None:
 def test_who_takes_long_or_forever_is_not_waited_for(answer: Callable[[socket.socket], object]) -> None:
     began = time.monotonic()
     with serving(answer) as url:
-        assert trouble(url, SECONDS) == "no answer within 2 s"
+        assert unreachable(url, SECONDS) == "no answer within 2 s"
     assert time.monotonic() - began < 2 * SECONDS
 
 
 @pytest.mark.parametrize("sent", [b"\x1b[31m\x07 no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + bytes(70_000)])
 def test_what_is_no_answer_of_a_web_server_is_not_repeated(sent: bytes) -> None:
     with serving(lambda connection: connection.sendall(sent)) as url:
-        assert trouble(url) == "the answer is not that of a web server"
+        assert unreachable(url) == "the answer is not that of a web server"
 
 
 def test_the_reason_of_a_refusal_is_that_of_its_number() -> None:
     with serving(lambda connection: connection.sendall(b"HTTP/1.1 503 \x1b[31mred\r\n\r\n")) as url:
-        assert trouble(url) == "the answer is 503 Service Unavailable"
+        assert unreachable(url) == "the answer is 503 Service Unavailable"
 
 
 def test_an_address_that_is_none_is_told() -> None:
-    assert trouble("http://a b") == "URL can't contain control characters. 'a b' (found at least ' ')"
-    assert trouble("http://[::1") == "Invalid IPv6 URL"
-    assert trouble(f"file://{os.devnull}") == "no web address; expected one such as https://api.wandb.ai"
+    assert unreachable("http://a b") == "URL can't contain control characters. 'a b' (found at least ' ')"
+    assert unreachable("http://[::1") == "Invalid IPv6 URL"
+    assert unreachable(f"file://{os.devnull}") == "no web address; expected one such as https://api.wandb.ai"

@@ -1,10 +1,11 @@
-"""The shape of the project, read from its source with `ast`: who may import whom, and where things are spelled.
+"""The shape of the project: the order of its packages, their doors, and where things are spelled.
 
 Every check takes the root of a tree and returns one line per violation, so that it can be shown to fail on a tree
 with a planted one.
 """
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -12,13 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from knowledge import ALLOWED, RAY, TORCH
 
 PROJECT = Path(__file__).parents[1]
 PAGES = ("app.py", "pages", "ui")
 CODE = ("tfbind", *PAGES, "benchmarks", "tests")
 WRITTEN = (".py", ".js", ".css", ".html")
-LINES = 400
+LINES = 500
+MODULES, PAGE_FILES = 115, 36
+TORCH = ("tfbind.nn.model", "tfbind.nn.weights", "tfbind.nn.training", "tfbind.nn.kernels", "tfbind.scoring.gpu")
+RAY = "tfbind.cluster.driver"
+RUN_FILES = Path("tfbind", "runs", "folder.py")
 
 
 def sources(root: Path, *places: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
@@ -28,7 +32,7 @@ def sources(root: Path, *places: str, suffixes: tuple[str, ...] = (".py",)) -> l
 
 
 def module_name(root: Path, path: Path) -> str:
-    """`tfbind/runs.py` -> `tfbind.runs`."""
+    """`tfbind/runs/folder.py` -> `tfbind.runs.folder`."""
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -42,34 +46,22 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def file_of(root: Path, name: str) -> Path | None:
-    """The file of this project that a dotted name lives in: `tfbind.runs.create` -> `tfbind/runs.py`."""
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        stem = root.joinpath(*parts[:end])
-        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if path.is_file():
-                return path
-    return None
-
-
-def flow(root: Path) -> Iterator[str]:
-    """Each module of tfbind/ imports only what the table allows, and no page."""
-    for path in sources(root, "tfbind"):
-        place = path.relative_to(root)
-        module = module_name(root, path).removeprefix("tfbind.")
-        if path.name != "__init__.py" and module not in ALLOWED:
-            yield f"{place}: no row in the table of allowed imports"
-            continue
-        allowed = ALLOWED.get(module, set())
+def doors(root: Path) -> Iterator[str]:
+    """A package is entered by its door: what its `__init__.pyi` exports."""
+    exported = {path.parent.name: _exports(path) for path in sorted(root.glob("tfbind/*/__init__.pyi"))}
+    for path in sources(root, "tfbind", *PAGES):
+        own = path.relative_to(root).parts[1] if path.relative_to(root).parts[0] == "tfbind" else ""
         for line, name in imported(path):
-            target = file_of(root, name)
-            if name.split(".")[0] in ("ui", "pages", "app"):
-                yield f"{place}:{line} imports {name}; the library knows no page"
-            elif target and target.name != "__init__.py":
-                needed = module_name(root, target).removeprefix("tfbind.")
-                if needed not in allowed:
-                    yield f"{place}:{line} imports {needed}; allowed: {sorted(allowed)}"
+            parts = name.split(".")
+            if parts[0] != "tfbind" or len(parts) < 3 or parts[1] not in exported or parts[1] == own:
+                continue
+            if len(parts) > 3 or parts[2] not in exported[parts[1]]:
+                yield f"{path.relative_to(root)}:{line} imports {name}, which tfbind.{parts[1]} does not export"
+
+
+def _exports(path: Path) -> set[str]:
+    nodes = ast.parse(path.read_text()).body
+    return {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
 
 
 def streamlit_stays_out(root: Path) -> Iterator[str]:
@@ -77,39 +69,21 @@ def streamlit_stays_out(root: Path) -> Iterator[str]:
     return _importing(root, "streamlit", sources(root, "tfbind"))
 
 
-def torch_stays_in(root: Path) -> Iterator[str]:
-    """Only the modules that compute with torch import it, and no page reaches one of them by its imports."""
-    library = [path for path in sources(root, "tfbind") if path.stem not in TORCH]
-    yield from _importing(root, "torch", library + sources(root, *PAGES))
-    for page in sources(root, *PAGES):
-        yield from _reaching_torch(root, page)
-
-
 def ray_stays_in(root: Path) -> Iterator[str]:
     """Ray, which need not be installed, is imported by one module, and that by nobody."""
-    paths = [path for path in sources(root, "tfbind", *PAGES) if path.stem != RAY]
+    paths = [path for path in sources(root, "tfbind", *PAGES) if module_name(root, path) != RAY]
     yield from _importing(root, "ray", paths)
-    yield from _importing(root, RAY, paths)
+    for path in paths:
+        yield from (
+            f"{path.relative_to(root)}:{line} imports {name}" for line, name in imported(path) if name.startswith(RAY)
+        )
 
 
 def _importing(root: Path, package: str, paths: list[Path]) -> Iterator[str]:
     for path in paths:
         for line, name in imported(path):
-            if package in name.split("."):
+            if name.split(".")[0] == package:
                 yield f"{path.relative_to(root)}:{line} imports {name}"
-
-
-def _reaching_torch(root: Path, page: Path) -> Iterator[str]:
-    todo, seen = [(page, str(page.relative_to(root)))], {page}
-    while todo:
-        path, way = todo.pop()
-        for _, name in imported(path):
-            if "torch" in name.split("."):
-                yield f"{way} -> {name}"
-            target = file_of(root, name)
-            if target and target not in seen:
-                seen.add(target)
-                todo.append((target, f"{way} -> {module_name(root, target)}"))
 
 
 def docstrings(root: Path) -> Iterator[str]:
@@ -120,10 +94,11 @@ def docstrings(root: Path) -> Iterator[str]:
 
 
 def forwarding(root: Path) -> Iterator[str]:
-    """No file that only passes on what others define."""
+    """No file but a door only passes on what others define."""
     for path in sources(root, "tfbind", *PAGES):
         body = ast.parse(path.read_text()).body[1:]
-        if any(isinstance(node, ast.Import | ast.ImportFrom) for node in body) and all(map(_forwards, body)):
+        imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
+        if path.name != "__init__.py" and imports and all(map(_forwards, body)):
             yield f"{path.relative_to(root)}: only forwards"
 
 
@@ -135,14 +110,14 @@ def _forwards(node: ast.stmt) -> bool:
 
 
 def file_names(root: Path) -> Iterator[str]:
-    """The file names of a run folder are spelled in runs.py alone; docstrings may mention them."""
-    runs = ast.parse((root / "tfbind" / "runs.py").read_text())
-    values = [node.value for node in runs.body if isinstance(node, ast.Assign)]
+    """The file names of a run folder are spelled in one module alone; docstrings may mention them."""
+    tree = ast.parse((root / RUN_FILES).read_text())
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign)]
     words = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
     names = [word for word in words if re.fullmatch(r"\w+\.\w+", word)]
-    assert names, "runs.py spells no file name"
+    assert names, f"{RUN_FILES} spells no file name"
     for path in sources(root, "tfbind", *PAGES):
-        if path.name != "runs.py":
+        if path != root / RUN_FILES:
             for line, text in _literals(path):
                 yield from (f"{path.relative_to(root)}:{line} spells {name}" for name in names if name in text)
 
@@ -173,73 +148,30 @@ def length(root: Path) -> Iterator[str]:
             yield f"{path.relative_to(root)}: {lines} lines, at most {LINES}"
 
 
-def file_map(root: Path) -> Iterator[str]:
-    """README's file map names every source file, and nothing that is not there.
-
-    The map is the fenced block that holds a line `tfbind/`: one path a line, its description after two spaces,
-    what lies in a folder indented below it. A folder with nothing below it stands for all its files.
-    """
-    maps = _maps(root)
-    if len(maps) != 1:
-        yield f"README.md: {len(maps)} file maps, expected one fenced block with a line tfbind/"
-        return
-    entries = _entries(maps[0])
-    yield from (f"README.md: {entry} is in the file map only" for entry in entries if not (root / entry).exists())
-    whole = tuple(entry for entry in entries if entry.endswith("/") and not _opened(entry, entries))
-    for path in sources(root, *CODE, suffixes=WRITTEN):
-        name = path.relative_to(root).as_posix()
-        if name not in entries and not name.startswith(whole):
-            yield f"README.md: {name} is missing in the file map"
-
-
-def map_order(root: Path) -> Iterator[str]:
-    """In README's file map a module of tfbind/ stands below all those that it imports."""
-    entries = _entries("".join(_maps(root)))
-    places = {root / entry: place for place, entry in enumerate(entries) if re.fullmatch(r"tfbind/\w+\.py", entry)}
-    for path, place in places.items():
-        targets = {file_of(root, name) for _, name in imported(path)} if path.exists() else set()
-        below = sorted(target.name for target in targets if target and places.get(target, -1) > place)
-        yield from (f"README.md: {path.name} stands above {name}, which it imports" for name in below)
-
-
-def _maps(root: Path) -> list[str]:
-    blocks = re.findall(r"^```\w*\n(.*?)^```", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [block for block in blocks if re.search(r"^tfbind/", block, re.MULTILINE)]
-
-
-def _entries(block: str) -> list[str]:
-    folders: list[tuple[int, str]] = []
-    entries = []
-    for line in block.splitlines():
-        name = re.split(r"\s{2,}", line.strip())[0]
-        if not name:
-            continue
-        indent = len(line) - len(line.lstrip())
-        folders = [folder for folder in folders if folder[0] < indent]
-        entry = (folders[-1][1] if folders else "") + name
-        entries.append(entry)
-        if name.endswith("/"):
-            folders.append((indent, entry))
-    return entries
-
-
-def _opened(folder: str, entries: list[str]) -> bool:
-    return any(entry != folder and entry.startswith(folder) for entry in entries)
+def size(root: Path) -> Iterator[str]:
+    """The project stays small enough to be known, and only what all packages share lies loose in tfbind/."""
+    modules = len(sources(root, "tfbind"))
+    if modules > MODULES:
+        yield f"tfbind/: {modules} modules, at most {MODULES}"
+    pages = len(sources(root, "ui", suffixes=WRITTEN))
+    if pages > PAGE_FILES:
+        yield f"ui/: {pages} files, at most {PAGE_FILES}"
+    loose = {path.name for path in (root / "tfbind").glob("*.py")}
+    for name in sorted(loose - {"__init__.py", "__main__.py", "config.py", "metrics.py", "figures.py", "text.py"}):
+        yield f"tfbind/{name}: belongs into a package"
 
 
 Check = Callable[[Path], Iterator[str]]
 CHECKS: list[Check] = [
-    flow,
+    doors,
     streamlit_stays_out,
-    torch_stays_in,
     ray_stays_in,
     docstrings,
     forwarding,
     file_names,
     waiting,
     length,
-    file_map,
-    map_order,
+    size,
 ]
 
 
@@ -251,75 +183,77 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
 @pytest.mark.parametrize(
     ("check", "path", "text", "said"),
     [
-        (flow, "tfbind/config.py", '"""C."""\nimport tfbind.runs', "config.py:2 imports runs; allowed: []"),
-        (flow, "tfbind/config.py", '"""C."""\ndef f():\n    from tfbind import runs', "config.py:3 imports runs"),
-        (flow, "tfbind/helpers.py", '"""H."""\nx = 1', "helpers.py: no row"),
-        (flow, "tfbind/plots.py", '"""P."""\nfrom pages import train', "imports pages.train"),
-        (streamlit_stays_out, "tfbind/plots.py", '"""P."""\nimport streamlit as st', "plots.py:2 imports streamlit"),
-        (torch_stays_in, "tfbind/runs.py", '"""R."""\nfrom torch import nn', "runs.py:2 imports torch.nn"),
+        (doors, "tfbind/data/b.py", '"""B."""\nfrom tfbind.runs import LOST', "imports tfbind.runs.LOST, which"),
         (
-            torch_stays_in,
-            "tfbind/runs.py",
-            '"""R."""\nimport safetensors.torch',
-            "runs.py:2 imports safetensors.torch",
+            doors,
+            "ui/form.py",
+            '"""F."""\nfrom tfbind.runs.folder import LOG',
+            "ui/form.py:2 imports tfbind.runs.folder.LOG",
         ),
-        (torch_stays_in, "ui/form.py", '"""F."""\ndef f():\n    import torch', "ui/form.py:3 imports torch"),
         (
-            torch_stays_in,
-            "tfbind/plots.py",
-            '"""P."""\ntry:\n    from tfbind.models import Model\nfinally:\n    pass',
-            "pages/train.py -> tfbind.plots -> tfbind.models -> torch",
+            streamlit_stays_out,
+            "tfbind/figures.py",
+            '"""P."""\nimport streamlit as st',
+            "figures.py:2 imports streamlit",
         ),
-        (ray_stays_in, "tfbind/runs.py", '"""R."""\ndef f():\n    import ray', "runs.py:3 imports ray"),
-        (ray_stays_in, "ui/form.py", '"""F."""\nfrom tfbind.ray_driver import X', "imports tfbind.ray_driver.X"),
+        (ray_stays_in, "tfbind/config.py", '"""R."""\ndef f():\n    import ray', "config.py:3 imports ray"),
+        (
+            ray_stays_in,
+            "ui/form.py",
+            '"""F."""\nfrom tfbind.cluster.driver import X',
+            "imports tfbind.cluster.driver.X",
+        ),
         (docstrings, "tests/test_x.py", "import os\nos.getcwd()", "tests/test_x.py: no docstring"),
         (forwarding, "ui/form.py", '"""F."""\nfrom tfbind.runs import LOG as L\n__all__ = ["L"]', "form.py: only"),
         (forwarding, "ui/form.py", '"""F."""\nimport tfbind.runs\nlog = tfbind.runs.LOG', "form.py: only forwards"),
-        (file_names, "tfbind/plots.py", '"""P."""\nx = f"{1}/log.txt"', "plots.py:2 spells log.txt"),
+        (file_names, "tfbind/figures.py", '"""P."""\nx = f"{1}/log.txt"', "figures.py:2 spells log.txt"),
         (waiting, "ui/form.py", '"""F."""\n@st.cache_data\ndef f(): ...', "form.py:3 f does not say what is shown"),
         (length, "ui/chart.js", "//\n" * (LINES + 1), f"ui/chart.js: {LINES + 1} lines"),
-        (file_map, "ui/chart.js", "//", "ui/chart.js is missing in the file map"),
-        (file_map, "README.md", "no map at all", "0 file maps"),
-        (
-            file_map,
-            "README.md",
-            "```\napp.py\ntfbind/  all\nui/\npages/\ngone.py\n```",
-            "gone.py is in the file map only",
-        ),
-        (
-            map_order,
-            "README.md",
-            "```\ntfbind/\n  plots.py\n  config.py\n  runs.py\n```",
-            "plots.py stands above runs.py, which it imports",
-        ),
+        (size, "tfbind/helpers.py", '"""H."""', "tfbind/helpers.py: belongs into a package"),
     ],
 )
 def test_a_planted_violation_is_found(tmp_path: Path, check: Check, path: str, text: str, said: str) -> None:
     good = {
         "app.py": '"""The app."""\nprint("on")',
-        "README.md": "```\napp.py  starts\npages/\n  train.py  trains\nui/\n  form.py\ntfbind/  all\ntests/\n```\n",
         "tfbind/__init__.py": '"""T."""',
         "tfbind/config.py": '"""Says log.txt."""',
-        "tfbind/runs.py": '"""R."""\nfrom tfbind import config\nLOG = "log.txt"',
-        "tfbind/models.py": '"""M."""\nimport torch\nclass Model(torch.nn.Module): ...',
-        "tfbind/plots.py": '"""P."""\nfrom tfbind.runs import LOG\nprint(LOG)',
-        "pages/train.py": '"""P."""\nfrom tfbind import plots\nplots.draw()',
+        "tfbind/figures.py": '"""P."""\nfrom tfbind.runs import LOG\nprint(LOG)',
+        "tfbind/runs/__init__.py": '"""R."""',
+        "tfbind/runs/__init__.pyi": "from .folder import LOG as LOG",
+        "tfbind/runs/folder.py": '"""R."""\nfrom tfbind import config\nLOG = "log.txt"\nLOST = 1',
+        "pages/train.py": '"""P."""\nfrom tfbind import figures\nfigures.draw()',
         "ui/form.py": '"""F."""\nx = 1',
         "tests/test_runs.py": '"""T."""',
     }
     for name, content in good.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(content)
     assert list(check(tmp_path)) == []
+    (tmp_path / path).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / path).write_text(text)
     assert any(said in line for line in check(tmp_path)), list(check(tmp_path))
 
 
-def test_nothing_that_a_page_imports_loads_torch() -> None:
-    modules = [
-        module_name(PROJECT, path)
-        for path in sorted((PROJECT / "tfbind").rglob("*.py"))
-        if path.stem not in TORCH | {RAY, "ray_task"}
-    ]
-    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+def test_every_door_opens() -> None:
+    for path in sorted((PROJECT / "tfbind").glob("*/__init__.pyi")):
+        package = importlib.import_module(f"tfbind.{path.parent.name}")
+        exported = _exports(path)
+        assert exported
+        assert set(package.__all__) == exported
+        for name in exported - {"driver"}:
+            getattr(package, name)
+
+
+def test_importing_the_library_loads_none_of_its_packages() -> None:
+    code = (
+        "import sys, tfbind.runs, tfbind.scoring; sys.exit(any(name in sys.modules for name in ('numpy', 'torch')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+def test_nothing_that_a_page_imports_loads_torch() -> None:
+    paths = sources(PROJECT, "tfbind", "ui")
+    modules = [module_name(PROJECT, path) for path in paths]
+    modules = [name for name in modules if not name.startswith((*TORCH, RAY, "tfbind.__main__"))]
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT).returncode == 0

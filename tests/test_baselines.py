@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from toy import toy_data, toy_home
 
-from tfbind import baselines
-from tfbind.baselines import Baseline, best_word, remark, word_table
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair, make_builtin, open_dataset
-from tfbind.sequences import encode
-from tfbind.splits import split
+from tfbind.data.dataset import import_pair, make_builtin, open_dataset
+from tfbind.data.splits import split
+from tfbind.dna.codes import encode
+from tfbind.evaluation import baselines
+from tfbind.evaluation.baselines import Baseline, best_word, remark, word_table
 
 
 def by_key(found: list[Baseline]) -> dict[str, Baseline]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from networks import SHAPES, assert_gradients, drop_as_drawn, exact, generator, model_of, windows_of
 
-from tfbind.batch_step import loss_and_gradients
+from tfbind.nn.kernels.batch_norm import loss_and_gradients
 
 
 def assert_statistics(found, expected):

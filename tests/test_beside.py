@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from toy import toy_config, toy_home
 
-from tfbind import beside, launch, run_log
+from tfbind.evaluation import baselines
+from tfbind.runs import launch, log
 
 
 def test_what_cannot_start_is_in_the_log_and_on_no_terminal(
@@ -13,6 +14,6 @@ def test_what_cannot_start_is_in_the_log_and_on_no_terminal(
 ) -> None:
     run = launch.prepare(toy_home(tmp_path), toy_config(), launch.Order(wandb="offline"))
     monkeypatch.setenv("WANDB_BASE_URL", "no address")
-    beside.start(run)
-    assert " WARNING not logged to W&B: W&B address 'no address': expected one such as " in run_log.tail(run)
+    baselines.start_sidecars(run)
+    assert " WARNING not logged to W&B: W&B address 'no address': expected one such as " in log.tail(run)
     assert capfd.readouterr().err == ""

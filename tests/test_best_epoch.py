@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tfbind.best_epoch import pack_held_out, read_held_out
+from tfbind.runs.record import pack_held_out, read_held_out
 
 WHOLE = pack_held_out(np.arange(3), np.linspace(0, 70_000, 12).reshape(3, 4), np.ones(3), np.zeros(3))
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pybigtools
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tfbind import bigwig_writer
-from tfbind.bigwig_writer import BLOCK, SECTION, order, write
+from tfbind.dna import bigwig_writer
+from tfbind.dna.bigwig_writer import BLOCK, SECTION, order, write
 
 PIECE = 20_000
 

@@ -13,18 +13,16 @@ from pathlib import Path
 import pytest
 
 from tfbind.config import PROJECT
-from tfbind.motif_files import read_motifs
-from tfbind.records import read_pieces
-from tfbind.variant_list import read_list
-from tfbind.variants import read_with_variants
-from tfbind.vcf import read_calls
+from tfbind.dna.parser import read_pieces
+from tfbind.motifs.formats import read_motifs
+from tfbind.variants.parse import read_calls, read_list, read_with_variants
 
 SECONDS, MEGABYTES = 120, 2_500
 
 READ = {
-    "motifs": "from tfbind.motif_files import read_motifs; read_motifs(path)",
-    "variants": "from tfbind.variant_list import read_list; read_list(path.read_bytes())",
-    "dna": "from tfbind.records import read_pieces; list(read_pieces(path.open('rb')))",
+    "motifs": "from tfbind.motifs.formats import read_motifs; read_motifs(path)",
+    "variants": "from tfbind.variants.parse import read_list; read_list(path.read_bytes())",
+    "dna": "from tfbind.dna.parser import read_pieces; list(read_pieces(path.open('rb')))",
 }
 PROGRAM = """
 import resource, sys

@@ -10,9 +10,9 @@ from test_kept_setting import address, choose, opened, warnings
 from test_predict_page import SITE, predict, read
 from test_variants_page import FAR, HEADER, KILLS, PLACED, effects, with_variants
 
-from ui import queries
-from ui.sequence_changes import DROPPED
-from ui.variant_input import FILE, GENOME, GENOME_PATH, VARIANTS
+from ui.predict.changes import DROPPED
+from ui.predict.variants import FILE, GENOME, GENOME_PATH, VARIANTS
+from ui.widgets import url_state
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -131,7 +131,7 @@ def test_text_that_cannot_be_read_or_is_gone_takes_the_changes_with_it() -> None
 
 
 def test_changes_kept_without_their_text_are_one_line_and_not_shown(home: Path) -> None:
-    page = opened(q=queries.save(home, SITE), e=queries.save(home, f'{{"sequence_1 {"0" * 64}":[[40,"T","C"]]}}'))
+    page = opened(q=url_state.save(home, SITE), e=url_state.save(home, f'{{"sequence_1 {"0" * 64}":[[40,"T","C"]]}}'))
     assert warnings(page) == [UNREADABLE]
     assert shows(page, "")
 

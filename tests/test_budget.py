@@ -11,13 +11,14 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import TextInput
 from toy import toy_config, toy_home
 
-from tfbind import budget, estimate, housekeeping, launch, runs
+from tfbind import runs
+from tfbind.cli.doctor import examine
 from tfbind.config import PRESETS, flags
-from tfbind.datasets import keep, open_dataset
-from tfbind.doctor import examine
-from tfbind.pairs import Pair
-from tfbind.worker import Worker
-from ui.storage import DISK
+from tfbind.data.dataset import keep, open_dataset
+from tfbind.data.pairs import Pair
+from tfbind.runs import disk, estimate, launch
+from tfbind.runs.worker import Worker
+from ui.widgets.disk import DISK
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [("20GB", 20 * 10**9), (" 1.5 tb", 1.5 * 10**12), ("500 MB", 5 * 10**8), ("none", None), ("None", None)],
 )
 def test_a_size_as_people_write_it(text: str, size: int | None) -> None:
-    assert budget.parse(text) == size
+    assert disk.parse(text) == size
 
 
 @pytest.mark.parametrize(
@@ -42,26 +43,26 @@ def test_a_size_as_people_write_it(text: str, size: int | None) -> None:
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a size such as 20GB"):
-        budget.parse(text)
+        disk.parse(text)
 
 
 def test_the_budget_is_kept_and_taken_away_again(home: Path) -> None:
-    assert budget.budget_of(home) is None
-    budget.set_budget(home, 10**9)
-    assert budget.budget_of(home) == 10**9
-    budget.set_budget(home, None)
-    assert budget.budget_of(home) is None
+    assert disk.budget_of(home) is None
+    disk.set_budget(home, 10**9)
+    assert disk.budget_of(home) == 10**9
+    disk.set_budget(home, None)
+    assert disk.budget_of(home) is None
     for damaged in ("{", "[]", '{"bytes": "1"}', '{"bytes": -1}', "{}"):
-        (home / budget.FILE).write_text(damaged)
-        with pytest.raises(ValueError, match=budget.FILE):
-            budget.budget_of(home)
+        (home / disk.FILE).write_text(damaged)
+        with pytest.raises(ValueError, match=disk.FILE):
+            disk.budget_of(home)
 
 
 def test_what_is_over_or_would_be_is_one_line() -> None:
-    assert budget.objection(None, 10**15) == ""
-    assert budget.objection(100 * 10**6, 60 * 10**6, 40 * 10**6) == ""
-    assert "takes 100.0 MB, more than its budget of 50.0 MB" in budget.objection(50 * 10**6, 10**8)
-    said = budget.objection(2 * 10**9, 1_900_000_000, 200 * 10**6)
+    assert disk.objection(None, 10**15) == ""
+    assert disk.objection(100 * 10**6, 60 * 10**6, 40 * 10**6) == ""
+    assert "takes 100.0 MB, more than its budget of 50.0 MB" in disk.objection(50 * 10**6, 10**8)
+    said = disk.objection(2 * 10**9, 1_900_000_000, 200 * 10**6)
     assert "about 200.0 MB, 100.0 MB of 2.0 GB are left of this home's budget: make room" in said
 
 
@@ -71,7 +72,7 @@ def test_a_run_keeps_about_what_was_reckoned(home: Path, optimizer: str) -> None
     run = launch.prepare(home, config, launch.Order(id="large"))
     assert Worker(run).work() == "finished"
     kept = sum(path.stat().st_size for path in run.folder.iterdir())
-    assert estimate.disk(config, held_out=10, length=20) == pytest.approx(kept, rel=0.05)
+    assert estimate.disk_needed(config, held_out=10, length=20) == pytest.approx(kept, rel=0.05)
 
 
 def tfbind(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,9 +86,9 @@ def test_the_command_sets_shows_and_takes_away(home: Path) -> None:
     said = tfbind("disk", "--budget", "2MB", "--json")
     facts = json.loads(said.stdout)
     assert facts["budget"] == 2_000_000
-    assert facts["total"] == sum(facts["kinds"].values()) == housekeeping.usage(home).total
+    assert facts["total"] == sum(facts["kinds"].values()) == disk.usage(home).total
     assert "more than its budget of 2.0 MB" in tfbind("disk").stdout
-    assert {path for path in home.rglob("*") if path.is_file()} == there | {home / budget.FILE}
+    assert {path for path in home.rglob("*") if path.is_file()} == there | {home / disk.FILE}
     assert json.loads(tfbind("disk", "--budget", "none", "--json").stdout)["budget"] is None
     wrong = tfbind("disk", "--budget", "much")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
@@ -108,17 +109,17 @@ def test_train_and_sweep_warn_in_one_line_and_go_on(home: Path, what: str) -> No
     train = ("train", *flags(toy_config(num_epochs=1)), "--json")
     sweep = ("sweep", str(short_runs(home, 1)), "--dataset", "toy", "--json")
     command = train if what == "train" else sweep
-    budget.set_budget(home, 10**9)
+    disk.set_budget(home, 10**9)
     assert tfbind(*command).stderr == ""
-    budget.set_budget(home, 1000)
+    disk.set_budget(home, 1000)
     over = tfbind(*command)
     (said,) = over.stderr.splitlines()
     assert "more than its budget of 0.0 MB: make room with `python -m tfbind disk`" in said
     assert json.loads(over.stdout.splitlines()[-1])["state"] == "finished"
-    (home / budget.FILE).write_text("{")
+    (home / disk.FILE).write_text("{")
     damaged = tfbind(*command)
     assert (damaged.returncode, len(damaged.stderr.splitlines())) == (0, 1)
-    assert str(home / budget.FILE) in damaged.stderr
+    assert str(home / disk.FILE) in damaged.stderr
     assert [run.id for run in runs.list_runs(home) if "budget" in (run.folder / runs.LOG).read_text()] == []
 
 
@@ -127,9 +128,9 @@ def test_a_sweep_that_would_not_fit_is_told_with_all_its_runs(home: Path, where:
     data = str(home.parent / "toy") if where == "folder" else "toy"
     if where == "folder":
         (home / "data" / "toy").rename(data)
-    each = estimate.disk(toy_config(num_epochs=1), 10, 20)
+    each = estimate.disk_needed(toy_config(num_epochs=1), 10, 20)
     for times, count in ((1.5, 1), (2.5, 0)):
-        budget.set_budget(home, housekeeping.usage(home).total + round(times * each))
+        disk.set_budget(home, disk.usage(home).total + round(times * each))
         said = tfbind("sweep", str(short_runs(home)), "--dataset", data)
         assert said.returncode == 0, said.stderr
         assert said.stderr.count("What is planned takes about") == count, said.stderr
@@ -151,11 +152,11 @@ def test_doctor_says_it(home: Path) -> None:
         return found.state, found.said
 
     assert finding()[1].startswith("none is set")
-    budget.set_budget(home, 10**9)
+    disk.set_budget(home, 10**9)
     assert finding()[0] == "ok"
-    budget.set_budget(home, 1000)
+    disk.set_budget(home, 1000)
     assert finding()[0] == "note"
-    (home / budget.FILE).write_text("{")
+    (home / disk.FILE).write_text("{")
     assert finding()[0] == "wrong"
 
 
@@ -190,9 +191,9 @@ def test_pages_warn_until_there_is_room(home: Path) -> None:
 
 
 def test_the_train_page_says_when_the_run_would_not_fit(home: Path) -> None:
-    used = housekeeping.usage(home).total
-    needed = estimate.disk(PRESETS["recommended"], 2_400, 300)
-    budget.set_budget(home, used + needed // 2)
+    used = disk.usage(home).total
+    needed = estimate.disk_needed(PRESETS["recommended"], 2_400, 300)
+    disk.set_budget(home, used + needed // 2)
     page = app()
     assert "What is planned takes about" in page.warning[0].value
     assert not button(page, "Start").disabled
@@ -200,8 +201,8 @@ def test_the_train_page_says_when_the_run_would_not_fit(home: Path) -> None:
 
 
 def test_the_sweep_page_says_when_its_runs_together_would_not_fit(home: Path) -> None:
-    each = estimate.disk(PRESETS["recommended"], 2_400, 300)
-    budget.set_budget(home, housekeeping.usage(home).total + 2 * each)
+    each = estimate.disk_needed(PRESETS["recommended"], 2_400, 300)
+    disk.set_budget(home, disk.usage(home).total + 2 * each)
     page = app()
     assert not page.warning
     checked(page.switch_page("pages/sweep.py").run())

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tfbind.__main__ import main
-from tfbind.build import P_VALUE, Rule, chosen_threshold
-from tfbind.datasets import open_dataset
-from tfbind.jaspar import find_motif, vertebrates
-from tfbind.motif_files import Found
-from tfbind.motifs import Motif, threshold_of
-from tfbind.sequences import decode
+from tfbind.data.build import P_VALUE, Rule, chosen_threshold
+from tfbind.data.dataset import open_dataset
+from tfbind.dna.codes import decode
+from tfbind.motifs.formats import Found
+from tfbind.motifs.jaspar import find_motif, vertebrates
+from tfbind.motifs.pwm import Motif, threshold_of
 
 # At 1e-3 the first six have a threshold below 0; at 1e-4 the next two still have, and the last two no hit at all.
 USUAL = {

@@ -11,21 +11,19 @@ from pathlib import Path
 import numpy as np
 import pybigtools
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tfbind import bigwig, regions
-from tfbind.build import remarks
-from tfbind.build_signal import Rule, Sources, build_signal
-from tfbind.datasets import Windows, list_datasets
-from tfbind.regions import Region, elsewhere, read_regions
+from tfbind.data.build import SignalRule, Sources, build_signal, remarks
+from tfbind.data.dataset import Windows, list_datasets
+from tfbind.dna import bigwig, intervals
+from tfbind.dna.intervals import Region, elsewhere, read_regions
 
 SIZES = {"chr1": 5000, "chr2": 3000}
 GENOME = {name: "".join(np.random.default_rng(size).choice(list("ACGT"), size)) for name, size in SIZES.items()}
 # Every base has its own value, but the first 100 of chr1 have none.
 SIGNAL = {name: np.random.default_rng(size + 1).random(size, dtype=np.float32) * 50 for name, size in SIZES.items()}
 BARE = 100
-RULE = Rule(length=100)
+RULE = SignalRule(length=100)
 
 
 def sources(folder: Path, regions: str, genome: dict[str, str] = GENOME, sizes: dict[str, int] = SIZES) -> Sources:
@@ -42,7 +40,7 @@ def sources(folder: Path, regions: str, genome: dict[str, str] = GENOME, sizes: 
     return found
 
 
-def built(folder: Path, regions: str, rule: Rule = RULE, **files: dict[str, str]) -> Windows:
+def built(folder: Path, regions: str, rule: SignalRule = RULE, **files: dict[str, str]) -> Windows:
     return build_signal(folder / "home", "own", sources(folder, regions, **files), rule)
 
 
@@ -76,7 +74,7 @@ def test_windows_over_an_end_and_repeats_are_left_out_and_counted(tmp_path: Path
 
 
 def test_log1p_is_stated_and_applied(tmp_path: Path) -> None:
-    data = built(tmp_path, "chr2\t1000\t1100\n", Rule(length=100, transform="log1p"))
+    data = built(tmp_path, "chr2\t1000\t1100\n", SignalRule(length=100, transform="log1p"))
     np.testing.assert_allclose(data.scores[0], np.log1p(SIGNAL["chr2"][1000:1100]), rtol=1e-6)
     assert data.meta["origin"]["transform"] == "log1p"
 
@@ -93,7 +91,7 @@ def test_names_with_and_without_chr_are_matched_and_it_is_said(tmp_path: Path) -
 
 
 def test_random_windows_keep_away_from_regions_and_from_each_other(tmp_path: Path) -> None:
-    data = built(tmp_path, "chr1\t1000\t1300\nchr2\t700\t720\n", Rule(length=100, random=20, seed=3))
+    data = built(tmp_path, "chr1\t1000\t1300\nchr2\t700\t720\n", SignalRule(length=100, random=20, seed=3))
     places = [name.decode().split("_") for name in data.names.tolist()]
     spans = sorted((chromosome, int(start), int(end)) for chromosome, start, end in places)
     assert len(spans) == 22
@@ -106,7 +104,7 @@ def test_random_windows_keep_away_from_regions_and_from_each_other(tmp_path: Pat
         tmp_path / "home",
         "again",
         sources(tmp_path, "chr1\t1000\t1300\nchr2\t700\t720\n"),
-        Rule(length=100, random=20, seed=3),
+        SignalRule(length=100, random=20, seed=3),
     )
     assert again.hash == data.hash
 
@@ -116,7 +114,7 @@ def test_random_windows_lie_on_chromosomes_of_the_genome_that_have_regions(tmp_p
     more, regions = SIZES | {"chr3": 9000}, "chr1\t1000\t1300\nchr3\t1000\t1300\n"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIGNAL, "chr3", np.ones(9000, np.float32))
-        data = built(tmp_path, regions, Rule(length=100, random=10), sizes=more)
+        data = built(tmp_path, regions, SignalRule(length=100, random=10), sizes=more)
     assert {name.split(b"_")[0] for name in data.names.tolist()} == {b"chr1"}
     left_out = data.meta["origin"]["left_out"]
     assert len(data) == 11
@@ -125,7 +123,7 @@ def test_random_windows_lie_on_chromosomes_of_the_genome_that_have_regions(tmp_p
 
 
 def test_random_windows_without_a_free_place_are_counted(tmp_path: Path) -> None:
-    data = built(tmp_path, "chr2\t1000\t1300\n", Rule(length=100, random=300))
+    data = built(tmp_path, "chr2\t1000\t1300\n", SignalRule(length=100, random=300))
     missing = data.meta["origin"]["left_out"]["random windows without a free place"]
     assert 270 < missing == 301 - len(data)
     assert f"left out: {missing} random windows without a free place" in remarks(data.meta["origin"])
@@ -133,7 +131,7 @@ def test_random_windows_without_a_free_place_are_counted(tmp_path: Path) -> None
 
 def test_the_share_that_is_told_rises_over_both_readings_of_the_genome(tmp_path: Path) -> None:
     told: list[float] = []
-    build_signal(tmp_path / "home", "own", sources(tmp_path, REGION), Rule(length=100, random=5), told.append)
+    build_signal(tmp_path / "home", "own", sources(tmp_path, REGION), SignalRule(length=100, random=5), told.append)
     assert told == sorted(told)
     assert told[-1] == 1
 
@@ -178,7 +176,7 @@ def test_what_cannot_be_built_is_refused_in_one_line(
     tmp_path: Path, regions: str, rule: dict[str, int], said: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(said)) as caught:
-        built(tmp_path, regions, replace(Rule(length=100), **rule))  # type: ignore[arg-type]
+        built(tmp_path, regions, replace(SignalRule(length=100), **rule))  # type: ignore[arg-type]
     assert str(caught.value).isprintable()
     assert list_datasets(tmp_path / "home") == []
 
@@ -193,7 +191,7 @@ def test_another_assembly_is_seen_before_random_windows_are_drawn(tmp_path: Path
     found = sources(tmp_path, REGION, genome=GENOME | {"chr1": GENOME["chr1"][1:]})
     told: list[float] = []
     with pytest.raises(ValueError, match=r"chr1 has 4,999 bases in genome.fa.gz and 5,000 in signal.bw"):
-        build_signal(tmp_path / "home", "own", found, Rule(length=100, random=5), told.append)
+        build_signal(tmp_path / "home", "own", found, SignalRule(length=100, random=5), told.append)
     assert max(told) <= 0.5
 
 
@@ -215,7 +213,7 @@ def test_an_index_that_goes_round_in_circles_is_refused(tmp_path: Path, children
     node = struct.pack("<BxH", 0, children) + struct.pack("<4IQ", 0, 0, 1, 5000, place) * children
     found.signal.write_bytes(content[:place] + node + content[place + len(node) :])
     with pytest.raises(ValueError, match=r"signal.bw.*not a readable bigWig file, or a damaged one"):
-        build_signal(tmp_path / "home", "own", found, Rule(length=100))
+        build_signal(tmp_path / "home", "own", found, SignalRule(length=100))
 
 
 def test_a_reader_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +227,7 @@ def test_a_file_that_is_no_bigwig_or_is_cut_is_refused(tmp_path: Path, damage: b
     found = sources(tmp_path, REGION)
     found.signal.write_bytes(found.signal.read_bytes()[:3000] if damage is None else damage)
     with pytest.raises(ValueError, match=r"signal.bw.*not a readable bigWig file, or a damaged one"):
-        build_signal(tmp_path / "home", "own", found, Rule(length=100))
+        build_signal(tmp_path / "home", "own", found, SignalRule(length=100))
 
 
 def test_infinite_and_undefined_values_are_told_by_their_place(tmp_path: Path) -> None:
@@ -237,10 +235,10 @@ def test_infinite_and_undefined_values_are_told_by_their_place(tmp_path: Path) -
     rows = [("chr1", at, at + 1, float("inf") if at == 1042 else -2.0 if at == 1043 else 1.0) for at in range(2000)]
     pybigtools.open(str(found.signal), "w").write(SIZES, iter(rows))
     with pytest.raises(ValueError, match=r"chr1:1042 \(0-based\) is not finite"):
-        build_signal(tmp_path / "home", "own", found, Rule(length=100))
+        build_signal(tmp_path / "home", "own", found, SignalRule(length=100))
     found.regions.write_text("chr1\t1050\t1130\n")
     with pytest.raises(ValueError, match=r"chr1:1043 \(0-based\) is -1 or below, which has no log1p"):
-        build_signal(tmp_path / "home", "own", found, Rule(length=94, transform="log1p"))
+        build_signal(tmp_path / "home", "own", found, SignalRule(length=94, transform="log1p"))
 
 
 def test_regions_are_read_with_their_lines(tmp_path: Path) -> None:
@@ -252,7 +250,7 @@ def test_regions_are_read_with_their_lines(tmp_path: Path) -> None:
 def test_very_many_lines_are_no_file_of_regions_also_where_they_hold_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regions, "MOST", 3)
+    monkeypatch.setattr(intervals, "MOST", 3)
     path = tmp_path / "r.bed"
     path.write_text("#\n" * 2 + "chr1\t5\t10\n")
     assert len(read_regions(path)) == 1

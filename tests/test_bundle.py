@@ -15,10 +15,11 @@ from deeplift import calls_of_relus, contributions
 from scorers import LENGTH, keep, network
 from stand_in import make_rows
 
-from tfbind import bundle, runs
+from tfbind import runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.scoring import load_model
+from tfbind.scoring import bundle
+from tfbind.scoring.model import load_model
 
 CONFIGS = {
     "layer": TrainConfig(num_channels=6, num_res_blocks=2),
@@ -38,7 +39,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundles(home):
     """The bundles of both runs, each beside the home."""
-    return {name: bundle.bundle(home, name, home.parent / name) for name in CONFIGS}
+    return {name: bundle.export_bundle(home, name, home.parent / name) for name in CONFIGS}
 
 
 def test_the_program_predicts_the_table_that_the_command_line_writes(home, bundles, tmp_path, monkeypatch):
@@ -150,7 +151,7 @@ def test_what_cannot_be_bundled_or_is_there_already_ends_in_one_line(home, tmp_p
 
 KILLED_IN_THE_CHECK = """
 import os, pathlib, signal, sys
-from tfbind import bundle
+from tfbind.scoring import bundle
 bundle.score_windows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 bundle.bundle(pathlib.Path(sys.argv[1]), "batch", pathlib.Path(sys.argv[2]))
 """
@@ -160,5 +161,5 @@ def test_what_a_killed_bundle_left_goes_with_the_next_one(home, tmp_path):
     killed = subprocess.run([sys.executable, "-c", KILLED_IN_THE_CHECK, home, tmp_path / "b"])
     assert killed.returncode == -signal.SIGKILL
     assert list(tmp_path.glob(".b.*")) != []
-    bundle.bundle(home, "batch", tmp_path / "b")
+    bundle.export_bundle(home, "batch", tmp_path / "b")
     assert list(tmp_path.iterdir()) == [tmp_path / "b"]

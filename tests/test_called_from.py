@@ -11,37 +11,38 @@ from scorers import LOCAL, keep, network
 from stand_in import make_run
 from test_predict_page import SITE, predict, read
 
-from tfbind import datasets, runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS
-from tfbind.json_files import read_json, write_json
-from tfbind.meaning import SHIPPED, UNKNOWN, meaning_of
+from tfbind.data import dataset
+from tfbind.data.pairs import Pair
 from tfbind.metrics import lowest_label, site_agreement
-from tfbind.model_weights import pack_weights
-from tfbind.pairs import Pair
-from tfbind.scoring import BUILTIN_FOLDER, load_model
-from tfbind.weight_files import LOWEST_LABEL, read_facts
-from tfbind.worker import Worker
+from tfbind.nn.weight_files import LOWEST_LABEL, read_facts
+from tfbind.nn.weights import pack_weights
+from tfbind.runs import folder
+from tfbind.runs.worker import Worker
+from tfbind.scoring.meaning import SHIPPED, UNKNOWN, meaning_of
+from tfbind.scoring.model import BUILTIN_FOLDER, load_model
+from tfbind.store.schema import read_json, write_json
 
 
-def data_with(home: Path, name: str, lowest: float) -> datasets.Windows:
+def data_with(home: Path, name: str, lowest: float) -> dataset.Windows:
     """A data set whose sites score `lowest` and more."""
     rng = np.random.default_rng(sum(name.encode()))
     scores = np.zeros((40, 30), np.float32)
     scores[:, 5:15] = lowest + rng.random((40, 1))
     scores[3, 5:15] = lowest
     names = np.array([f"chr1_{at}_{at + 29}".encode() for at in range(0, 1200, 30)])
-    return datasets.keep(
+    return dataset.keep(
         home, name, Pair(names, rng.integers(0, 4, (40, 30), dtype=np.uint8), scores), {"kind": "pair"}
     )
 
 
-def trained(home: Path, data: datasets.Windows) -> runs.Run:
+def trained(home: Path, data: dataset.Windows) -> folder.Run:
     """A run of one epoch, done by the worker itself."""
     config = PRESETS["quick"].model_copy(
         update={"dataset": data.name, "num_epochs": 1, "num_channels": 4, "device": "cpu", "threads": 1}
     )
-    run = runs.create(home, config, facts={"dataset_hash": data.hash})
+    run = folder.create(home, config, facts={"dataset_hash": data.hash})
     assert Worker(run).work() == "finished"
     return run
 
@@ -56,7 +57,7 @@ def test_the_lowest_label_is_that_of_the_weakest_site_and_a_signal_has_none() ->
 
 
 def test_the_shipped_models_is_half_the_lowest_label_of_the_built_in_data(home: Path) -> None:
-    lowest = lowest_label(datasets.make_builtin(home).scores)
+    lowest = lowest_label(dataset.make_builtin(home).scores)
     assert SHIPPED.threshold == pytest.approx(lowest / 2, abs=5e-4) == 2.183
 
 
@@ -64,9 +65,9 @@ def test_a_run_stores_it_with_its_weights_and_they_take_it_along(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = trained(home, data_with(home, "sites", 1.7))
-    assert float(read_facts(run.folder / runs.BEST)[LOWEST_LABEL]) == pytest.approx(1.7)
+    assert float(read_facts(run.folder / folder.BEST)[LOWEST_LABEL]) == pytest.approx(1.7)
     shutil.rmtree(home / "data")
-    shutil.copy(run.folder / runs.BEST, tmp_path / "w.safetensors")
+    shutil.copy(run.folder / folder.BEST, tmp_path / "w.safetensors")
     assert main(["model", "import", str(tmp_path / "w.safetensors"), "--name", "mine"]) == 0
     for name in (run.id, str(tmp_path / "w.safetensors"), "mine"):
         assert meaning_of(home, name).threshold == 0.85
@@ -84,7 +85,7 @@ def test_an_older_run_takes_it_from_its_data_where_they_are_and_says_so_where_no
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = keep(home, "old", LOCAL)
-    record = home / "runs" / run.id / runs.CONFIG
+    record = home / "runs" / run.id / folder.CONFIG
     data = data_with(home, "sites", 2.5)
     write_json(record, read_json(record) | {"dataset_hash": data.hash})
     assert meaning_of(home, run.id).threshold == 1.25
@@ -120,7 +121,7 @@ def test_variants_are_told_by_the_models_own_threshold(tmp_path: Path) -> None:
 def test_an_average_has_the_mean_of_its_members_and_none_where_one_has_none(home: Path) -> None:
     for name, lowest in (("one", "2.0"), ("two", "5.0")):
         run = keep(home, name, LOCAL)
-        (run.folder / runs.BEST).write_bytes(pack_weights(network(LOCAL), {LOWEST_LABEL: lowest}))
+        (run.folder / folder.BEST).write_bytes(pack_weights(network(LOCAL), {LOWEST_LABEL: lowest}))
     keep(home, "none", LOCAL)
     assert meaning_of(home, "one,two").threshold == 1.75
     assert meaning_of(home, "one, one").threshold == 1
@@ -132,7 +133,7 @@ def test_an_average_has_the_mean_of_its_members_and_none_where_one_has_none(home
 @pytest.mark.parametrize("stored", ["nan", "-1", "0", "inf", "", "much"])
 def test_what_is_stored_and_no_score_is_refused_in_one_line(home: Path, stored: str) -> None:
     run = keep(home, "odd", LOCAL)
-    (run.folder / runs.BEST).write_bytes(pack_weights(network(LOCAL), {LOWEST_LABEL: stored}))
+    (run.folder / folder.BEST).write_bytes(pack_weights(network(LOCAL), {LOWEST_LABEL: stored}))
     with pytest.raises(ValueError, match=f"best.safetensors: lowest_label is '{stored}'; expected a score above 0"):
         load_model(home, "odd")
 
@@ -142,7 +143,7 @@ def test_the_page_goes_with_the_model_until_the_user_says_otherwise(home: Path) 
     known, unknown = (make_run(home, "finished", name=name, dataset_hash=hash) for name, hash in
                       (("known", data.hash), ("unknown", None)))  # fmt: skip
     for run in (known, unknown):
-        shutil.copy(sorted(BUILTIN_FOLDER.glob("*.safetensors"))[0], run.folder / runs.BEST)
+        shutil.copy(sorted(BUILTIN_FOLDER.glob("*.safetensors"))[0], run.folder / folder.BEST)
     page = predict(SITE)
     number = lambda: page.number_input(key="threshold")  # noqa: E731
     assert number().value == 2.183

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from driving import wait_until
 
-from tfbind.datasets import open_dataset
-from ui.child import Beside, command
+from tfbind.data.dataset import open_dataset
+from ui.widgets.command import Beside, command
 
 BUILD = ("--motif", "MA0148.5", "--json", "--progress")
 

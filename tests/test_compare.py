@@ -4,12 +4,11 @@ from math import nan
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from past_runs import SETTINGS, curve, past, replicates
 from toy import toy_home
 
-from tfbind.compare import (
+from tfbind.compare.runs import (
     Point,
     best_epoch,
     canonical,
@@ -26,8 +25,8 @@ from tfbind.compare import (
     why_left_out,
 )
 from tfbind.config import TrainConfig
-from tfbind.datasets import open_dataset
-from tfbind.splits import facts, split
+from tfbind.data.dataset import open_dataset
+from tfbind.data.splits import facts, split
 
 PEARSON = choose("val_pearsonr")
 

@@ -8,13 +8,14 @@ from driven import APP, button, checked, words
 from stand_in import CONFIG, crash, make_rows, make_run
 from streamlit.testing.v1 import AppTest
 
-from tfbind import baselines, history, runs
 from tfbind.config import TrainConfig
-from tfbind.datasets import make_builtin
-from tfbind.runs import Run
-from tfbind.splits import split
-from ui.compare_table import table_key
-from ui.session import plain
+from tfbind.data.dataset import make_builtin
+from tfbind.data.splits import split
+from tfbind.evaluation import baselines
+from tfbind.runs import folder, record
+from tfbind.runs.folder import Run
+from ui.compare.select import table_key
+from ui.widgets.session import plain
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -34,12 +35,12 @@ def finished(
     """A finished run of 3 epochs whose val_pearsonr ends at `final`."""
     config = CONFIG.model_copy(update={"learning_rate": rate, "seed": seed})
     facts = {"sweep": sweep, "dataset_hash": "ab", "windows": 100, "length": 30} | (facts or {})
-    run = runs.create(home, config, name=name or f"lr {rate:g} seed {seed}", facts=facts)
+    run = folder.create(home, config, name=name or f"lr {rate:g} seed {seed}", facts=facts)
     for row in make_rows(3):
         epoch = row["epoch"]
         loss = {"train_loss": 1 / epoch, "val_loss": 1 / epoch}
-        runs.append_row(run, row | loss | {"val_pearsonr": final - (3 - epoch) / 50})
-    runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+        folder.append_row(run, row | loss | {"val_pearsonr": final - (3 - epoch) / 50})
+    folder.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
     return run
 
 
@@ -141,8 +142,8 @@ def test_a_command_for_many_runs_names_their_table(home: Path) -> None:
         finished(home, 0.01, seed, 0.9, sweep="many")
     options = "--metric val_pearsonr --at best --goal max --out comparison.html"
     assert compare(sweep="many").code[-1].value == f"python -m tfbind compare --table runs.csv {options}"
-    few = compare(runs=",".join(run.id for run in runs.list_runs(home)[:20]))
-    assert all(run.id in few.code[-1].value for run in runs.list_runs(home)[:20])
+    few = compare(runs=",".join(run.id for run in folder.list_runs(home)[:20]))
+    assert all(run.id in few.code[-1].value for run in folder.list_runs(home)[:20])
 
 
 @pytest.mark.usefixtures("sweep")
@@ -173,9 +174,9 @@ def test_runs_on_several_data_have_the_baselines_of_each(home: Path) -> None:
         made = baselines.make(home, windows, parts).baselines
         facts = {"dataset_hash": windows.hash, "split_hash": parts.hash}
         config = CONFIG.model_copy(update={"dataset": name})
-        run = runs.create(home, config, facts=facts)
-        runs.append_row(run, make_rows(1)[0])
-        runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+        run = folder.create(home, config, facts=facts)
+        folder.append_row(run, make_rows(1)[0])
+        folder.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
         chosen.append(run)
     page = compare(runs=",".join(run.id for run in chosen))
     table = next(element.value for element in page.dataframe if "baseline" in element.value)
@@ -189,7 +190,7 @@ def test_runs_on_several_data_have_the_baselines_of_each(home: Path) -> None:
 @pytest.mark.usefixtures("sweep")
 def test_hostile_names_are_shown_as_written(home: Path) -> None:
     run = finished(home, 0.3, 0, 0.1, sweep="rates", name=HOSTILE)
-    runs.take_over(run, "failed", error=HOSTILE)
+    folder.take_over(run, "failed", error=HOSTILE)
     page = compare()
     said = words(page)
     assert plain(HOSTILE) in said
@@ -200,7 +201,7 @@ def test_hostile_names_are_shown_as_written(home: Path) -> None:
 def test_active_crashed_and_damaged_runs_do_not_hide_the_others(sweep: list[Run], home: Path) -> None:
     make_run(home, "running", epochs=2)
     crash(make_run(home, "running", epochs=2))
-    (sweep[0].folder / runs.METRICS).write_text("{broken\n")
+    (sweep[0].folder / folder.METRICS).write_text("{broken\n")
     page = compare()
     assert sweep[0].id in page.warning[0].value.replace("\\", "").replace("\u2060", "")
     states = page.dataframe[0].value["state"].tolist()
@@ -210,7 +211,7 @@ def test_active_crashed_and_damaged_runs_do_not_hide_the_others(sweep: list[Run]
 
 def test_a_changed_run_is_read_again(sweep: list[Run]) -> None:
     page = compare()
-    runs.rename(sweep[0], "renamed")
+    folder.rename(sweep[0], "renamed")
     page.run()
     assert "renamed" in page.dataframe[0].value["name"].tolist()
 
@@ -221,7 +222,7 @@ def test_tags_and_note_are_saved_and_shown(sweep: list[Run]) -> None:
     page.text_area(f"note-{sweep[0].id}").set_value("the one").run()
     button(page, "Save").click().run()
     checked(page)
-    found = history.local(sweep[0])
+    found = record.local(sweep[0])
     assert (found.tags, found.note) == (["keep", "paper"], "the one")
     assert "keep, paper" in page.dataframe[0].value["tags"].tolist()
     page.text_input(f"tags-{sweep[0].id}").set_value("x" * 50).run()

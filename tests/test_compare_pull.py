@@ -9,9 +9,9 @@ from published import keep
 from streamlit.testing.v1 import AppTest
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
-from tfbind import wandb_kept
-from tfbind.elsewhere import known_runs
-from ui.session import plain
+from tfbind.compare.runs import known_runs
+from tfbind.tracking import cache
+from ui.widgets.session import plain
 
 pytestmark = pytest.mark.usefixtures("home", "no_wandb")
 
@@ -51,7 +51,7 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     checked(button(page, "Get their curves").click().run())
     assert page.dataframe[0].value["best_epoch"].tolist() == [5, 5, 5]
     assert "Only the last values of these runs are known." not in words(page)
-    assert all(len(past.rows) == 5 for past in wandb_kept.stored(home))
+    assert all(len(past.rows) == 5 for past in cache.stored(home))
     assert "Get their curves" not in [found.label for found in page.button]
     kept = [path for path in home.rglob("*") if path.is_file()]
     assert kept
@@ -110,7 +110,7 @@ def test_what_cannot_be_pulled_is_one_line_and_keeps_the_page(server, path: str,
 def test_a_project_that_is_forgotten_leaves_the_table_and_can_be_pulled_again(home: Path, server) -> None:
     page = pull(compare(), server, "lab/seed")
     checked(button(page, "Move to the trash").click().run())
-    assert wandb_kept.stored(home) == []
+    assert cache.stored(home) == []
     assert "Kept here" not in words(page)
     assert len(list((home / "trash").glob("wandb-*"))) == 1
     assert plain("3 runs of lab/seed, just now.") in words(pull(page, server, "lab/seed"))
@@ -123,11 +123,11 @@ def test_a_server_that_fails_while_curves_are_read_is_said_and_what_came_stays(h
     (error,) = page.error
     assert plain(f"W&B at {server.url} forbids it (403); this key may not see lab/seed; ") in error.value
     server.fault = None
-    came = sum(not past.sampled for past in wandb_kept.stored(home))
+    came = sum(not past.sampled for past in cache.stored(home))
     assert page.dataframe[0].value["best_epoch"].notna().sum() == came
     assert plain(f"; {came} of 3 curves came before that and are kept") in error.value
     checked(button(page, "Get their curves").click().run())
-    assert (came < 3, [len(past.rows) for past in wandb_kept.stored(home)]) == (True, [5, 5, 5])
+    assert (came < 3, [len(past.rows) for past in cache.stored(home)]) == (True, [5, 5, 5])
 
 
 def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) -> None:
@@ -136,10 +136,10 @@ def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) 
     run.summary, run.state = run.history[-1], "finished"
     server.add(run)
     page = pull(compare(), server, f"{ENTITY}/other")
-    (project,) = wandb_kept.projects(home)
+    (project,) = cache.projects(home)
     assert page.selectbox(f"name-{project.key}-lr").value == "learning_rate"
     page.selectbox(f"name-{project.key}-val/r").set_value("val_pearsonr")
     checked(button(page, "Save names").click().run())
-    (past,) = wandb_kept.stored(home)
+    (past,) = cache.stored(home)
     assert past.config["learning_rate"] == 0.1
     assert past.rows[-1]["val_pearsonr"] == 0.5

@@ -1,8 +1,7 @@
 """One definition of the hyperparameters: bounds, presets, flags, and what follows from them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tfbind.config import (
     PRESETS,

@@ -11,10 +11,12 @@ from driven import app, button, checked
 from pair_files import score_table, sequence_table, write_pair
 from test_data_page import data_page, upload
 
-from tfbind import launch, runs, sweep_folder
+from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair
-from ui.session import plain
+from tfbind.data.dataset import import_pair
+from tfbind.runs import launch
+from tfbind.sweeps import sweep_folder
+from ui.widgets.session import plain
 
 FLAT = "every score is 2.5: there is nothing to learn from them, and no correlation is defined"
 SWEEP = "method: grid\nparameters: {learning_rate: {values: [0.1, 0.01]}}\n"

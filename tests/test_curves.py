@@ -7,7 +7,7 @@ import pytest
 from past_runs import curve, past
 from scipy import stats
 
-from tfbind.curves import MeanCurve, along, jitter, mean_curve, race, smoothed, trend
+from tfbind.compare.curves import MeanCurve, along, jitter, mean_curve, race, smoothed, trend
 
 EPOCHS = np.arange(1, 41)
 NOISE = np.random.default_rng(0)

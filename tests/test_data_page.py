@@ -14,15 +14,15 @@ from test_child import stalled
 from test_pairs import BAD as BAD_PAIRS
 from test_tables import BAD as BAD_SCORES
 
-from tfbind.datasets import import_pair, list_datasets, make_builtin, open_dataset
-from tfbind.motifs import jaspar
-from tfbind.recover import Agreement, Behind
-from tfbind.sequences import decode
-from ui.child import Beside
-from ui.data_add import _downloads
-from ui.data_detail import TABS, _said
-from ui.session import plain
-from ui.storage import DISK
+from tfbind.data.dataset import import_pair, list_datasets, make_builtin, open_dataset
+from tfbind.dna.codes import decode
+from tfbind.motifs.discovery import Agreement, Behind
+from tfbind.motifs.pwm import jaspar_motif
+from ui.data.add import _downloads
+from ui.data.detail import TABS, _said
+from ui.widgets.command import Beside
+from ui.widgets.disk import DISK
+from ui.widgets.session import plain
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -188,7 +188,7 @@ def test_scores_of_other_units_and_marks_are_called_what_they_are(
 
 
 def test_a_scan_that_explains_a_part_of_the_scores_is_not_said_to_have_made_them() -> None:
-    half = Behind(jaspar(), "painted", 200, 0.7, 5.0, Agreement(0.84, 0.1))
+    half = Behind(jaspar_motif(), "painted", 200, 0.7, 5.0, Agreement(0.84, 0.1))
     assert "made a part of these scores" in _said(half)
     assert "exactly" not in _said(half)
 

@@ -24,8 +24,8 @@ from pair_files import (
 )
 from peak import TELL_PEAK
 
-from tfbind import data_files, datasets
-from tfbind.datasets import (
+from tfbind.data import dataset
+from tfbind.data.dataset import (
     check_learnable,
     import_pair,
     list_datasets,
@@ -34,8 +34,8 @@ from tfbind.datasets import (
     open_dataset,
     sha256,
 )
-from tfbind.pairs import Pair, check_pair, coordinates, read_pair, report
-from tfbind.sequences import decode
+from tfbind.data.pairs import Pair, check_pair, coordinates, read_pair, report
+from tfbind.dna.codes import decode
 
 PROJECT = Path(__file__).parents[1]
 
@@ -100,7 +100,7 @@ def test_the_list_shows_what_is_on_disk(tmp_path: Path) -> None:
     shown = [{"name": n, "windows": 3, "length": 6, "path": str(tmp_path / "data" / n)} for n in ("a", "b")]
     assert list_datasets(tmp_path) == shown
     (tmp_path / "data" / "c").mkdir()
-    (tmp_path / "data" / "a" / data_files.META).write_text("{")
+    (tmp_path / "data" / "a" / dataset.META).write_text("{")
     assert list_datasets(tmp_path) == shown[1:]
 
 
@@ -144,9 +144,9 @@ def test_a_folder_is_opened_as_a_data_set_or_imported_once(tmp_path: Path) -> No
     write_pair(files)
     data = open_dataset(home, str(files))
     assert re.fullmatch(r"my-files-[0-9a-f]{8}", data.name)
-    written = (data.path / data_files.META).stat().st_mtime_ns
+    written = (data.path / dataset.META).stat().st_mtime_ns
     again = open_dataset(home, str(files))
-    assert (again.path, (again.path / data_files.META).stat().st_mtime_ns) == (data.path, written)
+    assert (again.path, (again.path / dataset.META).stat().st_mtime_ns) == (data.path, written)
     assert open_dataset(tmp_path / "elsewhere", str(data.path)).hash == data.hash
     edited_pair(files, scores=replaced("6.5", "7.5"))
     assert open_dataset(home, str(files)).hash != data.hash
@@ -175,16 +175,16 @@ def several_arrays() -> bytes:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        (data_files.META, b"{", r"meta\.json: not JSON"),
-        (data_files.META, b"\xff", r"meta\.json: not text in UTF-8"),
-        (data_files.META, b"[]", r"meta\.json: expected a JSON object"),
-        (data_files.META, b'{"format": 2}', "not a data set of format 1"),
-        (data_files.CODES, b"", r"codes\.npy: not a readable array"),
-        (data_files.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
-        (data_files.SCORES, b"\x93NUMPY\x01\0" + b"v\0" + ENDLESS.ljust(118), r"scores\.npy: not a readable array"),
-        (data_files.NAMES, b"text", r"names\.npy: not a readable array"),
-        (data_files.NAMES, several_arrays(), r"names\.npy: not a readable array"),
-        (data_files.NAMES, b"\x93NUMPY\x01\0" + b"\x2d\x23" + MINUS_SIGNS, r"names\.npy: not a readable array"),
+        (dataset.META, b"{", r"meta\.json: not JSON"),
+        (dataset.META, b"\xff", r"meta\.json: not text in UTF-8"),
+        (dataset.META, b"[]", r"meta\.json: expected a JSON object"),
+        (dataset.META, b'{"format": 2}', "not a data set of format 1"),
+        (dataset.CODES, b"", r"codes\.npy: not a readable array"),
+        (dataset.SCORES, b"\x93NUMPY", r"scores\.npy: not a readable array"),
+        (dataset.SCORES, b"\x93NUMPY\x01\0" + b"v\0" + ENDLESS.ljust(118), r"scores\.npy: not a readable array"),
+        (dataset.NAMES, b"text", r"names\.npy: not a readable array"),
+        (dataset.NAMES, several_arrays(), r"names\.npy: not a readable array"),
+        (dataset.NAMES, b"\x93NUMPY\x01\0" + b"\x2d\x23" + MINUS_SIGNS, r"names\.npy: not a readable array"),
     ],
 )
 def test_a_damaged_data_set_is_refused_in_one_line(tmp_path: Path, file: str, content: bytes, says: str) -> None:
@@ -199,7 +199,7 @@ def test_whatever_an_import_says_of_its_data_has_to_be_there(tmp_path: Path) -> 
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
     for key in data.meta:
         left = {other: value for other, value in data.meta.items() if other != key}
-        (data.path / data_files.META).write_text(json.dumps(left))
+        (data.path / dataset.META).write_text(json.dumps(left))
         with pytest.raises(ValueError, match=rf"meta\.json: .*{key}"):
             open_dataset(tmp_path, "toy")
 
@@ -207,9 +207,9 @@ def test_whatever_an_import_says_of_its_data_has_to_be_there(tmp_path: Path) -> 
 def test_content_that_has_changed_is_told_by_its_hash(tmp_path: Path) -> None:
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
     assert open_checked(tmp_path, "toy").hash == data.hash
-    codes = bytearray((data.path / data_files.CODES).read_bytes())
+    codes = bytearray((data.path / dataset.CODES).read_bytes())
     codes[-1] = 77
-    (data.path / data_files.CODES).write_bytes(codes)
+    (data.path / dataset.CODES).write_bytes(codes)
     assert open_dataset(tmp_path, "toy").hash == data.hash
     with pytest.raises(ValueError, match=r"data/toy: .*codes\.npy.* do not have the hash in meta\.json"):
         open_checked(tmp_path, "toy")
@@ -217,7 +217,7 @@ def test_content_that_has_changed_is_told_by_its_hash(tmp_path: Path) -> None:
 
 def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
-    np.save(data.path / data_files.SCORES, np.zeros((3, 5), dtype=np.float32))
+    np.save(data.path / dataset.SCORES, np.zeros((3, 5), dtype=np.float32))
     with pytest.raises(ValueError, match=r"\(3,\), \(3, 6\), \(3, 5\); meta.json says \(3, 6\)"):
         open_dataset(tmp_path, "toy")
 
@@ -293,19 +293,17 @@ def test_the_names_tell_the_coordinates_only_if_all_agree(names: list[str], conv
 
 IMPORT = """
 import pathlib, sys
-from tfbind.datasets import import_pair
+from tfbind.data.dataset import import_pair
 import_pair(*map(pathlib.Path, sys.argv[1:4]), "toy")
 """
 
 
-@pytest.mark.parametrize(
-    "instant", [datasets.LOCK, data_files.NAMES, data_files.CODES, data_files.SCORES, data_files.META]
-)
+@pytest.mark.parametrize("instant", [dataset.LOCK, dataset.NAMES, dataset.CODES, dataset.SCORES, dataset.META])
 def test_a_killed_import_leaves_nothing_or_a_whole_data_set(tmp_path: Path, instant: str) -> None:
     """The child is killed as soon as it has begun the file `instant`."""
     files = big_pair(tmp_path / "files")
     data = tmp_path / "data"
-    marker = data / instant if instant == datasets.LOCK else data / datasets.INCOMING / instant
+    marker = data / instant if instant == dataset.LOCK else data / dataset.INCOMING / instant
     child = python(IMPORT, tmp_path, *files)
     while not marker.exists() and child.poll() is None:
         time.sleep(0)
@@ -317,27 +315,27 @@ def test_a_killed_import_leaves_nothing_or_a_whole_data_set(tmp_path: Path, inst
         assert np.array_equal(open_dataset(tmp_path, entry["name"]).scores, complete.scores)
     after = import_pair(tmp_path, *files, "after")
     assert np.array_equal(after.scores, complete.scores)
-    assert not (data / datasets.INCOMING).exists()
+    assert not (data / dataset.INCOMING).exists()
 
 
 def test_what_a_dead_import_left_is_cleaned_away(tmp_path: Path) -> None:
-    left = tmp_path / "data" / datasets.INCOMING
+    left = tmp_path / "data" / dataset.INCOMING
     left.mkdir(parents=True)
-    (left / data_files.SCORES).write_bytes(b"half")
+    (left / dataset.SCORES).write_bytes(b"half")
     assert list_datasets(tmp_path) == []
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
     assert not left.exists()
     assert {path.name for path in data.path.iterdir()} == {
-        data_files.META,
-        data_files.NAMES,
-        data_files.CODES,
-        data_files.SCORES,
+        dataset.META,
+        dataset.NAMES,
+        dataset.CODES,
+        dataset.SCORES,
     }
 
 
 ASK_FOR_BUILTIN = """
 import pathlib, sys
-from tfbind.datasets import open_dataset
+from tfbind.data.dataset import open_dataset
 print(open_dataset(pathlib.Path(sys.argv[1]), "builtin").path.stat().st_ino)
 """
 

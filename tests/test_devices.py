@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from tfbind import devices
 from tfbind.config import TrainConfig
-from tfbind.meter import cpu_cores
+from tfbind.runs import devices
+from tfbind.store.process import cpu_cores
 
 HOLD = (
-    "import sys; from pathlib import Path; from tfbind import devices\n"
+    "import sys; from pathlib import Path; from tfbind.runs import devices\n"
     "with devices.slots(Path(sys.argv[1]), 'cpu', int(sys.argv[2])) as taken:\n"
     "    print(taken, flush=True); sys.stdin.read()"
 )

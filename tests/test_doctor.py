@@ -20,11 +20,15 @@ import pytest
 from filelock import FileLock
 from toy import toy_config, toy_home
 
-from tfbind import devices, imported, jobs, launch, runs, sweep_folder, wandb_log
-from tfbind.doctor import FOLDERS, Finding, examine, unused_gpus
-from tfbind.json_files import write_json
-from tfbind.meter import cpu_cores
-from tfbind.scoring import BUILTIN_FOLDER
+from tfbind.cli.doctor import FOLDERS, Finding, examine, unused_gpus
+from tfbind.nn import weight_files
+from tfbind.runs import devices, folder as runs, launch
+from tfbind.scoring import jobs
+from tfbind.scoring.model import BUILTIN_FOLDER
+from tfbind.store.process import cpu_cores
+from tfbind.store.schema import write_json
+from tfbind.sweeps import sweep_folder
+from tfbind.tracking import logger
 
 
 @pytest.fixture
@@ -79,10 +83,10 @@ def test_what_is_in_no_list_is_named_with_the_remedy(home):
     for id in ("kept", "lost"):
         runs.create(home, toy_config(), id=id)
     sweep_folder.create(home, "{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config(), id="race")
-    imported.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), "model")
+    weight_files.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), "model")
     for folder in ("runs/lost", "sweeps/race", "models/model"):
         shutil.copytree(home / folder, (home / folder).with_name("A copy"))
-    files = {"runs/lost": runs.CONFIG, "sweeps/race": sweep_folder.SETTINGS, "models/model": imported.WEIGHTS}
+    files = {"runs/lost": runs.CONFIG, "sweeps/race": sweep_folder.SETTINGS, "models/model": weight_files.WEIGHTS}
     for folder, file in files.items():
         (home / folder / file).unlink()
     (home / "jobs" / "20260101-000000-abcde").mkdir(parents=True)
@@ -122,8 +126,8 @@ def test_a_damaged_data_set_is_named_and_not_among_the_sound_ones(home, content)
 
 def test_a_damaged_model_is_named_and_not_among_the_sound_ones(home):
     for name in ("sound", "torn", "unknown"):
-        imported.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), name)
-    weights, card = home / "models" / "torn" / imported.WEIGHTS, home / "models" / "unknown" / imported.CARD
+        weight_files.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), name)
+    weights, card = home / "models" / "torn" / weight_files.WEIGHTS, home / "models" / "unknown" / weight_files.CARD
     weights.write_bytes(weights.read_bytes()[:-100])
     card.write_text("{")
     sound, torn, unknown = findings(home)["models"]
@@ -141,7 +145,7 @@ def test_packages_of_other_versions_are_named_those_that_need_not_be_there_only_
             raise PackageNotFoundError(package)
         return there.get(package) or metadata.version(package)
 
-    monkeypatch.setattr("tfbind.doctor.version", version)
+    monkeypatch.setattr("tfbind.cli.doctor.version", version)
     needed, login = findings(home)["packages"]
     assert needed.said.startswith("numpy missing, wanted 2.") or "; numpy missing, wanted 2." in needed.said
     assert "streamlit 1.0, wanted 1." in needed.said
@@ -235,7 +239,7 @@ def test_runs_of_which_the_server_lacks_something_are_named(home):
     }
     for id, changed in changes.items():
         run = runs.create(home, toy_config(), id=id)
-        write_json(run.folder / runs.WANDB, asdict(wandb_log.Logged(**about | whole | changed)))
+        write_json(run.folder / runs.WANDB, asdict(logger.Logged(**about | whole | changed)))
     torn = runs.create(home, toy_config(), id="torn")
     (torn.folder / runs.WANDB).write_text("{")
     damaged, behind, _ = findings(home)["W&B"]

@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from tfbind.edits import ADDED, describe, details, edit, effect, effects, headline, substitution
-from tfbind.interpret import Variant
-from tfbind.sequences import decode, encode
+from tfbind.dna.codes import decode, encode
+from tfbind.scoring.ism import Variant
+from tfbind.variants.edits import ADDED, describe, details, edit, effect, effects, headline, substitution
 
 CODES = encode("ACGTACGT")
 

@@ -13,13 +13,14 @@ import pytest
 from published import HASH, keep, measured, pulled
 from wandb_server import ENTITY, StoredRun, WandbServer, seed_runs
 
-from tfbind import history, runs, wandb_kept, wandb_runs
-from tfbind.compare import choose, group, settings_of
-from tfbind.elsewhere import join, known_runs, originals
-from tfbind.history import Past
-from tfbind.report import facts
-from tfbind.verdict import judge
-from tfbind.verdict_text import headline
+from tfbind import runs
+from tfbind.compare.report import facts
+from tfbind.compare.runs import choose, group, join, known_runs, originals, settings_of
+from tfbind.compare.text import headline
+from tfbind.compare.verdict import judge
+from tfbind.runs import record
+from tfbind.runs.record import Past
+from tfbind.tracking import cache, pull
 
 PROJECT = Path(__file__).parents[1]
 PEARSON = choose("val_pearsonr")
@@ -154,7 +155,7 @@ def compare(home: Path, *words: str) -> dict:
 @pytest.mark.parametrize("metric", ["val_pearsonr", "val_loss"])
 def test_the_command_answers_on_pulled_runs(tmp_path: Path, metric: str) -> None:
     keep(tmp_path)
-    wandb_runs.pull(tmp_path, f"{ENTITY}/seed")
+    pull.pull_runs(tmp_path, f"{ENTITY}/seed")
     alone = compare(tmp_path, "seed0", "seed1", "seed2", "--metric", metric)
     assert alone["headline"].startswith("One run each: cannot be told.")
     found = compare(tmp_path, "seed0", "seed1", "seed2", "--sweep", "real", "--metric", metric)
@@ -171,15 +172,15 @@ def test_a_plain_id_is_the_run_of_this_home_and_its_copy_counts_nowhere(tmp_path
     stranger = replace(copy, display_name="of another home", name="0p01-1", config={"learning_rate": {"value": 9}})
     for run in (copy, stranger):
         server.add(run)
-    wandb_runs.pull(tmp_path, f"{ENTITY}/tfbind")
-    assert len(wandb_kept.stored(tmp_path)) == 2
+    pull.pull_runs(tmp_path, f"{ENTITY}/tfbind")
+    assert len(cache.stored(tmp_path)) == 2
     known, problems = known_runs(tmp_path)
     assert problems == []
     assert [past.source for past in known if past.id == mine.id] == ["local"]
     assert [past.source for past in known if past.id == "0p01-1"] == ["local", "wandb"]
     found = compare(tmp_path, mine.id, "0p01-1")
     assert [setting["runs"] for setting in found["settings"]] == [[mine.id, "0p01-1"]]
-    assert history.local(runs.find(tmp_path, mine.id)) in known
+    assert record.local(runs.find(tmp_path, mine.id)) in known
 
 
 def test_a_run_that_the_system_cannot_read_hides_no_other(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_run_that_the_system_cannot_read_hides_no_other(tmp_path: Path) -> Non
     def read(run: runs.Run) -> Past:
         if run.id == first.id:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(run.folder / runs.METRICS))
-        return history.local(run)
+        return record.local(run)
 
     known, problems = known_runs(tmp_path, read)
     assert {past.id for past in known} == {past.id for past in others}

@@ -6,8 +6,8 @@ import pytest
 from stand_in import LENGTH, make_run
 
 from tfbind.config import TrainConfig, forward_flops
-from tfbind.estimate import REFERENCE_SPEED, START_SECONDS, Past, duration, estimate, recent, round_seconds
-from tfbind.runs import METRICS, list_runs
+from tfbind.runs.estimate import REFERENCE_SPEED, START_SECONDS, Past, duration, estimate_run, recent, round_seconds
+from tfbind.runs.folder import METRICS, list_runs
 
 CPU = TrainConfig(device="cpu", threads=2, num_epochs=5, validation_split=0.2)
 
@@ -18,7 +18,7 @@ def past(windows_per_second: float, **changes: object) -> Past:
 
 def test_speed_of_the_same_model_gives_the_time() -> None:
     # 800 windows to train and 200 to validate at a third of the cost: 866.67 a epoch, 5 epochs at 100 a second.
-    found = estimate(CPU, 1000, 300, [past(100)])
+    found = estimate_run(CPU, 1000, 300, [past(100)])
     assert found.seconds == pytest.approx(START_SECONDS + 5 * (800 + 200 / 3) / 100)
     assert found.measured
 
@@ -26,40 +26,40 @@ def test_speed_of_the_same_model_gives_the_time() -> None:
 def test_another_model_is_scaled_by_its_arithmetic() -> None:
     other = past(100, num_channels=64)
     ratio = forward_flops(other.config, 300) / forward_flops(CPU, 300)
-    found = estimate(CPU, 1000, 300, [other])
+    found = estimate_run(CPU, 1000, 300, [other])
     assert found.seconds - START_SECONDS == pytest.approx(5 * (800 + 200 / 3) / (100 * ratio))
     assert "other" in found.basis
 
 
 def test_twice_the_length_takes_twice_as_long() -> None:
-    short, long = (estimate(CPU, 1000, length, [past(100)]).seconds - START_SECONDS for length in (300, 600))
+    short, long = (estimate_run(CPU, 1000, length, [past(100)]).seconds - START_SECONDS for length in (300, 600))
     assert long == pytest.approx(2 * short)
 
 
 def test_the_same_model_counts_before_a_newer_other_one() -> None:
     runs = [past(1, num_channels=64), past(100)]
-    assert estimate(CPU, 1000, 300, runs).seconds == estimate(CPU, 1000, 300, [past(100)]).seconds
+    assert estimate_run(CPU, 1000, 300, runs).seconds == estimate_run(CPU, 1000, 300, [past(100)]).seconds
 
 
 def test_five_newest_runs_count_and_their_median() -> None:
     runs = [past(speed) for speed in (90, 100, 110, 100, 5)] + [past(1)] * 20
-    assert estimate(CPU, 1000, 300, runs).seconds == estimate(CPU, 1000, 300, [past(100)]).seconds
+    assert estimate_run(CPU, 1000, 300, runs).seconds == estimate_run(CPU, 1000, 300, [past(100)]).seconds
 
 
 @pytest.mark.parametrize("changes", [{"threads": 4}, {"device": "cuda"}])
 def test_runs_elsewhere_do_not_count(changes: dict[str, object]) -> None:
-    found = estimate(CPU, 1000, 300, [past(100, **changes)])
+    found = estimate_run(CPU, 1000, 300, [past(100, **changes)])
     assert not found.measured
     assert "rough" in found.basis
 
 
 def test_threads_do_not_matter_on_a_gpu() -> None:
     gpu = CPU.model_copy(update={"device": "cuda"})
-    assert estimate(gpu, 1000, 300, [past(100, device="cuda", threads=16)]).measured
+    assert estimate_run(gpu, 1000, 300, [past(100, device="cuda", threads=16)]).measured
 
 
 def test_reference_is_per_thread() -> None:
-    found = estimate(CPU, 1000, 300)
+    found = estimate_run(CPU, 1000, 300)
     work = 5 * (800 + 200 / 3) * forward_flops(CPU, 300)
     assert found.seconds == pytest.approx(START_SECONDS + work / (2 * REFERENCE_SPEED["cpu"]))
 

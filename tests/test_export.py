@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pybigtools
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tfbind import export
-from tfbind.export import About, Track, as_bytes, facts, track, write
-from tfbind.meaning import SHIPPED
-from tfbind.places import Place, places
-from tfbind.records import read_records
-from tfbind.sequences import encode
+from tfbind.dna.codes import encode
+from tfbind.dna.intervals import Place, places
+from tfbind.dna.parser import read_records
+from tfbind.scoring import formats
+from tfbind.scoring.formats import About, Track, as_bytes, facts, track, write
+from tfbind.scoring.meaning import SHIPPED
 
 ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, meaning=SHIPPED)
 HEADER = "# tfbind; model builtin 0a1b; FOXA1, score in nats above background, not occupancy; scored in one pass; "
@@ -214,7 +213,7 @@ def test_a_long_reverse_strand_is_written_in_pieces_as_at_once(monkeypatch, tmp_
     scores = np.random.default_rng(3).normal(2, 2, 1_000).astype(np.float32)
     turned = track("chr1:1-1000(-)", np.zeros(1_000, np.uint8), scores)
     at_once = [text(suffix, turned) for suffix in (".bed", ".bedgraph")]
-    monkeypatch.setattr(export, "PIECE_BASES", 7)
+    monkeypatch.setattr(formats, "PIECE_BASES", 7)
     assert [text(suffix, turned) for suffix in (".bed", ".bedgraph")] == at_once
     write(tmp_path / "out.bw", [turned], ABOUT)
     assert values(tmp_path / "out.bw", "chr1", 0, 1_000) == scores[::-1].tolist()
@@ -282,7 +281,7 @@ def test_csv_needs_one_length():
     with pytest.raises(ValueError, match=r"record b: 2 bases; a \.csv has .* expected 1, as in a, or a \.tsv file"):
         text(".csv", made("a", "A", [1]), made("b", "AC", [1, 2]))
     with pytest.raises(ValueError, match="at most 1,000,000"):
-        export.check_columns([("a", 1_000_001)])
+        formats.check_columns([("a", 1_000_001)])
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x", "x.csv.gz", "x.bigwig"])
@@ -314,8 +313,8 @@ def test_sites_do_not_depend_on_how_a_record_is_read(scores, step):
     whole = made("a", "ACGT" * 15, np.zeros(60))
     whole = track("a", whole.read(0, len(scores))[0], np.array(scores, dtype=np.float32))
     pieces = [(start, *whole.read(start, min(start + step, whole.length))) for start in range(0, whole.length, step)]
-    found = [(site, codes.tolist()) for site, codes in export.sites_of(pieces, whole.length, 2)]
-    assert found == [(site, codes.tolist()) for site, codes in export.sites(whole, 2)]
+    found = [(site, codes.tolist()) for site, codes in formats.sites_of(pieces, whole.length, 2)]
+    assert found == [(site, codes.tolist()) for site, codes in formats.sites(whole, 2)]
     called = np.zeros(whole.length, bool)
     for site, codes in found:
         called[site.start : site.end] = True

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from toy import toy_home
 
-from tfbind import data_care, fetch
-from tfbind.datasets import Windows, list_datasets, open_dataset, sha256
-from tfbind.fetch import Source
+from tfbind.data import manage
+from tfbind.data.dataset import Windows, list_datasets, open_dataset, sha256
+from tfbind.data.manage import Source
 
 
 @dataclass
@@ -40,7 +40,7 @@ def own(tmp_path: Path) -> Windows:
 
 @pytest.fixture
 def shop(own: Windows, tmp_path: Path) -> Iterator[Shop]:
-    found = Shop("", {path.name: path.read_bytes() for path in data_care.export(own, tmp_path)})
+    found = Shop("", {path.name: path.read_bytes() for path in manage.export(own, tmp_path)})
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -79,9 +79,9 @@ def test_what_was_published_is_checked_and_becomes_a_data_set(
     own: Windows, sources: dict[str, Source], tmp_path: Path
 ) -> None:
     home = tmp_path / "other"
-    data = fetch.fetch(home, "toy-pair", sources=sources)
+    data = manage.fetch(home, "toy-pair", sources=sources)
     assert (data.name, data.hash) == ("toy-pair", own.hash)
-    assert list((home / fetch.DOWNLOADS).iterdir()) == []
+    assert list((home / manage.DOWNLOADS).iterdir()) == []
 
 
 def test_every_byte_of_it_is_told(shop: Shop, sources: dict[str, Source], tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_every_byte_of_it_is_told(shop: Shop, sources: dict[str, Source], tmp_pa
     shop.files[second] += bytes(700_000)  # which gzip passes over
     sources["toy-pair"].files[second] = hashlib.sha256(shop.files[second]).hexdigest()
     told: list[tuple[float, str]] = []
-    fetch.fetch(tmp_path / "other", "toy-pair", sources=sources, tell=lambda *one: told.append(one))
+    manage.fetch(tmp_path / "other", "toy-pair", sources=sources, tell=lambda *one: told.append(one))
     size = f"{len(shop.files[second]) / 1e6:.1f}"
     shares = [share for share, what in told if what.startswith(f"{second}: ")]
     assert shares == sorted(shares)
@@ -101,7 +101,7 @@ def test_every_byte_of_it_is_told(shop: Shop, sources: dict[str, Source], tmp_pa
 KILLED_BY_ITS_FIRST_BYTES = """
 import os, signal, sys
 from pathlib import Path
-from tfbind import fetch
+from tfbind.data import manage as fetch
 fetch._Bar.update = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 sources = {"toy-pair": fetch.Source(*eval(sys.argv[2]))}
 fetch.fetch(Path(sys.argv[1]), "toy-pair", sources=sources)
@@ -113,13 +113,13 @@ def test_what_a_killed_download_left_goes_with_the_next_one(sources: dict[str, S
     told = repr((source.address, source.files, source.about))
     killed = subprocess.run([sys.executable, "-c", KILLED_BY_ITS_FIRST_BYTES, home, told])
     assert killed.returncode == -signal.SIGKILL
-    assert len(list((home / fetch.DOWNLOADS).rglob("*"))) > 0
-    fetch.fetch(home, "toy-pair", sources=sources)
-    assert list((home / fetch.DOWNLOADS).iterdir()) == []
+    assert len(list((home / manage.DOWNLOADS).rglob("*"))) > 0
+    manage.fetch(home, "toy-pair", sources=sources)
+    assert list((home / manage.DOWNLOADS).iterdir()) == []
 
 
 def test_a_terminal_shows_how_far_it_is(shop: Shop, tmp_path: Path) -> None:
-    shop.files |= dict.fromkeys(fetch.SOURCES["course-chr22"].files, bytes(900_000))
+    shop.files |= dict.fromkeys(manage.SOURCES["course-chr22"].files, bytes(900_000))
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "tfbind", "data", "fetch", "course-chr22", "--from", shop.address]
     environment = {**os.environ, "TFBIND_HOME": str(tmp_path / "other")}
@@ -130,7 +130,7 @@ def test_a_terminal_shows_how_far_it_is(shop: Shop, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "█" in drawn
     assert "chr22_sequences.txt.gz: 0.3 of 0.9 MB" in drawn
-    assert drawn.strip().splitlines()[-1].endswith(fetch.SOURCES["course-chr22"].files["chr22_sequences.txt.gz"])
+    assert drawn.strip().splitlines()[-1].endswith(manage.SOURCES["course-chr22"].files["chr22_sequences.txt.gz"])
 
 
 # pooch leaves the response to the garbage collector, as below.
@@ -140,10 +140,10 @@ def test_a_download_without_end_is_ended_and_leaves_nothing(
 ) -> None:
     first = next(iter(shop.files))
     shop.faults[first] = "endless"
-    monkeypatch.setattr(fetch, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(manage, "MOST_BYTES", 1 << 20)
     with pytest.raises(OSError, match=rf"^{first}: the server sent over 1,048,576 bytes; expected the file$"):
-        fetch.fetch(tmp_path / "other", "toy-pair", sources=sources)
-    assert list((tmp_path / "other" / fetch.DOWNLOADS).iterdir()) == []
+        manage.fetch(tmp_path / "other", "toy-pair", sources=sources)
+    assert list((tmp_path / "other" / manage.DOWNLOADS).iterdir()) == []
 
 
 # pooch leaves the response of a download that broke off to the garbage collector.
@@ -164,12 +164,12 @@ def test_a_bad_answer_is_one_line_and_the_file_that_came_is_kept(
     first, second = shop.files
     shop.faults[second] = fault
     with pytest.raises(kind) as caught:
-        fetch.fetch(home, "toy-pair", sources=sources)
+        manage.fetch(home, "toy-pair", sources=sources)
     assert said in str(caught.value)
     assert f"{shop.address}{second}" in str(caught.value)
     assert list_datasets(home) == []
     shop.faults.clear()
-    fetch.fetch(home, "toy-pair", sources=sources)
+    manage.fetch(home, "toy-pair", sources=sources)
     assert shop.asked[0] == first
     assert set(shop.asked[1:]) == {second}
 
@@ -179,7 +179,7 @@ def test_without_a_network_it_is_said_what_to_do(sources: dict[str, Source], tmp
         deaf.bind(("127.0.0.1", 0))  # held, so that nobody else listens there, and not listened to
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
         with pytest.raises(OSError, match=r"no answer; this needs a network.*use `data import`"):
-            fetch.fetch(tmp_path / "other", "toy-pair", address=address, sources=sources)
+            manage.fetch(tmp_path / "other", "toy-pair", address=address, sources=sources)
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1", "not a url", "/some/folder", "http://?"])
@@ -187,20 +187,20 @@ def test_what_is_no_address_of_the_web_is_refused(address: str, sources: dict[st
     with pytest.raises(
         ValueError, match=rf"{re.escape(address)}\S*: no address of a server; expected one that begins with http://"
     ):
-        fetch.fetch(tmp_path / "other", "toy-pair", address=address, sources=sources)
+        manage.fetch(tmp_path / "other", "toy-pair", address=address, sources=sources)
 
 
 def test_a_taken_name_is_refused_before_anything_is_asked(
     shop: Shop, sources: dict[str, Source], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="'toy': exists already"):
-        fetch.fetch(tmp_path / "home", "toy-pair", name="toy", sources=sources)
+        manage.fetch(tmp_path / "home", "toy-pair", name="toy", sources=sources)
     assert shop.asked == []
 
 
 def test_the_course_is_pinned_to_one_commit_and_two_checksums() -> None:
-    source = fetch.SOURCES["course-chr22"]
+    source = manage.SOURCES["course-chr22"]
     assert source.address.startswith("https://")
     assert all(len(checksum) == 64 for checksum in source.files.values())
     with pytest.raises(ValueError, match="'chr1': expected one of course-chr22"):
-        fetch.fetch(Path("/nowhere"), "chr1")
+        manage.fetch(Path("/nowhere"), "chr1")

@@ -12,13 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from tfbind.files import ABANDONED_SECONDS, claimed, draft_of, remove_drafts, scratch, words, write_bytes, written
-from tfbind.json_files import read_json, write_json
+from tfbind.store.atomic import (
+    ABANDONED_SECONDS,
+    claimed,
+    draft_of,
+    remove_drafts,
+    scratch,
+    words,
+    write_bytes,
+    written,
+)
+from tfbind.store.schema import read_json, write_json
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from tfbind import files
+from tfbind.store import atomic as files
 
 def chunks():
     yield b"half"
@@ -88,7 +97,7 @@ def test_what_another_host_writes_into_a_shared_home_stays_until_nobody_can_be_w
     """Its process is none of this host: that number may be free here, or another program's."""
     elsewhere = "import socket\nsocket.gethostname = lambda: 'elsewhere'\n"
     half_made = "place = files.draft_of(Path(sys.argv[1]))\nplace.mkdir()\n(place / 'config.json').touch()\n"
-    leave = f"from tfbind import files\nimport sys\nfrom pathlib import Path\n{half_made}"
+    leave = f"from tfbind.store import atomic as files\nimport sys\nfrom pathlib import Path\n{half_made}"
     code = leave if name == "new-run" else KILLED_WHILE_WRITING
     subprocess.run([sys.executable, "-c", elsewhere + code, str(tmp_path / name)])
     (draft,) = tmp_path.iterdir()
@@ -106,9 +115,8 @@ def test_what_another_host_writes_into_a_shared_home_stays_until_nobody_can_be_w
 
 
 def test_a_scratch_folder_goes_and_so_does_that_of_a_killed_process(tmp_path: Path) -> None:
-    killed = (
-        "import os, sys; from tfbind.files import *\nwith scratch(Path(sys.argv[1]), 'dna'): os.kill(os.getpid(), 9)"
-    )
+    killed = "import os, sys\nfrom tfbind.store.atomic import *\n"
+    killed += "with scratch(Path(sys.argv[1]), 'dna'): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", killed, str(tmp_path)])
     assert len(list(tmp_path.iterdir())) == 1
     with scratch(tmp_path, "upload") as folder:

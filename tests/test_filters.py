@@ -9,15 +9,16 @@ import pytest
 from safetensors.numpy import save_file
 from stand_in import CONFIG
 
-from tfbind import filters, runs
 from tfbind.__main__ import main
-from tfbind.best_epoch import pack_held_out
-from tfbind.datasets import Windows, make_builtin
-from tfbind.filters import FIRST_LAYER, Learnt
-from tfbind.motifs import jaspar
-from tfbind.runs import Run
+from tfbind.data.dataset import Windows, make_builtin
+from tfbind.evaluation import filters
+from tfbind.evaluation.filters import FIRST_LAYER, Learnt
+from tfbind.motifs.pwm import jaspar_motif
+from tfbind.runs import folder
+from tfbind.runs.folder import Run
+from tfbind.runs.record import pack_held_out
 
-FOXA1 = jaspar()
+FOXA1 = jaspar_motif()
 
 
 @pytest.fixture
@@ -28,22 +29,22 @@ def data(tmp_path: Path) -> Windows:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """A run whose filters are FOXA1, its reverse complement, the same for every word, and never excited."""
-    made = runs.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
+    made = folder.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
     flanked = np.zeros((4, 4, 12), np.float32)
     flanked[0, :, 2:10] = FOXA1.log_odds
     flanked[1, :, 2:10] = FOXA1.reverse_complement().log_odds
     flanked[2] = 1
     flanked[3] = -1
-    save_file({FIRST_LAYER: flanked}, made.folder / runs.BEST)
+    save_file({FIRST_LAYER: flanked}, made.folder / folder.BEST)
     nothing = np.zeros(900)
     held = pack_held_out(np.arange(900), np.zeros((900, 300)), nothing, nothing)
-    (made.folder / runs.VALIDATION).write_bytes(held)
+    (made.folder / folder.VALIDATION).write_bytes(held)
     return made
 
 
 def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows) -> None:
     """One search for all: the comparison is compiled the first time it runs in an environment."""
-    touch(run.folder / runs.BEST, time.time() + 3600)  # the clock was set back since
+    touch(run.folder / folder.BEST, time.time() + 3600)  # the clock was set back since
     found = filters.learnt(run, data)
     assert found.windows == 900
     first, second, constant, dead = found.filters
@@ -94,11 +95,11 @@ def test_the_command_says_how_like_the_motif_of_the_labels_each_filter_is(
 
 def test_nothing_is_told_before_it_was_asked_or_after_the_weights_have_changed(run: Run) -> None:
     assert filters.stored(run) is None
-    kept = run.folder / runs.FILTERS
+    kept = run.folder / folder.FILTERS
     kept.write_text('{"filters": [], "windows": 3, "behind": null}')
     assert filters.stored(run) == Learnt([], 3, None)
     later = time.time() + 10
-    touch(run.folder / runs.BEST, later)
+    touch(run.folder / folder.BEST, later)
     assert filters.stored(run) is None
     touch(kept, later + 1)
     kept.write_text('{"filters": 3}')
@@ -112,6 +113,6 @@ def touch(path: Path, when: float) -> None:
 
 
 def test_a_run_without_weights_is_refused(tmp_path: Path, data: Windows) -> None:
-    empty = runs.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
+    empty = folder.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
     with pytest.raises(ValueError, match="no weights yet; expected a run with a finished epoch"):
         filters.learnt(empty, data)

@@ -6,7 +6,7 @@ import io
 import pytest
 from test_records import TABLE, named
 
-from tfbind.records import assemble, read_pieces, read_records
+from tfbind.dna.parser import assemble, read_pieces, read_records
 
 GENBANK = """LOCUS       SCU49845     24 bp    DNA
 DEFINITION  a gene.

@@ -8,9 +8,9 @@ import zlib
 import numpy as np
 import pytest
 
-from tfbind import genome
-from tfbind.genome import Genome
-from tfbind.sequences import decode
+from tfbind.dna import fasta
+from tfbind.dna.codes import decode
+from tfbind.dna.fasta import Genome
 
 TEXT = b">chr1 first of two\nACGT\nTtgc\nAN\n>chr2\nGGGA"
 CONTIGS = {"chr1": "ACGTTTGCAN", "chr2": "GGGA"}
@@ -57,12 +57,21 @@ def test_a_bgzip_file_is_read_from_the_middle(folder):
 
 def test_any_stretch_is_that_of_the_contig_across_the_blocks_that_are_read(folder):
     random = np.random.default_rng(0)
-    codes = random.integers(0, 5, 2 * genome.BLOCK + 12_345, dtype=np.uint8)
+    codes = random.integers(0, 5, 2 * fasta.CACHE_BLOCK + 12_345, dtype=np.uint8)
     letters = decode(codes)
     lines = "\n".join(letters[start : start + 61] for start in range(0, len(letters), 61))
     (folder / "g.fa").write_text(f">a\nACGT\n>b\n{lines}\n")
     opened = Genome(folder / "g.fa", folder.parent / "cache")
-    edges = [0, 1, genome.BLOCK - 1, genome.BLOCK, genome.BLOCK + 1, 2 * genome.BLOCK, len(codes) - 1, len(codes)]
+    edges = [
+        0,
+        1,
+        fasta.CACHE_BLOCK - 1,
+        fasta.CACHE_BLOCK,
+        fasta.CACHE_BLOCK + 1,
+        2 * fasta.CACHE_BLOCK,
+        len(codes) - 1,
+        len(codes),
+    ]
     for start in edges:
         for end in (edge for edge in edges if edge > start):
             assert np.array_equal(opened.codes("b", start, end), codes[start:end])
@@ -148,8 +157,8 @@ def test_a_file_that_is_not_there_is_said(folder):
 
 @pytest.mark.parametrize(("name", "pack"), [("g.fa", bytes), ("g.fa.gz", bgzip)])
 def test_a_line_that_memory_should_not_hold_is_refused_before_an_index_is_made(folder, monkeypatch, name, pack):
-    monkeypatch.setattr(genome, "CHUNK", 8)
-    monkeypatch.setattr(genome, "LONGEST_LINE", 20)
+    monkeypatch.setattr(fasta, "CHUNK", 8)
+    monkeypatch.setattr(fasta, "LONGEST_LINE", 20)
     (folder / name).write_bytes(pack(b">chr1\n" + b"ACGTACGTACGTACGTACGT\n" * 5))
     assert contigs(folder / name) == {"chr1": "ACGT" * 25}
     (folder / name).write_bytes(pack(b">chr1\n" + b"ACGT" * 25))

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from tfbind.config import TrainConfig
-from tfbind.hints import Kind, Steps, fall_per_epoch, few_steps, hint, lost_its_loss
+from tfbind.runs.hints import Kind, Steps, fall_per_epoch, few_steps, hint, lost_its_loss
 
 
 def rows(val_losses: list[float], train_losses: list[float] | None = None) -> list[dict[str, float]]:

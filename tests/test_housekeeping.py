@@ -9,9 +9,10 @@ import pytest
 from driven import app
 from toy import toy_config, toy_home
 
-from tfbind import housekeeping, launch, runs
+from tfbind import runs
 from tfbind.config import PROJECT
-from tfbind.worker import Worker
+from tfbind.runs import disk, launch
+from tfbind.runs.worker import Worker
 
 
 @pytest.fixture
@@ -27,9 +28,9 @@ def test_usage_counts_every_byte_once(home, tmp_path):
     (home / "queries" / "0.txt").write_bytes(b"q" * 2000)
     (home / "runs" / "done" / ".best.safetensors.4194305-0a1f").write_bytes(b"d" * 3000)
     on_disk = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
-    used = housekeeping.usage(home)
+    used = disk.usage(home)
     assert used.total == on_disk
-    assert (used.kinds[housekeeping.FILES], used.kinds["queries"], used.kinds[housekeeping.DRAFTS]) == (
+    assert (used.kinds[disk.FILES], used.kinds["queries"], used.kinds[disk.DRAFTS]) == (
         1000,
         2000,
         3000,
@@ -37,7 +38,7 @@ def test_usage_counts_every_byte_once(home, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "large").write_bytes(b"e" * 5000)
     (home / "link").symlink_to(tmp_path / "elsewhere")
-    assert 0 < housekeeping.usage(home).total - on_disk < 5000
+    assert 0 < disk.usage(home).total - on_disk < 5000
 
 
 def test_only_checkpoints_of_finished_runs_are_dropped(home):
@@ -46,12 +47,12 @@ def test_only_checkpoints_of_finished_runs_are_dropped(home):
     runs.take_over(stopped, "killed")
     spent = (runs.find(home, "done").folder / runs.CHECKPOINT).stat().st_size
     kept = {path for path in home.rglob("*") if path.name != runs.CHECKPOINT}
-    assert housekeeping.usage(home).checkpoints == spent
-    assert housekeeping.drop_checkpoints(home) == spent
+    assert disk.usage(home).checkpoints == spent
+    assert disk.drop_checkpoints(home) == spent
     assert {path for path in home.rglob("*") if path.name != runs.CHECKPOINT} == kept
     assert (stopped.folder / runs.CHECKPOINT).exists()
     assert not (runs.find(home, "done").folder / runs.CHECKPOINT).exists()
-    assert housekeeping.usage(home).checkpoints == 0
+    assert disk.usage(home).checkpoints == 0
 
 
 def test_a_run_without_its_checkpoint_opens_scores_exports_and_trains_on(home, tmp_path, monkeypatch):
@@ -89,7 +90,7 @@ def test_the_trash_is_emptied_for_good_and_a_link_in_it_is_not_followed(home, tm
     trashed = runs.delete(runs.find(home, "done"))
     size = sum(path.stat().st_size for path in trashed.rglob("*") if path.is_file())
     (home / "trash" / "link").symlink_to(outside)
-    freed = housekeeping.empty_trash(home)
+    freed = disk.empty_trash(home)
     assert freed >= size
     assert list((home / "trash").iterdir()) == []
     assert (outside / "mine").read_text() == "kept"
@@ -108,7 +109,7 @@ def test_what_killed_processes_left_goes_with_the_trash_and_what_living_ones_wri
         folder.mkdir(parents=True)
         (folder / "weights").write_bytes(b"w" * 1000)
     left[2].write_bytes(b"l" * 100)
-    assert housekeeping.empty_trash(home) == 2100
+    assert disk.empty_trash(home) == 2100
     assert [path.exists() for path in left] == [False] * 3
     assert (living / "weights").exists()
 
@@ -119,13 +120,13 @@ def test_two_people_empty_the_trash_at_once(home):
         for name in range(5):
             (home / "trash" / f"old-{number}" / str(name)).touch()
     with ThreadPoolExecutor(4) as people:
-        list(people.map(housekeeping.empty_trash, [home] * 4))
+        list(people.map(disk.empty_trash, [home] * 4))
     assert list((home / "trash").iterdir()) == []
 
 
 def test_a_home_that_is_not_there_takes_nothing(tmp_path):
-    assert housekeeping.usage(tmp_path / "none").total == 0
-    assert housekeeping.empty_trash(tmp_path / "none") == 0
+    assert disk.usage(tmp_path / "none").total == 0
+    assert disk.empty_trash(tmp_path / "none") == 0
 
 
 def test_the_trash_is_emptied_though_a_folder_goes_while_it_is_looked_at(tmp_path):
@@ -134,7 +135,7 @@ def test_the_trash_is_emptied_though_a_folder_goes_while_it_is_looked_at(tmp_pat
     made.mkdir(parents=True)
     (tmp_path / "trash" / "old").mkdir(parents=True)
     code = (
-        "import os, pathlib, sys; from tfbind import housekeeping\n"
+        "import os, pathlib, sys; from tfbind.runs import disk as housekeeping\n"
         "home, made = map(pathlib.Path, sys.argv[1:]); looks = []\n"
         "def hook(event, arguments):\n"
         "    if event == 'os.scandir' and str(arguments[0]) == str(made):\n"

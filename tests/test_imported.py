@@ -10,13 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tfbind import convert, imported, runs
 from tfbind.__main__ import main
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.model_weights import pack_weights
-from tfbind.models import build_model
-from tfbind.scoring import load_model
-from tfbind.sequences import encode, one_hot
+from tfbind.dna.codes import encode, one_hot
+from tfbind.nn import weight_files, weights as convert
+from tfbind.nn.model import build_model
+from tfbind.nn.weights import pack_weights
+from tfbind.runs import folder
+from tfbind.scoring.model import load_model
 
 WINDOWS = 40
 
@@ -82,12 +83,12 @@ def test_another_authors_weights_score_as_in_his_class_without_being_told_the_ar
 @pytest.fixture(scope="module")
 def local(home):
     """An imported model beside a run and a file of the same architecture."""
-    run = runs.create(home, PRESETS["quick"], id="a-run")
-    (run.folder / runs.BEST).write_bytes(pack_weights(build_model(PRESETS["quick"], 40).eval(), {"run": "a-run"}))
+    run = folder.create(home, PRESETS["quick"], id="a-run")
+    (run.folder / folder.BEST).write_bytes(pack_weights(build_model(PRESETS["quick"], 40).eval(), {"run": "a-run"}))
     other = build_model(PRESETS["quick"].model_copy(update={"seed": 1}), 40)
     source = home.parent / "Other_Model.safetensors"
     save_file({f"module.{name}": tensor.bfloat16() for name, tensor in other.state_dict().items()}, source)
-    return imported.import_model(home, source)
+    return weight_files.import_model(home, source)
 
 
 def test_imported_models_are_listed_and_score_any_length(cli, home, local, tmp_path):
@@ -163,9 +164,9 @@ def test_a_conversion_refuses_weights_that_are_not_finite_and_says_so_in_one_lin
 
 
 def test_a_run_goes_before_an_imported_model_of_its_name(home, local):
-    weights = runs.create(home, PRESETS["quick"], id=local.name).folder / runs.BEST
+    weights = folder.create(home, PRESETS["quick"], id=local.name).folder / folder.BEST
     before = load_model(home, local.name).hash
-    weights.write_bytes((home / "runs" / "a-run" / runs.BEST).read_bytes())
+    weights.write_bytes((home / "runs" / "a-run" / folder.BEST).read_bytes())
     assert before != load_model(home, local.name).hash == load_model(home, "a-run").hash
 
 

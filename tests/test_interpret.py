@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scorers import LENGTH, home_of_both, sequence
 
-from tfbind.edits import edit, effects
-from tfbind.interpret import Variant, apply_variant, mutagenesis
-from tfbind.scoring import load_model, score
-from tfbind.sequences import decode, encode
-from tfbind.variants import read_with_variants
+from tfbind.dna.codes import decode, encode
+from tfbind.scoring.ism import Variant, apply_variant, mutagenesis
+from tfbind.scoring.model import load_model, score
+from tfbind.variants.edits import edit, effects
+from tfbind.variants.parse import read_with_variants
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import numpy as np
 import psutil
 import pytest
 
-from tfbind import jobs
-from tfbind.jobs import Order
-from tfbind.json_files import read_json, write_json
-from tfbind.parts import Parts
+from tfbind.scoring import jobs
+from tfbind.scoring.checkpoint import Parts
+from tfbind.scoring.jobs import Order
+from tfbind.store.schema import read_json, write_json
 
 ORDER = Order(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
 BASES = 12_000_000
@@ -174,7 +174,7 @@ def test_damaged_files_of_a_job_are_one_line(home):
 
 KILLED_IN_SUBMIT = """
 import io, os, pathlib, signal, sys
-from tfbind import jobs
+from tfbind.scoring import jobs
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 where = sys.argv[2]
 if where == "copy": jobs.shutil.copyfileobj = die

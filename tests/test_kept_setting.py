@@ -10,11 +10,11 @@ from streamlit.testing.v1 import AppTest
 from test_model_choice import fixed_length, models
 from test_predict_page import SITE, drawn, predict, read, wait_for
 
-from tfbind import jobs
-from tfbind.edits import substitution
-from tfbind.sequences import encode
-from ui import queries
-from ui.kept_file import KEPT_MB
+from tfbind.dna.codes import encode
+from tfbind.scoring import jobs
+from tfbind.variants.edits import substitution
+from ui.widgets import url_state
+from ui.widgets.url_state import KEPT_MB
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -160,7 +160,7 @@ def test_what_an_address_cannot_mean_is_one_line_and_the_usual_is_taken(
 ) -> None:
     models(home, "one")
     settings = {parameter: value} | ({"model": "average"} if parameter == "average" else {})
-    page = opened(q=queries.save(home, RECORDS), **settings)
+    page = opened(q=url_state.save(home, RECORDS), **settings)
     assert warnings(page) == [said]
     assert parameter not in address(page)
     assert parameter == "average" or page.subheader[0].value == "first"
@@ -226,7 +226,7 @@ def test_a_variant_in_brackets_that_was_undone_stays_undone() -> None:
 
 
 def test_changes_that_cannot_be_read_are_one_line(home: Path) -> None:
-    page = opened(q=queries.save(home, SITE), e=queries.save(home, SITE))
+    page = opened(q=url_state.save(home, SITE), e=url_state.save(home, SITE))
     assert warnings(page) == ["The changes that were made to the DNA before the refresh cannot be read."]
     assert "1 site" in words(page)
 

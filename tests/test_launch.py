@@ -15,11 +15,12 @@ import pytest
 from safetensors.numpy import load_file
 from toy import toy_config, toy_home
 
-from tfbind import devices, files, launch, run_log, runs
 from tfbind.config import PRESETS
-from tfbind.datasets import open_dataset
-from tfbind.launch import Order
-from tfbind.meter import cpu_cores
+from tfbind.data.dataset import open_dataset
+from tfbind.runs import devices, folder as runs, launch, log as run_log
+from tfbind.runs.launch import Order
+from tfbind.store import atomic
+from tfbind.store.process import cpu_cores
 
 LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
 TIMES = ("seconds", "windows_per_second")
@@ -243,7 +244,7 @@ def test_the_end_of_an_earlier_worker_says_nothing_of_a_run_that_was_resumed_sin
 def test_a_dead_launcher_does_not_take_its_worker_along(home):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from toy import toy_config; from tfbind import launch\n"
+        "from toy import toy_config; from tfbind.runs import launch\n"
         f"launch.submit(Path(sys.argv[1]), toy_config(**{LONG!r}), launch.Order(id='orphan')); sys.stdin.read()"
     )
     launcher = subprocess.Popen(
@@ -262,7 +263,7 @@ def test_a_dead_launcher_does_not_take_its_worker_along(home):
 def test_a_launcher_that_dies_before_the_worker_has_come_does_not_keep_it_from_the_run(home):
     code = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from toy import toy_config; from tfbind import launch\n"
+        "from toy import toy_config; from tfbind.runs import launch\n"
         "launch.submit(Path(sys.argv[1]), toy_config(), launch.Order(id='orphan')); os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code, home, str(Path(__file__).parent)])
@@ -285,7 +286,7 @@ def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home)
     wait_for(lambda: (home / "runs" / "trains" / runs.METRICS).exists())
     waits = start_command(home, "--id", "waits", "--threads", cores)
     log, status = (home / "runs" / "waits" / name for name in (runs.LOG, runs.STATE))
-    wait_for(lambda: 0 < files.written(log) < files.written(status))  # then its log is open, and it waits
+    wait_for(lambda: 0 < atomic.written(log) < atomic.written(status))  # then its log is open, and it waits
     moved = home.rename(home.with_name("elsewhere"))
     for id, process in (("trains", trains), ("waits", waits)):
         _, err = process.communicate(timeout=60)

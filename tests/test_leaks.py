@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair
-from tfbind.json_files import read_as, write_json
-from tfbind.leaks import Leaks, Shared, find_leaks
-from tfbind.pairs import read_pair
-from tfbind.sequences import UNKNOWN, reverse_complement
-from tfbind.splits import Split, split
+from tfbind.data.dataset import import_pair
+from tfbind.data.leaks import Leaks, Shared, find_leaks
+from tfbind.data.pairs import read_pair
+from tfbind.data.splits import Split, split
+from tfbind.dna.codes import UNKNOWN, reverse_complement
+from tfbind.store.schema import read_as, write_json
 
 LENGTH = 300
 

@@ -7,12 +7,13 @@ from driven import app, button, checked, words
 from stand_in import make_rows
 from streamlit.testing.v1 import AppTest
 
-from tfbind import launch, lesson, runs, sweep_folder
-from tfbind.datasets import make_builtin
-from tfbind.motifs import jaspar
-from tfbind.sweep_spec import parse_spec
-from tfbind.worker import Worker
-from ui.session import plain
+from tfbind.data.dataset import make_builtin
+from tfbind.motifs.pwm import jaspar_motif
+from tfbind.runs import folder, launch
+from tfbind.runs.worker import Worker
+from tfbind.sweeps import lesson, sweep_folder
+from tfbind.sweeps.spec import parse_spec
+from ui.widgets.session import plain
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def test_the_sweeps_are_nine_runs_and_three() -> None:
 
 
 def test_the_widest_first_kernel_sees_all_that_a_score_depends_on_and_the_narrowest_does_not() -> None:
-    needed = lesson.needed(jaspar().width)
+    needed = lesson.needed(jaspar_motif().width)
     assert lesson.reach(max(lesson.FIRST_KERNELS)) >= needed
     assert lesson.reach(min(lesson.FIRST_KERNELS)) < needed
 
@@ -63,10 +64,10 @@ def test_a_step_without_runs_says_to_run_them_first(step: str) -> None:
 def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
     sweep = sweep_folder.create(home, lesson.rates_sweep(), lesson.BASE)
     for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
-        run = runs.create(home, config, facts={"sweep": sweep.id})
+        run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
-        runs.append_row(run, make_rows(1)[0] | reached)
-        runs.take_over(run, "finished")
+        folder.append_row(run, make_rows(1)[0] | reached)
+        folder.take_over(run, "finished")
     said = words(page("4"))
     assert plain("Learning rate 0.02 wins: Pearson r 0.9010") in said
     assert plain(". Learning rate 0.0002 is worse, p") in said
@@ -76,11 +77,11 @@ def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
 def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> None:
     sweep = sweep_folder.create(home, lesson.rates_sweep(), lesson.BASE)
     for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
-        run = runs.create(home, config, facts={"sweep": sweep.id})
+        run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
-        runs.append_row(run, make_rows(1)[0] | reached)
+        folder.append_row(run, make_rows(1)[0] | reached)
         lost = config.learning_rate == lesson.RATES[1] and config.seed == 0
-        runs.take_over(run, "killed" if lost else "finished")
+        folder.take_over(run, "killed" if lost else "finished")
     said = words(page("4"))
     assert plain("learning rate 0.002 (1 of 3 runs ended early)") in said
     assert plain("Learning rate 0.002 is worse") not in said

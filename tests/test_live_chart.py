@@ -4,7 +4,7 @@ from pathlib import Path
 
 import plotly
 
-from ui.live_chart import install_plotly
+from ui.widgets.chart import install_plotly
 
 SOURCE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 

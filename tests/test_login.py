@@ -6,7 +6,7 @@ import pytest
 from driven import APP, checked, labels, words
 from streamlit.testing.v1 import AppTest
 
-from ui.login import USERS
+from ui.widgets.session import USERS
 
 ALICE = {"is_logged_in": True, "email": "Alice@lab.example"}
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from stand_in import CONFIG, make_run
 
-from tfbind.datasets import keep, make_builtin
-from tfbind.jaspar import find_motif
-from tfbind.meaning import SHIPPED, UNKNOWN, Meaning, meaning_of
-from tfbind.motifs import jaspar, threshold_of
-from tfbind.pairs import Pair
-from tfbind.simulate import P_VALUE
+from tfbind.data.dataset import keep, make_builtin
+from tfbind.data.pairs import Pair
+from tfbind.data.simulate import P_VALUE
+from tfbind.motifs.jaspar import find_motif
+from tfbind.motifs.pwm import jaspar_motif, threshold_of
+from tfbind.scoring.meaning import SHIPPED, UNKNOWN, Meaning, meaning_of
 
 CTCF = find_motif("MA0139.2")
 SCAN = {
@@ -36,7 +36,7 @@ def trained_on(home: Path, name: str, origin: dict) -> str:
 def test_the_shipped_model_has_the_rule_of_the_built_in_data(tmp_path):
     origin = make_builtin(tmp_path).meta["origin"]
     assert SHIPPED.origin.items() <= origin.items()
-    assert SHIPPED.scan.threshold == threshold_of(jaspar(), P_VALUE)
+    assert SHIPPED.scan.threshold == threshold_of(jaspar_motif(), P_VALUE)
     assert meaning_of(tmp_path, "builtin") is SHIPPED
 
 

@@ -14,10 +14,10 @@ from driven import app
 from stand_in import make_run, report_progress
 
 from tfbind import runs
-from tfbind.devices import cuda_count
-from tfbind.json_files import read_json, write_json
-from tfbind.meter import GpuMeter, Meter
-from ui.session import plain
+from tfbind.runs.devices import cuda_count
+from tfbind.store.process import GpuMeter, Meter
+from tfbind.store.schema import read_json, write_json
+from ui.widgets.session import plain
 
 
 def test_a_process_that_sleeps_takes_no_core_and_one_that_counts_takes_one() -> None:
@@ -43,7 +43,8 @@ def test_a_process_that_sleeps_takes_no_core_and_one_that_counts_takes_one() -> 
 
 def test_memory_is_that_of_the_process() -> None:
     code = (
-        "import numpy as np; from tfbind.meter import Meter; meter = Meter(); before = meter.read()['memory']\n"
+        "import numpy as np; from tfbind.store.process import Meter\n"
+        "meter = Meter(); before = meter.read()['memory']\n"
         "held = np.ones(40_000_000); print(meter.read()['memory'] - before)"
     )
     grown = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
@@ -137,7 +138,7 @@ def test_an_old_driver_or_none_leaves_it_open() -> None:
 @pytest.mark.skipif(not cuda_count(), reason="needs an NVIDIA GPU")
 def test_a_gpu_that_computes_is_busy() -> None:
     code = (
-        "import time, torch; from tfbind.meter import GpuMeter; meter = GpuMeter(0)\n"
+        "import time, torch; from tfbind.store.process import GpuMeter; meter = GpuMeter(0)\n"
         "square = torch.ones(4096, 4096, device='cuda'); end = time.monotonic() + 3\n"
         "while time.monotonic() < end: square @ square; torch.cuda.synchronize()\n"
         "print(meter.read()['gpu_busy'])"

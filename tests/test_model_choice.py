@@ -9,14 +9,16 @@ from driven import app, checked, words
 from stand_in import make_pair, make_run
 from test_predict_page import SITE, drawn, figure, line, predict, read, sites
 
-from tfbind import data_care, imported, runs
+from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair, make_builtin
-from tfbind.json_files import read_json, write_json
-from tfbind.model_weights import pack_weights
-from tfbind.models import build_model
-from tfbind.scoring import BUILTIN_FOLDER, load_model, score
-from tfbind.sequences import encode, reverse_complement
+from tfbind.data import manage
+from tfbind.data.dataset import import_pair, make_builtin
+from tfbind.dna.codes import encode, reverse_complement
+from tfbind.nn import weight_files
+from tfbind.nn.model import build_model
+from tfbind.nn.weights import pack_weights
+from tfbind.scoring.model import BUILTIN_FOLDER, load_model, score
+from tfbind.store.schema import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -62,9 +64,9 @@ def test_what_scores_mean_follows_the_data_set_when_it_is_renamed_or_deleted(hom
     page = predict(SITE)
     page = checked(page.selectbox(key="model").set_value(run).run())
     assert "score in the unit of data set first" in read(page)
-    data_care.rename(home, "first", "second", runs.active_on)
+    manage.rename(home, "first", "second", runs.active_on)
     assert "score in the unit of data set second" in read(checked(page.run()))
-    data_care.delete(home, "second", runs.active_on)
+    manage.delete(home, "second", runs.active_on)
     assert "score in the unit of data set first" in read(checked(page.run()))  # all that the run itself knows
 
 
@@ -102,7 +104,7 @@ def test_the_profile_is_drawn_before_the_background_is_scored(monkeypatch: pytes
     def scoring(*_: object) -> None:
         raise RuntimeError("the background is being scored")
 
-    monkeypatch.setattr("ui.scored.chance", scoring)
+    monkeypatch.setattr("ui.widgets.cache.chance", scoring)
     page = app().switch_page("pages/predict.py").run()
     page.text_area[0].set_value(SITE).run()
     assert "the background is being scored" in page.exception[0].value
@@ -112,7 +114,7 @@ def test_the_profile_is_drawn_before_the_background_is_scored(monkeypatch: pytes
 def test_an_imported_model_is_chosen_and_scores_as_its_file_does(home: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "Theirs.safetensors"
     shutil.copy(BUILTIN_FOLDER / "seed1.safetensors", theirs)
-    imported.import_model(home, theirs)
+    weight_files.import_model(home, theirs)
     page = predict(SITE)
     assert "theirs (imported)" in page.selectbox(key="model").options
     page = checked(page.selectbox(key="model").set_value("theirs").run())

@@ -8,9 +8,9 @@ from streamlit.testing.v1 import AppTest
 from test_pasting_page import as_read
 from test_predict_page import SITE, line, predict
 
-from tfbind import imported
-from tfbind.scoring import BUILTIN_FOLDER, load_model, score
-from tfbind.sequences import encode
+from tfbind.dna.codes import encode
+from tfbind.nn import weight_files
+from tfbind.scoring.model import BUILTIN_FOLDER, load_model, score
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -25,7 +25,7 @@ def test_weights_from_elsewhere_are_imported_on_the_page_and_chosen(home: Path) 
     theirs = BUILTIN_FOLDER / "seed1.safetensors"
     page = import_file(predict(SITE), theirs, "theirs")
     assert not page.error
-    assert [card.name for card in imported.list_models(home)] == ["theirs"]
+    assert [card.name for card in weight_files.list_models(home)] == ["theirs"]
     assert page.selectbox(key="model").value == "theirs"
     assert line(page, "predicted") == pytest.approx(
         score(load_model(home, str(theirs)), encode(SITE)).scores, abs=1e-3
@@ -44,4 +44,4 @@ def test_a_file_that_is_no_model_is_refused_by_its_name_in_one_line(home: Path, 
     assert as_read(error.value).startswith("torn weights.safetensors: not readable as weights")
     assert page.selectbox(key="model").value == "builtin"
     assert not list(home.glob(".upload.*"))
-    assert imported.list_models(home) == []
+    assert weight_files.list_models(home) == []

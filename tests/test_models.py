@@ -10,9 +10,9 @@ from deeplift import calls_of_relus, contributions, relus
 from safetensors.torch import save_file
 
 from tfbind.config import PRESETS, TrainConfig, parameter_count, parse_config, receptive_field
-from tfbind.model_weights import FIRST, model_from_weights, pack_weights, read_weights
-from tfbind.models import BindingPredictorCNN, Dropout, build_model
-from tfbind.training import one_hot
+from tfbind.nn.model import BindingPredictorCNN, Dropout, build_model
+from tfbind.nn.training import one_hot
+from tfbind.nn.weights import FIRST, model_from_weights, pack_weights, read_weights
 
 
 def random_batch(windows: int = 4, length: int = 300, seed: int = 0) -> torch.Tensor:

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import motifs as biopython
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from test_motifs import FORKHEAD
 
-from tfbind.jaspar import find_motif, vertebrates
-from tfbind.motif_files import get_motif, read_motifs
-from tfbind.motifs import jaspar
+from tfbind.motifs.formats import get_motif, read_motifs
+from tfbind.motifs.jaspar import find_motif, vertebrates
+from tfbind.motifs.pwm import jaspar_motif
 
 HOMER = ">WAAGTAAACA\tFOXA1(Forkhead)/LNCAP/Homer\t6.367201\t-50.0\t0\n" + "".join(
     "\t".join(f"{value:.3f}" for value in row) + "\n" for row in FORKHEAD
@@ -85,7 +84,7 @@ def test_files_are_read_as_biopython_reads_them(tmp_path: Path, text: str, forma
 
 
 def test_what_biopython_writes_of_a_jaspar_motif_reads_back(tmp_path: Path) -> None:
-    expected = jaspar("MA0139.2")
+    expected = jaspar_motif("MA0139.2")
     from pyjaspar import jaspardb
 
     motif = jaspardb(release="JASPAR2026").fetch_motif_by_id("MA0139.2")
@@ -173,4 +172,4 @@ def test_the_vertebrate_motifs_in_bulk_are_pyjaspars() -> None:
     found = {motif.matrix_id: motif for motif in vertebrates()}
     assert 900 < len(found) < 1200
     for matrix_id in ("MA0148.5", "MA0139.2"):
-        assert found[matrix_id].probabilities == pytest.approx(jaspar(matrix_id).probabilities)
+        assert found[matrix_id].probabilities == pytest.approx(jaspar_motif(matrix_id).probabilities)

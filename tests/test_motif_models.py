@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
+from tfbind.dna.codes import Codes, encode
 from tfbind.metrics import pearson
-from tfbind.motif_models import Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind, rule_of_origin
-from tfbind.motifs import Motif, jaspar, paint, threshold_of
-from tfbind.sequences import Codes, encode
+from tfbind.motifs.pwm import Motif, jaspar_motif, paint, threshold_of
+from tfbind.motifs.scan_models import (
+    Examples,
+    Scan,
+    all_but_overhang,
+    fitted,
+    known_motif,
+    rule_behind,
+    rule_of_origin,
+)
 
 PAIR = {"kind": "pair"}
 STRICT = np.array([[0.97, 0.01, 0.01, 0.01], [0.01, 0.97, 0.01, 0.01], [0.01, 0.01, 0.97, 0.01]]).T  # A C G
@@ -17,7 +25,7 @@ def random_codes(windows: int, length: int, seed: int) -> Codes:
 
 
 def painted(matrix_id: str, seed: int = 3, turned: bool = False) -> Examples:
-    codes, motif = random_codes(2_000, 150, seed), jaspar(matrix_id)
+    codes, motif = random_codes(2_000, 150, seed), jaspar_motif(matrix_id)
     motif = motif.reverse_complement() if turned else motif
     return Examples(codes, paint(motif, codes, threshold_of(motif, 1e-3)))
 
@@ -56,7 +64,7 @@ def test_marks_of_hits_are_predicted_by_the_motif_that_is_counted_from_them() ->
 
 
 def test_a_matrix_is_found_under_a_signal_that_no_scan_has_painted() -> None:
-    motif, codes = jaspar("MA0139.2"), random_codes(3_000, 200, 8)
+    motif, codes = jaspar_motif("MA0139.2"), random_codes(3_000, 200, 8)
     planted = np.random.default_rng(1).random(len(codes)) < 0.5
     codes[planted, 90 : 90 + motif.width] = motif.probabilities.argmax(axis=0)
     bell = 5 * np.exp(-(((np.arange(200) - 98) / 15.0) ** 2))
@@ -82,7 +90,7 @@ def test_the_motif_of_jaspar_that_painted_the_scores_is_found_by_its_scan(matrix
 
 
 def test_data_made_here_know_their_motif_and_their_rule() -> None:
-    motif = jaspar("MA0080.7")
+    motif = jaspar_motif("MA0080.7")
     origin = {
         "kind": "motif",
         "motif": motif.name,

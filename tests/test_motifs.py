@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio.motifs.matrix import PositionSpecificScoringMatrix
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tfbind.motifs import Motif, from_counts, hits, jaspar, paint, scan, threshold_of
-from tfbind.pairs import read_pair
-from tfbind.sequences import encode, reverse_complement
+from tfbind.data.pairs import read_pair
+from tfbind.dna.codes import encode, reverse_complement
+from tfbind.motifs.pwm import Motif, from_counts, hits, jaspar_motif, paint, scan, threshold_of
 
 # The forkhead matrix behind the labels of the course's chromosome 22, columns A C G T, to three decimals.
 FORKHEAD = (
@@ -95,7 +94,7 @@ def test_what_is_no_probability_matrix_is_refused(matrix: np.ndarray, says: str)
 
 
 def test_jaspars_foxa1_has_the_forkhead_consensus() -> None:
-    motif = jaspar()
+    motif = jaspar_motif()
     assert (motif.name, motif.matrix_id, motif.consensus) == ("FOXA1", "MA0148.5", "GTAAACAT")
     assert motif.reverse_complement().consensus == "ATGTTTAC"
 
@@ -103,11 +102,11 @@ def test_jaspars_foxa1_has_the_forkhead_consensus() -> None:
 @pytest.mark.parametrize("matrix_id", ["MA9999.9", "MA0148.99", "FOXA1", ""])
 def test_a_motif_that_jaspar_lacks_is_named(matrix_id: str) -> None:
     with pytest.raises(ValueError, match=f"'{matrix_id}': not in JASPAR 2026"):
-        jaspar(matrix_id)
+        jaspar_motif(matrix_id)
 
 
 def test_an_identifier_without_version_means_the_newest() -> None:
-    assert jaspar("MA0148").matrix_id == "MA0148.5"
+    assert jaspar_motif("MA0148").matrix_id == "MA0148.5"
 
 
 @pytest.mark.parametrize("p_value", [1e-3, 0.01, 0.05, 0.3])

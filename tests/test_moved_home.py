@@ -7,7 +7,7 @@ from driven import APP, checked, labels
 from streamlit.testing.v1 import AppTest
 from toy import toy_home
 
-from ui.session import plain
+from ui.widgets.session import plain
 
 
 @pytest.mark.parametrize("page", ["train", "sweep", "compare", "predict", "data", "lesson"])

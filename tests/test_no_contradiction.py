@@ -11,15 +11,16 @@ from past_runs import curve, past
 from stand_in import make_run
 from test_hints import rows
 
-from tfbind import baselines, runs
-from tfbind.baselines import Baseline, as_good_as_the_rule, remark
-from tfbind.compare import choose
-from tfbind.hints import hint
-from tfbind.json_files import write_json
-from tfbind.leaks import Leaks
-from tfbind.verdict import judge
-from tfbind.verdict_text import lines
-from ui.session import plain
+from tfbind import runs
+from tfbind.compare.runs import choose
+from tfbind.compare.text import lines
+from tfbind.compare.verdict import judge
+from tfbind.data.leaks import Leaks
+from tfbind.evaluation import baselines
+from tfbind.evaluation.baselines import Baseline, as_good_as_the_rule, remark
+from tfbind.runs.hints import hint
+from tfbind.store.schema import write_json
+from ui.widgets.session import plain
 
 PEARSON = choose("val_pearsonr")
 

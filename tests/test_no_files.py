@@ -15,10 +15,12 @@ from pair_files import write_pair
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import imported, launch, runs, sweep_folder
 from tfbind.__main__ import main
 from tfbind.config import PROJECT
-from tfbind.scoring import BUILTIN_FOLDER
+from tfbind.nn import weight_files
+from tfbind.runs import folder as runs, launch
+from tfbind.scoring.model import BUILTIN_FOLDER
+from tfbind.sweeps import sweep_folder
 
 pytestmark = pytest.mark.timeout(60)  # a FIFO that is opened has its reader wait for good
 
@@ -78,7 +80,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(weights, done.folder / runs.BEST)
     runs.take_over(done, "finished")
     sweep_folder.create(home, "{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config(), id="race")
-    imported.import_model(home, weights, "mine")
+    weight_files.import_model(home, weights, "mine")
     write_pair(folder)
     (folder / "good.fa").write_text(GENOME)
     (folder / "good.bed").write_text("chr1\t100\t400\n")
@@ -153,7 +155,7 @@ KEPT = {  # files of the home, and who cannot do without them
     f"runs/done/{runs.CONFIG}": ("runs", "runs done", "resume done", f"predict --model done {SCORE}", "compare done"),
     f"runs/done/{runs.BEST}": (f"predict --model done {SCORE}",),
     f"sweeps/race/{sweep_folder.SETTINGS}": ("sweep --list", "sweep --resume race", "resume race"),
-    f"models/mine/{imported.WEIGHTS}": (f"predict --model mine {SCORE}",),
+    f"models/mine/{weight_files.WEIGHTS}": (f"predict --model mine {SCORE}",),
 }
 
 

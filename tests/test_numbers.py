@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfbind.numbers import figure, fixed, significant
+from tfbind.text import figure, fixed, significant
 
 
 @pytest.mark.parametrize(

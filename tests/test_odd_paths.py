@@ -14,11 +14,11 @@ from driven import APP, checked
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import launch
 from tfbind.__main__ import main
 from tfbind.config import PROJECT
-from tfbind.scoring import BUILTIN_FOLDER
-from tfbind.worker import Worker
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from tfbind.scoring.model import BUILTIN_FOLDER
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take names in UTF-8 only")
 

@@ -13,17 +13,18 @@ from scorers import FIXED, LENGTH, LOCAL, keep
 from streamlit.testing.v1 import AppTest
 from test_predict_page import SITE, line, read
 
-from tfbind import edits, runs
+from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.interpret import Variant
-from tfbind.records import Record
-from tfbind.reference import FromRecords
-from tfbind.scoring import Model, load_model, score
-from tfbind.sequences import Codes, decode, encode, reverse_complement
-from tfbind.vcf import Call
-from tfbind.vcf_effects import Effect, Scorer, effect_in_window
-from ui.model_choice import STRAND
-from ui.variant_input import VARIANTS
+from tfbind.dna.codes import Codes, decode, encode, reverse_complement
+from tfbind.dna.parser import Record
+from tfbind.scoring.ism import Variant
+from tfbind.scoring.model import Model, load_model, score
+from tfbind.variants import edits
+from tfbind.variants.effects import AlleleEffect, Scorer, effect_in_window
+from tfbind.variants.parse import Call
+from tfbind.variants.reference import FromRecords
+from ui.predict.model import STRAND
+from ui.predict.variants import VARIANTS
 
 FIRST = 1001  # position of the first base of SITE
 PLACED = f"chr22:{FIRST}-{FIRST + len(SITE) - 1}"
@@ -46,7 +47,7 @@ def models(tmp_path_factory) -> dict[str, Model]:
     return {name: load_model(home, name) for name in ("builtin", "local", "fixed")}
 
 
-def in_the_list(model: Model, record: Record, call: Call, threshold: float = 3.0, both: bool = False) -> Effect:
+def in_the_list(model: Model, record: Record, call: Call, threshold: float = 3.0, both: bool = False) -> AlleleEffect:
     ((read, effect),) = Scorer(model, FromRecords([record]), threshold, both).effects([call])
     assert effect, read.skipped
     return effect

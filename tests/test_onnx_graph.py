@@ -6,16 +6,17 @@ import pytest
 from safetensors.numpy import load_file
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import launch, runs
-from tfbind.onnx_graph import build
-from tfbind.scoring import BUILTIN_FOLDER, load_model, score_windows
-from tfbind.sequences import one_hot
-from tfbind.worker import Worker
+from tfbind import runs
+from tfbind.dna.codes import one_hot
+from tfbind.nn.onnx import build_graph
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from tfbind.scoring.model import BUILTIN_FOLDER, load_model, score_windows
 
 
 @pytest.mark.parametrize("weights", sorted(BUILTIN_FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_the_shipped_graphs_are_those_of_the_shipped_weights(weights):
-    assert weights.with_suffix(".onnx").read_bytes() == build(load_file(weights))
+    assert weights.with_suffix(".onnx").read_bytes() == build_graph(load_file(weights))
 
 
 def test_the_model_ships_in_less_than_a_megabyte():

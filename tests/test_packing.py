@@ -7,8 +7,8 @@ import pytest
 import torch
 from networks import SHAPES, generator, mask, model_of
 
-from tfbind.models import BindingPredictorCNN
-from tfbind.packing import Drawing, drawn, fits, packed, unpacked
+from tfbind.nn.kernels.pack import Drawing, drawn, fits, packed, unpacked
+from tfbind.nn.model import BindingPredictorCNN
 
 COUNT = 64 * 300 * 32
 

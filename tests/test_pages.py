@@ -13,12 +13,12 @@ from driven import app, button, checked, labels, words
 from stand_in import CONFIG, crash, make_pair, make_run, report_progress, write_validation
 from streamlit.testing.v1 import AppTest
 
-from tfbind import launch, run_log, runs
 from tfbind.config import PRESETS, TrainConfig
-from tfbind.datasets import import_pair, open_dataset
-from tfbind.json_files import read_json, write_json
-from tfbind.weight_files import pack
-from ui.session import plain
+from tfbind.data.dataset import import_pair, open_dataset
+from tfbind.nn.weight_files import pack
+from tfbind.runs import folder, launch, log
+from tfbind.store.schema import read_json, write_json
+from ui.widgets.session import plain
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -35,8 +35,8 @@ def small(home: Path, tmp_path: Path) -> str:
 def ended(home: Path) -> Iterator[None]:
     """Ends the workers that a test started."""
     yield
-    for run in runs.list_runs(home):
-        status = runs.read_status(run)
+    for run in folder.list_runs(home):
+        status = folder.read_status(run)
         if status.active and status.pid != os.getpid():
             with contextlib.suppress(ValueError):  # it has just ended
                 launch.stop(run, grace=5)
@@ -118,13 +118,13 @@ def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> No
     shown = page.code[0].value
     button(page, "Start").click().run()
     checked(page)
-    (run,) = runs.list_runs(home)
+    (run,) = folder.list_runs(home)
     assert page.query_params["run"] == run.id
     assert f"--id {run.id}" in shown
     assert f"--dataset {small}" in shown
-    assert runs.read_config(run).num_epochs == 1
-    assert launch.holds_within(60, lambda: not runs.read_status(run).active)
-    assert runs.read_status(run).state == "finished"
+    assert folder.read_config(run).num_epochs == 1
+    assert launch.holds_within(60, lambda: not folder.read_status(run).active)
+    assert folder.read_status(run).state == "finished"
 
 
 def test_a_second_click_on_start_opens_the_same_run(small: str, home: Path) -> None:
@@ -137,9 +137,9 @@ def test_a_second_click_on_start_opens_the_same_run(small: str, home: Path) -> N
         page.selectbox("config-dataset").select(small).run()
         button(page, "Start").click()
     first.run()
-    assert len(runs.list_runs(home)) == 1
+    assert len(folder.list_runs(home)) == 1
     checked(second.run())
-    assert len(runs.list_runs(home)) == 1
+    assert len(folder.list_runs(home)) == 1
     assert second.query_params["run"] == id
 
 
@@ -148,7 +148,7 @@ def test_two_tabs_pressing_start_make_two_runs(small: str, home: Path) -> None:
         page.selectbox("config-dataset").select(small).run()
         button(page, "Start").click().run()
         checked(page)
-    assert len(runs.list_runs(home)) == 2
+    assert len(folder.list_runs(home)) == 2
 
 
 def test_a_data_set_that_cannot_be_split_is_one_line(small: str, home: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_data_set_that_cannot_be_split_is_one_line(small: str, home: Path) -> 
     assert [plain("Validation split 0.01 of 40 windows") in error.value for error in page.error] == [True]
     page.text_input("config-test_split").set_value("0.01").run()
     assert plain("Validation split 0.01, Test split 0.01 of 40 windows") in page.error[0].value
-    assert runs.list_runs(home) == []
+    assert folder.list_runs(home) == []
 
 
 def test_earlier_runs_are_listed_newest_first_and_all_when_asked_for(home: Path) -> None:
@@ -207,16 +207,16 @@ def test_stop_asks_once(home: Path) -> None:
     run = make_run(home, "running", 2)
     page = app(run.id)
     button(page, "Stop").click().run()
-    assert runs.stop_requested(run)
+    assert folder.stop_requested(run)
     assert button(checked(page), "Stop").disabled
     assert "Force stop" not in labels(page)
 
 
 def test_force_stop_is_offered_after_a_grace(home: Path) -> None:
     run = make_run(home, "running", 2)
-    runs.request_stop(run)
+    folder.request_stop(run)
     past = time.time() - launch.GRACE_SECONDS - 1
-    os.utime(run.folder / runs.STOP, (past, past))
+    os.utime(run.folder / folder.STOP, (past, past))
     assert "Force stop" in labels(app(run.id))
 
 
@@ -226,13 +226,13 @@ def test_pending_says_how_many_are_before_it(home: Path) -> None:
     page = app(waiting.id)
     assert "1 before you" in words(page)
     button(page, "Cancel").click().run()
-    assert runs.stop_requested(waiting)
+    assert folder.stop_requested(waiting)
 
 
 def test_failed_shows_why_and_the_log(home: Path) -> None:
     run = make_run(home, "failed", 2, error="train_loss became nan in epoch 3")
-    (run.folder / runs.LOG).write_text("first\nlast line\n")
-    run_log.note(run, "failed: train_loss became nan", state="failed")
+    (run.folder / folder.LOG).write_text("first\nlast line\n")
+    log.note(run, "failed: train_loss became nan", state="failed")
     page = app(run.id)
     assert plain("train_loss became nan") in page.error[0].value
     assert "Resume would only repeat it" in page.error[0].value
@@ -243,7 +243,7 @@ def test_failed_shows_why_and_the_log(home: Path) -> None:
 
 def test_crashed_shows_the_log_and_blames_no_setting(home: Path) -> None:
     run = make_run(home, "running", 2)
-    (run.folder / runs.LOG).write_text("Killed\n")
+    (run.folder / folder.LOG).write_text("Killed\n")
     crash(run)
     page = app(run.id)
     assert "crashed" in words(page)
@@ -293,35 +293,35 @@ def test_clone_of_a_run_on_missing_data_says_so(home: Path) -> None:
 def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None:
     config = CONFIG.model_copy(update={"dataset": small})
     run = make_run(home, "finished", 5, config=config, name="mother")
-    (run.folder / runs.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
+    (run.folder / folder.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
     page = app(run.id)
     page.number_input("more-epochs").set_value(2).run()
     button(page, "Start").click().run()
-    (child,) = [other for other in runs.list_runs(home) if other != run]
-    assert runs.read_record(child)["from"] == run.id
-    assert runs.read_config(child).num_epochs == 2
-    assert runs.read_labels(child)["name"] == "mother + 2 epochs"
+    (child,) = [other for other in folder.list_runs(home) if other != run]
+    assert folder.read_record(child)["from"] == run.id
+    assert folder.read_config(child).num_epochs == 2
+    assert folder.read_labels(child)["name"] == "mother + 2 epochs"
     assert page.query_params["run"] == child.id
 
 
 def test_more_epochs_are_logged_as_the_run_was_and_the_command_says_so(small: str, home: Path) -> None:
     run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
-    (run.folder / runs.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
+    (run.folder / folder.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
     assert "--wandb" not in words(app(run.id))
-    write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "offline"})
+    write_json(run.folder / folder.CONFIG, read_json(run.folder / folder.CONFIG) | {"wandb": "offline"})
     (command,) = [code.value for code in app(run.id).code if f"--from {run.id}" in code.value]
     assert "--wandb offline" in command
 
 
 def test_a_damaged_run_that_is_active_leaves_every_page_usable(home: Path) -> None:
-    run = runs.create(home, CONFIG, id="active")
-    (run.folder / runs.LABELS).write_text("{")
+    run = folder.create(home, CONFIG, id="active")
+    (run.folder / folder.LABELS).write_text("{")
     page = app()
     assert "Train a model" in words(page)
     assert "active" in page.sidebar.get("page_link")[0].proto.label
 
 
-@pytest.mark.parametrize("file", [runs.CONFIG, runs.LABELS, runs.METRICS])
+@pytest.mark.parametrize("file", [folder.CONFIG, folder.LABELS, folder.METRICS])
 def test_a_damaged_run_is_one_line_and_hides_no_other(home: Path, file: str) -> None:
     good, bad = make_run(home, "finished", 5, name="good"), make_run(home, "finished", 5, name="bad")
     (bad.folder / file).write_text("{\n")
@@ -340,14 +340,14 @@ def test_rename(home: Path) -> None:
     page.text_input(f"name-{run.id}").set_value("  ")
     button(page, "Save").click().run()
     assert len(checked(page).error) == 1
-    assert runs.read_labels(run)["name"] == "better"
+    assert folder.read_labels(run)["name"] == "better"
 
 
 def test_delete_moves_to_the_trash(home: Path) -> None:
     run = make_run(home, "finished", 5)
     page = app(run.id)
     button(page, "Move to trash").click().run()
-    assert runs.list_runs(home) == []
+    assert folder.list_runs(home) == []
     assert (home / "trash" / run.id).is_dir()
     assert button(checked(page), "Start")
 

@@ -7,15 +7,16 @@ import pytest
 from scipy import stats
 from stand_in import CONFIG, make_pair, make_run
 
-from tfbind import history, runs
-from tfbind.compare import choose
-from tfbind.datasets import Windows, import_pair
-from tfbind.history import Past
-from tfbind.json_files import read_json, write_json
+from tfbind import runs
+from tfbind.compare.runs import choose
+from tfbind.compare.significance import bootstrap, figure, read_held, same_windows
+from tfbind.compare.text import lines
+from tfbind.compare.verdict import judge
+from tfbind.data.dataset import Windows, import_pair
 from tfbind.metrics import pearson, window_loss, window_pearson
-from tfbind.paired import bootstrap, figure, read_held, same_windows
-from tfbind.verdict import judge
-from tfbind.verdict_text import lines
+from tfbind.runs import record
+from tfbind.runs.record import Past
+from tfbind.store.schema import read_json, write_json
 
 WINDOWS = np.arange(0, 200, 2)
 
@@ -39,7 +40,7 @@ def trained(data: Windows, noise: float, rate: float, seed: int = 0) -> Past:
         loss=window_loss(predictions, truth).astype(np.float32),
         pearson=window_pearson(predictions, truth).astype(np.float32),
     )
-    return history.local(run)
+    return record.local(run)
 
 
 def predictions_of(past: Past) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pair_files import (
     NAMES,
     SCORES,
@@ -24,9 +23,9 @@ from pair_files import (
     zipped,
 )
 
-from tfbind import pairs
-from tfbind.pairs import Pair, read_pair
-from tfbind.sequences import decode
+from tfbind.data import pairs
+from tfbind.data.pairs import Pair, read_pair
+from tfbind.dna.codes import decode
 
 FIRST, SECOND, THIRD = NAMES
 SEQ, SCO = r"^toy_sequences\.txt: ", r"^toy_scores\.txt: "

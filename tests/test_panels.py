@@ -9,11 +9,12 @@ from stand_in import make_run
 from streamlit.runtime.scriptrunner import RerunData, RerunException, StopException
 from streamlit.testing.v1 import AppTest
 
-from tfbind import wandb_kept
-from tfbind.wandb_kept import new_project, open_project, save_names, save_project
-from ui import compare_panels, compare_pull, compare_settings, compare_table, panels
-from ui.panels import FAILED, panel
-from ui.session import plain
+from tfbind.tracking import cache
+from tfbind.tracking.cache import new_project, open_project, save_names, save_project
+from ui.compare import panels as compare_panels, panels as compare_settings, pull, select
+from ui.widgets import panels
+from ui.widgets.panels import FAILED, panel
+from ui.widgets.session import plain
 
 URL, PATH = "http://127.0.0.1:9", "lab/other"
 ODD_NAMES = ("lr", "LR", "lr ", " lr", "l.r", "lr\u200b", "\x1b[31mlr", "\\x1b[31mlr", "l\ud800r", "", ".", "curve")
@@ -62,7 +63,7 @@ def test_a_name_that_is_a_setting_and_a_metric_is_asked_for_once() -> None:
     assert labels.count("lr") == 1
     assert len(set(labels)) == len(labels)
     assert asked[0].value == "learning_rate"  # what has a likely meaning comes first
-    assert len(asked) == compare_pull.MOST_NAMES
+    assert len(asked) == pull.MOST_NAMES
     assert "30 of 412 names" in words(page)
 
 
@@ -92,7 +93,7 @@ def fail(*_: Any, **__: Any) -> NoReturn:
 
 
 PANELS: dict[str, tuple[Any, str]] = {
-    "W&B": (wandb_kept, "projects"),
+    "W&B": (cache, "projects"),
     "ranking": (compare_panels, "ranking"),
     "baselines": (compare_panels, "beside_each"),
     "curves": (compare_panels, "learning_curves"),
@@ -132,7 +133,7 @@ def test_a_panel_that_fails_leaves_table_and_verdict(
 
 
 @pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize(("place", "name"), [(compare_table, "table"), (compare_panels, "judge")])
+@pytest.mark.parametrize(("place", "name"), [(select, "table"), (compare_panels, "judge")])
 def test_without_its_table_or_its_verdict_the_page_shows_the_rest(
     place: Any, name: str, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbind.json_files import write_json
-from tfbind.parts import Parts, checksum
+from tfbind.scoring.checkpoint import Parts, checksum
+from tfbind.store.schema import write_json
 
 
 def test_scores_count_as_far_as_they_are_there_and_as_they_were_written(tmp_path: Path) -> None:

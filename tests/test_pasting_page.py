@@ -8,8 +8,8 @@ from driven import button, checked, labels, words
 from streamlit.testing.v1 import AppTest
 from test_predict_page import SITE, drawn, predict, read
 
-from tfbind.records import read_records
-from ui.sequence_input import example
+from tfbind.dna.parser import read_records
+from ui.predict.input import example
 
 pytestmark = pytest.mark.usefixtures("home")
 

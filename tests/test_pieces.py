@@ -6,10 +6,10 @@ import pybigtools
 import pytest
 from scorers import LENGTH, fasta, home_of_both, sequence
 
-from tfbind import predict
 from tfbind.__main__ import main
-from tfbind.json_files import read_json
-from tfbind.scoring import load_model, score
+from tfbind.scoring import predict
+from tfbind.scoring.model import load_model, score
+from tfbind.store.schema import read_json
 
 
 @pytest.fixture(scope="module")

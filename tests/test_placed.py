@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from tfbind.__main__ import main
-from tfbind.chromosomes import place
-from tfbind.export import unplaced
-from tfbind.places import Place, place_of
-from tfbind.sequences import decode, encode, reverse_complement
+from tfbind.dna.codes import decode, encode, reverse_complement
+from tfbind.dna.intervals import Place, place_of, window_place
+from tfbind.scoring.formats import unplaced
 
 SITE = "GGATGTTTACATCCGATTGCCAGTAACG"  # a FOXA1 site in 28 bases, which lie at 1000 of chr1, counted from 0
 TURNED = decode(reverse_complement(encode(SITE)))
@@ -104,7 +103,7 @@ def test_a_record_lies_where_its_name_says_whatever_tool_wrote_it(outcomes, head
 def test_the_length_decides_how_a_place_is_counted_or_that_there_is_none(name, length, expected):
     assert place_of(name, length) == expected
     if expected:
-        assert place(name.encode(), length) == (expected.chromosome, expected.start)
+        assert window_place(name.encode(), length) == (expected.chromosome, expected.start)
 
 
 def test_numbers_that_are_no_place_of_the_length_are_said_in_the_file_and_beside_it(tmp_path, capsys):

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 from past_runs import replicates
 
-from tfbind.compare import choose, group
-from tfbind.compare_plots import Look, learning_curves, parallel
-from tfbind.plots import CURVE_POINTS, Sight, curve, exemplary, pearson_histogram, profiles, sight, thin
+from tfbind.compare.plots import Look, learning_curves, parallel
+from tfbind.compare.runs import choose, group
+from tfbind.figures import CURVE_POINTS, Sight, curve, exemplary, pearson_histogram, profiles, sight, thin
 
 CHOICE = choose("val_pearsonr")
 

@@ -16,16 +16,15 @@ import pandas as pd
 import pybigtools
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scorers import FIXED, LENGTH, LOCAL, fasta, home_of_both, network, sequence
 
-from tfbind import predict
 from tfbind.__main__ import main
-from tfbind.json_files import read_json
-from tfbind.pieces import Options, score_piece
-from tfbind.scoring import load_model, score
-from tfbind.sequences import decode, encode, one_hot
+from tfbind.dna.codes import decode, encode, one_hot
+from tfbind.scoring import predict
+from tfbind.scoring.checkpoint import Options, score_piece
+from tfbind.scoring.model import load_model, score
+from tfbind.store.schema import read_json
 
 CONFIGS = {"local": LOCAL, "fixed": FIXED}
 
@@ -190,7 +189,9 @@ def test_a_damaged_file_gives_predictions_or_one_line(home, tmp_path_factory, pl
     model = load_model(home, "local")
     folder = tmp_path_factory.mktemp("damaged")
     try:
-        done = predict.predict(model, io.BytesIO(gzip.compress(damaged) if zipped else damaged), folder / "p.tsv")
+        done = predict.predict_file(
+            model, io.BytesIO(gzip.compress(damaged) if zipped else damaged), folder / "p.tsv"
+        )
         lines = (folder / "p.tsv").read_text().splitlines()
         said = f"{done.bases} bases"
         assert len(lines) == 2 + done.bases
@@ -266,13 +267,13 @@ def test_a_prediction_that_was_cut_off_goes_on_and_ends_the_same(home, tmp_path,
     data, out = tmp_path / "g.fa", tmp_path / "p.bedgraph"
     data.write_text(fasta(genome()))
     model = load_model(home, "local")
-    predict.predict(model, data, tmp_path / "whole.bedgraph")
+    predict.predict_file(model, data, tmp_path / "whole.bedgraph")
     seen: list[tuple[str, int]] = []
 
     with pytest.raises(Killed):
-        predict.predict(model, data, out, on_progress=killed(stage, predict.GROUP))
+        predict.predict_file(model, data, out, on_progress=killed(stage, predict.GROUP))
     assert not out.exists()
-    predict.predict(model, data, out, on_progress=lambda now, done, _total: seen.append((now, done)))
+    predict.predict_file(model, data, out, on_progress=lambda now, done, _total: seen.append((now, done)))
     stages = [now for now, _ in seen]
     assert ("reading" in stages) == (stage == "reading")
     started = next(done for now, done in seen if now == "scoring")
@@ -286,13 +287,13 @@ def test_parts_of_another_question_are_not_taken_up(home, tmp_path, change):
     data, out = tmp_path / "in.fa", tmp_path / "p.csv"
     data.write_bytes(VALID)
     with pytest.raises(Killed):
-        predict.predict(load_model(home, "local"), data, out, on_progress=killed("writing"))
+        predict.predict_file(load_model(home, "local"), data, out, on_progress=killed("writing"))
     if change == "data":
         data.write_bytes(VALID.replace(b"TTGC", b"TTTT"))
     model = load_model(home, "fixed" if change == "model" else "local")
     options = Options(both=change == "strand")
-    predict.predict(model, data, out, options)
-    predict.predict(model, data, tmp_path / "fresh.csv", options)
+    predict.predict_file(model, data, out, options)
+    predict.predict_file(model, data, tmp_path / "fresh.csv", options)
     assert out.read_bytes() == (tmp_path / "fresh.csv").read_bytes()
 
 
@@ -314,11 +315,13 @@ def test_a_killed_process_is_taken_up_where_it_was(home, tmp_path):
     others.touch()
     seen: list[tuple[str, int]] = []
     model = load_model(home, "local")
-    predict.predict(model, data, tmp_path / "p.bed", on_progress=lambda now, bases, _total: seen.append((now, bases)))
+    predict.predict_file(
+        model, data, tmp_path / "p.bed", on_progress=lambda now, bases, _total: seen.append((now, bases))
+    )
     assert (left.exists(), others.exists()) == (False, True)
     assert seen[0] == ("scoring", finished)
     assert finished > 0
-    predict.predict(model, data, tmp_path / "whole.bed")
+    predict.predict_file(model, data, tmp_path / "whole.bed")
     assert (tmp_path / "p.bed").read_bytes() == (tmp_path / "whole.bed").read_bytes()
 
 
@@ -347,10 +350,10 @@ def test_two_processes_do_not_write_one_file(home, tmp_path):
     def meanwhile(now: str, _done: int, _total: int) -> None:
         if now == "scoring" and not refusals:
             with pytest.raises(ValueError, match="another process is writing this file") as caught:
-                predict.predict(model, data, out)
+                predict.predict_file(model, data, out)
             refusals.append(str(caught.value))
 
-    predict.predict(model, data, out, on_progress=meanwhile)
+    predict.predict_file(model, data, out, on_progress=meanwhile)
     assert len(refusals) == 1
     assert len(out.read_text().splitlines()) == 3
 
@@ -360,7 +363,7 @@ def test_the_courses_windows_keep_their_names_order_and_scores(home, real_pair, 
         lines = [next(text).rstrip("\n") for _ in range(301)]
     (tmp_path / "in.txt").write_text("\n".join(lines))
     model = load_model(home, "local")
-    predict.predict(model, tmp_path / "in.txt", tmp_path / "p.csv")
+    predict.predict_file(model, tmp_path / "in.txt", tmp_path / "p.csv")
     found = pd.read_csv(tmp_path / "p.csv", index_col="window_name")
     letters, names = zip(*(line.split("\t") for line in lines[1:]), strict=True)
     assert found.index.tolist() == list(names)

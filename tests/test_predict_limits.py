@@ -10,8 +10,8 @@ from peak import TELL_PEAK
 from scorers import LOCAL, fasta, keep, sequence
 from test_predict import Killed, killed
 
-from tfbind import predict
-from tfbind.scoring import load_model
+from tfbind.scoring import predict
+from tfbind.scoring.model import load_model
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_a_disk_that_is_too_full_is_said_before_any_work(home, tmp_path, name, b
     data.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     needed, model = bytes_per_byte * data.stat().st_size, load_model(home, "local")
     with pytest.raises(OSError, match=f"scoring {name} needs about {needed / 1e6:.0f} MB of disk") as caught:
-        predict.predict(
+        predict.predict_file(
             model,
             data,
             tmp_path / "p.bed",
@@ -38,16 +38,16 @@ def test_a_disk_that_is_too_full_is_said_before_any_work(home, tmp_path, name, b
     assert str(caught.value).isprintable()
     assert seen == []
     assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert predict.predict(model, data, tmp_path / "p.bed", free_bytes=lambda _: needed).bases == 300_000
+    assert predict.predict_file(model, data, tmp_path / "p.bed", free_bytes=lambda _: needed).bases == 300_000
 
 
 def test_parts_that_are_there_already_need_no_more_disk(home, tmp_path):
     data, out, model = tmp_path / "in.fa", tmp_path / "p.bed", load_model(home, "local")
     data.write_text(fasta({"a": sequence(300_000)}))
     with pytest.raises(Killed):
-        predict.predict(model, data, out, on_progress=killed("writing"))
+        predict.predict_file(model, data, out, on_progress=killed("writing"))
     headers_and_line_ends = data.stat().st_size - 300_000
-    assert predict.predict(model, data, out, free_bytes=lambda _: 5 * headers_and_line_ends).bases == 300_000
+    assert predict.predict_file(model, data, out, free_bytes=lambda _: 5 * headers_and_line_ends).bases == 300_000
 
 
 def test_memory_does_not_grow_with_the_file(home, tmp_path):
@@ -69,7 +69,7 @@ def test_a_file_that_unpacks_to_more_than_the_disk_has_is_refused_while_it_is_re
     data, model = tmp_path / "bomb.fa.gz", load_model(home, "local")
     data.write_bytes(gzip.compress(b">a\n" + b"A" * 20_000_000))
     with pytest.raises(OSError, match=r"scoring bomb.fa.gz needs about \d+ MB of disk") as caught:
-        predict.predict(model, data, tmp_path / "p.bed", free_bytes=lambda _: 40_000_000)
+        predict.predict_file(model, data, tmp_path / "p.bed", free_bytes=lambda _: 40_000_000)
     assert str(caught.value).isprintable()
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) == data.stat().st_size
 
@@ -78,8 +78,8 @@ def test_more_records_than_memory_should_hold_are_refused_and_nothing_stays(home
     monkeypatch.setattr(predict, "MOST_RECORDS", 3)
     data, model = tmp_path / "in.fa", load_model(home, "local")
     data.write_text(">a\nA\n" * 3)
-    assert predict.predict(model, data, tmp_path / "p.bed").records == 3
+    assert predict.predict_file(model, data, tmp_path / "p.bed").records == 3
     data.write_text(">a\nA\n" * 4)
     with pytest.raises(ValueError, match=r"^in.fa: over 3 records; expected fewer, or several files$"):
-        predict.predict(model, data, tmp_path / "q.bed")
+        predict.predict_file(model, data, tmp_path / "q.bed")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fa", "p.bed"]

@@ -14,14 +14,15 @@ import pytest
 from driven import app, button, checked, labels, words
 from streamlit.testing.v1 import AppTest
 
-from tfbind import jobs
-from tfbind.datasets import make_builtin
-from tfbind.jobs import Status
-from tfbind.scoring import load_model, score
-from tfbind.sequence_plots import AROUND_FOCUS
-from tfbind.sequences import decode
-from ui import queries, record_choice, scored, sequence_view
-from ui.background import _how_far
+from tfbind.data.dataset import make_builtin
+from tfbind.dna.codes import decode
+from tfbind.scoring import jobs
+from tfbind.scoring.jobs import Status
+from tfbind.scoring.model import load_model, score
+from tfbind.scoring.plots import AROUND_FOCUS
+from ui.predict import input, view
+from ui.predict.jobs import _how_far
+from ui.widgets import cache, url_state
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -147,7 +148,7 @@ def test_a_variant_that_cannot_be_is_one_line_and_stays_in_its_box(typed: str, s
 def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Path) -> None:
     page = predict(SITE)
     id = page.query_params["q"]
-    assert queries.load(home, id) == SITE
+    assert url_state.load(home, id) == SITE
     assert SITE not in str(dict(page.query_params))
     again = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
     again.query_params["q"] = id
@@ -273,10 +274,10 @@ def test_what_has_not_changed_is_neither_drawn_nor_scored_again(monkeypatch: pyt
 
         monkeypatch.setattr(module, name, counts)
 
-    counted(sequence_view, "profile_figure")
-    counted(sequence_view, "mutagenesis_figure")
-    counted(record_choice, "stacked_figure")
-    counted(scored, "score")
+    counted(view, "profile_figure")
+    counted(view, "mutagenesis_figure")
+    counted(input, "stacked_figure")
+    counted(cache, "score")
     other = f"{SITE}GATTACAGGACC"  # of no other test, whose figures and scores are remembered
     page = predict(f">one\n{other}\n>two\n{other}A\n")
     first = dict(done)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from toy import toy_home
 
+from tfbind.cli.doctor import Finding, examine
 from tfbind.config import PROJECT
-from tfbind.doctor import Finding, examine
-from tfbind.files import OTHERS
+from tfbind.store.atomic import OTHERS
 
 OPEN = 0o022  # the umask of most accounts
 
@@ -20,7 +20,7 @@ import io, sys, time
 sys.path.insert(0, "tests")
 from driven import app
 app()
-from tfbind import jobs
+from tfbind.scoring import jobs
 from tfbind.config import home_folder
 order = jobs.Order("x.fa", "builtin", ".csv", "forward", 3.0, False)
 job = jobs.submit(home_folder(), order, io.BytesIO(b">a\\nACGT\\n"))
@@ -31,7 +31,7 @@ assert jobs.read_status(job).state == "finished"
 
 NODE = """
 import os, sys
-from tfbind import ray_task
+from tfbind.cluster import task as ray_task
 def begin():
     print(oct(os.umask(0)))
     sys.exit()

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from toy import toy_config, toy_home
 
-from tfbind import bundle, launch, runs
+from tfbind import runs
 from tfbind.config import parse_config
-from tfbind.datasets import open_dataset
-from tfbind.export import beside
-from tfbind.scoring import load_model
-from tfbind.splits import split
-from tfbind.worker import Worker
+from tfbind.data.dataset import open_dataset
+from tfbind.data.splits import split
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from tfbind.scoring import bundle
+from tfbind.scoring.formats import beside
+from tfbind.scoring.model import load_model
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def test_of_weights_that_no_run_made_only_the_hash_is_known(home, tmp_path) -> N
 
 def test_a_bundle_says_on_which_data_and_split_its_weights_were_trained(home, tmp_path) -> None:
     record = runs.read_record(runs.find(home, "one"))
-    bundle.bundle(home, "one", tmp_path / "bundle")
+    bundle.export_bundle(home, "one", tmp_path / "bundle")
     said = (tmp_path / "bundle" / bundle.README).read_text()
     for key in ("dataset_hash", "split_hash"):
         assert f'"{key}": "{record[key]}"' in said
@@ -76,7 +78,7 @@ def test_a_bundle_says_on_which_data_and_split_its_weights_were_trained(home, tm
 
 KILLED_BEFORE_IT_SAYS = """
 import os, signal, sys
-from tfbind import provenance
+from tfbind.scoring import bundle as provenance
 from tfbind.__main__ import main
 provenance.write_beside = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 main(sys.argv[1:])

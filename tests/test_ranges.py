@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from tfbind.ranges import expected_best, range_p, t_p, t_quantile
+from tfbind.compare.significance import expected_best, range_p, t_p, t_quantile
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 100])

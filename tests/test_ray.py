@@ -15,15 +15,17 @@ import pytest
 import yaml
 from toy import toy_config, toy_home
 
-from tfbind import launch, ray_pipe, run_log, runs
+from tfbind import runs
+from tfbind.cluster import protocol
+from tfbind.cluster.protocol import ANSWER_SECONDS, knock
+from tfbind.cluster.runs import Cluster
 from tfbind.config import PROJECT
-from tfbind.launch import Order
-from tfbind.model_weights import pack_weights
-from tfbind.models import build_model
-from tfbind.ray_head import ANSWER_SECONDS, knock
-from tfbind.ray_runs import Cluster
-from tfbind.runs import Run
-from tfbind.sequences import decode
+from tfbind.dna.codes import decode
+from tfbind.nn.model import build_model
+from tfbind.nn.weights import pack_weights
+from tfbind.runs import launch, log as run_log
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
@@ -244,7 +246,7 @@ def test_another_part_of_ray_is_told_in_seconds(cluster: RayCluster, home: Path)
     )
     port = next(each.laddr.port for each in raylet.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
     ask = (
-        "import contextlib, sys, time; from tfbind.ray_driver import ask_head\n"
+        "import contextlib, sys, time; from tfbind.cluster.driver import ask_head\n"
         "began = time.monotonic()\n"
         "with contextlib.suppress(ConnectionError): ask_head(sys.argv[1])\n"
         "print(time.monotonic() - began)"
@@ -292,9 +294,9 @@ def test_a_head_that_stands_still_is_lost_in_bounded_time() -> None:
     """The system takes connections in its name, so that it looks alive."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
-        code = f"from tfbind.ray_head import watch_head; watch_head({address!r}, every=0.1, patience=0.1)"
+        code = f"from tfbind.cluster.protocol import watch_head; watch_head({address!r}, every=0.1, patience=0.1)"
         watcher = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, timeout=SECONDS, capture_output=True)
-    assert (watcher.returncode, watcher.stderr) == (ray_pipe.LOST, b"")
+    assert (watcher.returncode, watcher.stderr) == (protocol.LOST, b"")
 
 
 def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster, home: Path) -> None:
@@ -305,8 +307,8 @@ def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster:
         ["python", "worker.py", "--gcs-address=10.0.0.2:6379"],
         [],
     ]
-    assert ray_pipe.joined(commands) == ["10.0.0.1:6379"]
-    ports = [address.rpartition(":")[2] for address in ray_pipe.joined_here()]
+    assert protocol.joined(commands) == ["10.0.0.1:6379"]
+    ports = [address.rpartition(":")[2] for address in protocol.joined_here()]
     assert cluster.port in ports  # Ray writes the loopback as the address of the machine
     _, said, _ = tfbind(home, "doctor")
     assert cluster.port in next(line for line in said.splitlines() if line.startswith("ok     Ray "))

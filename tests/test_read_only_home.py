@@ -10,11 +10,12 @@ from driven import APP, button, checked, words
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import files, launch
-from tfbind.datasets import make_builtin
-from tfbind.doctor import examine
-from tfbind.worker import Worker
-from ui.session import plain
+from tfbind.cli.doctor import examine
+from tfbind.data.dataset import make_builtin
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from tfbind.store import atomic
+from ui.widgets.session import plain
 
 PAGES = ("train", "sweep", "compare", "predict", "data", "lesson")
 DNA = ">mine\nACGTTGTTTACTTAACGTACGTTTGCATGCA\n"
@@ -102,9 +103,9 @@ def test_doctor_does_not_call_locks_free_that_it_cannot_try(home: Path, monkeypa
 
 
 def test_a_folder_is_said_to_be_unwritable_only_when_it_is(home: Path, tmp_path: Path) -> None:
-    assert "cannot be written" in files.unwritable(home)
-    assert "cannot be written" in files.unwritable(home / "new" / "deep")
-    assert files.unwritable(tmp_path) == ""
-    assert files.unwritable(tmp_path / "new" / "deep") == ""
+    assert "cannot be written" in atomic.unwritable(home)
+    assert "cannot be written" in atomic.unwritable(home / "new" / "deep")
+    assert atomic.unwritable(tmp_path) == ""
+    assert atomic.unwritable(tmp_path / "new" / "deep") == ""
     (tmp_path / "file").touch()
-    assert "expected a folder" in files.unwritable(tmp_path / "file")
+    assert "expected a folder" in atomic.unwritable(tmp_path / "file")

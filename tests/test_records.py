@@ -7,12 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from tfbind.letters import RefusedLetter
-from tfbind.records import Record, TooLarge, assemble, fasta_pieces, read_pieces, read_records, unpacked
-from tfbind.sequences import decode
+from tfbind.dna.codes import RefusedLetter, decode
+from tfbind.dna.parser import Record, TooLarge, assemble, fasta_pieces, read_pieces, read_records, unpacked
 
 TABLE = "sequence\twindow_name\nACGT\tw1\nACGA\tw2\n"
 

@@ -7,10 +7,10 @@ import pytest
 from test_motifs import FORKHEAD as COLUMNS
 from toy import Toy
 
-from tfbind.motifs import Motif, information, jaspar, paint, threshold_of
-from tfbind.pairs import read_pair
-from tfbind.recover import agreement, motif_behind
-from tfbind.sequences import Codes
+from tfbind.data.pairs import read_pair
+from tfbind.dna.codes import Codes
+from tfbind.motifs.discovery import agreement, motif_behind
+from tfbind.motifs.pwm import Motif, information, jaspar_motif, paint, threshold_of
 
 FORKHEAD = np.array(COLUMNS).T  # the published forkhead motif behind the course's labels
 
@@ -29,7 +29,7 @@ def same_letters(first: Motif, second: Motif, atol: float) -> bool:
 
 @pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0106.3", "MA0079.5", "MA0002.3"])
 def test_a_planted_motif_is_read_off_painted_scores(matrix_id: str) -> None:
-    motif = jaspar(matrix_id)
+    motif = jaspar_motif(matrix_id)
     codes = random_codes(4000, 120, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-3))
     behind = motif_behind(Toy(codes, scores))
@@ -44,7 +44,7 @@ def test_a_planted_motif_is_read_off_painted_scores(matrix_id: str) -> None:
 @pytest.mark.parametrize("matrix_id", ["MA0035.5", "MA0139.2", "MA0080.7"])
 def test_no_base_that_no_hit_has_makes_words_into_hits(matrix_id: str) -> None:
     """In a short motif such bases stand in every column of GATA1: what they get is not told by the hits alone."""
-    motif = jaspar(matrix_id)
+    motif = jaspar_motif(matrix_id)
     codes = random_codes(4000, 300, 6)
     behind = motif_behind(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-3))))
     assert behind is not None
@@ -106,7 +106,7 @@ UNITS = {
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0080.7"])
 def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id: str, unit: str) -> None:
-    motif, codes = jaspar(matrix_id), random_codes(4000, 200, 5)
+    motif, codes = jaspar_motif(matrix_id), random_codes(4000, 200, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-3))
     behind = motif_behind(Toy(codes, UNITS[unit](scores).astype(np.float32)))
     assert behind is not None
@@ -121,7 +121,7 @@ def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: str) -> None:
-    motif, codes = jaspar("MA0148.5"), random_codes(9000, 200, 5)
+    motif, codes = jaspar_motif("MA0148.5"), random_codes(9000, 200, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-4))
     behind = motif_behind(Toy(codes, UNITS[unit](scores).astype(np.float32)))
     assert behind is not None
@@ -134,7 +134,7 @@ def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: s
 
 @pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0035.5", "MA0080.7"])
 def test_of_labels_that_mark_the_hits_the_letters_are_counted(matrix_id: str) -> None:
-    motif, codes = jaspar(matrix_id), random_codes(4000, 200, 5)
+    motif, codes = jaspar_motif(matrix_id), random_codes(4000, 200, 5)
     marks = (paint(motif, codes, threshold_of(motif, 1e-3)) != 0).astype(np.float32)
     behind = motif_behind(Toy(codes, marks))
     assert behind is not None
@@ -166,7 +166,7 @@ def test_a_planted_word_is_read_off_marks_and_found_in_the_middle_of_wide_peaks(
 
 def test_too_few_hits_for_a_matrix_are_counted_and_not_called_painted() -> None:
     """A matrix of 31 columns has more unknown numbers than some hundred hits tell."""
-    motif, codes = jaspar("MA1929.2"), random_codes(2200, 300, 5)
+    motif, codes = jaspar_motif("MA1929.2"), random_codes(2200, 300, 5)
     behind = motif_behind(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-4))))
     assert behind is not None
     assert behind.how == "marked"
@@ -183,11 +183,11 @@ def test_stretches_of_one_width_on_random_letters_have_no_motif_read_off() -> No
 def test_where_nothing_varies_there_is_no_motif() -> None:
     codes = random_codes(500, 50, 0)
     assert motif_behind(Toy(codes, np.zeros((500, 50), np.float32))) is None
-    assert motif_behind(Toy(codes[:20], paint(jaspar(), codes[:20], 4.0))) is None
+    assert motif_behind(Toy(codes[:20], paint(jaspar_motif(), codes[:20], 4.0))) is None
 
 
 def test_agreement_counts_windows_up_to_where_hits_hang_over_the_edge() -> None:
-    motif = jaspar()
+    motif = jaspar_motif()
     codes = random_codes(400, 60, 3)
     scores = paint(motif, codes, 4.0)
     assert agreement(Toy(codes, scores), motif, 4.0).exact == 1

@@ -13,12 +13,20 @@ import pytest
 from past_runs import past, replicates
 from stand_in import CONFIG, make_rows, make_run
 
-from tfbind import history, runs
-from tfbind.baselines import Beside
-from tfbind.compare import choose, table
-from tfbind.importance import importance
-from tfbind.report import Report, csv_table, facts, html_report, markdown_report, setting_columns, standings_table
-from tfbind.verdict import judge
+from tfbind.compare.importance import setting_importance
+from tfbind.compare.report import (
+    Report,
+    csv_table,
+    facts,
+    html_report,
+    markdown_report,
+    setting_columns,
+    standings_table,
+)
+from tfbind.compare.runs import choose, table
+from tfbind.compare.verdict import judge
+from tfbind.evaluation.baselines import Beside
+from tfbind.runs import folder, record as history
 
 PROJECT = Path(__file__).parents[1]
 PEARSON = choose("val_pearsonr")
@@ -147,9 +155,9 @@ def home(tmp_path: Path) -> Path:
     for rate, state in ((0.01, "finished"), (0.001, "finished"), (0.1, "failed")):
         config = CONFIG.model_copy(update={"learning_rate": rate})
         facts = {"facts": {"sweep": "s1", "dataset_hash": "ab"}}
-        run = runs.create(tmp_path, config, id=f"r{rate}".replace(".", "-"), **facts)
-        runs.append_row(run, make_rows(1)[0] | {"val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0})
-        runs.take_over(run, state, started=0.0, ended=1.0, device="cpu")
+        run = folder.create(tmp_path, config, id=f"r{rate}".replace(".", "-"), **facts)
+        folder.append_row(run, make_rows(1)[0] | {"val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0})
+        folder.take_over(run, state, started=0.0, ended=1.0, device="cpu")
     return tmp_path
 
 
@@ -206,7 +214,7 @@ def test_tags_and_note_are_kept_and_bad_ones_refused(tmp_path: Path) -> None:
     history.annotate(run, " good, , good ,second try", " the one\nto show ")
     found = history.local(run)
     assert (found.tags, found.note) == (["good", "second try"], "the one to show")
-    assert found.name == runs.read_labels(run)["name"]
+    assert found.name == folder.read_labels(run)["name"]
     for tags, note, said in (("x" * 41, "", "at most 40 printable"), ("a\x07", "", "tag"), ("", "n" * 501, "note")):
         with pytest.raises(ValueError, match=said):
             history.annotate(run, tags, note)
@@ -218,8 +226,8 @@ def test_importance_finds_the_setting_that_matters() -> None:
         {"learning_rate": 10 ** -(place % 10 / 2), "kernel_size": 3 + 2 * (place // 10), "val_pearsonr": place % 10}
         for place in range(40)
     ]
-    shares = importance(records, ["learning_rate", "kernel_size"], PEARSON)
+    shares = setting_importance(records, ["learning_rate", "kernel_size"], PEARSON)
     assert next(iter(shares)) == "learning_rate"
     assert sum(shares.values()) == pytest.approx(1)
-    assert importance(records[:5], ["learning_rate"], PEARSON) == {}
-    assert importance([record | {"same": 1} for record in records], ["same"], PEARSON) == {}
+    assert setting_importance(records[:5], ["learning_rate"], PEARSON) == {}
+    assert setting_importance([record | {"same": 1} for record in records], ["same"], PEARSON) == {}

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 from toy import toy_config, toy_home
 
-from tfbind import launch, run_log, runs
 from tfbind.__main__ import main
+from tfbind.runs import folder, launch, log as run_log
 
 LONG = {"num_epochs": 10_000, "early_stopping_patience": 10_000}
 OLD = "2025-03-01 09:30:00,123 INFO runs on CPU, 1 thread"
@@ -20,7 +20,7 @@ LINE = '{"time": "2026-11-25T23:30:05.250Z", "level": "INFO", "message": "finish
 
 @pytest.fixture
 def run(tmp_path):
-    return runs.create(tmp_path, toy_config(), id="mine")
+    return folder.create(tmp_path, toy_config(), id="mine")
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def tokyo(monkeypatch):
 
 
 def lines(run) -> list[str]:
-    return (run.folder / runs.LOG).read_text().splitlines()
+    return (run.folder / folder.LOG).read_text().splitlines()
 
 
 def ended(run) -> str:
-    return wait(lambda: not (status := runs.read_status(run)).active and status.state)
+    return wait(lambda: not (status := folder.read_status(run)).active and status.state)
 
 
 def wait(until):
@@ -59,7 +59,7 @@ def test_every_line_of_a_worker_is_an_object_that_says_when_who_and_what(home):
     began = datetime.now(UTC)
     run = launch.submit(home, toy_config())
     assert ended(run) == "finished"
-    pid = runs.read_status(run).pid
+    pid = folder.read_status(run).pid
     entries = [json.loads(line) for line in lines(run)]
     times = [datetime.strptime(entry["time"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC) for entry in entries]
     assert times == sorted(times)
@@ -67,7 +67,7 @@ def test_every_line_of_a_worker_is_an_object_that_says_when_who_and_what(home):
     whose = {(entry["level"], entry["run"], entry["host"], entry["pid"]) for entry in entries}
     assert whose == {("INFO", run.id, socket.gethostname(), pid)}
     logged = ("epoch", "train_loss", "val_loss", "val_pearsonr", "seconds")
-    rows = [{key: row[key] for key in logged} for row in runs.read_rows(run)]
+    rows = [{key: row[key] for key in logged} for row in folder.read_rows(run)]
     assert [{key: entry[key] for key in logged} for entry in entries if "epoch" in entry] == rows
     assert [entry["message"].split(":")[0] for entry in entries if "epoch" in entry] == [
         "epoch 1",
@@ -89,7 +89,7 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
     assert printed == f"tfbind: {end['error']}"
     assert (failed["level"], failed["message"]) == ("ERROR", "failed")
     assert failed["exception"].startswith("Traceback (most recent call last):\n  File ")
-    assert (end["state"], end["error"]) == ("failed", runs.read_status(run).error)
+    assert (end["state"], end["error"]) == ("failed", folder.read_status(run).error)
     shown = run_log.tail(run, 100).splitlines()
     at = shown.index("Traceback (most recent call last):")
     assert shown[at - 1].endswith(" ERROR failed")
@@ -101,8 +101,8 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
 
 def test_native_code_that_crashes_says_where_between_the_lines(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: len(runs.read_rows(run)) > 1)  # the line of an epoch comes after its row
-    os.kill(runs.read_status(run).pid, signal.SIGSEGV)
+    wait(lambda: len(folder.read_rows(run)) > 1)  # the line of an epoch comes after its row
+    os.kill(folder.read_status(run).pid, signal.SIGSEGV)
     assert ended(run) == "crashed"
     shown = run_log.tail(run, 200)
     assert " INFO epoch 1: train_loss " in shown
@@ -112,10 +112,10 @@ def test_native_code_that_crashes_says_where_between_the_lines(home):
 
 def test_a_torn_line_costs_no_other(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: len(runs.read_rows(run)) > 2)
-    os.kill(runs.read_status(run).pid, signal.SIGKILL)
+    wait(lambda: len(folder.read_rows(run)) > 2)
+    os.kill(folder.read_status(run).pid, signal.SIGKILL)
     assert ended(run) == "crashed"
-    log = run.folder / runs.LOG
+    log = run.folder / folder.LOG
     log.write_text(f"{lines(run)[0]}\n{lines(run)[1][:40]}")
     launch.resume(run)
     wait(lambda: len(lines(run)) > 4)
@@ -128,7 +128,7 @@ def test_a_torn_line_costs_no_other(home):
 
 def test_a_note_ends_a_torn_line_and_begins_no_empty_one(run):
     run_log.note(run, "first")
-    with (run.folder / runs.LOG).open("a") as log:
+    with (run.folder / folder.LOG).open("a") as log:
         log.write("torn")
     run_log.note(run, "said", "WARNING", losses=2)
     first, torn, said = lines(run)
@@ -139,7 +139,7 @@ def test_a_note_ends_a_torn_line_and_begins_no_empty_one(run):
 @pytest.mark.usefixtures("tokyo")
 def test_a_reader_sees_local_times_and_what_is_no_such_line_as_it_is(run):
     assert run_log.tail(run) == ""
-    (run.folder / runs.LOG).write_text(f"{OLD}\n{LINE}\n{LINE[:30]}\nSegmentation fault\n")
+    (run.folder / folder.LOG).write_text(f"{OLD}\n{LINE}\n{LINE[:30]}\nSegmentation fault\n")
     assert run_log.tail(run, 4).splitlines() == [
         OLD,
         "2026-11-26 08:30:05 INFO finished",
@@ -163,17 +163,17 @@ def test_a_reader_sees_local_times_and_what_is_no_such_line_as_it_is(run):
     ],
 )
 def test_an_object_of_another_kind_is_shown_as_it_is(run, line):
-    (run.folder / runs.LOG).write_text(f"{line}\n")
+    (run.folder / folder.LOG).write_text(f"{line}\n")
     assert run_log.tail(run) == line
 
 
 def test_the_log_is_shown_from_its_end(run):
-    (run.folder / runs.LOG).write_text("".join(f"line {number}\n" for number in range(100_000)))
+    (run.folder / folder.LOG).write_text("".join(f"line {number}\n" for number in range(100_000)))
     assert run_log.tail(run, 2) == "line 99998\nline 99999"
 
 
 def test_a_log_that_has_grown_too_long_loses_its_middle_and_what_is_appended_meanwhile_stays(run):
-    path = run.folder / runs.LOG
+    path = run.folder / folder.LOG
     lines = [f"line {number:06d}\n" for number in range(100_000)]
     path.write_text("".join(lines))
     with path.open("a") as beside:
@@ -190,13 +190,13 @@ def test_a_log_that_has_grown_too_long_loses_its_middle_and_what_is_appended_mea
 
 def test_what_a_process_prints_without_end_does_not_fill_the_disk(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: runs.read_rows(run))
-    with (run.folder / runs.LOG).open("ab") as printed:  # as its standard output is opened
+    wait(lambda: folder.read_rows(run))
+    with (run.folder / folder.LOG).open("ab") as printed:  # as its standard output is opened
         printed.write(b"a warning of native code\n" * 400_000)
-    wait(lambda: (run.folder / runs.LOG).stat().st_size < run_log.MOST_BYTES)
-    assert runs.read_status(run).state == "running"
+    wait(lambda: (run.folder / folder.LOG).stat().st_size < run_log.MOST_BYTES)
+    assert folder.read_status(run).state == "running"
     launch.stop(run)
-    written = (run.folder / runs.LOG).read_text().splitlines()
+    written = (run.folder / folder.LOG).read_text().splitlines()
     assert "runs on CPU" in written[0]
     assert "[lines were left out here]" in written
     assert json.loads(written[-1])["state"] == "killed"

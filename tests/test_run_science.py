@@ -8,12 +8,15 @@ from driven import app, button, checked, words
 from pair_files import score_table, sequence_table, write_pair
 from toy import Toy, toy_config, toy_data, toy_home
 
-from tfbind import baselines, data_care, launch, runs, sealed
-from tfbind.datasets import import_pair, make_builtin, open_dataset
-from tfbind.sequences import decode, reverse_complement
-from tfbind.splits import split
-from tfbind.worker import Worker
-from ui.session import plain
+from tfbind import runs
+from tfbind.data import manage
+from tfbind.data.dataset import import_pair, make_builtin, open_dataset
+from tfbind.data.splits import split
+from tfbind.dna.codes import decode, reverse_complement
+from tfbind.evaluation import baselines, test_set
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from ui.widgets.session import plain
 
 
 @pytest.fixture
@@ -121,9 +124,9 @@ def with_leaks(folder: Path) -> tuple[Path, Path]:
 def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:
     run = trained(home, test_split=0.3)
     page = app(run.id)
-    assert sealed.opened(run) is None
+    assert test_set.opened(run) is None
     checked(page.button("open-test").click().run())
-    result = sealed.opened(run)
+    result = test_set.opened(run)
     assert f"over {result.windows} windows" in words(page)
     (table,) = (element.value for element in page.dataframe if "Model" in element.value)
     assert list(table["Model"]) == ["this run", *(base.name for base in result.baselines)]
@@ -147,13 +150,13 @@ def test_a_renamed_data_set_is_still_that_of_its_run_and_another_of_its_name_is_
     home: Path, tmp_path: Path
 ) -> None:
     run = trained(home, num_epochs=1)
-    data_care.rename(home, "toy", "mine", runs.active_on)
+    manage.rename(home, "toy", "mine", runs.active_on)
     import_pair(home, *with_leaks(tmp_path), "toy")
     page = app(run.id)
     assert "95 % bootstrap interval" in words(page)
     page = checked(page.button("baselines").click().run())
     assert any("Model" in element.value for element in page.dataframe)
-    data_care.delete(home, "mine", runs.active_on)
+    manage.delete(home, "mine", runs.active_on)
     page = app(run.id)
     (said,) = (warning.value for warning in page.warning)
     assert plain("are not here: the data set toy has changed since") in said

@@ -11,15 +11,14 @@ import numpy as np
 import psutil
 import pytest
 from filelock import FileLock
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from toy import toy_config
 
-from tfbind import runs
 from tfbind.config import PRESETS
-from tfbind.json_files import write_json
-from tfbind.owner import AHEAD_SECONDS, FRESH_SECONDS
-from tfbind.weight_files import pack
+from tfbind.nn.weight_files import pack
+from tfbind.runs import folder as runs
+from tfbind.store.process import AHEAD_SECONDS, FRESH_SECONDS
+from tfbind.store.schema import write_json
 
 
 @pytest.fixture
@@ -228,7 +227,7 @@ def test_one_process_works_on_a_run_or_a_sweep(tmp_path, kind):
     run = runs.Run(tmp_path / f"{kind}s" / "mine")
     with runs.sole_worker(run):
         code = (
-            "import sys; from pathlib import Path; from tfbind import runs\n"
+            "import sys; from pathlib import Path; from tfbind.runs import folder as runs\n"
             "try:\n    runs.sole_worker(runs.Run(Path(sys.argv[1]))).__enter__()\n"
             "except ValueError as error:\n    print(error)"
         )
@@ -275,7 +274,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     path = tmp_path / "state.json"
     write_json(path, {"value": 0})
     code = (
-        "import itertools, sys; from pathlib import Path; from tfbind.json_files import write_json\n"
+        "import itertools, sys; from pathlib import Path; from tfbind.store.schema import write_json\n"
         "for value in itertools.count(): write_json(Path(sys.argv[1]), {'value': value, 'pad': 'x' * 20000})"
     )
     seen = set()

@@ -6,17 +6,16 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from safetensors.numpy import save_file
 from scorers import FIXED, LENGTH, LOCAL, keep, network, sequence
 
 from tfbind.config import PRESETS, TrainConfig, receptive_field
-from tfbind.model_weights import pack_weights
-from tfbind.onnx_graph import build, read_shape
-from tfbind.scoring import BUILTIN_FOLDER, Site, call_sites, load_model, rule, score, score_windows
-from tfbind.scoring_torch import BATCH_BASES, TorchNetwork
-from tfbind.sequences import one_hot
+from tfbind.dna.codes import one_hot
+from tfbind.nn.onnx import build_graph, read_shape
+from tfbind.nn.weights import pack_weights
+from tfbind.scoring.gpu import BATCH_BASES, TorchNetwork
+from tfbind.scoring.model import BUILTIN_FOLDER, Site, call_sites, load_model, rule, score, score_windows
 
 BLOCKS = TrainConfig(num_channels=16, num_res_blocks=1)  # as many channels as are computed together
 HASHES = ["8954f4b1ecc1", "d273f52775e3", "6e382442f710"]  # of the shipped networks
@@ -166,7 +165,7 @@ def test_a_graph_needs_every_tensor():
     assert read_shape(weights).receptive_field == 7
     for missing in weights:
         with pytest.raises(ValueError, match=f"weights lack {missing}"):
-            build({name: value for name, value in weights.items() if name != missing})
+            build_graph({name: value for name, value in weights.items() if name != missing})
 
 
 @pytest.mark.parametrize(

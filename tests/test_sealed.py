@@ -10,16 +10,18 @@ import pytest
 from pair_files import score_table, sequence_table, write_pair
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import history, launch, run_log, runs, sealed
+from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.data_care import delete, rename
-from tfbind.datasets import import_pair
+from tfbind.compare.significance import read_held
+from tfbind.data.dataset import import_pair
+from tfbind.data.manage import delete, rename
+from tfbind.data.splits import split
+from tfbind.dna.codes import decode
+from tfbind.evaluation import test_set
 from tfbind.metrics import pearson
-from tfbind.paired import read_held
-from tfbind.scoring import load_model, score_windows
-from tfbind.sequences import decode
-from tfbind.splits import split
-from tfbind.worker import Worker
+from tfbind.runs import launch, log, record
+from tfbind.runs.worker import Worker
+from tfbind.scoring.model import load_model, score_windows
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def trained(home, **settings):
 
 def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsys) -> None:
     run = trained(home, test_split=0.3)
-    assert sealed.opened(run) is None
+    assert test_set.opened(run) is None
     with np.load(run.folder / runs.VALIDATION) as saved:
         validation = set(saved["windows"])
     parts = split(toy_data(), toy_config(test_split=0.3))
@@ -49,7 +51,7 @@ def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsy
     predicted = score_windows(load_model(home, "one"), data.codes[parts.test])
     assert first["test_pearsonr"] == pytest.approx(pearson(predicted, data.scores[parts.test]))
     assert first["windows"] == 15
-    assert run_log.tail(run).count("test opened") == 1
+    assert log.tail(run).count("test opened") == 1
     mean, *others = first["baselines"]
     expected = ((data.scores[parts.test] - data.scores[parts.train].mean()) ** 2).mean()
     assert (mean["name"], mean["test_loss"]) == ("mean", pytest.approx(expected, rel=1e-5))
@@ -64,11 +66,11 @@ def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsy
 
 def test_a_test_that_an_older_version_opened_is_still_read(home) -> None:
     run = trained(home, test_split=0.3)
-    kept = asdict(sealed.open_test(run))
+    kept = asdict(test_set.open_test(run))
     for newer in ("baselines", "test_precision", "test_recall", "test_auprc"):
         del kept[newer]
     (run.folder / runs.TEST).write_text(json.dumps(kept))
-    assert sealed.open_test(run) == sealed.TestResult(**kept)
+    assert test_set.open_test(run) == test_set.TestResult(**kept)
 
 
 def test_the_printed_command_repeats_a_run_by_blocks_with_its_split_and_its_test(tmp_path, monkeypatch, capsys):
@@ -86,7 +88,7 @@ def test_the_printed_command_repeats_a_run_by_blocks_with_its_split_and_its_test
     figures = ("epoch", "train_loss", "val_loss", "val_pearsonr", "val_pearsonr_window")
     rows = [[tuple(row[key] for key in figures) for row in runs.read_rows(one)] for one in (run, again)]
     assert rows[0] == rows[1]
-    opened = [replace(sealed.open_test(one), opened="") for one in (run, again)]
+    opened = [replace(test_set.open_test(one), opened="") for one in (run, again)]
     assert opened[0] == opened[1]
 
 
@@ -125,10 +127,10 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     rename(home, "far", "toy")
     one, two = runs_of_toy
     assert Worker(one).work() == "finished"
-    held, data = read_held(history.local(one)), toy_data()
+    held, data = read_held(record.local(one)), toy_data()
     assert set(held.windows) == set(split(data, toy_config(test_split=0.3)).validation)
     assert held.loss.mean() == pytest.approx(runs.best_row(runs.read_rows(one))["val_loss"], rel=1e-3)
-    assert sealed.open_test(one).windows == 15
+    assert test_set.open_test(one).windows == 15
     assert main(["filters", "one"]) == 0
     assert main(["train", "--from", "one", "--num-epochs", "1", "--id", "more"]) == 0
     assert runs.read_record(runs.find(home, "more"))["dataset"] == "mine"
@@ -137,7 +139,7 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     assert Worker(two).work() == "failed"
     assert gone in runs.read_status(two).error
     with pytest.raises(ValueError, match=f"run one: {gone}"):
-        read_held(history.local(one))
+        read_held(record.local(one))
     assert main(["train", "--from", "one", "--id", "none"]) == 2
     assert main(["train", "--from", "one", "--dataset", "toy", "--num-epochs", "1", "--id", "other"]) == 0
 
@@ -170,4 +172,4 @@ def test_other_data_under_the_same_name_are_not_the_test(home) -> None:
     meta = home / "data" / "toy" / "meta.json"
     meta.write_text(json.dumps({**json.loads(meta.read_text()), "hash": "other"}))
     with pytest.raises(ValueError, match="has changed since"):
-        sealed.open_test(run)
+        test_set.open_test(run)

@@ -6,11 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from tfbind.interpret import Mutagenesis
-from tfbind.meaning import SHIPPED, UNKNOWN
-from tfbind.plots import OBSERVED, PREDICTED
-from tfbind.scoring import Site
-from tfbind.sequence_plots import (
+from tfbind.dna.codes import encode
+from tfbind.figures import OBSERVED, PREDICTED
+from tfbind.scoring.ism import Mutagenesis
+from tfbind.scoring.meaning import SHIPPED, UNKNOWN
+from tfbind.scoring.model import Site
+from tfbind.scoring.plots import (
     AROUND_FOCUS,
     CALLED,
     CHOSEN,
@@ -23,8 +24,7 @@ from tfbind.sequence_plots import (
     profile_figure,
     stacked_figure,
 )
-from tfbind.sequences import encode
-from tfbind.sites import Hit
+from tfbind.scoring.sites import Hit
 
 CODES = encode("ACGTN")
 SCORES = np.array([0.0, 1.0, 5.0, 2.0, 0.0], dtype=np.float32)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from tfbind.sequences import decode, encode, one_hot, reverse_complement
+from tfbind.dna.codes import decode, encode, one_hot, reverse_complement
 
 DNA = st.text(alphabet="ACGTN", max_size=60)
 

@@ -1,10 +1,9 @@
 """Text that a user wrote, as a label shows it."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from ui.session import plain
+from ui.widgets.session import plain
 
 
 @pytest.mark.parametrize("text", ["lr 0.01", "plain words", "ÄÖ 基因"])

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from tfbind.motifs import paint
-from tfbind.simulate import DINUCLEOTIDES, LENGTH, Simulation, simulate, simulate_chromosome
+from tfbind.data.simulate import DINUCLEOTIDES, LENGTH, Simulation, simulate_chromosome, simulate_windows
+from tfbind.motifs.pwm import paint
 
 
 @pytest.fixture(scope="module")
 def made() -> Simulation:
-    return simulate(windows=6_500)  # more than one chromosome
+    return simulate_windows(windows=6_500)  # more than one chromosome
 
 
 def places(made: Simulation) -> list[tuple[str, int, int]]:
@@ -66,7 +66,7 @@ def test_two_windows_that_touch_are_painted_as_one_stretch(made: Simulation) -> 
 
 
 def test_the_seed_decides_everything() -> None:
-    first, again, other = simulate(100, seed=1), simulate(100, seed=1), simulate(100, seed=2)
+    first, again, other = simulate_windows(100, seed=1), simulate_windows(100, seed=1), simulate_windows(100, seed=2)
     assert first.names == again.names
     assert np.array_equal(first.codes, again.codes)
     assert np.array_equal(first.scores, again.scores)

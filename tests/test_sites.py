@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tfbind import sites
-from tfbind.meaning import BUILTIN, SHIPPED
-from tfbind.motif_models import Scan
-from tfbind.motifs import jaspar, threshold_of
-from tfbind.scoring import Site, load_model, score
-from tfbind.sequences import encode, reverse_complement
-from tfbind.simulate import simulate_chromosome
-from tfbind.sites import (
+from tfbind.data.simulate import simulate_chromosome
+from tfbind.dna.codes import encode, reverse_complement
+from tfbind.motifs.pwm import jaspar_motif, threshold_of
+from tfbind.motifs.scan_models import Scan
+from tfbind.scoring import sites
+from tfbind.scoring.meaning import BUILTIN, SHIPPED
+from tfbind.scoring.model import Site, load_model, score
+from tfbind.scoring.sites import (
     Background,
     Hit,
     Strands,
@@ -20,7 +20,7 @@ from tfbind.sites import (
     strand_of,
     with_chance,
 )
-from ui import queries
+from ui.widgets import url_state
 
 FLANK = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"
 
@@ -71,7 +71,7 @@ def test_strands_of_records_scanned_together_are_those_of_each_alone():
 
 
 def test_the_consensus_is_found_on_the_strand_it_was_planted_on():
-    motif = jaspar()
+    motif = jaspar_motif()
     planted = encode(FLANK + motif.consensus + FLANK)
     known = Scan(motif, threshold_of(motif, 1e-4))
     forward = motif_hits(known, planted)
@@ -81,7 +81,7 @@ def test_the_consensus_is_found_on_the_strand_it_was_planted_on():
 
 
 def test_the_built_in_model_calls_a_planted_site_and_its_letters(builtin):
-    motif = jaspar()
+    motif = jaspar_motif()
     codes = encode(FLANK + "TGTTTAC" + FLANK)
     hits = motif_hits(Scan(motif, 4.0), codes)
     rows = describe_sites(codes, score(builtin, codes).scores, 3.0, hits)
@@ -103,9 +103,9 @@ def test_the_background_is_the_same_each_time(builtin):
 
 
 def test_what_was_pasted_is_found_by_its_id_alone(tmp_path):
-    id = queries.save(tmp_path, ">secret\nACGT")
-    assert queries.load(tmp_path, id) == ">secret\nACGT"
+    id = url_state.save(tmp_path, ">secret\nACGT")
+    assert url_state.load(tmp_path, id) == ">secret\nACGT"
     assert "ACGT" not in id
     for wrong in ("", "../" + id, id[:-1] + "g", "0" * 16):
         with pytest.raises(ValueError, match="nothing is kept under"):
-            queries.load(tmp_path, wrong)
+            url_state.load(tmp_path, wrong)

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair
-from tfbind.splits import Split, coordinates, held_groups, split
+from tfbind.data.dataset import import_pair
+from tfbind.data.splits import Split, coordinates, held_groups, split
 
 LENGTH = 10
 

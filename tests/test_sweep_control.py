@@ -14,15 +14,18 @@ from pathlib import Path
 import pytest
 from toy import toy_config, toy_home
 
-from tfbind import data_care, launch, runs, sweep_control, sweep_folder
+from tfbind import runs
 from tfbind.config import PROJECT
-from tfbind.datasets import import_pair, keep, open_dataset
-from tfbind.files import words
-from tfbind.json_files import read_json, write_json
-from tfbind.pairs import Pair
-from tfbind.runs import ACTIVE
-from tfbind.sweep_folder import Sweep
-from tfbind.sweep_spec import parse_spec
+from tfbind.data import manage
+from tfbind.data.dataset import import_pair, keep, open_dataset
+from tfbind.data.pairs import Pair
+from tfbind.runs import launch
+from tfbind.runs.folder import ACTIVE
+from tfbind.store.atomic import words
+from tfbind.store.schema import read_json, write_json
+from tfbind.sweeps import controller as sweep_control, sweep_folder
+from tfbind.sweeps.spec import parse_spec
+from tfbind.sweeps.sweep_folder import Sweep
 
 SMALL = "num_channels: {value: 4}, num_res_blocks: {value: 1}, batch_size: {value: 8}"
 
@@ -163,7 +166,8 @@ def test_a_stop_that_comes_before_the_controller_of_a_resumed_sweep_is_heeded(ho
 KILLED_AFTER_START = """
 import os, sys
 from pathlib import Path
-from tfbind import launch, sweep_control, sweep_folder
+from tfbind.runs import launch
+from tfbind.sweeps import controller as sweep_control, sweep_folder
 from tfbind.config import PRESETS
 home, base = Path(sys.argv[1]), PRESETS["quick"].model_copy(update={"dataset": "toy"})
 sweep = sweep_folder.create(home, sys.argv[2], base, id="mine")
@@ -265,7 +269,7 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
     """Renamed, with other data under the old name; named anew in the sweep's file; then gone."""
     sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
     assert sweep_control.Controller(sweep).work() == "finished"
-    learnt = data_care.rename(home, "toy", "mine", runs.active_on).hash
+    learnt = manage.rename(home, "toy", "mine", runs.active_on).hash
     stored = open_dataset(home, "mine")
     keep(home, "toy", Pair(stored.names, stored.codes, stored.scores + 1), {"kind": "pair"})
     sweep_folder.extend(sweep, grid([0.1, 0.01], 1))
@@ -284,7 +288,7 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
     assert sweep_control.Controller(sweep).work() == "finished"
     assert rates(sweep) == [0.01, 0.1]
 
-    data_care.delete(home, "mine", runs.active_on)
+    manage.delete(home, "mine", runs.active_on)
     with pytest.raises(ValueError, match="are not here: the data set toy has changed since"):
         sweep_folder.extend(sweep, grid([0.1, 0.01, 0.001], 1))
     assert sweep_folder.read_spec(sweep).size() == 2
@@ -372,7 +376,7 @@ def test_data_under_two_names_are_taken_once(home: Path, tmp_path: Path) -> None
 KILLED_BEFORE_THE_NEW_FILE = """
 import os, signal, sys
 from pathlib import Path
-from tfbind import sweep_folder
+from tfbind.sweeps import sweep_folder
 write = sweep_folder.write_bytes
 def stop_at_the_second(path, content):
     os.kill(os.getpid(), signal.SIGKILL) if path.name == sweep_folder.SPEC else write(path, content)

@@ -14,12 +14,13 @@ from stand_in import make_rows
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import launch, run_log, runs, sweep_control, sweep_folder
 from tfbind.__main__ import main
 from tfbind.config import TrainConfig
-from tfbind.launch import Order
-from tfbind.sweep_folder import Sweep
-from ui.session import plain
+from tfbind.runs import folder, launch, log
+from tfbind.runs.launch import Order
+from tfbind.sweeps import controller, sweep_folder
+from tfbind.sweeps.sweep_folder import Sweep
+from ui.widgets.session import plain
 
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
 TEXT = "method: grid\nparameters: {learning_rate: {values: [0.1, 0.01]}, num_epochs: {value: 5}}\n"
@@ -31,10 +32,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TFBIND_HOME", str(home))
     yield home
     for sweep in sweep_folder.list_sweeps(home):
-        status = runs.read_status(sweep)
+        status = folder.read_status(sweep)
         if status.active and status.pid != os.getpid():
             with suppress(ValueError):  # it has just ended
-                sweep_control.stop(sweep)
+                controller.stop(sweep)
 
 
 def page_of(sweep: Sweep | str | None = None) -> AppTest:
@@ -57,14 +58,14 @@ def make_sweep(home: Path, states: list[str], text: str = TEXT, name: str = "min
     for place, (state, config) in enumerate(zip(states, spec.grid(), strict=False)):
         settled = config.model_copy(update={"threads": 1})
         facts = {"sweep": sweep.id, "wandb": "off", "windows": 50, "length": 20}
-        run = runs.create(home, settled, name=sweep_control.run_name(spec, config), facts=facts)
+        run = folder.create(home, settled, name=controller.run_name(spec, config), facts=facts)
         for row in make_rows(5 if state == "finished" else 2):
-            runs.append_row(run, row | {"val_loss": row["val_loss"] + place})
-        ended = None if state in runs.ACTIVE else time.time()
+            folder.append_row(run, row | {"val_loss": row["val_loss"] + place})
+        ended = None if state in folder.ACTIVE else time.time()
         error = "the steps were too large" if state == "failed" else None
-        runs.take_over(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
-    active = any(state in runs.ACTIVE for state in states)
-    runs.take_over(sweep, "running" if active else "finished", started=time.time() - 60)
+        folder.take_over(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
+    active = any(state in folder.ACTIVE for state in states)
+    folder.take_over(sweep, "running" if active else "finished", started=time.time() - 60)
     return sweep
 
 
@@ -151,10 +152,10 @@ def test_the_example_is_one_click_and_start_runs_it(home: Path) -> None:
     assert sweep_folder.read_text(sweep) == sweep_folder.EXAMPLE.read_text()
     deadline = time.monotonic() + 60
     while not sweep_folder.sweep_runs(sweep):
-        assert time.monotonic() < deadline, run_log.tail(sweep)
+        assert time.monotonic() < deadline, log.tail(sweep)
         time.sleep(0.1)
-    sweep_control.stop(sweep)
-    assert runs.read_status(sweep).state == "killed"
+    controller.stop(sweep)
+    assert folder.read_status(sweep).state == "killed"
     assert "Resume" in labels(checked(page.run()))
 
 
@@ -179,10 +180,10 @@ def test_stop_asks_the_sweep_and_its_runs(home: Path) -> None:
     page = page_of(sweep)
     button(page, "Stop this run").click().run()
     first, second = sweep_folder.sweep_runs(sweep)
-    assert (runs.stop_requested(first), runs.stop_requested(second)) == (True, False)
+    assert (folder.stop_requested(first), folder.stop_requested(second)) == (True, False)
     button(checked(page), "Stop all").click().run()
-    assert runs.stop_requested(checked(page) and second)
-    assert runs.stop_reason(second) == sweep_folder.WITH_SWEEP
+    assert folder.stop_requested(checked(page) and second)
+    assert folder.stop_reason(second) == sweep_folder.WITH_SWEEP
     assert button(page, "Stop all").disabled
 
 
@@ -197,7 +198,7 @@ def test_a_run_that_is_renamed_after_its_end_has_its_new_name_in_the_race(home: 
     sweep = make_sweep(home, ["finished"])
     page = page_of(sweep)
     (run,) = sweep_folder.sweep_runs(sweep)
-    runs.rename(run, "the one to keep")
+    folder.rename(run, "the one to keep")
     assert "best so far: **the one to keep**" in words(checked(page.run()))
 
 
@@ -262,9 +263,9 @@ def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: P
     launch.prepare(home, toy_config(), Order(id="a"))
     waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto"))
     assert "waits for its turn" in words(app(waiting.id))
-    run_log.note(waiting, "waits for 1 free CPU of the Ray cluster at auto; goes on by itself", "WARNING")
+    log.note(waiting, "waits for 1 free CPU of the Ray cluster at auto; goes on by itself", "WARNING")
     assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
-    run_log.note(waiting, "its worker was lost; goes on from the last checkpoint", "WARNING")
+    log.note(waiting, "its worker was lost; goes on from the last checkpoint", "WARNING")
     assert "waits for its turn" in words(app(waiting.id))
 
 
@@ -274,7 +275,7 @@ def test_earlier_sweeps_are_listed_newest_first_and_all_when_asked_for(home: Pat
             home, TEXT, TrainConfig(dataset="toy"), name=f"sweep {number}", id=f"20260101-{number:06}-0"
         )
     for _ in range(2):
-        runs.create(home, toy_config(), facts={"sweep": "20260101-000020-0"})
+        folder.create(home, toy_config(), facts={"sweep": "20260101-000020-0"})
     page = page_of()
     assert list(page.dataframe[-1].value["Name"]) == [f"sweep {number}" for number in range(20, 0, -1)]
     assert list(page.dataframe[-1].value["Runs"]) == [2, *[0] * 19]
@@ -290,9 +291,9 @@ def columns_of(table: Any) -> dict[str, dict[str, Any]]:
 def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page(home: Path) -> None:
     sweep = make_sweep(home, ["killed", "finished"], TEXT.replace("0.1, 0.01", "0.00025, 0.01"))
     first, second = sweep_folder.sweep_runs(sweep)
-    runs.request_stop(first, "pruned: val_loss is not among the best")
+    folder.request_stop(first, "pruned: val_loss is not among the best")
     for run, loss in ((first, 0.0000123), (second, 2.8e65)):
-        runs.complete_rows(run, [row | {"val_loss": loss} for row in runs.read_rows(run)])
+        folder.complete_rows(run, [row | {"val_loss": loss} for row in folder.read_rows(run)])
     page = page_of(sweep)
     assert f"best so far: **{plain('learning rate 0.00025')}** (pruned) with validation loss 1.23e-5" in words(page)
     table = page.dataframe[0]
@@ -307,8 +308,8 @@ def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page(ho
 def test_the_best_run_of_a_listed_sweep_is_called_pruned(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = make_sweep(home, ["killed", "finished"])
     first, second = sweep_folder.sweep_runs(sweep)
-    runs.request_stop(first, "pruned: val_loss is not among the best")
-    runs.complete_rows(second, [row | {"val_loss": 2.8e65} for row in runs.read_rows(second)])
+    folder.request_stop(first, "pruned: val_loss is not among the best")
+    folder.complete_rows(second, [row | {"val_loss": 2.8e65} for row in folder.read_rows(second)])
     assert main(["sweep", "--list"]) == 0
     assert f"best run {first.id} (pruned)" in capsys.readouterr().out
     assert main(["runs", second.id]) == 0
@@ -319,6 +320,6 @@ def test_a_run_that_explodes_is_told_so_while_it_trains(home: Path) -> None:
     sweep = make_sweep(home, ["running"])
     (run,) = sweep_folder.sweep_runs(sweep)
     assert not app(run.id).warning
-    runs.append_row(run, make_rows(3)[2] | {"val_loss": 2.8e65})
+    folder.append_row(run, make_rows(3)[2] | {"val_loss": 2.8e65})
     page = app(run.id)
     assert "The validation loss rose to 2.8e65 in epoch 3" in page.warning[0].value

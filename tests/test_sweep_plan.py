@@ -2,8 +2,8 @@
 
 import pytest
 
-from tfbind.sweep_plan import words
-from tfbind.sweep_spec import parse_spec
+from tfbind.sweeps.plan import words
+from tfbind.sweeps.spec import parse_spec
 
 SIZES = {"builtin": (12_000, 300)}
 MANY = {"builtin": (1_000_000, 300)}

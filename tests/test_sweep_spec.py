@@ -6,13 +6,12 @@ from itertools import pairwise
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tfbind.config import TrainConfig
-from tfbind.sweep_folder import EXAMPLE
-from tfbind.sweep_space import EarlyStop, Spec
-from tfbind.sweep_spec import MAX_TEXT, parse_spec
+from tfbind.sweeps.search import EarlyStop, Spec
+from tfbind.sweeps.spec import MAX_TEXT, parse_spec
+from tfbind.sweeps.sweep_folder import EXAMPLE
 
 GRID = "method: grid\nparameters: {learning_rate: {values: [0.01, 0.001]}}\n"
 G = "method: grid\nparameters: "

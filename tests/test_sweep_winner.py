@@ -11,10 +11,11 @@ from driven import APP, button, checked, words
 from stand_in import CONFIG, make_rows
 from streamlit.testing.v1 import AppTest
 
-from tfbind import runs, sweep_folder, sweeps
-from tfbind.datasets import make_builtin
-from tfbind.sweep_folder import Sweep
-from ui.session import plain
+from tfbind.data.dataset import make_builtin
+from tfbind.runs import folder
+from tfbind.sweeps import search, sweep_folder
+from tfbind.sweeps.sweep_folder import Sweep
+from ui.widgets.session import plain
 
 PROJECT = Path(__file__).parents[1]
 GRID = "method: grid\nparameters: {learning_rate: {values: [0.01, 0.001]}}\n"
@@ -34,11 +35,11 @@ def finished(home: Path, text: str, id: str, figures: dict[float, tuple[float, f
     for rate, (loss, pearson) in figures.items():
         config = CONFIG.model_copy(update={"learning_rate": rate})
         facts = {"sweep": sweep.id, "dataset_hash": "ab"}
-        run = runs.create(home, config, id=f"{id}-{rate}".replace(".", "p"), name=f"rate {rate:g}", facts=facts)
+        run = folder.create(home, config, id=f"{id}-{rate}".replace(".", "p"), name=f"rate {rate:g}", facts=facts)
         for row in make_rows(2):
-            runs.append_row(run, row | {"val_loss": loss + 2 - row["epoch"], "val_pearsonr": pearson})
-        runs.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
-    runs.take_over(sweep, "finished", started=0.0, ended=1.0)
+            folder.append_row(run, row | {"val_loss": loss + 2 - row["epoch"], "val_pearsonr": pearson})
+        folder.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
+    folder.take_over(sweep, "finished", started=0.0, ended=1.0)
     return sweep
 
 
@@ -81,7 +82,7 @@ def test_the_page_takes_a_goal_against_the_name_and_runs_of_two_sweeps_none(home
     other = finished(home, LOSS, "s-loss", {0.5: (0.9, 0.1)})
     page = page_of("pages/compare.py", sweep="s-least")
     assert page.segmented_control("compare-goal-val_pearsonr").value == "min"
-    every = ",".join(run.id for run in (*sweep_folder.sweep_runs(other), *runs.list_runs(home)))
+    every = ",".join(run.id for run in (*sweep_folder.sweep_runs(other), *folder.list_runs(home)))
     assert page_of("pages/compare.py", runs=every).selectbox("compare-metric").value == "val_pearsonr"
 
 
@@ -124,7 +125,7 @@ def test_the_sweep_says_where_the_metrics_disagree(home: Path) -> None:
     listed = command(home, "sweep", "--list")
     assert "best run s-loss-0p001 by val_loss, but s-loss-0p01 by val_pearsonr" in listed
     spec, past = sweep_folder.read_spec(sweep), sweep_folder.past(sweep)
-    assert sweeps.disagreement(spec, past[1:]) is None
+    assert search.disagreement(spec, past[1:]) is None
     agreed = finished(home, GRID + "metric: {name: val_pearsonr, goal: maximize}\n", "s-one", {0.5: (0.4, 0.95)})
-    assert sweeps.disagreement(sweep_folder.read_spec(agreed), sweep_folder.past(agreed)) is None
+    assert search.disagreement(sweep_folder.read_spec(agreed), sweep_folder.past(agreed)) is None
     assert "disagree" not in words(page_of("pages/sweep.py", sweep="s-one"))

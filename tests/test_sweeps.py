@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from stand_in import make_rows
 
-from tfbind import sweep_control, sweeps
 from tfbind.config import TrainConfig
-from tfbind.history import Past
-from tfbind.sweep_control import share_of_cores
-from tfbind.sweep_plan import makespan, plan, progress
-from tfbind.sweep_space import Spec
-from tfbind.sweep_spec import parse_spec
+from tfbind.runs.record import Past
+from tfbind.sweeps import controller, search
+from tfbind.sweeps.controller import share_of_cores
+from tfbind.sweeps.plan import makespan, plan_sweep, progress
+from tfbind.sweeps.search import Spec
+from tfbind.sweeps.spec import parse_spec
 
 SEARCH = """
 metric: {{name: val_loss, goal: minimize}}
@@ -30,13 +30,13 @@ def ran(
     values = [1.0] if losses is None else losses
     rows = [row | {"val_loss": loss} for row, loss in zip(make_rows(len(values)), values, strict=True)]
     record = config.model_copy(update={"device": "cpu", "threads": 2}).model_dump()
-    return Past(f"r{number}", f"r{number}", sweep_control.run_name(spec, config), state, "local", "s", record, rows)
+    return Past(f"r{number}", f"r{number}", controller.run_name(spec, config), state, "local", "s", record, rows)
 
 
 def all_runs(spec: Spec, loss: Callable[[TrainConfig], float]) -> list[Past]:
     """Every run of a sweep, one after the other, where training gives `loss`."""
     past: list[Past] = []
-    while configs := sweeps.next_configs(spec, past, sweeps.generator(spec, past)):
+    while configs := search.next_configs(spec, past, search.generator(spec, past)):
         past += [ran(spec, config, len(past) + place, losses=[loss(config)]) for place, config in enumerate(configs)]
     return past
 
@@ -46,20 +46,20 @@ def test_a_grid_is_what_is_not_there_yet():
         "method: grid\nparameters: {learning_rate: {values: [0.1, 0.01]}, num_channels: {values: [4, 8]}}"
     )
     rng = np.random.default_rng(0)
-    first, second, *others = sweeps.next_configs(spec, [], rng, 9)
+    first, second, *others = search.next_configs(spec, [], rng, 9)
     assert len(others) == 2
     past = [ran(spec, second, 0, "failed"), ran(spec, first, 1, "running")]
-    assert sweeps.next_configs(spec, past, rng, 9) == others
-    assert sweeps.next_configs(spec, past, rng, 1) == others[:1]
-    assert sweeps.next_configs(spec, [ran(spec, each, 0) for each in (first, second, *others)], rng, 9) == []
+    assert search.next_configs(spec, past, rng, 9) == others
+    assert search.next_configs(spec, past, rng, 1) == others[:1]
+    assert search.next_configs(spec, [ran(spec, each, 0) for each in (first, second, *others)], rng, 9) == []
 
 
 def test_device_and_threads_make_no_other_point_unless_they_are_varied():
     spec = parse_spec("method: grid\nparameters: {threads: {values: [1, 2]}}")
     past = [ran(spec, TrainConfig(), 0)]  # on two threads
-    assert [config.threads for config in sweeps.next_configs(spec, past, np.random.default_rng(0), 9)] == [1]
+    assert [config.threads for config in search.next_configs(spec, past, np.random.default_rng(0), 9)] == [1]
     plain = parse_spec("method: grid\nparameters: {learning_rate: {value: 0.01}}")
-    assert sweeps.next_configs(plain, past, np.random.default_rng(0), 9) == []
+    assert search.next_configs(plain, past, np.random.default_rng(0), 9) == []
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
@@ -75,7 +75,7 @@ def test_a_search_is_repeated_by_its_seed_and_repeats_nothing(method: str):
 
 def test_a_random_search_goes_on_in_one_sequence_however_many_start_at_once():
     spec = parse_spec(f"method: random\n{SEARCH.format(cap=6)}")
-    at_once = sweeps.next_configs(spec, [], sweeps.generator(spec), 6)
+    at_once = search.next_configs(spec, [], search.generator(spec), 6)
     one_by_one = [run.config["learning_rate"] for run in all_runs(spec, lambda _: 1.0)]
     assert [config.learning_rate for config in at_once] == one_by_one
 
@@ -113,10 +113,10 @@ def test_the_best_run_is_that_of_the_best_epoch_by_the_goal():
     past = [
         ran(spec, TrainConfig(), number, losses=losses) for number, losses in enumerate([[3, 1, 2], [2, 1.5], []])
     ]
-    best = sweeps.best(spec, past)
+    best = search.best(spec, past)
     assert best
-    assert (best.id, sweeps.value(spec, best), sweeps.value(spec, past[2])) == ("r0", 1, None)
-    assert sweeps.best(spec, past[2:]) is None
+    assert (best.id, search.value(spec, best), search.value(spec, past[2])) == ("r0", 1, None)
+    assert search.best(spec, past[2:]) is None
 
 
 def test_hyperband_ends_the_worse_two_thirds_at_each_milestone():
@@ -128,7 +128,7 @@ def test_hyperband_ends_the_worse_two_thirds_at_each_milestone():
 
     def judged(*curves: list[float], state: str = "running") -> set[str]:
         past = [ran(spec, config, number, state, losses) for number, losses in enumerate(curves)]
-        return set(sweeps.losing(spec, past))
+        return set(search.losing(spec, past))
 
     assert judged([5.0], [4.0], [3.0]) == set()  # nobody has reached epoch 2
     assert judged([9, 1.0], [9, 2.0], [9, 3.0]) == {"r1", "r2"}
@@ -147,7 +147,7 @@ def test_a_run_is_judged_by_its_best_so_far_and_where_strict_by_the_milestone():
             f"early_terminate: {{type: hyperband, min_iter: 2, eta: 3{more}}}"
         )
         signed = [[sign * value for value in curve] for curve in curves]
-        return sweeps.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(signed)])
+        return search.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(signed)])
 
     assert judged("") == judged(", strict: false") == judged("", "maximize", -1) == {}
     assert set(judged(", strict: true")) == set(judged(", strict: true", "maximize", -1)) == {"r2", "r3"}
@@ -163,7 +163,7 @@ def test_nobody_is_judged_between_milestones_or_at_the_last_epoch():
             f"early_terminate: {{type: hyperband, {about}}}"
         )
         return set(
-            sweeps.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(curves)])
+            search.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(curves)])
         )
 
     curves = [[5, 1, 1, 1.0], [5, 1, 3, 4.0]]
@@ -183,7 +183,7 @@ def test_cores_are_shared_and_the_last_runs_take_them_all():
 
 def test_a_plan_says_how_many_and_how_long():
     spec = parse_spec("method: grid\nparameters: {learning_rate: {values: [0.1, 0.01, 0.001]}, device: {value: cpu}}")
-    one, two = (plan(spec, {"builtin": (1000, 300)}, [], parallel) for parallel in (1, 2))
+    one, two = (plan_sweep(spec, {"builtin": (1000, 300)}, [], parallel) for parallel in (1, 2))
     assert (one.runs, two.at_once, [config.learning_rate for config in one.configs]) == (3, 2, [0.1, 0.01, 0.001])
     assert not one.time.measured
     assert one.time.seconds > 0
@@ -209,7 +209,7 @@ def test_hyperband_spares_the_run_that_is_best_by_now_though_it_was_not_at_the_m
 
     def judged(*curves: list[float]) -> list[str]:
         return list(
-            sweeps.losing(spec, [ran(spec, spec.base, n, "running", curve) for n, curve in enumerate(curves)])
+            search.losing(spec, [ran(spec, spec.base, n, "running", curve) for n, curve in enumerate(curves)])
         )
 
     assert judged([9, 8, 3, 1, 0.5], [9, 8, 2], [9, 8, 2.5]) == ["r2"]

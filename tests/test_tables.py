@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pair_files import (
     NAMES,
     SCORES,
@@ -23,8 +22,8 @@ from pair_files import (
     zipped,
 )
 
-from tfbind.pairs import read_pair
-from tfbind.sequences import decode
+from tfbind.data.pairs import read_pair
+from tfbind.dna.codes import decode
 
 SECOND = NAMES[1]
 EVERY = -1

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from llvmlite import binding
 
-from tfbind import tile
-from tfbind.tile import (
+from tfbind.nn.kernels import gemm
+from tfbind.nn.kernels.gemm import (
     HALF,
     KINDS,
     LANES,
@@ -25,7 +25,7 @@ from tfbind.tile import (
 )
 
 PROGRAM = """
-from tfbind.tile import compiled
+from tfbind.nn.kernels.gemm import compiled
 from callee import number
 @compiled
 def twice(): return 2 * number()
@@ -52,7 +52,7 @@ def test_products_are_those_of_numpy(columns):
 
 def test_a_kernel_is_found_on_disk_unless_one_that_it_calls_has_changed(tmp_path):
     def run(number: int) -> str:
-        text = f"from tfbind.tile import compiled\n@compiled\ndef number(): return {number}\n"
+        text = f"from tfbind.nn.kernels.gemm import compiled\n@compiled\ndef number(): return {number}\n"
         if not callee.exists() or callee.read_text() != text:
             callee.write_text(text)
         words = [sys.executable, "-m", "caller"]
@@ -122,7 +122,7 @@ def test_the_code_of_a_processor_shows_its_registers(triple, name, feature):
 PRODUCT = """
 import re
 import numpy as np
-from tfbind import tile
+from tfbind.nn.kernels import gemm as tile
 from kernel import product
 random = np.random.default_rng(4)
 first, second = random.random(96 * 40).astype(np.float32), random.random(96 * 40).astype(np.float32)
@@ -134,7 +134,7 @@ widest = max(re.findall("%([xyz]mm)", code), default="found")
 print(tile.HIGH, widest, code.count("fmaf"))
 """
 KERNEL = """
-from tfbind.tile import add_product, compiled
+from tfbind.nn.kernels.gemm import add_product, compiled
 @compiled
 def product(first, second, out): add_product(first, 96, 1, second, out, 40, 40, 96)
 """
@@ -163,14 +163,16 @@ def test_kinds_of_processors_that_share_a_folder_have_each_its_own_tile(tmp_path
 @pytest.mark.parametrize(
     ("environment", "high"),
     [
-        ({}, tile.HIGH),
-        ({"NUMBA_CPU_NAME": "haswell"}, tile.HIGH),  # a name alone leaves numba the features of this processor
+        ({}, gemm.HIGH),
+        ({"NUMBA_CPU_NAME": "haswell"}, gemm.HIGH),  # a name alone leaves numba the features of this processor
         ({"NUMBA_CPU_FEATURES": "-avx512f"}, 6),
         ({"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""}, 12),
     ],
 )
 def test_tiles_are_those_of_the_processor_that_numba_compiles_for(environment, high, tmp_path):
-    program = "from tfbind import tile\nprint(tile.HIGH, tile.kind_of(tile.compiled_for())[1].high)"
+    program = (
+        "from tfbind.nn.kernels import gemm as tile\nprint(tile.HIGH, tile.kind_of(tile.compiled_for())[1].high)"
+    )
     assert printed(program, tmp_path, environment) == f"{high} {high}"
 
 

@@ -10,19 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import launch
 from tfbind.config import TrainConfig
-from tfbind.models import build_model
-from tfbind.training import (
-    Diverged,
-    Training,
-    learning_rate_at,
-    make_optimizer,
-    one_hot,
-    shares,
-    train,
-)
-from tfbind.worker import Worker
+from tfbind.nn.model import build_model
+from tfbind.nn.training import Diverged, Training, learning_rate_at, make_optimizer, one_hot, shares, train
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
 
 TIMES = ("seconds", "windows_per_second")
 

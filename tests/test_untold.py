@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from past_runs import curve, logged, past, replicates
 
-from tfbind.compare import Choice, choose
-from tfbind.history import Past
-from tfbind.report import facts
-from tfbind.verdict import Verdict, judge
-from tfbind.verdict_text import headline, lines, next_steps
+from tfbind.compare.report import facts
+from tfbind.compare.runs import Choice, choose
+from tfbind.compare.text import headline, lines, next_steps
+from tfbind.compare.verdict import Verdict, judge
+from tfbind.runs.record import Past
 
 PEARSON = choose("val_pearsonr")
 GOOD, BAD = [0.883, 0.887, 0.879], [0.695, 0.690, 0.700]

@@ -12,23 +12,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, example, given, settings, strategies as st
 from markdown_it import MarkdownIt
 from past_runs import past, replicates
 from stand_in import make_run
 from toy import toy_home
 
-from tfbind import data_care, imported, runs, sweep_folder
-from tfbind.compare import choose
-from tfbind.datasets import check_free
-from tfbind.export import TEXT_FORMATS, About, track
-from tfbind.history import Past
-from tfbind.plots import plain as plain_in_figure
-from tfbind.report import Report, csv_table, html_report, markdown_report
-from tfbind.verdict import judge
-from tfbind.visible import visible
-from ui.session import plain
+from tfbind import runs
+from tfbind.compare.report import Report, csv_table, html_report, markdown_report
+from tfbind.compare.runs import choose
+from tfbind.compare.verdict import judge
+from tfbind.data import manage
+from tfbind.data.dataset import check_free
+from tfbind.figures import plain as plain_in_figure
+from tfbind.nn import weight_files
+from tfbind.runs.record import Past
+from tfbind.scoring.formats import TEXT_FORMATS, About, track
+from tfbind.sweeps import sweep_folder
+from tfbind.text import visible
+from ui.widgets.session import plain
 
 PIECES = (
     "<img src=x onerror=alert(1)>",
@@ -257,10 +259,10 @@ PLACES: dict[str, Callable[[Path, str], Path]] = {
     "a new run": lambda home, name: home / "runs" / runs.checked_id(name),
     "a sweep": lambda home, name: sweep_folder.find(home, name).folder,
     "a new data set": lambda home, name: free_place(home, name),
-    "a data set renamed": lambda home, name: data_care.rename(home, "toy", name, runs.active_on).path,
-    "a data set deleted": data_care.delete,
-    "a model": lambda home, name: imported.weights_of(home, name) or home,
-    "a model deleted": imported.delete_model,
+    "a data set renamed": lambda home, name: manage.rename(home, "toy", name, runs.active_on).path,
+    "a data set deleted": manage.delete,
+    "a model": lambda home, name: weight_files.weights_of(home, name) or home,
+    "a model deleted": weight_files.delete_model,
 }
 
 
@@ -282,7 +284,7 @@ def test_no_name_leads_out_of_the_home(sandbox: Path, what: str, name: str) -> N
     else:
         assert place.resolve().is_relative_to(home.resolve())
         if what == "a data set renamed":
-            data_care.rename(home, name, "toy", runs.active_on)
+            manage.rename(home, name, "toy", runs.active_on)
     assert beside(sandbox) == before
     assert (home / "data" / "toy").is_dir()
 

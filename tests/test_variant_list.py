@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from scorers import LOCAL, keep
 
-from tfbind.records import Record
-from tfbind.reference import FromRecords
-from tfbind.scoring import load_model
-from tfbind.sequences import encode, reverse_complement
-from tfbind.variant_list import EXPECTED, read_list
-from tfbind.vcf import Call
-from tfbind.vcf_effects import Scorer
+from tfbind.dna.codes import encode, reverse_complement
+from tfbind.dna.parser import Record
+from tfbind.scoring.model import load_model
+from tfbind.variants.effects import Scorer
+from tfbind.variants.parse import EXPECTED, Call, read_list
+from tfbind.variants.reference import FromRecords
 
 VCF = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\n"
 

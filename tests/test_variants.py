@@ -2,10 +2,10 @@
 
 import pytest
 
-from tfbind.interpret import apply_variant
-from tfbind.records import Record
-from tfbind.sequences import decode, encode
-from tfbind.variants import parse_change, read_with_variants
+from tfbind.dna.codes import decode, encode
+from tfbind.dna.parser import Record
+from tfbind.scoring.ism import apply_variant
+from tfbind.variants.parse import parse_change, read_with_variants
 
 
 def record(name: str, letters: str) -> Record:

@@ -8,9 +8,9 @@ from driven import app, button, checked, labels
 from streamlit.testing.v1 import AppTest
 from test_predict_page import SITE, drawn, line, predict, read, wait_for
 
-from tfbind import jobs
-from tfbind.variant_list import MAX_CALLS
-from ui.variant_input import FILE, GENOME_PATH, VARIANTS
+from tfbind.scoring import jobs
+from tfbind.variants.parse import MAX_CALLS
+from ui.predict.variants import FILE, GENOME_PATH, VARIANTS
 
 pytestmark = pytest.mark.usefixtures("home")
 

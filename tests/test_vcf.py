@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from tfbind.vcf import Call, read_calls
+from tfbind.variants.parse import Call, read_calls
 
 HEADER = "##fileformat=VCFv4.3\n##source=test\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scorers import LENGTH, home_of_both
 
-from tfbind import edits, effects_table, vcf_effects
 from tfbind.__main__ import main
-from tfbind.interpret import Variant, apply_variant
-from tfbind.scoring import load_model, score
-from tfbind.sequences import decode, encode
+from tfbind.dna.codes import decode, encode
+from tfbind.scoring.ism import Variant, apply_variant
+from tfbind.scoring.model import load_model, score
+from tfbind.variants import edits, effects
 
 BASES = 400
 HEADER = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n"
@@ -249,7 +249,7 @@ def test_the_list_that_is_read_is_not_written_over(cli):
 
 
 def test_an_allele_that_is_too_long_is_skipped(cli):
-    inserted = "A" * (vcf_effects.LONGEST_ALLELE + 1)
+    inserted = "A" * (effects.LONGEST_ALLELE + 1)
     assert cli(f"chr22\t100\t.\t{DNA[99]}\t{inserted}\n")[0] == 0
     assert rows()[0]["skipped"] == "allele of over 10,000 bases"
 
@@ -258,11 +258,11 @@ def test_effects_do_not_depend_on_which_calls_are_scored_together(cli):
     """A file of more calls than one batch holds: each variant has the effect that it has alone."""
     places = list(range(1, BASES + 1))
     calls = [(place, DNA[place - 1], base) for place in places for base in "ACGT" if base != DNA[place - 1]]
-    repeated = calls * (vcf_effects.BATCH // len(calls) + 1)
-    assert len(repeated) > vcf_effects.BATCH
+    repeated = calls * (effects.BATCH // len(calls) + 1)
+    assert len(repeated) > effects.BATCH
     assert cli(written(repeated))[0] == 0
     table = rows()
-    for first, again in zip(table, table[vcf_effects.BATCH // len(calls) * len(calls) :], strict=False):
+    for first, again in zip(table, table[effects.BATCH // len(calls) * len(calls) :], strict=False):
         assert first == again
     assert cli(written(calls[300:301]))[0] == 0
     assert float(rows()[0]["effect"]) == pytest.approx(float(table[300]["effect"]), abs=1e-5)
@@ -328,7 +328,7 @@ def test_keep_going_refuses_a_file_without_a_variant_and_leaves_no_table(cli):
 
 
 def test_keep_going_ends_where_too_many_lines_hold_no_variant(cli, monkeypatch):
-    monkeypatch.setattr(effects_table, "MOST_UNUSED", 2)
+    monkeypatch.setattr(effects, "MOST_UNUSED", 2)
     listed = f"22\t200\trs1\t{DNA[199]}\t{other(DNA[199])}\nhello\nworld\n"
     assert cli(listed, "--keep-going")[0] == 0
     Path("e.tsv").unlink()

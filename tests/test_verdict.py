@@ -5,11 +5,11 @@ import pytest
 from past_runs import curve, logged, past, replicates
 from scipy import stats
 
-from tfbind.chance import LEVEL
-from tfbind.compare import choose
-from tfbind.history import Past
-from tfbind.verdict import Verdict, judge
-from tfbind.verdict_text import RULE, headline, lines, next_steps, repeat
+from tfbind.compare.runs import choose
+from tfbind.compare.significance import LEVEL
+from tfbind.compare.text import RULE, headline, lines, next_steps, repeat
+from tfbind.compare.verdict import Verdict, judge
+from tfbind.runs.record import Past
 
 PEARSON = choose("val_pearsonr")
 LOSS = choose("val_loss")

@@ -15,9 +15,9 @@ from wandb_server import ENTITY, StoredRun, WandbServer
 
 from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.commands import CLEARED, draw
-from tfbind.json_files import read_json, write_json
-from tfbind.visible import Visible, visible, visible_output
+from tfbind.cli.output import CLEARED, draw
+from tfbind.store.schema import read_json, write_json
+from tfbind.text import Visible, visible, visible_output
 
 # Sets the clipboard, turns the line around, ends it, goes back to its begin, halves of a character and more.
 HOSTILE = "a\x1b]52;c;aGk=\x07\x9b31m\u202eb\u2066\u200f\u061c\u2028\x7f\x85c\rd\x08"

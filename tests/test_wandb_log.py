@@ -15,10 +15,11 @@ from stand_in import make_rows, make_run
 from toy import toy_home
 from wandb_server import ENTITY, KEY, Fault, WandbServer
 
-from tfbind import runs, wandb_log, wandb_logged
-from tfbind.json_files import read_json, write_json
-from tfbind.wandb_client import URL, WandbError, in_the_way, refused
-from tfbind.wandb_offline import import_offline
+from tfbind import runs
+from tfbind.store.schema import read_json, write_json
+from tfbind.tracking import logger
+from tfbind.tracking.client import URL, WandbError, in_the_way, refused
+from tfbind.tracking.pull import import_offline
 
 
 def wait_for(condition, seconds: float = 60):
@@ -35,10 +36,10 @@ def wanted(home, state: str, epochs: int, mode: str = "online", **created):
     return run
 
 
-def log(run, url: str = "") -> wandb_logged.Logged:
+def log(run, url: str = "") -> logger.Logged:
     """Log a run to its end, to the server of the environment or another."""
-    wandb_log.start(run, secrets={URL: url}).wait(120)
-    logged = wandb_logged.read_logged(run)
+    logger.start(run, secrets={URL: url}).wait(120)
+    logged = logger.read_logged(run)
     assert logged
     return logged
 
@@ -75,7 +76,7 @@ def test_each_epoch_is_one_row_with_the_names_of_this_project_and_a_resumed_run_
     assert epochs(server, run) == [1, 2, 3, 4, 5]
     assert on_server(server, run).state == "finished"
     assert server.unknown == []
-    assert wandb_logged.said(run) == f"W&B: logged online, 5 epochs, {logged.url}"
+    assert logger.said(run) == f"W&B: logged online, 5 epochs, {logged.url}"
     assert holds_key(tmp_path) == []
     sent = "\n".join(server.seen)
     private = (socket.gethostname(), f'"{getpass.getuser()}"', str(tmp_path), sys.executable)
@@ -88,7 +89,7 @@ def test_without_a_server_it_is_logged_offline_said_so_and_sent_later(tmp_path, 
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     logged = log(run)
     assert (logged.asked, logged.mode, logged.state, logged.rows) == ("online", "offline", "finished", 4)
-    assert wandb_logged.said(run).startswith(
+    assert logger.said(run).startswith(
         "W&B at http://127.0.0.1:9 could not be reached: connection refused; logged offline instead, 4 epochs in "
     )
     (offline,) = (tmp_path / "wandb").glob("offline-run-*")
@@ -97,7 +98,7 @@ def test_without_a_server_it_is_logged_offline_said_so_and_sent_later(tmp_path, 
     assert past.rows == [pytest.approx(row) for row in make_rows(4)]
     assert past.config["learning_rate"] == runs.read_config(run).learning_rate
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    assert wandb_log.send(run).state == "finished"
+    assert logger.send(run).state == "finished"
     assert epochs(server, run) == [1, 2, 3, 4]
     assert not offline.exists()
 
@@ -116,7 +117,7 @@ def test_offline_needs_no_key_and_a_torn_file_gives_the_rows_before_the_tear(tmp
     assert 5 < len(past.rows) < 30
     assert past.rows == [pytest.approx(row) for row in make_rows(len(past.rows))]
     with pytest.raises(WandbError, match=r"^no W&B key: set WANDB_API_KEY, or keep one for 127.0.0.1 in netrc$"):
-        wandb_log.send(run)
+        logger.send(run)
 
 
 @pytest.mark.usefixtures("server")
@@ -150,11 +151,11 @@ def test_rows_that_the_server_refuses_are_not_called_logged_and_can_be_sent_agai
     logged = log(run)
     assert (logged.mode, logged.state) == ("online", "incomplete")
     assert epochs(server, run) == []
-    assert wandb_logged.said(run) == not_arrived(
+    assert logger.said(run) == not_arrived(
         server, run, "refuses the key (401); make sure that it is valid and belongs to this server"
     )
     server.fault = None
-    assert wandb_log.send(run).state == "finished"
+    assert logger.send(run).state == "finished"
     assert epochs(server, run) == [1, 2, 3]
 
 
@@ -184,7 +185,7 @@ def test_why_the_server_did_not_take_the_rows_is_said(tmp_path):
     def check(folder, server, why):
         run = wanted(folder, "finished", 3)
         assert log(run, server.url).state == "incomplete"
-        assert wandb_logged.said(run) == not_arrived(server, run, why)
+        assert logger.said(run) == not_arrived(server, run, why)
 
     at_once(
         check,
@@ -204,18 +205,18 @@ def test_why_the_server_did_not_take_the_rows_is_said(tmp_path):
 def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     run = wanted(tmp_path, "running", 1)
     server.fault = Fault("401", "file_stream")
-    child = wandb_log.start(run)
+    child = logger.start(run)
     wait_for(lambda: server.requests["file_stream"])
-    wait_for(lambda: "refuses the key (401)" in wandb_logged.said(run), 7)
+    wait_for(lambda: "refuses the key (401)" in logger.said(run), 7)
     for row in make_rows(8)[1:]:
         runs.append_row(run, row)
-    wait_for(lambda: wandb_logged.read_logged(run).rows == 8)
-    assert "refuses the key (401)" in wandb_logged.said(run)
-    assert wandb_logged.said(run).startswith("W&B: logging, ")
+    wait_for(lambda: logger.read_logged(run).rows == 8)
+    assert "refuses the key (401)" in logger.said(run)
+    assert logger.said(run).startswith("W&B: logging, ")
     runs.take_over(run, "finished", ended=time.time())
     assert child.wait(60) == 0
     server.fault = None
-    assert wandb_log.send(run).error == ""
+    assert logger.send(run).error == ""
     assert epochs(server, run) == list(range(1, 9))
 
 
@@ -231,18 +232,18 @@ def test_lines_of_another_form_in_the_notes_of_the_client_are_passed_over(tmp_pa
 def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path):
     def check(folder, server, why):
         run = wanted(folder, "running", 1)
-        child = wandb_log.start(run, secrets={URL: server.url})
+        child = logger.start(run, secrets={URL: server.url})
         url = f"{server.url}/{ENTITY}/tfbind/runs/{run.id}"
         well = f"W&B: logging, 1 epoch so far, {url}"
         stuck = f"{well}; rows do not get through (W&B at {server.url} {why})"
         wait_for(lambda: server.fault.met)
-        wait_for(lambda: wandb_logged.said(run) == stuck, 30)
+        wait_for(lambda: logger.said(run) == stuck, 30)
         server.fault = None
         server.released.set()
-        wait_for(lambda: wandb_logged.said(run) == well)
+        wait_for(lambda: logger.said(run) == well)
         runs.take_over(run, "finished", ended=time.time())
         assert child.wait(60) == 0
-        assert wandb_logged.said(run) == f"W&B: logged online, 1 epoch, {url}"
+        assert logger.said(run) == f"W&B: logged online, 1 epoch, {url}"
 
     at_once(
         check,
@@ -257,17 +258,17 @@ def test_that_rows_do_not_get_through_is_said_for_as_long_as_it_is_so(tmp_path):
 
 def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
     run = wanted(tmp_path, "running", 2)
-    child = wandb_log.start(run)
-    wait_for(lambda: (run.folder / runs.WANDB).exists() and wandb_logged.read_logged(run).rows == 2)
+    child = logger.start(run)
+    wait_for(lambda: (run.folder / runs.WANDB).exists() and logger.read_logged(run).rows == 2)
     with pytest.raises(ValueError, match="is being logged already"):
-        wandb_log.send(run)
+        logger.send(run)
     child.kill()
     child.wait()
-    assert wandb_logged.read_logged(run).state == "incomplete"
-    assert "the process that logs ended without a word" in wandb_logged.said(run)
+    assert logger.read_logged(run).state == "incomplete"
+    assert "the process that logs ended without a word" in logger.said(run)
     runs.append_row(run, make_rows(3)[2])
     runs.take_over(run, "finished", ended=time.time())
-    assert wandb_log.send(run).state == "finished"
+    assert logger.send(run).state == "finished"
     assert epochs(server, run) == [1, 2, 3]
 
 
@@ -275,16 +276,16 @@ def test_that_a_run_is_sent_is_said_also_by_a_process_that_comes_late_to_say_so(
     run = wanted(tmp_path, "finished", 1, mode="offline")
     log(run)
     server.fault = Fault("hang")
-    start = wandb_log.start
+    start = logger.start
 
     def start_and_rest(*given):
         child = start(*given)
         time.sleep(3)
         return child
 
-    monkeypatch.setattr(wandb_log, "start", start_and_rest)
-    child = wandb_log.begin_sending(run)
-    assert wandb_logged.read_logged(run).state == "starting"
+    monkeypatch.setattr(logger, "start", start_and_rest)
+    child = logger.begin_sending(run)
+    assert logger.read_logged(run).state == "starting"
     child.kill()
 
 
@@ -299,7 +300,7 @@ def test_a_wandb_agent_trains_with_its_flags_its_ids_and_its_signal(tmp_path, se
     wait_for(lambda: server.find(ENTITY, "seed", "agentrun"))
     kept = server.find(ENTITY, "seed", "agentrun")
     (run,) = runs.list_runs(home)
-    wait_for(lambda: wandb_logged.read_logged(run).rows > 2)
+    wait_for(lambda: logger.read_logged(run).rows > 2)
     assert kept.sweep == "swp1"
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(120) == 130
@@ -324,5 +325,5 @@ def test_a_server_that_hangs_neither_stops_nor_slows_training(tmp_path, server):
     wait_for(lambda: (home / "runs" / "slow" / runs.WANDB).exists())
     run = runs.find(home, "slow")
     wait_for(lambda: runs.read_status(run).state == "finished")
-    assert wandb_logged.read_logged(run).state in wandb_logged.WORKING  # not at its end yet: nobody waits for it
+    assert logger.read_logged(run).state in logger.WORKING  # not at its end yet: nobody waits for it
     assert "does not answer; logged offline instead, 3 epochs" in worker.communicate(timeout=120)[0]

@@ -6,8 +6,8 @@ from typing import Any
 
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer
 
-from tfbind.wandb_kept import stored
-from tfbind.wandb_runs import pull
+from tfbind.tracking.cache import stored
+from tfbind.tracking.pull import pull_runs
 
 
 def nested(depth: int) -> Any:
@@ -29,7 +29,7 @@ def test_numbers_that_no_table_holds_spoil_neither_their_run_nor_the_others(tmp_
     with WandbServer() as server:
         server.add(run)
         server.add(other)
-        pulled = pull(tmp_path, "lab/big", server.url, KEY, histories=True)
+        pulled = pull_runs(tmp_path, "lab/big", server.url, KEY, histories=True)
     odd, plain = sorted(pulled.pasts, key=lambda past: past.id)
     assert stored(tmp_path) in ([odd, plain], [plain, odd])
     assert (odd.config["lr"], len(odd.rows), plain.rows) == ("Infinity", 2, other.history)

@@ -11,16 +11,15 @@ import pytest
 import wandb_server
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
-from tfbind import wandb_kept
-from tfbind.compare import choose, table, why_left_out
-from tfbind.compare_plots import Look, learning_curves
-from tfbind.report import csv_table
-from tfbind.verdict import judge
-from tfbind.wandb_client import NotThereError, WandbError, base_url, find_key
-from tfbind.wandb_kept import stored
-from tfbind.wandb_names import suggest
-from tfbind.wandb_rows import merge
-from tfbind.wandb_runs import fetch_histories, parse_path, pull
+from tfbind.compare.plots import Look, learning_curves
+from tfbind.compare.report import csv_table
+from tfbind.compare.runs import choose, table, why_left_out
+from tfbind.compare.verdict import judge
+from tfbind.tracking import cache
+from tfbind.tracking.cache import stored
+from tfbind.tracking.client import NotThereError, WandbError, base_url, find_key
+from tfbind.tracking.mapping import merge, suggest
+from tfbind.tracking.pull import fetch_histories, parse_path, pull_runs
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ LISTED = FAULTS | {"null": "has no lab/seed (404)"}  # what the client makes of 
 def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where):
     server.fault = Fault(kind, where)
     with pytest.raises(WandbError) as error:
-        pull(tmp_path, "lab/seed")
+        pull_runs(tmp_path, "lab/seed")
     assert time.monotonic() - server.fault.met < 15
     said = str(error.value)
     assert said.startswith(f"W&B at {server.url} {LISTED[kind]}")
@@ -109,7 +108,7 @@ def test_a_fault_after_some_curves_is_said_at_once_and_the_next_pull_goes_on_fro
     long_runs(server, 40, 5)
     server.fault = Fault(kind, "RunFullHistory", after=10)
     with pytest.raises(WandbError) as error:
-        pull(tmp_path, "lab/big", histories=True)
+        pull_runs(tmp_path, "lab/big", histories=True)
     assert time.monotonic() - server.fault.met < 15
     had = {past.id for past in stored(tmp_path) if not past.sampled}
     said = str(error.value)
@@ -122,7 +121,7 @@ def test_a_fault_after_some_curves_is_said_at_once_and_the_next_pull_goes_on_fro
     assert server.requests["RunFullHistory"] < 40  # those that waited were not sent
     server.fault = None
     server.seen.clear()
-    rest = pull(tmp_path, "lab/big", histories=True)
+    rest = pull_runs(tmp_path, "lab/big", histories=True)
     requests = [json.loads(body) for body in server.seen]
     asked = {request["variables"]["name"] for request in requests if "RunFullHistory" in request["query"]}
     assert (rest.fresh, len(asked), asked & had) == (False, 40 - len(had), set())
@@ -140,7 +139,7 @@ def test_the_command_says_such_a_fault_in_one_line_and_goes_on_next_time(tmp_pat
 
 
 def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, server):
-    first = pull(tmp_path, "lab/seed")
+    first = pull_runs(tmp_path, "lab/seed")
     server.fault = Fault("500", "RunFullHistory")
     with pytest.raises(WandbError, match="is out of order"):
         fetch_histories(tmp_path, [past.key for past in first.pasts])
@@ -152,7 +151,7 @@ def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, serv
 
 def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(tmp_path, server):
     long_runs(server, 1000, 100)
-    pulled = pull(tmp_path, "lab/big")
+    pulled = pull_runs(tmp_path, "lab/big")
     assert len(pulled.pasts) == 1000
     assert server.requests["Runs"] == 2
     assert server.requests.total() == 4
@@ -167,9 +166,9 @@ def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(
     assert [len(full[key].rows) for key in keys] == [100] * 4
     assert [row["epoch"] for row in full[keys[0]].rows] == list(range(1, 101))
     assert stored(tmp_path)[5] is stored(tmp_path)[5]
-    assert pull(tmp_path, "lab/big").fresh is False
+    assert pull_runs(tmp_path, "lab/big").fresh is False
     server.find(ENTITY, "big", "run11").history.append({"_step": 100, "epoch": 101, "val_loss": 0.0})
-    pull(tmp_path, "lab/big", refresh=True)
+    pull_runs(tmp_path, "lab/big", refresh=True)
     fetch_histories(tmp_path, keys)
     assert server.requests["RunFullHistory"] == 5
     assert len({past.id: past for past in stored(tmp_path)}["run11"].rows) == 101
@@ -178,12 +177,12 @@ def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(
 def test_a_curve_that_the_server_thins_is_read_in_full_or_called_sampled(tmp_path, server):
     long_runs(server, 1, 300)
     server.sampled = 50
-    assert [(len(past.rows), past.sampled) for past in pull(tmp_path, "lab/big", histories=True).pasts] == [
+    assert [(len(past.rows), past.sampled) for past in pull_runs(tmp_path, "lab/big", histories=True).pasts] == [
         (300, False)
     ]
     server.pages = False
     (tmp_path / "other").mkdir()
-    thin = pull(tmp_path / "other", "lab/big", histories=True).pasts
+    thin = pull_runs(tmp_path / "other", "lab/big", histories=True).pasts
     assert [(len(past.rows), past.sampled) for past in thin] == [(50, True)]
 
 
@@ -194,17 +193,17 @@ def test_a_server_that_knows_no_pages_gives_sampled_curves_and_one_that_fails_at
     server.sampled = 50
     server.fault = Fault("500", "HistoryPage")
     with pytest.raises(WandbError, match=r"is out of order \(HTTP 500\)"):
-        pull(tmp_path, "lab/big", histories=True)
+        pull_runs(tmp_path, "lab/big", histories=True)
     server.fault = None
     monkeypatch.delitem(wandb_server.ANSWERS, "HistoryPage")
-    (past,) = pull(tmp_path, "lab/big", histories=True).pasts
+    (past,) = pull_runs(tmp_path, "lab/big", histories=True).pasts
     assert (len(past.rows), past.sampled) == (50, True)
 
 
 @pytest.mark.parametrize("count", [3, 12])
 def test_a_run_that_was_deleted_since_does_not_keep_the_others_from_their_curves(tmp_path, server, count):
     long_runs(server, count, 5)
-    kept = pull(tmp_path, "lab/big").pasts
+    kept = pull_runs(tmp_path, "lab/big").pasts
     del server.runs[ENTITY, "big"]["run1"]
     with pytest.raises(WandbError) as error:
         fetch_histories(tmp_path, [past.key for past in kept])
@@ -216,9 +215,9 @@ def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept
     missing = f"W&B at {server.url} has no run of a sweep 'nope' in lab/seed; is its id spelled right?"
     for _ in range(2):
         with pytest.raises(NotThereError) as error:
-            pull(tmp_path, "lab/seed/sweeps/nope")
+            pull_runs(tmp_path, "lab/seed/sweeps/nope")
         assert str(error.value) == missing
-        pull(tmp_path, "lab/seed")
+        pull_runs(tmp_path, "lab/seed")
     said = cli(tmp_path, "lab/seed/sweeps/nope")
     assert (said.returncode, said.stdout, said.stderr) == (2, "", f"tfbind: {missing}\n")
     said = cli(tmp_path, "lab/none")
@@ -228,7 +227,7 @@ def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept
 
 
 def test_the_command_forgets_a_project_of_this_server(tmp_path, server):
-    pull(tmp_path, "lab/seed")
+    pull_runs(tmp_path, "lab/seed")
     said = cli(tmp_path, "lab/seed/sweeps/abcd1234", "--forget")
     assert (said.returncode, len(stored(tmp_path))) == (2, 3)
     said = cli(tmp_path, "lab/seed", "--forget")
@@ -239,28 +238,28 @@ def test_the_command_forgets_a_project_of_this_server(tmp_path, server):
 
 
 def test_a_sweep_that_is_newer_than_what_is_kept_of_its_project_is_asked_for(tmp_path, server):
-    pull(tmp_path, "lab/seed")
+    pull_runs(tmp_path, "lab/seed")
     server.add(StoredRun(ENTITY, "seed", "later", "later", sweep="efgh5678"))
-    assert [past.id for past in pull(tmp_path, "lab/seed/sweeps/efgh5678").pasts] == ["later"]
+    assert [past.id for past in pull_runs(tmp_path, "lab/seed/sweeps/efgh5678").pasts] == ["later"]
     del server.runs[ENTITY, "seed"]["seed0"]
-    found = pull(tmp_path, "lab/seed/sweeps/abcd1234", refresh=True).pasts
+    found = pull_runs(tmp_path, "lab/seed/sweeps/abcd1234", refresh=True).pasts
     assert [past.id for past in found] == ["seed1", "seed2"]
     assert len(stored(tmp_path)) == 3
 
 
 def test_a_sweep_is_a_part_of_its_project(tmp_path, server):
     server.add(StoredRun(ENTITY, "seed", "alone", "alone", state="running"))
-    assert len(pull(tmp_path, "lab/seed/sweeps/abcd1234").pasts) == 3
+    assert len(pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").pasts) == 3
     assert len(stored(tmp_path)) == 3
-    whole = pull(tmp_path, "https://wandb.ai/lab/seed/workspace")
+    whole = pull_runs(tmp_path, "https://wandb.ai/lab/seed/workspace")
     assert (whole.fresh, len(whole.pasts), len(stored(tmp_path))) == (True, 4, 4)
-    assert pull(tmp_path, "lab/seed/sweeps/abcd1234").fresh is False
+    assert pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").fresh is False
 
 
 def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made_up(tmp_path, server):
     run = StoredRun(ENTITY, "ends", "x", "x", {"lr": {"value": 0.1}}, {"val_loss": 0.5, "epoch": 9}, state="finished")
     server.add(run)
-    thin = pull(tmp_path, "lab/ends").pasts
+    thin = pull_runs(tmp_path, "lab/ends").pasts
     fetch_histories(tmp_path, [past.key for past in thin])
     whole = stored(tmp_path)
     assert [(past.rows[0]["val_loss"], past.last_only, past.sampled) for past in (*thin, *whole)] == [
@@ -293,15 +292,15 @@ def test_one_path_on_two_servers_is_two_projects_and_a_key_goes_to_its_own_serve
         for run in seed_runs():
             run.summary["val_loss"] += 1
             other.add(run)
-        pull(tmp_path, "lab/seed")
-        pull(tmp_path, "lab/seed", other.url)
+        pull_runs(tmp_path, "lab/seed")
+        pull_runs(tmp_path, "lab/seed", other.url)
         rows = [(record["server"], record["id"], record["val_loss"]) for record in both(tmp_path)]
         first = [(server.url, "seed0", 0.5548), (server.url, "seed1", 0.6159), (server.url, "seed2", 1.415)]
         assert sorted(rows) == sorted([*first, *((other.url, id, loss + 1) for _, id, loss in first)])
         del server.runs[ENTITY, "seed"]["seed0"]
-        pull(tmp_path, "lab/seed", refresh=True)
+        pull_runs(tmp_path, "lab/seed", refresh=True)
         assert len(stored(tmp_path)) == 5
-        assert len(pull(tmp_path, "lab/seed", other.url).pasts) == 3
+        assert len(pull_runs(tmp_path, "lab/seed", other.url).pasts) == 3
         said = [compare_command(tmp_path, *words) for words in (["seed1"], ["--sweep", "abcd1234"])]
         assert [one.returncode for one in said] == [2, 2]
         assert "2 runs have the id 'seed1'; name one by its key: wandb:" in said[0].stderr
@@ -334,21 +333,21 @@ def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
     run.history = [{"_step": e, "epoch": e, "val/r": 0.5 + e / 10, "val/loss": "NaN"} for e in range(3)]
     run.summary = run.history[-1]
     server.add(run)
-    pulled = pull(tmp_path, "lab/theirs", histories=True)
-    settings, metrics = wandb_kept.names_in(pulled.project)
+    pulled = pull_runs(tmp_path, "lab/theirs", histories=True)
+    settings, metrics = cache.names_in(pulled.project)
     likely = suggest([*settings, *metrics])
     assert likely == {"lr": "learning_rate", "val/r": "val_pearsonr", "val/loss": "val_loss"}
     with pytest.raises(ValueError, match="cannot become 'loss'; expected one of"):
-        wandb_kept.save_names(pulled.project, {"lr": "loss"})
+        cache.save_names(pulled.project, {"lr": "loss"})
     with pytest.raises(ValueError, match="cannot both become val_loss"):
-        wandb_kept.save_names(pulled.project, {"a": "val_loss", "b": "val_loss"})
-    wandb_kept.save_names(pulled.project, likely)
+        cache.save_names(pulled.project, {"a": "val_loss", "b": "val_loss"})
+    cache.save_names(pulled.project, likely)
     (past,) = stored(tmp_path)
     assert past.config == {"learning_rate": 0.001, "model.act": "relu"}
     assert [row["val_pearsonr"] for row in past.rows] == [0.5, 0.6, 0.7]
     assert [row["epoch"] for row in past.rows] == [1, 2, 3]
     assert all(math.isnan(row["val_loss"]) for row in past.rows)
-    pull(tmp_path, "lab/theirs", refresh=True)
+    pull_runs(tmp_path, "lab/theirs", refresh=True)
     assert stored(tmp_path)[0].config["learning_rate"] == 0.001
     shown = json.loads(cli(tmp_path, "lab/theirs", "--json").stdout)
     assert shown["runs"][0]["rows"][0] == {"epoch": 1, "val_loss": None, "val_pearsonr": 0.5}

@@ -6,9 +6,10 @@ from driving import wait_until
 from stand_in import make_run
 from wandb_server import ENTITY, KEY, Fault, WandbServer
 
-from tfbind import runs, wandb_log, wandb_logged
-from tfbind.json_files import read_json, write_json
-from ui.session import plain
+from tfbind import runs
+from tfbind.store.schema import read_json, write_json
+from tfbind.tracking import logger
+from ui.widgets.session import plain
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def test_the_page_of_a_live_run_says_that_rows_do_not_get_through(home, monkeypa
         server.fault = Fault("500", "file_stream")
         run = make_run(home, "running", 1)
         write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "online"})
-        child = wandb_log.start(run)
+        child = logger.start(run)
         wait_until(lambda: server.fault.met, 60)
-        wait_until(lambda: "do not get through" in wandb_logged.said(run), 30)
+        wait_until(lambda: "do not get through" in logger.said(run), 30)
         page = app()
         page.query_params["run"] = run.id
         checked(page.run())
-        assert plain(wandb_logged.said(run)) in words(page)
+        assert plain(logger.said(run)) in words(page)
         server.fault = None  # else the client tries again for a while after the end
         runs.take_over(run, "killed")
         child.wait(60)
@@ -58,7 +59,7 @@ def test_what_a_server_lacks_is_sent_from_the_runs_page_with_the_key_of_the_sess
     with WandbServer() as server:
         run = make_run(home, "finished", 3)
         write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "offline"})
-        wandb_log.start(run).wait(60)
+        logger.start(run).wait(60)
         page = app()
         page.segmented_control(key="wandb-mode").set_value("online")
         page.run()
@@ -69,7 +70,7 @@ def test_what_a_server_lacks_is_sent_from_the_runs_page_with_the_key_of_the_sess
         checked(page.run())
         assert "logged offline, 3 epochs in" in words(page).replace("\\", "").replace("\u2060", "")
         checked(button(page, "Send to W&B").click().run())
-        wandb_logged.wait(run)
-        assert wandb_logged.read_logged(run).state == "finished"
+        logger.wait(run)
+        assert logger.read_logged(run).state == "finished"
         assert [row["epoch"] for row in server.runs[ENTITY, "tfbind"][run.id].history] == [1, 2, 3]
         assert [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []

@@ -7,7 +7,7 @@ import sys
 
 def test_setup_compiles_for_training_and_for_the_search_of_motifs() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tfbind.warm_up"],
+        [sys.executable, "-m", "tfbind.nn.kernels.compile"],
         env={**os.environ, "NUMBA_DEBUG_CACHE": "1"},
         capture_output=True,
         text=True,

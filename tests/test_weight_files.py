@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 import torch
 from driven import APP, words
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import launch, runs
+from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.model_weights import read_weights
-from tfbind.runs import Run
-from tfbind.scoring import BUILTIN_FOLDER, load_weights
-from tfbind.weight_files import HASH, pack, read_tensors
-from tfbind.worker import Worker
-from ui.session import plain
+from tfbind.nn.weight_files import HASH, pack, read_tensors
+from tfbind.nn.weights import read_weights
+from tfbind.runs import launch
+from tfbind.runs.folder import Run
+from tfbind.runs.worker import Worker
+from tfbind.scoring.model import BUILTIN_FOLDER, load_weights
+from ui.widgets.session import plain
 
 TENSORS = {"first": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "counted": np.array(7)}
 PACKED = pack(TENSORS, {"run": "x"})

@@ -6,8 +6,8 @@ import pytest
 import torch
 from networks import SHAPES, assert_gradients, drop_as_drawn, exact, generator, model_of, windows_of
 
-from tfbind.training import one_hot
-from tfbind.window_step import loss_and_gradients, predict
+from tfbind.nn.kernels.layer_norm import loss_and_gradients, predict
+from tfbind.nn.training import one_hot
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -13,15 +13,12 @@ from stand_in import make_pair
 from test_genome import bgzip
 
 from tfbind.__main__ import main
-from tfbind.fasta_stream import contigs
-from tfbind.genome import Genome, keep_fasta
-from tfbind.motif_files import read_motifs
-from tfbind.records import read_pieces, read_records
-from tfbind.regions import read_regions
-from tfbind.tables import whole_lines
-from tfbind.variant_list import read_lines, read_list
-from tfbind.vcf import read_calls
-from tfbind.zipped import END_MARKER, is_bgzip, unzipped
+from tfbind.dna.fasta import Genome, contigs, keep_fasta
+from tfbind.dna.intervals import read_regions
+from tfbind.dna.parser import read_pieces, read_records
+from tfbind.motifs.formats import read_motifs
+from tfbind.store.tsv import END_MARKER, is_bgzip, unzipped, whole_lines
+from tfbind.variants.parse import read_calls, read_lines, read_list
 
 FASTA = b"".join(b">chr%d\n%s\n" % (number, b"ACGTTGCA" * 5) for number in range(1, 9))
 VCF = b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n" + b"chr1\t2\t.\tC\tT\n" * 30

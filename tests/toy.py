@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
-from tfbind.datasets import import_pair
+from tfbind.data.dataset import import_pair
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,67 @@ Exit codes: 0; 2 the input is wrong; 1 something outside failed; 130 interrupted
 `--json` the last line of standard output is one JSON object.
 """
 
+import importlib
 import select
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
-from tfbind.commands import Parser, complain
-from tfbind.files import keep_private, words
-from tfbind.visible import shown_on, visible_output
+from tfbind.cli import Parser, complain
+from tfbind.store import keep_private, words as said_of
+from tfbind.text import shown_on, visible_output
+
+# The module of tfbind/cli/ that is imported when a command is called, the function that adds it there, its help.
+COMMANDS = {
+    "train": ("runs", "add", "Train one run to its end: in this process, or on a Ray cluster."),
+    "runs": ("runs", "add", "List the runs of this home, or show one."),
+    "stop": ("runs", "add", "Ask a run, or a sweep with its runs, to stop and wait until it has."),
+    "resume": ("runs", "add", "Go on with a stopped, crashed or failed run, or with a sweep."),
+    "sweep": (
+        "sweep",
+        "add",
+        "Run a sweep file to its end in this process; its runs are processes of their own, or tasks on a Ray "
+        "cluster.",
+    ),
+    "compare": ("compare", "add", "Say which setting is best, by how much, and whether that is beyond chance."),
+    "predict": (
+        "predict",
+        "add",
+        "Score a file of DNA and write the predictions, in the format that the suffix of --out names.",
+    ),
+    "variants": (
+        "predict",
+        "add_variants",
+        "Score what each variant of a VCF file changes in the binding around it.",
+    ),
+    "model": ("model", "add", "Models from elsewhere: import, list, delete."),
+    "bundle": (
+        "model",
+        "add_bundle",
+        "Write model_weights.pt and a predict.py that needs no tfbind, once its scores have been compared with ours.",
+    ),
+    "data": ("data", "add", "Data sets: list, build, import, fetch, check, and more."),
+    "disk": ("data", "add_disk", "Show what the home takes on the disk; make room when asked to."),
+    "doctor": ("doctor", "add", "Say what this installation and home are like, what is wrong, and how to mend it."),
+    "leaks": ("compare", "add_science", "Say what the parts of a split share."),
+    "baselines": (
+        "compare",
+        "add_science",
+        "Measure far simpler models on a split, and the rule behind the labels where it is known.",
+    ),
+    "test": (
+        "compare",
+        "add_science",
+        "Open the sealed test of a finished run, once; afterwards, show what it gave.",
+    ),
+    "filters": (
+        "compare",
+        "add_science",
+        "Say what the filters of a run's first layer look for, and which known motifs that resembles.",
+    ),
+    "pull": ("wandb", "add", "Get the runs of a W&B project, or of one of its sweeps, and keep them here."),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        options, unknown = _parser().parse_known_args(arguments)
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        options, unknown = _parser(next(iter(words), None)).parse_known_args(words)
         if unknown:
             options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
         code: int = options.run(options)
@@ -36,7 +90,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except IsADirectoryError as error:
         return complain(f"{error.filename}: a folder; expected a file", 2)
     except OSError as error:
-        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else complain(words(error), 1)
+        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else complain(said_of(error), 1)
     except KeyboardInterrupt:
         return complain("interrupted", 130)
 
@@ -48,27 +102,19 @@ def _nobody_reads() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 
 
-def _parser() -> Parser:
-    # Not above: to load them takes a second, and whoever interrupts it there is answered in one line, too.
-    from tfbind.commands import (
-        bundle,
-        compare,
-        data,
-        disk,
-        doctor,
-        model,
-        predict,
-        runs,
-        science,
-        sweep,
-        variants,
-        wandb,
-    )
-
-    parser = Parser("python -m tfbind", description=__doc__, allow_abbrev=False)
+def _parser(command: str | None) -> Parser:
+    """The parser of the whole command line, in which `command` alone has its flags: to import all takes a second."""
+    program = "tfbind" if Path(sys.argv[0]).stem == "tfbind" else "python -m tfbind"
+    parser = Parser(program, description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (runs, sweep, compare, predict, variants, model, bundle, data, disk, doctor, science, wandb):
-        module.add(commands)
+    called = COMMANDS[command][:2] if command in COMMANDS else None
+    added = False
+    for name, (module, add, words) in COMMANDS.items():
+        if (module, add) != called:
+            commands.add_parser(name, help=words)
+        elif not added:
+            getattr(importlib.import_module(f"tfbind.cli.{module}"), add)(commands)
+            added = True
     return parser
 
 

@@ -8,7 +8,8 @@ from driving import Server, at_rest, wait_until
 from playwright.sync_api import BrowserContext, Page, expect
 from stand_in import CONFIG, make_rows
 
-from tfbind import runs, sweep_folder
+from tfbind.runs import folder
+from tfbind.sweeps import sweep_folder
 
 ROW, HEADER, TICK = 35, 35, 18  # pixels of the table, which is one picture
 
@@ -16,10 +17,10 @@ ROW, HEADER, TICK = 35, 35, 18  # pixels of the table, which is one picture
 def finished(home: Path, id: str, rate: float, sweep: str | None = None) -> None:
     config = CONFIG.model_copy(update={"learning_rate": rate})
     facts = {"dataset_hash": "ab" * 32, "split_hash": "cd" * 32, "windows": 9, "length": 30, "sweep": sweep}
-    run = runs.create(home, config, id=id, name=f"run {id}", facts=facts)
+    run = folder.create(home, config, id=id, name=f"run {id}", facts=facts)
     for row in make_rows(5):
-        runs.append_row(run, row | {"val_pearsonr": row["val_pearsonr"] - rate})
-    runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+        folder.append_row(run, row | {"val_pearsonr": row["val_pearsonr"] - rate})
+    folder.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
 
 
 def test_tick_two_runs_read_the_verdict_take_the_report(
@@ -54,7 +55,7 @@ def test_a_sweep_is_compared_whatever_was_compared_before(
     finished(home, "c", 0.02, sweep.id)
     finished(home, "d", 0.002, sweep.id)
     finished(home, "e", 0.5)
-    runs.take_over(sweep, "finished", started=1.0, ended=2.0)
+    folder.take_over(sweep, "finished", started=1.0, ended=2.0)
     page = open_page(f"{server.url}/compare?runs=e", scheme="dark")
     expect(page.get_by_text("One setting only")).to_be_visible()
     page.get_by_role("link", name="Sweep").click()

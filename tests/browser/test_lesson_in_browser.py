@@ -7,8 +7,9 @@ import pytest
 from driving import serve, stop_workers
 from playwright.sync_api import Page, expect
 
-from tfbind import lesson, runs, sweep_folder
-from tfbind.datasets import make_builtin
+from tfbind import runs
+from tfbind.data.dataset import make_builtin
+from tfbind.sweeps import lesson, sweep_folder
 
 RUNS_MS = 240_000
 

@@ -17,18 +17,19 @@ from playwright.sync_api import Page, expect
 from stand_in import make_rows, make_run, report_progress
 from visitor import Visitor, visiting
 
-from tfbind import baselines, runs
-from tfbind.baselines import Appraisal, Baseline
-from tfbind.json_files import write_json
-from tfbind.leaks import Leaks
-from tfbind.runs import Run
+from tfbind import runs
+from tfbind.data.leaks import Leaks
+from tfbind.evaluation import baselines
+from tfbind.evaluation.baselines import Appraisal, Baseline
+from tfbind.runs.folder import Run
+from tfbind.store.schema import write_json
 
 WRITER = """
 import sys, time
 sys.path[:0] = [{project!r}, {tests!r}]
 from pathlib import Path
 from stand_in import make_rows, report_progress
-from tfbind import runs
+from tfbind.runs import folder as runs
 run = runs.Run(Path({folder!r}))
 for row in make_rows(1000)[len(runs.read_rows(run)):]:
     runs.append_row(run, row)

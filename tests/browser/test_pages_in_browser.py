@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from stand_in import CONFIG, make_pair, make_run, report_progress, write_validation
 
 from tfbind import runs
-from tfbind.datasets import import_pair, make_builtin, open_dataset
-from ui.login import USERS
+from tfbind.data.dataset import import_pair, make_builtin, open_dataset
+from ui.widgets.session import USERS
 
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$ www.evil.com"
 

@@ -14,13 +14,14 @@ from driving import Server, at_rest, pick
 from playwright.sync_api import Locator, Page, expect
 from stand_in import make_run
 
-from tfbind import jobs, runs
+from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.json_files import read_json
-from tfbind.model_weights import pack_weights
-from tfbind.models import build_model
-from tfbind.scoring import BUILTIN_FOLDER
-from ui.downloads import FORMATS
+from tfbind.nn.model import build_model
+from tfbind.nn.weights import pack_weights
+from tfbind.scoring import jobs
+from tfbind.scoring.model import BUILTIN_FOLDER
+from tfbind.store.schema import read_json
+from ui.predict.jobs import FORMATS
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
 PROFILE = "document.querySelector(\"[class*='st-key-profile'] .js-plotly-plot\")"

@@ -13,10 +13,11 @@ from raced import make_race
 from stand_in import make_run
 from toy import toy_home
 
-from tfbind import baselines, runs
-from tfbind.baselines import Appraisal, Baseline
-from tfbind.json_files import write_json
-from tfbind.leaks import Leaks
+from tfbind import runs
+from tfbind.data.leaks import Leaks
+from tfbind.evaluation import baselines
+from tfbind.evaluation.baselines import Appraisal, Baseline
+from tfbind.store.schema import write_json
 
 MOST_MS = 200  # between two calls of a timer of 50 ms
 LOOK_MS = 2_000

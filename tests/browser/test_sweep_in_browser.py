@@ -10,7 +10,8 @@ from driving import CHART, Server, pick, serve, wait_until
 from playwright.sync_api import Page, expect
 from toy import toy_home
 
-from tfbind import runs, sweep_control, sweep_folder
+from tfbind import runs
+from tfbind.sweeps import controller, sweep_folder
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def no_sweep_left(home: Path) -> Iterator[None]:
     for sweep in sweep_folder.list_sweeps(home):
         if runs.read_status(sweep).active:
             with suppress(ValueError):  # it has just ended
-                sweep_control.stop(sweep)
+                controller.stop(sweep)
 
 
 def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: Callable[..., Page]) -> None:

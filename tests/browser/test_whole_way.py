@@ -8,8 +8,9 @@ import pytest
 from driving import CHART, free_port, serve, stop_workers, wait_until
 from playwright.sync_api import Page, expect
 
-from tfbind import launch, run_log, runs
+from tfbind import runs
 from tfbind.config import PRESETS, TrainConfig
+from tfbind.runs import launch, log
 
 SECONDS = 240
 EPOCHS = 12  # the three of the preset may be over before the page is read
@@ -62,13 +63,13 @@ def test_stop_and_resume(tmp_path: Path, open_page: Callable[..., Page]) -> None
     with serve(tmp_path) as server:
         run = launch.submit(tmp_path, config)
         page = open_page(f"{server.url}/?run={run.id}")
-        wait_until(lambda: len(runs.read_rows(run)) >= 1, SECONDS, lambda: run_log.tail(run))
+        wait_until(lambda: len(runs.read_rows(run)) >= 1, SECONDS, lambda: log.tail(run))
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_text("killed", exact=True).first).to_be_visible()
         kept = len(runs.read_rows(run))
         page.get_by_role("button", name="Resume").click()
         expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        wait_until(lambda: len(runs.read_rows(run)) > kept, SECONDS, lambda: run_log.tail(run))
+        wait_until(lambda: len(runs.read_rows(run)) > kept, SECONDS, lambda: log.tail(run))
         page.get_by_role("button", name="Stop").click()
         wait_until(lambda: not runs.read_status(run).active, 30)
         page.close()

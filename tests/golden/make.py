@@ -21,11 +21,12 @@ from typing import Any
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
-from tfbind import jobs, runs
+from tfbind import runs
 from tfbind.__main__ import _parser, main
 from tfbind.config import TrainConfig
-from tfbind.launch import Order, prepare
-from tfbind.worker import Worker
+from tfbind.runs.launch import Order, prepare
+from tfbind.runs.worker import Worker
+from tfbind.scoring import jobs
 
 HERE = Path(__file__).parent
 KEPT_HOME = HERE.parent / "corpus" / "home-0.1"  # made by version 0.1, and not to be renewed by a later one

@@ -7,17 +7,22 @@ from pathlib import Path
 
 from toy import toy_config
 
-from tfbind import baselines, budget, filters, imported, jobs, run_log, runs, sealed, sweep_folder, wandb_logged
-from tfbind.baselines import Appraisal, Baseline
-from tfbind.leaks import Leaks, Shared
-from tfbind.logos import motif_logo
-from tfbind.owner import this_process
-from tfbind.parts import FLOAT_BYTES, Parts, checksum
-from tfbind.run_log import note
-from tfbind.runs import Run
-from tfbind.sealed import TestedBaseline, TestResult
-from tfbind.sweep_folder import Sweep
-from tfbind.wandb_logged import Logged
+from tfbind.data.leaks import Leaks, Shared
+from tfbind.evaluation import baselines, filters, test_set
+from tfbind.evaluation.baselines import Appraisal, Baseline
+from tfbind.evaluation.test_set import TestedBaseline, TestResult
+from tfbind.motifs.logo import motif_logo
+from tfbind.nn import weight_files
+from tfbind.runs import disk, folder as runs, log
+from tfbind.runs.folder import Run
+from tfbind.runs.log import note
+from tfbind.scoring import jobs
+from tfbind.scoring.checkpoint import FLOAT_BYTES, Parts, checksum
+from tfbind.store.process import this_process
+from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.sweep_folder import Sweep
+from tfbind.tracking import logger
+from tfbind.tracking.logger import Logged
 
 Read = Callable[[bytes, Path], object]
 TAKE_ALL = ("log", "parts-done", "job-done")  # readers to whom what is damaged is as if it were not there
@@ -49,7 +54,7 @@ LOGGED = Logged(
     project="p",
     rows=3,
 )
-CARD = imported.Card("mine", "w.pt", "0" * 64, 5_000, 15, 300, "2026-01-01")
+CARD = weight_files.Card("mine", "w.pt", "0" * 64, 5_000, 15, 300, "2026-01-01")
 SPEC = b"method: random\nrun_cap: 3\nparameters: {learning_rate: {min: 0.001, max: 0.1}}\n"
 SETTINGS = {"name": "s", "base": toy_config().model_dump(), "parallel": 2, "wandb": "off", "created": "2026"}
 SPLIT = {"dataset_hash": "d" * 64, "split_hash": "s" * 64}
@@ -109,7 +114,7 @@ def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
     job, process = json.dumps(asdict(ORDER)).encode(), jobs.Process(this_process(), 0, 0, 1.0)
     parts = _written_parts(folder / "p.parts")
     return [
-        ("budget", b'{\n "bytes": 20000000000\n}', _in_folder(budget.FILE, _budget)),
+        ("budget", b'{\n "bytes": 20000000000\n}', _in_folder(disk.FILE, _budget)),
         (
             "baselines",
             json.dumps(asdict(KNOWN)).encode(),
@@ -122,9 +127,9 @@ def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
         ),
         ("parts-done", parts.done.read_bytes(), _in_folder("p.parts/done.json", _done, scores_f32=SCORES)),
         ("filters", json.dumps(FILTERS).encode(), _of_run(runs.FILTERS, _drawn)),
-        ("sealed-test", json.dumps(asdict(TESTED)).encode(), _of_run(runs.TEST, sealed.opened)),
-        ("wandb-state", json.dumps(asdict(LOGGED)).encode(), _of_run(runs.WANDB, wandb_logged.said)),
-        ("log", _written_log(folder), _of_run(runs.LOG, run_log.tail)),
+        ("sealed-test", json.dumps(asdict(TESTED)).encode(), _of_run(runs.TEST, test_set.opened)),
+        ("wandb-state", json.dumps(asdict(LOGGED)).encode(), _of_run(runs.WANDB, logger.said)),
+        ("log", _written_log(folder), _of_run(runs.LOG, log.tail)),
         ("card", json.dumps(asdict(CARD)).encode(), _in_folder("models/mine/card.json", _card)),
         (
             "sweep-settings",
@@ -161,7 +166,7 @@ def _done(folder: Path) -> object:
 
 
 def _budget(home: Path) -> object:
-    return budget.objection(budget.budget_of(home), 10**10, 10**12)
+    return disk.objection(disk.budget_of(home), 10**10, 10**12)
 
 
 def _appraisal(folder: Path) -> object:
@@ -173,7 +178,7 @@ def _appraisal(folder: Path) -> object:
 
 
 def _card(folder: Path) -> object:
-    return imported.read_card(folder.parents[1], folder.name)
+    return weight_files.read_card(folder.parents[1], folder.name)
 
 
 def _sweep(folder: Path) -> object:

@@ -15,9 +15,10 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from tfbind import launch, runs
+from tfbind import runs
 from tfbind.config import PROJECT
-from tfbind.runs import Run
+from tfbind.runs import launch
+from tfbind.runs.folder import Run
 
 SEED = int(os.environ.setdefault("TFBIND_STRESS_SEED", str(random.randrange(10**6))))  # one for all processes
 TIMES = ("seconds", "windows_per_second")

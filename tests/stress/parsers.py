@@ -22,30 +22,27 @@ from safetensors.numpy import save
 from test_genome import bgzip
 from toy import toy_config, toy_home
 
-from tfbind import bigwig, runs, wandb_kept
-from tfbind.best_epoch import pack_held_out, read_held_out
-from tfbind.commands.compare import read_keys
-from tfbind.convert import convert
-from tfbind.datasets import ARRAYS, META, open_checked
-from tfbind.fasta_stream import contigs
-from tfbind.genome import Genome
-from tfbind.history import local
-from tfbind.model_weights import pack_weights
-from tfbind.models import build_model
-from tfbind.motif_files import read_motifs
-from tfbind.pairs import read_pair
-from tfbind.records import Record, read_pieces, read_records
-from tfbind.regions import read_regions
-from tfbind.runs import Run
-from tfbind.scoring import load_weights
-from tfbind.sequences import encode
-from tfbind.sweep_folder import EXAMPLE
-from tfbind.sweep_spec import parse_spec
-from tfbind.variant_list import read_lines, read_list
-from tfbind.variants import parse_change, read_with_variants
-from tfbind.vcf import read_calls
-from tfbind.wandb_client import WandbError
-from tfbind.wandb_offline import import_offline
+from tfbind.cli.compare import read_keys
+from tfbind.data.dataset import ARRAYS, META, open_checked
+from tfbind.data.pairs import read_pair
+from tfbind.dna import bigwig
+from tfbind.dna.codes import encode
+from tfbind.dna.fasta import Genome, contigs
+from tfbind.dna.intervals import read_regions
+from tfbind.dna.parser import Record, read_pieces, read_records
+from tfbind.motifs.formats import read_motifs
+from tfbind.nn.model import build_model
+from tfbind.nn.weights import convert, pack_weights
+from tfbind.runs import folder as runs
+from tfbind.runs.folder import Run
+from tfbind.runs.record import local, pack_held_out, read_held_out
+from tfbind.scoring.model import load_weights
+from tfbind.sweeps.spec import parse_spec
+from tfbind.sweeps.sweep_folder import EXAMPLE
+from tfbind.tracking import cache
+from tfbind.tracking.client import WandbError
+from tfbind.tracking.pull import import_offline
+from tfbind.variants.parse import parse_change, read_calls, read_lines, read_list, read_with_variants
 
 SLOW, BY_PROCESS = 2_500, 20  # mutants of what takes a millisecond each, and of what takes a process each
 
@@ -191,7 +188,7 @@ def _pulled_with(file: str) -> Callable[[bytes, Path], object]:
         was = path.read_bytes()
         path.write_bytes(data)
         try:
-            return wandb_kept.stored(folder)
+            return cache.stored(folder)
         finally:
             path.write_bytes(was)
 
@@ -201,9 +198,9 @@ def _pulled_with(file: str) -> Callable[[bytes, Path], object]:
 def _keep_pulled(home: Path) -> None:
     facts = {"id": "p1", "name": "theirs", "state": "finished", "config": {"lr": 0.01}, "summary": {"val_loss": 0.5}}
     facts |= {"sweep": None, "group": "", "tags": ["t"], "note": "", "created": "2026-01-01T00:00:00Z"}
-    project = wandb_kept.offline_project(home, "pulled")
-    project = wandb_kept.keep_offline(project, facts, [{"epoch": 1, "val_loss": 0.9}, {"epoch": 2, "val_loss": 0.5}])
-    wandb_kept.save_names(project, {"lr": "learning_rate"})
+    project = cache.offline_project(home, "pulled")
+    project = cache.keep_offline(project, facts, [{"epoch": 1, "val_loss": 0.9}, {"epoch": 2, "val_loss": 0.5}])
+    cache.save_names(project, {"lr": "learning_rate"})
 
 
 def _pulled_files() -> dict[str, bytes]:

@@ -26,11 +26,12 @@ from playwright.sync_api import Page, expect
 from toy import toy_config
 from visitor import Visitor, visiting
 
-from tfbind import launch, runs
-from tfbind.files import written
-from tfbind.json_files import read_json
-from tfbind.launch import Order
-from tfbind.runs import Run
+from tfbind import runs
+from tfbind.runs import launch
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
+from tfbind.store.atomic import written
+from tfbind.store.schema import read_json
 
 CROWD = 20
 BROWSERS = 6

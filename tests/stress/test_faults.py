@@ -11,9 +11,9 @@ import pytest
 from life import LONG, SEED, contents, mounted, outcome, tfbind, wait_for_end, wait_for_kill, wait_until
 from toy import toy_config
 
-from tfbind import launch, runs
-from tfbind.launch import Order
-from tfbind.runs import Run
+from tfbind.runs import folder, launch
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
 
 KILLS = 50
 STATE_BYTES = 1_000  # a file that cannot grow to this size may be too small for the state with its reason
@@ -30,7 +30,7 @@ def undisturbed(home: Path) -> Run:
 @pytest.mark.timeout(1200)
 def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run) -> None:
     rng = random.Random(SEED)
-    status = runs.read_status(undisturbed)
+    status = folder.read_status(undisturbed)
     assert status.started
     assert status.ended
     started = 4.0  # seconds that a process needs before it trains, most of them for importing torch
@@ -42,12 +42,12 @@ def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run
         seen: list[dict[str, object]] = []
         while wait_for_kill(run, rng.uniform(0, started + status.ended - status.started)):
             kills += 1
-            rows = runs.read_rows(run)
+            rows = folder.read_rows(run)
             assert rows[: len(seen)] == seen, f"seed {SEED}: a finished epoch was lost or changed"
-            assert runs.read_status(run).error == runs.ENDED_OUTSIDE, f"seed {SEED}"
+            assert folder.read_status(run).error == folder.ENDED_OUTSIDE, f"seed {SEED}"
             seen = rows
             launch.resume(run)
-        assert runs.read_status(run).state == "finished", f"seed {SEED}"
+        assert folder.read_status(run).state == "finished", f"seed {SEED}"
         assert outcome(run) == outcome(undisturbed), f"seed {SEED}, run {number}"
     assert contents(home / "data", undisturbed.folder) == users
 
@@ -68,15 +68,15 @@ def test_a_full_disk_at_any_kind_of_write(home: Path, undisturbed: Run) -> None:
         said.append(ended.stderr)
         if not (home / "runs" / id).exists():
             continue
-        run = runs.find(home, id)
-        rows = runs.read_rows(run)
-        status = runs.read_status(run)
+        run = folder.find(home, id)
+        rows = folder.read_rows(run)
+        status = folder.read_status(run)
         if limit >= STATE_BYTES:
             assert (status.state, (status.error or "").endswith("file too large")) == ("failed", True), status
         assert status.error, status
         again = tfbind(home, "resume", id)
         assert again.returncode == 0, again.stderr
-        assert [row["epoch"] for row in runs.read_rows(run)[: len(rows)]] == [row["epoch"] for row in rows]
+        assert [row["epoch"] for row in folder.read_rows(run)[: len(rows)]] == [row["epoch"] for row in rows]
         assert outcome(run) == outcome(undisturbed), f"limit {limit}"
     assert len(said) > 3
 
@@ -120,12 +120,12 @@ REFUSED = re.compile(r"tfbind: /\S+: read-only file system")
 def test_a_home_that_cannot_be_written(tmp_path: Path, undisturbed: Run) -> None:
     home, out = undisturbed.home, tmp_path / "out"
     killed = launch.submit(home, toy_config(**LONG), Order(id="killed"))
-    wait_until(lambda: len(runs.read_rows(killed)) > 1)
+    wait_until(lambda: len(folder.read_rows(killed)) > 1)
     launch.kill(killed)
     assert wait_for_end(killed) == "killed"
     (home / "trash" / "thrown").mkdir(parents=True)
     out.mkdir()
-    shutil.copy(undisturbed.folder / runs.BEST, out / "w.safetensors")
+    shutil.copy(undisturbed.folder / folder.BEST, out / "w.safetensors")
     (out / "dna.fa").write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 50 + "\n")
     (out / "v.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\nchr1\t401\t.\tA\tG\n")
     (out / "sweep.yaml").write_text("method: grid\nparameters: {learning_rate: {values: [0.1, 0.01]}}\n")

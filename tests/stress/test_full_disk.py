@@ -17,22 +17,26 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from driven import app, button, checked
-from driven import words as shown
+from driven import app, button, checked, words as shown
 from life import LONG, as_read, contents, hold, mounted, tfbind, wait_until
 from test_torn import PULLED
 from toy import toy_config, toy_home
 
-from tfbind import baselines, doctor, filters, history, jobs, launch, runs, sealed, sweep_folder, wandb_kept
 from tfbind.__main__ import main
-from tfbind.datasets import open_dataset
-from tfbind.files import words
-from tfbind.launch import Order
-from tfbind.onnx_graph import build
-from tfbind.splits import split
-from tfbind.weight_files import read_tensors
-from tfbind.worker import Worker
-from ui import queries
+from tfbind.cli import doctor
+from tfbind.data.dataset import open_dataset
+from tfbind.data.splits import split
+from tfbind.evaluation import baselines, filters, test_set
+from tfbind.nn.onnx import build_graph
+from tfbind.nn.weight_files import read_tensors
+from tfbind.runs import folder as runs, launch, record
+from tfbind.runs.launch import Order
+from tfbind.runs.worker import Worker
+from tfbind.scoring import jobs
+from tfbind.store.atomic import words
+from tfbind.sweeps import sweep_folder
+from tfbind.tracking import cache
+from ui.widgets import url_state
 
 FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* MB are free there)")
 SIZE = 24 << 20
@@ -163,16 +167,16 @@ def sweep_text(seeds: int = 2, **settings: object) -> str:
 
 JOB = jobs.Order("dna.fa", "whole", ".tsv", "forward", 3.0, True)
 ACTIONS: dict[str, Callable[[Path], object]] = {
-    "query": lambda home: queries.save(home, DNA),
+    "query": lambda home: url_state.save(home, DNA),
     "rename": lambda home: runs.rename(runs.find(home, "whole"), "another name"),
-    "note": lambda home: history.annotate(runs.find(home, "whole"), "a, b", "a note"),
+    "note": lambda home: record.annotate(runs.find(home, "whole"), "a, b", "a note"),
     "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")),
     "sweep": lambda home: sweep_folder.create(home, sweep_text(), toy_config(), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
-    "test": lambda home: sealed.open_test(runs.find(home, "whole")),
+    "test": lambda home: test_set.open_test(runs.find(home, "whole")),
     "filters": lambda home: filters.learnt(runs.find(home, "whole"), open_dataset(home, "toy")),
     "baselines": lambda home: appraise(home),
-    "pulled": lambda home: wandb_kept.save_names(wandb_kept.offline_project(home, "p"), {"lr": "learning_rate"}),
+    "pulled": lambda home: cache.save_names(cache.offline_project(home, "p"), {"lr": "learning_rate"}),
 }
 
 
@@ -185,7 +189,7 @@ def appraise(home: Path) -> None:
 def test_what_a_page_keeps_on_a_full_disk(action: str, disk: Path) -> None:
     home = disk / "home"
     sweep_folder.create(home, sweep_text(), toy_config(), id="race")
-    wandb_kept.keep_offline(wandb_kept.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
+    cache.keep_offline(cache.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
     before = kept(disk)
     with full(disk), pytest.raises(OSError, match=str(disk)) as caught:
         ACTIONS[action](home)
@@ -268,9 +272,9 @@ def test_a_test_that_only_the_log_has_no_room_for(disk: Path) -> None:
     log = run.folder / runs.LOG
     log.write_bytes(b"\n" * PAGE)
     with full(disk, PAGE), pytest.raises(OSError, match="No space left") as caught:
-        sealed.open_test(run)
+        test_set.open_test(run)
     assert words(caught.value) == f"{log}: the disk is full"
-    assert sealed.open_test(run) == sealed.opened(run)
+    assert test_set.open_test(run) == test_set.opened(run)
     assert log.read_bytes() == b"\n" * PAGE
 
 
@@ -289,7 +293,7 @@ def test_a_graph_on_a_full_disk(disk: Path) -> None:
     assert len(rows) == toy_config().num_epochs
     assert Worker(run).work() == "finished"
     assert (runs.read_rows(run), (run.folder / runs.BEST).read_bytes()) == (rows, best)
-    assert (run.folder / runs.GRAPH).read_bytes() == build(read_tensors(run.folder / runs.BEST))
+    assert (run.folder / runs.GRAPH).read_bytes() == build_graph(read_tensors(run.folder / runs.BEST))
 
 
 def test_a_sweep_on_a_full_disk(disk: Path) -> None:

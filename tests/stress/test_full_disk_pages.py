@@ -11,9 +11,9 @@ from life import as_read, wait_until
 from streamlit.testing.v1 import AppTest
 from test_full_disk import DNA, disk, full, kept, source
 
-from tfbind import jobs
 from tfbind.__main__ import main
-from ui.session import plain
+from tfbind.scoring import jobs
+from ui.widgets.session import plain
 
 __all__ = ["disk", "source"]
 

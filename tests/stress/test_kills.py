@@ -22,12 +22,14 @@ from toy import toy_config
 from visitor import Visitor, visiting
 from wandb_server import ENTITY, WandbServer
 
-from tfbind import launch, runs, sweep_control, sweep_folder, wandb_log, wandb_logged
 from tfbind.config import TrainConfig
-from tfbind.files import is_draft
-from tfbind.launch import Order
-from tfbind.runs import Run
-from tfbind.sweep_folder import Sweep
+from tfbind.runs import folder, launch
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
+from tfbind.store.atomic import is_draft
+from tfbind.sweeps import controller as sweep_control, sweep_folder
+from tfbind.sweeps.sweep_folder import Sweep
+from tfbind.tracking import logger as wandb_log, logger as wandb_logged
 
 KILLS, EXTENSIONS = 50, 4
 RATES = [0.01, 0.003, 0.001, 0.0003]
@@ -73,7 +75,7 @@ def live(process: psutil.Process, seconds: float) -> bool:
 
 
 def results(sweep: Sweep) -> dict[float, object]:
-    return {runs.read_config(run).learning_rate: outcome(run) for run in sweep_folder.sweep_runs(sweep)}
+    return {folder.read_config(run).learning_rate: outcome(run) for run in sweep_folder.sweep_runs(sweep)}
 
 
 @pytest.mark.timeout(1200)
@@ -92,14 +94,14 @@ def test_a_sweep_whose_controller_is_killed_at_any_instant_makes_each_run_once(h
             kills += 1
             if wait_for_end(sweep) == "finished":  # it was at its exit
                 break
-            status = runs.read_status(sweep)
+            status = folder.read_status(sweep)
             assert status.state == "crashed", f"seed {SEED}, sweep {number}"
             assert "ended" in (status.error or ""), f"seed {SEED}, sweep {number}: {status}"
             sweep_control.resume(sweep)
-        assert wait_for_end(sweep) == "finished", f"seed {SEED}, sweep {number}: {runs.read_status(sweep).error}"
+        assert wait_for_end(sweep) == "finished", f"seed {SEED}, sweep {number}: {folder.read_status(sweep).error}"
         made = sweep_folder.sweep_runs(sweep)
-        assert sorted(runs.read_config(run).learning_rate for run in made) == sorted(RATES), f"seed {SEED}"
-        assert {runs.read_status(run).state for run in made} == {"finished"}, f"seed {SEED}, sweep {number}"
+        assert sorted(folder.read_config(run).learning_rate for run in made) == sorted(RATES), f"seed {SEED}"
+        assert {folder.read_status(run).state for run in made} == {"finished"}, f"seed {SEED}, sweep {number}"
         assert results(sweep) == results(undisturbed), f"seed {SEED}, sweep {number}"
     assert contents(home / "data", undisturbed.folder) == users
     print(f"seed {SEED}: {kills} kills in {number} sweeps")
@@ -133,10 +135,10 @@ def test_an_extension_killed_at_any_instant_loses_no_file_and_makes_each_run_onc
         kills += live(extend(), rng.uniform(*span))
         said = f"seed {SEED}, extension {number}"
         assert sweep_folder.read_text(race) in (short, long), said
-        wait_until(lambda: not any(runs.read_status(run).active for run in sweep_folder.sweep_runs(race)))
+        wait_until(lambda: not any(folder.read_status(run).active for run in sweep_folder.sweep_runs(race)))
         again = tfbind(home, "sweep", "--extend", "race", str(tmp_path / "long.yaml"))
         assert again.returncode == 0, f"{said}: {again.stderr}"
-        assert runs.read_status(race).state == "finished", said
+        assert folder.read_status(race).state == "finished", said
         assert len(sweep_folder.sweep_runs(race)) == 2, said
         assert results(race) == whole, said
         files = {path.name: path.read_text() for path in race.folder.glob("*.yaml")}
@@ -156,11 +158,11 @@ def test_a_server_killed_at_any_instant_takes_no_run_with_it(home: Path) -> None
     run = launch.submit(
         home, toy_config(**LONG), Order(id=f"served-{os.getpid()}")
     )  # no other test, of now or before, has a worker of this name
-    wait_until(lambda: len(runs.read_rows(run)) > 5)
+    wait_until(lambda: len(folder.read_rows(run)) > 5)
     users = contents(home / "data")
     heard, life = {"Stop": 0, "Resume": 0}, SERVER_SECONDS
     for number in range(KILLS):
-        before, rows = runs.read_status(run), runs.read_rows(run)
+        before, rows = folder.read_status(run), folder.read_rows(run)
         label = "Stop" if before.active else "Resume"
         server = start_server(home, port)
         seconds = rng.uniform(0, life)
@@ -168,15 +170,15 @@ def test_a_server_killed_at_any_instant_takes_no_run_with_it(home: Path) -> None
         if not pressed and seconds > life / 2:
             life *= 1.2  # on this machine a server needs longer to come so far
         wait_until(lambda: said_truly(run))
-        status = runs.read_status(run)
+        status = folder.read_status(run)
         place = f"seed {SEED}, server {number}, {label} pressed: {pressed}"
-        assert runs.read_rows(run)[: len(rows)] == rows, place
-        assert status.active or status.state == "killed" or status.error == runs.ENDED_OUTSIDE, f"{place}: {status}"
+        assert folder.read_rows(run)[: len(rows)] == rows, place
+        assert status.active or status.state == "killed" or status.error == folder.ENDED_OUTSIDE, f"{place}: {status}"
         assert pressed or status.pid == before.pid, f"{place}: {status}"
         heard[label] += status.active != before.active
     assert min(heard.values()) > 0, f"seed {SEED}: {heard}"
     assert contents(home / "data") == users
-    epochs = [row["epoch"] for row in runs.read_rows(run)]
+    epochs = [row["epoch"] for row in folder.read_rows(run)]
     assert epochs == list(range(1, len(epochs) + 1))
     print(f"seed {SEED}: {KILLS} kills, heard: {heard}")
 
@@ -186,10 +188,10 @@ def press_until(process: "subprocess.Popen[bytes]", port: int, run: Run, label: 
     visitor, pressed = Visitor(f"run={run.id}"), False
     holds_until(end, lambda: healthy(port))
     with visiting(Server(process, f"http://127.0.0.1:{port}", run.home), [visitor]):
-        before = len(runs.read_rows(run))
+        before = len(folder.read_rows(run))
         if holds_until(end, visitor.last_epochs) and holds_until(end, lambda: visitor.offers(label)):
             (shown,) = visitor.last_epochs()
-            assert before <= shown <= len(runs.read_rows(run)), f"seed {SEED}"
+            assert before <= shown <= len(folder.read_rows(run)), f"seed {SEED}"
             assert visitor.complaints(["exception"]) == []
             visitor.press(label)
             pressed = True
@@ -213,7 +215,7 @@ def holds_until(end: float, holds: Callable[[], object]) -> bool:
 
 def pauses(run: Run) -> list[float]:
     """Seconds from one epoch to the next, as its log has them."""
-    entries = map(json.loads, (run.folder / runs.LOG).read_text().splitlines())
+    entries = map(json.loads, (run.folder / folder.LOG).read_text().splitlines())
     times = [datetime.fromisoformat(entry["time"]) for entry in entries if "epoch" in entry]
     return [(after - before).total_seconds() for before, after in pairwise(times)]
 
@@ -227,7 +229,7 @@ def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(
     while kills < KILLS:
         number += 1
         run = launch.submit(home, toy_config(num_epochs=300, early_stopping_patience=300), Order(wandb="online"))
-        wait_until(lambda run=run: (run.folder / runs.WANDB).exists() and wandb_logged.read_logged(run))
+        wait_until(lambda run=run: (run.folder / folder.WANDB).exists() and wandb_logged.read_logged(run))
         logger = psutil.Process(wandb_logged.read_logged(run).pid)
         while live(logger, rng.uniform(0, 6)):
             kills += 1

@@ -32,10 +32,17 @@ from life import SEED
 from toy import toy_config, toy_home
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer
 
-from tfbind import data_care, datasets, doctor, fetch, filters, imported, jobs, launch, runs, sealed, wandb_kept
-from tfbind.files import is_draft
-from tfbind.sequences import decode
-from tfbind.worker import Worker
+from tfbind import runs
+from tfbind.cli import doctor
+from tfbind.data import dataset, manage
+from tfbind.dna.codes import decode
+from tfbind.evaluation import filters, test_set
+from tfbind.nn import weight_files
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from tfbind.scoring import jobs
+from tfbind.store.atomic import is_draft
+from tfbind.tracking import cache
 
 IMPORTED = ["predict", "effects_table", "provenance", "report", "verdict_text", "sealed", "filters", "ray_scores"]
 KILLS = dict.fromkeys(("predict", "test", "baselines", "filters", "model", "bundle"), 3)  # the life of these is long
@@ -82,10 +89,10 @@ UNDER_WAY = re.compile(r"\.incoming|.*\.parts|downloads")
 Tree = dict[tuple[str, ...], bytes]
 
 
-def be_command(words: list[str], home: str, printed: str, published: fetch.Source) -> None:
+def be_command(words: list[str], home: str, printed: str, published: manage.Source) -> None:
     """Be the process of a command, for which this pair of files is a public one."""
     os.environ["TFBIND_HOME"] = home
-    fetch.SOURCES["big"] = published
+    manage.SOURCES["big"] = published
     out = os.open(printed, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -160,9 +167,9 @@ def copied(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -
     for number in range(40):
         shutil.copytree(run.folder, home / "trash" / f"old-{number}")
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
-    shutil.copytree(datasets.make_builtin(folder, 2000).path, home / "data" / "big")
-    pair = data_care.export(datasets.open_dataset(home, "big"), folder)
-    published = fetch.Source("", {path.name: datasets.sha256(path) for path in pair}, "")
+    shutil.copytree(dataset.make_builtin(folder, 2000).path, home / "data" / "big")
+    pair = manage.export(dataset.open_dataset(home, "big"), folder)
+    published = manage.Source("", {path.name: dataset.sha256(path) for path in pair}, "")
     letters = decode(np.random.default_rng(7).integers(0, 4, BASES, dtype=np.uint8))
     for name, bases in (("dna", BASES), ("short", BASES // 50)):
         (folder / f"{name}.fa").write_text(f">chr1\n{letters[:bases]}\n")
@@ -189,7 +196,7 @@ class Place:
     folder: Path
     source: Path
     forks: ForkServerContext
-    published: fetch.Source
+    published: manage.Source
     address: str
 
     @property
@@ -253,14 +260,14 @@ def half_made(parts: tuple[str, ...]) -> bool:
 
 def check_lists(home: Path) -> None:
     """Everything that is listed can be read, and `doctor` finds nothing wrong."""
-    for entry in datasets.list_datasets(home):
-        datasets.open_checked(home, entry["name"])
+    for entry in dataset.list_datasets(home):
+        dataset.open_checked(home, entry["name"])
     for run in runs.list_runs(home):
         assert runs.summary(run)["state"] == "finished"
-        sealed.opened(run)
+        test_set.opened(run)
         filters.stored(run)
-    imported.list_models(home)
-    wandb_kept.stored(home)
+    weight_files.list_models(home)
+    cache.stored(home)
     wrong = [finding for finding in doctor.examine(home) if finding.state == "wrong" and finding.subject != "disk"]
     assert wrong == [], f"seed {SEED}"
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from toy import toy_config
 from visitor import Visitor, visiting
 
-from tfbind import launch, runs
-from tfbind.launch import Order
-from tfbind.runs import Run
-from tfbind.scoring import load_model, score
-from tfbind.sequences import encode
+from tfbind import runs
+from tfbind.dna.codes import encode
+from tfbind.runs import launch
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
+from tfbind.scoring.model import load_model, score
 
 CROWD = 20
 ROUNDS = 6

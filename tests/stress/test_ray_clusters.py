@@ -17,13 +17,16 @@ import yaml
 from life import LONG, Start, halt, hold, outcome, wait_for_end, wait_until
 from toy import toy_config, toy_data, toy_home
 
-from tfbind import datasets, launch, ray_pipe, runs, sweep_folder
-from tfbind.launch import Order
-from tfbind.pairs import Pair
-from tfbind.ray_head import NO_SETTINGS, PREFACE
-from tfbind.ray_pipe import END_SECONDS, Driver, Gone
-from tfbind.ray_runs import Cluster
-from tfbind.runs import Run
+from tfbind import runs
+from tfbind.cluster import protocol
+from tfbind.cluster.protocol import END_SECONDS, NO_SETTINGS, PREFACE, Driver, Gone
+from tfbind.cluster.runs import Cluster
+from tfbind.data import dataset
+from tfbind.data.pairs import Pair
+from tfbind.runs import launch
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
+from tfbind.sweeps import sweep_folder
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
@@ -200,7 +203,7 @@ def test_who_stops_while_data_are_on_their_way_leaves_nothing_behind(
     """The data are more than a node keeps in memory."""
     toy = toy_data(80_000, 300)
     names = np.array([f"toy_{number}" for number in range(len(toy.codes))], dtype=bytes)
-    datasets.keep(home, "large", Pair(names, toy.codes, toy.scores), {"kind": "toy"})
+    dataset.keep(home, "large", Pair(names, toy.codes, toy.scores), {"kind": "toy"})
     headed.join(2)
     config = toy_config(**LONG, dataset="large")
     training = start("train", *launch.flags(config), "--id", "r", "--ray", headed.address)
@@ -327,7 +330,7 @@ def test_ray_here_that_is_lost_while_a_command_joins_is_told_in_words(
     assert time.monotonic() - lost < LOST_SECONDS
     assert command.returncode == 1
     assert err == f"tfbind: --ray {headed.address}: the Ray cluster at {headed.address} is gone: {WHY}\n"
-    monkeypatch.setattr(ray_pipe, "CONNECT_SECONDS", 15.0)
+    monkeypatch.setattr(protocol, "CONNECT_SECONDS", 15.0)
     with pytest.raises(Gone, match=r"not joined in 15 s: its head does not answer, or this machine is no node of it"):
         Driver(headed.address)
 

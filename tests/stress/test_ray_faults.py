@@ -13,9 +13,11 @@ import yaml
 from life import LONG, Start, halt, hold, untimed, wait_until
 from toy import toy_config
 
-from tfbind import launch, runs, sweep_folder
-from tfbind.ray_runs import Cluster
-from tfbind.runs import Run
+from tfbind import runs
+from tfbind.cluster.runs import Cluster
+from tfbind.runs import launch
+from tfbind.runs.folder import Run
+from tfbind.sweeps import sweep_folder
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 

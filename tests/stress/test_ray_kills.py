@@ -20,9 +20,10 @@ import yaml
 from life import SEED, Start, outcome, tfbind, wait_for_end
 from toy import toy_config
 
-from tfbind import launch, runs, sweep_folder
-from tfbind.runs import Run
-from tfbind.sequences import decode
+from tfbind.dna.codes import decode
+from tfbind.runs import folder, launch
+from tfbind.runs.folder import Run
+from tfbind.sweeps import sweep_folder
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
@@ -87,7 +88,7 @@ class Killer:
     def _driver(self, command: "subprocess.Popen[str]") -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(command.pid).children():
-                if "tfbind.ray_driver" in child.cmdline():
+                if "tfbind.cluster.driver" in child.cmdline():
                     child.kill()
                     return True
         return False
@@ -158,9 +159,9 @@ def test_a_sweep_whatever_is_killed_at_any_instant(home: Path, start: Start, kil
             ended(watched.command, killer)
             watched.look()
         made = watched.runs()
-        assert sorted(runs.read_config(run).learning_rate for run in made) == sorted(RATES), str(killer)
+        assert sorted(folder.read_config(run).learning_rate for run in made) == sorted(RATES), str(killer)
         for run in made:
-            alike = here[runs.read_config(run).learning_rate]
+            alike = here[folder.read_config(run).learning_rate]
             assert outcome(run) == outcome(alike), str(killer)
             assert {path.name for path in run.folder.iterdir()} == {path.name for path in alike.folder.iterdir()}
     print(f"{killer}; in {number} sweeps")
@@ -174,7 +175,7 @@ class Watched:
     id: str
     killer: Killer
     command: "subprocess.Popen[str] | None" = None
-    seen: dict[str, list[runs.Row]] = field(default_factory=dict)
+    seen: dict[str, list[folder.Row]] = field(default_factory=dict)
 
     def sweep_is_there(self) -> bool:
         return (self.home / "sweeps" / self.id / sweep_folder.SETTINGS).exists()
@@ -183,10 +184,10 @@ class Watched:
         return sweep_folder.sweep_runs(sweep_folder.find(self.home, self.id)) if self.sweep_is_there() else []
 
     def states(self) -> list[str]:
-        return [runs.read_status(run).state for run in self.runs()]
+        return [folder.read_status(run).state for run in self.runs()]
 
     def failed(self) -> bool:
-        return runs.read_status(sweep_folder.find(self.home, self.id)).state == "finished"
+        return folder.read_status(sweep_folder.find(self.home, self.id)).state == "finished"
 
     def finished(self) -> bool:
         return self.states() == ["finished"] * len(RATES)
@@ -196,7 +197,7 @@ class Watched:
         if not self.sweep_is_there():
             return
         for run in (*self.runs(), sweep_folder.find(self.home, self.id)):
-            status, rows, before = runs.read_status(run), runs.read_rows(run), self.seen.get(run.id, [])
+            status, rows, before = folder.read_status(run), folder.read_rows(run), self.seen.get(run.id, [])
             place = f"{self.killer}: {run.id}: {status}"
             assert rows[: len(before)] == before, place
             self.seen[run.id] = rows
@@ -204,11 +205,11 @@ class Watched:
                 assert self.command, place
                 assert (status.pid, status.error) == (self.command.pid, None), place
             elif status.state == "crashed":
-                assert status.error == runs.ENDED_OUTSIDE, place
+                assert status.error == folder.ENDED_OUTSIDE, place
             elif status.state == "failed":
                 assert REASONS.match(status.error or ""), place
             elif status.state == "killed":  # and the sweep is about to go on with it, or has just begun to
-                assert runs.stop_reason(run) == sweep_folder.WITH_SWEEP or runs.read_status(run) != status, place
+                assert folder.stop_reason(run) == sweep_folder.WITH_SWEEP or folder.read_status(run) != status, place
             else:
                 assert (status.state, status.error) == ("finished", None), place
                 assert len(rows) in (EPOCHS, 0), place

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from toy import toy_config, toy_home
 
-from tfbind import launch, run_log, runs
-from tfbind.launch import Order
-from tfbind.ray_runs import Cluster
-from tfbind.runs import Run
+from tfbind import runs
+from tfbind.cluster.runs import Cluster
+from tfbind.runs import launch, log
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
@@ -90,7 +91,7 @@ def test_a_run_and_a_sweep_that_wait_for_busy_cpus_say_so(cluster: RayCluster, t
         for command, id in zip(commands, ("mine", of_sweep), strict=True):
             assert command.stderr is not None
             assert command.stderr.readline() == f"run {id} {said}\n"
-            assert run_log.tail(runs.find(home, id), 1).endswith(f" WARNING {said}")
+            assert log.tail(runs.find(home, id), 1).endswith(f" WARNING {said}")
             command.terminate()
             assert command.communicate(timeout=SECONDS)[1] == ""
             assert command.returncode == 130

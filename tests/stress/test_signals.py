@@ -15,19 +15,21 @@ from life import LONG, SEED, halt, outcome, said_truly, wait_for_end, wait_until
 from test_kills import RATES, child, results, start_sweep
 from toy import toy_config
 
-from tfbind import doctor, launch, runs, sweep_control, sweep_folder
-from tfbind.launch import Order
-from tfbind.runs import Run
+from tfbind.cli import doctor
+from tfbind.runs import folder, launch
+from tfbind.runs.folder import Run
+from tfbind.runs.launch import Order
+from tfbind.sweeps import controller, sweep_folder
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EPOCHS = 40
 FROZEN_SECONDS = 3.0
-REASON = re.compile(rf"{re.escape(runs.ENDED_OUTSIDE)}|the worker ended with exit code -?\d+ before it began")
+REASON = re.compile(rf"{re.escape(folder.ENDED_OUTSIDE)}|the worker ended with exit code -?\d+ before it began")
 
 
 def check_state(run: Run) -> None:
     """A run, or a sweep, that a signal ended says so: stopped, as one is by its user, or crashed with the reason."""
-    status = runs.read_status(run)
+    status = folder.read_status(run)
     if status.state == "crashed":
         assert REASON.fullmatch(status.error or ""), f"seed {SEED}: {status}"
     else:
@@ -37,9 +39,9 @@ def check_state(run: Run) -> None:
 def freeze(process: psutil.Process, run: Run) -> None:
     """Freeze a process for a while, in which what it works on is as it was."""
     halt(process)
-    before = runs.read_status(run)
+    before = folder.read_status(run)
     time.sleep(FROZEN_SECONDS)
-    assert runs.read_status(run) == before, f"seed {SEED}"
+    assert folder.read_status(run) == before, f"seed {SEED}"
     wrong = [finding.said for finding in doctor.examine(run.home) if finding.state == "wrong"]
     assert [said for said in wrong if run.id in said] == [], f"seed {SEED}"
     process.resume()
@@ -59,8 +61,8 @@ def test_a_worker_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> None:
                 freeze(worker, run) if number_of_signal == signal.SIGSTOP else worker.send_signal(number_of_signal)
         wait_for_end(run)
         check_state(run)
-        told.append(f"{signal.Signals(number_of_signal).name}: {runs.read_status(run).state}")
-        if runs.read_status(run).state != "finished":
+        told.append(f"{signal.Signals(number_of_signal).name}: {folder.read_status(run).state}")
+        if folder.read_status(run).state != "finished":
             launch.resume(run)
             assert wait_for_end(run) == "finished", f"seed {SEED}, {told[-1]}"
         assert outcome(run) == outcome(undisturbed), f"seed {SEED}, {told[-1]}"
@@ -70,11 +72,11 @@ def test_a_worker_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_frozen_worker_is_stopped_all_the_same(home: Path) -> None:
     run = launch.submit(home, toy_config(**LONG), Order(id="frozen"))
-    wait_until(lambda: len(runs.read_rows(run)) > 3)
-    halt(psutil.Process(runs.read_status(run).pid))
-    rows = runs.read_rows(run)
+    wait_until(lambda: len(folder.read_rows(run)) > 3)
+    halt(psutil.Process(folder.read_status(run).pid))
+    rows = folder.read_rows(run)
     launch.stop(run, grace=1)
-    assert (runs.read_status(run).state, runs.read_rows(run)) == ("killed", rows)
+    assert (folder.read_status(run).state, folder.read_rows(run)) == ("killed", rows)
 
 
 @pytest.mark.timeout(600)
@@ -92,9 +94,9 @@ def test_a_controller_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> N
                 freeze(led, sweep) if number_of_signal == signal.SIGSTOP else led.send_signal(number_of_signal)
         wait_for_end(sweep)
         check_state(sweep)
-        if runs.read_status(sweep).state != "finished":
-            sweep_control.resume(sweep)
-        assert wait_for_end(sweep) == "finished", f"{said}: {runs.read_status(sweep)}"
+        if folder.read_status(sweep).state != "finished":
+            controller.resume(sweep)
+        assert wait_for_end(sweep) == "finished", f"{said}: {folder.read_status(sweep)}"
         assert len(sweep_folder.sweep_runs(sweep)) == len(RATES), said
         assert results(sweep) == results(undisturbed), said
 
@@ -104,10 +106,10 @@ def test_a_controller_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> N
 def test_a_server_that_is_asked_to_end_or_hung_up_on_takes_no_run_with_it(home: Path, number_of_signal: int) -> None:
     run, port = launch.submit(home, toy_config(**LONG), Order(id=f"beside-{number_of_signal}-{SEED}")), free_port()
     server = start_server(home, port)
-    wait_until(lambda: healthy(port) and len(runs.read_rows(run)) > 3)
-    rows = runs.read_rows(run)
+    wait_until(lambda: healthy(port) and len(folder.read_rows(run)) > 3)
+    rows = folder.read_rows(run)
     server.send_signal(number_of_signal)
     server.wait(30)
-    wait_until(lambda: len(runs.read_rows(run)) > len(rows) + 3)
+    wait_until(lambda: len(folder.read_rows(run)) > len(rows) + 3)
     assert said_truly(run)
-    assert runs.read_rows(run)[: len(rows)] == rows
+    assert folder.read_rows(run)[: len(rows)] == rows

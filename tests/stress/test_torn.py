@@ -16,14 +16,18 @@ from mutation import mutant, other_values
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind import jobs, launch, predict, runs, sweep_folder, wandb_kept
+from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.json_files import write_json
-from tfbind.owner import this_process
-from tfbind.scoring import load_model
-from tfbind.wandb_logged import Logged
-from tfbind.worker import Worker
-from ui import queries
+from tfbind.runs import launch
+from tfbind.runs.worker import Worker
+from tfbind.scoring import jobs, predict
+from tfbind.scoring.model import load_model
+from tfbind.store.process import this_process
+from tfbind.store.schema import write_json
+from tfbind.sweeps import sweep_folder
+from tfbind.tracking import cache
+from tfbind.tracking.logger import Logged
+from ui.widgets import url_state
 
 MUTANTS, PAGE_MUTANTS, FLIPS = 8, 3, 5
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
@@ -65,10 +69,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         spec.write_text(yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": [1, 2]}}}))
         assert main(["sweep", str(spec), "--id", "race"]) == 0
         assert main(["model", "import", str(done.folder / runs.BEST), "--name", "mine"]) == 0
-        wandb_kept.keep_offline(wandb_kept.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
-        wandb_kept.save_names(wandb_kept.offline_project(home, "pulled"), {"lr": "learning_rate"})
-        (home / queries.FOLDER).mkdir()
-        (home / queries.FOLDER / f"{QUERY}.txt").write_text(DNA)
+        cache.keep_offline(cache.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
+        cache.save_names(cache.offline_project(home, "pulled"), {"lr": "learning_rate"})
+        (home / url_state.FOLDER).mkdir()
+        (home / url_state.FOLDER / f"{QUERY}.txt").write_text(DNA)
         order = jobs.Order("dna.fa", "whole", ".csv", "forward", 3.0, True)
         job = jobs.submit(home, order, io.BytesIO(DNA.encode()), JOB)
         wait_until(lambda: jobs.read_status(job).state == "finished", 60)
@@ -300,16 +304,16 @@ def test_damaged_parts_of_a_prediction_are_made_anew(
     monkeypatch.setattr(predict, "GROUP", 2_000)
     model, data = load_model(whole, "whole"), tmp_path / "dna.fa"
     data.write_text("".join(f">{number}\n{'ACGTTGTTTACATTGC' * 100}\n" for number in range(4)))
-    predict.predict(model, data, tmp_path / "whole.tsv")
+    predict.predict_file(model, data, tmp_path / "whole.tsv")
     with pytest.raises(KeyboardInterrupt):
-        predict.predict(model, data, tmp_path / "torn.tsv", on_progress=kill)
+        predict.predict_file(model, data, tmp_path / "torn.tsv", on_progress=kill)
     path, killed = tmp_path / "torn.tsv.parts" / file, tmp_path / "killed"
     shutil.copytree(path.parent, killed)
     valid = path.read_bytes()
     for content in flipped(valid) if damage == "flipped" else [DAMAGES[damage](valid)]:
         shutil.copytree(killed, path.parent, dirs_exist_ok=True)
         path.write_bytes(content)
-        predict.predict(model, data, tmp_path / "torn.tsv")
+        predict.predict_file(model, data, tmp_path / "torn.tsv")
         assert (tmp_path / "torn.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes(), f"seed {SEED}"
 
 

@@ -1,0 +1,5 @@
+"""The command line: a twin for every button. Each module holds the commands of its subject."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

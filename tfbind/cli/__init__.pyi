@@ -1,0 +1,11 @@
+from . import (
+    compare as compare,
+    data as data,
+    doctor as doctor,
+    model as model,
+    predict as predict,
+    runs as runs,
+    sweep as sweep,
+    wandb as wandb,
+)
+from .output import SHARE as SHARE, Parser as Parser, complain as complain

@@ -1,0 +1,271 @@
+"""`compare`, and what a figure is worth: leaks between parts of a split, baselines, filters, the sealed test."""
+
+import argparse
+import csv
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfbind import runs, sweeps
+from tfbind.cli.output import Parser, add_command, answer
+from tfbind.compare import DEFAULT_METRIC, Choice, Goal, choose, goal_of, known_runs, listed, metrics, named, words_of
+from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
+from tfbind.evaluation import SPLIT, baselines, make
+from tfbind.runs import Past
+from tfbind.store import MOST_BYTES, ODD_BYTES, regular, write_bytes
+from tfbind.text import figure
+
+if TYPE_CHECKING:
+    from tfbind.compare import Report
+
+SUFFIXES = (".html", ".csv", ".md")
+
+
+def add(commands: Any) -> None:
+    """Add `compare`."""
+    command = add_command(commands, "compare", compare)
+    command.add_argument("ids", nargs="*", metavar="ID", help="the runs to compare")
+    command.add_argument("--sweep", metavar="ID", help="all runs of this sweep")
+    command.add_argument("--table", type=Path, metavar="RUNS.csv", help="the runs in a table that was saved here")
+    command.add_argument(
+        "--metric", help=f"the figure to judge by; default: that of the sweep, else {DEFAULT_METRIC}"
+    )
+    command.add_argument("--goal", choices=["min", "max"], help="which way is better; known for the usual metrics")
+    command.add_argument(
+        "--at", default="best", metavar="best|last|EPOCH", help="where in the run; best: the lowest val_loss"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="a report, ends in .html .md or .csv")
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Say which setting is best, by how much, and whether that is beyond chance."""
+    # Figures and statistics take half a second to import, which no other command should wait for.
+    from tfbind.compare import Report, facts, headline, judge, lines, next_steps, now
+
+    if options.out and options.out.suffix not in SUFFIXES:
+        raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
+    choice = _choice(options)
+    pool, problems = known_runs(home_folder())
+    pasts = _chosen(pool, problems, options)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    available = metrics(pasts)
+    if choice.metric not in available:
+        raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
+    verdict = judge(pasts, choice, pool)
+    beside = baselines.beside_each(home_folder(), [past.config for past in pasts], choice.metric)
+    written = {}
+    if options.out:
+        report = Report(pasts, verdict, _command(options, choice), now(), beside)
+        _write(options.out, report)
+        written = {"out": str(options.out)}
+    said = [
+        headline(verdict),
+        f"Judged by {choice.words}.",
+        *(f"- {line}" for line in lines(verdict)),
+        *verdict.notes,
+    ]
+    said += [
+        f"baseline {one.name} ({one.data}): {words_of(choice.metric)} {figure(one.mean)}, {one.about}"
+        for one in beside
+    ]
+    if best := verdict.best:
+        records = [past.config for past in best.setting.counted]
+        remark = baselines.remark_beside(home_folder(), records, choice.metric, best.mean, best.setting.label)
+        said += [remark] if remark else []
+    for step in next_steps(verdict):
+        said += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
+    return answer(
+        options.json,
+        {**facts(verdict), "baselines": [asdict(one) for one in beside], **written},
+        [*said, *written.values()],
+    )
+
+
+def _choice(options: argparse.Namespace) -> Choice:
+    metric, goal = _judged_by(options)
+    if options.at in ("best", "last"):
+        return choose(metric, options.at, None, goal)
+    if not options.at.isdecimal():
+        raise ValueError(f"--at {options.at}: expected best, last, or an epoch")
+    return choose(metric, "epoch", int(options.at), goal)
+
+
+def _judged_by(options: argparse.Namespace) -> tuple[str, Goal | None]:
+    """The metric and the goal as asked for, else those of the sweep."""
+    if options.metric:
+        return options.metric, options.goal
+    found = sweeps.judged_by(home_folder(), options.sweep) if options.sweep else None
+    metric, goal = found or (DEFAULT_METRIC, None)
+    return metric, options.goal or goal
+
+
+def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) -> list[Past]:
+    if not (options.ids or options.sweep or options.table):
+        raise ValueError("compare: name runs, or --sweep ID, or --table; `python -m tfbind runs` lists them")
+    ids = [*options.ids, *(read_keys(options.table) if options.table else [])]
+    known = {past.key for past in pool}
+    for id in ids:
+        if id not in known:
+            _check_id(id, pool, problems)
+    asked = {past.key for past in named(pool, ids)}
+    if options.sweep:
+        asked |= _members(pool, options.sweep)
+    return [past for past in reversed(pool) if past.key in asked]
+
+
+def _check_id(id: str, pool: list[Past], problems: list[str]) -> None:
+    """Refuse what is the id of no run, or of several."""
+    found = named(pool, [id])
+    if not found:
+        damaged = sorted(problems, key=lambda problem: id not in problem)[:1]
+        raise ValueError("; ".join([f"no run {id!r} here that can be read", *damaged]))
+    if len(found) > 1:
+        keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
+        raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
+
+
+def _members(pool: list[Past], sweep: str) -> set[str]:
+    """The keys of the runs of a sweep."""
+    members = [past for past in pool if past.group == sweep]
+    servers = sorted({past.server for past in members} - {""})
+    if len(servers) > 1:
+        raise ValueError(f"--sweep {sweep}: {listed(servers)} each have one; name runs by their keys instead")
+    if not members:
+        raise ValueError(f"--sweep {sweep}: no run belongs to it")
+    return {past.key for past in members}
+
+
+def read_keys(path: Path) -> list[str]:
+    """The keys of the runs in a table of runs.
+
+    Raises:
+        ValueError: one line: no such table.
+    """
+    try:
+        with regular(path, MOST_BYTES).open(newline="", encoding="utf-8") as file:
+            return [row["key"] for row in csv.DictReader(file)]
+    except (KeyError, csv.Error, UnicodeDecodeError):
+        raise ValueError(
+            f"--table {path}: no CSV with a column key; expected the table that --out X.csv writes"
+        ) from None
+
+
+def _command(options: argparse.Namespace, choice: Choice) -> str:
+    words = ["python", "-m", "tfbind", "compare", *options.ids]
+    words += ["--sweep", options.sweep] if options.sweep else []
+    words += ["--table", options.table.name] if options.table else []
+    words += ["--metric", choice.metric, "--at", options.at]
+    words += ["--goal", choice.goal] if choice.goal != goal_of(choice.metric) else []
+    return shlex.join([*words, "--out", options.out.name])
+
+
+def _write(path: Path, report: "Report") -> None:
+    from tfbind.compare import csv_table, html_report, markdown_report
+
+    makers = {
+        ".html": html_report,
+        ".md": markdown_report,
+        ".csv": lambda report: csv_table(report.pasts, report.choice),
+    }
+    write_bytes(path, makers[path.suffix](report).encode(errors=ODD_BYTES))
+
+
+def add_science(commands: Any) -> None:
+    """Add `leaks`, `baselines`, `test` and `filters`."""
+    _add_split(add_command(commands, "leaks", leaks))
+    _add_split(add_command(commands, "baselines", find_baselines))
+    add_command(commands, "test", test, id=None)
+    add_command(commands, "filters", filters, id=None)
+
+
+def _add_split(command: Parser) -> None:
+    for field in SPLIT:
+        about = TrainConfig.model_fields[field]
+        words = f"{about.description} Default: {about.default}.".replace("%", "%%")
+        metavar = "|".join(choices(field)) or "X"
+        command.add_argument(flag(field), dest=field, default=argparse.SUPPRESS, metavar=metavar, help=words)
+
+
+def _config(options: argparse.Namespace) -> TrainConfig:
+    return parse_config(
+        {field: getattr(options, field) for field in SPLIT if hasattr(options, field)}, PRESETS["seed"]
+    )
+
+
+def leaks(options: argparse.Namespace) -> int:
+    """Say what the parts of a split share."""
+    from tfbind.data import find_leaks, open_checked, split
+
+    config = _config(options)
+    data = open_checked(home_folder(), config.dataset)
+    found = find_leaks(data, split(data, config))
+    return answer(options.json, {**asdict(found), "found": found.found}, [found.words])
+
+
+def find_baselines(options: argparse.Namespace) -> int:
+    """Measure far simpler models on a split, and the rule behind the labels where it is known."""
+    from tfbind.data import open_checked, split
+
+    config, home = _config(options), home_folder()
+    data = open_checked(home, config.dataset)
+    found = make(home, data, split(data, config)).baselines
+    lines = [_figures_line(asdict(base), "val") for base in found]
+    return answer(options.json, {"baselines": [asdict(base) for base in found]}, lines)
+
+
+def _figures_line(one: dict[str, Any], part: str) -> str:
+    """A model of a table of figures, beside others."""
+    shown = {
+        f"{part}_loss": "loss",
+        f"{part}_pearsonr": "pearsonr",
+        "mean of windows": "pearsonr_window",
+        "sites found": "recall",
+        "calls right": "precision",
+        "AUPRC": "auprc",
+    }
+    figures = [f"{name} {figure(one.get(f'{part}_{key}')):10}" for name, key in shown.items()]
+    return " ".join([f"{one['name']:20}", *figures, one["about"]])
+
+
+def test(options: argparse.Namespace) -> int:
+    """Open the sealed test of a finished run, once; afterwards, show what it gave."""
+    from tfbind.evaluation import test_set
+
+    run = runs.find(home_folder(), options.id)
+    before = test_set.opened(run)
+    result = test_set.open_test(run)
+    said = "opened before, on" if before else "opened now,"
+    lines = [
+        f"{result.windows} test windows, {said} {result.opened}",
+        _figures_line({"name": "this run", "about": "the weights of its best epoch", **asdict(result)}, "test"),
+        *(_figures_line(asdict(base), "test") for base in result.baselines),
+    ]
+    return answer(options.json, {"id": run.id, **asdict(result)}, lines)
+
+
+def filters(options: argparse.Namespace) -> int:
+    """Say what the filters of a run's first layer look for, and which known motifs that resembles."""
+    from tfbind.data import open_learnt
+    from tfbind.evaluation import learnt
+
+    run = runs.find(home_folder(), options.id)
+    found = learnt(run, open_learnt(run.home, runs.read_record(run)))
+    facts, lines = [], []
+    for one in found.filters:
+        near = f"{one.match.name} {one.match.matrix_id}  E-value {one.match.e_value:.1g}" if one.match else "-"
+        word = one.motif.consensus if one.motif else "nothing in particular"
+        own = "" if one.behind is None else f"  like the labels' motif: p {one.behind:.1g}"
+        lines.append(f"filter {one.number:3}  {one.words:8,} words  {word}  {near}{own}")
+        facts.append(
+            {
+                "number": one.number,
+                "words": one.words,
+                "consensus": one.motif.consensus if one.motif else None,
+                "behind_labels_p": one.behind,
+                "matches": [asdict(match) for match in one.matches],
+            }
+        )
+    return answer(options.json, {"windows": found.windows, "behind": found.behind, "filters": facts}, lines)

@@ -1,0 +1,451 @@
+"""`doctor`: what is wrong with this installation and this home, and how to mend it. Nothing here changes anything."""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import queue
+import re
+import shlex
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from http.client import HTTPException, InvalidURL, responses
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import psutil
+from filelock import FileLock, Timeout
+
+from tfbind import __version__, runs, sweeps
+from tfbind.cli.output import add_command
+from tfbind.cluster import protocol
+from tfbind.config import PROJECT, home_folder
+from tfbind.data import BUILTIN, list_datasets, open_checked
+from tfbind.nn import weight_files
+from tfbind.runs import budget_of, devices, duration, free_disk, size, usage
+from tfbind.scoring import jobs, load_model
+from tfbind.store import FRESH_SECONDS, cpu_cores, nearest, open_to_others, unwritable, words
+from tfbind.sweeps import Sweep, list_sweeps, read_spec
+from tfbind.tracking import BASE_URL, KEY, URL, logger
+
+SECONDS = 5.0
+PROXY_ASKS = 407  # for a password
+AnyRun = TypeVar("AnyRun", bound=runs.Run)
+
+OPTIONAL = ("requirements-login.txt", "requirements-ray.txt")
+FOLDERS = (  # of a home
+    "baselines",
+    "cache",
+    "data",
+    "downloads",
+    "jobs",
+    "locks",
+    "models",
+    "queries",
+    "runs",
+    "sweeps",
+    "trash",
+    "wandb",
+)
+LOW_DISK_BYTES = 1_000_000_000
+LOGGING = "wandb-"  # begins the lock of the process that logs a run
+MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
+def unreachable(url: str, seconds: float = SECONDS) -> str:
+    """Why nobody answers at an address within so many seconds, "" if somebody does, if only to refuse."""
+    if not re.match(r"https?://", url):
+        return "no web address; expected one such as https://api.wandb.ai"
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    # The limit of a request is for each of its steps, the name not among them: one byte a second would take minutes.
+    threading.Thread(target=lambda: told.put(_ask(url, 2 * seconds)), daemon=True).start()
+    try:
+        return told.get(timeout=seconds)
+    except queue.Empty:
+        return f"no answer within {seconds:g} s"
+
+
+def _ask(url: str, seconds: float) -> str:
+    try:
+        request = urllib.request.Request(url, method="HEAD")
+        with urllib.request.urlopen(request, timeout=seconds):  # http or https, as checked  # nosec B310
+            return ""
+    except urllib.error.HTTPError as error:
+        down = error.code >= 500 or error.code == PROXY_ASKS
+        return f"the answer is {error.code} {responses.get(error.code, '')}" if down else ""
+    except (OSError, ValueError, InvalidURL) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return words(reason if isinstance(reason, Exception) else Exception(reason))
+    except HTTPException:
+        return "the answer is not that of a web server"  # and may hold anything
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `remedy` says what to do where it is not `ok`."""
+
+    subject: str
+    state: Literal["ok", "note", "wrong"]
+    said: str
+    remedy: str = ""
+
+
+def examine(home: Path) -> Iterator[Finding]:
+    """Look at everything, one finding after the other. The last ones ask the network and may take seconds."""
+    checks: list[Callable[[Path], Iterator[Finding]]] = [
+        _program,
+        _packages,
+        _devices,
+        _home,
+        _disk,
+        _budget,
+        _workers,
+        _locks,
+        _runs,
+        _sweeps,
+        _data,
+        _models,
+        _unlisted,
+        _ray,
+        _logged,
+        _wandb,
+    ]
+    for check in checks:
+        yield from check(home)
+
+
+def _program(_home: Path) -> Iterator[Finding]:
+    yield Finding("tfbind", "ok", f"{__version__} in {PROJECT}")
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
+
+
+def _packages(_home: Path) -> Iterator[Finding]:
+    needed = _versions("requirements.txt")
+    wrong = {"make setup": _as_words(needed)}
+    for file in OPTIONAL:
+        installed = [each for each in _versions(file) if each[1]]
+        wrong[f".venv/bin/pip install -r {file}"] = _as_words(installed)
+    for remedy, said in wrong.items():
+        if said:
+            yield Finding("packages", "wrong", said, remedy)
+    if not any(wrong.values()):
+        yield Finding("packages", "ok", f"all {len(needed)} as pinned")
+
+
+def _versions(file: str) -> list[tuple[str, str, str]]:
+    """The packages that a requirement file names: which version there is, "" for none, and which is pinned."""
+    pinned = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (PROJECT / file).read_text(), re.MULTILINE)
+    found = []
+    for package, wanted in pinned:
+        try:
+            found.append((package, version(package).split("+")[0], wanted))
+        except PackageNotFoundError:
+            found.append((package, "", wanted))
+    return found
+
+
+def _as_words(packages: list[tuple[str, str, str]]) -> str:
+    return "; ".join(
+        f"{name} {found or 'missing'}, wanted {wanted}" for name, found, wanted in packages if found != wanted
+    )
+
+
+def _devices(_home: Path) -> Iterator[Finding]:
+    found = devices.available()
+    said = f"{', '.join(found)}; {cpu_cores()} CPU cores"
+    yield Finding("devices", "ok", said)
+    yield from unused_gpus(devices.torch_has_cuda(), *devices.ask_driver())
+
+
+def unused_gpus(built: bool, shown: int, trouble: str) -> Iterator[Finding]:
+    """What keeps torch, `built` with CUDA or not, from GPUs: the driver has `shown` some, or none for `trouble`."""
+    if built and not shown:
+        remedy = "nothing to do where the CPU is to train; a GPU has to be listed by `nvidia-smi`, for this account"
+        yield Finding("devices", "note", f"torch could use a GPU, but {trouble}", remedy)
+    elif shown and not built:
+        said = f"NVIDIA's driver shows {shown} GPU{'s' * (shown > 1)}, but torch is built without CUDA"
+        remedy = "`make setup TORCH_INDEX=https://pypi.org/simple` takes a build with it"
+        yield Finding("devices", "note", said, remedy)
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    reason = unwritable(home)
+    if reason:
+        yield Finding("home", "wrong", reason, "set TFBIND_HOME to a folder that you may write to")
+    else:
+        yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
+    if open_to_others(home):
+        said = f"{home}: other accounts of this machine may look into it, as into one that an older version made"
+        yield Finding("home", "note", said, shlex.join(["chmod", "-R", "go=", str(home)]))
+    for place in map(home.joinpath, FOLDERS):
+        if os.path.lexists(place) and not place.is_dir():
+            what = "a file" if place.exists() else "a link to nothing"
+            remedy = "move it away; what belongs there makes its folder itself"
+            yield Finding("home", "wrong", f"{place}: {what}; expected a folder", remedy)
+
+
+def _disk(home: Path) -> Iterator[Finding]:
+    free = free_disk(home)
+    low = free < LOW_DISK_BYTES
+    remedy = "`python -m tfbind disk` shows what takes room here; `--empty-trash` and `--drop-checkpoints` make some"
+    yield Finding("disk", "wrong" if low else "ok", f"{size(free)} free", remedy if low else "")
+    entries = os.statvfs(nearest(home))
+    if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
+        said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
+        yield Finding("disk", "wrong", said, remedy)
+
+
+def _budget(home: Path) -> Iterator[Finding]:
+    try:
+        limit = budget_of(home)
+    except ValueError as error:
+        yield Finding("budget", "wrong", str(error), "python -m tfbind disk --budget SIZE, or none")
+        return
+    if limit is None:
+        yield Finding("budget", "ok", "none is set; `python -m tfbind disk --budget SIZE` sets one")
+        return
+    used = usage(home).total
+    state: Literal["ok", "note"] = "note" if used > limit else "ok"
+    remedy = "python -m tfbind disk shows what takes the room" if used > limit else ""
+    yield Finding("budget", state, f"{size(used)} of {size(limit)} are used", remedy)
+
+
+def _workers(home: Path) -> Iterator[Finding]:
+    active = list(_active(home))
+    for job, status in active:
+        host = "" if status.here else f" on {status.host}"
+        silent = max(0.0, time.time() - status.heartbeat)
+        said = (
+            f"{job.kind} {job.id}: {status.state}, pid {status.pid}{host}, last sign of life {duration(silent)} ago"
+        )
+        if silent > FRESH_SECONDS:
+            remedy = f"python -m tfbind stop {job.id} ends it, and `resume` goes on after its last epoch"
+            yield Finding("workers", "note", said, remedy)
+        else:
+            yield Finding("workers", "ok", said)
+    scoring = list(_scoring(home))
+    yield from scoring
+    if not active and not scoring:
+        yield Finding("workers", "ok", "none")
+
+
+def _scoring(home: Path) -> Iterator[Finding]:
+    for job in jobs.list_jobs(home):
+        try:
+            state, owner = jobs.read_status(job).state, jobs.owner_of(job)
+        except ValueError as error:
+            yield Finding("workers", "wrong", str(error), f"delete {job.folder}")
+            continue
+        if state == "running":
+            since = duration(time.time() - owner.heartbeat)
+            yield Finding("workers", "ok", f"scoring of a file {job.id}: running, pid {owner.pid}, for {since}")
+        elif state == "crashed":
+            yield Finding("workers", "note", f"scoring of a file {job.id}: crashed", "Resume it on the Predict page")
+
+
+def _active(home: Path) -> Iterator[tuple[runs.Run, runs.Status]]:
+    for job in (*list_sweeps(home), *runs.list_runs(home)):
+        status = runs.read_status(job)
+        if status.active:
+            yield job, status
+
+
+def _locks(home: Path) -> Iterator[Finding]:
+    if unwritable(home):
+        yield Finding("locks", "note", "cannot be told where the home cannot be written")
+        return
+    held = [path for path in sorted((home / "locks").glob("*.lock")) if _is_held(path)]
+    known: dict[int, list[str]] = {}
+    for job, status in _active(home):
+        if status.here:
+            known.setdefault(status.pid, []).append(f"{job.kind} {job.id}")
+    for pid, locks in _holders(held).items():
+        names = ", ".join(sorted(path.stem for path in locks))
+        if pid in known:
+            yield Finding("locks", "ok", f"{names}: held by {', '.join(known[pid])}, pid {pid}")
+        elif pid and all(path.stem.startswith(LOGGING) for path in locks):
+            yield Finding("locks", "ok", f"{names}: held by pid {pid}, which sends rows to W&B")
+        elif pid:
+            remedy = f"where nothing of yours should run, `kill {pid}` frees it"
+            yield Finding("locks", "note", f"{names}: held by pid {pid}, which no active run names", remedy)
+        else:
+            yield Finding("locks", "note", f"{names}: held by a process that this account cannot see")
+    if not held:
+        yield Finding("locks", "ok", "none is held: all cores and GPUs are free")
+
+
+def _holders(locks: list[Path]) -> dict[int, list[Path]]:
+    """The held `locks` by the process that has them open; 0 where none of those that can be seen has."""
+    found: dict[int, list[Path]] = {}
+    left = {str(path.resolve()): path for path in locks}
+    for process in psutil.process_iter() if left else ():
+        with contextlib.suppress(psutil.Error, OSError):
+            mine = [left.pop(file.path) for file in process.open_files() if file.path in left]
+            if mine:
+                found[process.pid] = mine
+    return found | ({0: list(left.values())} if left else {})
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False  # a home that cannot be written is a finding of its own
+
+
+def _runs(home: Path) -> Iterator[Finding]:
+    mended = f"`resume` mends {runs.STATE} and {runs.METRICS}; restore the rest from a copy, or delete the folder"
+    yield from _standing("runs", runs.list_runs(home), lambda run: runs.summary(run)["state"], "resume", mended)
+
+
+def _sweeps(home: Path) -> Iterator[Finding]:
+    def state(sweep: Sweep) -> str:
+        read_spec(sweep)
+        return runs.read_status(sweep).state
+
+    mended = f"`sweep --resume` mends {runs.STATE}; restore the rest from a copy, or delete the folder: the runs stay"
+    yield from _standing("sweeps", list_sweeps(home), state, "sweep --resume", mended)
+
+
+def _standing(
+    subject: str, every: Sequence[AnyRun], state: Callable[[AnyRun], str], resume: str, mended: str
+) -> Iterator[Finding]:
+    states: dict[str, list[str]] = {}
+    damaged = []
+    for job in every:
+        try:
+            runs.read_state(job)
+            states.setdefault(state(job), []).append(job.id)
+        except (ValueError, KeyError, OSError) as error:
+            damaged.append(f"{job.id} ({words(error)})")
+    counts = ", ".join(f"{len(ids)} {state}" for state, ids in sorted(states.items()))
+    yield Finding(subject, "ok", counts or "none")
+    if states.get("crashed"):
+        ids = states["crashed"]
+        yield Finding(subject, "note", f"crashed: {_few(ids)}", f"python -m tfbind {resume} {ids[0]}")
+    if damaged:
+        yield Finding(subject, "wrong", f"damaged: {_few(damaged)}", mended)
+
+
+def _data(home: Path) -> Iterator[Finding]:
+    folder = home / "data"
+    damaged = {}
+    for path in filter(Path.is_dir, sorted(folder.glob("[!.]*")) if folder.is_dir() else ()):
+        try:
+            open_checked(home, path.name)
+        except (ValueError, OSError) as error:
+            damaged[path.name] = words(error)
+    sound = ", ".join(entry["name"] for entry in list_datasets(home) if entry["name"] not in damaged)
+    yield Finding("data sets", "ok", sound or f"none; `{BUILTIN}` is made when needed")
+    for name, said in damaged.items():
+        remedy = f"restore {folder / name} from a copy, or delete it and import or build the data again"
+        yield Finding("data sets", "wrong", said, remedy)
+
+
+def _models(home: Path) -> Iterator[Finding]:
+    again = "`python -m tfbind model delete {}`, then import it again"
+    remedies = {BUILTIN: "take this project's files anew, such as by `git`"}
+    remedies |= {name: again.format(name) for name in weight_files.names(home)}
+    sound, wrong = [], []
+    for name, remedy in remedies.items():
+        try:
+            load_model(home, name)
+            if name != BUILTIN:
+                weight_files.read_card(home, name)
+            sound.append(name)
+        except (ValueError, OSError) as error:
+            wrong.append(Finding("models", "wrong", words(error), remedy))
+    yield Finding("models", "ok", ", ".join(sound) or "none")
+    yield from wrong
+
+
+def _unlisted(home: Path) -> Iterator[Finding]:
+    """Folders that no list shows: without the file by which they are known, or with a name that none of them has."""
+    known_by = {
+        "runs": (runs.CONFIG, runs.RUN_ID),
+        "sweeps": (sweeps.SETTINGS, runs.RUN_ID),
+        "jobs": (jobs.JOB, jobs.ID),
+        "models": (weight_files.WEIGHTS, weight_files.NAME),
+    }
+    for kind, (file, names) in known_by.items():
+        folders = [path for path in sorted((home / kind).glob("[!.]*")) if path.is_dir()]
+        lacking = [path.name for path in folders if not (path / file).exists()]
+        odd = [path.name for path in folders if path.name not in lacking and not names.fullmatch(path.name)]
+        if lacking:
+            remedy = f"restore it from a copy, or delete the folder in {home / kind}"
+            if kind == "runs":
+                weights = home / kind / lacking[0] / runs.BEST
+                remedy += f"; `python -m tfbind model import {weights}` keeps its weights"
+            yield Finding(kind, "wrong", f"in no list, since {file} is missing: {_few(lacking)}", remedy)
+        if odd:
+            remedy = f"rename the folder in {home / kind}: names are {names.pattern}"
+            yield Finding(kind, "wrong", f"in no list, for its name: {_few(odd)}", remedy)
+
+
+def _few(words: list[str]) -> str:
+    more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+    return "; ".join(words[:3]) + more
+
+
+def _ray(_home: Path) -> Iterator[Finding]:
+    if not protocol.installed():
+        yield Finding("Ray", "ok", f"not installed, which only `--ray` needs: `{protocol.INSTALL}`")
+        return
+    found = protocol.joined_here()
+    yield Finding("Ray", "ok", f"this machine is a node of {', '.join(found)}" if found else "no node of any cluster")
+
+
+def _logged(home: Path) -> Iterator[Finding]:
+    behind = []
+    for run in runs.list_runs(home):
+        again = f"python -m tfbind runs {run.id} --log"
+        try:
+            logged = logger.read_logged(run)
+        except ValueError as error:
+            yield Finding("W&B", "wrong", str(error), f"delete the file; `{again}` logs the run anew")
+            continue
+        if logged and (logged.state == "incomplete" or (logged.asked, logged.mode) == ("online", "offline")):
+            behind.append((run.id, again))
+    if behind:
+        said = f"the server may lack something of {_few([id for id, _ in behind])}"
+        yield Finding("W&B", "note", said, behind[0][1])
+
+
+def _wandb(_home: Path) -> Iterator[Finding]:
+    url = os.environ.get(URL) or BASE_URL
+    trouble = unreachable(url)
+    if trouble:
+        remedy = f"only `--wandb online` and `pull` need it: look at the network, the proxy and {URL}"
+        yield Finding("W&B", "note", f"{url}: {trouble}", remedy)
+    else:
+        key = "a key in the environment" if os.environ.get(KEY) else "no key in the environment"
+        yield Finding("W&B", "ok", f"{url} answers; {key}")
+
+
+def add(commands: Any) -> None:
+    """Add `doctor`."""
+    add_command(commands, "doctor", doctor)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what this installation and home are like, what is wrong, and how to mend it."""
+
+    findings = []
+    for finding in examine(home_folder()):
+        findings.append(finding)
+        if not options.json:
+            print(f"{MARKS[finding.state]}  {finding.subject:10} {finding.said}", flush=True)
+            if finding.remedy:
+                print(f"{'':18}-> {finding.remedy}")
+    if options.json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings]}))
+    return int(any(finding.state == "wrong" for finding in findings))

@@ -1,0 +1,183 @@
+"""`predict` and `variants`: score files of DNA, and the variants of a VCF file."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfbind.cli.output import add_command, answer, bar, draw, number, remark
+from tfbind.config import home_folder
+from tfbind.scoring import THRESHOLD
+from tfbind.store import counted
+
+if TYPE_CHECKING:
+    from tfbind.scoring import Model
+
+NOTES = 20
+GPU_FROM = 4 << 20  # bytes of a file whose scan on a CPU takes longer than starting torch does
+
+
+def add(commands: Any) -> None:
+    """Add `predict`."""
+    command = add_command(commands, "predict", predict_file)
+    command.add_argument("--model", required=True, help="builtin, a run, or weights; several, with commas: averaged")
+    command.add_argument(
+        "--data", required=True, metavar="FILE", help="FASTA, a table, or bare sequences; - is stdin"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="ends in .csv .tsv .bed .bedgraph .bw .fa"
+    )
+    command.add_argument("--strand", choices=["forward", "both"], default="forward", help="both: their mean")
+    command.add_argument("--pad", action="store_true", help="fill up with N what is too short for the model")
+    command.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="auto: a GPU, if there is one, for large files",
+    )
+    command.add_argument("--ray", metavar="ADDRESS", help="score on the Ray cluster at HOST:PORT, or auto")
+    command.add_argument(
+        "--threshold",
+        type=number,
+        help="the least score of a site in .bed and .fa; default: half the lowest score of a site in the data that "
+        f"the model learnt from (for several models their mean), {THRESHOLD:g} where that is not known",
+    )
+
+
+def predict_file(options: argparse.Namespace) -> int:
+    """Score a file of DNA and write the predictions, in the format that the suffix of --out names."""
+    from tfbind.cluster import scorer
+    from tfbind.scoring import Options, predict_file, write_beside
+
+    data = sys.stdin.buffer if options.data == "-" else Path(options.data)
+    device = _device(options, data)
+    model = _load(options.model, device)
+    how = Options(options.strand == "both", options.pad, options.threshold)
+    with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
+    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
+        print(said, file=sys.stderr)
+    terminal = sys.stderr.isatty()
+    cluster = scorer(options.ray, home_folder(), options.model, how, remark) if options.ray else nullcontext()
+    try:
+        with cluster as score_pieces:
+            watch = _stage_bar() if terminal else lambda _stage, _done, _total: None
+            outcome = predict_file(model, data, options.out, how, watch, score_pieces=score_pieces)
+    finally:
+        if terminal:
+            draw("")
+    write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
+    for note in [] if options.json else outcome.notes[:NOTES]:
+        print(f"read {note}", file=sys.stderr)
+    if not options.json and len(outcome.notes) > NOTES:
+        print(f"and {counted(len(outcome.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
+    if note := outcome.unplaced:
+        print(note, file=sys.stderr)
+    facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
+    where = " on a GPU" if device == "cuda" else ""
+    what = f"{counted(outcome.records, 'record')}, {counted(outcome.bases, 'base')}"
+    return answer(options.json, facts, [f"{what} in {outcome.seconds:.1f} s{where}: {outcome.out}"])
+
+
+def _device(options: argparse.Namespace, data: object) -> str:
+    """Where to score.
+
+    Raises:
+        ValueError: there is no such device here, or one was named for a cluster.
+    """
+    from tfbind.runs import devices
+
+    asked: str = options.device
+    if options.ray:
+        if asked != "auto":
+            raise ValueError(f"--device {asked}: with --ray the nodes score, on their CPUs; expected one of the two")
+        return "cpu"
+    if asked == "cuda" and not devices.cuda_count():
+        raise ValueError(f"--device cuda: not on this machine; here: {', '.join(devices.available())}")
+    if asked != "auto":
+        return asked
+    large = isinstance(data, Path) and data.is_file() and data.stat().st_size >= GPU_FROM
+    return "cuda" if large and devices.cuda_count() else "cpu"
+
+
+def _load(names: str, device: str) -> "Model":
+    """The model, with networks on this device; torch is imported for a GPU only."""
+    from tfbind.scoring import OnnxNetwork, load_model
+
+    if device == "cpu":
+        return load_model(home_folder(), names, OnnxNetwork)
+    from tfbind.scoring import TorchNetwork
+
+    return load_model(home_folder(), names, partial(TorchNetwork, device=device))
+
+
+def _stage_bar() -> Callable[[str, int, int], None]:
+    """Draws how far a prediction is, ten times a second."""
+    begun: dict[str, tuple[float, int]] = {}
+    drawn = 0.0
+
+    def tell(stage: str, done: int, total: int) -> None:
+        nonlocal drawn
+        now = time.monotonic()
+        started, first = begun.setdefault(stage, (now, done))
+        if now - drawn < 0.1:
+            return
+        drawn = now
+        said = f"{stage} {done:,} bases"
+        if total and done > first:
+            left = (now - started) * (total - done) / (done - first)
+            said = f"{stage} {bar(done / total)} {done:,} of {total:,} bases  {left:.0f} s left"
+        draw(said)
+
+    return tell
+
+
+def add_variants(commands: Any) -> None:
+    """Add `variants`."""
+    command = add_command(commands, "variants", variants)
+    command.add_argument("--model", required=True, help="builtin, a run, or weights; several, with commas: averaged")
+    command.add_argument("--data", type=Path, required=True, metavar="VCF", help="variants, plain or gzip")
+    command.add_argument(
+        "--fasta", type=Path, required=True, metavar="FILE", help="the genome that they are called on"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .tsv or .csv")
+    command.add_argument("--strand", choices=["forward", "both"], default="forward", help="both: their mean")
+    command.add_argument(
+        "--threshold",
+        type=number,
+        help="the least score of a site; default: half the lowest score of a site in the data that the model learnt "
+        f"from (for several models their mean), {THRESHOLD:g} where that is not known",
+    )
+    command.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="give variants that the genome does not bear out a row with the reason instead of refusing the file; "
+        "takes lists of any form, such as chr22:10510600 A>G on each line",
+    )
+
+
+def variants(options: argparse.Namespace) -> int:
+    """Score what each variant of a VCF file changes in the binding around it."""
+    from tfbind.scoring import load_model, write_beside
+    from tfbind.store import counted
+    from tfbind.variants import score_variants
+
+    home = home_folder()
+    model = load_model(home, options.model)
+    cache = home / "cache" / "fasta"
+    files = options.data, options.fasta, options.out
+    both = options.strand == "both"
+    threshold = model.meaning.threshold if options.threshold is None else options.threshold
+    outcome = score_variants(model, *files, cache, threshold, options.keep_going, both)
+    write_beside(options.out, home, model, both=both, threshold=threshold)
+    said_of_sites = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
+    for note in [] if options.json else said_of_sites + outcome.notes:
+        print(note, file=sys.stderr)
+    said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
+    said += [f"{counted(outcome.unused, 'line')} without a variant: below the table"] * bool(outcome.unused)
+    said += [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
+    return answer(options.json, asdict(outcome), said)

@@ -1,0 +1,271 @@
+"""Train, list, stop and resume runs."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfbind import runs
+from tfbind.cli import sweep
+from tfbind.cli.data import warn_of_budget
+from tfbind.cli.output import add_command, answer, bar, complain, draw, number, readable, remark, say
+from tfbind.cluster import Cluster
+from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
+from tfbind.data import name_now
+from tfbind.evaluation import baselines
+from tfbind.runs import Order, Run, disk_needed, few_steps, log, lost_its_loss, settle
+from tfbind.text import figure, significant
+from tfbind.tracking import logger
+
+RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine"
+EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
+
+
+def add(commands: Any) -> None:
+    """Add `train`, `runs`, `stop` and `resume`."""
+    _add_train(commands)
+    show = add_command(commands, "runs", show_runs, id="?")
+    show.add_argument("--command", action="store_true", help="print the command that repeats the run")
+    show.add_argument("--log", action="store_true", help="send to W&B what the server lacks of the run")
+    add_command(commands, "stop", stop, id=None).add_argument(
+        "--grace", type=number, default=runs.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
+    )
+    again = add_command(commands, "resume", resume, id=None)
+    again.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
+
+
+def _add_train(commands: Any) -> None:
+    command = add_command(commands, "train", train)
+    command.add_argument("--preset", choices=PRESETS, default="seed", help="start from these settings")
+    command.add_argument(
+        "--from", dest="parent", metavar="ID", help="start from the settings and weights of that run"
+    )
+    command.add_argument("--name", default="", help="what the run is called")
+    command.add_argument("--id", help="the id of the run; made up if missing")
+    command.add_argument("--sweep", metavar="ID", help="the sweep that the run belongs to")
+    mode = "online" if os.environ.get("WANDB_SWEEP_ID") else "off"  # else a W&B agent has started this
+    command.add_argument("--wandb", choices=["off", "offline", "online"], default=mode, help="log it to W&B")
+    command.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
+    for field, about in TrainConfig.model_fields.items():
+        command.add_argument(
+            flag(field),
+            f"--{field}",
+            dest=field,
+            default=argparse.SUPPRESS,
+            metavar="|".join(choices(field)) or "X",
+            help=f"{about.description} Default: {about.default}.".replace("%", "%%"),
+        )
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train one run to its end: in this process, or on a Ray cluster."""
+    home = home_folder()
+    parent = runs.find(home, options.parent) if options.parent else None
+    base = runs.read_config(parent) if parent else PRESETS[options.preset]
+    given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
+    if parent and "dataset" not in given:
+        given["dataset"] = name_now(home, runs.read_record(parent))
+    config = parse_config(given, base)
+    id = options.id or runs.new_id()
+    order = Order(options.name, id, parent, options.sweep, options.wandb)
+    if options.ray:
+        return _lead(options, lambda cluster: _warned(runs.submit(home, config, order, cluster=cluster)))
+    with runs.until_heard(Run(home / "runs" / id)):
+        run = _adopt(home, config, options.id, parent) or _warned(runs.prepare(home, config, order))
+        return _work(run, options.json)
+
+
+def _warned(run: Run) -> Run:
+    record = runs.read_record(run)
+    warn_of_budget(
+        run.home, disk_needed(runs.read_config(run), record["split_windows"]["validation"], record["length"])
+    )
+    return run
+
+
+def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:
+    """The run that a page has made for this very command, which only lacks its worker, also if the page is gone."""
+    if not id or not runs.is_run(home, id):
+        return None
+    run = runs.find(home, id)
+    record = runs.read_record(run)
+    fits = runs.read_config(run) == settle(config) and record["from"] == (parent.id if parent else None)
+    return run if fits and runs.read_state(run).state == "pending" else None
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a stopped, crashed or failed run, or with a sweep."""
+    if sweep.is_sweep(options.id):
+        return sweep.resume(options)
+    run = runs.find(home_folder(), options.id)
+    if options.ray and options.ray != "off":
+        return _lead(options, lambda cluster: runs.resume(run, cluster=cluster))
+    settle(runs.read_config(run))
+    if runs.read_status(run).state != "pending":
+        runs.check_resumable(run)
+        runs.clear_stop(run)
+    return _work(run, options.json)
+
+
+def _work(run: Run, as_json: bool) -> int:
+    from tfbind.runs import Worker
+
+    if not as_json:
+        _open(run)
+    state = Worker(run, *_watching(as_json), on_start=baselines.start_sidecars).work()
+    return _told(run, state, as_json)
+
+
+def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
+    """Lead the run that `start` hands to the Ray cluster, to its end."""
+    with Cluster(options.ray, *_watching(options.json), remark) as cluster:
+        run = start(cluster)
+        if not options.json:
+            _open(run)
+        cluster.lead()
+    if not runs.is_run(run.home, run.id):
+        raise OSError(f"{run.folder}: {runs.MOVED}")
+    return _told(run, runs.read_status(run).state, options.json)
+
+
+def _open(run: Run) -> None:
+    """What is said of a run before it trains."""
+    say(f"run {run.id}: {runs.read_labels(run)['name']}")
+    windows = runs.read_record(run).get("split_windows", {}).get("train")
+    if windows and (few := few_steps(windows, runs.read_config(run))):
+        say(f"it takes {few}")
+
+
+def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:
+    """What a terminal shows of progress, and of a row."""
+    terminal = sys.stderr.isatty()
+    show = _draw_bar if terminal else lambda _: None
+    return show, (lambda _: None) if as_json else lambda row: _print_row(row, terminal)
+
+
+def _told(run: Run, state: str, as_json: bool) -> int:
+    _await_log(run, as_json)
+    told = json.dumps(_result(run)) if as_json else _outcome(run, state)  # first: what cannot be read is all there is
+    error = runs.read_status(run).error
+    if error:
+        complain(error, 1)
+    print(told)
+    return EXIT_CODES[state]
+
+
+def _await_log(run: Run, as_json: bool) -> None:
+    """The run has ended; what is logged of it is under way, and a caller may be about to end everything."""
+    if logger.asked(runs.read_record(run)) != "off":
+        logger.wait(run)
+        print(logger.said(run), file=sys.stderr if as_json else sys.stdout, flush=True)
+
+
+def _result(run: Run) -> dict[str, Any]:
+    summary = runs.summary(run)
+    kept = ("id", "state", "best_epoch", "val_loss", "val_pearsonr", "seconds")
+    return {**{key: summary[key] for key in kept}, "rows": runs.read_rows(run)}
+
+
+def _draw_bar(progress: dict[str, Any]) -> None:
+    done = progress["batches"] / progress["batches_per_epoch"]
+    said = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar(done)}"]
+    if progress["windows_per_second"]:
+        said += [f"loss {figure(progress['train_loss'])}", f"{progress['windows_per_second']:.0f} windows/s"]
+        said += [f"{progress['seconds_left']:.0f} s left"]
+    draw("  ".join(said))
+
+
+def _print_row(row: runs.Row, terminal: bool) -> None:
+    if terminal:
+        draw("")
+    say(
+        f"epoch {row['epoch']}: train_loss {figure(row['train_loss'])}, val_loss {figure(row['val_loss'])}, "
+        f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s"
+    )
+
+
+def _outcome(run: Run, state: str) -> str:
+    best = runs.best_row(runs.read_rows(run))
+    figures = f"; best epoch {best['epoch']}: val_pearsonr {figure(best['val_pearsonr'])}" if best else ""
+    return f"{state}{figures}{_what_next(run, state)}"
+
+
+def _what_next(run: Run, state: str) -> str:
+    if state == "finished":
+        return ""
+    if lost_its_loss(runs.read_status(run).error):
+        return (
+            f"; resume would only repeat it: `python -m tfbind runs {run.id} --command` prints the command, to be "
+            "run with a lower --learning-rate"
+        )
+    return f"; `python -m tfbind resume {run.id}` goes on"
+
+
+def show_runs(options: argparse.Namespace) -> int:
+    """List the runs of this home, or show one."""
+    home = home_folder()
+    if not options.id:
+        if options.command:
+            raise ValueError("--command: name the run, as in `python -m tfbind runs ID --command`")
+        summaries, code = readable(runs.list_runs(home), runs.summary)
+        lines = [_run_line(summary) for summary in summaries] or [f"no runs in {home}"] * (not code)
+        return answer(options.json, {"runs": summaries}, lines) or code
+    run = runs.find(home, options.id)
+    if options.command:
+        print(_repeat(run))
+        return 0
+    if options.log:
+        return _log(run, options.json)
+    summary = runs.summary(run)
+    rows = runs.read_rows(run)
+    lines = [_run_line(summary), _repeat(run)] + [f"error: {summary['error']}"] * bool(summary["error"])
+    lines += filter(None, [logger.said(run)])
+    if not options.json:
+        for row in rows:
+            lines.append(
+                "  ".join(f"{key} {significant(value, 5)}" for key, value in row.items() if value is not None)
+            )
+        if summary["error"] and (tail := log.tail(run)):
+            lines += ["the last lines of its log:", tail]
+    return answer(options.json, {**summary, "rows": rows, "wandb": logger.said(run)}, lines)
+
+
+def _log(run: Run, as_json: bool) -> int:
+    logged = logger.send(run)
+    code = 0 if (logged.mode, logged.state) == ("online", "finished") else 1
+    if code and not as_json:
+        return complain(logger.said(run), code)
+    return answer(as_json, {"id": run.id, **logged.shown}, [logger.said(run)]) or code
+
+
+def _repeat(run: Run) -> str:
+    record, config = runs.read_record(run), runs.read_config(run)
+    parent = runs.find(run.home, record["from"]) if record["from"] else None
+    order = Order(parent=parent, wandb=logger.asked(record), ray=record.get("ray", ""))
+    try:
+        config = config.model_copy(update={"dataset": name_now(run.home, record)})
+    except ValueError as error:
+        complain(f"run {run.id} cannot be repeated: {error}", 0)
+    words = runs.command(config, order)
+    return shlex.join(["python", *words[1:]])
+
+
+def _run_line(summary: dict[str, Any]) -> str:
+    return (
+        f"{summary['id']}  {summary['state']:9}epochs {summary['epochs']:<4} "
+        f"val_pearsonr {figure(summary['val_pearsonr']):10} {summary['name']}"
+    )
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Ask a run, or a sweep with its runs, to stop and wait until it has."""
+    if sweep.is_sweep(options.id):
+        return sweep.stop(options)
+    run = runs.find(home_folder(), options.id)
+    runs.stop(run, options.grace)
+    state = runs.read_status(run).state
+    return answer(options.json, {"id": run.id, "state": state}, [f"run {run.id}: {state}"])

@@ -1,0 +1,92 @@
+"""Pull runs from W&B, or import folders of offline ones."""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfbind.cli.output import add_command, answer, draw
+from tfbind.config import home_folder
+from tfbind.runs import Past
+from tfbind.store import counted
+from tfbind.text import figure
+from tfbind.tracking import base_url, cache, pull, suggest
+
+
+def add(commands: Any) -> None:
+    """Add `pull`."""
+    command = add_command(commands, "pull", pull_project)
+    command.add_argument("path", nargs="?", metavar="ENTITY/PROJECT[/sweeps/ID]", help="a project, or a sweep of it")
+    command.add_argument("--refresh", action="store_true", help="ask the server, even for runs that are kept here")
+    command.add_argument(
+        "--forget", action="store_true", help="move what is kept of the project to the trash instead"
+    )
+    command.add_argument("--offline", type=Path, metavar="FOLDER", help="import the offline runs in a folder instead")
+    command.add_argument(
+        "--map", action="append", default=[], metavar="THEIRS=OURS", help="a name in that project and its name here"
+    )
+
+
+def pull_project(options: argparse.Namespace) -> int:
+    """Get the runs of a W&B project, or of one of its sweeps, and keep them here."""
+    if (options.path is None) == (options.offline is None):
+        raise ValueError("expected either ENTITY/PROJECT or --offline FOLDER")
+    home = home_folder()
+    if options.forget:
+        return _forget(options, home)
+    if options.offline is not None:
+        pulled = pull.import_offline(home, options.offline)
+    else:
+        told = _tell if sys.stderr.isatty() else None
+        pulled = pull.pull_runs(home, options.path, refresh=options.refresh, progress=told, histories=True)
+    if options.map:
+        given = [entry.partition("=") for entry in options.map]
+        names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
+        cache.save_names(pulled.project, {**pulled.project.names, **names})
+    chosen = {past.key for past in pulled.pasts}
+    pasts = [past for past in cache.stored(home) if past.key in chosen]
+    return answer(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
+
+
+def _forget(options: argparse.Namespace, home: Path) -> int:
+    (name, sweep), url = pull.parse_path(options.path or ""), base_url()
+    if sweep:
+        raise ValueError(f"--forget: {options.path} is a sweep; expected ENTITY/PROJECT, of which all is forgotten")
+    found = (one for one in cache.projects(home) if one.path == name and one.base_url in (url, ""))
+    project = next(found, None)
+    if project is None:
+        raise ValueError(f"nothing of {name} at {url} is kept here")
+    cache.forget(home, project)
+    return answer(options.json, {"forgotten": project.place}, [f"{project.place}: moved to the trash"])
+
+
+def _tell(done: int, total: int) -> None:
+    draw(f"{done} of {total} curves" + "\n" * (done == total))
+
+
+def _shown(past: Past) -> dict[str, Any]:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in past.rows]
+    kept = {"id": past.id, "name": past.name, "state": past.state, "config": past.config, "rows": rows}
+    return {**kept, "sampled": past.sampled, "last_only": past.last_only}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no word for a number that is none."""
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
+def _lines(pulled: pull.Pulled, pasts: list[Past]) -> list[str]:
+    project = pulled.project
+    when = "asked just now" if pulled.fresh else f"kept since {pulled.when}"
+    lines = [f"{project.place}: {counted(len(pasts), 'run')}, {when}"]
+    for past in pasts:
+        last = past.rows[-1] if past.rows else {}
+        thin = "  sampled" if past.sampled else ""
+        values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
+        known = "last values" if past.last_only else f"epochs {len(past.rows)}"
+        lines.append(f"{past.id:12}  {past.state:9}{known:11} {values}  {past.name}{thin}")
+    settings, metrics = cache.names_in(project)
+    likely = suggest(name for name in [*settings, *metrics] if name not in project.names)
+    lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in likely.items()]
+    return lines

@@ -1,0 +1,3 @@
+from . import protocol as protocol
+from .runs import Cluster as Cluster
+from .task import scorer as scorer

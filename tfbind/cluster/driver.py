@@ -1,0 +1,364 @@
+"""The process that is connected to Ray, and the only module that imports it: a child of the one that asked for it.
+
+It hands tasks to the cluster and passes on what they say, until its standard input ends.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import ray
+from ray import ObjectRef, ObjectRefGenerator
+from ray._raylet import GcsClient, NodeID
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    RpcError,
+    RuntimeEnvSetupError,
+    TaskCancelledError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from tfbind import runs
+from tfbind.cluster import task as ray_task
+from tfbind.cluster.protocol import ANSWER_SECONDS, LOST, Message, knock, read, watch_head, write
+from tfbind.config import PROJECT
+from tfbind.data import open_learnt
+from tfbind.runs import Run
+from tfbind.scoring import THREADS, Options, Piece
+from tfbind.store import words
+
+POLL_SECONDS = 0.2
+NODES_SECONDS = 2.0
+UNIMPLEMENTED = 12  # of gRPC: whoever answers does not do what was asked
+END_SECONDS = 5.0
+BUSY_SECONDS = 3.0  # what has just ended is still told as busy
+LOSSES = {  # of a worker, in words: Ray's own go on about its log files
+    OutOfMemoryError: "its node had no memory left",
+    WorkerCrashedError: "its process was killed or crashed",
+    NodeDiedError: "its node is gone",
+    LocalRayletDiedError: "Ray has ended on its node",
+    ObjectLostError: "its data were on a node that is gone",
+}
+Task: TypeAlias = ObjectRefGenerator | ObjectRef
+GIVEN = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
+
+
+@ray.remote
+def _train(*job: Any) -> Iterator[ray_task.Event]:
+    yield from ray_task.train(ray.get_runtime_context().get_node_id(), *job)
+
+
+@ray.remote(num_cpus=1)
+def _score(*job: Any) -> bytes:
+    return ray_task.score(*job).tobytes()
+
+
+@ray.remote(num_cpus=0)
+def _end(process: dict[str, Any]) -> None:
+    ray_task.end(process)
+
+
+class Tasks:
+    """The tasks under way, by the key that the parent gave them."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._under_way: dict[Task, str] = {}
+        self._model: tuple[ObjectRef, ...] = ()
+        self._data: dict[str, list[ObjectRef]] = {}  # arrays of each data set by hash, put there once
+        self._processes: dict[str, tuple[str, dict[str, Any]]] = {}  # node and process of each task that trains
+        self._cancelled: set[str] = set()
+        self._unplaced: dict[str, Callable[[], Task]] = {}  # what starts those anew that are on no known node
+        self._ending: list[ObjectRef] = []
+        self._kept_out: dict[str, tuple[float, float, float]] = {}  # since when others leave no room, CPUs, GPUs
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def train(self, message: Message) -> None:
+        """Have a run trained, from where its folder stands."""
+        order = message.facts
+        run = Run(Path(order["folder"]))
+        try:
+            record = runs.read_record(run)
+            files = {name: (run.folder / name).read_bytes() for name in GIVEN if (run.folder / name).exists()}
+            arrays = self._arrays(run.home, record)
+        except (ValueError, OSError, RayError) as error:
+            self._say(order["key"], {"event": "failed", "error": _one_line(error)})
+            return
+        task = _train.options(
+            num_cpus=order["cpus"],
+            num_gpus=order["gpus"],
+            num_returns="streaming",
+            max_retries=0,
+            scheduling_strategy="SPREAD",
+            name=f"tfbind {run.id}",
+        )
+        self._look_for_room(order["key"], order["cpus"], order["gpus"])
+        self._start(order["key"], partial(task.remote, run.id, record, files, *arrays))
+
+    def _look_for_room(self, key: str, cpus: float = 1, gpus: float = 0) -> None:
+        if _full(cpus, gpus):
+            self._kept_out[key] = time.monotonic(), cpus, gpus
+
+    def _start(self, key: str, start: Callable[[], Task]) -> None:
+        self._unplaced[key] = start
+        self._under_way[start()] = key
+
+    def _arrays(self, home: Path, record: dict[str, Any]) -> list[ObjectRef]:
+        known = record.get("dataset_hash")
+        if known not in self._data:
+            data = open_learnt(home, record)
+            known = data.hash
+            self._data[known] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
+        return self._data[known]
+
+    def model(self, message: Message) -> None:
+        """Have pieces scored by this model from now on."""
+        options = Options(**message.facts["options"])
+        self._model = tuple(map(ray.put, (message.facts["name"], list(message.files.values()), options)))
+
+    def score(self, message: Message) -> None:
+        """Have a piece scored; on another node if one is lost."""
+        order, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
+        if not self._under_way:  # else it is its own pieces that have the CPUs
+            self._look_for_room(order["key"])
+        name, members, options = self._model
+        piece = Piece(codes, order["lengths"], order["first"], order["last"])
+        self._start(order["key"], partial(_score.remote, name, members, piece, options))
+
+    def cancel(self, message: Message) -> None:
+        """End a task: after the batch in hand, or at once where that is not listened to."""
+        order = message.facts
+        self._cancelled.add(order["key"])
+        for task, key in self._under_way.items():
+            if key == order["key"]:
+                ray.cancel(task, force=order["force"])
+        if order["force"] and order["key"] in self._processes:
+            # A process that is stopped does not hear Ray, and would keep its CPU for as long as the cluster lives.
+            node, process = self._processes[order["key"]]
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            self._ending.append(_end.options(scheduling_strategy=there).remote(process))
+
+    def finish(self) -> None:
+        """Wait a little for the processes that are being killed."""
+        if self._ending:
+            ray.wait(self._ending, num_returns=len(self._ending), timeout=END_SECONDS / 2)
+
+    def poll(self) -> None:
+        """Pass on what the next task has to say, if one has within the time."""
+        for task in self._ready(1, POLL_SECONDS):
+            key = self._under_way[task]
+            self._kept_out.pop(key, None)
+            try:
+                if isinstance(task, ObjectRef):
+                    self._say(key, {"event": "scores"}, {"scores": ray.get(task)})
+                    self._drop(task)
+                    continue
+                facts, files = ray.get(next(task))
+                if "process" in facts:
+                    self._processes[key] = facts["node"], facts.pop("process")
+                    self._unplaced.pop(key, None)
+                self._say(key, _with_address(facts), files)
+                if facts["event"] != "end":
+                    continue
+            except StopIteration:
+                self._say(key, {"event": "lost", "error": "it ended without a word"})
+            except RayError as error:
+                self._say(key, _ended(error))
+            self._drop(task)
+
+    def tell_kept_out(self) -> None:
+        """Say once of each task that others left no room for, when that has kept it from its work for seconds."""
+        for key, (since, cpus, gpus) in list(self._kept_out.items()):
+            if time.monotonic() - since >= BUSY_SECONDS:
+                del self._kept_out[key]
+                if _full(cpus, gpus):
+                    self._say(key, {"event": "waits"})
+
+    def _ready(self, number: int, seconds: float) -> list[Task]:
+        """So many tasks that have something to say, or all that have after so long."""
+        # The stream of a cancelled task is over before the task is; asked for more, it waits for that without limit.
+        awaited = {
+            task.completed() if isinstance(task, ObjectRefGenerator) and key in self._cancelled else task: task
+            for task, key in self._under_way.items()
+        }
+        ready, _ = ray.wait(list(awaited), num_returns=number, timeout=seconds)
+        return [awaited[task] for task in ready]
+
+    def _drop(self, task: Task) -> None:
+        self._unplaced.pop(self._under_way.pop(task), None)
+
+    def leave(self, living: Collection[str], *, fewer: bool) -> None:
+        """Wait no longer for nodes that are not among the `living`; `fewer`: one has just gone.
+
+        Of a node that stands still, or lost its power, Ray knows after a minute that it is gone, and waits on for
+        its tasks all the same. What is not known to be elsewhere may be there, and is started anew.
+        """
+        ready = self._ready(len(self), 0.0)
+        for task, key in list(self._under_way.items()):
+            node, _ = self._processes.get(key, ("", None))
+            if task in ready or node in living:
+                continue
+            if node or key in self._cancelled:
+                self._say(key, {"event": "lost", "error": LOSSES[NodeDiedError]})
+                self._drop(task)
+            elif fewer:
+                ray.cancel(task)
+                del self._under_way[task]
+                self._start(key, self._unplaced[key])
+
+    def _say(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+        write(self._out, {"key": key, **facts}, files)
+
+
+def _full(cpus: float, gpus: float) -> bool:
+    """Whether fewer of them are free in the cluster."""
+    free = ray.available_resources()
+    return bool(free.get("CPU", 0.0) < cpus or free.get("GPU", 0.0) < gpus)
+
+
+def _with_address(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts whose `node` is an address instead of an id."""
+    if "node" not in facts:
+        return facts
+    addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}
+    return {**facts, "node": addresses.get(facts["node"], facts["node"])}
+
+
+def _ended(error: RayError) -> dict[str, str]:
+    """How a task has ended that did not end by itself: `stopped`, `failed` by its own fault, or `lost`."""
+    if isinstance(error, TaskCancelledError):
+        return {"event": "stopped"}
+    if isinstance(error, RayTaskError):
+        return {"event": "failed", "error": f"{type(error.cause).__name__}: {_one_line(error.cause)}"}
+    if isinstance(error, RuntimeEnvSetupError | TaskUnschedulableError):
+        return {"event": "failed", "error": _one_line(error)}
+    words = (said for kind, said in LOSSES.items() if isinstance(error, kind))
+    return {"event": "lost", "error": next(words, type(error).__name__)}
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def ask_head(address: str) -> None:
+    """Refuse other parts of Ray, such as the server of its client; Ray itself takes half a minute to.
+
+    Raises:
+        OSError: what listens there is one.
+    """
+    try:
+        GcsClient(address=address)
+    except RpcError as error:
+        if error.rpc_code == UNIMPLEMENTED:
+            said = "that is not the head of a Ray cluster, but another part of Ray, such as the server of its client"
+            expected = "the port that `ray start --head` was given, by default 6379"
+            raise ConnectionError(f"{said}; expected {expected}") from None
+
+
+def connect(address: str) -> str:
+    """Join the cluster, whose nodes get the code of this project, and return the id of the node that is joined here.
+
+    Raises:
+        OSError: nothing listens there, or Ray refuses.
+    """
+    local = address.startswith(("127.", "localhost:"))
+    try:
+        knock(address)
+        ask_head(address)
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"py_modules": [str(PROJECT / "tfbind")], "env_vars": {THREADS: "1"}},
+            **({"_node_ip_address": "127.0.0.1"} if local else {}),
+        )
+    except (RayError, RuntimeError, ValueError) as error:
+        raise ConnectionError(_one_line(error)) from error
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def nodes() -> dict[str, tuple[float, float]]:
+    """CPUs and GPUs of each node that lives, by its id."""
+    living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+    return {id: (found.get("CPU", 0.0), found.get("GPU", 0.0)) for id, found in living.items()}
+
+
+def watch_ray_here(address: str, node: str, every: float = NODES_SECONDS) -> None:
+    """End this process when the head finds that Ray here is gone or stands still: it would wait without limit."""
+    head, here, alive = GcsClient(address=address), NodeID.from_hex(node), True
+    while alive:
+        time.sleep(every)
+        with contextlib.suppress(RpcError):  # of the head: `watch_head` knows
+            (alive,) = head.check_alive([here], timeout=ANSWER_SECONDS)
+    os._exit(LOST)
+
+
+def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
+    """Do what the parent says, until it has no more to say."""
+    tasks, known = Tasks(out), nodes()
+    write(out, {"nodes": list(known.values())})
+    looked = time.monotonic()
+    while True:
+        with contextlib.suppress(queue.Empty):
+            while order := inbox.get(timeout=0 if len(tasks) else POLL_SECONDS):
+                getattr(tasks, order.facts["do"])(order)
+            tasks.finish()
+            return
+        if len(tasks):
+            tasks.poll()
+        if time.monotonic() - looked >= NODES_SECONDS:
+            looked, before, known = time.monotonic(), known, nodes()
+            tasks.tell_kept_out()
+            if known != before:
+                write(out, {"nodes": list(known.values())})
+            if len(tasks):
+                tasks.leave(known, fewer=bool(before.keys() - known.keys()))
+
+
+def main() -> int:
+    """Serve the parent; what Ray prints goes to standard error."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as out:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+
+        def listen() -> None:
+            while message := read(sys.stdin.buffer):
+                inbox.put(message)
+            inbox.put(None)
+            time.sleep(END_SECONDS)
+            os._exit(1)  # Ray waits long for a head that is gone, or is none
+
+        threading.Thread(target=listen, daemon=True).start()
+        threading.Thread(target=watch_head, args=sys.argv[1:2], daemon=True).start()
+        try:
+            here = connect(sys.argv[1])
+        except OSError as error:
+            write(out, {"refused": words(error)})
+            return 1
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own way ends as when it has lost its cluster
+        threading.Thread(target=watch_ray_here, args=(sys.argv[1], here), daemon=True).start()
+        serve(inbox, out)
+        ray.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,384 @@
+"""A verdict in words with numbers: a headline, what each comparison shows, and what would settle the rest."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfbind.compare.curves import Race
+from tfbind.compare.runs import Setting, listed, words_of
+from tfbind.compare.significance import LEVEL, Noise, Spread, Test, expected_best
+from tfbind.compare.verdict import SEEDS, TESTED, Comparison, Standing, Verdict
+from tfbind.config import TrainConfig, flags, parse_config
+from tfbind.runs import Past
+from tfbind.text import significant
+
+RULE = (
+    "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
+    "A run from W&B or an offline folder counts as one more seed of a setting here if all that it states agrees with "
+    "that setting, and the setting has the published value of everything else. If it does not say which data it "
+    "learnt from, that setting has to be selected, too. The verdict says where that was assumed.",
+    "Replicates (two or more) on both sides: Welch's 95 % interval of the difference over seeds. Two seeds may lie "
+    "close together by luck: beside a side with more seeds and a larger standard deviation, that stands for both.",
+    "One run each, both here and measured on the same held-out windows: a paired bootstrap over those windows. It "
+    "holds for this pair of runs, not for the settings, and decides nothing about them.",
+    "One run on a side: cannot be told, since one run does not show how far its setting scatters. As a help, not a "
+    "call, the difference is given in standard deviations over seeds, pooled over the selected settings or, where "
+    "those have no replicates, over others on the same data and split; for data that are not known, those of the "
+    "published model.",
+    "Runs of a setting failed, were pruned or were stopped, and no other run of that seed counts: cannot be told, "
+    "since the survivors flatter it. At an epoch that all of them have reached they can be compared.",
+    "A setting that may be the best has no worse figure than one that is called worse. The curves of two settings "
+    "are said to cross only with three seeds of each, where either lead, in the first and in the last quarter of the "
+    f"epochs, is beyond chance at the {LEVEL * 100:g} % level for all comparisons together.",
+    "The best of N settings was picked because it came out best. Therefore a setting is called worse only if the "
+    f"difference is beyond chance at the {LEVEL * 100:g} % level for all pairs of the N together (Games-Howell: "
+    "studentised range, Welch's degrees of freedom; for two settings this is Welch's test). In simulations, equal "
+    "settings are called different in about 2 of 100 sets; in up to 4 where one has three seeds and another many, "
+    "and in up to 7 where one has only two and scatters far more than the others.",
+    "Runs on different data sets are not compared. Runs that did not finish do not count, except at an epoch they "
+    "have reached. The best epoch is chosen on the windows it is measured on, which flatters every run a little.",
+    "Each look at another metric or another epoch is another test; the one to believe is the one planned beforehand.",
+)
+FEWEST_SEEDS = 3
+MANY_SEEDS = 30
+
+
+@dataclass(frozen=True)
+class Next:
+    """A step that would settle more: in words, and as commands where they are known."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+def amount(value: float) -> str:
+    """A metric or a difference, with the digits that matter."""
+    if 0 < abs(value) < 0.001 or abs(value) >= 1e5:
+        return significant(value, 2)
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def headline(verdict: Verdict) -> str:
+    """The answer in one or two sentences."""
+    metric = words_of(verdict.choice.metric)
+    if verdict.refused:
+        return verdict.refused
+    best = verdict.best
+    if best is None:
+        return "No run counts here: none has finished with a figure. Choose an epoch that the runs have reached."
+    if not verdict.comparisons:
+        return f"One setting only, {figures(best, metric)}. There is nothing to compare it with."
+    worse = [comparison for comparison in verdict.comparisons if comparison.worse]
+    if not verdict.tied:
+        return (
+            f"{best.setting.label} wins: {figures(best, metric)}, better by {amount(abs(worse[0].difference))} than "
+            f"the next, {worse[0].other.label}{_interval(worse[0])}."
+        )
+    if len(verdict.contenders) == 1:
+        said = f"{best.setting.label} is the best that can be told: {figures(best, metric)}."
+    elif all(standing.seeds == 1 and not standing.setting.lost for standing in verdict.standings):
+        said = f"One run each: cannot be told. {best.setting.label} has the best figure, {amount(best.mean)}."
+    else:
+        said = f"Which is best cannot be told: {listed([_with_reason(one) for one in verdict.contenders])}."
+    if worse:
+        said += (
+            f" {listed([comparison.other.label for comparison in worse])} {'is' if len(worse) == 1 else 'are'} worse."
+        )
+    if verdict.open:
+        said += f" Whether worse cannot be told: {listed([_with_reason(one) for one in verdict.open])}."
+    return said
+
+
+def _with_reason(standing: Standing) -> str:
+    """The label of a setting and, in brackets, why no call is made about it."""
+    if standing.setting.lost:
+        return f"{standing.setting.label} ({_lost(standing.setting)})"
+    return standing.setting.label + (" (one run)" if standing.seeds == 1 else "")
+
+
+def _lost(setting: Setting) -> str:
+    ended = len(setting.lost)
+    every = ended + len(setting.counted)
+    return f"{ended} of {every} runs ended early"
+
+
+def figures(standing: Standing, metric: str) -> str:
+    """`Pearson r 0.9012 (3 seeds, standard deviation 0.0021)`."""
+    seeds = "one run" if standing.seeds == 1 else f"{standing.seeds} seeds"
+    sd = "" if standing.sd is None else f", standard deviation {amount(standing.sd)}"
+    return f"{metric} {amount(standing.mean)} ({seeds}{sd})"
+
+
+def _interval(comparison: Comparison) -> str:
+    if comparison.interval is None:
+        return ""
+    sign = 1 if comparison.difference >= 0 else -1
+    low, high = sorted(sign * bound for bound in comparison.interval)
+    return f" (95 % interval {amount(low)} to {amount(high)})"
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """What every comparison shows, one sentence or a few for each, then the optimism."""
+    said = [compared(comparison, verdict) for comparison in verdict.comparisons]
+    rest = len(verdict.standings) - 1 - len(verdict.comparisons)
+    if rest > 0:
+        said.append(f"{rest} further settings beside these {TESTED + 1} were not tested one by one.")
+    return said + optimism(verdict)
+
+
+def optimism(verdict: Verdict) -> list[str]:
+    """How much the winner's own figure flatters it; [] if that cannot be known or there is no choice."""
+    count = len(verdict.standings)
+    if count < 2:
+        return []
+    if verdict.optimism is None:
+        return [
+            f"Best of {count}: the highest of {count} equal settings looks better than it is, by "
+            f"{expected_best(count):.2f} standard deviations over seeds on average. That spread is not known here."
+        ]
+    return [
+        f"Best of {count}: if all {count} settings were equal, the best would still look better than their mean by "
+        f"{amount(verdict.optimism)} on average, by luck of the seed. Expect the winner's own figure to be too good "
+        "by up to that."
+    ]
+
+
+def compared(comparison: Comparison, verdict: Verdict) -> str:
+    """One comparison: how big the difference is, how far chance goes, and what follows."""
+    gap = amount(abs(comparison.difference))
+    start = f"{comparison.best.label} against {comparison.other.label}: better by {gap}"
+    parts = [f"{start}{_against_chance(comparison, verdict.noise)}"]
+    if comparison.pair:
+        parts.append(_pair(comparison))
+    elif comparison.pair_problem:
+        parts.append(f"The held-out windows could not be compared: {comparison.pair_problem}.")
+    if comparison.race and comparison.race.kind != "none":
+        parts.append(_race(comparison, comparison.race, verdict.choice.metric))
+    return " ".join(parts)
+
+
+def _against_chance(comparison: Comparison, noise: Noise | None) -> str:
+    test = comparison.test
+    if test is None:
+        return f". {_untold(comparison, noise)}"
+    p = ("p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}") + _almost(comparison, test)
+    call = f"{comparison.other.label} is worse" if comparison.worse else "Cannot be told from chance"
+    return f"{_interval(comparison)}. {call}, {p}.{_borrowed(comparison)}"
+
+
+def _untold(comparison: Comparison, noise: Noise | None) -> str:
+    """Why no call is made, and what may help the eye."""
+    both = (comparison.best, comparison.other)
+    if comparison.rule == "copies":
+        return "The replicates of both are equal to the last digit, so they do not show how far chance goes."
+    if comparison.rule == "data":
+        return "Cannot be told: only one of the two says which data it learnt from."
+    if comparison.rule == "lost":
+        lost = listed([f"of {setting.label} {_lost(setting)}" for setting in both if setting.lost])
+        return f"Cannot be told: {lost}, and those that are left flatter it."
+    single = [setting.label for setting in both if len(setting.values) == 1]
+    runs = "One run each" if len(single) == 2 else f"One run of {single[0]}"
+    if noise is None:
+        return f"{runs}: cannot be told, since nothing here shows how far chance goes."
+    return f"{runs}: cannot be told. {_help(abs(comparison.difference), noise)}"
+
+
+def _help(gap: float, noise: Noise) -> str:
+    times = f"{gap / noise.sd:.0f}" if gap >= 10 * noise.sd else f"{gap / noise.sd:.1f}"
+    if noise.origin == "published":
+        spread = (
+            f"{noise.least:g} to {noise.sd:g} of the published model on the published data; these data are not known"
+        )
+        return (
+            f"As a help, not a call: the gap is {times} times {noise.sd:g} (standard deviation over seeds: {spread})."
+        )
+    others = ", not selected, on the same data and split" if noise.origin == "others" else ""
+    settings = "one setting" if noise.settings == 1 else f"{noise.settings} settings"
+    return (
+        f"As a help, not a call: the gap is {times} times {amount(noise.sd)}, the standard deviation over seeds (of "
+        f"{noise.seeds} runs of {settings}{others})."
+    )
+
+
+def _source(spread: Spread) -> str:
+    return f"{amount(spread.sd)} of the {spread.seeds} seeds of {spread.label}"
+
+
+def _borrowed(comparison: Comparison) -> str:
+    first, second = comparison.spreads
+    if first.runs != second.runs:
+        return ""
+    few = next(setting for setting in (comparison.best, comparison.other) if not setting.points.keys() & first.runs)
+    return (
+        f" Two seeds of {few.label} do not show how far they scatter: the standard deviation {_source(first)} stands "
+        "for both."
+    )
+
+
+def _almost(comparison: Comparison, test: Test) -> str:
+    """Why a difference that is beyond its own margin is not called."""
+    if comparison.worse or abs(comparison.difference) <= test.margin:
+        return ""
+    return f" (this pair alone is beyond 95 of 100, but the best was picked, and p below {LEVEL:g} is asked for)"
+
+
+def _pair(comparison: Comparison) -> str:
+    pair = comparison.pair
+    assert pair is not None
+    sure = "leaves out zero" if pair.low * pair.high > 0 else "includes zero"
+    return (
+        f"This pair of runs, not the settings: {pair.difference:+.4f} over the same {pair.windows:,} held-out "
+        f"windows (95 % bootstrap interval {pair.low:+.4f} to {pair.high:+.4f}, which {sure})."
+    )
+
+
+def _race(comparison: Comparison, found: Race, metric: str) -> str:
+    first, second = comparison.best.label, comparison.other.label
+    if found.leader:
+        first, second = second, first
+    if found.kind == "crossed":
+        lead = amount(found.lead)
+        return (
+            f"The curves cross: {first} led first, by {lead} at epoch {found.peak}; {second} leads from epoch "
+            f"{found.epoch} (5 to 95 % over seeds: {found.low} to {found.high})."
+        )
+    return (
+        f"{first} was only faster at first: its lead in {words_of(metric)} was {amount(found.lead)} at epoch "
+        f"{found.peak}, and is within noise after epoch {found.epoch}."
+    )
+
+
+def trend_words(standing: Standing) -> str:
+    """How the curves of a setting end."""
+    trend = standing.trend
+    if trend is None:
+        return "not looked at"
+    metric = words_of(trend.metric)
+    gain = f"{metric} {amount(abs(trend.gain))}"
+    return {
+        "short": "too few epochs to see a trend",
+        "improving": f"still improving, by {gain} in the last {trend.tail} epochs",
+        "overfitting": f"overfitting: {gain} worse than at its best while the training loss went on falling",
+        "worsening": f"past its best: {gain} worse",
+        "settled": f"settled: no gain in {metric} beyond noise in the last {trend.tail} epochs",
+    }[trend.shape]
+
+
+def next_steps(verdict: Verdict) -> list[Next]:
+    """What to run to learn more, the most telling first."""
+    if verdict.refused or not verdict.standings:
+        return []
+    tied = [setting for comparison in verdict.tied for setting in (comparison.best, comparison.other)]
+    waiting = [one for one in verdict.standings if one.unselected and one.setting in tied]
+    if waiting:
+        return [_select(waiting, verdict)]
+    unknown = [comparison for comparison in verdict.tied if comparison.rule in ("none", "copies")]
+    steps = [_first_seeds(unknown, verdict)] if unknown else []
+    lost = len(verdict.standings) == 1 and any(setting.lost for setting in verdict.settings)
+    if lost or any(comparison.rule == "lost" for comparison in verdict.tied):
+        steps.append(_earlier(verdict))
+    steps += [_more_seeds(comparison, verdict) for comparison in verdict.tied if comparison.test][:2]
+    near = {id(verdict.standings[0].setting), *(id(comparison.other) for comparison in verdict.tied)}
+    improving = [
+        standing
+        for standing in verdict.standings
+        if standing.trend and standing.trend.shape == "improving" and id(standing.setting) in near
+    ]
+    if improving:
+        steps.append(_more_epochs(improving))
+    return steps
+
+
+def _select(waiting: Sequence[Standing], verdict: Verdict) -> Next:
+    """Seeds that have been run already: what is still missing depends on them."""
+    more = listed([f"{len(standing.unselected)} of {standing.setting.label}" for standing in waiting])
+    others = [past for standing in waiting for past in standing.unselected]
+    keys = [past.key for past in (*(past for one in verdict.settings for past in one.pasts), *others)]
+    return Next(
+        f"Select the other seeds that are there already: {more}. What to run next can be told then.",
+        (shlex.join(["python", "-m", "tfbind", "compare", *keys]),),
+    )
+
+
+def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Next:
+    asked = [unknown[0].best, *(comparison.other for comparison in unknown[:2])]
+    sides = [standing for standing in verdict.standings if standing.setting in asked]
+    sides = [standing for standing in sides if standing.seeds < FEWEST_SEEDS] or sides
+    label = listed([standing.setting.label for standing in sides])
+    return Next(
+        f"{label}: {FEWEST_SEEDS} different seeds of each, to see how far chance goes.",
+        _seed_commands(sides, FEWEST_SEEDS),
+    )
+
+
+def _earlier(verdict: Verdict) -> Next:
+    """Compare at the last epoch that all seeds have reached, those that ended early, too."""
+    settings = [one for one in verdict.settings if one.points or all(past.rows for past in one.lost)]
+    pasts = [past for setting in settings for past in (*setting.counted, *setting.lost)]
+    reached = [int(past.rows[-1]["epoch"]) if past.rows and not past.last_only else 0 for past in pasts]
+    choice = verdict.choice
+    if not min(reached) or choice.when == "epoch":
+        lost = [past for setting in settings for past in setting.lost]
+        commands = tuple(command for past in lost if (command := repeat(past)))
+        return Next(f"Resume or repeat the {len(lost)} runs that ended early: only survivors are known.", commands)
+    words = ["python", "-m", "tfbind", "compare", *(past.key for past in pasts)]
+    words += ["--metric", choice.metric, "--goal", choice.goal, "--at", str(min(reached))]
+    return Next(
+        f"Compare at epoch {min(reached)}: all seeds have reached it, those that ended early, too.",
+        (shlex.join(words),),
+    )
+
+
+def _more_seeds(comparison: Comparison, verdict: Verdict) -> Next:
+    both = (comparison.best, comparison.other)
+    sides = [standing for standing in verdict.standings if standing.setting in both]
+    labels = f"{comparison.best.label} against {comparison.other.label}"
+    needed = comparison.seeds_needed
+    if needed is None or needed > MANY_SEEDS:
+        count = f"more than {SEEDS[-1]}" if needed is None else f"about {needed}"
+        return Next(
+            f"{labels}: it would take {count} seeds of each to tell a difference of "
+            f"{amount(abs(comparison.difference))} apart. For most purposes the two are equal: take either."
+        )
+    target = max(needed, FEWEST_SEEDS, *(standing.seeds + 1 for standing in sides))
+    more = listed([f"{target - standing.seeds} more of {standing.setting.label}" for standing in sides])
+    return Next(
+        f"{labels}: {target} seeds of each ({more}) would settle it, if the difference and the spread stay as they "
+        "are. If the difference shrinks instead, it was chance.",
+        _seed_commands(sides, target),
+    )
+
+
+def _seed_commands(sides: Sequence[Standing], target: int) -> tuple[str, ...]:
+    commands = []
+    for standing in sides:
+        used = {past.config.get("seed") for past in standing.setting.pasts}
+        fresh = (seed for seed in range(10_000) if seed not in used)
+        for _ in range(target - standing.seeds):
+            commands.append(repeat(standing.setting.pasts[0], seed=next(fresh)))
+    return tuple(command for command in commands if command)
+
+
+def _more_epochs(improving: Sequence[Standing]) -> Next:
+    label = listed([standing.setting.label for standing in improving])
+    commands = []
+    longest = max(len(past.rows) for standing in improving for past in standing.setting.counted)
+    more = max(5, round(longest / 2))
+    for standing in improving:
+        commands.append(repeat(standing.setting.counted[0], num_epochs=longest + more))
+    return Next(
+        f"{label}: {more} more epochs ({longest + more} in all), since the curve was still improving at the end.",
+        tuple(command for command in commands if command),
+    )
+
+
+def repeat(past: Past, **changes: object) -> str | None:
+    """The command that repeats a run, with `changes`; None where its configuration is not one of this project."""
+    known = {field: past.config[field] for field in TrainConfig.model_fields if field in past.config}
+    if not {"dataset", "learning_rate", "seed"} <= set(known):
+        return None
+    try:
+        config = parse_config(known | changes)
+    except ValueError:
+        return None
+    return shlex.join(["python", "-m", "tfbind", "train", *flags(config)])

@@ -1,0 +1,417 @@
+"""Data sets built from a genome: with a motif, whose hits are painted, or with a measured signal around regions.
+
+With a motif, windows lie on a grid and hits are painted as the course's scores are; see `RULE`. With a signal, a
+bigWig's value per base, a window lies around the middle of a region of a BED file, or around the summit of a
+narrowPeak; one that reaches over the end of its chromosome or holds an N is left out, as are repeats of the same
+window. Windows of neighbouring regions may overlap. Random windows overlap no region, no window and not each other.
+Windows carry the genome's chromosome names.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.data.dataset import Windows, check_free, keep, sha256
+from tfbind.data.pairs import Pair
+from tfbind.dna import (
+    UNKNOWN,
+    Codes,
+    Progress,
+    Region,
+    around,
+    bigwig,
+    contigs,
+    cut,
+    elsewhere,
+    other_name,
+    read_regions,
+    renamed,
+    stretches,
+)
+from tfbind.motifs import CROWDED, Found, Motif, Scores, paint, threshold_of
+from tfbind.store import counted, label, naming, regular, scratch
+
+WINDOW_LENGTH = 300
+LENGTHS = range(10, 100_001)
+P_VALUE = 1e-4  # as FIMO
+P_VALUES = (P_VALUE, *(10.0**-power for power in range(5, 13)), 1e-3, 1e-2, 1e-1)  # in the order they are tried
+
+RULE = (
+    "A score is the sum of natural-log odds against 0.25 per base over the motif; both strands are scanned; an N "
+    "adds 0. A hit scores at least the threshold. On each strand, of two hits whose starts are fewer than 5 bases "
+    "apart the lower is dropped, of two equal ones the earlier; every pair is judged, also with a hit that another "
+    "pair drops. That is judged along the whole chromosome. A hit gives its score to the bases that it covers in the "
+    "window in which its leftmost base lies; what hangs over into the next window is lost, as in the course's data. "
+    "Where hits of one strand overlap, the one further along that strand counts; of the two strands, the higher. "
+    "Windows lie on a grid of their length that begins at base 0. Left out are the incomplete window at the end of a "
+    "chromosome, windows with an N and, unless all are wanted, windows without a score. Names are "
+    "CHROMOSOME_START_END, 0-based, END inclusive."
+)
+Transform = Literal["raw", "log1p"]
+Missing = Literal["zero", "refuse"]
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which hits count, and which windows are kept. One of `threshold` and `p_value`, or neither.
+
+    With neither the motif file's own threshold is taken, or else the p-value of `usual_p_value`. `chromosomes` is
+    empty for all.
+    """
+
+    threshold: float | None = None
+    p_value: float | None = None
+    length: int = WINDOW_LENGTH
+    chromosomes: tuple[str, ...] = ()
+    every_window: bool = False
+
+
+def build_scan(
+    home: Path, name: str, genome: Path, found: Found, rule: Rule, progress: Progress = lambda _: None
+) -> Windows:
+    """Scan a genome with a motif and store the windows that hold a hit as a data set.
+
+    Args:
+        genome: FASTA, plain or gzip, read once from end to end.
+        progress: told the share of the file that is read.
+
+    Raises:
+        ValueError: one line that says what cannot be used, and where.
+        OSError: the genome cannot be read, or the disk is full.
+    """
+    check_free(home, name)
+    threshold, p_value = chosen_threshold(found, rule)
+    home.mkdir(parents=True, exist_ok=True)
+    with Spool(home, rule.length) as spool:
+        scanned, skipped = _scan(genome, found.motif, threshold, rule, spool, progress)
+        if not spool.names:
+            where = counted(len(scanned), "chromosome")
+            raise ValueError(f"{label(genome)}: no window with a hit of {threshold:g} or more on {where}")
+        origin = {
+            "kind": "motif",
+            "genome": {"file": genome.name, "sha256": sha256(genome)},
+            "chromosomes": scanned,
+            "motif": found.motif.name,
+            "matrix_id": found.motif.matrix_id,
+            "matrix": found.motif.probabilities.tolist(),
+            "threshold": threshold,
+            "p_value": p_value,
+            "every_window": rule.every_window,
+            "left_out": dict(skipped),
+            "chosen": _said_of_chance(p_value) if rule.p_value is None else [],
+        }
+        return keep(home, name, spool.pair(), origin)
+
+
+def remarks(origin: Mapping[str, Any]) -> list[str]:
+    """What was done with a genome that its user should know: windows left out, chromosomes under other names, another
+    p-value than the usual one."""
+    left_out = [f"left out: {count:,} {why}" for why, count in origin.get("left_out", {}).items() if count]
+    return left_out + list(origin.get("renamed", [])) + list(origin.get("chosen", []))
+
+
+def chosen_threshold(found: Found, rule: Rule) -> tuple[float, float | None]:
+    """The lowest score of a hit, and the p-value that it is of, None where it was not chosen by one.
+
+    Raises:
+        ValueError: two thresholds, or one that no sequence or any sequence reaches; or an impossible length.
+    """
+    if rule.threshold is not None and rule.p_value is not None:
+        raise ValueError("a threshold and a p-value; expected one of them")
+    if rule.length not in LENGTHS or rule.length < found.motif.width:
+        raise ValueError(
+            f"windows of {rule.length} bases; expected {max(LENGTHS[0], found.motif.width)} to {LENGTHS[-1]:,}"
+        )
+    if rule.threshold is not None:
+        return _checked(rule.threshold, found.motif, "--threshold"), None
+    if rule.p_value is None and found.threshold is not None:
+        return _checked(found.threshold, found.motif, "the motif file's threshold"), None
+    p_value = (usual_p_value(found.motif) or P_VALUE) if rule.p_value is None else rule.p_value
+    threshold = threshold_of(found.motif, p_value)
+    return _checked(threshold, found.motif, f"--p-value {p_value:g} gives the threshold"), p_value
+
+
+def usual_p_value(motif: Motif) -> float | None:
+    """The p-value of a hit unless another is given: 1e-4, less by powers of ten where the threshold of that is not
+    above 0, more where no sequence reaches it; None for a motif with which no p-value tells hits."""
+    return next((p_value for p_value in P_VALUES if 0 < threshold_of(motif, p_value) <= motif.highest), None)
+
+
+def _said_of_chance(p_value: float | None) -> list[str]:
+    """What is to be said of a p-value that nobody gave."""
+    if p_value in (None, P_VALUE):
+        return []
+    why = "a score of 0 or less would be a hit" if p_value < P_VALUE else "no sequence would be a hit"
+    return [f"p-value of a hit: {p_value:g}, since with {P_VALUE:g} {why} (--p-value chooses another)"]
+
+
+def _checked(threshold: float, motif: Motif, what: str) -> float:
+    if 0 < threshold <= motif.highest:
+        return threshold
+    usual = usual_p_value(motif)
+    said = f", such as --p-value {usual:g} gives" if usual else "; no --p-value gives one"
+    raise ValueError(
+        f"{what}, {threshold:g}: no hit of {motif.name or 'the motif'} could be told from none; expected a score "
+        f"above 0 and at most {motif.highest:.4f}, its best{said}"
+    )
+
+
+def _scan(
+    genome: Path, motif: Motif, threshold: float, rule: Rule, spool: "Spool", progress: Progress
+) -> tuple[list[str], Counter[str]]:
+    """Fill the spool; the chromosomes that were scanned, and how many windows were left out why."""
+    wanted = set(rule.chromosomes)
+    met: list[str] = []
+    scanned: list[str] = []
+    skipped: Counter[str] = Counter()
+    for contig, pieces in contigs(genome, progress):
+        met.append(contig)
+        asked = {contig, other_name(contig)} & wanted
+        if rule.chromosomes and not asked:
+            continue
+        wanted -= asked
+        scanned.append(contig)
+        for stretch in stretches(contig, pieces, rule.length, 2 * motif.width + CROWDED):
+            inside = slice(stretch.first - stretch.start, stretch.last - stretch.start)
+            window = (np.arange(len(stretch.codes)) + stretch.start) // rule.length
+            painted = paint(motif, stretch.codes[None], threshold, window)[0, inside].reshape(-1, rule.length)
+            codes = stretch.codes[inside].reshape(-1, rule.length)
+            unknown, empty = (codes == UNKNOWN).any(axis=1), ~painted.any(axis=1) & (not rule.every_window)
+            skipped["with an N"] += int(unknown.sum())
+            skipped["without a hit"] += int((empty & ~unknown).sum())
+            kept = np.flatnonzero(~unknown & ~empty)
+            starts = (stretch.first + kept * rule.length).tolist()
+            spool.add(window_names(contig, starts, rule.length), codes[kept], painted[kept])
+    if wanted:
+        listed = f"{', '.join(met[:5])}{', ...' if len(met) > 5 else ''}"
+        raise ValueError(f"{label(genome)}: no chromosome {', '.join(sorted(wanted))}; there are: {listed}")
+    return scanned, skipped
+
+
+def window_names(contig: str, starts: Collection[int], length: int) -> list[str]:
+    """Names in the course's form: 0-based start, inclusive end."""
+    return [f"{contig}_{start}_{start + length - 1}" for start in starts]
+
+
+@dataclass
+class Spool:
+    """Windows on their way into a data set, on the disk, in files without a name: they are gone with the process."""
+
+    folder: Path
+    length: int
+    names: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._open = ExitStack()
+        self._open.enter_context(naming(self.folder))
+        self._files: list[IO[bytes]] = [
+            self._open.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115
+            for _ in range(2)
+        ]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def add(self, names: list[str], codes: Codes, scores: Scores) -> None:
+        """Append windows: codes and scores (n, L)."""
+        self.names += names
+        for file, array in zip(self._files, (codes, scores.astype(np.float32, copy=False)), strict=True):
+            file.write(np.ascontiguousarray(array).data)
+
+    def pair(self) -> Pair:
+        """Everything that was added, mapped from the disk."""
+        shape = (len(self.names), self.length)
+        mapped: list[Any] = []
+        for file, kind in zip(self._files, (np.uint8, np.float32), strict=True):
+            file.flush()
+            mapped.append(np.memmap(file, dtype=kind, mode="r", shape=shape))
+        return Pair(np.array(self.names, dtype=np.bytes_), *mapped)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The three files: a genome (FASTA), a signal (bigWig), regions (BED or narrowPeak)."""
+
+    genome: Path
+    signal: Path
+    regions: Path
+
+
+@dataclass(frozen=True)
+class SignalRule:
+    """Which windows, and what becomes of the signal.
+
+    A base of which the bigWig says nothing counts 0, unless that is to be refused. `random` windows are drawn from
+    the chromosomes of the genome that have regions; those without a free place are counted as left out.
+    """
+
+    length: int = WINDOW_LENGTH
+    random: int = 0
+    transform: Transform = "raw"
+    missing: Missing = "zero"
+    seed: int = SEED
+
+
+def build_signal(
+    home: Path, name: str, sources: Sources, rule: SignalRule, progress: Progress = lambda _: None
+) -> Windows:
+    """Cut windows around regions, with the signal of every base, and store them as a data set.
+
+    Raises:
+        ValueError: one line that says what cannot be used, and where in the genome.
+        OSError: a file cannot be read, or the disk is full.
+    """
+    check_free(home, name)
+    if rule.length not in LENGTHS:
+        raise ValueError(f"windows of {rule.length} bases; expected {LENGTHS[0]} to {LENGTHS[-1]:,}")
+    if rule.random < 0:
+        raise ValueError(f"{rule.random} random windows; expected 0 or more")
+    sizes = bigwig.chromosomes(regular(sources.signal))
+    found = read_regions(sources.regions)
+    passes = 2 if rule.random else 1
+    starts, notes, skipped = _starts(sources, found, sizes, rule, lambda share: progress(share / passes))
+    home.mkdir(parents=True, exist_ok=True)
+    with Spool(home, rule.length) as spool, scratch(home, "build") as folder:
+        for contig, pieces in contigs(sources.genome, lambda share: progress((passes - 1 + share) / passes)):
+            named = renamed([contig], starts).get(contig)
+            if named is not None:
+                notes += _said(named, contig, sources.signal, sources.genome)
+                kept, codes = _cut(_Counted(pieces, contig, sizes[named], sources), starts.pop(named), rule, skipped)
+                windows = [(named, start) for start in kept]
+                if windows:
+                    measured = bigwig.values(sources.signal, windows, rule.length, folder / "signal")
+                    scores = _transformed(measured, windows, rule, sources.signal, skipped)
+                    spool.add(window_names(contig, kept, rule.length), codes, scores)
+        if starts:
+            skipped[f"on chromosomes that {label(sources.genome)} lacks"] += sum(map(len, starts.values()))
+        if not spool.names:
+            raise ValueError(
+                f"{label(sources.regions)}: no window without an N lies in {label(sources.genome)}; "
+                f"left out: {', '.join(f'{count} {why}' for why, count in skipped.items() if count)}"
+            )
+        files = {
+            role: {"file": path.name, "sha256": sha256(path)}
+            for role, path in zip(("genome", "signal", "regions"), vars(sources).values(), strict=True)
+        }
+        return keep(
+            home,
+            name,
+            spool.pair(),
+            {"kind": "signal", **files, **asdict(rule), "left_out": dict(skipped), "renamed": notes},
+        )
+
+
+def _starts(
+    sources: Sources, found: list[Region], sizes: dict[str, int], rule: SignalRule, progress: Progress
+) -> tuple[dict[str, list[int]], list[str], Counter[str]]:
+    """The starts of all windows by the bigWig's chromosomes, which names had to be matched, and what was left out."""
+    names = {region.contig for region in found}
+    called = renamed(sorted(names), sizes)
+    if not called:
+        raise ValueError(
+            f"{label(sources.regions)} and {label(sources.signal)} have no chromosome in common: "
+            f"{', '.join(sorted(names)[:3])} against {', '.join(sorted(sizes)[:3]) or 'none'}"
+        )
+    notes = [note for name, there in called.items() for note in _said(name, there, sources.regions, sources.signal)]
+    starts = around(found, sizes, called, rule.length, sources.regions)
+    skipped: Counter[str] = Counter()
+    skipped["on chromosomes without signal"] = sum(region.contig not in called for region in found)
+    skipped["over an end, or the same window again"] = (
+        len(found) - skipped["on chromosomes without signal"] - sum(map(len, starts.values()))
+    )
+    if rule.random:
+        # A window on a chromosome that the genome lacks would be lost, so its names are read first.
+        bases = {name: sum(map(len, pieces)) for name, pieces in contigs(sources.genome, progress)}
+        there = renamed(bases, called.values())
+        for name, contig in there.items():
+            _check_length(name, bases[name], sizes[contig], sources)
+        drawn = _drawn(found, called, starts, {contig: sizes[contig] for contig in there.values()}, rule)
+        skipped["random windows without a free place"] = rule.random - sum(map(len, drawn.values()))
+        starts |= {contig: sorted({*starts.get(contig, []), *places}) for contig, places in drawn.items()}
+    return starts, notes, skipped
+
+
+def _drawn(
+    found: list[Region], called: dict[str, str], starts: dict[str, list[int]], sizes: dict[str, int], rule: SignalRule
+) -> dict[str, list[int]]:
+    """The starts of random windows on the chromosomes of `sizes`, away from regions and from windows at `starts`."""
+    taken = {contig: [(start, start + rule.length) for start in places] for contig, places in starts.items()}
+    for region in found:
+        if region.contig in called:
+            taken.setdefault(called[region.contig], []).append((region.start, region.end))
+    return elsewhere(taken, sizes, rule.random, rule.length, rule.seed)
+
+
+def _said(name: str, there: str, path: Path, other: Path) -> list[str]:
+    return [f"{name} of {label(path)} is {there} of {label(other)}"] if name != there else []
+
+
+class _Counted:
+    """The pieces of a contig; when they end, its bases must be as many as the bigWig says."""
+
+    def __init__(self, pieces: Iterator[Codes], contig: str, expected: int, sources: Sources) -> None:
+        self._pieces, self._contig, self._expected, self._sources = pieces, contig, expected, sources
+
+    def __iter__(self) -> Iterator[Codes]:
+        bases = 0
+        for codes in self._pieces:
+            bases += len(codes)
+            yield codes
+        _check_length(self._contig, bases, self._expected, self._sources)
+
+
+def _check_length(contig: str, bases: int, expected: int, sources: Sources) -> None:
+    if bases != expected:
+        raise ValueError(
+            f"{contig} has {counted(bases, 'base')} in {label(sources.genome)} and {expected:,} in "
+            f"{label(sources.signal)}; expected one assembly"
+        )
+
+
+def _cut(
+    pieces: Iterable[Codes], starts: list[int], rule: SignalRule, skipped: Counter[str]
+) -> tuple[list[int], NDArray[np.uint8]]:
+    """The windows without an N: their starts, and their codes (n, L)."""
+    kept, parts = [], []
+    for start, codes in cut(pieces, starts, rule.length):
+        if (codes == UNKNOWN).any():
+            skipped["with an N"] += 1
+        else:
+            kept.append(start)
+            parts.append(codes)
+    return kept, np.array(parts, dtype=np.uint8).reshape(-1, rule.length)
+
+
+def _transformed(
+    measured: NDArray[np.float32], windows: list[tuple[str, int]], rule: SignalRule, path: Path, skipped: Counter[str]
+) -> NDArray[np.float32]:
+    """The signal as scores (n, L)."""
+
+    def refuse(bad: NDArray[np.bool_], what: str) -> None:
+        if bad.any():
+            row, base = np.argwhere(bad)[0].tolist()
+            chromosome, start = windows[row]
+            raise ValueError(f"{label(path)}: {chromosome}:{start + base} (0-based) {what}")
+
+    missing = np.isnan(measured)
+    if rule.missing == "refuse":
+        refuse(missing, "has no value; choose that missing values count 0, or other regions")
+    skipped["bases without a value, counted 0"] += int(missing.sum())
+    known = np.where(missing, np.float32(0), measured)
+    refuse(~np.isfinite(known), "is not finite; expected a number")
+    if rule.transform == "raw":
+        return known
+    refuse(known <= -1, "is -1 or below, which has no log1p; take the raw signal")
+    return np.log1p(known)

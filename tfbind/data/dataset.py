@@ -1,0 +1,446 @@
+"""Data sets: windows of DNA with a score per base, kept under `<home>/data/<name>/` and opened as memory maps.
+
+The folder's layout, the registry and the checks. Names (N,) bytes, codes (N, L) uint8 and scores (N, L) float32 are
+NumPy's files. A data set is written beside its place and renamed there, so that it is there whole or not at all;
+nothing that exists is overwritten.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+from pydantic import PositiveInt
+
+from tfbind.data.pairs import Pair, Progress, nothing_to_learn, one_score, read_pair, report
+from tfbind.data.simulate import LENGTH, WINDOWS, Simulation, simulate_windows
+from tfbind.dna import LETTERS, Codes
+from tfbind.store import counted, first_lines, naming, read_json, regular, shown, unlike
+
+FORMAT = 1
+META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
+ARRAYS = (NAMES, CODES, SCORES)
+IN_META = {
+    "created": str,
+    "windows": PositiveInt,
+    "length": PositiveInt,
+    "hash": str,
+    "origin": dict,
+    "letters": dict[str, int],
+    "scored": int | float,
+    "coordinates": str | None,
+    "notes": list[str],
+}
+BUILTIN = "builtin"
+SIMULATED = "simulation"  # the kind of its origin
+INCOMING, LOCK = ".incoming", ".lock"
+PAIR_SUFFIXES = ("_sequences.txt", "_scores.txt")
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What there is to know of a data set without its arrays.
+
+    Raises:
+        ValueError: the file is missing, damaged, or of another version.
+    """
+    path = folder / META
+    meta = read_json(path)
+    if meta.get("format") != FORMAT:
+        raise ValueError(f"{path}: not a data set of format {FORMAT}, which this version reads")
+    wrong = unlike(meta, IN_META)
+    if wrong or "kind" not in meta["origin"] or not set(LETTERS) <= set(meta["letters"]):
+        said = f"{', '.join(wrong) or 'origin or letters'} missing or of another kind"
+        raise ValueError(f"{path}: {said}; expected the file that an import wrote")
+    return meta
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """One of the arrays; its content is read when it is used.
+
+    Raises:
+        ValueError: the file is damaged.
+        FileNotFoundError: it is missing.
+    """
+    try:
+        with np.errstate(over="raise"):  # of a shape that no file has
+            return np.lib.format.open_memmap(regular(path), mode="r")
+    except (ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError, TokenError, TypeError, ValueError):
+        raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
+
+
+def content_hash(folder: Path) -> str:
+    """The hash of the arrays as they are now; read once for each time they were written."""
+    return _read_hash(folder, tuple((folder / file).stat().st_mtime_ns for file in ARRAYS))
+
+
+@lru_cache(maxsize=256)
+def _read_hash(folder: Path, written: tuple[int, ...]) -> str:  # noqa: ARG001 - a file that changed is another one
+    return hash_of(map_array(folder / file) for file in ARRAYS)
+
+
+def hash_of(arrays: Iterable[NDArray[Any]]) -> str:
+    """SHA-256 of names, codes and scores, in this order."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(array.view(np.uint8).data)
+    return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A data set, memory-mapped: names (N,) bytes, codes (N, L) uint8, scores (N, L) float32."""
+
+    path: Path
+    meta: dict[str, Any]
+    names: NDArray[np.bytes_]
+    codes: Codes
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def name(self) -> str:
+        """The name it is stored under."""
+        return self.path.name
+
+    @property
+    def length(self) -> int:
+        """Bases per window."""
+        return self.codes.shape[1]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of names, codes and scores: the same for the same data, wherever they are kept."""
+        return str(self.meta["hash"])
+
+
+def list_datasets(home: Path) -> list[dict[str, Any]]:
+    """The data sets on disk in order of name: `name`, `windows`, `length`, `path`.
+
+    A damaged one is left out, so that it does not hide the others; opening it says what is wrong.
+    """
+    return [
+        {"name": folder.name, "windows": meta["windows"], "length": meta["length"], "path": str(folder)}
+        for folder, meta in _metas(home)
+    ]
+
+
+def sizes(home: Path) -> dict[str, tuple[int, int]]:
+    """Windows, and bases per window, of each data set by name; first the built-in one, also before it is made."""
+    found = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home)}
+    return {BUILTIN: (WINDOWS, LENGTH), **found}
+
+
+def find_content(home: Path, hash: str | None) -> tuple[str, dict[str, Any]] | None:
+    """Name and origin of the data set whose content has this hash; None if there is none."""
+    found = ((folder.name, meta["origin"]) for folder, meta in _metas(home) if meta["hash"] == hash)
+    return next(found, None)
+
+
+def contents(home: Path) -> dict[str, str]:
+    """The hash of the content of each data set by its name; damaged ones are left out."""
+    return {folder.name: meta["hash"] for folder, meta in _metas(home)}
+
+
+def _metas(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for folder in sorted(data_folder(home).glob("*")):
+        if NAME.fullmatch(folder.name):
+            with suppress(ValueError, OSError):
+                yield folder, read_meta(folder)
+
+
+def open_dataset(home: Path, name_or_folder: str) -> Windows:
+    """Open a data set by its name, or by a folder that is one or holds one pair of the course's files.
+
+    `builtin` is made when it is first asked for. The pair in a folder is imported once, under a name made from
+    the folder's name and the files' content. A name goes before a folder of the same name.
+
+    Raises:
+        ValueError: no such data set, or a damaged one.
+    """
+    folder = Path(name_or_folder)
+    if name_or_folder == BUILTIN:
+        return make_builtin(home)
+    if not _is_stored(home, name_or_folder) and _is_folder(folder):
+        return _open(folder) if (folder / META).is_file() else _open_pair_in(home, folder)
+    return open_stored(home, name_or_folder)
+
+
+def open_stored(home: Path, name: str) -> Windows:
+    """Open a data set of this home by its name; none is made or imported.
+
+    Raises:
+        ValueError: no such data set, or a damaged one.
+    """
+    if _is_stored(home, name):
+        return _open(data_folder(home) / name)
+    known = {BUILTIN, *(entry["name"] for entry in list_datasets(home))} - {name}
+    raise ValueError(f"data set {shown(name)}: not found; there are: {', '.join(sorted(known)) or 'none'}")
+
+
+def _is_stored(home: Path, name: str) -> bool:
+    return NAME.fullmatch(name) is not None and (data_folder(home) / name).is_dir()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the name is longer than any can be
+        return False
+
+
+def check_learnable(data: Windows, train: NDArray[np.intp]) -> None:
+    """Refuse to train on windows that all have the same score at every base; most data are told from such at once.
+
+    Raises:
+        ValueError: so have those at the places `train`.
+    """
+    if (same := one_score(data.scores, train)) is not None:
+        raise ValueError(
+            f"data set {shown(data.name)}: {counted(len(train), 'window')} to train on; {nothing_to_learn(same)}"
+        )
+
+
+def open_checked(home: Path, name_or_folder: str) -> Windows:
+    """The same, for whoever is going to read all of it: names, codes and scores are those that were stored.
+
+    Raises:
+        ValueError: as `open_dataset`, or the content is another one.
+    """
+    data = open_dataset(home, name_or_folder)
+    if content_hash(data.path) != data.hash:
+        raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
+    return data
+
+
+def open_learnt(home: Path, record: Mapping[str, Any]) -> Windows:
+    """The data that a run with this record learnt from, whatever they are called now.
+
+    Raises:
+        ValueError: they are not here, or damaged.
+    """
+    return open_checked(home, name_now(home, record))
+
+
+def name_now(home: Path, record: Mapping[str, Any]) -> str:
+    """The name by which `open_dataset` finds the data of a run with this record, also after a rename.
+
+    Records of pulled runs and of early versions have no `dataset_hash`: the name is all that is known of their data.
+
+    Raises:
+        ValueError: no data set of the home has that content.
+    """
+    name_or_folder, content = str(record["dataset"]), record.get("dataset_hash")
+    if content is None:
+        return name_or_folder
+    try:
+        data = open_dataset(home, name_or_folder)
+        if data.hash == content:
+            return name_or_folder
+        problem = f"the data set {name_or_folder} has changed since ({data.path / META} has another hash)"
+    except ValueError as error:
+        problem = str(error)
+    if found := find_content(home, content):
+        return found[0]
+    raise ValueError(f"the data that the run learnt from are not here: {problem}")
+
+
+def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
+    """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
+    folder = data_folder(home) / BUILTIN
+    if not folder.is_dir():  # else a home that cannot be written need not be
+        with lock(home):
+            if not folder.is_dir():
+                made = simulate_windows(windows)
+                pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
+                _store(folder, pair, _origin_of_simulation(made))
+    return _open(folder)
+
+
+def import_pair(
+    home: Path,
+    sequences: Path,
+    scores: Path,
+    name: str,
+    transpose: bool = False,
+    progress: Progress | None = None,
+) -> Windows:
+    """Check the course's pair of files and store it as a data set; see `read_pair` for what the files hold.
+
+    Args:
+        home: the project's home folder.
+        sequences: the table of sequences.
+        scores: the table of scores.
+        name: what to call the data set; an existing one is not overwritten.
+        transpose: the scores file has one row per window instead of one column.
+        progress: told the share of the scores that is read.
+
+    Raises:
+        ValueError: one line that names the file and the place, and what was expected there.
+        OSError: a file cannot be read or written.
+    """
+    check_free(home, name)
+    return keep(home, name, *_read_pair(sequences, scores, transpose, progress))
+
+
+def keep(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
+    """Store windows that were read or made as a data set; `origin` says from what, its `kind` first.
+
+    Raises:
+        ValueError: the name cannot be used or is taken.
+    """
+    folder = data_folder(home) / name
+    with lock(home):
+        check_free(home, name)
+        _store(folder, pair, origin)
+    return _open(folder)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with regular(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def data_folder(home: Path) -> Path:
+    """Where a home keeps its data sets."""
+    return home / "data"
+
+
+def lock(home: Path) -> FileLock:
+    """Held while anything is written under data/; the system frees it when its holder dies."""
+    data_folder(home).mkdir(parents=True, exist_ok=True)
+    return FileLock(data_folder(home) / LOCK, timeout=600)
+
+
+def check_free(home: Path, name: str, kind: str = "") -> None:
+    """Refuse a name that is taken, or cannot be used for data whose origin is of this kind."""
+    if not NAME.fullmatch(name):
+        rule = "1 to 80 of A-Z a-z 0-9 . _ - that begin with a letter or digit"
+        raise ValueError(f"data set name {shown(name)}: expected {rule}")
+    if name == BUILTIN and kind != SIMULATED:
+        raise ValueError(f"data set name {name!r}: kept for the built-in data set; choose another name")
+    if (data_folder(home) / name).exists():
+        raise ValueError(f"data set {name!r}: exists already and is not overwritten; choose another name")
+
+
+def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
+    """Write a data set and rename it to `folder`. The caller holds the lock.
+
+    Nobody else writes under the lock, so an incoming folder that is there was left by an import that died.
+    """
+    incoming = folder.parent / INCOMING
+    if incoming.exists():
+        shutil.rmtree(incoming)
+    incoming.mkdir()
+    try:
+        with naming(folder):
+            _write(incoming, pair, origin)
+            incoming.rename(folder)
+    except OSError as error:
+        if error.errno is None:  # numpy says of a disk that takes no more only how much it took
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from None
+        raise
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+    _sync(folder.parent)
+
+
+def _write(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
+    """The files of a data set, on the disk when this returns."""
+    arrays: tuple[NDArray[Any], ...] = (pair.names, pair.codes, pair.scores)
+    for file, array in zip(ARRAYS, arrays, strict=True):
+        np.save(folder / file, array)
+    meta = {
+        "format": FORMAT,
+        "created": datetime.fromtimestamp((folder / SCORES).stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        "hash": hash_of(arrays),
+        "origin": origin,
+        **asdict(report(pair)),
+    }
+    (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Have the system write a file, or the entries of a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _origin_of_simulation(made: Simulation) -> dict[str, Any]:
+    return {
+        "kind": SIMULATED,
+        "seed": made.seed,
+        "motif": made.motif.name,
+        "matrix_id": made.motif.matrix_id,
+        "threshold": made.threshold,
+    }
+
+
+def _open(folder: Path) -> Windows:
+    """Map a data set's arrays; only their shapes are checked, so that opening takes no time."""
+    meta = read_meta(folder)
+    shape = (meta["windows"], meta["length"])
+    names, codes, scores = (map_array(folder / file) for file in ARRAYS)
+    if names.shape != shape[:1] or codes.shape != shape or scores.shape != shape:
+        shapes = f"{names.shape}, {codes.shape}, {scores.shape}"
+        raise ValueError(f"{folder}: {', '.join(ARRAYS)} of shapes {shapes}; {META} says {shape}")
+    if (names.dtype.kind, codes.dtype, scores.dtype) != ("S", np.uint8, np.float32):
+        raise ValueError(f"{folder}: {', '.join(ARRAYS)} of types {names.dtype}, {codes.dtype}, {scores.dtype}")
+    return Windows(folder, meta, names, codes, scores)
+
+
+def _open_pair_in(home: Path, folder: Path) -> Windows:
+    """The data set made from the one pair in `folder`, imported now if it has not been."""
+    sequences, scores = (_only_file(folder, suffix) for suffix in PAIR_SUFFIXES)
+    for path in (sequences, scores):
+        first_lines(path)  # what is no table is refused before all of it is hashed
+    content = hashlib.sha256((sha256(sequences) + sha256(scores)).encode()).hexdigest()
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).lstrip("._-")[:60]
+    stored = data_folder(home) / f"{words or 'pair'}-{content[:8]}"
+    if not stored.is_dir():
+        pair, origin = _read_pair(sequences, scores)
+        with lock(home):
+            if not stored.is_dir():
+                _store(stored, pair, origin)
+    return _open(stored)
+
+
+def _read_pair(
+    sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
+) -> tuple[Pair, dict[str, Any]]:
+    """A pair and where it came from."""
+    pair = read_pair(sequences, scores, transpose, progress)  # first: what is no pair may be long to hash
+    files = {"sequences": sequences, "scores": scores}
+    origin = {role: {"file": path.name, "sha256": sha256(path)} for role, path in files.items()}
+    return pair, {"kind": "pair", **origin}
+
+
+def _only_file(folder: Path, suffix: str) -> Path:
+    found = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(suffix))
+    if len(found) != 1:
+        raise ValueError(
+            f"{folder}: {counted(len(found), 'file')} *{suffix}[.gz]; expected one, or a data set of this project"
+        )
+    return found[0]

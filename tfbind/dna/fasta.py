@@ -1,0 +1,312 @@
+"""Genomes in FASTA files: streamed from end to end, or stretches of contigs read where they lie.
+
+Streaming makes no index: one pass over a genome takes less time than indexing it, and works within a gzip file too.
+Positions are 0-based, ends exclusive.
+"""
+
+import hashlib
+import itertools
+import os
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from pyfaidx import Faidx, FastaIndexingError, IndexRecord, UnsupportedCompressionFormat
+
+from tfbind.dna.codes import Codes, read_codes, short
+from tfbind.dna.parser import Piece, first_word, read_pieces
+from tfbind.store import (
+    LONGEST_HEADER as LONGEST_BGZIP_HEADER,
+    MAGIC,
+    MOST_BYTES,
+    UNREADABLE,
+    check_end,
+    counted,
+    draft_of,
+    is_bgzip,
+    label,
+    reason,
+    regular,
+    remove_drafts,
+    shown,
+    unzipped,
+    write_chunks,
+)
+
+BLOCK = 1 << 20
+LONGEST_NAME = 150  # leaves room for a window's places
+
+Progress = Callable[[float], None]
+Pieces = Iterator[Codes]
+CACHE_BLOCK = 1 << 16  # bases that are read at a time
+BLOCKS = 64  # and how many of these are kept
+
+LONGEST_HEADER = 1 << 16
+LONGEST_LINE = 1 << 29  # of which an index is made in memory; twice the longest human chromosome
+LARGEST = 4 << 30  # bytes of a FASTA that is kept
+KEPT = 3
+CHUNK = 1 << 20
+LINE_ENDS = {0: b"", 1: b"\n", 2: b"\r\n"}  # by their length; none where a contig is empty
+
+_DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Whole windows `first` to `last` of a contig, within `codes` (L,), which begin at `start` and reach around."""
+
+    contig: str
+    start: int
+    first: int
+    last: int
+    codes: Codes
+
+
+def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[str, Pieces]]:
+    """Every contig in order of the file, by the first word of its header, with its codes in pieces.
+
+    Raises:
+        ValueError: one line: no FASTA, a name that is empty, overlong or there twice, a letter that is none.
+        OSError: the file cannot be read.
+    """
+    seen: set[str] = set()
+    size = max(regular(path).stat().st_size, 1)
+    with path.open("rb") as stream:
+        told = _told(read_pieces(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
+        for number, group in itertools.groupby(told, key=lambda piece: piece.number):
+            first = next(group)
+            name = first_word(first.header)
+            if not 0 < len(name) <= LONGEST_NAME or name in seen:
+                why = "there twice" if name in seen else f"a name of {len(name)} characters"
+                raise ValueError(
+                    f"{label(path)}: sequence {number}, {shown(name)}: {why}; expected FASTA with headers such as "
+                    f">chr22, each once, of at most {LONGEST_NAME} characters"
+                )
+            seen.add(name)
+            yield name, (piece.codes for piece in itertools.chain([first], group))
+
+
+def _told(pieces: Iterator[Piece], tell: Callable[[], None], path: Path) -> Iterator[Piece]:
+    try:
+        for piece in pieces:
+            tell()
+            yield piece
+    except ValueError as error:
+        raise ValueError(f"{label(path)}: {error}") from None
+
+
+def stretches(contig: str, pieces: Pieces, length: int, margin: int) -> Iterator[Stretch]:
+    """A contig's windows on a grid of their length, about a million bases at a time, `margin` bases on each side.
+
+    Bases after the last whole window are in no window, but in the margin.
+    """
+    step = length * max(1, BLOCK // length)
+    held, start, done = np.empty(0, np.uint8), 0, 0
+    for codes in pieces:
+        held = np.concatenate([held, codes])
+        while start + len(held) - done >= step + margin:
+            yield Stretch(contig, start, done, done + step, held[: done + step + margin - start])
+            done += step
+            held, start = held[max(0, done - margin) - start :], max(0, done - margin)
+    last = done + (start + len(held) - done) // length * length
+    if last > done:
+        yield Stretch(contig, start, done, last, held)
+
+
+def cut(pieces: Iterable[Codes], starts: list[int], length: int) -> Iterator[tuple[int, Codes]]:
+    """The windows (length,) that begin at `starts`, which rise; those that reach past the end are not among them."""
+    held, start, place = np.empty(0, np.uint8), 0, 0
+    for codes in pieces:
+        needed = starts[place] if place < len(starts) else start + len(held)
+        dropped = min(needed - start, len(held))
+        held, start = np.concatenate([held[dropped:], codes]), start + dropped
+        while place < len(starts) and starts[place] + length <= start + len(held):
+            yield starts[place], held[starts[place] - start :][:length]
+            place += 1
+
+
+def keep_fasta(content: BinaryIO, folder: Path) -> Path:
+    """A FASTA file that came as a stream, gzip or not, kept in `folder` unpacked and under the hash of its content.
+
+    The `KEPT` used last stay there.
+
+    Raises:
+        ValueError: damaged gzip, or more than `LARGEST` bytes.
+        OSError: the file cannot be written.
+    """
+    content.seek(0)
+    digest = hashlib.sha256()
+    while chunk := content.read(CHUNK):
+        digest.update(chunk)
+    content.seek(0)
+    kept = folder / f"{digest.hexdigest()[:32]}.fa"
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_chunks(kept, _unpacked(content))
+    kept.touch()  # its age says when it was used
+    for old in sorted(folder.glob("*.fa"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return kept
+
+
+def _unpacked(content: BinaryIO) -> Iterator[bytes]:
+    size = 0
+    try:
+        stream = unzipped(content)
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            if size > LARGEST:
+                raise ValueError(f"over {LARGEST >> 20:,} MB when unpacked; expected less, or a file given by path")
+            yield chunk
+    except UNREADABLE as error:
+        raise ValueError(reason(error)) from None
+
+
+class Genome:
+    """The contigs of a FASTA file, plain or bgzip. `lengths` gives the bases of each, by its first word.
+
+    An index that lies beside the file is used if it is newer and fits, otherwise one is made and kept in `cache`.
+
+    Raises:
+        ValueError: one line: no such file, no FASTA, or one that cannot be read from the middle.
+    """
+
+    def __init__(self, path: Path, cache: Path) -> None:
+        self.path = path
+        self._faidx = _open(path, cache)
+        self.lengths: dict[str, int] = {name: record.rlen for name, record in self._faidx.index.items()}
+        self._block = lru_cache(BLOCKS)(self._read)
+
+    def codes(self, contig: str, start: int, end: int) -> Codes:
+        """The codes of a contig from start to end (exclusive), which must lie inside it.
+
+        Raises:
+            ValueError: a letter that cannot be used, or a damaged file.
+        """
+        first, last = start // CACHE_BLOCK, max(start, end - 1) // CACHE_BLOCK
+        blocks = [self._block(contig, number) for number in range(first, last + 1)]
+        whole = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+        return whole[start - first * CACHE_BLOCK : end - first * CACHE_BLOCK]
+
+    def _read(self, contig: str, number: int) -> Codes:
+        start, end = number * CACHE_BLOCK, min((number + 1) * CACHE_BLOCK, self.lengths[contig])
+        try:
+            letters = str(self._faidx.fetch(contig, start + 1, end)).encode()
+        except (*_DAMAGED, ValueError) as error:
+            raise ValueError(f"{self.path}: damaged, or not completely copied: {error}") from None
+        codes = read_codes(letters, contig, start, Counter(), repair=False)
+        if len(codes) != end - start:
+            where = f"{self.path}: {short(contig)}, positions {start + 1} to {end}"
+            raise ValueError(f"{where}: {counted(len(codes), 'letter')}; expected lines of letters without blanks")
+        return codes
+
+
+def _open(path: Path, cache: Path) -> Faidx:
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; expected a FASTA file")
+    with regular(path).open("rb") as file:
+        begins = file.read(LONGEST_BGZIP_HEADER)
+        file.seek(0)
+        zipped = begins.startswith(MAGIC)
+        try:
+            check_end(file)
+        except UNREADABLE as error:
+            raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
+    if zipped and (not is_bgzip(begins) or path.suffix not in (".gz", ".bgz")):
+        raise ValueError(
+            f"{path}: gzip, which cannot be read from the middle; `gunzip -k {label(path)}` makes a FASTA file that "
+            "can, `bgzip` a small one"
+        )
+    try:
+        return _indexed(path, cache, zipped)
+    except (FastaIndexingError, UnsupportedCompressionFormat, ValueError) as error:
+        raise ValueError(f"{path}: not readable as FASTA: {' '.join(str(error).split())}") from None
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None  # pyfaidx's own
+
+
+def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
+    facts = path.stat()
+    if not zipped and (faidx := _beside(path, facts.st_mtime_ns)):
+        return faidx
+    identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+    kept = cache / f"{hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]}.fai"
+    if not kept.exists():
+        _check_lines(path)
+        cache.mkdir(parents=True, exist_ok=True)
+        remove_drafts(cache)
+        draft = draft_of(kept)
+        try:
+            Faidx(str(path), indexname=str(draft), gzi_indexname=str(draft.with_suffix(".gzi"))).close()
+            if zipped:
+                draft.with_suffix(".gzi").replace(kept.with_suffix(".gzi"))
+            draft.replace(kept)
+        except OSError as error:
+            why = error.__context__  # which pyfaidx does not tell
+            if error.errno is None and isinstance(why, OSError) and why.errno is not None:
+                raise OSError(why.errno, os.strerror(why.errno), str(kept)) from None
+            raise
+        finally:
+            draft.unlink(missing_ok=True)
+            draft.with_suffix(".gzi").unlink(missing_ok=True)
+    return Faidx(str(path), indexname=str(kept), gzi_indexname=str(kept.with_suffix(".gzi")))
+
+
+def _check_lines(path: Path) -> None:
+    """Refuse a line that is too long for memory."""
+    with path.open("rb") as packed, unzipped(packed) as file:
+        length = 0
+        while chunk := file.read(CHUNK):
+            length = len(chunk) - 1 - chunk.rfind(b"\n") + (length if b"\n" not in chunk else 0)
+            if length > LONGEST_LINE:
+                raise ValueError(f"a line of over {LONGEST_LINE >> 20} MB")
+
+
+def _beside(path: Path, changed: int) -> Faidx | None:
+    """The genome by the index beside it; None if there is none, or an older, a damaged or that of another file."""
+    index = path.with_name(f"{path.name}.fai")
+    if not index.is_file() or index.stat().st_size > MOST_BYTES or index.stat().st_mtime_ns < changed:
+        return None
+    try:
+        faidx = Faidx(str(path), indexname=str(index))
+    except (OverflowError, ValueError):  # no numbers, or none that a file could have
+        return None
+    with path.open("rb") as file:
+        if faidx.index and all(_fits(file, name, record) for name, record in faidx.index.items()):
+            return faidx
+    faidx.close()
+    return None
+
+
+def _fits(file: BinaryIO, name: str, record: IndexRecord) -> bool:
+    """Whether a contig of this name, its first line and its last base end where its record in an index says."""
+
+    def read(start: int, stop: int) -> bytes:
+        file.seek(start)
+        return file.read(stop - start)
+
+    line = min(record.rlen, record.lenc)
+    end = LINE_ENDS.get(record.lenb - record.lenc)
+    if min(record) < 0 or end is None or bool(line) != bool(record.rlen):
+        return False
+    first, last = record.offset + line, record.bend - len(end) if line else record.offset
+    if max(first, last) > file.seek(0, os.SEEK_END):
+        return False
+    header = read(max(0, record.offset - LONGEST_HEADER), record.offset)
+    words = header.removesuffix(b"\n").rpartition(b"\n")[2].split()
+    if not header.endswith(b"\n") or words[:1] != [b">" + name.encode()]:
+        return False
+    begins = read(record.offset, min(first, record.offset + CACHE_BLOCK))
+    ends = [read(stop, stop + len(end)) for stop in (first, last)]
+    after = read(last, last + len(end) + 2).lstrip(b"\r\n")
+    return not set(b"\r\n") & set(begins) and set(ends) <= {end, b""} and after[:1] in (b"", b">")

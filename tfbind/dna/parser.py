@@ -1,0 +1,277 @@
+"""Names and sequences from what people paste, upload or keep in files: FASTA, tables, GenBank text, bare letters.
+
+A FASTA of any size is read in pieces; anything else as a whole. Names are data: nothing here opens or shows them.
+"""
+
+import io
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, NoReturn
+
+import numpy as np
+
+from tfbind.dna.codes import BLANK, Changes, Codes, describe, describe_repairs, printable, read_codes, short
+from tfbind.dna.formats import bodies, plain_text
+from tfbind.dna.intervals import read_span
+from tfbind.store import UNREADABLE, counted, reason, unzipped
+
+MAX_RECORDS = 30_000
+MAX_BASES = 10_000_000
+MAX_TABLE_BYTES, MAX_TABLE_LINES = 1 << 30, 5_000_000  # of a file that is not FASTA
+PIECE_BYTES = 4 << 20
+LONGEST_NAME = 200
+LONGEST_HEADER = 64 << 10
+
+_UCSC = re.compile(r" range=(\S+):(\d+)-(\d+)\b(?:.* strand=([+-]))?")
+_ENSEMBL = re.compile(r" [^:\s]+:[^:\s]+ [^:\s]+:[^:\s]+:([^:\s]+):(\d+):(\d+):(-?1)\b")
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A sequence as it is scored: codes (L,) uint8, in `notes` what was changed in reading it.
+
+    `repairs` says what was done to signs that cannot be used.
+    """
+
+    name: str
+    codes: Codes
+    notes: list[str]
+    repairs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Consecutive bases of record `number` (from 1), as headed in the input, and how often what was changed."""
+
+    number: int
+    header: str
+    codes: Codes
+    changes: Changes
+
+
+class TooLarge(ValueError):
+    """More than can be read at once."""
+
+
+def read_records(
+    data: bytes | str, max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES, repair: bool = False
+) -> list[Record]:
+    """The records of a pasted text or an uploaded file, gzip or not.
+
+    Args:
+        data: FASTA; a table with the columns sequence and window_name; lines of a name and a sequence; GenBank or
+            EMBL text; bare sequences, one a line, or one over several lines that are numbered or all but the last
+            equally wide (50 to 120), its name on a line above it if that can be no DNA.
+        max_records: more are refused.
+        max_bases: more in all records together are refused.
+        repair: read letters that cannot be used as N, and leave out signs, instead of refusing them; not where
+            most letters are no DNA, nor where signs part alternatives, as in [A/G].
+
+    Raises:
+        RefusedLetter: one line with the record and the position.
+        TooLarge: more than the limits.
+        ValueError: one line that says what this is instead of DNA.
+    """
+    limit = 4 * max_bases + 1000 * max_records
+    text = unpacked(data, limit)
+    if len(text) > limit:
+        raise TooLarge(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
+    return assemble(_pieces_of_text(text, repair), max_records, max_bases)
+
+
+def unpacked(data: bytes | str, limit: int) -> bytes:
+    """The first bytes of a text or a file, gzip or not: one more than `limit` where there are more.
+
+    Raises:
+        ValueError: damaged gzip.
+    """
+    raw = data.encode(errors="replace") if isinstance(data, str) else data
+    with _opened(io.BytesIO(raw)) as stream:
+        return _read(stream, limit + 1)
+
+
+def _bounds(records: int, bases: int) -> str:
+    return f"{counted(records, 'record')} and {counted(bases, 'base')} in all"
+
+
+def assemble(pieces: Iterable[Piece], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES) -> list[Record]:
+    """Whole records from their pieces."""
+    headers, codes, changes, bases = [], [], [], 0
+    for number, group in itertools.groupby(pieces, key=lambda piece: piece.number):
+        parts = list(group)
+        bases += sum(len(part.codes) for part in parts)
+        if number > max_records or bases > max_bases:
+            raise TooLarge(f"too much to read at once: at most {_bounds(max_records, max_bases)}")
+        headers.append(parts[0].header)
+        codes.append(np.concatenate([part.codes for part in parts]) if len(parts) > 1 else parts[0].codes)
+        changes.append(sum((part.changes for part in parts), Changes()))
+    named = zip(unique_names(headers), codes, changes, strict=True)
+    return [
+        Record(name, code, notes + describe(change), describe_repairs(change))
+        for (name, notes), code, change in named
+    ]
+
+
+def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
+    """The same from a stream of any length, a FASTA in pieces of bounded size.
+
+    Raises:
+        ValueError: as `read_records`.
+    """
+    with _opened(stream) as plain_stream:
+        first = _read(plain_stream, PIECE_BYTES)
+        if first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK).startswith(b">"):
+            rest = iter(lambda: _read(plain_stream, PIECE_BYTES), b"")
+            yield from fasta_pieces(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
+            return
+        plain_text(first)  # what is no text is refused before the rest is read
+        yield from _pieces_of_text(_rest(plain_stream, first), False)
+
+
+def _rest(stream: BinaryIO, first: bytes) -> bytes:
+    """What a stream has, `first` included, held once."""
+    held = io.BytesIO()
+    for chunk in itertools.chain([first], iter(lambda: _read(stream, PIECE_BYTES), b"")):
+        held.write(chunk)
+        if held.tell() > MAX_TABLE_BYTES:
+            raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
+    return held.getvalue()
+
+
+def _opened(stream: BinaryIO) -> BinaryIO:
+    try:
+        return unzipped(stream)
+    except UNREADABLE as error:
+        raise ValueError(reason(error)) from None
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except UNREADABLE as error:
+        raise ValueError(reason(error)) from None
+
+
+def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
+    text = plain_text(text)
+    if text.startswith(b">"):
+        return fasta_pieces([text + b"\n"], repair)
+    if text.count(b"\n") > MAX_TABLE_LINES:
+        raise ValueError(f"over {MAX_TABLE_LINES:,} lines and not FASTA; expected FASTA for so many")
+    return _pieces(*bodies(text), repair)
+
+
+def _pieces(found: Iterable[tuple[bytes, bytes]], done: Changes, repair: bool) -> Iterator[Piece]:
+    for number, (header, body) in enumerate(found, 1):
+        name, changes = _header(header), Changes(done)
+        codes = read_codes(body, name or f"sequence_{number}", 0, changes, repair)
+        if not len(codes):
+            _no_letters(number, name)
+        yield Piece(number, name, codes, changes)
+
+
+def _no_letters(number: int, header: str) -> NoReturn:
+    raise ValueError(f"record {short(first_word(header)) or number}: no letters; expected at least one base")
+
+
+def fasta_pieces(chunks: Iterable[bytes], repair: bool = False) -> Iterator[Piece]:
+    """Pieces of a FASTA text that starts with `>` and comes in chunks."""
+    number, header, bases = 0, "", 0
+    for text in _cut(chunks):
+        continued, *records = text.split(b"\n>")
+        for place, part in enumerate([continued, *records]):
+            body = part
+            if place:
+                if number and not bases:
+                    _no_letters(number, header)
+                first, _, body = part.partition(b"\n")
+                number, header, bases = number + 1, _header(first), 0
+            changes = Changes()
+            codes = read_codes(body, first_word(header) or f"sequence_{number}", bases, changes, repair)
+            bases += len(codes)
+            if len(codes):
+                yield Piece(number, header, codes, changes)
+    if not bases:
+        _no_letters(number, header)
+
+
+def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The text in parts that begin with a newline where a line begins, and never cut a header."""
+    begun, line_end = b"", b"\n"
+    for chunk in chunks:
+        begun += chunk.replace(b"\r", b"\n") if b"\r" in chunk else chunk
+        end = begun.rfind(b"\n") + 1
+        if not end and line_end and begun.startswith(b">"):
+            if len(begun) > LONGEST_HEADER:
+                raise ValueError(f"a FASTA header of over {LONGEST_HEADER} bytes; expected a line end after the name")
+            continue
+        end = end or len(begun)
+        yield line_end + begun[:end]
+        line_end = b"\n" if begun[:end].endswith(b"\n") else b""
+        begun = begun[end:]
+    if begun:
+        yield line_end + begun
+
+
+# Names
+
+
+def _header(raw: bytes) -> str:
+    return printable(raw.decode(errors="replace"))
+
+
+def first_word(header: str) -> str:
+    """What programs take for the name in a FASTA header."""
+    return header.partition(" ")[0]
+
+
+def _region(header: str) -> str:
+    """The place that a header names behind its first word: that of UCSC or Ensembl as `chr22:101-400` or, of the
+    other strand, `chr22:101-400(-)`; all of bedtools' `my site::chr22:100-400`. "" where there is none, or where it
+    is all of a chromosome that the first word names."""
+    match = _UCSC.search(header) or _ENSEMBL.search(header)
+    if not match:
+        return header if "::" in header and " " in header and read_span(header) else ""
+    chromosome, start, end, strand = match.groups()
+    if start == "1" and chromosome == first_word(header):
+        return ""
+    return f"{chromosome}:{start}-{end}" + "(-)" * str(strand).startswith("-")
+
+
+def unique_names(headers: list[str]) -> list[tuple[str, list[str]]]:
+    """A name for each header, and what had to be changed: the place in a genome where UCSC or Ensembl have written
+    one, or the first word, or the whole header where first words recur.
+
+    No two names are the same, none is empty or longer than `LONGEST_NAME`.
+    """
+    words = [_region(header) or first_word(header) for header in headers]
+    whole = _repeats(words) and not _repeats(headers)
+    wanted = [name[:LONGEST_NAME] for name in (headers if whole else words)]
+    taken, reserved = set[str](), set(wanted)
+    last: Counter[str] = Counter()
+    named = []
+    for number, (name, header) in enumerate(zip(wanted, headers, strict=True), 1):
+        unique = name or f"sequence_{number}"
+        while unique in taken or (unique != name and unique in reserved):
+            last[name] += 1
+            unique = f"{name or 'sequence'}_{last[name] + (1 if name else number)}"
+        taken.add(unique)
+        named.append((unique, _renamed(name, unique, header, whole)))
+    return named
+
+
+def _renamed(name: str, unique: str, header: str, whole: bool) -> list[str]:
+    notes = []
+    if len(header if whole else first_word(header)) > LONGEST_NAME:
+        notes = [f"name cut to {LONGEST_NAME} characters"]
+    elif name and name != header:
+        notes = [f"named by the {'first word' if header.startswith(f'{name} ') else 'place'} in its header"]
+    return notes + [f"the name {short(name)} is there twice; called {unique} here"] * bool(name and unique != name)
+
+
+def _repeats(names: list[str]) -> bool:
+    given = [name for name in names if name]
+    return len(set(given)) < len(given)

@@ -1,0 +1,109 @@
+"""The sealed test part of a run: opened once, by an act of its own, and the figures kept.
+
+Whoever looks at a test again and again, and trains until it looks good, has a second validation part and no test.
+"""
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tfbind import runs
+from tfbind.data import open_learnt, split
+from tfbind.evaluation.baselines import measured, name_of
+from tfbind.metrics import figures, of_part
+from tfbind.runs import Run, log
+from tfbind.scoring import load_model, score_windows
+from tfbind.store import read_as, write_json
+from tfbind.text import figure
+
+
+@dataclass(frozen=True)
+class TestedBaseline:
+    """A simple model's figures on the test windows; one that could not be fitted has none, and `about` says why."""
+
+    __test__ = False  # no test class, whatever its name
+
+    key: str
+    name: str
+    about: str
+    test_loss: float | None = None
+    test_pearsonr: float | None = None
+    test_pearsonr_window: float | None = None
+    test_windows_undefined: int | None = None
+    test_precision: float | None = None
+    test_recall: float | None = None
+    test_auprc: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", name_of(self.key, self.name))
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What the best weights of a run reached on its test windows, and when that was looked at.
+
+    `baselines` are the simple models on the same windows. Tests that were opened by older versions lack them, and
+    the figures of sites.
+    """
+
+    __test__ = False
+
+    opened: str
+    windows: int
+    test_loss: float
+    test_pearsonr: float | None
+    test_pearsonr_window: float | None
+    test_windows_undefined: int
+    split_hash: str
+    test_precision: float | None = None
+    test_recall: float | None = None
+    test_auprc: float | None = None
+    baselines: list[TestedBaseline] = field(default_factory=list)
+
+
+def opened(run: Run) -> TestResult | None:
+    """The result of the one opening, None while the test is sealed.
+
+    Raises:
+        ValueError: the file that holds it is damaged.
+    """
+    path = run.folder / runs.TEST
+    return read_as(path, TestResult) if path.exists() else None
+
+
+def open_test(run: Run) -> TestResult:
+    """Score the test windows with the best weights, and keep the result for good; a second call gives the first's.
+
+    Raises:
+        ValueError: the run has no test part or has not finished, or its data set is gone or has changed.
+    """
+    kept = opened(run)
+    if kept:
+        return kept
+    config, record, state = runs.read_config(run), runs.read_record(run), runs.read_status(run).state
+    if not config.test_split:
+        raise ValueError(f"run {run.id} has no test part; one is sealed by `train --test-split 0.1`")
+    if state != "finished":
+        raise ValueError(f"run {run.id} is {state}; the test of a run is opened when it has finished")
+    data = open_learnt(run.home, record)
+    parts = split(data, config)
+    if parts.hash != record["split_hash"]:
+        raise ValueError(f"run {run.id}: the program splits {data.name} otherwise now; its test windows are gone")
+    with runs.sole_worker(run):
+        kept = opened(run)
+        if kept:
+            return kept
+        truth = np.asarray(data.scores[parts.test])
+        predicted = score_windows(load_model(run.home, run.id), np.asarray(data.codes[parts.test]))
+        result = TestResult(
+            opened=datetime.now(UTC).isoformat(timespec="seconds"),
+            windows=len(truth),
+            split_hash=parts.hash,
+            baselines=[TestedBaseline(**one) for one in measured(data, parts.train, parts.test, "test")],
+            **of_part("test", figures(predicted, truth)),
+        )
+        write_json(run.folder / runs.TEST, asdict(result))
+        said = f"test opened: {result.windows} windows, loss {figure(result.test_loss)}"
+        log.note(run, said, windows=result.windows, test_loss=result.test_loss)
+    return result

@@ -1,0 +1,205 @@
+"""Figures and curves: rows or arrays in, what Plotly draws out. Colours come from the theme of the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from tfbind.text import visible
+
+CURVE_POINTS = 500
+DIGITS = 5
+GREY = -1
+EXPLODED = 20  # times the loss at the start: what has risen that high has diverged
+MARGIN = 0.06  # of the axis, above and below the curves
+OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
+AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": "tozeroy"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a live chart. `y` has None where there is no value; `colour` counts through the theme's colours.
+
+    One of colour `GREY` is one of the rest: drawn thin and behind the others, its name only under the pointer. One
+    that is `level`, such as a baseline, is grey, too; its name stands at its right end, not in the legend.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    dash: Literal["solid", "dot", "dash"] = "solid"
+    colour: int = 0
+    level: bool = False
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What of some curves is drawn: the limits of the axis, None for all there is, and how many curves go beyond."""
+
+    limits: tuple[float, float] | None
+    beyond: int
+
+
+def sight(curves: Sequence[Sequence[float | None]]) -> Sight:
+    """The part of the axis of a loss that shows the runs which did not diverge, of the values of each.
+
+    A curve goes beyond where it rises above `EXPLODED` times what runs start from: the lower quartile over curves of
+    their first value, since most runs of a sweep may have diverged within their first epoch.
+    """
+    known = [values for each in curves if (values := [value for value in each if value is not None])]
+    starts = sorted(values[0] for values in known)
+    limit = EXPLODED * starts[(len(starts) - 1) // 4] if starts else 0.0
+    kept = [values for values in known if max(values) <= limit]
+    if limit <= 0 or len(kept) == len(known):  # a loss below zero has no such scale
+        return Sight(None, 0)
+    shown = [value for values in kept or known for value in values if value <= limit]
+    low, high = min(shown), max(shown)
+    room = MARGIN * ((high - low) or abs(high) or 1)
+    return Sight((max(0.0, low - room) if low >= 0 else low - room, high + room), len(known) - len(kept))
+
+
+def curve(
+    name: str,
+    rows: list[dict[str, Any]],
+    field: str,
+    *,
+    dash: Literal["solid", "dot"] = "solid",
+    colour: int = 0,
+) -> Curve:
+    """`field` of every row against its epoch, rounded and thinned to what a screen can show."""
+    if len(rows) > CURVE_POINTS:
+        rows = [rows[place] for place in thin(np.array([row.get(field) for row in rows], float), CURVE_POINTS)]
+    values = [row.get(field) for row in rows]
+    y = [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
+    return Curve(name, [row["epoch"] for row in rows], y, dash, colour)
+
+
+def thin(values: NDArray[np.floating[Any]], limit: int) -> NDArray[np.intp]:
+    """Which of `values` to draw so that at most `limit` are drawn and no extreme is lost.
+
+    The first and the last stay; what lies between is cut into equal parts, of which each keeps its lowest and its
+    highest value, or one NaN if it has nothing else.
+
+    Args:
+        values: (N,), NaN where there is none.
+        limit: at least 4.
+
+    Returns:
+        Sorted indices, all of them if N <= limit.
+    """
+    count = len(values)
+    if count <= limit:
+        return np.arange(count)
+    kept = {0, count - 1}
+    for part in np.array_split(np.arange(1, count - 1), (limit - 2) // 2):
+        known = part[~np.isnan(values[part])]
+        kept |= {known[values[known].argmin()], known[values[known].argmax()]} if len(known) else {part[0]}
+    return np.array(sorted(kept), dtype=np.intp)
+
+
+def plain(text: str) -> str:
+    """`text` for a title or a legend, where Plotly would read tags and entities."""
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def exemplary(pearson: NDArray[np.floating[Any]]) -> dict[str, int]:
+    """Which windows show how good the predictions are: those of the highest, the median and the lowest Pearson r.
+
+    Args:
+        pearson: (M,) per window, NaN where it is undefined; those windows are passed over.
+
+    Returns:
+        "best", "typical", "worst" -> index into `pearson`; {} if it is nowhere defined. Of an even number, the lower
+        of the two in the middle is typical.
+    """
+    order = np.argsort(pearson, kind="stable")  # NaN comes last
+    defined = int(np.count_nonzero(~np.isnan(pearson)))
+    if not defined:
+        return {}
+    return {"best": int(order[defined - 1]), "typical": int(order[(defined - 1) // 2]), "worst": int(order[0])}
+
+
+def profiles(
+    titles: list[str], observed: NDArray[np.floating[Any]], predicted: NDArray[np.floating[Any]]
+) -> go.Figure:
+    """Observed and predicted scores along windows, one panel each.
+
+    Args:
+        titles: one per window, shown as written.
+        observed, predicted: (K, L).
+    """
+    figure = make_subplots(
+        rows=len(titles),
+        shared_xaxes=True,
+        shared_yaxes="all",
+        vertical_spacing=0.09,
+        subplot_titles=[plain(title) for title in titles],
+    )
+    position = np.arange(observed.shape[1])
+    for row, (truth, guess) in enumerate(zip(observed, predicted, strict=True), start=1):
+        figure.add_scatter(
+            x=position,
+            y=np.round(truth, 3),
+            name="observed",
+            **AS_OBSERVED,
+            showlegend=row == 1,
+            legendgroup="observed",
+            row=row,
+            col=1,
+        )
+        figure.add_scatter(
+            x=position,
+            y=np.round(guess, 3),
+            name="predicted",
+            line={"color": PREDICTED, "width": 2},
+            showlegend=row == 1,
+            legendgroup="predicted",
+            row=row,
+            col=1,
+        )
+    figure.update_annotations(x=0, xanchor="left", font_size=13)
+    figure.update_xaxes(title_text="base in the window (0-based)", row=len(titles), col=1)
+    figure.update_yaxes(title_text="score", col=1, row=(len(titles) + 1) // 2)
+    figure.update_layout(
+        height=130 * len(titles) + 90,
+        margin={"l": 8, "r": 8, "t": 60, "b": 8},
+        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.06, "yanchor": "bottom"},
+        hovermode="x unified",
+    )
+    return figure
+
+
+def bars(
+    edges: NDArray[np.floating[Any]], counts: NDArray[np.integer[Any]], what: str, of: str, height: int
+) -> go.Figure:
+    """A histogram: `counts` (N,) of `of` between `edges` (N + 1,) of `what`."""
+    figure = go.Figure(
+        go.Bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": PREDICTED, "line": {"width": 0}},
+            customdata=np.stack([edges[:-1], edges[1:]], axis=1),
+            hovertemplate=f"%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}: %{{y:,}} {of}<extra></extra>",
+        )
+    )
+    return figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        bargap=0.05,
+        xaxis={"title": what},
+        yaxis={"title": of},
+    )
+
+
+def pearson_histogram(pearson: NDArray[np.floating[Any]]) -> go.Figure:
+    """How many windows reach which Pearson r; undefined ones are left out."""
+    defined = pearson[~np.isnan(pearson)]
+    counts, edges = np.histogram(np.clip(defined, -1, 1), bins=40, range=(-1, 1))
+    first = int(np.argmax(counts > 0)) if counts.any() else 0
+    figure = bars(edges[first:], counts[first:], "Pearson r of a window", "windows", height=320)
+    return figure.update_xaxes(range=[edges[first], 1])

@@ -1,0 +1,389 @@
+"""The motif behind the scores of a data set: read off painted hits exactly, else from what is common at high scores.
+
+Labels painted by a motif scan are sums of one number per column and base: with the strand of each hit known, these
+numbers solve linear equations. The strands are found by turns with the numbers. In which unit the sums are, natural
+logarithms or others, follows from the columns' probabilities, each of which adds up to one. Labels that only mark the
+hits leave the words of the hits to be counted.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.dna import UNKNOWN, Codes, reverse_complement
+from tfbind.metrics import pearson
+from tfbind.motifs.pwm import BACKGROUND, Motif, Scores, from_counts, paint, scan, trimmed
+
+FEWEST_WINDOWS = 100
+PEAK_WINDOWS = 2_000
+AROUND_PEAK = 40
+WORD = 7
+FLANK = 4
+ENRICHED_TURNS = 20
+FEWEST_HITS = 100
+PAINTED = 0.7  # of all stretches of one score, the share that has the commonest length, when a motif painted them
+WIDTHS = range(4, 41)
+TURNS = 20
+HALVINGS = 50
+STARTS = 10
+SAMPLE = 2_000
+RAREST = 0.001  # the probability of a base that no hit has in a column
+EQUAL = 0.01  # published matrices have three digits, which adds up to some thousandths of a nat
+ROUNDING = 1e-3  # what the recovered numbers may be off by
+UNITS = (1.0, np.log(2), np.log(10))  # nats in one: of logarithms to the base e, 2 and 10
+NOISE = 1.03  # what few words make of a unit
+UNSEEN = 1.2  # bases that no hit has make a unit seem so many times as large at most
+TRUSTED = 0.5  # the share of the scores' variance that a motif has to explain to be called read off
+LEFT_OUT = (0.0, 0.02, 0.05, 0.1, 0.2)  # shares of the marked words that a threshold may miss
+
+Places = NDArray[np.intp]
+
+
+def enriched_motif(codes: Codes, scores: Scores) -> tuple[Motif, int] | None:
+    """Align the words that are commoner around the highest scores (N, L) than elsewhere in the windows (N, L).
+
+    Returns:
+        The motif, and in how many windows it was searched; None where there are too few, or all are alike.
+    """
+    means = scores.mean(axis=1)
+    length = codes.shape[1]
+    if len(means) < FEWEST_WINDOWS or length < WORD + 2 * FLANK or means.max() == means.min():
+        return None
+    order = np.argsort(means)
+    high, low = order[-min(PEAK_WINDOWS, len(order) // 4) :], order[: len(order) // 2]
+    peaks = _summits(scores[high]).clip(AROUND_PEAK, max(AROUND_PEAK, length - AROUND_PEAK - 1))
+    span = np.arange(-AROUND_PEAK, AROUND_PEAK + 1)
+    near = codes[high[:, None], (peaks[:, None] + span).clip(0, length - 1)]
+    motif = _seeded(_commonest(near, codes[low]))
+    for _ in range(ENRICHED_TURNS):
+        before = motif.consensus
+        motif = _refined(motif, near)
+        if motif.consensus == before:
+            break
+    return trimmed(motif), len(near)
+
+
+def _summits(scores: Scores) -> NDArray[np.intp]:
+    """The middle (N,) of the first stretch that has the highest score of its window."""
+    highest = scores == scores.max(axis=1, keepdims=True)
+    first = highest.argmax(axis=1)
+    behind = ~highest & (np.arange(scores.shape[1]) > first[:, None])
+    end = np.where(behind.any(axis=1), behind.argmax(axis=1), scores.shape[1])
+    return (first + end - 1) // 2
+
+
+def _commonest(near: Codes, far: Codes) -> Codes:
+    """The word, either strand, in the most windows `near` beyond what its share of windows `far` explains."""
+    shares = []
+    for codes in (near, far):
+        words = np.lib.stride_tricks.sliding_window_view(codes, WORD, axis=1).reshape(-1, WORD)
+        words = words[(words != UNKNOWN).all(axis=1)].astype(np.int64)
+        powers = 4 ** np.arange(WORD)
+        numbers = np.minimum(words @ powers, (3 - words[:, ::-1]) @ powers)
+        shares.append((np.bincount(numbers, minlength=4**WORD) + 1) / (len(numbers) + 4**WORD))
+    surplus = shares[0] * np.log(shares[0] / shares[1])
+    best: Codes = (int(surplus.argmax()) // 4 ** np.arange(WORD) % 4).astype(np.uint8)
+    return best
+
+
+def _seeded(word: Codes) -> Motif:
+    counts = np.ones((4, WORD + 2 * FLANK))
+    counts[word, FLANK + np.arange(WORD)] += 8
+    return from_counts("enriched", "", counts)
+
+
+def _refined(motif: Motif, near: Codes) -> Motif:
+    """Count the bases of each window's best match, where it has one."""
+    forward, reverse = scan(motif, near)
+    turned = reverse.max(axis=1) > forward.max(axis=1)
+    chosen = np.where(turned[:, None], reverse, forward)
+    starts, best = chosen.argmax(axis=1), chosen.max(axis=1)
+    words = near[np.arange(len(near))[:, None], starts[:, None] + np.arange(motif.width)]
+    words = np.where(turned[:, None], reverse_complement(words), words)[best > np.median(best) / 2]
+    counts = np.stack([(words == code).sum(axis=0) for code in range(4)])
+    return from_counts(motif.name, "", counts)
+
+
+class Data(Protocol):
+    """Codes (N, L) and scores (N, L)."""
+
+    @property
+    def codes(self) -> Codes: ...
+    @property
+    def scores(self) -> Scores: ...
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far scores are those that a motif paints.
+
+    `r` is Pearson's over all bases. `exact` is the share of windows whose bases, all but the last W - 1, have the
+    painted score to 0.01: a hit that hangs over the right edge starts at one of those.
+    """
+
+    r: float
+    exact: float
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A motif that explains scores.
+
+    `how` is `painted` (read off stretches of one score each: a score is `base` plus `scale` times nats), `marked`
+    (the words of such stretches counted, where their scores tell no matrix) or `enriched` (found where scores are
+    high). `threshold` is the score of the lowest hit, in nats. `explained` is the squared Pearson correlation of the
+    scores with those that the motif paints, or, if it is marked, with where it has hits; of an enriched one, that of
+    each window's mean score with its best match.
+    """
+
+    motif: Motif
+    how: Literal["painted", "marked", "enriched"]
+    hits: int
+    explained: float
+    threshold: float | None = None
+    agreement: Agreement | None = None
+    base: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Codes (N, L) and scores (N, L) in nats."""
+
+    codes: Codes
+    scores: Scores
+
+
+def motif_behind(data: Data) -> Behind | None:
+    """The motif that explains the scores best; None where none is found."""
+    base = _commonest_score(data.scores)
+    rows, starts, lengths, values = _stretches(data.scores, base)
+    width = int(np.bincount(lengths).argmax()) if len(lengths) else 0
+    whole = lengths == width
+    if width in WIDTHS and whole.sum() >= FEWEST_HITS and whole.mean() >= PAINTED:
+        words = data.codes[rows[whole, None], starts[whole, None] + np.arange(width)]
+        known = (words != UNKNOWN).all(axis=1)
+        found = _read_off(data, words[known], values[whole][known] - base, base)
+        if found is not None:
+            return found
+    return _enriched(data)
+
+
+def _read_off(data: Data, words: Codes, values: Scores, base: float) -> Behind | None:
+    """The motif of words (n, W) and their scores above `base` (n,); None where none explains the data."""
+    if len(words) < FEWEST_HITS:
+        return None
+    if np.ptp(values) > 0:
+        painted = _painted(data, words, values, base)
+        if painted.explained >= TRUSTED:
+            return painted
+    marked = _marked(data, words, base)
+    return marked if marked.explained >= TRUSTED else None
+
+
+def agreement(data: Data, motif: Motif, threshold: float) -> Agreement:
+    """Paint every window by itself with a motif, and compare."""
+    painted = paint(motif, data.codes, threshold)
+    inside = slice(0, data.codes.shape[1] - motif.width + 1)
+    exact = (np.abs(painted[:, inside] - data.scores[:, inside]) < EQUAL).all(axis=1)
+    return Agreement(pearson(painted, data.scores) or 0.0, float(exact.mean()))
+
+
+def _commonest_score(scores: Scores) -> float:
+    """The score where nothing is: the commonest one."""
+    values, counts = np.unique(scores[:: max(1, len(scores) // SAMPLE)], return_counts=True)
+    return float(values[counts.argmax()])
+
+
+def _stretches(scores: Scores, base: float) -> tuple[Places, Places, Places, Scores]:
+    """Rows, starts, lengths and values of the stretches of one score that is not `base`, in order."""
+    edges = np.ones((len(scores), scores.shape[1] + 1), dtype=bool)
+    edges[:, 1:-1] = scores[:, 1:] != scores[:, :-1]
+    rows, bounds = np.nonzero(edges)
+    same = rows[1:] == rows[:-1]
+    rows, starts, ends = rows[:-1][same], bounds[:-1][same], bounds[1:][same]
+    values = scores[rows, starts]
+    kept = values != base
+    return rows[kept], starts[kept], (ends - starts)[kept], values[kept]
+
+
+# Painted scores
+
+
+def _painted(data: Data, words: Codes, values: Scores, base: float) -> Behind:
+    """Solve for the log-odds from words (n, W) and their scores (n,), and for the strand of each by turns."""
+    both = np.stack([words, reverse_complement(words)])
+    order = np.argsort(-values, kind="stable")
+    # The strongest first: the fewer words a start has to agree with, the surer it is of their strands.
+    few = order[: max(FEWEST_HITS // 2, len(order) // 20)]
+    some = order[:: max(1, len(order) // SAMPLE)]
+    starts = [_solved(both[:, few], values[few], _begun(words[place])) for place in few[:: len(few) // STARTS]]
+    tried = [_solved(both[:, some], values[some], odds) for odds in starts]
+    best = min(tried, key=lambda found: _misfit(found, both[:, some], values[some]))
+    odds = _solved(both, values, best)
+    scale = 1 / _nats(odds)
+    threshold = float(values.min()) / scale
+    motif = Motif("recovered", "", _normalised(odds / scale, threshold))
+    in_nats = _Data(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
+    # Words and their sums are the same on both strands, but where hits overlap, the strand says which covers which.
+    strands = [(agreement(in_nats, one, threshold - ROUNDING), one) for one in (motif, motif.reverse_complement())]
+    found, motif = max(strands, key=lambda strand: (strand[0].exact, strand[0].r))
+    return Behind(motif, "painted", len(words), found.r**2, threshold, found, base, scale)
+
+
+def _begun(word: Codes) -> NDArray[np.float64]:
+    """Log-odds (4, W) that know a single word (W,)."""
+    return from_counts("", "", _indicator(word[None]).reshape(-1, 4).T).log_odds
+
+
+def _solved(both: Codes, values: Scores, odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares of the scores over the bases of each column, and the strand that fits better, by turns.
+
+    Args:
+        both: words on the forward and on the reverse strand, (2, n, W).
+        odds: (4, W) to begin with.
+
+    Returns:
+        (4, W), NaN where no word has the base.
+    """
+    before = None
+    for _ in range(TURNS):
+        turned = _sums(odds, both[1]) > _sums(odds, both[0])
+        if before is not None and (turned == before).all():
+            break
+        before = turned
+        indicator = _indicator(np.where(turned[:, None], both[1], both[0]))
+        seen = indicator.T @ indicator
+        solution = np.linalg.lstsq(seen, indicator.T @ values.astype(np.float64), rcond=1e-10)[0]
+        odds = np.where(seen.diagonal() == 0, np.nan, solution).astype(np.float64).reshape(-1, 4).T
+    return odds
+
+
+def _misfit(odds: NDArray[np.float64], both: Codes, values: Scores) -> float:
+    """Mean squared error, each word on the strand that fits better."""
+    found = np.maximum(_sums(odds, both[0]), _sums(odds, both[1]))
+    return float(((found - values) ** 2).mean())
+
+
+def _indicator(words: Codes) -> NDArray[np.float64]:
+    """One row a word (n, 4 W): 1 at each column's base."""
+    found = np.zeros((len(words), words.shape[1] * 4))
+    found[np.arange(len(words))[:, None], np.arange(words.shape[1]) * 4 + words] = 1
+    return found
+
+
+def _sums(odds: NDArray[np.float64], words: Codes) -> NDArray[np.float64]:
+    filled = np.where(np.isnan(odds), np.log(RAREST / BACKGROUND), odds)
+    found: NDArray[np.float64] = filled[words, np.arange(words.shape[1])].sum(axis=1)
+    return found
+
+
+def _nats(odds: NDArray[np.float64]) -> float:
+    """How many nats one is, in which log-odds (4, W) are given up to a constant for each column that cancels.
+
+    Multiplied by that, each column's probabilities add up to one, and so do the logarithms of their sums to zero. Of
+    all numbers above 0 only one does that. Bases that were never seen make it seem larger: of units that are in use
+    the nearest below is then taken.
+    """
+    unseen = np.isnan(odds)
+    known = np.where(unseen, -np.inf, odds)
+    whole = np.log(1 - RAREST * unseen.sum(axis=0))
+
+    def excess(nats: float) -> float:
+        return float((np.logaddexp.reduce(known * nats, axis=0) + np.log(BACKGROUND) - whole).sum())
+
+    low = high = 1 / max(float(np.nanmax(np.abs(odds))), 1e-30)
+    while excess(high) <= 0 and high < low * 1e6:
+        high *= 2
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excess(middle) > 0 else (middle, high)
+    return next((unit for unit in UNITS if unit / NOISE <= high <= unit * UNSEEN), high)
+
+
+def _normalised(odds: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """Probabilities (4, W) whose log-odds add up as `odds` do.
+
+    The sums leave one constant for each column open. It follows from a column's sum of one; where bases were never
+    seen, what they have of that one is what the constants, which must cancel, leave to them. They share it equally,
+    but none has so much that the best word with it would reach `threshold`: then it would have been seen.
+    """
+    unseen = np.isnan(odds)
+    weights = np.where(unseen, 0.0, np.exp(np.where(unseen, 0.0, odds)) * BACKGROUND)
+    seen = weights.sum(axis=0)
+    left = float(np.exp(np.log(seen).sum()))  # the product of what the seen bases have of each column
+    best = np.nanmax(odds, axis=0)
+    most = BACKGROUND * np.exp(threshold - (best.sum() - best)) / seen * min(left, 1.0)
+    shared = _shared(unseen, np.where(unseen, np.minimum(most, 1.0), 0.0), left)
+    found = np.where(unseen, shared, np.maximum(weights / seen * (1 - shared.sum(axis=0)), 1e-6))
+    return found / found.sum(axis=0)
+
+
+def _shared(unseen: NDArray[np.bool_], most: NDArray[np.float64], left: float) -> NDArray[np.float64]:
+    """What each base that was never seen has of its column, (4, W): the same for all, up to `most` of each, such that
+    the product of what is left in the columns is `left`; without regard to `most` where that cannot be."""
+
+    def share(each: float, limit: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(unseen, np.clip(each, RAREST, np.maximum(limit, RAREST)), 0.0)
+
+    def product(each: float, limit: NDArray[np.float64]) -> float:
+        return float(np.prod(np.maximum(1 - share(each, limit).sum(axis=0), 0.0)))
+
+    limit = most if product(1.0, most) <= left else np.ones_like(most)
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if product(middle, limit) <= left else (middle, high)
+    return share(low, limit)
+
+
+# Marked hits
+
+
+def _marked(data: Data, words: Codes, base: float) -> Behind:
+    """Count the letters of words (n, W), each on the strand that fits better, by turns."""
+    both = np.stack([words, reverse_complement(words)])
+    motifs = [_counted(both, word) for word in words[:: max(1, len(words) // STARTS)]]
+    fits = [_best_of_both(motif, both).mean() for motif in motifs]
+    motif = motifs[int(np.argmax(fits))]
+    some = slice(None, None, max(1, len(data.codes) // SAMPLE))
+    codes, scores = data.codes[some], data.scores[some]
+    thresholds = np.quantile(_best_of_both(motif, both), LEFT_OUT) - ROUNDING
+    r = [pearson((paint(motif, codes, threshold) != 0).astype(np.float32), scores) or 0.0 for threshold in thresholds]
+    best = int(np.argmax(r))
+    return Behind(motif, "marked", len(words), r[best] ** 2, float(thresholds[best]), base=base)
+
+
+def _counted(both: Codes, word: Codes) -> Motif:
+    """The motif of words on both strands, (2, n, W), that begins with one word (W,)."""
+    odds, before = _begun(word), None
+    for _ in range(TURNS):
+        turned = _sums(odds, both[1]) > _sums(odds, both[0])
+        if before is not None and (turned == before).all():
+            break
+        before = turned
+        motif = from_counts(
+            "recovered", "", _indicator(np.where(turned[:, None], both[1], both[0])).sum(axis=0).reshape(-1, 4).T
+        )
+        odds = motif.log_odds
+    return motif
+
+
+def _best_of_both(motif: Motif, both: Codes) -> NDArray[np.float64]:
+    """The score (n,) of each word on the strand that fits better."""
+    return np.maximum(_sums(motif.log_odds, both[0]), _sums(motif.log_odds, both[1]))
+
+
+# Measured scores
+
+
+def _enriched(data: Data) -> Behind | None:
+    """The motif that is common around high scores, held against the means of all windows."""
+    found = enriched_motif(data.codes, data.scores)
+    if found is None:
+        return None
+    motif, windows = found
+    best = np.maximum(*(scores.max(axis=1) for scores in scan(motif, data.codes)))
+    return Behind(motif, "enriched", windows, (pearson(best, data.scores.mean(axis=1)) or 0.0) ** 2)

@@ -1,0 +1,131 @@
+"""Scans with one motif as models of a data set's scores: fitted, taken from JASPAR, or the rule behind the labels.
+
+What is fitted is fitted on the windows that it is given, so that whoever measures can keep the others away from it.
+Codes are (N, L), scores (N, L), one per base.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.dna import Codes
+from tfbind.metrics import pearson
+from tfbind.motifs.discovery import EQUAL, ROUNDING, Behind, motif_behind
+from tfbind.motifs.jaspar import ID, vertebrates
+from tfbind.motifs.pwm import Motif, Scores, jaspar_motif, paint, threshold_of
+
+P_VALUES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+USUAL_P_VALUE = 1e-3
+MOST_WINDOWS = 20_000  # a matrix is read off no better from more
+JUDGED = 1_000  # windows on which thresholds and the motifs that are left are told apart
+FIRST_LOOK, LEFT = 100, 20  # windows that every motif of JASPAR scans, and how many motifs are then left
+SURE = 0.9  # the share of windows that a rule has to paint exactly to be called the rule behind the labels
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Codes (N, L) and their scores (N, L)."""
+
+    codes: Codes
+    scores: Scores
+
+    def some(self, count: int) -> "Examples":
+        """At most so many of them, evenly spread."""
+        places = np.linspace(0, len(self.codes) - 1, min(count, len(self.codes))).astype(int)
+        return Examples(self.codes[places], self.scores[places])
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A motif and the score, in nats, from which on a place is a hit; what it paints is `base` plus `scale` times
+    nats."""
+
+    motif: Motif
+    threshold: float
+    base: float = 0.0
+    scale: float = 1.0
+
+    def __call__(self, codes: Codes) -> Scores:
+        """The scores that its hits paint, (N, L)."""
+        return paint(self.motif, codes, self.threshold) * np.float32(self.scale) + np.float32(self.base)
+
+
+def fitted(examples: Examples) -> tuple[Scan, Behind] | None:
+    """A matrix fitted to examples, and how; None where no motif is to be found behind their scores.
+
+    Painted scores give matrix, threshold and unit exactly, marked hits a threshold too. Of other scores the motif is
+    what is enriched where they are high, with the threshold that explains them best.
+    """
+    behind = motif_behind(examples.some(MOST_WINDOWS))
+    if behind is None:
+        return None
+    if behind.threshold is not None:
+        return Scan(behind.motif, behind.threshold - ROUNDING, behind.base, behind.scale), behind
+    return _with_best_threshold(behind.motif, examples.some(JUDGED)), behind
+
+
+def rule_of_origin(origin: Mapping[str, Any]) -> Scan | None:
+    """The scan that made the labels, where the data set was made here by one."""
+    if origin["kind"] == "simulation":
+        return Scan(jaspar_motif(origin["matrix_id"]), float(origin["threshold"]))
+    if origin["kind"] == "motif":
+        return Scan(
+            Motif(origin["motif"], origin["matrix_id"], np.array(origin["matrix"])), float(origin["threshold"])
+        )
+    return None
+
+
+def rule_behind(origin: Mapping[str, Any], fit: tuple[Scan, Behind] | None) -> Scan | None:
+    """The scan that made the labels: known from the origin of the data, or read off them beyond doubt."""
+    found = rule_of_origin(origin)
+    if found is None and fit is not None:
+        scan, behind = fit
+        found = scan if behind.agreement and behind.agreement.exact >= SURE else None
+    return found
+
+
+def known_motif(origin: Mapping[str, Any], examples: Examples) -> tuple[Scan, bool]:
+    """A motif of JASPAR for a data set, and whether it was made with that one.
+
+    Where it was not, that vertebrate motif is taken whose scan explains the examples best.
+    """
+    rule = rule_of_origin(origin)
+    if rule and ID.fullmatch(rule.motif.matrix_id):
+        return rule, True
+    few, more = examples.some(FIRST_LOOK), examples.some(JUDGED)
+    scans = [Scan(motif, threshold_of(motif, USUAL_P_VALUE)) for motif in vertebrates()]
+    scans = [scan for scan in scans if scan.motif.width <= few.codes.shape[1]]
+    left = sorted(scans, key=lambda scan: -_explained(scan, few))[:LEFT]
+    best = max(left, key=lambda scan: _explained(scan, more))
+    return _with_best_threshold(best.motif, more), False
+
+
+def _with_best_threshold(motif: Motif, examples: Examples) -> Scan:
+    scans = [Scan(motif, threshold_of(motif, p_value)) for p_value in P_VALUES]
+    return max(scans, key=lambda scan: _explained(scan, examples))
+
+
+def _explained(scan: Scan, examples: Examples) -> float:
+    return pearson(scan(examples.codes), examples.scores) or 0.0
+
+
+def all_but_overhang(rule: Scan, codes: Codes, scores: Scores) -> Scores:
+    """The scores themselves, but where hits hang over an edge of the window: there, what the rule sees in the window.
+
+    A stretch of one score at an edge that is shorter than the motif, and that the rule does not paint, comes from a
+    hit of which the window shows only a part.
+    """
+    painted = rule(codes)
+    end, start = _short_at_end(scores, rule), _short_at_end(scores[:, ::-1], rule)[:, ::-1]
+    return np.where((start | end) & (np.abs(painted - scores) > EQUAL * rule.scale), painted, scores)
+
+
+def _short_at_end(scores: Scores, rule: Scan) -> NDArray[np.bool_]:
+    """The bases of a last stretch of one score that a hit has, if it is shorter than the motif."""
+    last = scores[:, -1:]
+    same = np.logical_and.accumulate((scores == last)[:, ::-1], axis=1)[:, ::-1]
+    found: NDArray[np.bool_] = same & (last != np.float32(rule.base)) & (same.sum(axis=1) < rule.motif.width)[:, None]
+    return found

@@ -1,0 +1,1 @@
+"""tfbind.nn.kernels"""

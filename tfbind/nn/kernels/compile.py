@@ -1,0 +1,53 @@
+"""Compiles what the training of every preset and a search for known motifs need, so that none of them waits for it
+when it is first asked for (torch).
+
+python -m tfbind.nn.kernels.compile
+"""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.config import PRESETS, parse_config
+from tfbind.data import LENGTH
+from tfbind.motifs import jaspar_motif, nearest
+from tfbind.nn.model import build_model
+from tfbind.nn.training import train
+
+WINDOWS = 10
+
+
+class Blank(NamedTuple):
+    """Windows of A without a score: data only in kind and shape."""
+
+    names: NDArray[np.bytes_]
+    codes: NDArray[np.uint8]
+    scores: NDArray[np.float32]
+
+
+def warm_up() -> None:
+    """Do all of it, on two cores if there are two."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        for compiled in [pool.submit(train_presets), pool.submit(search_motifs)]:
+            compiled.result()
+
+
+def search_motifs() -> None:
+    """Look for one motif among the known ones."""
+    nearest([jaspar_motif()])
+
+
+def train_presets() -> None:
+    """Train one epoch on next to nothing with each preset."""
+    shape = (WINDOWS, LENGTH)
+    data = Blank(np.zeros(WINDOWS, "S1"), np.zeros(shape, np.uint8), np.zeros(shape, np.float32))
+    for preset in PRESETS.values():
+        config = parse_config({"num_epochs": 1, "device": "cpu", "threads": 1}, preset)
+        next(train(build_model(config, LENGTH), data, config))
+
+
+if __name__ == "__main__":
+    warm_up()

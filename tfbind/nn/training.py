@@ -1,0 +1,298 @@
+"""train(model, data, config) yields one flat row per epoch and touches nothing else: no disk, no print, no network.
+
+What an epoch draws at random follows from (seed, epoch) alone, so a run that goes on from a checkpoint sees the very
+windows, in the very order, with the very dropout masks, that it would have seen without the interruption.
+
+On a CPU each thread takes a share of every batch through the network, and the gradients are added up in a fixed
+order. Threads then wait for each other once a step instead of once an operation: as fast as torch's own threads on
+an idle machine, and many times faster beside another busy process. The mathematics is that of the whole batch, but
+for batch norm, whose statistics are those of a share.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import BatchNorm1d
+from torch.nn.functional import mse_loss
+
+from tfbind.config import TrainConfig
+from tfbind.data import split
+from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
+from tfbind.nn.kernels import batch_norm, layer_norm
+from tfbind.nn.kernels.pack import Spread, fits
+from tfbind.nn.model import BindingPredictorCNN
+
+Row = dict[str, Any]
+
+SCORING_BATCH = 64
+SMALLEST_SHARE = 8
+BATCHES_BETWEEN_CHECKS = 64
+
+
+class Data(Protocol):
+    """What is trained on: codes (N, L) uint8, 0-3 for A C G T and 4 for N, and scores (N, L) float32; names (N,) are
+    asked for only where the split needs them."""
+
+    @property
+    def names(self) -> NDArray[np.bytes_]: ...
+
+    @property
+    def codes(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def scores(self) -> NDArray[np.float32]: ...
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """An epoch's `predictions` (M, L) for the validation `windows`, (M,) indices into the data, window by window."""
+
+    windows: NDArray[np.int64]
+    predictions: NDArray[np.float32]
+    loss: NDArray[np.float64]
+    pearson: NDArray[np.float64]
+
+
+def learning_rate_at(config: TrainConfig, step: int, steps: int) -> float:
+    """The learning rate of a step (0-based) of `steps` in all.
+
+    `one_cycle` rises over the first fifth from 4 % of `config.learning_rate` and then falls to zero, both along half
+    a cosine (after Smith & Topin 2019, "Super-convergence", with cosines instead of straight lines).
+    """
+    if config.lr_schedule == "constant":
+        return config.learning_rate
+    rise = 0.2 * steps
+    if step < rise:
+        return config.learning_rate * (0.04 + 0.96 * _half_cosine(step / rise))
+    return config.learning_rate * (1 - _half_cosine((step - rise) / (steps - rise)))
+
+
+def _half_cosine(part: float) -> float:
+    return (1 - math.cos(math.pi * part)) / 2
+
+
+def one_hot(codes: Tensor) -> Tensor:
+    """(N, L) codes -> (N, 4, L) float32; N becomes zeros."""
+    bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
+    return (codes[:, None] == bases[:, None]).float()
+
+
+def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer that a configuration names, over all parameters of `model`."""
+    fused = next(model.parameters()).device.type != "mps"
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer_type == "SGD":
+        return torch.optim.SGD(model.parameters(), lr=rate, weight_decay=decay, momentum=0.9, fused=fused)
+    kind = torch.optim.AdamW if config.optimizer_type == "AdamW" else torch.optim.Adam
+    return kind(model.parameters(), lr=rate, weight_decay=decay, fused=fused)
+
+
+def shares(config: TrainConfig) -> int:
+    """Into how many shares a batch is split: one a thread on a CPU, unless they would become too small."""
+    if config.device != "cpu":
+        return 1
+    return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARE))
+
+
+class Training:
+    """A training run as an iterator: each `next` trains one epoch, measures it and returns its row.
+
+    Between two epochs `validation` holds the predictions of the last one, and `checkpoint()` all that is needed to go
+    on. `on_batch` is called with this object after every batch; an exception it raises ends the epoch unfinished.
+
+    Raises:
+        Diverged: the loss became NaN or infinite.
+    """
+
+    def __init__(
+        self,
+        model: BindingPredictorCNN,
+        data: Data,
+        config: TrainConfig,
+        *,
+        on_batch: Callable[["Training"], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.model, self.config, self.clock, self.on_batch = model, config, clock, on_batch
+        self.device = next(model.parameters()).device
+        parts = split(data, config)
+        self.train_windows, self.validation_windows = parts.train, parts.validation
+        self._codes = torch.from_numpy(data.codes[self.train_windows]).to(self.device)
+        self._scores = torch.from_numpy(data.scores[self.train_windows]).to(self.device)
+        self._held_codes = torch.from_numpy(data.codes[self.validation_windows]).to(self.device)
+        self._held_scores = data.scores[self.validation_windows]
+        self._optimizer = make_optimizer(model, config)
+        self._parameters = list(model.parameters())
+        self._generators = [torch.Generator(self.device) for _ in range(shares(config))]
+        model.use_generator(self._generators[0])
+        self._threads = ThreadPoolExecutor(len(self._generators))
+        self.batches_per_epoch = math.ceil(len(self.train_windows) / config.batch_size)
+        self.rows: list[Row] = []
+        self.validation: Validation | None = None
+        self._losses: list[Tensor] = []
+        self._started = clock()
+
+    def __iter__(self) -> "Training":
+        return self
+
+    def __next__(self) -> Row:
+        if self.finished:
+            raise StopIteration
+        self._started = self.clock()
+        train_loss = self._train_epoch()
+        trained = self.clock()
+        self.validation = self._validate()
+        row = self._measure(self.validation, train_loss)
+        row["seconds"] = round(self.clock() - self._started, 4)
+        row["windows_per_second"] = round(len(self.train_windows) / max(trained - self._started, 1e-9), 2)
+        self.rows.append(row)
+        self._losses = []
+        return row
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in progress, or to come; 1-based."""
+        return len(self.rows) + 1
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or too many in a row went by without a lower validation loss."""
+        losses = [row["val_loss"] for row in self.rows]
+        waited = len(losses) - 1 - losses.index(min(losses)) if losses else 0
+        return len(losses) >= self.config.num_epochs or waited >= self.config.early_stopping_patience
+
+    @property
+    def improved(self) -> bool:
+        """Whether the last finished epoch has the lowest validation loss so far."""
+        return self.rows[-1]["val_loss"] < min((row["val_loss"] for row in self.rows[:-1]), default=math.inf)
+
+    @property
+    def batches(self) -> int:
+        """Batches done in this epoch."""
+        return len(self._losses)
+
+    def running_loss(self) -> float | None:
+        """Mean training loss of the batches done in this epoch; None before the first."""
+        return self._require_finite(float(torch.stack(self._losses).mean()), "train_loss") if self._losses else None
+
+    def progress(self) -> dict[str, Any]:
+        """How far this epoch is, how fast, and how many seconds the whole run still takes at that speed."""
+        spent = self.clock() - self._started
+        seen = min(self.batches * self.config.batch_size, len(self.train_windows))
+        speed = seen / spent if seen and spent > 0 else None
+        # A forward pass is a third of a training step.
+        effort = len(self.train_windows) + len(self.validation_windows) / 3
+        epochs_left = self.config.num_epochs - len(self.rows)
+        return {
+            "epoch": min(self.epoch, self.config.num_epochs),
+            "num_epochs": self.config.num_epochs,
+            "batches": self.batches,
+            "batches_per_epoch": self.batches_per_epoch,
+            "train_loss": self.running_loss(),
+            "windows_per_second": speed and round(speed, 1),
+            "seconds_left": speed and round(max(epochs_left * effort / speed - spent, 0), 1),
+        }
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Weights, optimizer and rows after the last finished epoch."""
+        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict(), "rows": self.rows}
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where `checkpoint` was taken."""
+        self.model.load_state_dict(checkpoint["model"])
+        self._optimizer.load_state_dict(checkpoint["optimizer"])
+        self.rows = list(checkpoint["rows"])
+
+    def _train_epoch(self) -> float:
+        self.model.train()
+        random = np.random.default_rng([self.config.seed, self.epoch])
+        order = torch.from_numpy(random.permutation(len(self.train_windows))).to(self.device)
+        for generator in self._generators:
+            generator.manual_seed(int(random.integers(2**62)))
+        batches = order.split(self.config.batch_size)
+        for chosen in batches:
+            self._losses.append(self._train_batch(chosen))
+            if self.batches % BATCHES_BETWEEN_CHECKS == 0:
+                self._require_finite(float(self._losses[-1]), "train_loss")
+            if self.on_batch:
+                self.on_batch(self)
+        sizes = torch.tensor([len(chosen) for chosen in batches], dtype=torch.float64)
+        losses = torch.stack(self._losses).cpu().double()
+        return self._require_finite(float((losses * sizes).sum() / sizes.sum()), "train_loss")
+
+    def _train_batch(self, chosen: Tensor) -> Tensor:
+        done = (self.epoch - 1) * self.batches_per_epoch + self.batches
+        rate = learning_rate_at(self.config, done, self.config.num_epochs * self.batches_per_epoch)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, gradients = self._loss_and_gradients(self._codes[chosen], self._scores[chosen])
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            # The optimizer goes through both memories in step, and a gradient has the strides of its convolution.
+            parameter.grad = gradient.contiguous()
+        self._optimizer.step()
+        return loss
+
+    def _loss_and_gradients(self, codes: Tensor, scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if fits(self.model):
+            step = batch_norm if isinstance(self.model.initial_norm, BatchNorm1d) else layer_norm
+            return step.loss_and_gradients(self.model, codes, scores, self._generators[: len(codes)], self._spread)
+        loss = mse_loss(self.model(one_hot(codes)), scores)
+        return loss.detach(), torch.autograd.grad(loss, self._parameters)
+
+    @property
+    def _spread(self) -> Spread:
+        return self._threads.map if len(self._generators) > 1 else map
+
+    @torch.inference_mode()
+    def _predict(self) -> Tensor:
+        """The scores of the validation windows."""
+        parts = math.ceil(len(self._held_codes) / SCORING_BATCH)
+        if fits(self.model):
+            return layer_norm.predict(self.model, self._held_codes, parts, self._spread)
+        return torch.cat([self.model(one_hot(codes)).cpu() for codes in self._held_codes.split(SCORING_BATCH)])
+
+    def _validate(self) -> Validation:
+        self.model.eval()
+        predictions = self._predict().numpy()
+        self._require_finite(float(np.abs(predictions).max()), "the largest prediction")
+        return Validation(
+            self.validation_windows,
+            predictions,
+            window_loss(predictions, self._held_scores),
+            window_pearson(predictions, self._held_scores),
+        )
+
+    def _measure(self, validation: Validation, train_loss: float) -> Row:
+        return {
+            "epoch": self.epoch,
+            "train_loss": train_loss,
+            "val_loss": float(validation.loss.mean()),
+            "val_pearsonr": pearson(validation.predictions, self._held_scores),
+            **of_part("val", window_figures(validation.pearson)),
+            "learning_rate": self._optimizer.param_groups[0]["lr"],
+        }
+
+    def _require_finite(self, value: float, what: str) -> float:
+        if math.isfinite(value):
+            return value
+        raise Diverged(
+            f"{what} became {value} in epoch {self.epoch}, batch {self.batches}: the steps were too large; "
+            f"try a learning_rate 3 to 10 times below {self.config.learning_rate:g}"
+        )
+
+
+def train(model: BindingPredictorCNN, data: Data, config: TrainConfig) -> Training:
+    """Train `model` in place on its own device: an iterator of one row per epoch, until the configuration ends it."""
+    return Training(model, data, config)

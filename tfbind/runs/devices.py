@@ -1,0 +1,106 @@
+"""Which devices this machine has, and whose turn it is on them. torch is not imported to find out.
+
+A slot is a lock file under `<home>/locks/`: one for each CPU core, one for each GPU. The operating system frees the
+locks of a process that dies, however it dies.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import platform
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tfbind.config import TrainConfig
+from tfbind.store import cpu_cores
+
+
+def available() -> list[str]:
+    """The devices that torch can train on here, the fastest first; `cpu` is always the last."""
+    return ["cuda"] * bool(cuda_count()) + ["mps"] * _has_mps() + ["cpu"]
+
+
+def cuda_count() -> int:
+    """How many NVIDIA GPUs the driver shows to this process, 0 where the installed torch was built without CUDA."""
+    return ask_driver()[0] if torch_has_cuda() else 0
+
+
+def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[int, str]:
+    """How many GPUs NVIDIA's driver shows to this process, whatever torch can do with them; why none, in words.
+
+    `load` opens the library of the driver.
+    """
+    try:
+        driver = load("libcuda.so.1")
+    except OSError:
+        return 0, "NVIDIA's driver is not installed: there is no libcuda.so.1"
+    count, reason = ctypes.c_int(0), ctypes.c_char_p()
+    code = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    if code:
+        driver.cuGetErrorString(code, ctypes.byref(reason))
+        return 0, f"NVIDIA's driver says: {(reason.value or b'unknown').decode()} (CUDA error {code})"
+    return count.value, "" if count.value else "NVIDIA's driver shows no GPU to this process"
+
+
+def torch_has_cuda() -> bool:
+    """Whether the installed torch was built with CUDA."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    version = Path(spec.submodule_search_locations[0]) / "version.py"
+    return re.search(r"^cuda\b[^=]*= *['\"]", version.read_text(), re.MULTILINE) is not None
+
+
+def _has_mps() -> bool:
+    return platform.system() == "Darwin" and platform.machine() == "arm64"
+
+
+def settle(config: TrainConfig) -> TrainConfig:
+    """`config` with its device and its number of threads made definite for this machine.
+
+    Raises:
+        ValueError: the device asked for is not here.
+    """
+    here = available()
+    device = here[0] if config.device == "auto" else config.device
+    if device not in here:
+        raise ValueError(f"--device {device}: not on this machine; here: {', '.join(here)}")
+    return config.model_copy(update={"device": device, "threads": config.threads or cpu_cores()})
+
+
+def describe(device: str, threads: int) -> str:
+    """A device in a reader's words, such as `CPU, 2 threads`."""
+    return f"CPU, {threads} thread{'s' * (threads != 1)}" if device == "cpu" else device.upper()
+
+
+@contextlib.contextmanager
+def slots(home: Path, device: str, threads: int) -> Iterator[list[int] | None]:
+    """Hold what a run needs: as many core slots as it has threads, or one GPU.
+
+    Yields:
+        the indices of the slots, or None when they are not free right now.
+    """
+    total = {"cpu": cpu_cores(), "cuda": cuda_count(), "mps": 1}[device]
+    wanted = min(threads, total) if device == "cpu" else 1
+    folder = home / "locks"
+    folder.mkdir(exist_ok=True)  # not its home, if that was moved meanwhile
+    with contextlib.ExitStack() as held:
+        taken: list[int] = []
+        for index in range(total):
+            if len(taken) < wanted and _try_lock(folder / f"{device}-{index}.lock", held):
+                taken.append(index)
+        yield taken if len(taken) == wanted else None
+
+
+def _try_lock(path: Path, held: contextlib.ExitStack) -> bool:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    held.callback(lock.release)
+    return True

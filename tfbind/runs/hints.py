@@ -1,0 +1,248 @@
+"""What a run's curves say, in words: pure rules over its rows.
+
+One hint at a time, the first of these causes that holds, because each makes the ones after it meaningless or
+misleading:
+
+- diverged: the rest of the curve is then noise
+- as good as the rule: whatever the curve does, more training has little to add to the best epoch
+- overfitting: a falling training loss is then no reason for more epochs
+- few steps: of a rate that was hardly tried nothing can be said
+- nothing learnt: a loss that falls to what a constant would reach is no reason for more epochs or a higher rate
+- rate too low: a stronger form of still improving
+- still improving
+- settled
+
+A rule that needs more epochs than there are does not hold.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from tfbind.config import TrainConfig
+from tfbind.runs.folder import best_row
+from tfbind.text import significant
+
+Row = dict[str, Any]
+Kind = Literal[
+    "diverged",
+    "as good as the rule",
+    "overfitting",
+    "few steps",
+    "nothing learnt",
+    "rate too low",
+    "still improving",
+    "settled",
+]
+
+DIVERGED_FACTOR = 2.0
+DIVERGED_EPOCHS = 3
+EXPLODED_FACTOR = 1000.0  # one epoch is enough
+OVERFITTING_FACTOR = 1.03
+FALLING_SHARE = 0.02
+FALLING_EPOCHS = 3  # the fall at the end is the mean of the steps between these: one lucky step is not enough
+ANNEALED_SHARE = 0.1
+NOT_A_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
+NO_CORRELATION = 0.1
+USUAL_RATE = 0.01  # the published one; nothing above it is called too low
+FEW_STEPS = 100  # 96 steps of the published model reach r 0.30, 192 0.77, 600 0.93
+LOWER_RATE = "Try a learning rate 3 to 10 times lower."
+HIGHER_RATE = "Try a learning rate 3 to 10 times higher."
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What was seen, and what to try."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How often the weights of a run move: once for each batch of its `windows` that train."""
+
+    windows: int
+    batch_size: int
+
+    @property
+    def per_epoch(self) -> int:
+        return math.ceil(self.windows / self.batch_size)
+
+    def words(self, epochs: int) -> str:
+        """How many there are in so many epochs, and why."""
+        count = "one step" if self.per_epoch == 1 else f"{self.per_epoch} steps"
+        batch = "a batch of {:,} holds all {:,}" if self.per_epoch == 1 else "batches of {:,} from {:,}"
+        why = f"{batch.format(self.batch_size, self.windows)} training windows"
+        return f"{count} an epoch, {epochs * self.per_epoch:,} in all ({why})"
+
+
+def few_steps(windows: int, config: TrainConfig) -> str | None:
+    """What to say before a run on so many training windows that takes few steps, or one an epoch; None for others."""
+    steps = Steps(windows, config.batch_size)
+    if steps.per_epoch > 1 and config.num_epochs * steps.per_epoch >= FEW_STEPS:
+        return None
+    few = ": few to learn from" if config.num_epochs * steps.per_epoch < FEW_STEPS else ""
+    return f"{steps.words(config.num_epochs)}{few}; a smaller batch_size takes more steps"
+
+
+def lost_its_loss(error: str | None) -> bool:
+    """Whether a run failed because a loss became NaN or infinite, which would only happen again."""
+    return bool(error and NOT_A_NUMBER.search(error))
+
+
+def hint(
+    rows: list[Row], to_the_end: bool = True, steps: Steps | None = None, rule: float | None = None
+) -> Hint | None:
+    """The most important thing that `rows`, one per finished epoch, say about how the training went.
+
+    Args:
+        rows: in order; `epoch`, `train_loss`, `val_loss`, `val_pearsonr` and `learning_rate` are read.
+        to_the_end: whether the run trained as long as it meant to. How the curve of one that was stopped ends says
+            nothing about its settings.
+        steps: how often its weights moved, where that is known.
+        rule: the Pearson r from which on a run is as good as the rule behind the labels, where that is known.
+    """
+    on_the_way = (_exploded(rows), _diverged(rows), _as_good_as_the_rule(rows, rule), _overfitting(rows))
+    of_the_end = (
+        _few_steps(rows, steps),
+        _nothing_learnt(rows),
+        _rate_too_low(rows),
+        _still_improving(rows),
+        _settled(rows),
+    )
+    return next(filter(None, (*on_the_way, *(of_the_end if to_the_end else ()))), None)
+
+
+def fall_per_epoch(losses: list[float]) -> float:
+    """By what share the loss fell in a mean (geometric) epoch from the first to the last of `losses`."""
+    return 1 - (losses[-1] / losses[0]) ** (1 / (len(losses) - 1))
+
+
+def _exploded(rows: list[Row]) -> Hint | None:
+    lowest = min([row["val_loss"] for row in rows] + [row["train_loss"] for row in rows[:1]], default=0.0)
+    if not 0 < EXPLODED_FACTOR * lowest < rows[-1]["val_loss"]:
+        return None
+    last = rows[-1]
+    return Hint(
+        "diverged",
+        f"The validation loss rose to {significant(last['val_loss'], 3)} in epoch {last['epoch']}, more than "
+        f"{EXPLODED_FACTOR:,.0f} times what it was ({significant(lowest, 3)}): the run diverged. {LOWER_RATE}",
+    )
+
+
+def _diverged(rows: list[Row]) -> Hint | None:
+    losses = [row["val_loss"] for row in rows]
+    if len(rows) <= DIVERGED_EPOCHS or not 0 < DIVERGED_FACTOR * min(losses) < min(losses[-DIVERGED_EPOCHS:]):
+        return None
+    return Hint(
+        "diverged",
+        f"The validation loss rose to {losses[-1]:.3g}, {losses[-1] / min(losses):.1f} times its lowest value "
+        f"({min(losses):.3g}), and stayed above twice that for {DIVERGED_EPOCHS} epochs: the run diverged. "
+        + LOWER_RATE,
+    )
+
+
+def _as_good_as_the_rule(rows: list[Row], rule: float | None) -> Hint | None:
+    best = best_row(rows)
+    if best is None or rule is None or (best["val_pearsonr"] or 0) < rule:
+        return None
+    return Hint(
+        "as good as the rule",
+        f"The best epoch, {best['epoch']} of {len(rows)}, is as good as a scan with the rule behind the labels: more "
+        "training has little to add.",
+    )
+
+
+def _overfitting(rows: list[Row]) -> Hint | None:
+    best = best_row(rows)
+    if best is None or not 0 < OVERFITTING_FACTOR * best["val_loss"] <= rows[-1]["val_loss"]:
+        return None
+    if rows[-1]["train_loss"] >= best["train_loss"]:
+        return None
+    if _learnt_nothing(rows) and rows[-1]["train_loss"] >= best["val_loss"]:  # nor anything by heart
+        return None
+    rise = rows[-1]["val_loss"] / best["val_loss"] - 1
+    return Hint(
+        "overfitting",
+        f"Since epoch {best['epoch']} the training loss went on falling ({best['train_loss']:.3g} to "
+        f"{rows[-1]['train_loss']:.3g}) while the validation loss rose by {rise:.0%}: the model began to learn the "
+        "training windows by heart. The weights of the best epoch are kept; fewer epochs, more dropout or more "
+        "data would help.",
+    )
+
+
+def _few_steps(rows: list[Row], steps: Steps | None) -> Hint | None:
+    if steps is None or not rows or len(rows) * steps.per_epoch >= FEW_STEPS:
+        return None
+    if best_row(rows) != rows[-1] and not _learnt_nothing(rows):
+        return None
+    return Hint(
+        "few steps",
+        f"The weights moved only a few times: {steps.words(len(rows))}. That is too few to judge the learning rate. "
+        "Try a smaller batch size, or many more epochs.",
+    )
+
+
+def _learnt_nothing(rows: list[Row]) -> bool:
+    best = best_row(rows)
+    return best is not None and (best["val_pearsonr"] or 0) < NO_CORRELATION
+
+
+def _nothing_learnt(rows: list[Row]) -> Hint | None:
+    if len(rows) < 2 or not _learnt_nothing(rows):
+        return None
+    losses = [row["train_loss"] for row in rows]
+    crawls = all(later < earlier for earlier, later in pairwise(losses))
+    too_low = crawls and _rate(rows) < USUAL_RATE
+    return Hint(
+        "nothing learnt",
+        f"Nothing was learnt in {len(rows)} epochs: the predictions of the best one do not follow the true scores. "
+        + (HIGHER_RATE if too_low else LOWER_RATE),
+    )
+
+
+def _rate_too_low(rows: list[Row]) -> Hint | None:
+    losses = [row["val_loss"] for row in rows[-FALLING_EPOCHS:]]
+    if _annealed(rows) or _rate(rows) > USUAL_RATE:
+        return None
+    if len(losses) < FALLING_EPOCHS or best_row(rows) != rows[-1] or fall_per_epoch(losses) <= FALLING_SHARE:
+        return None
+    return Hint(
+        "rate too low",
+        f"The validation loss was still falling by {fall_per_epoch(losses):.0%} an epoch at the end: "
+        f"{len(rows)} epochs were too few at this learning rate. Try more epochs, or a rate 3 times higher.",
+    )
+
+
+def _annealed(rows: list[Row]) -> bool:
+    """Whether the schedule ended near zero, which makes the loss fall at the end, whatever the rate before."""
+    return bool(rows) and rows[-1]["learning_rate"] < ANNEALED_SHARE * _rate(rows)
+
+
+def _rate(rows: list[Row]) -> float:
+    """The highest learning rate that these epochs ended with."""
+    return max((float(row["learning_rate"]) for row in rows), default=0.0)
+
+
+def _still_improving(rows: list[Row]) -> Hint | None:
+    if len(rows) < 2 or best_row(rows) != rows[-1]:
+        return None
+    return Hint(
+        "still improving",
+        f"The last epoch was the best ({rows[-1]['val_loss']:.3g} after {rows[-2]['val_loss']:.3g}): more epochs "
+        "would probably still help.",
+    )
+
+
+def _settled(rows: list[Row]) -> Hint | None:
+    best = best_row(rows)
+    if best is None or len(rows) < 2:
+        return None
+    return Hint(
+        "settled",
+        f"The best epoch was {best['epoch']} of {len(rows)}; the validation loss has not come below "
+        f"{best['val_loss']:.3g} since. More epochs alone would not change much.",
+    )

@@ -1,0 +1,181 @@
+"""What is known of a run, wherever it was made: its settings, its rows, the predictions of its best epoch."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.runs import folder
+from tfbind.runs.folder import Row, Run
+from tfbind.store import atomic, regular, write_json
+
+Source = Literal["local", "wandb", "offline"]
+Stamp = tuple[int, ...]
+
+FILES = (folder.CONFIG, folder.LABELS, folder.STATE, folder.METRICS, folder.VALIDATION)  # what `local` looks at
+TAG_LENGTH, NOTE_LENGTH = 40, 500
+UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
+    AttributeError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class Past:
+    """One run with its rows, one for each epoch, in order.
+
+    `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none, and
+    `server` the address of the W&B server that it was pulled from: others may have runs and sweeps of the same ids.
+    `config` has this project's names. `sampled`: the curve was thinned by the server, and the rows are not all there
+    are. `last_only`: no curve is known, and `rows` is one row of the last values, whose epoch says nothing.
+    `validation` is the file with predictions on the validation windows of the best epoch, None where there is none.
+    """
+
+    key: str
+    id: str
+    name: str
+    state: str
+    source: Source
+    group: str
+    config: dict[str, Any]
+    rows: list[Row]
+    created: str = ""
+    sampled: bool = False
+    last_only: bool = False
+    server: str = ""
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
+    error: str | None = None
+    validation: Path | None = None
+
+
+def local(run: Run) -> Past:
+    """A run of this home.
+
+    Raises:
+        ValueError: its folder is damaged.
+    """
+    record, labels, status = folder.read_record(run), folder.read_labels(run), folder.read_status(run)
+    windows = run.folder / folder.VALIDATION
+    return Past(
+        key=run.id,
+        id=run.id,
+        name=labels["name"],
+        state=status.state,
+        source="local",
+        group=record.get("sweep") or "",
+        config=record,
+        rows=folder.read_rows(run),
+        created=record["created"],
+        tags=labels["tags"],
+        note=labels["note"],
+        error=status.error,
+        validation=windows if windows.exists() else None,
+    )
+
+
+def stamp(run: Run) -> Stamp:
+    """When the files of a run were written: as long as that stays the same, so does what `local` reads, but for a
+    process that has died."""
+    return tuple(atomic.written(run.folder / name) for name in FILES)
+
+
+def local_runs(home: Path, read: Callable[[Run], Past] = local) -> tuple[list[Past], list[str]]:
+    """The runs of a home as `read` has them, newest first, and a line for each that cannot be read."""
+    found, problems = [], []
+    for run in reversed(folder.list_runs(home)):
+        try:
+            found.append(read(run))
+        except (ValueError, OSError) as error:  # a disk or a network may fail, too
+            problems.append(atomic.words(error))
+    return found, problems
+
+
+def annotate(run: Run, tags: str, note: str) -> None:
+    """Replace the tags, given with commas between them, and the note of a run.
+
+    Raises:
+        ValueError: a tag or the note is too long, or holds characters that do not print.
+    """
+    words = list(dict.fromkeys(word for tag in tags.split(",") if (word := tag.strip())))
+    for word in words:
+        if len(word) > TAG_LENGTH or not word.isprintable():
+            raise ValueError(f"tag {word[:20]!r}: expected at most {TAG_LENGTH} printable characters")
+    text = " ".join(note.split())
+    if len(text) > NOTE_LENGTH or not text.isprintable():
+        raise ValueError(f"note {text[:20]!r}: expected at most {NOTE_LENGTH} printable characters")
+    write_json(run.folder / folder.LABELS, {**folder.read_labels(run), "tags": words, "note": text})
+
+
+class HeldOut(NamedTuple):
+    """The held-out `windows`, (M,) indices into the data; `predictions` (M, L), `loss` and `pearson` (M,) of them."""
+
+    windows: NDArray[np.int64]
+    predictions: NDArray[np.float16]
+    loss: NDArray[np.float32]
+    pearson: NDArray[np.float32]
+
+
+KINDS = (np.int64, np.float16, np.float32, np.float32)
+MEMBERS = [f"{name}.npy" for name in HeldOut._fields]
+
+
+def pack_held_out(
+    windows: NDArray[Any], predictions: NDArray[Any], loss: NDArray[Any], pearson: NDArray[Any]
+) -> bytes:
+    """Held-out windows as the bytes of a file."""
+    with np.errstate(over="ignore"):  # beyond 65,504 a prediction is kept as infinite: such a model is beyond use
+        halves = predictions.astype(np.float16)
+    kept = HeldOut(windows.astype(np.int64), halves, loss.astype(np.float32), pearson.astype(np.float32))
+    buffer = io.BytesIO()
+    np.savez(buffer, **kept._asdict())
+    return buffer.getvalue()
+
+
+def read_held_out(path: Path, windows: int, length: int) -> HeldOut:
+    """The held-out windows in a file, of data that have so many `windows` of so many bases.
+
+    Raises:
+        ValueError: the file is missing, damaged, or that of other data.
+    """
+    try:
+        with regular(path).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            packed = saved.zip.infolist()
+            names = [member.filename for member in packed if member.compress_type == zipfile.ZIP_STORED]
+            if names != MEMBERS or len(packed) > len(names):  # else a small file may hold gigabytes
+                raise _damaged(path)
+            if saved.zip.testzip():  # first: NumPy may read what has changed as anything
+                raise _damaged(path)
+            found = HeldOut(*(np.asarray(saved[name]) for name in HeldOut._fields))  # bytes, where none was packed
+    except UNREADABLE:
+        raise _damaged(path) from None
+    count = found.windows.size
+    shapes = ((count,), (count, length), (count,), (count,))
+    as_packed = [(array.shape, array.dtype) for array in found] == list(zip(shapes, KINDS, strict=True))
+    if not as_packed or found.windows.min(initial=0) < 0 or found.windows.max(initial=0) >= windows:
+        raise _damaged(path)
+    return found
+
+
+def _damaged(path: Path) -> ValueError:
+    what = "damaged" if path.exists() else "missing"
+    return ValueError(f"{path}: {what}; expected the predictions of its best epoch")

@@ -1,0 +1,391 @@
+"""Predictions as files, by suffix: .csv, .tsv, .bed, .bedgraph, .bw, and .fa with the sequences of called sites.
+
+Scores are float32, one per base, and are written so that float32 reads them back exactly. Coordinates are 0-based and
+half-open in BED, bedGraph and bigWig. A record whose name gives a place in a genome lies there in those files; every
+other one is its own chromosome. A file is written aside and then replaces what was there.
+"""
+
+import csv
+import io
+import itertools
+import math
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfbind.dna import Codes, Placing, bigwig_writer, check_apart, column, decode, places, reverse_complement, short
+from tfbind.motifs import Scan
+from tfbind.scoring.meaning import THRESHOLD, UNKNOWN, Meaning
+from tfbind.scoring.model import Scores, Site, call_sites
+from tfbind.scoring.sites import STRETCH, Strands
+from tfbind.store import ODD_BYTES, counted, drafted, shown
+
+BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
+PIECE_BASES = 1 << 20
+MAX_COLUMNS = 1_000_000
+BESIDE = ".about.json"  # ends the name of the file that says where predictions come from
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The scores of one record of `length` bases; `read` gives codes and scores from start to end (exclusive).
+
+    `change` gives by how much each of these scores differs between two tiles, as in `Profile`; None where no score
+    depends on tiles.
+    """
+
+    name: str
+    length: int
+    read: Callable[[int, int], tuple[Codes, Scores]]
+    change: Callable[[int, int], Scores] | None = None
+
+    def codes(self, start: int, end: int) -> Codes:
+        """Those from start to end (exclusive)."""
+        return self.read(start, end)[0]
+
+    def pieces(self) -> Iterator[tuple[int, Codes, Scores]]:
+        """Start, codes and scores of one stretch after the other."""
+        for start in range(0, self.length, PIECE_BASES):
+            yield start, *self.read(start, min(start + PIECE_BASES, self.length))
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file says of itself: the model, how it scored, from which score on a site is called, which records were
+    changed on purpose, in words, and what a score means."""
+
+    model: str
+    rule: str = ""
+    threshold: float = THRESHOLD
+    changed: str = ""
+    meaning: Meaning = UNKNOWN
+
+
+def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
+    """The track of a record (L,) that is in memory."""
+    between = None if change is None else lambda start, end: change[start:end]
+    return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]), between)
+
+
+def beside(out: Path) -> Path:
+    """The file that says where `out` comes from."""
+    return out.with_name(out.name + BESIDE)
+
+
+@contextmanager
+def replaced(out: Path) -> Iterator[Path]:
+    """As `drafted`; what lies beside the old file goes with it, for it would lie about the new one."""
+    with drafted(out) as draft:
+        yield draft
+        beside(out).unlink(missing_ok=True)
+
+
+def write(path: Path, tracks: Sequence[Track], about: About) -> None:
+    """Write predictions in the format that the suffix of `path` names; what is there already is replaced.
+
+    Raises:
+        ValueError: another suffix, or predictions that this format cannot hold.
+        OSError: the file cannot be written.
+    """
+    writer = writer_of(path)
+    with replaced(path) as draft:
+        writer(draft, tracks, about)
+
+
+def as_bytes(suffix: str, tracks: Sequence[Track], about: About) -> bytes:
+    """What `write` puts into a file with this suffix, such as `.bw`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"predictions{suffix}"
+        write(path, tracks, about)
+        return path.read_bytes()
+
+
+Writer = Callable[[Path, Sequence[Track], About], None]
+Lines = Callable[[Sequence[Track], About], Iterator[str]]
+
+
+def writer_of(path: Path) -> Writer:
+    """How a file with the suffix of `path` is written.
+
+    Raises:
+        ValueError: no format has this suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".bw":
+        return _write_bigwig
+    if suffix not in TEXT_FORMATS:
+        known = ", ".join([*TEXT_FORMATS, ".bw"])
+        raise ValueError(f"no format for files that end in {shown(suffix)}; expected one of {known}")
+    lines = TEXT_FORMATS[suffix]
+
+    def write_text(draft: Path, tracks: Sequence[Track], about: About) -> None:
+        with draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
+            file.writelines(lines(tracks, about))
+
+    return write_text
+
+
+def check(suffix: str, records: Sequence[tuple[str, int]]) -> None:
+    """Whether a file with this suffix can hold these records, given as name and length.
+
+    Raises:
+        ValueError: it cannot, in one line.
+    """
+    if suffix == ".csv":
+        check_columns(records)
+    if suffix in (".bedgraph", ".bw"):
+        check_apart(records, places(records))
+
+
+# Tables
+
+
+def check_columns(records: Iterable[tuple[str, int]]) -> int:
+    """The one length of all records, given as name and length, that a .csv needs.
+
+    Raises:
+        ValueError: two lengths, or more positions than a table can have columns.
+    """
+    first, length = "", 0
+    for name, bases in records:
+        first, length = (first, length) if length else (name, bases)
+        if bases != length or bases > MAX_COLUMNS:
+            what = f"record {short(name)}: {counted(bases, 'base')}"
+            expected = f"{length:,}, as in {short(first)}" if bases != length else f"at most {MAX_COLUMNS:,}"
+            raise ValueError(f"{what}; a .csv has one column for each position: expected {expected}, or a .tsv file")
+    return length
+
+
+def _csv(tracks: Sequence[Track], _about: About) -> Iterator[str]:
+    length = check_columns(named(tracks))
+    yield ",".join(["window_name", *map(str, range(length))]) + "\n"
+    row = ",".join(["%.9g"] * length)
+    for track in tracks:
+        _, scores = track.read(0, length)
+        yield f"{quoted(safe_cell(track.name))},{row % tuple(scores.tolist())}\n"
+
+
+def safe_cell(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(_DANGEROUS) else name
+
+
+def quoted(cell: str) -> str:
+    """A cell as it stands in a .csv."""
+    if not any(sign in cell for sign in ',"\n\r'):
+        return cell
+    text = io.StringIO()
+    csv.writer(text, lineterminator="", quoting=csv.QUOTE_ALL).writerow([cell])
+    return text.getvalue()
+
+
+def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    tiled = any(track.change for track in tracks)
+    what = "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    yield f"# {about_line(about)}; {coordinates('.tsv', named(tracks))}{what}\n"
+    yield "name\tposition\tbase\tscore" + "\tchange" * tiled + "\n"
+    for track in tracks:
+        name = safe_cell(re.sub(r"[\t\n\r]", " ", track.name))
+        for start, codes, scores in track.pieces():
+            cells = _change_cells(track, start, start + len(codes)) if tiled else itertools.repeat("")
+            rows = zip(itertools.count(start), decode(codes), scores.tolist(), cells, strict=False)
+            yield "".join([f"{name}\t{place}\t{base}\t{score:.9g}{cell}\n" for place, base, score, cell in rows])
+
+
+def _change_cells(track: Track, start: int, end: int) -> list[str]:
+    """The cells of a last column, empty where a base lies in one tile only."""
+    if track.change is None:
+        return ["\t"] * (end - start)
+    return ["\t" if math.isnan(change) else f"\t{change:.9g}" for change in track.change(start, end).tolist()]
+
+
+def _largest_change(tracks: Iterable[Track]) -> float | None:
+    """By how much a score differs between two tiles at most; None where no base lies in two."""
+    found = [
+        float(np.nanmax(change))
+        for track in tracks
+        if track.change
+        for start in range(0, track.length, PIECE_BASES)
+        if not np.isnan(change := track.change(start, min(start + PIECE_BASES, track.length))).all()
+    ]
+    return max(found, default=None)
+
+
+def facts(suffix: str, tracks: Sequence[Track], about: About) -> dict[str, Any]:
+    """What there is to say of a file with this suffix beside it, also where the format has no room for a word."""
+    return {
+        "factor": about.meaning.factor or None,
+        "score_in": about.meaning.scale,
+        "rule": about.rule,
+        "coordinates": coordinates(suffix, named(tracks)),
+        "threshold": about.threshold,
+        "largest_change_between_tiles": _largest_change(tracks),
+    } | ({"changed": about.changed} if about.changed else {})
+
+
+def about_line(about: About) -> str:
+    """What a file says of itself, on one line."""
+    words = [f"tfbind; model {about.model}", about.meaning.words, about.rule]
+    words += [f"changed: {about.changed}"] if about.changed else []
+    return "; ".join(" ".join(word.split()) for word in words if word)
+
+
+# Places in a genome
+
+
+def coordinates(suffix: str, records: Sequence[tuple[str, int]]) -> str:
+    """How a file with this suffix counts bases, and where its records, given as name and length, lie, in words."""
+    if suffix == ".csv":
+        return "one column for each base of a record, the first is 0"
+    if suffix == ".tsv":
+        return "position is 0-based within the record"
+    return _said(places(records))
+
+
+def _said(where: Placing) -> str:
+    return "; ".join(filter(None, ("0-based half-open", where.rule, where.note)))
+
+
+def unplaced(suffix: str, records: Sequence[tuple[str, int]]) -> str:
+    """What is to be said of records that such a file cannot put where the others lie; "" if nothing."""
+    return "" if suffix in (".csv", ".tsv") else places(records).note
+
+
+def named(tracks: Sequence[Track]) -> list[tuple[str, int]]:
+    """Name and length of each record."""
+    return [(track.name, track.length) for track in tracks]
+
+
+class _Placed(NamedTuple):
+    """A record along the forward strand of its chromosome, from `start` on."""
+
+    track: Track
+    chromosome: str
+    start: int
+
+
+def _placed(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
+    return [
+        _Placed(_forward(track) if place.reverse else track, place.chromosome, place.start)
+        for track, place in zip(tracks, where.places, strict=True)
+    ]
+
+
+def _forward(track: Track) -> Track:
+    """The other strand of a record, which runs backwards."""
+
+    def read(start: int, end: int) -> tuple[Codes, Scores]:
+        codes, scores = track.read(track.length - end, track.length - start)
+        return reverse_complement(codes), scores[::-1]
+
+    return replace(track, read=read, change=None)
+
+
+def _in_order(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
+    """The records along each chromosome, chromosomes as they first appear.
+
+    Raises:
+        ValueError: two records cover the same base.
+    """
+    check_apart(named(tracks), where)
+    placed = _placed(tracks, where)
+    order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(one.chromosome for one in placed)))}
+    placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
+    return placed
+
+
+# Tracks and sites
+
+
+def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    where, known = places(named(tracks)), about.meaning.scan
+    placed = _placed(tracks, where)
+    strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
+    yield f"# {about_line(about)}; {_said(where)}\n"
+    yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
+    yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
+    all_strands = _strands([track for track, *_ in placed], known)
+    for (track, chromosome, first), strands in zip(placed, all_strands, strict=True):
+        name = column(track.name)
+        for site, _ in sites(track, about.threshold):
+            start, end = first + site.start, first + site.end
+            shade = min(max(round(BED_SCALE * site.score), 0), 1000)
+            columns = chromosome, start, end, name, shade, strands.of(site), f"{site.score:.4f}"
+            yield "\t".join(map(str, columns)) + "\n"
+
+
+def _strands(tracks: Sequence[Track], known: Scan | None) -> Iterator[Strands]:
+    for length, group in itertools.groupby(tracks, key=lambda track: track.length):
+        while some := list(itertools.islice(group, max(1, STRETCH // length))):
+            yield from Strands.of_several([track.codes for track in some], length, known)
+
+
+def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    where, model = places(named(tracks)), " ".join(about.model.split())
+    for track, place in zip(tracks, where.places, strict=True):
+        for site, codes in sites(track, about.threshold):
+            start = place.lowest(site.start, site.end, track.length)
+            name = f"{place.chromosome}:{start}-{start + len(codes)}" + "(-)" * place.reverse
+            yield f">{name} score={site.score:.4f} model={model} coordinates={_said(where)}\n{decode(codes)}\n"
+
+
+def sites(track: Track, threshold: float) -> Iterator[tuple[Site, Codes]]:
+    """The called sites of a record, and the codes in them."""
+    return sites_of(track.pieces(), track.length, threshold)
+
+
+def sites_of(
+    pieces: Iterable[tuple[int, Codes, Scores]], length: int, threshold: float
+) -> Iterator[tuple[Site, Codes]]:
+    """The same from the pieces of a record; a site may span several of them."""
+    kept_codes, kept_scores, offset = np.empty(0, np.uint8), np.empty(0, np.float32), 0
+    for start, codes, scores in pieces:
+        kept_codes, kept_scores = np.concatenate([kept_codes, codes]), np.concatenate([kept_scores, scores])
+        below = np.flatnonzero(kept_scores < threshold)
+        last = start + len(codes) == length
+        closed = len(kept_scores) if last else int(below[-1]) + 1 if len(below) else 0
+        for site in call_sites(kept_scores[:closed], threshold):
+            found = Site(site.start + offset, site.end + offset, site.score, site.summit + offset)
+            yield found, kept_codes[site.start : site.end]
+        kept_codes, kept_scores, offset = kept_codes[closed:], kept_scores[closed:], offset + closed
+
+
+def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
+    where = places(named(tracks))
+    placed = _in_order(tracks, where)
+    yield f"# {about_line(about)}; {_said(where)}\n"
+    for track, chromosome, offset in placed:
+        for start, _, scores in track.pieces():
+            rows = enumerate(scores.tolist(), offset + start)
+            yield "".join([f"{chromosome}\t{place}\t{place + 1}\t{score:.9g}\n" for place, score in rows])
+
+
+def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
+    placed = _in_order(tracks, places(named(tracks)))
+    sizes: dict[str, int] = {}
+    for track, chromosome, start in placed:
+        sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)
+    rank = {chromosome: place for place, chromosome in enumerate(bigwig_writer.order(sizes))}
+    placed.sort(key=lambda entry: (rank[entry.chromosome], entry.start))
+    pieces = (
+        (entry.chromosome, entry.start + start, scores)
+        for entry in placed
+        for start, _, scores in entry.track.pieces()
+    )
+    bigwig_writer.write(draft, sizes, pieces)
+
+
+TEXT_FORMATS: dict[str, Lines] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".bed": _bed,
+    ".bedgraph": _bedgraph,
+    ".fa": _fasta,
+}

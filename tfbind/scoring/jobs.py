@@ -1,0 +1,390 @@
+"""Files that are scored in the background: `python -m tfbind predict` or `variants`, outliving the page.
+
+A job is the folder `<home>/jobs/<id>/`: `job.json` says what was asked for, `process.json` which process works on it,
+`input` is the file of DNA or of variants, `printed.txt` what the command printed. How far a job is follows from the
+files that the command itself writes, so nothing has to be told to anybody.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+from filelock import FileLock
+from pydantic import NonNegativeInt
+
+from tfbind.config import python_path
+from tfbind.scoring.checkpoint import Parts
+from tfbind.scoring.formats import writer_of
+from tfbind.store import (
+    Owner,
+    naming,
+    of_process,
+    read_as,
+    read_fields,
+    regular_or_new,
+    scratch,
+    this_process,
+    to_trash,
+    write_json,
+)
+
+ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
+JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
+FOLDER, LOCK = "jobs", ".lock"
+MAX_MB = 200
+DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
+PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
+COPY_BYTES = 1 << 20
+KILL_SECONDS = 10.0  # to end, on being asked and on being killed
+LOCK_SECONDS = 60.0
+TAIL_BYTES = 1 << 16
+ERROR = "tfbind: "
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: `file` is what the user called the file, the rest are flags of the command.
+
+    `genome` is the FASTA file that variants are called on, "" for a file of DNA.
+    """
+
+    file: str
+    model: str
+    suffix: str
+    strand: str
+    threshold: float
+    pad: bool
+    genome: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "variants" if self.genome else "bases"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job by its folder, which need not exist yet."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The name of the folder."""
+        return self.folder.name
+
+    @property
+    def home(self) -> Path:
+        """The home that it belongs to."""
+        return self.folder.parents[1]
+
+
+@dataclass(frozen=True)
+class Process:
+    """The process that works on a job, or did last: when it was `started`, and what had been `printed`, in bytes, and
+    `done` by then."""
+
+    owner: Owner
+    printed: int
+    done: int
+    started: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a job stands.
+
+    `state` is one of running, finished, failed, stopped, crashed. `stage` (reading, scoring, writing), `done` and
+    `total` bases or variants (0: not known) say how far it is, `seconds_left` how long it will take if known. `said`
+    is the result or the error in one line.
+    """
+
+    state: str
+    stage: str
+    done: int
+    total: int
+    seconds_left: float | None
+    said: str
+
+
+def new_id() -> str:
+    """An id that sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)[:5]}"
+
+
+def job_of(home: Path, id: str) -> Job:
+    """The job of a home with this id, which need not be there."""
+    return Job(home / FOLDER / id)
+
+
+def list_jobs(home: Path) -> list[Job]:
+    """All jobs of a home, newest first."""
+    folders = sorted((home / FOLDER).iterdir(), reverse=True) if (home / FOLDER).is_dir() else []
+    return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
+
+
+def read_order(job: Job) -> Order:
+    """What a job was asked for.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return read_as(job.folder / JOB, Order)
+
+
+def command(job: Job, order: Order) -> list[str]:
+    """The command line of a job, as it is executed."""
+    words = [sys.executable, "-m", "tfbind", "variants" if order.genome else "predict", "--model", order.model]
+    words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
+    words += ["--threshold", f"{order.threshold:g}", "--strand", order.strand]
+    if order.genome:
+        return [*words, "--fasta", order.genome, "--keep-going"]
+    return words + ["--pad"] * order.pad
+
+
+def output(job: Job, order: Order) -> Path:
+    """The file with the predictions, which is there when the job is finished."""
+    return job.folder / f"predictions{order.suffix}"
+
+
+def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> Job:
+    """Keep a copy of `data` and start to score it.
+
+    Raises:
+        ValueError: no format has this suffix, the file is too large, or too large for the disk.
+        FileExistsError: there is a job of this id.
+        OSError: the copy cannot be written.
+    """
+    if not order.genome:
+        writer_of(Path(f"predictions{order.suffix}"))
+    job = job_of(home, id or new_id())
+    _check_size(home, data)
+    with scratch(job.folder.parent, job.id) as draft:
+        with naming(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
+            shutil.copyfileobj(data, copy, COPY_BYTES)
+        write_json(draft / JOB, asdict(order))
+        (draft / LOG).touch()
+        with _alone(home):
+            if job.folder.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(job.folder))
+            _own(Job(draft), this_process(), 0, 0)
+            draft.rename(job.folder)
+            try:
+                _start(job, order)
+            except BaseException:
+                shutil.rmtree(job.folder)
+                raise
+    return job
+
+
+def _alone(home: Path) -> FileLock:
+    """Held while a job is started, stopped or thrown away, so that of two who press at once the second is told."""
+    return FileLock(home / FOLDER / LOCK, timeout=LOCK_SECONDS)
+
+
+def _check_size(home: Path, data: BinaryIO) -> None:
+    size = data.seek(0, os.SEEK_END)
+    data.seek(0)
+    if not size:
+        raise ValueError("the file is empty")
+    if size > MAX_MB << 20:
+        raise ValueError(f"the file has {size / 2**20:,.0f} MB; at most {MAX_MB} are taken from the page")
+    home.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(home).free
+    if free < size * DISK_PER_BYTE:
+        needed, there = size * DISK_PER_BYTE / 2**20, free / 2**20
+        raise ValueError(f"this needs about {needed:,.0f} MB of disk; {there:,.0f} are free in {home}")
+
+
+def resume(job: Job) -> None:
+    """Start a stopped, crashed or failed job again; it goes on after the last part that was scored.
+
+    Raises:
+        ValueError: the job runs, or is finished.
+    """
+    with _alone(job.home):
+        state = read_status(job).state
+        if state in ("running", "finished"):
+            raise ValueError(f"job {job.id} is {state}")
+        (job.folder / STOP).unlink(missing_ok=True)
+        _start(job, read_order(job))
+
+
+def _start(job: Job, order: Order) -> None:
+    for draft in _drafts(output(job, order)):
+        draft.unlink()
+    _, done, _ = _progress(job, order)
+    environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": python_path()}
+    with regular_or_new(job.folder / LOG).open("ab") as log:
+        printed = log.tell()
+        _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
+        child = subprocess.Popen(
+            command(job, order),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )
+    process = psutil.Process(child.pid)
+    _own(job, of_process(process), printed, done)
+    process.nice(PAGE_FIRST)
+    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
+
+
+def stop(job: Job) -> None:
+    """End a running job; what was scored is kept, so that it can go on.
+
+    Raises:
+        ValueError: the job does not run, or on another host.
+    """
+    with _alone(job.home):
+        if read_status(job).state != "running":
+            raise ValueError(f"job {job.id} does not run")
+        owner = owner_of(job)
+        if not owner.here:
+            raise ValueError(f"job {job.id} runs on host {owner.host}; stop it there")
+        (job.folder / STOP).touch()
+        if not _ends(owner, signal.SIGTERM):  # it is frozen
+            _ends(owner, signal.SIGKILL)
+
+
+def _ends(owner: Owner, number: signal.Signals) -> bool:
+    """Send a process a signal to end; whether it does so in time."""
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        os.kill(owner.pid, number)
+    deadline = time.monotonic() + KILL_SECONDS
+    while owner.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not owner.alive
+
+
+def delete(job: Job) -> Path:
+    """Move a job that does not run to the trash of its home; where it lies now.
+
+    Raises:
+        ValueError: the job runs.
+    """
+    with _alone(job.home):
+        if read_status(job).state == "running":
+            raise ValueError(f"job {job.id} runs; stop it first")
+        return to_trash(job.home, job.folder, f"job-{job.id}")
+
+
+def _own(job: Job, owner: Owner, printed: int, done: int) -> None:
+    """Say which process works on a job from now on."""
+    write_json(job.folder / PROCESS, asdict(Process(owner, printed, done, time.time())))
+
+
+def _process(job: Job) -> Process:
+    return read_as(job.folder / PROCESS, Process)
+
+
+def owner_of(job: Job) -> Owner:
+    """The process that works on a job, or did last.
+
+    Raises:
+        ValueError: the file that says so is missing or damaged.
+    """
+    owner = _process(job).owner
+    return owner if owner.alive else _unnamed(job) or owner
+
+
+def _unnamed(job: Job) -> Owner | None:
+    """The process of a job that was started by a server which was killed before it could say so."""
+    words = command(job, read_order(job))
+    found = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == words)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return next(map(of_process, found), None)
+    return None
+
+
+def read_status(job: Job) -> Status:
+    """How a job really stands: one whose process is gone does not run, whatever became of it.
+
+    Raises:
+        ValueError: what says so is damaged.
+    """
+    order = read_order(job)
+    out = output(job, order)
+    stage, done, total = _progress(job, order)
+    if _process(job).owner.alive:
+        return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
+    said = _said(job)
+    if out.exists():
+        return Status("finished", "writing", total, total, None, said.removesuffix(f": {out}"))
+    if (job.folder / STOP).exists():
+        return Status("stopped", stage, done, total, None, "")
+    if said.startswith(ERROR):
+        why = said.removeprefix(ERROR)
+        named = f"{order.file}{why.removeprefix(INPUT)}" if why.startswith(f"{INPUT}: ") else why
+        return Status("failed", stage, done, total, None, named)
+    if _unnamed(job):
+        return Status("running", stage, done, total, None, "")
+    return Status("crashed", stage, done, total, None, "the process ended without a word")
+
+
+def _drafts(out: Path) -> list[Path]:
+    """What the commands write to until it is complete; a killed one leaves it behind."""
+    return list(out.parent.glob(f".{out.name}.*"))
+
+
+def _progress(job: Job, order: Order) -> tuple[str, int, int]:
+    """Stage, bases or variants done and all of them, from what the command keeps beside its output until that is
+    there: parts of the predictions, or the rows that a table of variants has so far."""
+    out = output(job, order)
+    if order.genome:
+        rows = sum(_rows(draft) for draft in _drafts(out))
+        return "scoring" if rows else "reading", rows, 0
+    parts = Parts.beside(out)
+    try:
+        total = parts.codes.stat().st_size
+        if not parts.about.exists():
+            return "reading", total, 0
+        done = int(read_fields(parts.done, {"bases": NonNegativeInt})["bases"]) if parts.done.exists() else 0
+    except (FileNotFoundError, ValueError):  # between two of its steps, or the command will say what is wrong
+        return ("writing" if out.exists() else "reading"), 0, 0
+    return ("scoring" if done < total else "writing"), done, total
+
+
+def _rows(table: Path) -> int:
+    try:
+        with table.open("rb") as lines:
+            return max(0, sum(not line.startswith(b"#") for line in lines) - 1)
+    except FileNotFoundError:
+        return 0
+
+
+def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
+    """By the speed since this process began to score."""
+    process = _process(job)
+    first, about = process.done, Parts.beside(out).about
+    if not first < done < total or not about.exists():
+        return None
+    seconds = time.time() - max(process.started, about.stat().st_mtime)
+    return seconds * (total - done) / (done - first) if seconds > 0 else None  # else the clock was set back
+
+
+def _said(job: Job) -> str:
+    """The last line that the command printed since it was last started, "" if it printed nothing."""
+    path = job.folder / LOG
+    if not path.is_file():
+        return ""
+    with path.open("rb") as log:
+        size = path.stat().st_size
+        log.seek(max(0, min(_process(job).printed, size), size - TAIL_BYTES))
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,365 @@
+"""Score DNA with trained models: load them, predict in batches, tile what is long, call sites.
+
+Scores are (L,) or (N, L) float32, one per base, in the unit of the data the model was trained on. ONNX Runtime does
+the arithmetic, so that nothing here needs torch; a network on a GPU can stand in for it.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from tfbind import runs
+from tfbind.dna import Codes, one_hot, reverse_complement
+from tfbind.nn import Weights, build_graph, read_shape, read_tensors, weight_files
+from tfbind.scoring.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
+from tfbind.store import cpu_cores, typed_path
+
+Scores = NDArray[np.float32]
+
+BATCH_BASES = 16_384
+TILE = 1_024  # rows of about this length are scored the fastest
+HASH_LETTERS = 12
+COUNTER = "num_batches_tracked"  # of batch norm, which torch counts in training
+THREADS = "TFBIND_SCORING_THREADS"  # how many score at once in a process that shares its machine; default: one a core
+BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
+
+
+class Network(Protocol):
+    """One trained network, wherever it computes."""
+
+    def scores(self, codes: Codes) -> Scores:
+        """The scores (N, L) of windows (N, L) of one length that the network takes."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One network, or the average of several with the same way of scoring.
+
+    `length` is that of the windows of a model that normalises over the whole window, None for one that is local.
+    `hash` names the weights: equal weights, equal hash.
+    """
+
+    name: str
+    hash: str
+    members: tuple[Network, ...]
+    receptive_field: int
+    length: int | None
+    meaning: Meaning = UNKNOWN
+
+    @property
+    def reach(self) -> int:
+        """Bases on either side that a score depends on."""
+        return self.receptive_field // 2
+
+    def split(self) -> list["Model"]:
+        """The members of an average, each as a model of its own."""
+        return [replace(self, members=(member,)) for member in self.members]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The scores (L,) of one sequence.
+
+    `spread` (L,) is the standard deviation over the members of an average. `change` (L,) is by how much a base's
+    score differs between the tiles it lies in, NaN where it lies in one only; None where there is one tile, or scores
+    do not depend on tiles.
+    """
+
+    scores: Scores
+    spread: Scores | None
+    change: Scores | None
+    rule: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A stretch that a model calls: 0-based half-open, its highest score and where that lies."""
+
+    start: int
+    end: int
+    score: float
+    summit: int
+
+    def shifted(self, by: int) -> "Site":
+        """The same where the sequence goes on for so many bases to the left."""
+        return Site(self.start + by, self.end + by, self.score, self.summit + by)
+
+
+class OnnxNetwork:
+    """A network that scores on the CPU, each batch with one thread.
+
+    Threads that share a batch wait for each other at every layer: on busy cores that costs twice the time, and there
+    are batches enough for all cores.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(
+            build_graph(weights), options, providers=["CPUExecutionProvider"]
+        )
+
+    def scores(self, codes: Codes) -> Scores:
+        """The scores (N, L) of windows (N, L) of one length that the network takes."""
+        rows = max(1, BATCH_BASES // codes.shape[1])
+        batches = [codes[start : start + rows] for start in range(0, len(codes), rows)]
+        if len(batches) == 1:
+            return self._batch(codes)
+        return np.concatenate(list(_threads().map(self._batch, batches)))
+
+    def _batch(self, codes: Codes) -> Scores:
+        found: Scores = self._session.run(None, {"X": one_hot(codes)})[0]
+        return found
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(int(os.environ.get(THREADS) or cpu_cores()), "scoring")
+
+
+def load_model(home: Path, names: str, network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
+    """The model of `names`: `builtin`, the id of a run, an imported model, a file of weights, or several of them
+    joined by commas, which are averaged. A run goes before an imported model of the same name.
+
+    Args:
+        network: makes what computes of the weights of a member.
+
+    Raises:
+        ValueError: no such model, or models that cannot be averaged.
+    """
+    return replace(make_model(names, read_members(home, names), network), meaning=meaning_of(home, names))
+
+
+def read_members(home: Path, names: str) -> list[Weights]:
+    """The weights of each member of a model.
+
+    Raises:
+        ValueError: no such model.
+    """
+    files = [file for name in names.split(",") for file in member_files(home, name.strip())]
+    return [load_weights(file) for file in files]
+
+
+def make_model(names: str, loaded: Sequence[Weights], network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
+    """The model with these members, called `names`.
+
+    Raises:
+        ValueError: they cannot be averaged.
+    """
+    shapes = [read_shape(weights) for weights in loaded]
+    if len({shape.length for shape in shapes}) > 1:
+        raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
+    members = tuple(map(network, loaded))
+    reach = max(shape.receptive_field for shape in shapes)
+    return Model(names, _digest(loaded), members, reach, shapes[0].length)
+
+
+def member_files(home: Path, name: str) -> list[Path]:
+    """The safetensors files of a model's members.
+
+    Raises:
+        ValueError: no such model.
+    """
+    if name == BUILTIN:
+        return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
+    if name.endswith(".safetensors"):
+        return [typed_path(name)]
+    if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).exists():
+        return [home / "runs" / name / runs.BEST]
+    if name.endswith(weight_files.TORCH_SUFFIXES):
+        return [weight_files.converted(home, typed_path(name))]
+    if weights := weight_files.weights_of(home, name):
+        return [weights]
+    raise ValueError(
+        f"--model {name}: expected builtin, the id of a run that has weights, an imported model "
+        "(`python -m tfbind model list`), or a file .safetensors or .pt"
+    )
+
+
+def load_weights(path: Path) -> Weights:
+    """The weights in a safetensors file, as float32.
+
+    Raises:
+        ValueError: the file is none, damaged, or holds no BindingPredictorCNN that can predict.
+    """
+    weights = {name: value.astype(np.float32) for name, value in read_tensors(path).items()}
+    try:
+        read_shape(weights)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not all(np.isfinite(value).all() for value in weights.values()):
+        raise ValueError(f"{path}: weights that are not finite; expected those of a model that predicts")
+    return weights
+
+
+def _digest(members: Sequence[Weights]) -> str:
+    """The hash of the tensors that scores depend on, whatever file they came in, in whatever order."""
+    content = hashlib.sha256()
+    for weights in members:
+        for name in sorted(weights):
+            if not name.endswith(COUNTER):
+                content.update(f"{name} {weights[name].shape} ".encode() + weights[name].tobytes())
+    return content.hexdigest()[:HASH_LETTERS]
+
+
+def score_windows(model: Model, codes: Codes, both: bool = False) -> Scores:
+    """The scores (N, L) of windows (N, L) of one length, averaged over the members of the model.
+
+    Args:
+        both: average with the scores of the reverse complement.
+
+    Raises:
+        ValueError: the model takes windows of another length.
+    """
+    scores: Scores = np.stack([_run(member, model.length, codes) for member in model.members]).mean(axis=0)
+    if both:
+        scores = (scores + score_windows(model, reverse_complement(codes))[:, ::-1]) / np.float32(2)
+    return scores
+
+
+def _run(member: Network, length: int | None, codes: Codes) -> Scores:
+    if length not in (None, codes.shape[1]):
+        raise ValueError(f"this model takes windows of {length} bases, not of {codes.shape[1]}")
+    return member.scores(codes)
+
+
+def score(model: Model, codes: Codes, *, both: bool = False, pad: bool = False, tile: int = TILE) -> Profile:
+    """The profile of one sequence of codes (L,).
+
+    Args:
+        both: average with the scores of the reverse complement.
+        pad: bring a sequence that is too short for a model of fixed length to that length with N on both sides.
+        tile: bases in a row of what a local model scores together; changes nothing but the speed.
+
+    Raises:
+        ValueError: the sequence is empty, or too short for this model and `pad` is not set.
+    """
+    if len(codes) == 0:
+        raise ValueError("the sequence is empty")
+    found = _score_members(model, codes, pad, tile)
+    if both:
+        found = found.averaged(_score_members(model, reverse_complement(codes), pad, tile).reversed())
+    return found.profile(rule(model, [len(codes)], both))
+
+
+def rule(model: Model, lengths: Collection[int], both: bool = False) -> str:
+    """How sequences of these lengths are scored, in words."""
+    strands = ", both strands averaged" if both else ""
+    if model.length is None:
+        return f"scored in one pass{strands}"
+    short = [length for length in lengths if length < model.length]
+    filled = f"filled up with N from {_span(short)} bases and " if short else ""
+    whole = f"{filled}scored as one window of {model.length}"
+    if max(lengths) <= model.length:
+        return whole + strands
+    tiles = f"scored in tiles of {model.length} every {model.length // 2} bases, each base from the tile where it is "
+    tiles += "most central"
+    if min(lengths) > model.length:
+        return tiles + strands
+    return f"up to {model.length} bases: {whole}, longer sequences: {tiles}{strands}"
+
+
+def _span(lengths: Collection[int]) -> str:
+    shortest, longest = min(lengths), max(lengths)
+    return f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Scores (M, L) of all members, and their changes between tiles."""
+
+    scores: Scores
+    change: Scores | None
+
+    def reversed(self) -> "_Members":
+        return _Members(self.scores[:, ::-1], None if self.change is None else self.change[:, ::-1])
+
+    def averaged(self, other: "_Members") -> "_Members":
+        change = None if self.change is None or other.change is None else np.fmax(self.change, other.change)
+        return _Members((self.scores + other.scores) / np.float32(2), change)
+
+    def profile(self, rule: str) -> Profile:
+        several = len(self.scores) > 1
+        spread = self.scores.std(axis=0, ddof=1) if several else None
+        change = None if self.change is None else self.change.max(axis=0)
+        return Profile(self.scores.mean(axis=0), spread, change, rule)
+
+
+def _score_members(model: Model, codes: Codes, pad: bool, tile: int) -> _Members:
+    if model.length is None:
+        scores = np.stack([_score_local(member, model.reach, codes, tile) for member in model.members])
+        return _Members(scores, None)
+    before, padded = _padded(codes, model.length, pad)
+    tiled = [_score_fixed(member, model.length, padded) for member in model.members]
+    inside = slice(before, before + len(codes))
+    scores, change = (np.stack(parts)[:, inside] for parts in zip(*tiled, strict=True))
+    return _Members(scores, change if len(codes) > model.length else None)
+
+
+def _padded(codes: Codes, length: int, pad: bool) -> tuple[int, Codes]:
+    missing = length - len(codes)
+    if missing <= 0:
+        return 0, codes
+    if not pad:
+        raise ValueError(f"the sequence has {len(codes)} bases; this model needs {length}, or padding with N")
+    return missing // 2, np.pad(codes, (missing // 2, missing - missing // 2), constant_values=4)
+
+
+def _score_local(member: Network, reach: int, codes: Codes, tile: int) -> Scores:
+    """Tiles with `reach` bases more on each side, which are then dropped: what is left does not know of the tiles.
+
+    The first and the last lie at the ends of the sequence, so that the network sees those as ends.
+    """
+    width = max(tile, reach) + 2 * reach
+    if len(codes) <= width:
+        return _run(member, None, codes[None])[0]
+    starts = np.append(np.arange(0, len(codes) - width, width - 2 * reach), len(codes) - width)
+    scores = np.empty(len(codes), np.float32)
+    rows = _run(member, None, sliding_window_view(codes, width)[starts])
+    scores[:reach], scores[len(codes) - reach :] = rows[0, :reach], rows[-1, width - reach :]
+    for start, row in zip(starts.tolist(), rows, strict=True):
+        scores[start + reach : start + width - reach] = row[reach : width - reach]
+    return scores
+
+
+def _score_fixed(member: Network, length: int, codes: Codes) -> tuple[Scores, Scores]:
+    starts = _tile_starts(len(codes), length)
+    tiles = _run(member, length, np.stack([codes[start : start + length] for start in starts]))
+    off_centre = np.abs(np.arange(length) - (length - 1) / 2)
+    scores, change = np.zeros(len(codes), np.float32), np.full(len(codes), np.nan, np.float32)
+    nearest = np.full(len(codes), np.inf)
+    for start, tile in zip(starts.tolist(), tiles, strict=True):
+        here = slice(start, start + length)
+        seen, closer = np.isfinite(nearest[here]), off_centre < nearest[here]
+        change[here] = np.fmax(change[here], np.where(seen, np.abs(tile - scores[here]), np.nan))
+        scores[here] = np.where(closer, tile, scores[here])
+        nearest[here] = np.minimum(nearest[here], off_centre)
+    return scores, change
+
+
+def _tile_starts(bases: int, length: int) -> NDArray[np.int64]:
+    regular = np.arange(0, max(bases - length, 0) + 1, max(length // 2, 1))
+    return np.unique(np.append(regular, max(bases - length, 0)))
+
+
+def call_sites(scores: Scores, threshold: float) -> list[Site]:
+    """The stretches of a profile (L,) that score at least `threshold` throughout."""
+    return [
+        Site(start, end, float(scores[start:end].max()), start + int(scores[start:end].argmax()))
+        for start, end in _stretches(scores >= threshold)
+    ]
+
+
+def _stretches(inside: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.view(np.int8), [0]])))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

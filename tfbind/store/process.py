@@ -1,0 +1,152 @@
+"""Processes: which one owns a job and whether it lives, signals that ask to stop, CPU, memory and GPU in use."""
+
+import ctypes
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+FRESH_SECONDS = 60  # on another host a process counts as alive for so long after its last heartbeat
+AHEAD_SECONDS = 300  # and so far its clock may be ahead, as Kerberos lets those of hosts that work together
+
+
+class Busy(ValueError):
+    """Another process works on the job, or is about to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """A process: `pid` and `process_started` (seconds since 1970) name it on `host`; `heartbeat` is its last sign.
+
+    `booted` is when the host started, as its clock said then: what older versions wrote has none.
+    """
+
+    pid: int
+    process_started: float
+    host: str
+    heartbeat: float
+    booted: float | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether it is, or was, on this host."""
+        return self.host == socket.gethostname()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs; a zombie does not."""
+        if not self.here:
+            return -AHEAD_SECONDS < time.time() - self.heartbeat < FRESH_SECONDS
+        try:
+            process = psutil.Process(self.pid)
+            # Linux reckons both times from now: they move together when the clock is set, also by parts of a second.
+            set_by = 0.0 if self.booted is None else psutil.boot_time() - self.booted
+            since = process.create_time() - self.process_started
+            same = min(abs(since), abs(since - set_by)) < 2
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process ever had such a number
+            return False
+
+
+def this_process() -> Owner:
+    """The process that calls this, alive now."""
+    return of_process(psutil.Process())
+
+
+def of_process(process: psutil.Process) -> Owner:
+    """A process of this host, alive now."""
+    started, booted = process.create_time(), psutil.boot_time()
+    return Owner(
+        pid=process.pid, process_started=started, host=socket.gethostname(), heartbeat=time.time(), booted=booted
+    )
+
+
+@contextmanager
+def heard(note: Callable[[], object]) -> Iterator[None]:
+    """Call `note` whenever SIGTERM or SIGINT arrives, in place of what they do; the main thread alone hears them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def take(_signal: int, _frame: object) -> None:
+        note()
+
+    before = {number: signal.signal(number, take) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt() -> None:
+    """End what is under way as Ctrl-C does: for `heard`, where SIGTERM means the same."""
+    raise KeyboardInterrupt
+
+
+def cpu_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class Meter:
+    """Measures the process it is made in."""
+
+    _process: psutil.Process = field(default_factory=psutil.Process)
+    _wall: float = field(default_factory=time.monotonic)
+    _cpu: float = field(default_factory=time.process_time)
+
+    def read(self) -> dict[str, Any]:
+        """`cores` in use on average since the last reading, and `memory` in bytes."""
+        wall, cpu = time.monotonic(), time.process_time()
+        cores = (cpu - self._cpu) / max(wall - self._wall, 1e-3)
+        self._wall, self._cpu = wall, cpu
+        return {"cores": round(cores, 2), "memory": self._process.memory_info().rss}
+
+
+class GpuMeter:
+    """Asks NVIDIA's driver how busy a GPU is.
+
+    Args:
+        ordinal: which of the GPUs that CUDA shows to this process.
+        load: opens a library of the driver; `libnvidia-ml` is NVML, documented at docs.nvidia.com/deploy/nvml-api.
+    """
+
+    def __init__(self, ordinal: int, load: Callable[[str], Any] = ctypes.CDLL) -> None:
+        self.ordinal = ordinal
+        self._handle = ctypes.c_void_p()
+        try:
+            self._nvml = load("libnvidia-ml.so.1")
+            self._found = self._find(load("libcuda.so.1"))
+        except (OSError, AttributeError):  # no such library, or one without these functions
+            self._found = False
+
+    def _find(self, cuda: Any) -> bool:
+        """CUDA and NVML number the GPUs each in its own way; an address on the PCI bus means the same to both."""
+        device, address = ctypes.c_int(), ctypes.create_string_buffer(32)
+        failed = (
+            cuda.cuInit(0)
+            or cuda.cuDeviceGet(ctypes.byref(device), self.ordinal)
+            or cuda.cuDeviceGetPCIBusId(address, len(address), device)
+            or self._nvml.nvmlInit_v2()
+            or self._nvml.nvmlDeviceGetHandleByPciBusId_v2(address, ctypes.byref(self._handle))
+        )
+        return not failed
+
+    def read(self) -> dict[str, int]:
+        """`gpu_busy`: in how many percent of the last moments the GPU computed, for this program or another.
+
+        Nothing where the driver does not tell, as of a GPU that is divided (MIG).
+        """
+        used = (ctypes.c_uint * 2)()  # computing, moving memory
+        if not self._found or self._nvml.nvmlDeviceGetUtilizationRates(self._handle, used):
+            return {}
+        return {"gpu_busy": used[0]}

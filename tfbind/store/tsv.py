@@ -1,0 +1,341 @@
+"""Text files plain, gzip or bgzip, line by line, and tables of them; a file that was cut off is refused."""
+
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NoReturn, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfbind.store.atomic import regular
+
+MAGIC = b"\x1f\x8b"
+END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+UNREADABLE = (EOFError, gzip.BadGzipFile, zlib.error)  # what reading a damaged stream ends in
+LONGEST_HEADER = 12 + 0xFFFF
+CHUNK = 1 << 17
+_EXTRA = 4  # the flag of a header with subfields
+_AGAIN = "the file is damaged or not completely copied"
+FIRST_CHUNK, CHUNK = 64 << 10, 1 << 20
+LONGEST_LINE = 64 << 20
+LONGEST_NUMBER = 40
+TAB, LINE_END = 9, 10
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+ODD_BYTES = {0x00: "a NUL byte", 0x0D: "a carriage return without a line feed"}
+
+Places = NDArray[np.intp]
+
+
+class NoEndMarker(EOFError):
+    """A bgzip stream that stops before its end marker."""
+
+    def __init__(self) -> None:
+        super().__init__("the bgzip file stops before its end marker")
+
+
+def reason(error: Exception) -> str:
+    """What is wrong with a stream whose reading ended in one of `UNREADABLE`, in words."""
+    if isinstance(error, NoEndMarker):
+        return f"{error}; {_AGAIN}"
+    if isinstance(error, EOFError):
+        return f"the gzip data stop before their end; {_AGAIN}"
+    return f"not readable as gzip ({error}); {_AGAIN}"
+
+
+def unzipped(stream: BinaryIO) -> BinaryIO:
+    """What a stream holds from where it is on, gzip or not. Closing that of gzip leaves the stream itself open.
+
+    Raises:
+        NoEndMarker: the file lacks it. What cannot be read from the middle says so at its end.
+    """
+    if stream.seekable():
+        start = stream.tell()
+        zipped = stream.read(len(MAGIC)) == MAGIC
+        stream.seek(start)
+        if zipped:
+            check_end(stream)
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if zipped else stream
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
+    if not buffered.peek(len(MAGIC)).startswith(MAGIC):
+        return buffered
+    return cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Watched(buffered), CHUNK)))
+
+
+def check_end(stream: BinaryIO) -> None:
+    """Refuse a file that begins as bgzip and lacks its end marker; it is left where it was.
+
+    Raises:
+        NoEndMarker: it does.
+    """
+    start = stream.tell()
+    if is_bgzip(stream.read(LONGEST_HEADER)):
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(start, end - len(END_MARKER)))
+        if stream.read() != END_MARKER:
+            raise NoEndMarker
+    stream.seek(start)
+
+
+def is_bgzip(begins: bytes) -> bool:
+    """Whether the first block of a stream, which begins so, has the subfield BC of bgzip, alone or among others."""
+    if not begins.startswith(MAGIC) or len(begins) < 12 or not begins[3] & _EXTRA:
+        return False
+    place, end = 12, 12 + int.from_bytes(begins[10:12], "little")
+    while place + 4 <= min(end, len(begins)):
+        size = int.from_bytes(begins[place + 2 : place + 4], "little")
+        if begins[place : place + 2] == b"BC" and size == 2:
+            return True
+        place += 4 + size
+    return False
+
+
+class _Watched(io.RawIOBase):
+    """The bytes of a stream that cannot be read from the middle; its end fails where an end marker is missing."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream, self._begins, self._tail = stream, b"", b""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """As any raw stream."""
+        chunk = self._stream.read1(len(buffer))
+        self._begins += chunk[: LONGEST_HEADER - len(self._begins)]
+        self._tail = (self._tail + chunk[-len(END_MARKER) :])[-len(END_MARKER) :]
+        if not chunk and is_bgzip(self._begins) and self._tail != END_MARKER:
+            raise NoEndMarker
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a table; cell i, counted along the lines, is text[bounds[i] + 1 : bounds[i + 1]]."""
+
+    file: str
+    first_line: int
+    columns: int
+    text: bytes
+    bounds: Places
+
+    @property
+    def rows(self) -> int:
+        """How many lines there are."""
+        return (len(self.bounds) - 1) // self.columns
+
+    def column(self, column: int) -> list[bytes]:
+        """The cells of one column."""
+        starts, ends = self.bounds[column :: self.columns][: self.rows] + 1, self.bounds[column + 1 :: self.columns]
+        return [self.text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
+    """The cells of the first two lines; one empty cell where there is no second."""
+    text = next(whole_lines(path), b"")
+    if not text.strip():
+        raise ValueError(f"{label(path)}: empty; expected a tab-separated table")
+    if text.lstrip().startswith(b"<"):
+        raise ValueError(f"{label(path)}: a web page (HTML or XML); expected a tab-separated table")
+    first, _, rest = text.partition(b"\n")
+    second = rest.partition(b"\n")[0]
+    _separators(label(path), first, 1)
+    if b"\t" not in first and b"," in first:
+        raise ValueError(f"{label(path)}: columns are separated by commas; expected tabs")
+    return first.split(b"\t"), second.split(b"\t")
+
+
+def blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block]:
+    """The table from `first_line` on, about a megabyte at a time; every line must have `columns` cells."""
+    line = 1
+    for text in _without_empty_end(whole_lines(path)):
+        separators = _separators(label(path), text, line)
+        line_ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == LINE_END)
+        cells = np.diff(np.searchsorted(separators, line_ends), prepend=-1)
+        if (cells != columns).any():
+            ragged = int((cells != columns).argmax())
+            raise ValueError(
+                f"{label(path)}: line {line + ragged} has {counted(cells[ragged], 'column')}; expected {columns}, "
+                "as in line 1"
+            )
+        skip = max(first_line - line, 0)
+        if skip < len(cells):
+            bounds = np.concatenate([[-1], separators])[skip * columns :]
+            yield Block(label(path), line + skip, columns, text, bounds)
+        line += len(cells)
+
+
+def _separators(file: str, text: bytes, line: int) -> Places:
+    """Where the tabs and line ends are. Any other byte that is not printable is refused."""
+    raw = np.frombuffer(text, dtype=np.uint8)
+    places = np.flatnonzero(raw - np.uint8(32) > 94)  # wraps below 32: one comparison for both sides
+    if len(places) > np.count_nonzero(raw == TAB) + np.count_nonzero(raw == LINE_END):
+        place = int(places[~np.isin(raw[places], (TAB, LINE_END))][0])
+        column = place - text.rfind(b"\n", 0, place)
+        raise ValueError(
+            f"{file}: line {line + text.count(LINE_END, 0, place)}, byte {column} is 0x{text[place]:02x}, "
+            f"{ODD_BYTES.get(text[place], 'which is not plain ASCII text')}; expected a tab-separated table, plain "
+            "or gzip"
+        )
+    return places
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """A file, plain or gzip, in pieces of whole lines, each ended by a single newline."""
+    begun: list[bytes] = []
+    for chunk in _chunks(path):
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            lines = b"".join([*begun, chunk[:cut]])
+            yield lines.replace(b"\r\n", b"\n") if b"\r" in lines else lines
+            begun = []
+        begun.append(chunk[cut:])
+        if sum(map(len, begun)) > LONGEST_LINE:
+            raise ValueError(f"{label(path)}: a line of over {LONGEST_LINE >> 20} MB; expected a tab-separated table")
+    if last := b"".join(begun).removesuffix(b"\r"):
+        yield last + b"\n"
+
+
+def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces without the empty lines at the end; of several before more text one stays, to be refused."""
+    empty = False
+    for text in pieces:
+        kept = text
+        if text.endswith(b"\n\n") or text == b"\n":
+            kept = text.rstrip(b"\n")
+            kept += b"\n" if kept else b""
+        if kept:
+            yield b"\n" + kept if empty else kept
+            empty = False
+        empty |= len(kept) < len(text)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with regular(path).open("rb") as file, unzipped(file) as stream:
+            yield stream.read(FIRST_CHUNK).removeprefix(BYTE_ORDER_MARK)
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except UNREADABLE as error:
+        raise ValueError(f"{label(path)}: {reason(error)}") from None
+
+
+def numbers(
+    block: Block, first: int, window: Callable[[int, int], bytes]
+) -> tuple[Places, Places, NDArray[np.float64]]:
+    """The cells from column `first` on that are not `0.0`: rows, columns (0 being `first`) and values.
+
+    Nearly every cell is `0.0`, so those are found by comparing bytes and only the others are parsed.
+    """
+    parsed = np.flatnonzero(~_ends_zero(block.text)[block.bounds[1:]])
+    rows, columns = np.divmod(parsed, block.columns)
+    columns -= first
+    inside = columns >= 0
+    rows, columns, parsed = rows[inside], columns[inside], parsed[inside]
+    starts = block.bounds[parsed] + 1
+    widths = block.bounds[parsed + 1] - starts
+
+    def fail(cell: int, what: str) -> NoReturn:
+        row, column = int(rows[cell]), int(columns[cell])
+        text = block.text[starts[cell] : starts[cell] + widths[cell]]
+        raise ValueError(
+            f"{block.file}: line {block.first_line + row}, column {first + column + 1}, window "
+            f"{shown(window(row, column))}: {shown(text)} {what}"
+        )
+
+    if not len(rows):
+        return rows, columns, np.empty(0)
+    for odd in (int(widths.argmin()), int(widths.argmax())):
+        if not 0 < widths[odd] <= LONGEST_NUMBER:
+            fail(odd, "is not a number")
+    cells = _cells(block.text, starts, widths)
+    values = _decimals(cells)
+    if values is None:
+        values = _any_numbers(cells, fail)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32))
+    if not finite.all():
+        fail(int(finite.argmin()), "is not finite; expected a number that single precision can hold")
+    return rows, columns, values
+
+
+def _ends_zero(text: bytes) -> NDArray[np.bool_]:
+    """Where a cell that reads `0.0` has just ended; what holds at other places has no meaning."""
+    raw = np.frombuffer(text, dtype=np.uint8)
+    zero, separator = raw == ord("0"), raw < 32
+    ends = np.zeros(len(raw), dtype=bool)
+    ends[3:] = zero[:-3] & (raw[1:-2] == ord(".")) & zero[2:-1]
+    ends[4:] &= separator[:-4]
+    return ends
+
+
+def _cells(text: bytes, starts: Places, widths: Places) -> NDArray[np.uint8]:
+    """The bytes of some cells, one cell per column, filled up with NUL."""
+    raw = np.frombuffer(text, dtype=np.uint8)
+    cells = np.zeros((int(widths.max()), len(starts)), dtype=np.uint8)
+    for place, letters in enumerate(cells):
+        inside = np.minimum(starts + place, len(raw) - 1)
+        np.copyto(letters, raw[inside], where=place < widths)
+    return cells
+
+
+def _decimals(cells: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Numbers written as digits with one point, such as 6.3672; None if any is written otherwise.
+
+    Of up to 15 digits the quotient of two whole numbers is the double nearest to the text.
+    """
+    digits = cells - np.uint8(ord("0"))  # whatever lies below 0 wraps
+    is_digit, is_point = digits < 10, cells == ord(".")
+    counted = is_digit.sum(axis=0)
+    one_point = (is_point.sum(axis=0) == 1).all() and (is_digit | is_point | (cells == 0)).all()
+    if not one_point or counted.min() < 1 or counted.max() > 15:
+        return None
+    whole, scale = np.zeros(cells.shape[1]), np.ones(cells.shape[1])
+    behind_point = np.zeros(cells.shape[1], dtype=bool)
+    for place in range(len(cells)):
+        whole = np.where(is_digit[place], whole * 10 + digits[place], whole)
+        scale = np.where(is_digit[place] & behind_point, scale * 10, scale)
+        behind_point |= is_point[place]
+    return whole / scale
+
+
+def _any_numbers(cells: NDArray[np.uint8], fail: Callable[[int, str], NoReturn]) -> NDArray[np.float64]:
+    grouped = (cells == ord("_")).any(axis=0)
+    if grouped.any():
+        fail(int(grouped.argmax()), "is not a number")  # though Python would read 1_000
+    texts = np.ascontiguousarray(cells.T).view(f"S{len(cells)}")[:, 0]
+    try:
+        return texts.astype(np.float64)
+    except ValueError:
+        fail(next(place for place, text in enumerate(texts.tolist()) if not is_number(text)), "is not a number")
+
+
+def is_number(cell: bytes) -> bool:
+    """Whether Python reads `cell` as a number, NaN and infinity included."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def shown(text: str | bytes) -> str:
+    """A name or cell for a message: quoted, on one line, cut when long."""
+    words = text.decode("ascii", "backslashreplace") if isinstance(text, bytes) else text
+    return repr(words if len(words) <= 60 else words[:57] + "...")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 window`, `2 windows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def label(path: Path) -> str:
+    """A file's name for a message, which a name with line breaks must not spread over several lines."""
+    return path.name if path.name.isprintable() else repr(path.name)

@@ -1,0 +1,37 @@
+from . import lesson as lesson, plan as plan, search as search
+from .controller import (
+    RETRIED as RETRIED,
+    Controller as Controller,
+    add_run as add_run,
+    cancel as cancel,
+    check_resumable as check_resumable,
+    command as command,
+    mark_failed as mark_failed,
+    resume as resume,
+    retry as retry,
+    room_for as room_for,
+    stop as stop,
+)
+from .plan import LISTED as LISTED, Plan as Plan, plan_sweep as plan_sweep, progress as progress, words as words
+from .search import MAX_RUNS as MAX_RUNS, Spec as Spec
+from .spec import MAX_REPLICATES as MAX_REPLICATES, MAX_TEXT as MAX_TEXT, METRICS as METRICS, parse_spec as parse_spec
+from .sweep_folder import (
+    EXAMPLE as EXAMPLE,
+    SETTINGS as SETTINGS,
+    Known as Known,
+    Sweep as Sweep,
+    active_sweeps as active_sweeps,
+    create as create,
+    extend as extend,
+    find as find,
+    is_sweep as is_sweep,
+    judged_by as judged_by,
+    list_sweeps as list_sweeps,
+    past as past,
+    read_settings as read_settings,
+    read_spec as read_spec,
+    read_text as read_text,
+    sizes as sizes,
+    sweep_name as sweep_name,
+    sweep_runs as sweep_runs,
+)

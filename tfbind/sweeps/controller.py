@@ -1,0 +1,330 @@
+"""The process of a sweep: start runs, keep the machine busy, end what has lost, until there is nothing left to do.
+
+It holds nothing in memory that is not in the folders: killed at any moment, its runs go on, and another controller
+takes up where it was.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfbind import runs
+from tfbind.cluster import Cluster
+from tfbind.config import TrainConfig
+from tfbind.runs import ACTIVE, Order, Past, Run, State, devices
+from tfbind.store import IS_FULL, Busy, cpu_cores, heard, words
+from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.search import Spec, generator, losing, next_configs, point
+from tfbind.sweeps.sweep_folder import WITH_SWEEP, Known, Sweep
+
+POLL_SECONDS = 0.3
+HEARTBEAT_SECONDS = 10.0
+STARTING_SECONDS = 10.0  # a worker whose controller has died may take so long before it owns its run
+RETRIED = ("failed", "crashed")
+
+
+class Stopped(Exception):
+    """Somebody asked the sweep to stop."""
+
+
+def _ignore(_: Spec, __: Sequence[Past]) -> None:
+    pass
+
+
+@dataclass
+class Controller:
+    """One attempt at a sweep, on this machine or on `cluster`. `on_step` lets a terminal watch it."""
+
+    sweep: Sweep
+    on_step: Callable[[Spec, Sequence[Past]], None] = _ignore
+    cluster: Cluster | None = None
+    _known: Known = field(default_factory=dict, init=False)
+    _signalled: bool = field(default=False, init=False)
+    _beaten: float = field(default=0.0, init=False)
+
+    def work(self) -> State:
+        """Run to the end and return the final state: `finished`, `failed` or `killed`.
+
+        Raises:
+            ValueError: another process is working on this sweep.
+            OSError: the folder of the sweep was moved or deleted.
+        """
+        with runs.sole_worker(self.sweep), heard(self._note_signal):
+            try:
+                return self._end(self._work())
+            except (ValueError, OSError) as error:
+                self._check_folder()
+                said = words(error)
+                self._give_up_runs(said if isinstance(error, ConnectionError) else f"its sweep has failed: {said}")
+                return self._end("failed", said)
+
+    def _work(self) -> State:
+        runs.take_over(self.sweep, "running", started=time.time())
+        self._mark_interrupted()
+        try:
+            while self._step():
+                self._wait()
+        except Stopped:
+            self._stop_runs()
+            return "killed"
+        return "finished"
+
+    def _end(self, state: State, error: str | None = None) -> State:
+        runs.take_over(self.sweep, state, ended=time.time(), error=error)
+        return state
+
+    def _check_folder(self) -> None:
+        if not sweep_folder.is_sweep(self.sweep.home, self.sweep.id):
+            said = f"{self.sweep.folder}: moved or deleted while the sweep was active"
+            raise OSError(f"{said}; where it is now, `sweep --resume` goes on with its runs")
+
+    def _step(self) -> bool:
+        """Do what can be done now; whether anything is left to wait for."""
+        if self._signalled or runs.stop_requested(self.sweep):
+            raise Stopped
+        self._beat()
+        spec = sweep_folder.read_spec(self.sweep)
+        # Asked once, and first: between two looks one may come to life, or be young no more.
+        young = self._young_dead()
+        past = sweep_folder.past(self.sweep, self._known)
+        self.on_step(spec, past)
+        for id, reason in losing(spec, past).items():
+            runs.request_stop(runs.find(self.sweep.home, id), reason)
+        started = self._fill(spec, past, young)
+        return started > 0 or any(run.state in ACTIVE for run in past) or bool(young)
+
+    def _wait(self) -> None:
+        if self.cluster:
+            self.cluster.step(POLL_SECONDS)
+        else:
+            time.sleep(POLL_SECONDS)
+
+    def _give_up_runs(self, error: str) -> None:
+        """Runs on a cluster end with the process that leads them; the sweep goes on with them when it is resumed."""
+        for run in self.cluster.end_all(error) if self.cluster else []:
+            runs.request_stop(run, WITH_SWEEP)
+
+    def _fill(self, spec: Spec, past: Sequence[Past], young: Collection[str]) -> int:
+        """Start as many runs as there is room for, none of the `young` ones; how many that were."""
+        active = [run for run in past if run.state in ACTIVE]
+        room = self.capacity(spec) - len(active) + self._ahead(active)
+        if room <= 0:
+            return 0
+        interrupted = [run for run in sweep_folder.to_continue(self.sweep) if run.id not in young][:room]
+        for run in interrupted:
+            with contextlib.suppress(Busy):  # somebody has just resumed it by itself
+                runs.resume(run, cluster=self.cluster)
+        to_come = max(1, (spec.size() or 0) - len(past))
+        threads = share_of_cores(cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active])
+        configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
+        for config in configs:
+            order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
+            found = with_data(self.sweep, spec, config)
+            settled = found if self.cluster else with_threads(found, threads)
+            runs.submit(self.sweep.home, settled, order, cluster=self.cluster)
+        return len(interrupted) + len(configs)
+
+    def _ahead(self, active: Sequence[Past]) -> int:
+        """One run more when another is in its last epoch: it gets ready while it waits in line."""
+        waits = any(run.state == "pending" for run in active)
+        ends = any(len(run.rows) + 1 >= int(run.config["num_epochs"]) for run in active)
+        return int(ends and not waits and self._settings()["parallel"] is None)
+
+    def capacity(self, spec: Spec) -> int:
+        """How many runs at once."""
+        room = self.cluster.room if self.cluster else room_for
+        return int(self._settings()["parallel"] or room(spec.base))
+
+    def _settings(self) -> dict[str, Any]:
+        return sweep_folder.read_settings(self.sweep)
+
+    def _mark_interrupted(self) -> None:
+        """Runs that died with an earlier controller, or found no room on the disk, are gone on with."""
+        for run in sweep_folder.sweep_runs(self.sweep):
+            status = runs.read_status(run)
+            if status.state == "crashed" or (status.error or "").endswith(IS_FULL):
+                runs.request_stop(run, WITH_SWEEP)
+
+    def _young_dead(self) -> list[str]:
+        """Runs that look dead, but whose worker may only be on its way."""
+        dead = [(run.id, runs.read_status(run)) for run in sweep_folder.to_continue(self.sweep)]
+        now = time.time()
+        return [id for id, status in dead if status.ended is None and abs(now - status.heartbeat) < STARTING_SECONDS]
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._beaten >= HEARTBEAT_SECONDS:
+            self._beaten = time.monotonic()
+            runs.take_over(self.sweep, "running")
+
+    def _stop_runs(self) -> None:
+        if runs.stop_reason(self.sweep) != LEAVE_RUNS:
+            stop_runs(self.sweep)
+            if not self.cluster:
+                runs.holds_within(runs.GRACE_SECONDS, lambda: not active_runs(self.sweep))
+        while self.cluster and self.cluster.busy:
+            self._wait()
+            self._beat()
+
+    def _note_signal(self) -> None:
+        self._signalled = True
+
+
+LEAVE_RUNS = "its runs go on"
+
+
+def room_for(base: TrainConfig) -> int:
+    """How many runs this machine trains at once: one on each GPU, or one on each core (or `threads` of them)."""
+    device = devices.settle(base).device
+    if device == "cpu":
+        return max(1, cpu_cores() // (base.threads or 1))
+    return devices.cuda_count() if device == "cuda" else 1
+
+
+def share_of_cores(cores: int, at_once: int, to_come: int | None = None, parts_left: Sequence[float] = ()) -> int:
+    """Threads for the next runs on a CPU.
+
+    Each gets its share of the cores. The last ones of a sweep share all cores among them and wait for those that run
+    now, if that is sooner done than training at once on what is free.
+
+    Args:
+        cores: those of this machine.
+        at_once: so many runs share them.
+        to_come: runs that have not started, None for many.
+        parts_left: of each run under way, the part that it still has to do.
+    """
+    narrow = max(1, cores // at_once)
+    wide = max(1, cores // min(at_once, to_come or at_once))
+    return wide if max(parts_left, default=0.0) + narrow / wide < 1 else narrow
+
+
+def part_left(run: Past) -> float:
+    """The part of its epochs that a run still has to train."""
+    return max(0.0, 1 - len(run.rows) / int(run.config["num_epochs"]))
+
+
+def with_threads(config: TrainConfig, threads: int) -> TrainConfig:
+    """`config` on so many threads, if it trains on a CPU and says nothing of threads itself."""
+    if config.threads or devices.settle(config).device != "cpu":
+        return config
+    return config.model_copy(update={"threads": threads})
+
+
+def with_data(sweep: Sweep, spec: Spec, config: TrainConfig) -> TrainConfig:
+    """`config` with its data set by the name that it has now.
+
+    Raises:
+        ValueError: the data are not here any more.
+    """
+    return config.model_copy(update={"dataset": sweep_folder.dataset_now(sweep.home, spec, config.dataset)})
+
+
+def run_name(spec: Spec, config: TrainConfig) -> str:
+    """A run of a sweep is called by what is its own."""
+    shown = [f"{name.replace('_', ' ')} {getattr(config, name)}" for name in spec.varied]
+    return ", ".join(shown)[: runs.NAME_LENGTH] or runs.default_name(config)
+
+
+def command(home: Path, id: str, dataset: str, preset: str, **options: object) -> list[str]:
+    """The command line that runs the sweep `id` of a home; `options` are further flags, left out where empty."""
+    path = home / "sweeps" / id / sweep_folder.SPEC
+    words = [sys.executable, "-m", "tfbind", "sweep", str(path), "--id", id, "--dataset", dataset, "--preset", preset]
+    return words + [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+
+
+def resume(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
+    """Start a controller that goes on with a sweep; it and its runs find `secrets` in their environment.
+
+    Raises:
+        ValueError: it is active already.
+    """
+    runs.await_worker(sweep, lambda: check_resumable(sweep))
+    runs.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
+
+
+def check_resumable(sweep: Sweep) -> None:
+    """Refuse to resume what is active."""
+    state = runs.read_status(sweep).state
+    if state in ACTIVE:
+        raise ValueError(f"sweep {sweep.id} is {state} already")
+
+
+def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
+    """Ask a sweep to stop, and its active runs unless they are to be left; resume goes on with all of them."""
+    if runs.read_status(sweep).active:
+        runs.request_stop(sweep, LEAVE_RUNS if leave_runs else "")
+    if not leave_runs:
+        stop_runs(sweep)
+
+
+def stop(sweep: Sweep, grace: float = runs.GRACE_SECONDS) -> None:
+    """Stop a sweep and its runs; what does not listen within `grace` seconds is killed.
+
+    Raises:
+        ValueError: neither the sweep nor any of its runs is active.
+    """
+    status = runs.read_status(sweep)
+    if not status.active and not active_runs(sweep):
+        raise ValueError(f"sweep {sweep.id} is {status.state}; only a pending or running sweep can be stopped")
+    cancel(sweep)
+    runs.holds_within(grace, lambda: not active_runs(sweep))
+    for run in active_runs(sweep):
+        runs.end_process(run)
+    if not runs.holds_within(grace, lambda: not runs.read_status(sweep).active):
+        runs.end_process(sweep)
+
+
+def active_runs(sweep: Sweep) -> list[Run]:
+    """The runs of a sweep that run or wait."""
+    return [run for run in sweep_folder.sweep_runs(sweep) if runs.read_status(run).active]
+
+
+def stop_runs(sweep: Sweep) -> None:
+    """Ask every active run of a sweep to stop."""
+    for run in active_runs(sweep):
+        if not runs.stop_requested(run):
+            runs.request_stop(run, WITH_SWEEP)
+
+
+def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None = None) -> Run:
+    """Start a run of the user's own choice as part of a sweep; it waits until there is room.
+
+    Raises:
+        ValueError: the sweep has that configuration already, or it cannot be used.
+    """
+    spec = sweep_folder.read_spec(sweep)
+    for run in sweep_folder.sweep_runs(sweep):
+        if point(spec, runs.read_config(run)) == point(spec, config):
+            raise ValueError(f"run {run.id} of this sweep has that configuration already")
+    settings = sweep_folder.read_settings(sweep)
+    order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
+    threads = share_of_cores(cpu_cores(), room_for(config))
+    return runs.submit(sweep.home, with_threads(with_data(sweep, spec, config), threads), order, secrets)
+
+
+def retry(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
+    """Have the failed and crashed runs tried again, by the controller at work or by a new one.
+
+    Raises:
+        ValueError: there are none.
+    """
+    mark_failed(sweep)
+    if not runs.read_status(sweep).active:
+        resume(sweep, secrets)
+
+
+def mark_failed(sweep: Sweep) -> int:
+    """Have the next controller, or the one at work, try the failed and crashed runs again; how many there are.
+
+    Raises:
+        ValueError: there are none.
+    """
+    failed = [run for run in sweep_folder.sweep_runs(sweep) if runs.read_status(run).state in RETRIED]
+    if not failed:
+        raise ValueError(f"sweep {sweep.id}: no run of it has failed")
+    for run in failed:
+        runs.request_stop(run, WITH_SWEEP)
+    return len(failed)

@@ -1,0 +1,383 @@
+"""The search of a sweep: values of each hyperparameter, the configurations to run next, the runs that have lost.
+
+Pure functions of the spec and the runs so far. Optuna's study is rebuilt from the runs every time, so that the run
+folders stay the only truth.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tfbind.config import TrainConfig, parse_config
+from tfbind.runs import ACTIVE, Past, best_row
+from tfbind.text import figure
+
+Goal = Literal["minimize", "maximize"]
+
+MAX_RUNS = 10_000
+MOST_EPOCHS = 10_000
+MILESTONES = 100  # so many follow from min_iter
+
+INTEGER_FIELDS = {
+    name
+    for name, schema in TrainConfig.model_json_schema()["properties"].items()
+    if "integer" in [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]
+}
+if TYPE_CHECKING:
+    import optuna
+
+MACHINE = ("device", "threads")  # where a configuration runs, not what it is
+MISSES = 1_000  # so many draws in a row that were there already mean that nothing is left
+SUGGESTIONS = 50
+PRUNED = "pruned"
+USUAL: dict[str, Goal] = {"val_pearsonr": "maximize", "val_loss": "minimize"}
+
+Point = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What one hyperparameter may be: one of `values`, or a number from `low` to `high` if there are none.
+
+    `low` and `high` are logarithms where `log`; whole numbers go in steps of `step`, and other numbers are rounded to
+    multiples of `q`, where these are given. `exponents`: the file gave `low` and `high` as logarithms itself.
+    """
+
+    field: str
+    values: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    step: int | None = None
+    q: float | None = None
+    exponents: bool = False
+
+    @property
+    def varied(self) -> bool:
+        """Whether it can be more than one thing."""
+        return len(self.values) > 1 or (not self.values and self.low < self.high)
+
+    def at(self, place: float) -> Any:
+        """The value at `place` between 0 and 1: equal lengths there are equally likely here."""
+        if self.values:
+            return self.values[min(int(place * len(self.values)), len(self.values) - 1)]
+        if self.step:
+            count = self._count()
+            return int(self.low) + self.step * min(int(place * count), count - 1)
+        number = self.low + place * (self.high - self.low)
+        return self._rounded(math.exp(number) if self.log else number)
+
+    def place(self, value: Any) -> float | None:
+        """Where between 0 and 1 `value` lies; None for one that is not among them."""
+        if self.values:
+            return (self.values.index(value) + 0.5) / len(self.values) if value in self.values else None
+        if isinstance(value, str) or value is None or (self.log and value <= 0):
+            return None
+        if self.step:
+            return _inside(((value - self.low) / self.step + 0.5) / self._count())
+        number = math.log(value) if self.log else value
+        return _inside((number - self.low) / (self.high - self.low)) if self.high > self.low else 0.5
+
+    def all(self) -> tuple[Any, ...] | None:
+        """Every value it can have, None where they cannot be counted."""
+        if self.values:
+            return self.values
+        if self.step:
+            return tuple(int(self.low) + self.step * place for place in range(min(self._count(), MAX_RUNS + 1)))
+        return (self.at(0.0),) if self.low == self.high else None
+
+    def _count(self) -> int:
+        return int(self.high - self.low) // (self.step or 1) + 1
+
+    def _rounded(self, number: float) -> float:
+        if self.q:
+            number = round(number / self.q) * self.q
+        low, high = (math.exp(self.low), math.exp(self.high)) if self.log else (self.low, self.high)
+        number = min(max(number, low), high)
+        return round(number) if self.field in INTEGER_FIELDS else float(f"{number:.6g}")
+
+
+def _inside(place: float) -> float | None:
+    return min(max(place, 0.0), 1.0) if -1e-6 <= place <= 1 + 1e-6 else None
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Hyperband: at each of the epochs `milestones`, in rising order, only the best 1/`eta` of the runs so far go on.
+
+    A run is judged by its best value so far; where `strict`, by that of the milestone.
+    """
+
+    milestones: tuple[int, ...]
+    eta: float
+    strict: bool = False
+
+    @property
+    def first(self) -> int:
+        """The first epoch at which a run may be ended."""
+        return self.milestones[0]
+
+
+def milestones_from(min_iter: int, eta: float) -> tuple[int, ...]:
+    """The milestones of W&B's Hyperband with `min_iter`: that epoch, and each time `eta` times as late."""
+    epochs = [float(min_iter)]
+    while len(epochs) < MILESTONES and epochs[-1] * eta <= MOST_EPOCHS:
+        epochs.append(epochs[-1] * eta)
+    return tuple(dict.fromkeys(int(epoch) for epoch in epochs))
+
+
+def milestones_before(max_iter: int, s: int, eta: float) -> tuple[int, ...]:
+    """Those with `max_iter`: a part 1/`eta` of it, as small a part of that, and so on, `s` if there are as many."""
+    epochs: list[float] = []
+    epoch = max_iter / eta
+    while len(epochs) < s and epoch >= 1:
+        epochs.append(epoch)
+        epoch /= eta
+    return tuple(sorted({int(epoch) for epoch in epochs}))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep: which configurations, on top of `base`, and how they are judged.
+
+    `contents` are the hashes of data sets by name, as far as they are known: two names may stand for the same data.
+    """
+
+    method: str
+    metric: str
+    goal: Goal
+    parameters: tuple[Parameter, ...]
+    base: TrainConfig
+    replicates: int = 1
+    run_cap: int | None = None
+    early_stop: EarlyStop | None = None
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    contents: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def varied(self) -> list[str]:
+        """The hyperparameters in which its runs differ."""
+        seeds = ["seed"] if self.replicates > 1 else []
+        return [parameter.field for parameter in self.parameters if parameter.varied] + seeds
+
+    @property
+    def seeds(self) -> list[int]:
+        """The random seed of each replicate."""
+        return [self.base.seed + number for number in range(self.replicates)]
+
+    def grid(self) -> Iterator[TrainConfig]:
+        """All configurations of a grid: each with the first seed, then each with the next."""
+        fields = [parameter.field for parameter in self.parameters]
+        every = [parameter.all() or () for parameter in self.parameters]
+        for seed in [None] if self.replicates == 1 else self.seeds:
+            extra = {} if seed is None else {"seed": seed}
+            for values in itertools.product(*every):
+                yield self.base.model_copy(update={**dict(zip(fields, values, strict=True)), **extra})
+
+    def size(self) -> int | None:
+        """How many runs it makes: those of the grid, or `run_cap` if that is less; None if nothing bounds it."""
+        counts = [len(parameter.all() or ()) for parameter in self.parameters]
+        points = math.prod(counts) * self.replicates if all(counts) else None
+        bounds = [bound for bound in (points, self.run_cap) if bound is not None]
+        return min(bounds, default=None)
+
+
+def point(spec: Spec, config: TrainConfig) -> Point:
+    """What makes two runs of a sweep the same: all but where they run, unless the sweep varies that, and what their
+    data set is called."""
+    varied = spec.varied
+    settings = {**dict(config), "dataset": spec.contents.get(config.dataset, config.dataset)}
+    return tuple(value for field, value in settings.items() if field not in MACHINE or field in varied)
+
+
+def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, count: int = 1) -> list[TrainConfig]:
+    """The next configurations to run, at most `count`; none when the sweep has made all its runs.
+
+    Args:
+        past: every run of the sweep, whatever its state.
+        rng: decides all that is drawn; an equal one gives equal answers.
+    """
+    there = {point(spec, _config(run)) for run in past}
+    room = count if spec.run_cap is None else min(count, spec.run_cap - len(past))
+    found: list[TrainConfig] = []
+    misses = 0
+    candidates = _candidates(spec, past, rng)
+    while len(found) < room and misses < MISSES + len(past):
+        config = next(candidates, None)
+        if config is None:
+            break
+        if point(spec, config) in there:
+            misses += spec.method != "grid"
+        else:
+            there.add(point(spec, config))
+            found.append(config)
+            misses = 0
+    return found
+
+
+def generator(spec: Spec, past: Sequence[Past] = ()) -> np.random.Generator:
+    """What decides the draws of a sweep: a random search goes on in one sequence, of which it skips what is there."""
+    return np.random.default_rng([spec.base.seed, len(past) if spec.method == "bayes" else 0])
+
+
+def value(spec: Spec, run: Past) -> float | None:
+    """The metric of a run: that of its best epoch, which is the one of the lowest val_loss."""
+    return (best_row(run.rows) or {}).get(spec.metric)
+
+
+def best(spec: Spec, past: Sequence[Past]) -> Past | None:
+    """The run with the best metric so far, the first of equals."""
+    known = [(found, run) for run in past if (found := value(spec, run)) is not None]
+    sign = 1 if spec.goal == "minimize" else -1
+    return min(known, key=lambda pair: sign * pair[0])[1] if known else None
+
+
+def disagreement(spec: Spec, past: Sequence[Past]) -> tuple[str, Past] | None:
+    """A usual metric by which another run than `best` is better, with the run that is best by it; None if there is
+    none."""
+    mine = best(spec, past)
+    for metric, goal in USUAL.items():
+        other = replace(spec, metric=metric, goal=goal)
+        found = best(other, past) if metric != spec.metric else None
+        if mine and found and value(other, mine) != value(other, found):
+            return metric, found
+    return None
+
+
+def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
+    """The running runs that early termination ends, by id, each with the reason.
+
+    A run is judged at the last milestone it has passed, against all runs that have passed it. Unless the rule is
+    `strict`, what it reached since counts as well: the best run so far goes on.
+    """
+    if spec.early_stop is None:
+        return {}
+    lost = {}
+    for run in past:
+        passed = [epoch for epoch in spec.early_stop.milestones if epoch <= len(run.rows)]
+        judged = run.state == "running" and passed and passed[-1] < _config(run).num_epochs
+        if judged and (said := _behind(spec, run, past, passed[-1])):
+            lost[run.id] = f"{PRUNED}: {said}"
+    return lost
+
+
+def _behind(spec: Spec, run: Past, past: Sequence[Past], epoch: int) -> str:
+    """Why a run is not among the best at a milestone that it has passed; "" for one that is."""
+    assert spec.early_stop is not None
+    sign = 1 if spec.goal == "minimize" else -1
+    there = [value for other in past if (value := _value_at(spec, other, epoch)) is not None]
+    so_far = [value for place in range(len(run.rows)) if (value := _value_at(spec, run, place + 1)) is not None]
+    best = min(so_far, key=lambda value: sign * value, default=None)
+    own = _value_at(spec, run, epoch) if spec.early_stop.strict else best
+    if own is None:
+        return f"{spec.metric} is undefined at epoch {epoch}"
+    last = sorted(there, key=lambda value: sign * value)[: max(1, int(len(there) / spec.early_stop.eta))][-1:]
+    if not last or sign * own <= sign * last[0]:
+        return ""
+    by = "" if spec.early_stop.strict else f" by epoch {len(run.rows)}"
+    return f"{spec.metric} {figure(own)}{by} is not among the best at epoch {epoch}"
+
+
+def _value_at(spec: Spec, run: Past, epoch: int) -> float | None:
+    return run.rows[epoch - 1].get(spec.metric) if epoch <= len(run.rows) else None
+
+
+def _config(run: Past) -> TrainConfig:
+    return parse_config({field: run.config[field] for field in TrainConfig.model_fields if field in run.config})
+
+
+def _candidates(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> Iterator[TrainConfig]:
+    if spec.method == "grid":
+        yield from spec.grid()
+        return
+    for run in past:
+        yield from _replicates(spec, _config(run).model_copy(update=_machine(spec)))
+    if spec.method == "bayes":
+        yield from _suggested(spec, past, rng)
+    while True:
+        drawn = {each.field: each.at(rng.random()) for each in spec.parameters}
+        yield from _replicates(spec, spec.base.model_copy(update=drawn))
+
+
+def _machine(spec: Spec) -> dict[str, Any]:
+    return {field: getattr(spec.base, field) for field in MACHINE if field not in spec.varied}
+
+
+def _replicates(spec: Spec, config: TrainConfig) -> Iterator[TrainConfig]:
+    if spec.replicates == 1:
+        yield config
+    for seed in spec.seeds if spec.replicates > 1 else ():
+        yield config.model_copy(update={"seed": seed})
+
+
+def _suggested(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> Iterator[TrainConfig]:
+    """What Optuna's TPE makes of the runs so far; what it has suggested counts as running for the next."""
+    study = _study(spec, past, int(rng.integers(2**31)))
+    varied = [parameter for parameter in spec.parameters if parameter.varied]
+    for _ in range(SUGGESTIONS):
+        asked = study.ask({parameter.field: _distribution(parameter) for parameter in varied})
+        drawn = {parameter.field: _from_optuna(parameter, asked.params[parameter.field]) for parameter in varied}
+        yield from _replicates(spec, spec.base.model_copy(update=drawn))
+
+
+def _study(spec: Spec, past: Sequence[Past], seed: int) -> "optuna.Study":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+    study = optuna.create_study(direction=spec.goal, sampler=sampler)
+    study.add_trials([_trial(spec, run) for run in past])
+    return study
+
+
+def _trial(spec: Spec, run: Past) -> "optuna.trial.FrozenTrial":
+    """A run as Optuna knows it."""
+    import optuna
+
+    states = optuna.trial.TrialState
+    found = value(spec, run)
+    state = states.RUNNING if run.state in ACTIVE else states.COMPLETE if run.state == "finished" else states.PRUNED
+    if found is None and state is not states.RUNNING:
+        state = states.FAIL
+    steps = {row["epoch"]: row[spec.metric] for row in run.rows if row.get(spec.metric) is not None}
+    places = {each.field: _to_optuna(each, run.config.get(each.field)) for each in spec.parameters if each.varied}
+    known = {field: place for field, place in places.items() if place is not None}
+    now = datetime.now()
+    return optuna.trial.FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=state,
+        value=found if state is states.COMPLETE else None,
+        datetime_start=now,
+        datetime_complete=None if state is states.RUNNING else now,
+        params=known,
+        distributions={each.field: _distribution(each) for each in spec.parameters if each.field in known},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values=steps,
+    )
+
+
+def _distribution(parameter: Parameter) -> "optuna.distributions.BaseDistribution":
+    """Values are choices; a range is searched as the place between 0 and 1, on which its distribution is even."""
+    import optuna
+
+    if parameter.values:
+        return optuna.distributions.CategoricalDistribution(range(len(parameter.values)))
+    return optuna.distributions.FloatDistribution(0.0, 1.0)
+
+
+def _to_optuna(parameter: Parameter, given: Any) -> float | int | None:
+    if parameter.values:
+        return parameter.values.index(given) if given in parameter.values else None
+    return parameter.place(given)
+
+
+def _from_optuna(parameter: Parameter, found: Any) -> Any:
+    return parameter.values[found] if parameter.values else parameter.at(found)

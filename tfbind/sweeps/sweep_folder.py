@@ -1,0 +1,306 @@
+"""The sweep folder: create it, read it, list all of them, and find the runs that belong to one.
+
+A sweep is `<home>/sweeps/<id>/`. It keeps what it was asked for; what it has done is in the folders of its runs, each
+of which names its sweep.
+"""
+
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from tfbind import runs
+from tfbind.config import TrainConfig, parse_config
+from tfbind.data import check_learnable, contents, name_now, open_dataset, split
+from tfbind.runs import Past, Run, Stamp, Status, devices, record as history
+from tfbind.store import atomic, claimed, read_fields, scratch, write_bytes, write_json
+from tfbind.sweeps.search import PRUNED, Spec
+from tfbind.sweeps.spec import parse_spec
+
+SPEC = "spec.yaml"  # as the user wrote it; an earlier one that was replaced is spec-1.yaml, and so on
+SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B, Ray; never rewritten
+WITH_SWEEP = "stopped with its sweep"  # why a run was asked to stop that its sweep goes on with when it is resumed
+EXAMPLE = Path(__file__).parent / "examples" / "seed_sweep.yaml"
+
+Known = dict[Path, tuple[Stamp, Past]]
+
+
+class Sweep(Run):
+    """One sweep folder. Its process, state, log and stop are kept as those of a run, by the same functions."""
+
+
+def create(
+    home: Path,
+    text: str,
+    base: TrainConfig,
+    *,
+    id: str | None = None,
+    name: str = "",
+    parallel: int | None = None,
+    wandb: str = "off",
+    ray: str = "",
+) -> Sweep:
+    """A new `pending` sweep that this process owns until a controller takes it over.
+
+    Args:
+        text: the sweep file.
+        base: the settings of which the sweep file says nothing.
+        parallel: how many runs at once; as many as the machine has room for if None.
+        ray: the address of the Ray cluster that trains its runs, "" for this machine.
+
+    Raises:
+        ValueError: the file, the name, the id or a data set cannot be used, or the id is taken.
+    """
+    spec = parse_spec(text, base)
+    check_data(home, spec, here=not ray)
+    sweep = Sweep(home / "sweeps" / runs.checked_id(id or runs.new_id()))
+    settings = {
+        "name": runs.checked_name(name or spec.name or default_name(spec)),
+        "base": base.model_dump(),
+        "parallel": parallel,
+        "wandb": wandb,
+        "ray": ray,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    with scratch(sweep.folder.parent, sweep.id) as draft:
+        write_bytes(draft / SPEC, text.encode())
+        write_json(draft / SETTINGS, settings)
+        write_json(draft / runs.STATE, asdict(runs.owned("pending")))
+        if not claimed(draft, sweep.folder):
+            raise ValueError(f"--id {sweep.id}: that sweep exists already")
+    return sweep
+
+
+def check_data(home: Path, spec: Spec, here: bool = True) -> None:
+    """Refuse a sweep whose data sets are not here, too small for what is held out, or the same under two names, or
+    that trains `here` on a device that is not here.
+
+    Raises:
+        ValueError: as it says.
+    """
+    if here:
+        devices.settle(spec.base)
+    ways = ("validation_split", "test_split", "split_by")
+    names: dict[str, str] = {}
+    for dataset in _possible(spec, "dataset"):
+        data = open_dataset(home, dataset_now(home, spec, dataset))
+        if (same := names.setdefault(data.hash, dataset)) != dataset:
+            raise ValueError(f"dataset: {same} and {dataset} are the same data; a sweep takes them once")
+        for values in itertools.product(*(_ends(_possible(spec, field)) for field in ways)):
+            parts = split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
+            check_learnable(data, parts.train)
+
+
+def dataset_now(home: Path, spec: Spec, name: str) -> str:
+    """The name by which a data set of the sweep is found now.
+
+    Raises:
+        ValueError: no data set of the home has the content that runs of the sweep learnt from under that name.
+    """
+    return name_now(home, {"dataset": name, "dataset_hash": spec.contents.get(name)})
+
+
+def _possible(spec: Spec, field: str) -> tuple[Any, ...]:
+    found = next((parameter for parameter in spec.parameters if parameter.field == field), None)
+    if found is None:
+        return (getattr(spec.base, field),)
+    return found.values or (found.at(0.0), found.at(1.0))
+
+
+def _ends(possible: tuple[Any, ...]) -> set[Any]:
+    """Of shares the least, the least that is not 0, and the largest: those between leave no part emptier."""
+    if any(isinstance(one, str) for one in possible):
+        return set(possible)
+    return {min(possible), min(filter(None, possible), default=0.0), max(possible)}
+
+
+def default_name(spec: Spec) -> str:
+    """What a sweep is called when nobody named it."""
+    return f"{spec.method} over {', '.join(spec.varied) or 'one configuration'}"[: runs.NAME_LENGTH]
+
+
+def is_sweep(home: Path, id: str) -> bool:
+    """Whether a home has a sweep with this id."""
+    return bool(runs.RUN_ID.fullmatch(id)) and (home / "sweeps" / id / SETTINGS).exists()
+
+
+def find(home: Path, id: str) -> Sweep:
+    """The sweep with this id.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not is_sweep(home, id):
+        raise ValueError(f"no sweep {id!r} in {home}; `python -m tfbind sweep --list` lists them")
+    return Sweep(home / "sweeps" / id)
+
+
+def list_sweeps(home: Path) -> list[Sweep]:
+    """All sweeps of a home, oldest first."""
+    folders = sorted((home / "sweeps").iterdir()) if (home / "sweeps").is_dir() else []
+    return [Sweep(folder) for folder in folders if is_sweep(home, folder.name)]
+
+
+def read_settings(sweep: Sweep) -> dict[str, Any]:
+    """Name, settings to start from, runs at once, W&B, time of creation.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    expected = {"name": str, "base": dict, "parallel": int | None, "wandb": str, "created": str}
+    return read_fields(sweep.folder / SETTINGS, expected, {"ray": str})
+
+
+def sweep_name(sweep: Sweep) -> str:
+    """What the sweep is called; its id where its settings cannot be read."""
+    try:
+        return str(read_settings(sweep)["name"])
+    except ValueError:
+        return sweep.id
+
+
+def read_text(sweep: Sweep) -> str:
+    """The sweep file, as the user wrote it.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    return atomic.read_text(sweep.folder / SPEC)
+
+
+def read_spec(sweep: Sweep) -> Spec:
+    """What the sweep is to do.
+
+    Raises:
+        ValueError: a file of the sweep is damaged.
+    """
+    text, base = read_text(sweep), _base(sweep)
+    try:
+        return replace(parse_spec(text, base), contents=_contents(sweep))
+    except ValueError as error:
+        raise ValueError(f"{sweep.folder / SPEC}: {error}") from None
+
+
+def judged_by(home: Path, id: str) -> tuple[str, Literal["min", "max"]] | None:
+    """By which metric, and which way, the sweep with this id is judged; None if this home has no such sweep.
+
+    Raises:
+        ValueError: a file of the sweep is damaged.
+    """
+    if not is_sweep(home, id):
+        return None
+    spec = read_spec(find(home, id))
+    return spec.metric, "min" if spec.goal == "minimize" else "max"
+
+
+def _base(sweep: Sweep) -> TrainConfig:
+    settings = read_settings(sweep)
+    try:
+        return parse_config(settings["base"])
+    except ValueError as error:
+        raise ValueError(f"{sweep.folder / SETTINGS}: {error!s:.300}") from None
+
+
+def extend(sweep: Sweep, text: str) -> Spec:
+    """Give a sweep another sweep file: what it has run stays, what is new in it will be run.
+
+    Raises:
+        ValueError: the file, or a data set in it, cannot be used.
+    """
+    spec = replace(parse_spec(text, _base(sweep)), contents=_contents(sweep))
+    check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
+    if text != read_text(sweep):
+        before = (sweep.folder / SPEC).read_bytes()
+        kept = [path.read_bytes() for path in sweep.folder.glob("spec-*.yaml")]
+        if before not in kept:  # else by an extension that was killed after that
+            write_bytes(sweep.folder / f"spec-{len(kept) + 1}.yaml", before)
+        write_bytes(sweep.folder / SPEC, text.encode())
+    return spec
+
+
+def _contents(sweep: Sweep) -> dict[str, str]:
+    """The hashes of data sets by name. A name stands for what the first run of the sweep under it learnt from,
+    whatever is called so now."""
+    learnt = {origin.dataset: origin.hash for run in reversed(sweep_runs(sweep)) if (origin := _origin(run.folder))}
+    return contents(sweep.home) | {name: hash for name, hash in learnt.items() if hash}
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The sweep that a run belongs to, and what its data set was called; `hash` is that of its content."""
+
+    sweep: str | None
+    dataset: str
+    hash: str | None
+
+
+@lru_cache(maxsize=100_000)
+def _origin(folder: Path) -> _Origin | None:
+    """Where a run comes from, None if its record is damaged. That file is never rewritten, so it is read once."""
+    try:
+        record = runs.read_record(Run(folder))
+    except ValueError:
+        return None
+    return _Origin(record.get("sweep"), record["dataset"], record.get("dataset_hash"))
+
+
+def sweep_runs(sweep: Sweep) -> list[Run]:
+    """The runs of a sweep, oldest first."""
+    origins = ((run, _origin(run.folder)) for run in runs.list_runs(sweep.home))
+    return [run for run, origin in origins if origin and origin.sweep == sweep.id]
+
+
+def sizes(home: Path) -> Counter[str]:
+    """How many runs each sweep of a home has, by its id."""
+    origins = (_origin(run.folder) for run in runs.list_runs(home))
+    return Counter(origin.sweep for origin in origins if origin and origin.sweep)
+
+
+def past(sweep: Sweep, known: Known | None = None) -> list[Past]:
+    """All runs of a sweep as they stand, oldest first; one that was stopped early is `pruned`.
+
+    Args:
+        known: kept between calls, it spares reading runs that have ended.
+    """
+    return [_past(run, {} if known is None else known) for run in sweep_runs(sweep)]
+
+
+def _past(run: Run, known: Known) -> Past:
+    stamp = history.stamp(run)
+    seen = known.get(run.folder)
+    if seen and seen[0] == stamp:
+        return seen[1]
+    try:
+        found = history.local(run)
+    except ValueError as error:  # its configuration was run all the same
+        record = runs.read_record(run)
+        found = Past(run.id, run.id, run.id, "crashed", "local", record["sweep"], record, [], error=str(error))
+    reason = runs.stop_reason(run)
+    if found.state == "killed" and reason:
+        found = replace(found, state=PRUNED if reason.startswith(PRUNED) else "killed", error=reason)
+    if found.state not in runs.ACTIVE:
+        known[run.folder] = (stamp, found)
+    return found
+
+
+def to_continue(sweep: Sweep) -> list[Run]:
+    """The runs that were stopped with their sweep, or are to be tried again."""
+    return [
+        run
+        for run in sweep_runs(sweep)
+        if runs.stop_reason(run) == WITH_SWEEP and runs.read_status(run).state in ("killed", "crashed", "failed")
+    ]
+
+
+def active_sweeps(home: Path) -> Iterator[tuple[Sweep, Status]]:
+    """The sweeps whose controller is at work, oldest first."""
+    for sweep in list_sweeps(home):
+        with contextlib.suppress(ValueError):
+            status = runs.read_status(sweep)
+            if status.active:
+                yield sweep, status

@@ -1,0 +1,235 @@
+"""What is kept of W&B projects and of imported offline runs: usable without a network.
+
+Each project has a folder in `<home>/wandb/projects/`: the list of its runs with settings and last values, and a file
+for each curve that was asked for. Names that other people's code uses are mapped onto this project's once, and
+remembered with it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tfbind.runs import Past
+from tfbind.store import read_fields, read_json, to_trash, unlike, write_json, written
+from tfbind.tracking.client import FOLDER
+from tfbind.tracking.mapping import check_names, flat, is_number, kept_number, merge, settings
+
+INDEX, NAMES, HISTORIES = "project", "names", "histories"
+
+IN_INDEX = {"path": str, "base_url": str, "source": str, "scopes": dict[str, str], "runs": dict[str, dict[str, Any]]}
+FACTS: dict[str, Any] = {"id": str, "name": str, "state": str, "config": dict, "summary": dict, "tags": list[str]}
+FACTS |= dict.fromkeys(("sweep", "group", "created", "note"), str | None)
+
+_SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is kept of a W&B project, or of imported folders (`source` "offline").
+
+    `scopes` says when the whole project ("") or one of its sweeps was pulled; `key` names the project in this home.
+    """
+
+    folder: Path
+    path: str
+    base_url: str
+    source: str
+    scopes: dict[str, str]
+    runs: dict[str, dict[str, Any]]
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def place(self) -> str:
+        """Where its runs come from: the path, and the server that has it."""
+        return f"{self.path} at {self.base_url}" if self.base_url else self.path
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Names of other people's code, and what they are called here."""
+        path = self.folder / f"{NAMES}.json"
+        kept = read_json(path) if path.exists() else {}
+        if not all(isinstance(ours, str) for ours in kept.values()):
+            raise ValueError(f"{path}: expected a name for each name; the file was damaged")
+        return kept
+
+
+def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:
+    """Keep a curve: its numbers as columns, None where a row has no value."""
+    names = {name for row in rows for name, value in row.items() if is_number(value)}
+    columns = {name: [kept_number(row.get(name)) for row in rows] for name in sorted(names)}
+    path = _history_path(project, id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"count": count, "sampled": sampled, "columns": columns})
+
+
+def _history_path(project: Project, id: str) -> Path:
+    return project.folder / HISTORIES / f"{hashlib.sha256(id.encode()).hexdigest()[:20]}.json"
+
+
+def known_count(project: Project, id: str) -> int | None:
+    """How many rows the curve of a run had when it was read in full; None where it never was."""
+    path = _history_path(project, id)
+    kept = _load(path, path.stat().st_mtime_ns) if path.exists() else None
+    return None if kept is None or kept["sampled"] else kept["count"]
+
+
+def complete(project: Project, id: str) -> bool:
+    """Whether the curve of a run is here as the server last had it."""
+    known = known_count(project, id)
+    return known is not None and known == project.runs[id]["count"]
+
+
+def projects(home: Path) -> list[Project]:
+    """What is kept, by path.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    folders = (home / FOLDER / "projects").glob(f"*/{INDEX}.json")
+    return sorted((read_project(path.parent) for path in folders), key=lambda project: project.path)
+
+
+def stored(home: Path, project: str | None = None) -> list[Past]:
+    """The runs of all kept projects, or of the one with this key.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    kept = [found for found in projects(home) if project in (None, found.key)]
+    return [past for found in kept for past in pasts_of(found)]
+
+
+def forget(home: Path, project: Project) -> None:
+    """Move a kept project to the trash of the home."""
+    to_trash(home, project.folder, f"wandb-{project.key}")
+
+
+def save_names(project: Project, names: dict[str, str]) -> None:
+    """Remember what the names in a project are called here.
+
+    Raises:
+        ValueError: two names become one, or a name becomes one that nobody knows.
+    """
+    write_json(project.folder / f"{NAMES}.json", check_names(names))
+
+
+def names_in(project: Project) -> tuple[list[str], list[str]]:
+    """The settings and the metrics of a project, as its own code calls them."""
+    settings = {name for facts in project.runs.values() for name in flat(facts["config"])}
+    metrics = {name for facts in project.runs.values() for name, v in facts["summary"].items() if is_number(v)}
+    return sorted(settings), sorted(name for name in metrics if not name.startswith("_"))
+
+
+def offline_project(home: Path, name: str) -> Project:
+    """The project that keeps imported offline runs of this project name; empty when none were imported."""
+    return open_project(home, "", f"offline/{name}") or new_project(home, "", f"offline/{name}", "offline")
+
+
+def keep_offline(project: Project, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Project:
+    """Keep an imported run with its curve."""
+    keep_history(project, facts["id"], rows, len(rows), False)
+    scopes = {"": datetime.now(UTC).isoformat(timespec="seconds")}
+    kept = replace(project, scopes=scopes, runs={**project.runs, facts["id"]: {**facts, "count": len(rows)}})
+    save_project(kept)
+    return kept
+
+
+def new_project(home: Path, url: str, path: str, source: str = "wandb") -> Project:
+    """The project at a server's address, with nothing kept of it yet."""
+    name = hashlib.sha256(f"{url}/{path}".encode()).hexdigest()[:16]
+    return Project(home / FOLDER / "projects" / name, path, url, source, {}, {})
+
+
+def open_project(home: Path, url: str, path: str) -> Project | None:
+    """What is kept of a project, None where nothing is.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
+    folder = new_project(home, url, path).folder
+    return read_project(folder) if (folder / f"{INDEX}.json").exists() else None
+
+
+def read_project(folder: Path) -> Project:
+    """What is kept in a folder.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
+    path = folder / f"{INDEX}.json"
+    kept = read_fields(path, IN_INDEX)
+    for id, facts in kept["runs"].items():
+        if unlike(facts, FACTS):
+            raise ValueError(f"{path}: not the facts of a run: {id!r:.40}; the file was damaged")
+    return Project(folder, *(kept[name] for name in IN_INDEX))
+
+
+def save_project(project: Project) -> None:
+    """Keep the list of runs."""
+    project.folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({name: getattr(project, name) for name in IN_INDEX}, default=str)
+    kept = json.loads(text, parse_constant=str, parse_int=lambda digits: kept_number(int(digits)))
+    write_json(project.folder / f"{INDEX}.json", kept)
+
+
+def key_of(project: Project, id: str) -> str:
+    """The `Past.key` of a run."""
+    return f"{project.source}:{project.key}:{id}"
+
+
+def pasts_of(project: Project, sweep: str | None = None) -> list[Past]:
+    """The kept runs of a project, or of one of its sweeps."""
+    names = project.names
+    chosen = [facts for facts in project.runs.values() if sweep in (None, facts["sweep"])]
+    return [_past(project, facts, names) for facts in chosen]
+
+
+def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Past:
+    """The run as a comparison sees it: the very same object as long as nothing has changed."""
+    stamp = written(_history_path(project, facts["id"]))
+    key = key_of(project, facts["id"])
+    kept = _SEEN.get((project.folder, key))
+    if kept is None or kept[:3] != (stamp, facts, names):
+        _SEEN[project.folder, key] = kept = (stamp, facts, names, _make(project, facts, names, stamp))
+    return kept[3]
+
+
+def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp: int) -> Past:
+    kept = _load(_history_path(project, facts["id"]), stamp) if stamp else None
+    sampled = kept is None or kept["sampled"] or kept["count"] != facts.get("count")
+    last = {name: [value] for name, value in facts["summary"].items() if is_number(value)}
+    columns = kept["columns"] if kept else {}
+    return Past(
+        key=key_of(project, facts["id"]),
+        id=facts["id"],
+        name=facts["name"],
+        state=facts["state"],
+        source="offline" if project.source == "offline" else "wandb",
+        group=facts["sweep"] or facts["group"] or project.path,
+        config=settings(facts["config"], names),
+        rows=merge(columns or last, names),
+        created=facts["created"] or "",
+        sampled=sampled,
+        last_only=not columns,
+        server=project.base_url,
+        tags=facts["tags"],
+        note=facts["note"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _load(path: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - a file that changed is another one
+    kept = read_fields(path, {"count": int | None, "sampled": bool, "columns": dict})
+    columns = kept["columns"].values()
+    if not all(isinstance(column, list) and all(v is None or is_number(v) for v in column) for column in columns):
+        raise ValueError(f"{path}: expected columns of numbers; the file was damaged")
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError(f"{path}: columns of different lengths; the file was damaged")
+    return kept

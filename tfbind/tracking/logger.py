@@ -1,0 +1,413 @@
+"""Logs a run to W&B: a process of its own follows the run folder and sends one row for each epoch.
+
+Training never waits for it. The run folder is the truth: what the server lacks can be sent from it at any time, and a
+run that is resumed goes on after the last epoch that the server has. `python -m tfbind.tracking.logger HOME ID
+[--online]` is that process; it writes what happened into the run folder, where it is said in one line.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from tfbind import runs
+from tfbind.runs import Run
+from tfbind.store import Owner, of_process, read_as, this_process, write_json
+from tfbind.tracking.client import (
+    FINISH_SECONDS,
+    FOLDER,
+    KEY,
+    URL,
+    WandbError,
+    base_url,
+    environment,
+    explained,
+    find_key,
+    in_full,
+    in_the_way,
+    refused,
+)
+
+LOOK_SECONDS = 0.25
+WAIT_SECONDS = 60.0
+
+WORKING = ("starting", "logging", "finishing")
+DEFAULT_PROJECT = "tfbind"
+POLL_SECONDS = 0.5
+END_SECONDS = 90.0  # after the run's end, finishing may take so long
+CONFIRM_SECONDS = 6.0
+TAG_LENGTH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logged(Owner):
+    """What became of logging a run.
+
+    `asked` and `mode` are off, offline or online: what was wanted, and what is done. `state` is one of WORKING, or
+    `finished`: all rows are where they belong; `incomplete`: they are not, or nobody knows. `rows` were handed to the
+    client. `error` is one sentence. The owner is the process that logs.
+    """
+
+    asked: str
+    mode: str
+    state: str
+    base_url: str
+    id: str
+    project: str
+    entity: str = ""
+    url: str = ""
+    folder: str = ""
+    rows: int = 0
+    error: str = ""
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a program is told."""
+        return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
+
+
+def asked(record: Mapping[str, Any]) -> str:
+    """How a run with this record is to be logged: off, offline or online; records of early versions do not say."""
+    return record.get("wandb") or "off"
+
+
+def read_logged(run: Run) -> Logged | None:
+    """What became of logging a run; None when nobody began to. A process that died left it incomplete.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = run.folder / runs.WANDB
+    if not path.exists():
+        return None
+    logged = read_as(path, Logged)
+    if logged.state in WORKING and not logged.alive:
+        return Logged(
+            **asdict(logged) | {"state": "incomplete", "error": "the process that logs ended without a word"}
+        )
+    return logged
+
+
+def said(run: Run) -> str:
+    """One line for the run page and the terminal: how logging goes; "" when it was not asked for."""
+    logged = read_logged(run)
+    if logged is None:
+        mode = asked(runs.read_record(run))
+        return "" if mode == "off" else f"W&B: not begun yet ({mode})"
+    prefix = "" if logged.error.startswith("W&B") else "W&B: "
+    again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
+    why = f" ({logged.error})" if logged.error else ""
+    rows = f"{logged.rows} epoch{'s' * (logged.rows != 1)}"
+    if logged.mode == "offline":
+        fell = f"{logged.error}; logged offline instead" if logged.asked == "online" else "logged offline"
+        prefix = prefix if logged.asked == "online" else "W&B: "
+        return f"{prefix}{fell}, {rows} in {logged.folder}; `python -m tfbind runs {run.id} --log` sends it later"
+    if logged.state == "incomplete":
+        return f"W&B: perhaps not everything arrived{why}; {again}"
+    if logged.state == "finished":
+        return f"W&B: logged online, {rows}, {logged.url}"
+    stuck = f"; rows do not get through{why}" if logged.error else ""
+    return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}{stuck}"
+
+
+def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until logging has ended, or for so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        logged = read_logged(run)
+        if logged and logged.state not in WORKING:
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start to send to the server what it lacks of a run.
+
+    Args:
+        secrets: WANDB_ variables that go before those of the environment.
+
+    Raises:
+        ValueError: the run is being logged already, or the address is not one.
+        WandbError: there is no key.
+    """
+    before = read_logged(run)
+    if before and before.state in WORKING:
+        raise ValueError(f"run {run.id} is being logged already")
+    given = secrets or {}
+    find_key(_server(run, given), given.get(KEY))
+    child = start(run, True, given)
+    if before:  # whoever looks now sees that it is under way
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and said why
+            owner = asdict(of_process(psutil.Process(child.pid)))
+            write_json(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
+    return child
+
+
+def send(run: Run) -> Logged:
+    """Send to the server what it lacks of a run, and say what became of it.
+
+    Raises:
+        ValueError, WandbError: as for `begin_sending`.
+    """
+    begin_sending(run).wait()
+    logged = read_logged(run)
+    if logged is None:
+        raise WandbError(f"run {run.id}: the process that logs ended without a word")
+    return logged
+
+
+def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start the process that logs `run`, in a session of its own; `online` whatever the run was asked to do.
+
+    Raises:
+        ValueError: the address is not one.
+        OSError: there is no further process.
+    """
+    given = secrets or {}
+    url, key = _server(run, given), ""
+    with contextlib.suppress(WandbError):  # the process itself says so, where the run keeps it
+        key = find_key(url, given.get(KEY))
+    others = {name: value for name, value in given.items() if name not in (KEY, URL)}
+    words = [sys.executable, "-m", "tfbind.tracking.logger", str(run.home), run.id, *["--online"] * online]
+    nothing = subprocess.DEVNULL
+    values = {**environment(run.home, url, key), **others}
+    child = subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, env=values, start_new_session=True)
+    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
+    return child
+
+
+def _server(run: Run, given: Mapping[str, str]) -> str:
+    """The address that is given or in the environment, else that of the attempt before."""
+    before = read_logged(run)
+    return base_url(given.get(URL) or os.environ.get(URL) or (before.base_url if before else None))
+
+
+class _Log:
+    """One attempt to log a run, in this process."""
+
+    def __init__(self, run: Run, online: bool) -> None:
+        self.run = run
+        self.record = runs.read_record(run)
+        before = read_logged(run)
+        sweep_run = os.environ.get("WANDB_RUN_ID") if os.environ.get("WANDB_SWEEP_ID") else None
+        self.logged: dict[str, Any] = {
+            "asked": "online" if online else self.record["wandb"],
+            "mode": "online" if online else self.record["wandb"],
+            "state": "starting",
+            "base_url": base_url(),
+            "id": before.id if before else sweep_run or run.id,
+            "project": os.environ.get("WANDB_PROJECT") or (before.project if before else "") or DEFAULT_PROJECT,
+            "entity": os.environ.get("WANDB_ENTITY") or (before.entity if before else ""),
+            "url": before.url if before else "",
+            "folder": before.folder if before else "",
+            "rows": 0,
+            "error": "",
+        }
+        self.session: Any = None
+        self.first = 1
+        self.told_to_end = False
+
+    def work(self) -> None:
+        """Follow the run to its end, and say what became of it."""
+        self._note()
+        threading.Thread(target=self._watch, daemon=True).start()
+        if self.logged["mode"] == "online":
+            try:
+                self._begin_online()
+            except WandbError as error:
+                self._note(mode="offline", error=str(error))
+        if self.logged["mode"] == "offline":
+            self._begin_offline()
+        self._note(state="logging")
+        self._follow()
+        self._note(state="finishing")
+        self._finish()
+
+    def end(self, *_: object) -> None:
+        """Finish with the rows there are; the run goes on."""
+        self.told_to_end = True
+
+    def _note(self, **changes: Any) -> None:
+        self.logged |= changes
+        write_json(self.run.folder / runs.WANDB, asdict(this_process()) | self.logged)
+
+    def _watch(self) -> None:
+        """End this process when the client hangs after the run has ended: the rest can be sent again."""
+        ended = 0.0
+        while ended < END_SECONDS:
+            time.sleep(1)
+            ended = 0.0 if runs.read_status(self.run).active else ended + 1
+        self._note(state="incomplete", error=f"the client did not finish within {END_SECONDS:.0f} s")
+        os.killpg(0, signal.SIGKILL)
+
+    def _begin_online(self) -> None:
+        find_key(self.logged["base_url"])
+        import wandb
+
+        try:
+            sweep = bool(os.environ.get("WANDB_SWEEP_ID"))
+            named = {} if sweep else {"project": self.logged["project"], "entity": self.logged["entity"] or None}
+            self.session = wandb.init(**named, **self._about(), mode="online", resume="allow")
+        except Exception as error:  # noqa: BLE001 - the client raises what it likes
+            with contextlib.suppress(Exception):
+                wandb.teardown()
+            raise WandbError(self._explained(self._refused() or in_full(error))) from None
+        self.first = max(1, self.session.starting_step)
+        self._note(
+            url=self.session.url or "",
+            entity=self.session.entity or "",
+            project=self.session.project or "",
+            rows=self.first - 1,
+        )
+
+    def _begin_offline(self) -> None:
+        """A folder with all rows; the one of an attempt before, which had some of them, goes."""
+        import wandb
+
+        before = self.logged["folder"]
+        self.session = wandb.init(project=self.logged["project"], **self._about(), mode="offline")
+        self._note(folder=str(Path(self.session.dir).parent))
+        self._drop(before)
+
+    def _tidy(self) -> None:
+        """Delete what the client keeps of rows that it sends: the run folder has them all."""
+        for folder in self._own_folders():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _own_folders(self) -> list[Path]:
+        """The client's folders of this run, the newest last."""
+        mine = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
+        return sorted(folder for folder in (self.run.home / FOLDER).iterdir() if mine.fullmatch(folder.name))
+
+    def _explained(self, said: str) -> str:
+        """Why the server lacks rows, in one sentence, from what the client said of it; "" where it said nothing."""
+        url = self.logged["base_url"]
+        path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
+        return str(explained(said, url, find_key(url), path)) if said else ""
+
+    def _refused(self) -> str:
+        folders = self._own_folders()
+        return refused(folders[-1]) if folders else ""
+
+    def _look(self) -> None:
+        """Say whether rows get through now, where that has changed."""
+        folders = self._own_folders()
+        error = self._explained(in_the_way(folders[-1], datetime.now(UTC)) if folders else "")
+        if error != self.logged["error"]:
+            self._note(error=error)
+
+    def _drop(self, folder: str) -> None:
+        """Delete a folder that the client has written for this run."""
+        if folder and Path(folder).parent == self.run.home / FOLDER:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _about(self) -> dict[str, Any]:
+        labels, sweep = runs.read_labels(self.run), self.record.get("sweep")
+        hidden = ("wandb", "dataset")
+        config = {key: value for key, value in self.record.items() if key not in hidden}
+        tags = [tag[:TAG_LENGTH] for tag in [*labels["tags"], *filter(None, [sweep])]]
+        return {
+            "id": self.logged["id"],
+            "name": labels["name"],
+            "group": sweep,
+            "tags": tags,
+            "notes": labels["note"] or None,
+            "config": config | {"dataset": Path(self.record["dataset"]).name, "run": self.run.id},
+            "dir": str(self.run.home),
+        }
+
+    def _follow(self) -> None:
+        size = -1
+        while True:
+            try:
+                active = runs.read_status(self.run).active
+                path = self.run.folder / runs.METRICS
+                now = path.stat().st_size if path.exists() else 0
+                if now != size:
+                    size = now
+                    self._send()
+                if self.logged["mode"] == "online":
+                    self._look()
+                if not active or self.told_to_end:
+                    return
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:  # somebody pressed Stop on the server
+                runs.request_stop(self.run, "stopped on W&B")
+
+    def _send(self) -> None:
+        for row in runs.read_rows(self.run)[self.first - 1 :]:
+            known = {key: value for key, value in row.items() if value is not None}
+            self.session.log(known, step=row["epoch"], commit=True)  # else it waits for the next row
+            self.first = row["epoch"] + 1
+        self._note(rows=self.first - 1)
+
+    def _finish(self) -> None:
+        state = runs.read_status(self.run).state
+        why = ""
+        try:
+            self.session.finish(exit_code=0 if state == "finished" else 1)
+            if self.logged["mode"] == "online" and not self._arrived():
+                why = self._explained(self._refused()) or "the server does not show every epoch yet"
+        except TimeoutError:
+            why = (
+                self._explained(self._refused())
+                or f"the server did not take the rows within {FINISH_SECONDS} s of the run's end"
+            )
+        except Exception as error:  # noqa: BLE001 - the client raises what it likes
+            why = self._explained(self._refused() or in_full(error))
+        self._tidy()
+        if why:
+            self._note(state="incomplete", error=why)
+            return
+        if self.logged["mode"] == "online":
+            self._drop(self.logged["folder"])
+            self._note(folder="", error="")
+        self._note(state="finished")
+
+    def _arrived(self) -> bool:
+        """Whether the server has the last epoch: the client ends well even when every row was refused."""
+        import wandb
+
+        url = self.logged["base_url"]
+        path = "/".join(self.logged[part] for part in ("entity", "project", "id"))
+        deadline = time.monotonic() + CONFIRM_SECONDS
+        while self.logged["rows"]:
+            found = wandb.Api(overrides={"base_url": url}, api_key=find_key(url), timeout=10).run(path)
+            if found.historyLineCount >= self.logged["rows"] or found.lastHistoryStep >= self.logged["rows"]:
+                break
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(1)
+        return True
+
+
+def main(home: str, id: str, *options: str) -> None:
+    """Log a run to its end. A second process for the same run waits until the first has ended."""
+    run = runs.find(Path(home), id)
+    locks = run.home / "locks"
+    locks.mkdir(exist_ok=True)
+    with FileLock(locks / f"wandb-{run.id}.lock"):
+        log = _Log(run, "--online" in options)
+        signal.signal(signal.SIGTERM, log.end)
+        try:
+            log.work()
+        except Exception as error:
+            log._note(state="incomplete", error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            raise
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,442 @@
+"""Runs pulled from W&B, or from folders of its offline runs: the list first, curves when they are asked for.
+
+`python -m tfbind.tracking.pull` is the process that asks W&B. `client.converse` starts it, with the key in its
+environment, and ends it when it hangs. It reads a request on standard input and writes one JSON line for each run and
+each history. The request: `path` entity/project, `sweep` or null, `list` whether all runs are asked for, `histories`
+"all" or ids, `known` the line counts of the histories that the caller has.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tfbind.runs import Past
+from tfbind.store import regular
+from tfbind.tracking import client
+from tfbind.tracking.cache import (
+    Project,
+    complete,
+    keep_history,
+    keep_offline,
+    key_of,
+    known_count,
+    new_project,
+    offline_project,
+    open_project,
+    pasts_of,
+    projects,
+    read_project,
+    save_project,
+    stored,
+)
+from tfbind.tracking.client import (
+    BASE_URL,
+    KEY,
+    URL,
+    NotThereError,
+    WandbError,
+    converse,
+    environment,
+    find_key,
+    in_full,
+)
+
+PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
+
+Progress = Callable[[int, int], None]
+Facts = dict[str, dict[str, Any]]  # of runs, by id
+READ_SECONDS = 120
+MOST_BYTES = 1 << 30
+PER_PAGE = 500
+DEEPEST = 20  # settings within settings
+AT_ONCE = 8  # the client sends at most ten requests at a time
+FEW = 8  # so many runs are cheaper asked for one by one than listed
+UNTOLD = 10_000
+MOST_ROWS = 2**31 - 1  # of which the client can ask for a number
+ALIVE_ROWS = 1000
+GONE = re.compile("could not find run", re.IGNORECASE)
+NO_PAGES = re.compile("unknown operation|cannot query field|unknown field", re.IGNORECASE)
+
+Say = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """The runs that were asked for. `fresh`: the server was asked just now; else they were kept since `when`."""
+
+    project: Project
+    pasts: list[Past]
+    fresh: bool
+    when: str
+
+
+def parse_path(text: str) -> tuple[str, str | None]:
+    """Entity/project, and the sweep, from `entity/project[/sweeps/id]` or the address of such a page.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    given = text.strip()
+    if "://" in given:
+        given = unquote(urlsplit(given).path).removeprefix("/wandb/").strip("/")
+    found = PATH.fullmatch(given)
+    if not found or ".." in given:
+        raise ValueError(f"{text[:80]!r}: expected ENTITY/PROJECT or ENTITY/PROJECT/sweeps/ID")
+    return found["project"], found["sweep"]
+
+
+def pull_runs(
+    home: Path,
+    path: str,
+    base_url: str | None = None,
+    key: str | None = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
+    histories: bool = False,
+) -> Pulled:
+    """The runs of a project or sweep: as they are kept, else, or to `refresh` them, from the server.
+
+    Args:
+        path: `entity/project[/sweeps/id]`.
+        progress: told how many of how many curves there are.
+        histories: ask for all curves, too; without them a run has one row, its last values.
+
+    Raises:
+        ValueError: the path or the address is not one.
+        NotThereError: the server has no such project, or no run of such a sweep.
+        WandbError: the server could not be asked; what is kept stays, and so do curves that came before.
+    """
+    name, sweep = parse_path(path)
+    url = client.base_url(base_url)
+    project = open_project(home, url, name) or new_project(home, url, name)
+    when = _since(project, sweep)
+    if when and not refresh:
+        if histories:
+            fetch_histories(home, [past.key for past in pasts_of(project, sweep)], url, key, progress)
+        return Pulled(project, pasts_of(project, sweep), False, when)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def keep(found: Facts) -> None:
+        if sweep and not found:
+            raise NotThereError(f"W&B at {url} has no run of a sweep {sweep!r} in {name}; is its id spelled right?")
+        others = {id: facts for id, facts in project.runs.items() if sweep not in (None, facts["sweep"])}
+        scopes = {**project.scopes, sweep: now} if sweep else {"": now}
+        save_project(replace(project, scopes=scopes, runs={**others, **found}))
+
+    request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
+    _ask(home, project, request, keep, key, progress)
+    kept = read_project(project.folder)
+    return Pulled(kept, pasts_of(kept, sweep), True, now)
+
+
+def _since(project: Project, sweep: str | None) -> str | None:
+    """When these runs were pulled last, None where they never were: a sweep may be newer than its project here."""
+    if sweep in project.scopes:
+        return project.scopes[sweep]
+    known = sweep is None or any(facts["sweep"] == sweep for facts in project.runs.values())
+    return project.scopes.get("") if known else None
+
+
+def fetch_histories(
+    home: Path,
+    keys: Iterable[str],
+    base_url: str | None = None,
+    key: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Ask for the curves that are missing of the runs with these `Past.key`s.
+
+    Args:
+        base_url: the server that `key` is for; no other one sees it.
+
+    Raises:
+        ValueError: the address is not one.
+        WandbError: a server could not be asked; what others gave, and what came before that, is kept.
+    """
+    asked, url = set(keys), client.base_url(base_url)
+    failed: dict[str, WandbError] = {}
+    for project in projects(home):
+        lacking = [id for id in project.runs if key_of(project, id) in asked and not complete(project, id)]
+        if lacking and project.source == "wandb" and project.base_url not in failed:
+            try:
+                _fetch(home, project, lacking, key if project.base_url == url else None, progress)
+            except WandbError as error:
+                failed[project.base_url] = error
+    if failed:
+        raise WandbError("; ".join(map(str, failed.values())))
+
+
+def _fetch(home: Path, project: Project, lacking: list[str], key: str | None, progress: Progress | None) -> None:
+    gone = set(lacking)
+
+    def keep(found: Facts) -> None:
+        gone.difference_update(found)
+        known = {id: facts for id, facts in found.items() if id in project.runs}
+        save_project(replace(project, runs={**project.runs, **known}))
+
+    _ask(
+        home, project, {"path": project.path, "sweep": None, "list": False, "histories": lacking}, keep, key, progress
+    )
+    if gone:
+        few = f"{', '.join(sorted(gone)[:5])}{' and others' if len(gone) > 5 else ''}"
+        raise NotThereError(
+            f"W&B at {project.base_url} has no longer {few} in {project.path}; their last values stay"
+        )
+
+
+def _ask(
+    home: Path,
+    project: Project,
+    request: dict[str, Any],
+    keep: Callable[[Facts], None],
+    key: str | None,
+    progress: Progress | None,
+) -> None:
+    """Have `keep` keep the runs that the server tells of, once all of them are told, and keep curves as they come.
+
+    Raises:
+        WandbError: the server could not be asked, or not for all curves; it says how many came before that.
+    """
+    found: Facts = {}
+    counts = {"all": 0, "done": 0}
+
+    def hear(said: dict[str, Any]) -> None:
+        if "run" in said:
+            found[said["run"]["id"]] = said["run"]
+        elif "histories" in said:
+            keep(found)
+            counts["all"] = said["histories"]
+        elif "history" in said:
+            keep_history(project, **said["history"])
+            counts["done"] += 1
+        if progress and ("histories" in said or "history" in said):
+            progress(counts["done"], counts["all"])
+
+    known = {id: known_count(project, id) for id in project.runs}
+    secret = find_key(project.base_url, key)
+    try:
+        converse(home, project.base_url, secret, "tfbind.tracking.pull", {**request, "known": known}, hear)
+    except WandbError as error:
+        if not counts["all"]:
+            raise
+        came = f"{counts['done']} of {counts['all']} curves came before that and are kept"
+        raise WandbError(f"{error}; {came}, so that the next pull goes on from there") from None
+
+
+def import_offline(home: Path, folder: Path) -> Pulled:
+    """Keep the offline runs in a folder, or in one `.wandb` file, with the pulled ones.
+
+    Parts of one run, as a resumed run leaves them, become one run. Importing again replaces.
+
+    Raises:
+        ValueError: there is no such run.
+        WandbError: a file cannot be read.
+    """
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.wandb"))
+    if not files:
+        raise ValueError(f"{folder}: no file .wandb in it; expected a folder such as wandb/offline-run-…")
+    parts = sorted((_read(home, path) for path in files), key=lambda part: part[0]["created"])
+    whole: dict[tuple[str, str], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    for facts, rows in parts:
+        place = facts["project"], facts["id"]
+        before = whole[place][1] if place in whole else []
+        whole[place] = facts, before + rows
+    kept: list[tuple[Project, str]] = []
+    for (name, id), (facts, rows) in whole.items():
+        kept.append((keep_offline(offline_project(home, name), facts, rows), id))
+    ids = {(project.key, id) for project, id in kept}
+    pasts = [past for key in {key for key, _ in ids} for past in stored(home, key) if (key, past.id) in ids]
+    project = kept[-1][0]
+    return Pulled(project, pasts, True, project.scopes[""])
+
+
+def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What is known of one run, and its rows."""
+    records = _records(home, path)
+    told = [record["run"] for record in records if "run" in record]
+    if not told or "run_id" not in told[0]:
+        raise WandbError(f"{path}: not the log of a W&B run, or nothing of it was written")
+    rows = [record["history"]["item"] for record in records if "item" in record.get("history", {})]
+    summary: dict[str, Any] = {}
+    for row in rows:
+        summary |= row
+    config = _config([run["config"] for run in told if "config" in run])
+    return {**_offline_facts(told[0]), "state": _state(records), "config": config, "summary": summary}, rows
+
+
+def _records(home: Path, path: Path) -> list[dict[str, Any]]:
+    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(regular(path, MOST_BYTES))]
+    try:
+        done = subprocess.run(
+            words,
+            env=environment(home, BASE_URL),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=READ_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise WandbError(f"{path}: the reader did not end within {READ_SECONDS} s") from None
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _offline_facts(run: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": run["run_id"],
+        "project": run.get("project") or "uncategorized",
+        "name": run.get("display_name") or run["run_id"],
+        "sweep": run.get("sweep_id") or None,
+        "group": run.get("run_group") or "",
+        "tags": list(run.get("tags") or []),
+        "note": run.get("notes") or "",
+        "created": str(run.get("start_time") or ""),
+    }
+
+
+def _state(records: list[dict[str, Any]]) -> str:
+    exits = [record["exit"].get("exit_code", 0) for record in records if "exit" in record]
+    if not exits:
+        return "crashed"
+    return "finished" if exits[-1] == 0 else "failed"
+
+
+def _config(updates: list[dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for update in updates:
+        merged |= update.get("update") or {}
+    merged.pop("_wandb", None)
+    return merged
+
+
+def main() -> None:
+    """Answer one request."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the client prints is none of the caller's
+
+    lock = threading.Lock()
+
+    def say(**facts: Any) -> None:
+        with lock:
+            out.write(json.dumps(facts) + "\n")
+
+    request = json.load(sys.stdin)
+    try:
+        import wandb
+
+        say(alive=True)
+        api = wandb.Api(overrides={"base_url": os.environ[URL]}, api_key=os.environ[KEY], timeout=10)
+        say(alive=True)
+        found = []
+        for run in _runs(api, request):
+            say(run=_facts(run))
+            found.append(run)
+        _histories(found, request, say)
+        say(done=True)
+    except Exception as error:  # noqa: BLE001 - the client raises what it likes; the caller makes a sentence of it
+        say(error=in_full(error))
+
+
+def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:
+    path, wanted = request["path"], request["histories"]
+    if not request["list"] and len(wanted) <= FEW:
+        yield from filter(None, (_run(api, f"{path}/{id}") for id in wanted))
+        return
+    sweep = request["sweep"]
+    for run in api.runs(path, filters={"sweep": sweep} if sweep else {}, per_page=PER_PAGE, lazy=False):
+        if not sweep or run.sweep_name in (None, sweep):
+            yield run
+
+
+def _run(api: Any, path: str) -> Any:
+    """A run, None where it has been deleted: the caller sees which did not come."""
+    try:
+        return api.run(path)
+    except Exception as error:
+        if not GONE.search(str(error)):
+            raise
+        return None
+
+
+def _facts(run: Any) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "name": run.name or run.id,
+        "state": run.state,
+        "config": _shallow(dict(run.config)),
+        "summary": _shallow(dict(run.summary_metrics or {})),
+        "sweep": run.sweep_name,
+        "group": run.group,
+        "tags": list(run.tags or []),
+        "note": run.notes or "",
+        "created": run.created_at,
+        "count": _count(run),
+    }
+
+
+def _count(run: Any) -> int | None:
+    """How many rows a run has; None where the server does not say, or says what cannot be."""
+    count = run.historyLineCount
+    return count if isinstance(count, int) and 0 <= count <= MOST_ROWS else None
+
+
+def _shallow(value: Any, depth: int = DEEPEST) -> Any:
+    """A value without what is nested deeper than a reader of it can follow."""
+    if not isinstance(value, dict | list):
+        return value
+    if not depth:
+        return "…"
+    if isinstance(value, list):
+        return [_shallow(inner, depth - 1) for inner in value]
+    return {name: _shallow(inner, depth - 1) for name, inner in value.items()}
+
+
+def _histories(found: list[Any], request: dict[str, Any], say: Say) -> None:
+    wanted, known = request["histories"], request["known"]
+    asked = [run for run in found if wanted == "all" or run.id in wanted]
+    stale = [run for run in asked if known.get(run.id) is None or known[run.id] != _count(run)]
+    say(histories=len(stale))
+    pool = ThreadPoolExecutor(AT_ONCE)
+    asked = [pool.submit(_history, run, say) for run in stale]
+    try:
+        for done in as_completed(asked):
+            done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # what refuses one run refuses the others, and is said at once
+
+
+def _history(run: Any, say: Say) -> None:
+    """Say the rows of a run, and whether they are all there are: what the server thins is read page by page."""
+    count = _count(run)
+    rows = run.history(samples=count or UNTOLD, pandas=False) if count != 0 else []
+    complete = len(rows) >= count if count is not None else len(rows) < UNTOLD
+    if not complete and count is not None:
+        scanned = _scanned(run, say)
+        rows, complete = max(rows, scanned, key=len), len(scanned) >= count
+    say(history={"id": run.id, "count": count, "sampled": not complete, "rows": rows})
+
+
+def _scanned(run: Any, say: Say) -> list[dict[str, Any]]:
+    """The rows of a run, page by page; [] from a server that has no pages."""
+    rows = []
+    try:
+        for row in run.scan_history():
+            rows.append(row)
+            if len(rows) % ALIVE_ROWS == 0:
+                say(alive=True)
+    except Exception as error:
+        if not NO_PAGES.search(str(error)):
+            raise
+    return rows
+
+
+if __name__ == "__main__":
+    main()

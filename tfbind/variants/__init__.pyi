@@ -1,0 +1,22 @@
+from . import edits as edits
+from .edits import Edited as Edited, Effect as Effect
+from .effects import (
+    AlleleEffect as AlleleEffect,
+    Scored as Scored,
+    Scorer as Scorer,
+    effect_in_window as effect_in_window,
+    score_variants as score_variants,
+    table_lines as table_lines,
+    unused_lines as unused_lines,
+)
+from .parse import (
+    FORMS as FORMS,
+    MAX_CALLS as MAX_CALLS,
+    Call as Call,
+    VariantList as VariantList,
+    looks_like_vcf as looks_like_vcf,
+    parse_change as parse_change,
+    read_list as read_list,
+    read_with_variants as read_with_variants,
+)
+from .reference import FromGenome as FromGenome, FromRecords as FromRecords, Reference as Reference

@@ -1,0 +1,215 @@
+"""Runs from elsewhere on the Compare page: pulled from W&B, imported from offline folders, names mapped once."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from tfbind.compare import originals
+from tfbind.runs import Past, local_runs
+from tfbind.store import naming, words
+from tfbind.text import visible
+from tfbind.tracking import (
+    BASE_URL,
+    KEY,
+    OURS,
+    URL,
+    Project,
+    Pulled,
+    cache,
+    pull,
+    suggest,
+    unknown,
+)
+from ui.compare.select import past_of, select
+from ui.widgets.session import attempt, home, plain
+
+UPLOAD_MB = 50
+SAID, FAILED = "pulled-said", "curves-failed"
+MOST_NAMES, LONGEST_NAME = 30, 80
+
+
+def elsewhere() -> None:
+    """Draw the ways in, folded away."""
+    with st.expander("Runs from Weights & Biases", icon=":material/cloud_download:"):
+        pulled, offline = st.columns(2, gap="large")
+        with pulled:
+            _pull()
+        with offline:
+            _offline()
+        _names()
+    said = st.session_state.pop(SAID, None)
+    if said:
+        st.success(plain(said))
+
+
+def curves_of(chosen: list[Past]) -> None:
+    """Offer to get the curves of selected runs of which only the last values are here."""
+    failed = st.session_state.pop(FAILED, None)
+    place = st.container()  # also without an error, so that the button below is the same one
+    if failed:
+        place.error(plain(failed))
+    thin = [past for past in chosen if past.source == "wandb" and past.sampled and past.last_only]
+    if not thin:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Of {len(thin):,} selected runs only the last values are here, not their curves.")
+        if st.button("Get their curves", icon=":material/show_chart:"):
+            try:
+                with st.spinner("Asking"):
+                    pull.fetch_histories(home(), [past.key for past in thin], _url(), _key())
+            except (ValueError, OSError) as error:
+                st.session_state[FAILED] = words(error)
+            st.rerun()  # the next run shows the curves that came before an error, and says it
+
+
+def _key() -> str | None:
+    return (st.session_state.get("pull-key") or "").strip() or None
+
+
+def _url() -> str:
+    """The server that the key in the form belongs to."""
+    return st.session_state.get("pull-url") or os.environ.get(URL) or BASE_URL
+
+
+def _pull() -> None:
+    # A form, since a password field outside one forgets what was typed when it is left by Tab.
+    with st.form("pull", border=False):
+        path, url, how = _asked()
+    if how and not path.strip():
+        st.error("Project or sweep: expected entity/project or entity/project/sweeps/id.")
+    elif how:
+        _take(lambda: pull.pull_runs(home(), path, url, _key(), refresh=how == "refresh"))
+
+
+def _asked() -> tuple[str, str, str]:
+    """The fields of the form: what to pull, from where, and which button was pressed."""
+    path = st.text_input(
+        "Project or sweep", key="pull-path", placeholder="entity/project or entity/project/sweeps/id"
+    )
+    left, right = st.columns(2)
+    url = left.text_input("Server", os.environ.get(URL) or BASE_URL, key="pull-url")
+    right.text_input(
+        "Key",
+        type="password",
+        autocomplete="off",
+        key="pull-key",
+        placeholder=f"{KEY} or netrc",
+        help="Kept in this browser session only. It is written nowhere.",
+    )
+    with st.container(horizontal=True):
+        pulling = st.form_submit_button("Pull", icon=":material/download:")
+        refresh = st.form_submit_button("Refresh", help="Asks the server again; what is kept stays if it fails.")
+    return path, url, "pull" if pulling else "refresh" if refresh else ""
+
+
+def _offline() -> None:
+    files = st.file_uploader(
+        "Offline runs",
+        type=["wandb"],
+        accept_multiple_files=True,
+        max_upload_size=UPLOAD_MB,
+        key="offline-files",
+        help="The files run-….wandb from folders named wandb/offline-run-…",
+    )
+    if st.button("Import", disabled=not files, key="offline-import"):
+        _take(lambda: _import(files))
+
+
+def _import(files: list[UploadedFile]) -> Pulled:
+    with tempfile.TemporaryDirectory() as name, naming(Path(name)):
+        for number, file in enumerate(files):
+            (Path(name) / f"{number}.wandb").write_bytes(file.getvalue())
+        return pull.import_offline(home(), Path(name))
+
+
+def _take(get: Callable[[], Pulled]) -> None:
+    try:
+        with st.spinner("Asking"):
+            pulled = get()
+    except (ValueError, OSError) as error:
+        st.error(plain(words(error)))
+        return
+    if not pulled.pasts:
+        st.info(plain(f"{pulled.project.place} has no runs yet."))
+        return
+    when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
+    found = originals(pulled.pasts, local_runs(home(), past_of)[0])
+    mine = sum(past.source == "local" for past in found)
+    known = f" Logged from here, and therefore shown as the runs of this home: {mine:,}." if mine else ""
+    st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}.{known}"
+    select([past.key for past in found], anew=True)
+    st.rerun()
+
+
+def _names() -> None:
+    """Names that a project's own code uses, and what they are called here."""
+    try:
+        kept = cache.projects(home())
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
+    if not kept:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Kept here: " + plain(", ".join(f"{project.place} ({len(project.runs):,})" for project in kept)))
+        with st.popover("Forget", icon=":material/delete:"):
+            _forget({project.key: project for project in kept})
+    strange = {project.key: project for project in kept if _strange(project)}
+    if not strange:
+        return
+    key = st.selectbox(
+        "Names that are not known here, in",
+        list(strange),
+        format_func=lambda key: visible(strange[key].place),
+        key="names-project",
+    )
+    try:
+        _map(strange[key])
+    except ValueError as error:
+        st.error(plain(str(error)))
+
+
+def _forget(kept: dict[str, Project]) -> None:
+    key = st.selectbox("Project", list(kept), format_func=lambda key: visible(kept[key].place), key="forget-project")
+    st.caption("Its runs leave the table and go to the trash of this home. The server keeps its own.")
+    if st.button("Move to the trash", key="forget"):
+        attempt(lambda: cache.forget(home(), kept[key]))
+
+
+def _strange(project: Project) -> list[str]:
+    settings, metrics = cache.names_in(project)
+    return unknown([*settings, *metrics])
+
+
+def _told(name: str) -> str:
+    """A name such that it looks like no other one: with quotes, and spelled out, where there is more than is seen."""
+    seen = name.isprintable() and name == " ".join(name.split()) != ""
+    told = name if seen else repr(name)
+    return told if len(told) <= LONGEST_NAME else f"{told[:LONGEST_NAME]}…"
+
+
+def _map(project: Project) -> None:
+    strange = _strange(project)
+    likely = {**suggest(strange), **project.names}
+    asked = sorted(strange, key=lambda name: name not in likely)[:MOST_NAMES]
+    others = {name: ours for name, ours in project.names.items() if name in strange and name not in asked}
+    with st.form(f"names-{project.key}"):
+        st.caption("What is it called here? Leave open what has no name here. Remembered for this project.")
+        if len(strange) > len(asked):
+            st.caption(f"{len(asked)} of {len(strange):,} names; `python -m tfbind pull --map` takes any of them.")
+        columns = st.columns(3)
+        given = {
+            name: columns[place % 3].selectbox(
+                plain(_told(name)),
+                ["", *OURS],
+                index=(["", *OURS].index(likely[name]) if likely.get(name) in OURS else 0),
+                key=f"name-{project.key}-{name.encode('unicode_escape').decode()}",
+            )
+            for place, name in enumerate(asked)
+        }
+        if st.form_submit_button("Save names"):
+            attempt(lambda: cache.save_names(project, {**others, **given}))

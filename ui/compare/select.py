@@ -1,0 +1,289 @@
+"""Which runs are compared and by which figure: the runs that are known, their table, the ticks, metric and epoch."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from tfbind import runs, sweeps
+from tfbind.compare import (
+    DEFAULT_METRIC,
+    Choice,
+    Goal,
+    When,
+    choose,
+    goal_of,
+    metrics,
+    named,
+    number,
+    table,
+    words_of,
+)
+from tfbind.figures import thin
+from tfbind.runs import Past, Run, Stamp, record
+from tfbind.text import visible
+from ui.widgets.panels import number_column
+from ui.widgets.session import COMPARE_PAGE, cells, home, plain
+
+WHEN: dict[When, str] = {"best": "Best epoch", "last": "Last epoch", "epoch": "At epoch"}
+BETTER: dict[Goal, str] = {"max": "Higher", "min": "Lower"}
+WHEN_HELP = (
+    "Best epoch: the one with the lowest validation loss, whatever the metric. At epoch: every run at the same "
+    "epoch, also runs that have not finished."
+)
+SELECTED, ANEW = "compare-selected", "compare-anew"
+FEW = 6
+LONGEST_ADDRESS = 40  # runs; an address with more names is of no use to anybody
+SPARKLINE = 40
+CURVE = "curve"  # the column of sparklines
+HEIGHT = 320
+HIDDEN = ("key", "id")
+LAST = ("tags", "note", "group", "source", "server", "epochs", "seconds", "created")
+
+
+def choice_of(pasts: list[Past]) -> Choice:
+    """Draw the choices and return what they say."""
+    known = made_for("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
+    _as_its_sweep(pasts, known)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox(
+            "Metric", known, format_func=lambda metric: visible(words_of(metric)), key="compare-metric", width=230
+        )
+        when = st.segmented_control(
+            "Where", list(WHEN), format_func=WHEN.__getitem__, default="best", key="compare-when", help=WHEN_HELP
+        )
+        epoch = None
+        if when == "epoch":
+            longest = max((len(past.rows) for past in pasts), default=1)
+            epoch = int(st.number_input("Epoch", 1, max(1, longest), min(5, max(1, longest)), width=110))
+        st.session_state.setdefault(_goal_key(metric), goal_of(metric))
+        goal = st.segmented_control(
+            "Better is",
+            list(BETTER),
+            format_func=BETTER.__getitem__,
+            key=_goal_key(metric),
+        )
+    return choose(metric, when or "best", epoch, goal or goal_of(metric))
+
+
+def _goal_key(metric: str) -> str:
+    return f"compare-goal-{metric}"
+
+
+def _as_its_sweep(pasts: list[Past], known: list[str]) -> None:
+    """Until something else is chosen, judge the runs of one sweep by its metric and goal."""
+    groups = {past.group if past.source == "local" else "" for past in selected(pasts)}
+    if "compare-metric" in st.session_state or len(groups) != 1:
+        return
+    try:
+        found = sweeps.judged_by(home(), groups.pop())
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return
+    if found and found[0] in known:
+        st.session_state["compare-metric"], st.session_state[_goal_key(found[0])] = found
+
+
+@st.cache_resource(show_spinner=False)
+def _read() -> dict[Path, tuple[Stamp, Past]]:
+    return {}
+
+
+def made_for(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What `make` returned when it was last given these very parts, which are objects that do not change."""
+    kept, value = st.session_state.get(f"made-for-{name}", (None, None))
+    if kept is None or len(kept) != len(parts) or not all(map(_same, kept, parts)):
+        value = make()
+        st.session_state[f"made-for-{name}"] = (parts, value)
+    return value
+
+
+def _same(mine: Any, theirs: Any) -> bool:
+    return mine is theirs or (not isinstance(mine, Past) and bool(mine == theirs))
+
+
+def past_of(run: Run) -> Past:
+    """A run of this home, read again only when one of its files has changed.
+
+    Raises:
+        ValueError: its folder is damaged.
+    """
+    known, stamp = _read(), record.stamp(run)
+    kept = known.get(run.folder)
+    if kept is None or kept[0] != stamp:
+        known[run.folder] = kept = (stamp, record.local(run))
+    past = kept[1]
+    if past.state not in runs.ACTIVE:
+        return past
+    status = runs.read_status(run)  # it may have died without a word
+    return replace(past, state=status.state, error=status.error)
+
+
+def selected(pasts: list[Past]) -> list[Past]:
+    """The selected runs: as ticked, else as the address names them, else the newest sweep or the newest few runs."""
+    keys = {past.key for past in pasts}
+    kept = st.session_state.get(SELECTED)
+    if kept is None:
+        kept = _from_address(pasts) or _newest(pasts)
+        st.session_state[SELECTED] = kept
+    chosen = set(kept) & keys
+    return [past for past in pasts if past.key in chosen]
+
+
+def select(keys: list[str], anew: bool = False) -> None:
+    """Select runs, and put them into the address, so that a refresh or another tab shows them again.
+
+    `anew`: not by ticks in the table, which has to forget its own.
+    """
+    st.session_state[SELECTED] = keys
+    st.session_state[ANEW] = st.session_state.get(ANEW, 0) + anew
+    st.query_params.pop("sweep", None)
+    if 0 < len(keys) <= LONGEST_ADDRESS:
+        st.query_params["runs"] = ",".join(keys)
+    else:
+        st.query_params.pop("runs", None)
+
+
+def show_comparison(sweep: str) -> None:
+    """Open the Compare page with the runs of a sweep, whatever was selected there before."""
+    st.session_state.pop(SELECTED, None)
+    st.session_state.pop("compare-metric", None)  # another sweep may have another
+    st.session_state[ANEW] = st.session_state.get(ANEW, 0) + 1
+    st.switch_page(COMPARE_PAGE, query_params={"sweep": sweep})
+
+
+def _from_address(pasts: list[Past]) -> list[str]:
+    sweep: Any = st.query_params.get("sweep")
+    if sweep:
+        return [past.key for past in pasts if past.group == sweep]
+    names = (st.query_params.get("runs") or "").split(",")
+    return [past.key for past in named(pasts, names)]
+
+
+def _newest(pasts: list[Past]) -> list[str]:
+    if not pasts:
+        return []
+    first = pasts[0]
+    if first.group:
+        return [past.key for past in pasts if (past.group, past.server) == (first.group, first.server)]
+    data = first.config.get("dataset_hash")
+    alike = [past.key for past in pasts if past.config.get("dataset_hash") == data and not past.group]
+    return alike[:FEW]
+
+
+def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
+    """Draw the table and return the selected runs."""
+    shown = _filtered(pasts)
+    chosen = selected(pasts)
+    frame = made_for("table", (choice, *shown), lambda: _frame(shown, choice))
+    keys = [past.key for past in shown]
+    picked = {past.key for past in chosen}
+    places = [place for place, key in enumerate(keys) if key in picked]
+    state = st.dataframe(
+        frame,
+        key=table_key(keys, st.session_state.get(ANEW, 0)),
+        on_select="rerun",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": places}},
+        hide_index=True,
+        height=HEIGHT if len(shown) > 8 else "auto",
+        column_config=_columns(frame, choice),
+        alt="The runs: name, state, figure, and the settings in which they differ",
+    )
+    ticked = [keys[row] for row in state["selection"]["rows"] if row < len(keys)]
+    hidden = [past.key for past in chosen if past.key not in set(keys)]
+    now = ticked if _cleared(len(hidden)) else hidden + ticked
+    if set(now) != picked:
+        select(now)
+        st.rerun()
+    return chosen
+
+
+def _cleared(hidden: int) -> bool:
+    """Say how many selected runs the filter hides, and return whether they are to be selected no longer."""
+    if not hidden:
+        return False
+    with st.container(horizontal=True, vertical_alignment="center"):
+        are = "run is" if hidden == 1 else "runs are"
+        st.caption(f"{hidden:,} selected {are} hidden by the filter and counted below all the same.")
+        return st.button("Clear them", key="compare-clear-hidden", icon=":material/deselect:")
+
+
+def table_key(keys: list[str], anew: int = 0) -> str:
+    """The key of the table of these runs: rows are ticked by place, so other rows have to be another table, and so
+    have ticks that were not made in it."""
+    return f"runs-{anew}-{zlib.crc32(chr(10).join(keys).encode()):08x}"
+
+
+def _filtered(pasts: list[Past]) -> list[Past]:
+    words = st.text_input(
+        "Filter",
+        key="compare-filter",
+        placeholder="words that name, tags, note, sweep, state or settings contain, such as: finished 0.01",
+        label_visibility="collapsed",
+    )
+    wanted = words.lower().split()
+    return [past for past in pasts if _has(past, wanted)] if wanted else pasts
+
+
+def _has(past: Past, words: list[str]) -> bool:
+    config = " ".join(f"{key} {value}" for key, value in past.config.items())
+    labels = (past.name, past.state, past.source, past.group, past.note, *past.tags)
+    text = " ".join((*labels, config)).lower()
+    return all(word in text for word in words)
+
+
+def _frame(pasts: list[Past], choice: Choice) -> pd.DataFrame:
+    frame = pd.DataFrame(cells(table(pasts, choice)))
+    if frame.empty:
+        return pd.DataFrame({"name": []})
+    place, curve = frame.columns.get_loc(visible(choice.metric)) + 1, _curve_column(frame)
+    frame.insert(place, curve, [_sparkline(past, choice) for past in pasts])
+    frame = frame.drop(columns=[*HIDDEN])
+    settings = [column for column in frame.columns if column not in LAST]
+    mixed = {column: _one_type(frame[column]) for column in settings if column != curve}
+    return frame.assign(**mixed)[[*settings, *[column for column in LAST if frame[column].astype(bool).any()]]]
+
+
+def _curve_column(frame: pd.DataFrame) -> str:
+    """A name for the column of sparklines that is no setting's and no metric's."""
+    name = CURVE
+    while name in frame:
+        name += " "
+    return name
+
+
+def _one_type(column: Any) -> Any:
+    """Words and numbers in one column cannot be sorted: they are all words then."""
+    known = [value for value in column if value is not None and value == value]
+    if all(number(value) is not None for value in known):
+        return column
+    return pd.Series([None if value is None else str(value) for value in column], index=column.index)
+
+
+def _sparkline(past: Past, choice: Choice) -> list[float]:
+    if past.last_only:
+        return []
+    values = [value for row in past.rows if (value := number(row.get(choice.metric))) is not None]
+    if len(values) > SPARKLINE:
+        values = [values[place] for place in thin(pd.Series(values).to_numpy(), SPARKLINE)]
+    return [float(f"{value:.4g}") for value in values]
+
+
+def _columns(frame: pd.DataFrame, choice: Choice) -> dict[str, Any]:
+    words = words_of(choice.metric)
+    columns: dict[str, Any] = {
+        "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
+        "state": st.column_config.TextColumn("state", width="small"),
+        choice.metric: number_column(frame.get(choice.metric, ()), words, help=choice.words),
+        "curve": st.column_config.LineChartColumn("curve", help=f"{words} over the epochs", width="small"),
+        "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest validation loss"),
+        "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
+        "learning_rate": st.column_config.NumberColumn("learning_rate", format="%g"),
+        "weight_decay": st.column_config.NumberColumn("weight_decay", format="%g"),
+    }
+    return {name: column for name, column in columns.items() if name in frame.columns}

@@ -1,0 +1,345 @@
+"""Where DNA comes in, what was said of it in reading, and which of its records to look at."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from tfbind.data import list_datasets, open_dataset, simulate_windows
+from tfbind.dna import UNKNOWN, Record, RefusedLetter, TooLarge, decode, read_records, short
+from tfbind.scoring import MAX_MB, Model, Scores, draw_window, index_of, stacked_figure
+from tfbind.store import counted, words
+from tfbind.variants import looks_like_vcf, read_with_variants
+from ui.predict.changes import BOX, OPEN_FILE, changes_to, key, restore_changes, start_with
+from ui.predict.model import Settings, padded
+from ui.train.science import chart_buttons
+from ui.widgets import cache
+from ui.widgets.session import cells, home, plain
+from ui.widgets.url_state import KEPT_MB, KeptFile, KeptSetting, KeptText, NewText, Uploader
+
+DNA, VARIANTS = KeptText("dna", "q"), KeptText("variants", "v")
+MENDED = KeptText("mended", "m")  # the text of the box in which signs that cannot be used are not refused
+WINDOW_REFUSED = "window-refused"
+MAX_RECORDS = 10_000
+MAX_BASES = 2_000_000
+PAGE_MB = 20
+NOTES, NAMED = 5, 3  # kinds of changes that are said, names of records in each
+FILE = KeptFile(Uploader("file"), "f")
+OVER_FILE = NewText(DNA.box)
+HELP = (
+    "Bare letters, FASTA, a numbered block from GenBank, names with their sequences (name, ACGT), an oligo "
+    "(5'-ACGT-3'), or the course's table of sequences. Lower case is fine, U is read as T, other IUPAC letters as N. "
+    "A variant may stand in brackets: ACGT[A/G]TTT."
+)
+LIMITS = (
+    f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. Files up to {PAGE_MB} MB are "
+    f"shown here, up to {MAX_MB} MB scored in the background; larger ones by the command python -m tfbind predict. "
+    "What you paste stays on the computer that runs this app."
+)
+SILENT = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGGATCTCAGGCTATCGCAGGCTCCATGCGCTACCGGATCCAGCGACCTGAGGCATCCGG"
+TABLE = "records"
+LIST, SHOWN = "records-list", "records-shown"  # what tells the last list from others, and its row that was open
+RECORD = KeptSetting[int | None]("record", "record", None, lambda place: str((place or 0) + 1))
+CHART_KEY = "stack"
+TABLE_RECORDS = 1_000
+STACKED = 20
+STACKED_BASES = 100_000
+
+
+@st.cache_data(show_spinner=False)
+def example() -> str:
+    """Two records: a window of the built-in kind with its strongest site, and DNA without one."""
+    made = simulate_windows(windows=40, seed=5)
+    strongest = int(made.scores.max(axis=1).argmax())
+    silent = (SILENT * 4)[: made.codes.shape[1]]
+    return f">strong_site\n{decode(made.codes[strongest])}\n>no_site\n{silent}\n"
+
+
+def sequence_input() -> list[Record] | None:
+    """Draw the box and the buttons; the records in it, [] when it is empty or too large, None when it is refused."""
+    DNA.restore()
+    MENDED.restore()
+    FILE.restore()
+    restore_changes()
+    if OVER_FILE.settle(FILE.name, FILE.close):
+        FILE.restore()  # lets the address name it no longer
+    st.text_area(
+        "DNA sequence",
+        key=DNA.box,
+        height=150,
+        help=HELP,
+        placeholder="Paste DNA here: letters or FASTA",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Score", type="primary", icon=":material/insights:")
+        st.button("Try an example", on_click=_fill, args=(example(),), icon=":material/science:")
+        st.button("Clear", on_click=_fill, args=("",))
+        with st.popover("Open a file", icon=":material/upload_file:"):
+            st.file_uploader(
+                "FASTA or text, plain or gzip",
+                max_upload_size=MAX_MB,
+                key=FILE.uploader.key,
+                on_change=FILE.keep,
+            )
+        with st.popover("Try a window of a data set", icon=":material/database:"):
+            _draw_windows()
+    st.caption(LIMITS)
+    OVER_FILE.tell()
+    return _read_file() if FILE.name else _read(st.session_state[DNA.box])
+
+
+def _fill(text: str) -> None:
+    """Put a text into the box, and have it read instead of a file."""
+    FILE.close()
+    DNA.fill(text)
+
+
+def _read_file() -> list[Record] | None:
+    """The records of the file that is open; [] when it is too large for the page, or has to be chosen again."""
+    file = FILE.file()
+    if file is None:
+        why = f"is not kept: it has more than {KEPT_MB} MB, or its copy was removed"
+        st.warning(plain(f"The file {FILE.name} was open here and {why}. Choose it again, or take it out."))
+    else:
+        st.caption(plain(f"From the file {file.name}; take it out to go back to the box. New text there closes it."))
+    st.button("Take the file out", on_click=FILE.close, icon=":material/close:")
+    if file is None:
+        return []
+    if file.size > PAGE_MB << 20:
+        st.info(f"{file.size / 2**20:,.0f} MB are more than this page shows ({PAGE_MB} MB).")
+        return []
+    return _read(file.getvalue())
+
+
+def _draw_windows() -> None:
+    """Choose a window whose scores are known, to see them beside the predicted ones."""
+    names = [str(entry["name"]) for entry in list_datasets(home())]
+    if not names:
+        st.caption("No data set on disk yet: the Data page has one to build and takes your own.")
+        return
+    st.caption("Its observed scores are drawn beside the predicted ones.")
+    dataset = st.selectbox("Data set", names, key="window-dataset")
+    st.text_input("Window", key="window-name", placeholder="any", help="Its name; empty: one with a site, at random.")
+    st.button("Take this window", on_click=_take_window, args=(dataset,), icon=":material/download:")
+    if refused := st.session_state.pop(WINDOW_REFUSED, None):
+        st.error(plain(refused))
+
+
+def _take_window(dataset: str) -> None:
+    name = st.session_state["window-name"].strip()
+    try:
+        data = open_dataset(home(), dataset)
+        index = index_of(data, name) if name else draw_window(data, np.random.default_rng())
+    except (ValueError, OSError) as error:
+        st.session_state[WINDOW_REFUSED] = words(error)
+        return
+    _fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
+
+
+def _read(data: str | bytes) -> list[Record] | None:
+    changes_to(OPEN_FILE if isinstance(data, bytes) else BOX, data)
+    if isinstance(data, str) and not data.strip():
+        st.caption("Nothing to score yet: paste a sequence, or try the example.")
+        return []
+    try:
+        return read_records(data, MAX_RECORDS, MAX_BASES) if isinstance(data, bytes) else _read_text(data)
+    except TooLarge as error:
+        st.error(plain(str(error)))
+        return []
+    except RefusedLetter as error:
+        st.error(plain(str(error)))
+        st.code(f"{error.before}[{error.letter}]{error.after}", language=None)
+        if isinstance(data, str):
+            _offer_repair(data)
+    except ValueError as error:
+        st.error(plain(str(error)))
+        if isinstance(data, str) and looks_like_vcf(data):
+            st.button("Read it as variants", on_click=_take_as_variants, args=(data,), icon=":material/difference:")
+    return None
+
+
+def _read_text(text: str) -> list[Record]:
+    """The records of a text; those with a variant in brackets are shown with it."""
+    found = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=text == st.session_state[MENDED.box])
+    for record, variant in found:
+        if variant:
+            start_with(record, variant)
+    return [record for record, _ in found]
+
+
+def _offer_repair(text: str) -> None:
+    """A button that says how the text can be read all the same, if it can."""
+    try:
+        found = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=True)
+    except ValueError:  # what was refused is said already
+        return
+    repairs = {record.name: record.repairs for record, _ in found if record.repairs}
+    first, *others = repairs.values()
+    label = f"Go on with {first[0]}{' and so on' if first[1:] or others else ''}"
+    st.button(plain(label), on_click=MENDED.fill, args=(text,), icon=":material/healing:")
+    _draw_notes(repairs)
+
+
+def _take_as_variants(text: str) -> None:
+    VARIANTS.fill(text)
+    DNA.fill("")
+
+
+def show_notes(records: Sequence[Record]) -> None:
+    """What was changed in reading, record by record."""
+    _draw_notes({record.name: record.notes + record.repairs for record in records})
+
+
+def _draw_notes(said: dict[str, list[str]]) -> None:
+    """One line for each kind of change, with the records that it was made to."""
+    changed: dict[str, list[str]] = {}
+    for name, notes in said.items():
+        if notes:
+            changed.setdefault("; ".join(notes), []).append(name)
+    for change, names in list(changed.items())[:NOTES]:
+        st.caption(f":material/info: {plain(f'{_listed(names)}: {change}')}")
+    if rest := sum(map(len, list(changed.values())[NOTES:])):
+        st.caption(f"and {counted(rest, 'more record')} changed in reading")
+
+
+def _listed(names: Sequence[str]) -> str:
+    first = ", ".join(map(short, names[:NAMED]))
+    return f"{first} and {counted(len(names) - NAMED, 'more record')}" if names[NAMED:] else first
+
+
+def show_cautions(record: Record, model: Model) -> None:
+    """Why the scores of a sequence mean little, where they do."""
+    bases, unknown = len(record.codes), int(np.count_nonzero(record.codes == UNKNOWN))
+    little = "so the scores mean little."
+    if 2 * unknown > bases:
+        st.warning(f"{unknown:,} of {counted(bases, 'base')} are N, of which a model knows nothing, {little}")
+    if model.length is None and bases < model.receptive_field:
+        st.warning(f"The model looks at {model.receptive_field} bases for each score and has {bases} here, {little}")
+
+
+def choose_record(records: Sequence[Record], how: Settings) -> Record:
+    """The record to look at: until one is chosen, the first that the model can score."""
+    if len(records) == 1:
+        return records[0]
+    listed = records[:TABLE_RECORDS]
+    highest = cache.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both, padded())
+    place = _settle(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
+    _draw_table(listed, highest, place, len(records))
+    _draw_stack(listed, highest, place, how)
+    return listed[place]
+
+
+def open_record(record: Record, records: Sequence[Record]) -> None:
+    """Show another record of the table."""
+    _select(next(place for place, other in enumerate(records) if other is record))
+
+
+def forget_other_list(records: Sequence[Record]) -> None:
+    """Forget which record was chosen, unless it was among these, in this session or the one before.
+
+    To be called in every run, also where nothing could be read: what the address says is meant for what was open.
+    """
+    identity = hash(tuple(map(key, records)))
+    if st.session_state.setdefault(LIST, identity) != identity:
+        st.session_state[LIST] = identity
+        st.session_state.pop(SHOWN, None)
+        RECORD.remember(None)
+
+
+def _settle(count: int, usual: int) -> int:
+    """The record to look at, whose row is then selected: the one that was chosen, or else the usual one."""
+    chosen = RECORD.restore(partial(_read_number, count))
+    state, shown = st.session_state.get(TABLE), st.session_state.get(SHOWN)
+    selected = state["selection"]["rows"] if state else []
+    if shown is not None and selected not in ([], [shown]) and selected[0] < count:
+        chosen = selected[0]
+    RECORD.remember(None if chosen is None else RECORD.write(chosen))
+    place: int = usual if chosen is None else chosen
+    st.session_state[SHOWN] = place
+    if selected not in ([], [place]):
+        _select(place)
+    return place
+
+
+def _read_number(count: int, text: str) -> int:
+    if not (re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII) and int(text) <= count):
+        raise ValueError(f"Record {text} is not among these {count:,}: one that can be scored is opened.")
+    return int(text) - 1
+
+
+def _select(place: int) -> None:
+    st.session_state[TABLE] = {"selection": {"rows": [place], "columns": [], "cells": []}}
+
+
+def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], chosen: int, count: int) -> None:
+    rows = [
+        {"Record": record.name, "Bases": len(record.codes), "Highest score": score}
+        for record, score in zip(listed, highest, strict=True)
+    ]
+    said = f"{count:,} records. Select a row to see its profile."
+    if count > TABLE_RECORDS:
+        said += f" The first {TABLE_RECORDS:,} are shown; downloads hold all."
+    if short := sum(score is None for score in highest):
+        said += f" {short:,} of them, without a score, are too short for this model unless they are filled up with N."
+    st.caption(said)
+    st.dataframe(
+        pd.DataFrame(cells(rows)),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [chosen]}},
+        key=TABLE,
+        height=min(35 * (len(rows) + 1) + 3, 220),
+        alt="Records with their length and highest score",
+        column_config={"Highest score": st.column_config.NumberColumn(format="%.2f")},
+    )
+
+
+def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chosen: int, how: Settings) -> None:
+    places = stacked(listed, highest)
+    if len(places) < 2:
+        return
+    profiles = [
+        cache.profile(how.model, listed[place].codes.tobytes(), how.both, padded()).scores for place in places
+    ]
+    said = "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
+    st.caption(f"{said}. Click a line to open its record.")
+    st.plotly_chart(
+        _stacked_figure(
+            [listed[place].name for place in places],
+            profiles,
+            chosen=_within(places, chosen),
+            unit=how.model.meaning.unit,
+        ),
+        key=CHART_KEY,
+        config=chart_buttons("records"),
+        on_select=lambda: _take_click(places),
+        selection_mode="points",
+        alt="Predicted scores of several records, one below the other, on one scale",
+    )
+
+
+@cache.drawn_once
+def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], chosen: int | None, unit: str) -> go.Figure:
+    return stacked_figure(names, profiles, chosen=chosen, unit=unit)
+
+
+def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:
+    """Which records are drawn small: those with the highest scores, in the order of the input."""
+    known = [(score, place) for place, score in enumerate(highest) if score is not None]
+    drawn = [(score, place) for score, place in known if len(listed[place].codes) <= STACKED_BASES]
+    return sorted(place for _, place in sorted(drawn, key=lambda entry: (-entry[0], entry[1]))[:STACKED])
+
+
+def _within(places: Sequence[int], chosen: int) -> int | None:
+    found = np.flatnonzero(np.array(places) == chosen)
+    return int(found[0]) if len(found) else None
+
+
+def _take_click(places: Sequence[int]) -> None:
+    for point in st.session_state[CHART_KEY]["selection"]["points"][:1]:
+        _select(places[point["curve_number"]])

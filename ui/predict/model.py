@@ -1,0 +1,247 @@
+"""What to score with: one model or an average of several, a second one, strand and threshold; uploaded weights."""
+
+import math
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from tfbind.nn import weight_files
+from tfbind.scoring import BUILTIN, MAX_MB, UNKNOWN, Meaning, Model
+from tfbind.store import words
+from tfbind.text import visible
+from ui.widgets import cache
+from ui.widgets.session import attempt, home, plain
+from ui.widgets.url_state import KeptSetting, one_of, upload_folder, write_upload
+
+AVERAGE = "average"
+NOTHING = "nothing"
+STRANDS = ["forward", "both"]
+LOWEST_THRESHOLD = 0.1
+USUAL_THRESHOLD = "usual-threshold"  # that of the model before, in the session
+LONGEST_LABEL = 48
+ON = "1"
+
+MODEL = KeptSetting("model", "model", BUILTIN)
+MEMBERS = KeptSetting[list[str]]("average", "average", [], ",".join)
+OTHER = KeptSetting("compare-with", "with", NOTHING)
+STRAND = KeptSetting("strand", "strand", STRANDS[0])
+REVERSE = KeptSetting("show-reverse", "reverse", False, lambda _: ON)
+PAD = KeptSetting("pad", "pad", False, lambda _: ON)
+
+
+def model_import(choice: str) -> None:
+    """Draw the form; the new model becomes the value of the control with the key `choice`, which is drawn later."""
+    with st.popover("Import a model", icon=":material/upload_file:"):
+        st.caption(
+            "Weights that were trained elsewhere, of a network built like those here: safetensors, or what PyTorch "
+            "writes by torch.save(model.state_dict(), FILE). Files that could run a program are refused."
+        )
+        file = st.file_uploader("File of weights", max_upload_size=MAX_MB, key="weights-file")
+        name = st.text_input("Name of the model", placeholder="that of the file", key="weights-name").strip()
+        if st.button("Import", disabled=file is None, icon=":material/upload:") and file:
+            attempt(lambda: _import(file, name or None, choice))
+
+
+def _import(file: UploadedFile, name: str | None, choice: str) -> None:
+    """Keep an upload as a model, and choose it.
+
+    Raises:
+        ValueError: one line: it is no model, or the name cannot be used.
+        OSError: it cannot be read or kept.
+    """
+    with st.spinner("Reading the weights"), upload_folder() as folder:
+        path = write_upload(file, folder.resolve() / "weights")
+        try:
+            st.session_state[choice] = weight_files.import_model(home(), path, name).name
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), file.name)) from None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model as it was chosen: the name that `load_model` takes, what a person calls it, the model."""
+
+    name: str
+    label: str
+    model: Model
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page scores. `other` is drawn over `main`; `reverse` draws the other strand."""
+
+    main: Choice
+    other: Choice | None
+    both: bool
+    threshold: float
+    reverse: bool
+
+    @property
+    def model(self) -> Model:
+        """The model whose sites are called."""
+        return self.main.model
+
+    @property
+    def strand(self) -> str:
+        """The word for it on the command line."""
+        return "both" if self.both else "forward"
+
+
+def padded() -> bool:
+    """Whether the user wants sequences that are too short for a model filled up with N."""
+    return PAD.text() == ON
+
+
+def settings() -> Settings | None:
+    """Draw the choices; None when the model that was chosen cannot be used."""
+    names = cache.choices(home())
+    main = _choose_main(names)
+    other = _choose_other(names, main)
+    left, right = st.columns(2)
+    strand = left.selectbox(
+        "Strand",
+        STRANDS,
+        STRANDS.index(STRAND.restore(one_of(STRANDS, "{} is no strand: forward is chosen."))),
+        help="forward: what the models learnt from. both: averaged with the reverse complement, which agrees a "
+        "little less with the labels, since their rule is not symmetric.",
+        key=STRAND.key,
+    )
+    STRAND.keep()
+    meaning = main.model.meaning if main else UNKNOWN
+    called_from = _called_from(meaning)
+    threshold = right.number_input(
+        "Call sites from",
+        _lowest_threshold(meaning),
+        None,
+        called_from.restore(lambda text: _read_threshold(text, meaning)),
+        0.5,
+        help=f"Lowest score of a called site, in {plain(meaning.scale)}. Usual for this model: "
+        f"{plain(meaning.why_threshold)}.",
+        key=called_from.key,
+    )
+    called_from.keep()
+    if main and meaning.own_threshold is None and threshold == meaning.threshold:
+        right.caption(f"{plain(meaning.on_threshold.capitalize())}.")
+    reverse = st.checkbox("Draw the other strand too", REVERSE.restore(read_tick), key=REVERSE.key)
+    REVERSE.keep()
+    if main is None:
+        return None
+    with st.popover("What does a score mean?", icon=":material/help:"):
+        st.markdown(_explained(meaning))
+    return Settings(main, other, strand == "both", threshold, reverse)
+
+
+def _called_from(meaning: Meaning) -> KeptSetting[float]:
+    """The threshold, whose usual value is the model's: one that was as usual for the model before goes with it."""
+    setting = KeptSetting("threshold", "from", meaning.threshold, "{:.10g}".format)
+    if setting.key in st.session_state and st.session_state[setting.key] == st.session_state.get(USUAL_THRESHOLD):
+        st.session_state[setting.key] = setting.usual
+    st.session_state[USUAL_THRESHOLD] = setting.usual
+    return setting
+
+
+def _lowest_threshold(meaning: Meaning) -> float:
+    return min(LOWEST_THRESHOLD, meaning.threshold)
+
+
+def _read_threshold(text: str, meaning: Meaning) -> float:
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = math.nan
+    lowest = _lowest_threshold(meaning)
+    if not lowest <= threshold < math.inf:
+        raise ValueError(f"{text} is no score of {lowest:g} or more: sites are called from {meaning.threshold:g}.")
+    return threshold
+
+
+def read_tick(text: str) -> bool:
+    """Whether a box is ticked, from its text in the address."""
+    if text != ON:
+        raise ValueError(f"{text} in the address is neither {ON} nor nothing: nothing is taken.")
+    return True
+
+
+def _explained(meaning: Meaning) -> str:
+    band = "The band shows how far several trainings of the same model differ."
+    if meaning.scan is None:
+        return (
+            f"A score says **what the model expects the data that it was trained on to hold at this base**, in "
+            f"{plain(meaning.scale)}. What that is, whoever made those data knows. It is not a probability. {band}"
+        )
+    return (
+        "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random DNA: 0 "
+        f"is no match, the best match of {plain(meaning.factor)} has {meaning.scan.motif.highest:.0f}. It is **not** "
+        "occupancy in a cell and not a probability: chromatin, cofactors and cell type are unknown to the model. "
+        f"{band}"
+    )
+
+
+def _choose_main(names: dict[str, str]) -> Choice | None:
+    above = st.container()
+    model_import(MODEL.key)
+    several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
+    labels = {name: visible(label) for name, label in (names | several).items()}
+    with above:
+        known = one_of(labels, f"The model {{}} is not here any more: {names[BUILTIN]} is chosen.")
+        now = list(labels).index(MODEL.restore(known))
+        name = st.selectbox("Model", list(labels), now, format_func=labels.__getitem__, key=MODEL.key)
+        MODEL.keep()
+    if name != AVERAGE:
+        MEMBERS.remember(None)
+        return _open(name, names[name])
+    known = one_of(names, "The model {} is not here any more: choose anew.")
+    members = st.multiselect(
+        "Average of",
+        list(names),
+        MEMBERS.restore(lambda text: list(map(known, text.split(",")))),
+        format_func=lambda name: visible(names[name]),
+        key=MEMBERS.key,
+        help="Their mean is drawn, and how far they differ as a band.",
+    )
+    MEMBERS.keep()
+    if len(members) < 2:
+        st.caption("Choose two or more models.")
+        return None
+    return _open_average([_open(member, names[member]) for member in members])
+
+
+def _open_average(members: list[Choice | None]) -> Choice | None:
+    opened = [member for member in members if member]
+    if len(opened) < len(members):
+        return None
+    if len({member.model.length for member in opened}) > 1:
+        takes = [f"{member.label} takes {_takes(member.model.length)}" for member in opened]
+        st.error(plain(f"These models cannot be averaged, since they look at DNA differently: {', '.join(takes)}."))
+        return None
+    return _open(",".join(member.name for member in opened), f"Average of {len(opened)} models")
+
+
+def _takes(length: int | None) -> str:
+    return "sequences of any length" if length is None else f"windows of {length} bases"
+
+
+def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
+    others = {name: visible(label) for name, label in names.items() if not main or name != main.name}
+    labels = {NOTHING: "nothing"} | others
+    known = one_of(labels, "{} is not drawn over it: it is the model itself, or not here any more.")
+    name = st.selectbox(
+        "Compare with",
+        list(labels),
+        list(labels).index(OTHER.restore(known)),
+        format_func=labels.__getitem__,
+        key=OTHER.key,
+        help="A second model, drawn over the first. Finished runs of the Train page and imported models are here.",
+    )
+    OTHER.keep()
+    return None if name == NOTHING else _open(name, names[name])
+
+
+def _open(name: str, label: str) -> Choice | None:
+    try:
+        short = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+        return Choice(name, short, cache.open_model(home(), name))
+    except (ValueError, OSError) as error:
+        st.error(plain(words(error)))
+        return None

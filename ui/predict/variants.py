@@ -1,0 +1,347 @@
+"""Many variants: where they come in with their genome, a table by the size of the effect, the profiles of one."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pandas as pd
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from tfbind.dna import Genome, Record, keep_fasta, short
+from tfbind.scoring import MAX_MB, Line, call_sites, motif_hits, profile_figure
+from tfbind.store import typed_path, words
+from tfbind.text import fixed
+from tfbind.variants import (
+    MAX_CALLS,
+    AlleleEffect,
+    Call,
+    FromGenome,
+    FromRecords,
+    Reference,
+    Scored,
+    Scorer,
+    VariantList,
+    read_list,
+    table_lines,
+    unused_lines,
+)
+from ui.predict.input import VARIANTS
+from ui.predict.jobs import offer_variants
+from ui.predict.model import Settings
+from ui.train.science import chart_buttons
+from ui.widgets import cache
+from ui.widgets.cache import Effects
+from ui.widgets.session import cells, home, on_loopback, plain
+from ui.widgets.url_state import NewText, Uploader
+
+FILE = Uploader("variants-file")
+OVER_FILE = NewText(VARIANTS.box)
+GENOME, GENOME_PATH = "variants-genome", "variants-genome-path"
+HELP = (
+    "A VCF, or some lines of one, or one change on each line: chr22:10510600 A>G. Positions count from 1. The bases "
+    "around come from the sequences above, where their names say their place (chr22:10510501-10510800), or from a "
+    "genome."
+)
+TABLE = "variant-effects"
+AROUND = 60  # bases on either side of a variant that are drawn
+LONGEST_ALLELE = 12  # letters of an allele in the table
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Variants to score and the bases around them; what they are called, and what tells them from others.
+
+    `genome` is the file of the reference, None where it is the sequences on the page.
+    """
+
+    listed: VariantList
+    reference: Reference
+    names: tuple[str, str]
+    identity: tuple[str, str]
+    content: BinaryIO
+    genome: Path | None
+
+
+def variant_input(records: Sequence[Record]) -> Variants | None:
+    """Draw the box, the upload and the genome; None when there is nothing to score, or it cannot be read."""
+    VARIANTS.restore()
+    OVER_FILE.settle(FILE.file.name if FILE.file else "", FILE.empty)
+    given = bool(st.session_state[VARIANTS.box] or FILE.file)
+    with st.expander("Many variants: a VCF or a list", icon=":material/difference:", expanded=given):
+        st.text_area(
+            "Variants",
+            key=VARIANTS.box,
+            height=120,
+            help=HELP,
+            placeholder="chr22:10510600 A>G\nor a VCF",
+        )
+        with st.container(horizontal=True):
+            st.button("Score variants", icon=":material/insights:")
+            with st.popover("Open a VCF", icon=":material/upload_file:"):
+                file = st.file_uploader("VCF or text, plain or gzip", max_upload_size=MAX_MB, key=FILE.key)
+            with st.popover("Genome", icon=":material/genetics:"):
+                upload, path = _draw_genome()
+            st.button("Clear variants", on_click=_clear, disabled=not given)
+        OVER_FILE.tell()
+        if file:
+            st.caption(
+                plain(f"From the file {file.name}; Clear variants takes it out. New text in the box closes it.")
+            )
+        text = st.session_state[VARIANTS.box]
+        if not (file or text.strip()):
+            return None
+        try:
+            return _read(file, text, records, _genome(upload, path))
+        except (ValueError, OSError) as error:
+            st.error(plain(words(error)))
+            return None
+
+
+def _clear() -> None:
+    FILE.empty()
+    VARIANTS.fill("")
+
+
+def _draw_genome() -> tuple[UploadedFile | None, str]:
+    st.caption("Only for variants outside the sequences above: the genome that they were called on.")
+    typed = ""
+    if on_loopback():
+        typed = st.text_input(
+            "FASTA: path on this computer", key=GENOME_PATH, placeholder="/data/hg38.fa, or upload it below"
+        ).strip()
+    if typed:  # no upload beside it: it would not be read
+        return None, typed
+    return st.file_uploader("FASTA, plain or gzip", max_upload_size=MAX_MB, key=GENOME), typed
+
+
+def _genome(upload: UploadedFile | None, typed: str) -> Path | None:
+    if typed:
+        return typed_path(typed)
+    return _kept(upload.file_id, upload) if upload else None
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the genome")
+def _kept(id: str, _upload: UploadedFile) -> Path:  # noqa: ARG001
+    return keep_fasta(cast(BinaryIO, _upload), home() / "cache" / "genomes")
+
+
+def _read(file: UploadedFile | None, text: str, records: Sequence[Record], genome: Path | None) -> Variants | None:
+    """What was given, read.
+
+    Raises:
+        ValueError: one line: it cannot be read.
+    """
+    if not records and genome is None:
+        st.info(
+            "The bases around the variants are missing: paste the sequence that they lie in above, named by its "
+            "place (>chr22:10510501-10510800), or open the genome."
+        )
+        return None
+    sequences = tuple(record.name for record in records) if genome is None else ()
+    listed = _listed(file.file_id if file else text, sequences, file or text)
+    reference, told, identity = _reference(records, genome)
+    name = file.name if file else "pasted variants"
+    content = cast(BinaryIO, file or io.BytesIO(text.encode()))
+    key = f"{file.file_id if file else hashlib.sha256(text.encode()).hexdigest()} {sequences}"
+    return Variants(listed, reference, (name, told), (key, identity), content, genome)
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the variants")
+def _listed(id: str, sequences: tuple[str, ...], _data: UploadedFile | str) -> VariantList:  # noqa: ARG001
+    return read_list(_data if isinstance(_data, str) else _data.getvalue(), sequences)
+
+
+def _reference(records: Sequence[Record], genome: Path | None) -> tuple[Reference, str, str]:
+    """Where the bases come from, what it is called, and what tells it from others."""
+    if genome is None:
+        content = hashlib.sha256()
+        for record in records:
+            content.update(f"{record.name}\n{len(record.codes)}\n".encode() + record.codes.tobytes())
+        return FromRecords(records), "the sequences on the page", content.hexdigest()
+    reference = FromGenome(Genome(genome, home() / "cache" / "fasta"))
+    facts = genome.stat()
+    return reference, genome.name, f"{genome} {facts.st_size} {facts.st_mtime_ns}"
+
+
+def variant_view(variants: Variants, how: Settings) -> None:
+    """Draw the effects of variants."""
+    st.subheader("What the variants do", anchor=False)
+    try:
+        found = cache.effects(
+            how.model, how.threshold, how.both, variants.identity, variants.listed.calls, variants.reference
+        )
+    except (ValueError, OSError) as error:
+        st.error(plain(words(error)))
+        return
+    if variants.listed.more:
+        st.info(f"The list goes on: the first {MAX_CALLS:,} lines are here.")
+        if variants.genome:
+            offer_variants(variants.names[0], variants.content, variants.genome, how)
+    st.fragment(_draw)(variants, found, how)
+
+
+def _draw(variants: Variants, found: Effects, how: Settings) -> None:
+    listed = variants.listed
+    if not found.scored:
+        _draw_unscored(found.unscored, listed)
+        return
+    words = [f"{len(found.scored):,} variant{'s' * (len(found.scored) != 1)} scored, the largest effect first"]
+    words += [f"bases from {variants.names[1]}", *(found.notes if variants.genome else [])]
+    st.caption(f"{plain(' · '.join(words))}. Select a row to see its profiles.")
+    st.dataframe(
+        _table(found.scored),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=TABLE,
+        height=min(35 * (len(found.scored) + 1) + 3, 280),
+        alt="Variants with their effect, where it acts, and sites gained and lost",
+        column_config=COLUMNS | {"Effect": _effect_column(how.model.meaning.scale)},
+    )
+    _draw_downloads(variants, found, how)
+    _draw_unscored(found.unscored, listed, folded=True)
+    state = st.session_state.get(TABLE)
+    chosen = state["selection"]["rows"] if state else []
+    place = chosen[0] if chosen and chosen[0] < len(found.scored) else 0
+    _draw_profiles(*found.scored[place], variants, how)
+
+
+def _effect_column(scale: str) -> Any:
+    words = (
+        f"The largest change of a score, with the variant minus without, in {plain(scale)}. The repeat that an "
+        "insertion or deletion lies in counts by its highest score, so that every spelling has the same effect."
+    )
+    return st.column_config.NumberColumn("Effect", format="%+.2f", help=words)
+
+
+def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = False) -> None:
+    """The lines without a score, each with its reason."""
+    rows = [(bad.line, bad.text, bad.why) for bad in listed.bad]
+    rows += [(call.line, _name(call), call.skipped) for call, _ in unscored]
+    if not rows:
+        return
+    label = f"{len(rows):,} without a score, and why"
+    with st.expander(label, icon=":material/warning:", expanded=not folded):
+        named = [{"Line": line, "Variant": variant, "Why": why} for line, variant, why in sorted(rows)]
+        st.dataframe(
+            pd.DataFrame(cells(named)),
+            hide_index=True,
+            height=min(35 * (len(rows) + 1) + 3, 180),
+            column_config={"Line": st.column_config.NumberColumn(width="small")},
+            alt="Lines without a score and why",
+        )
+
+
+def _name(call: Call) -> str:
+    alleles = (
+        allele if len(allele) <= LONGEST_ALLELE else f"{allele[: LONGEST_ALLELE - 1]}…"
+        for allele in (call.reference, call.alternative)
+    )
+    return f"{short(call.chromosome)}:{call.position} {'>'.join(alleles)}"
+
+
+def _table(found: list[Scored]) -> pd.DataFrame:
+    return pd.DataFrame([_row(call, effect) for call, effect in found if effect])
+
+
+def _row(call: Call, effect: AlleleEffect) -> dict[str, Any]:
+    return {
+        "Variant": _name(call),
+        "ID": "" if call.id == "." else short(call.id),
+        "Effect": effect.change,
+        "Does": effect.words,
+        "At": effect.position,
+        "Before": effect.reference,
+        "After": effect.alternative,
+        "Lost": effect.lost,
+        "Gained": effect.gained,
+    }
+
+
+def _draw_downloads(variants: Variants, found: Effects, how: Settings) -> None:
+    with st.container(horizontal=True):
+        for suffix in (".tsv", ".csv"):
+            st.download_button(
+                f"Table ({suffix[1:].upper()})",
+                data=partial(_file, suffix, variants, found, how),
+                file_name=f"variant_effects{suffix}",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"effects{suffix}",
+            )
+
+
+def _file(suffix: str, variants: Variants, found: Effects, how: Settings) -> bytes:
+    lines = table_lines(how.model, [*found.scored, *found.unscored], variants.names, how.threshold, suffix, how.both)
+    return "".join([*lines, *unused_lines(variants.listed.bad)]).encode()
+
+
+def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, how: Settings) -> None:
+    """The profiles with and without a variant, one over the other."""
+    model = how.model
+    try:
+        task = Scorer(model, variants.reference).surroundings(call, AROUND + 2 * model.reach)
+    except (ValueError, OSError) as error:
+        st.error(plain(words(error)))
+        return
+    before, after = (
+        cache.profile(model, codes.tobytes(), how.both, False).scores[:bases]
+        for codes, bases in zip(task[1:3], task.lengths(), strict=True)
+    )
+    if task.reverse:
+        task, before, after = task.forward(), before[::-1], after[::-1]
+    edited = task.edited()
+    st.markdown(f"**{plain(_name(call))}**: {_said(effect, model.meaning.unit)}")
+    figure = profile_figure(
+        edited.codes,
+        after,
+        name="with the variant",
+        lines=[Line("reference", edited.aligned(before))],
+        sites=call_sites(after, how.threshold),
+        hits=motif_hits(model.meaning.scan, edited.codes),
+        shaded=model.reach if model.length is None else 0,
+        first=task.start + 1,
+        meaning=model.meaning,
+    )
+    start = task.start + task.variant.start + 0.5
+    figure.add_vline(x=start + max(len(task.variant.alternative), 1) / 2, line={"dash": "dot", "width": 1})
+    st.plotly_chart(
+        figure,
+        key="variant-profiles",
+        config=chart_buttons("variant"),
+        alt="Predicted binding score at each base around the variant, with it and without it",
+    )
+    st.caption(_under(call))
+
+
+def _said(effect: AlleleEffect | None, unit: str) -> str:
+    if effect is None:
+        return "no score"
+    score = f"the highest score near it goes from {fixed(effect.reference, 2)} to {fixed(effect.alternative, 2)}"
+    change = f"largest change {fixed(effect.change, 2, '+')}{unit} at position {effect.position:,}"
+    return f"{effect.words}; {change}; {score}."
+
+
+def _under(call: Call) -> str:
+    words = f"Positions on {plain(short(call.chromosome))}, forward strand; the dotted line marks the variant."
+    moved = len(call.reference) != len(call.alternative)
+    return f"{words} Behind it, positions are those of the changed sequence." if moved else words
+
+
+COLUMNS = {
+    "Variant": st.column_config.TextColumn("Variant", width=180),
+    "Does": st.column_config.TextColumn("What it does"),
+    "At": st.column_config.NumberColumn("Acts at", help="The position of the largest change.", format="%d"),
+    "Before": st.column_config.NumberColumn(
+        "Before", format="%.2f", help="The highest score near it, without the variant."
+    ),
+    "After": st.column_config.NumberColumn("After", format="%.2f", help="The same with the variant."),
+    "Lost": st.column_config.NumberColumn("Lost", help="Called sites that are gone with the variant."),
+    "Gained": st.column_config.NumberColumn("Gained", help="Called sites that are there only with it."),
+}

@@ -1,0 +1,312 @@
+"""One scored sequence on the page: its profile and its table of sites, linked, and what a base change does."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from tfbind.dna import Codes, Record, reverse_complement
+from tfbind.metrics import pearson
+from tfbind.scoring import (
+    BACKGROUND_BASES,
+    COMPARED,
+    REVERSED,
+    Hit,
+    Line,
+    Meaning,
+    Model,
+    Mutagenesis,
+    Profile,
+    Scores,
+    call_sites,
+    describe_sites,
+    find_window,
+    motif_hits,
+    mutagenesis_figure,
+    profile_figure,
+    with_chance,
+)
+from tfbind.store import counted
+from tfbind.text import fixed
+from tfbind.variants import Edited, edits, effect_in_window
+from ui.predict.changes import POSITION, changes_of, draw_changes, key, show_effect
+from ui.predict.model import PAD, Choice, Settings, padded, read_tick
+from ui.train.science import chart_buttons
+from ui.widgets import cache
+from ui.widgets.session import home, plain
+
+Rows = list[dict[str, Any]]
+MAP_BASES = 60
+LARGEST_PICTURE = 100_000
+BAND = "band: ± 1 sd, the spread (standard deviation) of the {} networks that are averaged"
+
+
+def find_sites(codes: Codes, found: Profile, hits: list[Hit], threshold: float) -> Rows:
+    """The called sites as rows of the table, strongest first."""
+    return sorted(describe_sites(codes, found.scores, threshold, hits), key=lambda row: -row["score"])
+
+
+def selected_site(rows: Rows) -> tuple[int, int] | None:
+    """First and last base, 1-based, of the site whose row is selected."""
+    state = st.session_state.get(_key(rows))
+    chosen = state["selection"]["rows"] if state else []
+    return (rows[chosen[0]]["start"], rows[chosen[0]]["end"]) if chosen and chosen[0] < len(rows) else None
+
+
+def select_site(rows: Rows, position: int) -> None:
+    """Select the row of the site that a 1-based position lies in; leave the selection if it lies in none."""
+    for place, row in enumerate(rows):
+        if row["start"] <= position <= row["end"]:
+            _select(rows, [place])
+
+
+def _select(rows: Rows, places: list[int]) -> None:
+    st.session_state[_key(rows)] = {"selection": {"rows": places, "columns": [], "cells": []}}
+
+
+def _key(rows: Rows) -> str:
+    return f"sites-{hash(tuple((row['start'], row['end'], row['score']) for row in rows))}"
+
+
+def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
+    """Draw the table, or say that there is no site."""
+    meaning = model.meaning
+    if not rows:
+        st.markdown(f"**No site** scores {threshold:g}{meaning.unit} or more in this sequence.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{counted(len(rows), 'site')}** of at least {threshold:g}{meaning.unit}, strongest first. "
+            "Select a row to see it close."
+        )
+        if selected_site(rows):
+            st.button("Show all", icon=":material/zoom_out_map:", on_click=_select, args=(rows, []))
+    table = pd.DataFrame(with_chance(rows, cache.chance(model, threshold, both)))
+    table["bases_per_site"] = [
+        "never seen" if math.isinf(bases) else f"1 in {bases:,.0f} bases" for bases in table["bases_per_site"]
+    ]
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=_key(rows),
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(35 * (len(rows) + 1) + 3, 280),
+        alt="Called sites: place, strand, score, sequence, percentile and how often chance makes one",
+        column_config=COLUMNS | _columns(meaning),
+    )
+
+
+def _columns(meaning: Meaning) -> dict[str, Any]:
+    strand = f"Of the best match of the motif of {plain(meaning.factor)} in it; . means none."
+    if meaning.scan is None:
+        strand = "Not known: which motif is behind the data that the model was trained on is not known."
+    score = st.column_config.NumberColumn("Score", help=f"In {plain(meaning.scale)}.", format="%.2f")
+    return {"strand": st.column_config.TextColumn("Strand", help=strand), "score": score}
+
+
+_BACKGROUND = f"{BACKGROUND_BASES:,} bases of simulated DNA of human composition, scored by the same model"
+COLUMNS = {
+    "start": st.column_config.NumberColumn("From", help="First base, counted from 1."),
+    "end": st.column_config.NumberColumn("To", help="Last base, counted from 1."),
+    "sequence": st.column_config.TextColumn("Sequence", width="medium"),
+    "percentile": st.column_config.NumberColumn(
+        "Percentile",
+        help=f"Share of the sites in random DNA that score lower. Random DNA: {_BACKGROUND}.",
+        format="%.1f",
+    ),
+    "bases_per_site": st.column_config.TextColumn(
+        "By chance", help=f"How often random DNA has a site that strong. Random DNA: {_BACKGROUND}."
+    ),
+}
+
+
+def sequence_view(
+    record: Record, records: Sequence[Record], how: Settings, open_record: Callable[[Record], None]
+) -> None:
+    """Draw a scored record; with changes, the changed sequence lies over the original.
+
+    Args:
+        records: all that were read; a typed variant may be meant for another than the one that is open.
+        open_record: shows another record.
+    """
+    made = changes_of(record)
+    edited = edits.edit(record.codes, made)
+    _draw_padding(how, min(len(edited.codes), *(len(one.codes) for one in (record, *records))))
+    try:
+        found = _score(how.model, edited.codes, how.both)
+        original = _score(how.model, record.codes, how.both) if made else None
+    except ValueError as error:
+        st.error(str(error))
+        draw_changes(record, edited, records, open_record)
+        return
+    hits = motif_hits(how.model.meaning.scan, edited.codes)
+    rows = find_sites(edited.codes, found, hits, how.threshold)
+    if original:
+        _draw_effect(record, edited, original, found, how)
+    _draw_profile(record, edited, found, original, hits, rows, how)
+    draw_sites(rows, how.threshold, how.model, how.both)
+    draw_changes(record, edited, records, open_record)
+    _draw_map(how.model, edited.codes, found, how.both)
+
+
+def _draw_padding(how: Settings, bases: int) -> None:
+    lengths = {choice.model.length for choice in (how.main, how.other) if choice}
+    needed = [length for length in lengths if length is not None and length > bases]
+    if needed:
+        label = f"Fill up with N to the {max(needed)} bases that a model here needs"
+        st.checkbox(label, PAD.restore(read_tick), key=PAD.key)
+        PAD.keep()
+
+
+def _score(model: Model, codes: Codes, both: bool) -> Profile:
+    return cache.profile(model, codes.tobytes(), both, padded())
+
+
+def _draw_effect(record: Record, edited: Edited, original: Profile, found: Profile, how: Settings) -> None:
+    """What the changes do: the same number, sites and words as in a list of variants."""
+    seen = effect_in_window(how.model, record.codes, edited, how.threshold, how.both)
+    show_effect(seen or edits.effect(original.scores, found.scores, edited, how.threshold), how.model.meaning.unit)
+    if seen and how.model.length and len(record.codes) > how.model.length:
+        st.caption(f"Of the change in the middle of one window of {how.model.length} bases.")
+
+
+def _draw_profile(
+    record: Record,
+    edited: Edited,
+    found: Profile,
+    original: Profile | None,
+    hits: list[Hit],
+    rows: Rows,
+    how: Settings,
+) -> None:
+    if len(edited.codes) > LARGEST_PICTURE:
+        st.info(
+            f"A picture is drawn up to {LARGEST_PICTURE:,} bases; this record has {len(edited.codes):,}. Its sites:"
+        )
+        return
+    words = _rule(how.model, found)
+    lines = [Line("original", edited.aligned(original.scores))] if original else []
+    if not original:
+        lines += _observed(record, found, words)
+    if how.reverse:
+        lines.append(Line("other strand", _reverse(how.model, edited.codes), REVERSED))
+    if how.other:
+        lines += _other(how.other, edited.codes, found, how.both, words)
+    site = selected_site(rows)
+    name = "changed" if original else "predicted"
+    chart = f"profile-{key(record)}"
+    st.plotly_chart(
+        _profile_figure(
+            edited.codes,
+            found.scores,
+            name=f"{name}: {how.main.label}" if how.other else name,
+            spread=found.spread,
+            lines=lines,
+            sites=call_sites(found.scores, how.threshold),
+            hits=hits,
+            shaded=how.model.reach if how.model.length is None else 0,
+            focus=site and (site[0] - 1, site[1]),
+            meaning=how.model.meaning,
+        ),
+        key=chart,
+        config=chart_buttons("profile"),
+        on_select=lambda: _take_click(chart, rows),
+        selection_mode="points",
+        alt="Predicted binding score at each base of the sequence, with called sites and known motif matches",
+    )
+    st.caption(plain(" · ".join(words)))
+
+
+@cache.drawn_once
+def _profile_figure(codes: Codes, scores: Scores, **how: Any) -> go.Figure:
+    return profile_figure(codes, scores, **how)
+
+
+def _rule(model: Model, found: Profile) -> list[str]:
+    """How the sequence was scored, and what the band is, in words."""
+    return [*_scored(model, found), *([] if found.spread is None else [BAND.format(len(model.members))])]
+
+
+def _scored(model: Model, found: Profile) -> list[str]:
+    if model.length is None:
+        shaded = f"shaded: the {model.reach} bases at each end, which the model sees only half of"
+        return [found.rule, *([shaded] if len(found.scores) > 2 * model.reach else [])]
+    if found.change is not None:
+        change = f"between its two tiles a base's score changes by up to {fixed(float(np.nanmax(found.change)), 2)}"
+        return [found.rule, change]
+    return [found.rule]
+
+
+def _observed(record: Record, found: Profile, words: list[str]) -> list[Line]:
+    """The scores that a data set on disk has for this record."""
+    try:
+        window = find_window(home(), record.name, record.codes)
+    except (ValueError, OSError) as error:
+        words.append(f"no observed scores: {error}")
+        return []
+    if window is None:
+        return []
+    if not window.same:
+        words.append(f"data set {window.dataset} has a window of this name, but with other letters")
+        return []
+    words.append(f"observed: data set {window.dataset}, {_agreement(found.scores, window.scores)}")
+    return [Line("observed", window.scores)]
+
+
+def _agreement(left: np.ndarray, right: np.ndarray) -> str:
+    r = pearson(left, right)
+    return "Pearson undefined, since one of the two is constant" if r is None else f"Pearson {r:.3f} in this sequence"
+
+
+def _reverse(model: Model, codes: Codes) -> np.ndarray:
+    return _score(model, reverse_complement(codes), False).scores[::-1]
+
+
+def _other(other: Choice, codes: Codes, found: Profile, both: bool, words: list[str]) -> list[Line]:
+    """The profile of the model that is compared with."""
+    try:
+        scores = _score(other.model, codes, both).scores
+    except ValueError as error:
+        words.append(f"{other.label} is not drawn: {error}")
+        return []
+    words.append(f"the two models: {_agreement(found.scores, scores)}")
+    return [Line(other.label, scores, COMPARED)]
+
+
+def _take_click(chart: str, rows: Rows) -> None:
+    for point in st.session_state[chart]["selection"]["points"][:1]:
+        position = round(point["x"])
+        st.session_state[POSITION] = position
+        select_site(rows, position)
+
+
+@cache.drawn_once
+def _map_figure(changed: Mutagenesis, meaning: Meaning) -> go.Figure:
+    return mutagenesis_figure(changed, meaning)
+
+
+def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
+    st.subheader("What every base change would do", anchor=False)
+    if model.length is not None and len(codes) < model.length:
+        st.caption("Not for a sequence that was filled up with N.")
+        return
+    middle = int(found.scores.argmax())
+    first = max(0, min(middle - MAP_BASES // 2, len(codes) - MAP_BASES))
+    if len(codes) > MAP_BASES:
+        first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
+    changed = cache.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)), both)
+    st.plotly_chart(
+        _map_figure(changed, model.meaning),
+        config=chart_buttons("base-changes"),
+        key="map",
+        alt="Contribution of each base as letters, and the effect of every base change as a heat map",
+    )
+    st.caption(
+        "Letters: what the base that is there adds to the score of its surroundings. Below: what changing it to "
+        "another would do, red up, blue down, summed over the bases within reach; dots mark the base that is there."
+    )

@@ -1,0 +1,232 @@
+"""A sweep on the page: its runs race on one pair of charts, live; stop, resume, retry, extend, add a run."""
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from tfbind import runs, sweeps
+from tfbind.compare import words_of
+from tfbind.figures import GREY, Curve, curve
+from tfbind.runs import ACTIVE, Past, Status, duration, round_seconds
+from tfbind.sweeps import MAX_TEXT, RETRIED, Known, Spec, Sweep, progress, room_for, search
+from tfbind.text import figure, visible
+from ui.compare.select import show_comparison
+from ui.train.form import label, parse_form
+from ui.train.run import COLOURS
+from ui.train.wandb import secrets
+from ui.widgets.chart import Chart, live_charts, loss_chart
+from ui.widgets.panels import number_column, number_columns, poll
+from ui.widgets.session import TRAIN_PAGE, attempt, cells, close_sweep, home, plain
+
+OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
+LEADERS = 3
+
+
+def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
+    """Draw the buttons that the state of the sweep allows."""
+    with st.container(horizontal=True, key="actions"):
+        if status.active or any(run.state in ACTIVE for run in past):
+            _stop(sweep, status)
+        elif status.state != "finished" and st.button("Resume", type="primary", icon=":material/resume:"):
+            attempt(lambda: sweeps.resume(sweep, secrets()))
+        if any(run.state in RETRIED for run in past):
+            _retry(sweep, sum(run.state in RETRIED for run in past))
+        _extend(sweep)
+        _add(sweep)
+        if past and st.button("Compare", icon=":material/compare_arrows:"):
+            show_comparison(sweep.id)
+
+
+def _stop(sweep: Sweep, status: Status) -> None:
+    asked = runs.stop_requested(sweep)
+    if st.button("Stop all", icon=":material/stop_circle:", disabled=asked, key="stop-all"):
+        attempt(lambda: sweeps.cancel(sweep))
+    if status.active and st.button(
+        "Start no more", disabled=asked, key="stop-new", help="The runs that are under way go on to their end."
+    ):
+        attempt(lambda: sweeps.cancel(sweep, leave_runs=True))
+
+
+def _retry(sweep: Sweep, count: int) -> None:
+    if st.button(f"Retry {count} failed", icon=":material/replay:", help="Each goes on after its last good epoch."):
+        attempt(lambda: sweeps.retry(sweep, secrets()))
+
+
+def _extend(sweep: Sweep) -> None:
+    with st.popover("Extend", icon=":material/edit_note:"):
+        st.caption("Change the sweep file. What has run stays; what is new in it will run.")
+        text = st.text_area(
+            "Sweep file", sweeps.read_text(sweep), height=320, max_chars=MAX_TEXT, key=f"extend-{sweep.id}"
+        )
+        if st.button("Save and run", type="primary", key="extend"):
+            attempt(lambda: _extended(sweep, text))
+
+
+def _extended(sweep: Sweep, text: str) -> None:
+    sweeps.extend(sweep, text)
+    if not runs.read_status(sweep).active:
+        sweeps.resume(sweep, secrets())
+
+
+def _add(sweep: Sweep) -> None:
+    with st.popover("Add a run", icon=":material/add_circle:"):
+        spec = sweeps.read_spec(sweep)
+        st.caption("A run of your own choice beside those that the sweep makes.")
+        values = {
+            field: st.text_input(label(field), str(getattr(spec.base, field)), key=f"add-{field}")
+            for field in spec.varied or ["learning_rate"]
+        }
+        if st.button("Start", type="primary", key="add"):
+            attempt(lambda: sweeps.add_run(sweep, parse_form(values, spec.base), secrets()))
+
+
+def run_actions(past: list[Past]) -> None:
+    """Choose one run and open or stop it."""
+    active = {run.id: run for run in past if run.state in ACTIVE}
+    if not active:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        id = st.selectbox(
+            "One of its runs", list(active), format_func=lambda id: visible(active[id].name), key="one-run"
+        )
+        st.page_link(TRAIN_PAGE, label="Open", icon=":material/open_in_new:", query_params={"run": id})
+        if st.button("Stop this run", key="stop-one"):
+            attempt(lambda: runs.cancel(runs.find(home(), id)))
+
+
+@st.cache_resource(show_spinner=False)
+def _known() -> Known:
+    """Runs that were seen to have ended, for all sweeps."""
+    return {}
+
+
+def race(sweep: Sweep) -> None:
+    """Draw a sweep: heading, buttons, state, curves, table. Polls once a second while anything is active."""
+    status = runs.read_status(sweep)
+    title, new = st.columns([5, 1], vertical_alignment="center")
+    title.header(plain(sweeps.read_settings(sweep)["name"]), anchor=False)
+    new.button("New sweep", icon=":material/add:", on_click=close_sweep, width="stretch")
+    past = sweeps.past(sweep, _known())
+    actions(sweep, status, past)
+    busy = status.active or any(run.state in ACTIVE for run in past)
+    poll(lambda: live(sweep, busy), busy)
+    run_actions(past)
+
+
+def live(sweep: Sweep, was_busy: bool) -> None:
+    """Draw how a sweep stands; the whole page again when it has come to its end."""
+    status = runs.read_status(sweep)
+    past = sweeps.past(sweep, _known())
+    if was_busy and not status.active and not any(run.state in ACTIVE for run in past):
+        st.rerun()
+    try:
+        _draw(sweep, status, sweeps.read_spec(sweep), past)
+    except ValueError as error:
+        st.error(plain(str(error)))
+
+
+def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
+    settings = sweeps.read_settings(sweep)
+    running = sum(run.state == "running" for run in past)
+    at_once = settings["parallel"] or (running if settings.get("ray") else room_for(spec.base))
+    far = progress(spec, past, at_once)
+    on = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
+    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)) + on)
+    if other := search.disagreement(spec, past):
+        st.caption(plain(f"The metrics disagree: by {words_of(other[0])} the best run is {other[1].name}."))
+    if status.error:
+        st.error(plain(status.error))
+    if status.active:
+        left = "" if far.seconds_left is None else f" · about {duration(round_seconds(far.seconds_left))} left"
+        st.progress(min(1.0, far.share), f"{far.ended} of {far.total} runs ended{left}")
+    live_charts(_charts(spec, past), key=f"race-{sweep.id}", height=360)
+    _table(spec, past)
+
+
+def _facts(spec: Spec, past: list[Past]) -> list[str]:
+    counts = {state: sum(run.state == state for run in past) for state in dict.fromkeys(run.state for run in past)}
+    facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
+    found = search.best(spec, past)
+    if found:
+        reached = f"{words_of(spec.metric)} {figure(search.value(spec, found))}"
+        facts.append(f"best so far: **{plain(found.name)}**{_ended_early(found)} with {reached}")
+    return facts
+
+
+def _charts(spec: Spec, past: list[Past]) -> list[Chart]:
+    ranked = sorted(past, key=lambda run: _rank(spec, run))
+    leaders = [run.key for run in ranked[:LEADERS]]
+    few = len(past) <= OWN_COLOURS
+    names = _names(past)
+    about = {
+        run.key: place if few else leaders.index(run.key) if run.key in leaders else GREY
+        for place, run in enumerate(past)
+    }
+    order = sorted(past, key=lambda run: about[run.key]) if not few else past
+
+    def drawn(field: str) -> list[Curve]:
+        return [curve(names[run.key], run.rows, field, colour=about[run.key]) for run in order]
+
+    loss, pearson = "Validation loss: lower is better", "Pearson r on held-out windows: 1 is perfect"
+    against = f"against epoch, one curve for each of {len(past)} runs"
+    return [
+        loss_chart(loss, f"{loss}, {against}", drawn("val_loss")),
+        Chart(pearson, "Pearson r", f"{pearson}, {against}", drawn("val_pearsonr")),
+    ]
+
+
+def _rank(spec: Spec, run: Past) -> float:
+    found = search.value(spec, run)
+    if found is None:
+        return float("inf")
+    return found if spec.goal == "minimize" else -found
+
+
+def _names(past: list[Past]) -> dict[str, str]:
+    """What each curve is called: the run's name, with its id where two have the same, and how it ended if early."""
+    count = Counter(run.name for run in past)
+    return {run.key: run.name + (f" ({run.id})" if count[run.name] > 1 else "") + _ended_early(run) for run in past}
+
+
+def _ended_early(run: Past) -> str:
+    """` (pruned)` of a run that is neither under way nor at its end."""
+    return "" if run.state in (*ACTIVE, "finished") else f" ({run.state})"
+
+
+def _table(spec: Spec, past: list[Past]) -> None:
+    if not past:
+        return
+    ranked = sorted(past, key=lambda run: _rank(spec, run))
+    table = pd.DataFrame(cells([_row(spec, run) for run in ranked]))
+    event: Any = st.dataframe(
+        table if table["Why"].any() else table.drop(columns="Why"),
+        hide_index=True,
+        placeholder="–",
+        on_select="rerun",
+        selection_mode="single-cell",
+        key="race-table",
+        alt="The runs of this sweep with their state and the figures of their best epoch",
+        column_config={
+            **number_columns(table),
+            "val_loss": number_column(table["val_loss"], "Validation loss"),
+            "val_pearsonr": number_column(table["val_pearsonr"], "Pearson r"),
+        },
+    )
+    st.caption("The best run comes first; figures are those of each run's best epoch. Click a row to open that run.")
+    for row, _ in event["selection"]["cells"]:
+        st.switch_page(TRAIN_PAGE, query_params={"run": ranked[row].id})
+
+
+def _row(spec: Spec, run: Past) -> dict[str, object]:
+    found = runs.best_row(run.rows) or {}
+    return {
+        "State": run.state,
+        **{label(field): run.config.get(field) for field in spec.varied},
+        "val_loss": found.get("val_loss"),
+        "val_pearsonr": found.get("val_pearsonr"),
+        "Epochs": f"{len(run.rows)} of {run.config['num_epochs']}",
+        "Why": run.error or "",
+        "Run": run.id,
+    }

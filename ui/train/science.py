@@ -1,0 +1,335 @@
+"""What a run has learnt, and what its figures are worth: profiles, filters, baselines, leaks, the sealed test."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from tfbind import runs
+from tfbind.compare import interval
+from tfbind.config import TrainConfig
+from tfbind.data import Windows, held_groups, open_learnt
+from tfbind.evaluation import Appraisal, Filter, Learnt, baselines, filters, test_set
+from tfbind.figures import Curve, exemplary, pearson_histogram, profiles
+from tfbind.metrics import SiteAgreement, of_part, site_agreement, site_figures
+from tfbind.motifs import motif_logo
+from tfbind.runs import Run, read_held_out, record
+from tfbind.text import figure
+from ui.widgets.cache import remembered
+from ui.widgets.command import command
+from ui.widgets.panels import number_column
+from ui.widgets.session import plain
+
+SHOWN = 6
+SECONDS = 600
+MEASURING_SECONDS = 600
+FLAT = ": all held-out scores, or all predictions of them, are the same number."
+FEW = 10  # of what is drawn again and again: with fewer, an interval is rough
+COLUMNS = {
+    "Pearson r": "pearsonr",
+    "Mean of windows": "pearsonr_window",
+    "Loss": "loss",
+    "Sites found": "recall",
+    "Calls right": "precision",
+    "AUPRC": "auprc",
+    "Undefined": "windows_undefined",
+}
+FORMATS = {"Undefined": None, "Sites found": "percent", "Calls right": "percent"}
+HELP = {
+    "Pearson r": "All held-out bases as one list: correlation of predicted and true scores. 1 is perfect.",
+    "Mean of windows": "Pearson r within each window, averaged. Windows where it is undefined are left out.",
+    "Loss": "Mean squared error per base; lower is better.",
+    "Undefined": "Windows in which all true or all predicted scores are the same: they have no correlation.",
+    "Sites found": "Recall: of the stretches with a score, the share of which calls cover at least half.",
+    "Calls right": "Precision: of the called stretches, the share of which true sites cover at least half.",
+    "AUPRC": "Area under the precision-recall curve over bases: 1 if all bases in sites come before all others.",
+}
+
+
+def run_filters(run: Run) -> None:
+    """Draw the section for a run that has weights."""
+    st.subheader("What the first filters look for", anchor=False)
+    try:
+        found = filters.stored(run)
+        if found is None:
+            st.caption("Each filter of the first layer looks for a word of DNA. Which, and is it a known motif?")
+            if st.button("Find out", icon=":material/search:", key="filters"):
+                with st.spinner("Comparing with the motifs of JASPAR; the first time takes a minute or two"):
+                    command("filters", run.id, seconds=SECONDS)
+                st.rerun()
+            return
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
+    _draw(found)
+
+
+def _draw(found: Learnt) -> None:
+    telling = sorted((one for one in found.filters if one.motif), key=lambda one: one.matches[0].e_value)
+    matched = [one for one in telling if one.match]
+    said = (
+        f"{len(telling)} of {len(found.filters)} filters look for something in particular, {len(matched)} of them "
+        "for something like a known motif"
+    )
+    behind = (
+        f", {len(found.for_the_labels)} for the motif behind the labels, {found.behind}." if found.behind else "."
+    )
+    said += behind
+    st.markdown(said)
+    for row in (telling[:3], telling[3:SHOWN]):
+        for column, one in zip(st.columns(3), row, strict=False):
+            _logo(column, one)
+    with st.expander(f"All {len(found.filters)} filters"):
+        st.dataframe(
+            pd.DataFrame([_filter_row(one) for one in found.filters]),
+            hide_index=True,
+            alt="The filters and their matches",
+        )
+    st.caption(
+        "The thousand words that excite a filter most, and at least half as much as the best one does, in "
+        f"{found.windows:,} held-out windows. E-value: how many of the motifs compared would come as close by chance "
+        "(TOMTOM). Later layers combine filters, so that a filter alone may look for a part of a motif, or for what "
+        "is none."
+    )
+
+
+def _logo(column: "st.delta_generator.DeltaGenerator", one: Filter) -> None:
+    assert one.motif is not None
+    match = f"like {one.match.name} {one.match.matrix_id}, E-value {one.match.e_value:.1g}" if one.match else ""
+    column.caption(plain(f"Filter {one.number}: {one.words:,} words {match}"))
+    column.plotly_chart(
+        motif_logo(one.motif, height=110), key=f"filter-{one.number}", alt=f"Logo of {one.motif.consensus}"
+    )
+
+
+def _filter_row(one: Filter) -> dict[str, object]:
+    nearest = one.matches[0] if one.matches else None
+    return {
+        "Filter": one.number,
+        "Words": one.words,
+        "Consensus": one.motif.consensus if one.motif else None,
+        "Nearest motif": f"{nearest.name} {nearest.matrix_id}".strip() if nearest else None,
+        "E-value": f"{nearest.e_value:.1g}" if nearest else None,
+        "Like the labels' motif (p)": None if one.behind is None else f"{one.behind:.1g}",
+    }
+
+
+def appraisal(run: Run) -> Appraisal | None:
+    """What is known of the run's split; None while it is being found out, or cannot be read."""
+    try:
+        return baselines.stored(run.home, runs.read_record(run))
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return None
+
+
+def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
+    """A level line for each baseline that has a correlation; the rule behind the labels has dashes of its own."""
+    found = known.baselines if known else []
+    return [
+        Curve(
+            base.name,
+            [1, max(2, epochs)],
+            [base.val_pearsonr] * 2,
+            "dash" if base.key == baselines.RULE else "dot",
+            level=True,
+        )
+        for base in found
+        if base.val_pearsonr is not None
+    ]
+
+
+def baseline_words(known: Appraisal | None) -> str:
+    """What the grey lines of the chart are."""
+    found = [base for base in known.baselines if base.val_pearsonr is not None] if known else []
+    said = " · ".join(f"{base.name} {base.val_pearsonr:.3f}" for base in found)
+    return f"Grey lines: {said}" if said else ""
+
+
+def science(run: Run, data: Windows) -> None:
+    """Draw the section for a run that has weights; `data` are what it learnt from."""
+    st.subheader("What these figures are worth", anchor=False)
+    config, known = runs.read_config(run), appraisal(run)
+    best = runs.best_row(runs.read_rows(run)) or {}
+    if known:
+        remark = baselines.remark(known.baselines, best.get("val_pearsonr"))
+        if remark:
+            st.info(plain(remark), icon=":material/balance:")
+        sites = of_part("val", site_figures(_agreement(run, data)))
+        _table(best | sites, [vars(base) for base in known.baselines], "val")
+    elif best:
+        _offer(run)
+    r = best.get("val_pearsonr")
+    st.markdown(f"Pearson r of the best epoch: **{figure(r)}**{FLAT if r is None else _chance(run, config, data)}")
+    _sites(_agreement(run, data))
+    if known:
+        st.markdown(f"**Leaks.** {plain(known.leaks.words)}")
+    _test(run, config)
+
+
+def _offer(run: Run) -> None:
+    """Have the baselines of a run measured, where no process beside it has done that."""
+    st.caption("What far simpler models reach on the same windows has not been measured yet.")
+    if not st.button("Measure simpler models", icon=":material/balance:", key="baselines"):
+        return
+    try:
+        with st.spinner("Fitting simpler models to the training windows"):
+            command(*baselines.baselines_command(run.home, runs.read_record(run)), seconds=MEASURING_SECONDS)
+        if baselines.stored(run.home, runs.read_record(run)) is None:
+            raise ValueError("The data set or the program has changed since: its split is another one now.")
+    except ValueError as error:
+        st.error(plain(str(error)))
+        return
+    st.rerun()
+
+
+def _table(run: dict[str, Any], simpler: list[dict[str, Any]], part: str) -> None:
+    """The figures of this run and of simpler models on the windows of a part, `val` or `test`."""
+    this_run = {"name": "this run", "about": "the weights of its best epoch", **run}
+    rows = [_row(one, part) for one in (this_run, *simpler)]
+    st.dataframe(
+        pd.DataFrame(rows).dropna(axis="columns", how="all"),
+        hide_index=True,
+        placeholder="–",
+        alt="This run beside far simpler models on the same held-out windows",
+        column_config={
+            name: st.column_config.NumberColumn(help=about, format=FORMATS[name])
+            if name in FORMATS
+            else number_column([row[name] for row in rows], help=about)
+            for name, about in HELP.items()
+        },
+    )
+
+
+def _row(figures: dict[str, Any], part: str) -> dict[str, Any]:
+    reached = {column: figures.get(f"{part}_{name}") for column, name in COLUMNS.items()}
+    return {"Model": figures["name"], **reached, "What it is": figures["about"]}
+
+
+@remembered
+def _chance(run: Run, config: TrainConfig, data: Windows) -> str:
+    """How far the figure hangs on what was held out, in words."""
+    groups, kind = held_groups(data, config), config.split_by
+    count = len(np.unique(groups))
+    if count == 1:
+        one = kind.removesuffix("s")
+        return f". All held-out windows are from one {one}: what it would be with another cannot be told."
+    low, high = interval(record.local(run), "val_pearsonr", groups)
+    few = f" Only {count} {kind} were held out: with so few, the interval is rough." if count < FEW else ""
+    return (
+        f", from {low:.4f} to {high:.4f} if other {kind} had been held out (95 % bootstrap interval).{few} Another "
+        "seed changes it, too: that is not in it."
+    )
+
+
+@remembered
+def _agreement(run: Run, data: Windows) -> SiteAgreement | None:
+    held = read_held_out(run.folder / runs.VALIDATION, len(data), data.length)
+    return site_agreement(held.predictions.astype(np.float32), np.asarray(data.scores[held.windows]))
+
+
+def _sites(found: SiteAgreement | None) -> None:
+    if found is None:
+        st.caption("The data are a signal along the whole window, without single sites to find.")
+        return
+    left, middle, right = st.columns(3)
+    left.metric("Sites found", f"{found.recall:.1%}", help=f"{HELP['Sites found']} There are {found.sites:,}.")
+    calls = "no call" if found.precision is None else f"{found.precision:.1%}"
+    middle.metric(
+        "Calls right", calls, help=f"{HELP['Calls right']} {found.calls:,} calls at {found.threshold:.2f} or above."
+    )
+    right.metric("AUPRC", f"{found.auprc:.3f}", help=HELP["AUPRC"])
+
+
+def _test(run: Run, config: TrainConfig) -> None:
+    if not config.test_split:
+        return
+    result = test_set.opened(run)
+    if result:
+        st.markdown(
+            f"**Test**, opened {plain(result.opened[:16].replace('T', ' '))} UTC: Pearson r "
+            f"**{figure(result.test_pearsonr)}**, mean of windows {figure(result.test_pearsonr_window)}, loss "
+            f"{figure(result.test_loss)}, over {result.windows:,} windows."
+        )
+        if result.baselines:
+            _table(vars(result), [vars(one) for one in result.baselines], "test")
+    elif runs.read_status(run).state == "finished":
+        with st.popover("Open the test", icon=":material/lock:"):
+            st.caption(
+                "The test part was kept away from everything so far. It is opened once: if its figure makes you "
+                "train again, it is a test no more. Open it when the model is final."
+            )
+            if st.button("Open it now", type="primary", key="open-test"):
+                with st.spinner("Scoring the windows, and fitting simpler models to the training windows"):
+                    command("test", run.id, seconds=MEASURING_SECONDS)
+                st.rerun()
+
+
+def chart_buttons(name: str, kind: Literal["svg", "png"] = "svg") -> dict[str, object]:
+    """The buttons of a chart; the camera saves it in the file `name.kind`."""
+    return {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+        "toImageButtonOptions": {"format": kind, "filename": name, "scale": 1 if kind == "svg" else 3},
+    }
+
+
+def results(run: Run) -> None:
+    """Draw the best epoch's predictions on the held-out windows."""
+    path = run.folder / runs.VALIDATION
+    if not path.exists():
+        return
+    st.subheader("How good it is on windows it has not learnt from", anchor=False)
+    try:
+        data = open_learnt(run.home, runs.read_record(run))
+        windows, predictions, _, pearson = read_held_out(path, len(data), data.length)
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return
+    profile, spread = st.columns([3, 2], gap="large")
+    with profile:
+        _examples(data, windows, predictions, pearson)
+    with spread:
+        _spread(pearson)
+    try:
+        science(run, data)
+        run_filters(run)
+    except (ValueError, OSError) as error:
+        st.warning(plain(str(error)))
+
+
+def _examples(
+    data: Windows, windows: NDArray[np.int64], predictions: NDArray[np.float16], pearson: NDArray[np.float32]
+) -> None:
+    chosen = exemplary(pearson)
+    if not chosen:
+        st.caption("In none of the held-out windows is the Pearson correlation defined.")
+        return
+    places = list(chosen.values())
+    names = [data.names[windows[place]].decode(errors="replace") for place in places]
+    titles = [
+        f"{kind}: {name}, r = {pearson[place]:.3f}" for kind, name, place in zip(chosen, names, places, strict=True)
+    ]
+    observed = np.asarray(data.scores[windows[places]])
+    st.plotly_chart(
+        profiles(titles, observed, predictions[places].astype(np.float32)),
+        config=chart_buttons("observed-and-predicted"),
+        key="profiles",
+        alt="Observed and predicted scores along the best, a typical and the worst held-out window",
+    )
+
+
+def _spread(pearson: NDArray[np.float32]) -> None:
+    undefined = int(np.isnan(pearson).sum())
+    st.plotly_chart(
+        pearson_histogram(pearson),
+        config=chart_buttons("pearson-of-windows"),
+        key="histogram",
+        alt="How many held-out windows reach which Pearson correlation",
+    )
+    said = f"{len(pearson):,} held-out windows, each with its own Pearson r."
+    if undefined:
+        said += f" In {undefined:,} it is undefined, because all true or all predicted scores are the same."
+    st.caption(said)

@@ -1,0 +1,120 @@
+"""Commands of the command line, run for a page in a process of their own: what they import or compute stays there."""
+
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+
+from tfbind.cli import SHARE
+from tfbind.config import PROJECT
+
+
+def command(
+    *words: str,
+    seconds: float,
+    tell: Callable[[float], object] = lambda _: None,
+    say: Callable[[str], object] = lambda _: None,
+    began: Callable[["subprocess.Popen[str]"], object] = lambda _: None,
+) -> str:
+    """Run `python -m tfbind WORDS` to its end; what it prints.
+
+    Args:
+        tell: told the share that is done, by a command that says it.
+        say: told what that is a share of, in words, just before.
+        began: given the process.
+
+    Raises:
+        ValueError: what the command complains of, or a word that no command can be given.
+    """
+    if wrong := [word for word in words if "\0" in word]:
+        raise ValueError(f"{wrong[0]!r}: a NUL character in it, which no name or number has")
+    with tempfile.TemporaryFile("w+") as printed:  # not a pipe: nobody reads it until the end
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tfbind", *words],
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+        )
+        began(child)
+        said = _listen(child, seconds, tell, say)
+        if said is None:
+            raise ValueError(f"{words[0]}: stopped after {seconds:,.0f} seconds without an end")
+        if child.returncode:
+            lines = said or [f"{words[0]}: ended from outside (code {child.returncode})"]
+            raise ValueError(lines[-1].removeprefix("tfbind: "))
+        printed.seek(0)
+        return printed.read()
+
+
+class Beside:
+    """A command that runs beside the pages, for all of them, until it ends, is cancelled, or the server ends."""
+
+    def __init__(self, *words: str, seconds: float) -> None:
+        self.share, self.words = 0.0, ""
+        self.error: str | None = None
+        self.cancelled = False
+        self._child: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._run, args=(words, seconds), daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Ask it to end; `error` stays None."""
+        self.cancelled = True
+        if self._child:
+            self._child.terminate()
+
+    def _run(self, words: Sequence[str], seconds: float) -> None:
+        try:
+            command(*words, seconds=seconds, tell=self._note_share, say=self._note_words, began=self._note_child)
+        except (ValueError, OSError) as error:
+            self.error = None if self.cancelled else str(error)
+
+    def _note_share(self, share: float) -> None:
+        self.share = share
+
+    def _note_words(self, words: str) -> None:
+        self.words = words
+
+    def _note_child(self, child: "subprocess.Popen[str]") -> None:
+        self._child = child
+        if self.cancelled:
+            child.terminate()
+
+
+def _listen(
+    child: "subprocess.Popen[str]", seconds: float, tell: Callable[[float], object], say: Callable[[str], object]
+) -> list[str] | None:
+    """What a command says on stderr until it ends, but for shares; None if that took too long, and it was killed.
+
+    Who is told may raise what Streamlit ends a page with: the command goes on all the same, to its end.
+    """
+    late = threading.Event()
+    said = []
+
+    def end() -> None:
+        late.set()
+        child.kill()
+
+    clock = threading.Timer(seconds, end)
+    clock.start()
+    assert child.stderr is not None
+    try:
+        for line in child.stderr:
+            if line.startswith(SHARE):
+                share, _, what = line.removeprefix(SHARE).strip().partition(" ")
+                say(what)
+                tell(float(share))
+            elif line.strip():
+                said.append(line.strip())
+    finally:
+        child.communicate()
+        clock.cancel()
+    return None if late.is_set() else said
