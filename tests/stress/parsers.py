@@ -19,8 +19,8 @@ import torch
 from kept_parsers import TAKE_ALL, kept
 from pair_files import score_table, sequence_table, write_pair
 from safetensors.numpy import save
-from test_genome import bgzip
 from toy import toy_config, toy_home
+from zipped import bgzip
 
 from tfbind.cli.compare import read_keys
 from tfbind.data.dataset import ARRAYS, META, open_checked

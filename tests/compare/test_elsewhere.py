@@ -22,7 +22,7 @@ from tfbind.runs import record
 from tfbind.runs.record import Past
 from tfbind.tracking import cache, pull
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 PEARSON = choose("val_pearsonr")
 WORSE = "Which is best cannot be told: learning_rate 0.001 and learning_rate 0.01. learning_rate 0.0001 is worse."
 SUBSETS = [seeds for count in (2, 3, 4) for seeds in combinations(range(4), count)]

@@ -248,7 +248,9 @@ def test_a_dead_launcher_does_not_take_its_worker_along(home):
         f"launch.submit(Path(sys.argv[1]), toy_config(**{LONG!r}), launch.Order(id='orphan')); sys.stdin.read()"
     )
     launcher = subprocess.Popen(
-        [sys.executable, "-c", code, home, str(Path(__file__).parent)], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", code, home, str(Path(__file__).parents[1])],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
     )
     wait_for(lambda: (home / "runs" / "orphan" / runs.METRICS).exists())
     os.killpg(launcher.pid, signal.SIGKILL)
@@ -266,7 +268,7 @@ def test_a_launcher_that_dies_before_the_worker_has_come_does_not_keep_it_from_t
         "from toy import toy_config; from tfbind.runs import launch\n"
         "launch.submit(Path(sys.argv[1]), toy_config(), launch.Order(id='orphan')); os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.run([sys.executable, "-c", code, home, str(Path(__file__).parent)])
+    killed = subprocess.run([sys.executable, "-c", code, home, str(Path(__file__).parents[1])])
     assert killed.returncode == -signal.SIGKILL
     wait_for(lambda: state(runs.find(home, "orphan")) == "finished")
 

@@ -37,7 +37,7 @@ from tfbind.data.dataset import (
 from tfbind.data.pairs import Pair, check_pair, coordinates, read_pair, report
 from tfbind.dna.codes import decode
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 def python(code: str, *arguments: object) -> subprocess.Popen[bytes]:

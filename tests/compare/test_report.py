@@ -28,7 +28,7 @@ from tfbind.compare.verdict import judge
 from tfbind.evaluation.baselines import Beside
 from tfbind.runs import folder, record as history
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 PEARSON = choose("val_pearsonr")
 HOSTILE = '</script><img src=x onerror="alert(1)"> **B** =1+1'
 

@@ -7,25 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio.motifs.matrix import PositionSpecificScoringMatrix
+from forkhead import FORKHEAD
 from hypothesis import given, strategies as st
 
 from tfbind.data.pairs import read_pair
 from tfbind.dna.codes import encode, reverse_complement
 from tfbind.motifs.pwm import Motif, from_counts, hits, jaspar_motif, paint, scan, threshold_of
 
-# The forkhead matrix behind the labels of the course's chromosome 22, columns A C G T, to three decimals.
-FORKHEAD = (
-    (0.483, 0.026, 0.010, 0.481),
-    (0.644, 0.067, 0.240, 0.049),
-    (0.575, 0.002, 0.111, 0.313),
-    (0.128, 0.001, 0.870, 0.001),
-    (0.001, 0.152, 0.001, 0.846),
-    (0.893, 0.105, 0.001, 0.001),
-    (0.969, 0.029, 0.001, 0.001),
-    (0.997, 0.001, 0.001, 0.001),
-    (0.001, 0.775, 0.001, 0.223),
-    (0.997, 0.001, 0.001, 0.001),
-)
 HALF = np.array([[0.5, 0.25], [0.25, 0.25], [0.125, 0.25], [0.125, 0.25]])
 
 

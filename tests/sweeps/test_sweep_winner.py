@@ -17,7 +17,7 @@ from tfbind.sweeps import search, sweep_folder
 from tfbind.sweeps.sweep_folder import Sweep
 from ui.widgets.session import plain
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 GRID = "method: grid\nparameters: {learning_rate: {values: [0.01, 0.001]}}\n"
 LOSS = GRID + "metric: {name: val_loss, goal: minimize}\n"
 FIGURES = {0.01: (0.6, 0.90), 0.001: (0.5, 0.85)}  # val_loss and val_pearsonr: each rate wins by one of them

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from stand_in import make_pair
-from test_genome import bgzip
+from zipped import bgzip
 
 from tfbind.__main__ import main
 from tfbind.dna.fasta import Genome, contigs, keep_fasta
@@ -138,5 +138,5 @@ def test_every_command_that_reads_gzip_refuses_one_that_was_cut(tmp_path, monkey
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".csv", ".tsv", ".bed", ".parts")]
     command = [sys.executable, "-m", "tfbind", *f"predict --model builtin --data - --out {tmp_path}/p.bed".split()]
     packed = (tmp_path / "g.fa.gz").read_bytes()
-    done = subprocess.run(command, input=packed, capture_output=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(command, input=packed, capture_output=True, cwd=Path(__file__).parents[2])
     assert (done.returncode, SAID in done.stderr.decode()) == (2, True)

@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import motifs as biopython
+from forkhead import FORKHEAD, HOMER
 from hypothesis import HealthCheck, given, settings, strategies as st
-from test_motifs import FORKHEAD
 
 from tfbind.motifs.formats import get_motif, read_motifs
 from tfbind.motifs.jaspar import find_motif, vertebrates
 from tfbind.motifs.pwm import jaspar_motif
 
-HOMER = ">WAAGTAAACA\tFOXA1(Forkhead)/LNCAP/Homer\t6.367201\t-50.0\t0\n" + "".join(
-    "\t".join(f"{value:.3f}" for value in row) + "\n" for row in FORKHEAD
-)
 JASPAR = """>MA9999.1\tToy
 A  [    10      0      4 ]
 C  [     0      0      3 ]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forkhead import HOMER
 from hypothesis import given, settings, strategies as st
-from test_motif_files import HOMER
 
 from tfbind.data.build import Rule, build_scan
 from tfbind.data.dataset import Windows, import_pair, list_datasets

@@ -68,7 +68,7 @@ def test_a_repair_says_what_it_will_do_and_has_done_and_a_refresh_keeps_it(
     assert not page.error
     assert notes(page) == said
     assert page.text_area[0].value == text
-    again = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
+    again = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
     for parameter in ("q", "m"):
         again.query_params[parameter] = page.query_params[parameter]
     checked(again.run())

@@ -275,7 +275,7 @@ def test_gzip_of_both_and_a_process_of_its_own(home, tmp_path):
     lines = f"{HEADER}chr22\t100\t.\t{DNA[99]}\t{other(DNA[99])}\n"
     (tmp_path / "v.vcf.gz").write_bytes(gzip.compress(lines.encode()))
     words = ["variants", "--model", "local", "--data", "v.vcf.gz", "--out", "e.tsv", "--fasta"]
-    environment = {**os.environ, "TFBIND_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "TFBIND_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
 
     def run(fasta: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tfbind", *words, fasta]

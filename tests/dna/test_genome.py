@@ -2,11 +2,10 @@
 
 import gzip
 import os
-import struct
-import zlib
 
 import numpy as np
 import pytest
+from zipped import bgzip
 
 from tfbind.dna import fasta
 from tfbind.dna.codes import decode
@@ -14,18 +13,6 @@ from tfbind.dna.fasta import Genome
 
 TEXT = b">chr1 first of two\nACGT\nTtgc\nAN\n>chr2\nGGGA"
 CONTIGS = {"chr1": "ACGTTTGCAN", "chr2": "GGGA"}
-
-
-def bgzip(text: bytes, size: int = 20) -> bytes:
-    """A bgzip file by its specification: gzip members that say their own size, the last one empty."""
-    members = b""
-    for start in range(0, len(text) + size, size):
-        block = text[start : start + size]
-        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
-        packed = packer.compress(block) + packer.flush()
-        members += b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", len(packed) + 25)
-        members += packed + struct.pack("<II", zlib.crc32(block), len(block))
-    return members
 
 
 def contigs(path) -> dict[str, str]:

@@ -150,7 +150,7 @@ def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Pa
     id = page.query_params["q"]
     assert url_state.load(home, id) == SITE
     assert SITE not in str(dict(page.query_params))
-    again = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
+    again = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
     again.query_params["q"] = id
     checked(again.run())
     checked(again.switch_page("pages/predict.py").run())
@@ -158,7 +158,7 @@ def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Pa
 
 
 def test_an_unknown_id_is_one_line_and_an_empty_box() -> None:
-    page = AppTest.from_file(str(Path(__file__).parents[1] / "app.py"), default_timeout=60)
+    page = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
     page.query_params["q"] = "0" * 16
     checked(page.run())
     checked(page.switch_page("pages/predict.py").run())

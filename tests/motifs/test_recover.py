@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_motifs import FORKHEAD as COLUMNS
+from forkhead import FORKHEAD as COLUMNS
 from toy import Toy
 
 from tfbind.data.pairs import read_pair
