@@ -99,13 +99,13 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
     launch.prepare(home, toy_config(), launch.Order(id="one"))
     runs.take_over(runs.find(home, "one"), "finished")
     import_pair(home, *far_apart(tmp_path), "far")
-    rename(home, "toy", "mine")
-    rename(home, "far", "toy")
+    rename(home, "toy", "mine", runs.active_on)
+    rename(home, "far", "toy", runs.active_on)
     assert main(["runs", "one", "--command"]) == 0
     said = capsys.readouterr()
     assert "--dataset mine " in said.out
     assert said.err == ""
-    delete(home, "mine")
+    delete(home, "mine", runs.active_on)
     assert main(["runs", "one", "--command"]) == 0
     said = capsys.readouterr()
     assert "--dataset toy " in said.out
@@ -120,11 +120,11 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     runs_of_toy = [launch.prepare(home, toy_config(test_split=0.3), launch.Order(id=id)) for id in ("one", "two")]
     import_pair(home, *far_apart(tmp_path), "far")
     with pytest.raises(ValueError, match="data set 'toy': in use by run one"):
-        rename(home, "toy", "mine")
+        rename(home, "toy", "mine", runs.active_on)
     for run in runs_of_toy:
         runs.take_over(run, "killed")
-    rename(home, "toy", "mine")
-    rename(home, "far", "toy")
+    rename(home, "toy", "mine", runs.active_on)
+    rename(home, "far", "toy", runs.active_on)
     one, two = runs_of_toy
     assert Worker(one).work() == "finished"
     held, data = read_held(record.local(one)), toy_data()
@@ -134,7 +134,7 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     assert main(["filters", "one"]) == 0
     assert main(["train", "--from", "one", "--num-epochs", "1", "--id", "more"]) == 0
     assert runs.read_record(runs.find(home, "more"))["dataset"] == "mine"
-    delete(home, "mine")
+    delete(home, "mine", runs.active_on)
     gone = "the data that the run learnt from are not here: the data set toy has changed since"
     assert Worker(two).work() == "failed"
     assert gone in runs.read_status(two).error

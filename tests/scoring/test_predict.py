@@ -338,7 +338,8 @@ def test_a_terminal_sees_how_far_it_is(home, tmp_path):
     os.close(slave)
     assert process.returncode == 0
     assert re.search(r"scoring █+·+ [\d,]+ of 12,582,912 bases  \d+ s left", said)
-    assert said.endswith("\r\x1b[K")
+    unknown = "since the lowest score of a site in the data behind the model is not known"
+    assert said.endswith(f"\r\x1b[Ksites are called from 3, {unknown}\r\n")
 
 
 def test_two_processes_do_not_write_one_file(home, tmp_path):

@@ -260,7 +260,7 @@ PLACES: dict[str, Callable[[Path, str], Path]] = {
     "a sweep": lambda home, name: sweep_folder.find(home, name).folder,
     "a new data set": lambda home, name: free_place(home, name),
     "a data set renamed": lambda home, name: manage.rename(home, "toy", name, runs.active_on).path,
-    "a data set deleted": manage.delete,
+    "a data set deleted": lambda home, name: manage.delete(home, name, runs.active_on),
     "a model": lambda home, name: weight_files.weights_of(home, name) or home,
     "a model deleted": weight_files.delete_model,
 }

@@ -59,8 +59,6 @@ def predict_file(options: argparse.Namespace) -> int:
     model = _load(options.model, device)
     how = Options(options.strand == "both", options.pad, options.threshold)
     with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
-    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
-        print(said, file=sys.stderr)
     terminal = sys.stderr.isatty()
     cluster = scorer(options.ray, home_folder(), options.model, how, remark) if options.ray else nullcontext()
     try:
@@ -71,6 +69,8 @@ def predict_file(options: argparse.Namespace) -> int:
         if terminal:
             draw("")
     write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
+    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
+        print(said, file=sys.stderr)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfbind.config import TrainConfig, parse_config
 from tfbind.runs import ACTIVE, Past, best_row
-from tfbind.text import figure
+from tfbind.text import significant
 
 Goal = Literal["minimize", "maximize"]
 
@@ -281,7 +281,7 @@ def _behind(spec: Spec, run: Past, past: Sequence[Past], epoch: int) -> str:
     if not last or sign * own <= sign * last[0]:
         return ""
     by = "" if spec.early_stop.strict else f" by epoch {len(run.rows)}"
-    return f"{spec.metric} {figure(own)}{by} is not among the best at epoch {epoch}"
+    return f"{spec.metric} {significant(own, 4)}{by} is not among the best at epoch {epoch}"
 
 
 def _value_at(spec: Spec, run: Past, epoch: int) -> float | None:
