@@ -8,6 +8,7 @@ refused with a ValueError of one line. Nothing is printed but the progress of `t
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
     from tfbind.runs import Run
     from tfbind.scoring import Model, Outcome, Scores, Site
 
+Home = str | Path | None
+Strings = list[str] | tuple[str, ...]
 
-def open_dataset(name: str | Path = "builtin", *, home: str | Path | None = None) -> "Windows":
+
+def open_dataset(name: str | Path = "builtin", *, home: Home = None) -> "Windows":
     """Open a data set: windows of DNA with a score for each base.
 
     Args:
-        name: the name of one in `home`; `builtin`, which is made when it is first asked for; or a folder with the
-            course's pair of files, which is imported.
+        name: `builtin`, the name of another one, or a folder with the course's pair of files, which is imported.
         home: where data sets are kept.
 
     Returns:
@@ -48,7 +51,7 @@ def open_dataset(name: str | Path = "builtin", *, home: str | Path | None = None
     return datasets.open_dataset(_home(home), str(name))
 
 
-def simulate_dataset(name: str, windows: int = 1000, *, seed: int = 0, home: str | Path | None = None) -> "Windows":
+def simulate_dataset(name: str, windows: int = 1000, *, seed: int = 0, home: Home = None) -> "Windows":
     """Open the simulated data set `name`, made if it is missing: random DNA of human composition, scored by a scan
     with the motif of FOXA1.
 
@@ -70,7 +73,7 @@ def simulate_dataset(name: str, windows: int = 1000, *, seed: int = 0, home: str
     return datasets.simulate_dataset(_home(home), name, windows, seed)
 
 
-def list_datasets(*, home: str | Path | None = None) -> list[dict[str, Any]]:
+def list_datasets(*, home: Home = None) -> list[dict[str, Any]]:
     """The data sets of a home, by name.
 
     Args:
@@ -80,8 +83,8 @@ def list_datasets(*, home: str | Path | None = None) -> list[dict[str, Any]]:
         For each its `name`, `windows`, `length` in bases and `path`.
 
     >>> data = tf.simulate_dataset("tiny", windows=200)
-    >>> [entry["name"] for entry in tf.list_datasets()]
-    ['tiny']
+    >>> "tiny" in [entry["name"] for entry in tf.list_datasets()]
+    True
     """
     return datasets.list_datasets(_home(home))
 
@@ -94,8 +97,7 @@ def discover_motif(data: "Windows") -> "Behind | None":
         data: as `open_dataset` returns it, or anything with `codes` (N, L) uint8 and `scores` (N, L) float32.
 
     Returns:
-        Its `motif`, a matrix of probabilities (4, W), `how` it was found, and the share of the scores' variance that
-        is `explained`; None where none is found.
+        Its `motif` (4, W), `how` it was found, the share of variance that is `explained`; None for no motif.
 
     >>> found = tf.discover_motif(tf.simulate_dataset("tiny", windows=200))
     >>> found.how, found.motif.width
@@ -112,7 +114,7 @@ def train(
     parent: "Run | None" = None,
     wandb: str = "off",
     progress: bool | None = None,
-    home: str | Path | None = None,
+    home: Home = None,
 ) -> "Run":
     """Train a model and wait until it has ended. The run is a process of its own, which an interrupt stops.
 
@@ -151,7 +153,7 @@ def submit(
     name: str = "",
     parent: "Run | None" = None,
     wandb: str = "off",
-    home: str | Path | None = None,
+    home: Home = None,
 ) -> "Run":
     """Start a run in the background, in a process that outlives this one.
 
@@ -179,7 +181,7 @@ def submit(
     return folders.submit(folder, chosen, folders.Order(name=name, parent=parent, wandb=wandb))
 
 
-def list_runs(*, home: str | Path | None = None) -> "list[Run]":
+def list_runs(*, home: Home = None) -> "list[Run]":
     """The runs of a home.
 
     Args:
@@ -188,8 +190,7 @@ def list_runs(*, home: str | Path | None = None) -> "list[Run]":
     Returns:
         All of them, the oldest first.
 
-    >>> for run in tf.list_runs():
-    ...     assert run.state in ("pending", "running", "finished", "failed", "crashed", "killed")
+    >>> runs = tf.list_runs()
     """
     return folders.list_runs(_home(home))
 
@@ -200,7 +201,7 @@ def compare_runs(
     *,
     at: str | int = "best",
     goal: "Goal | None" = None,
-    home: str | Path | None = None,
+    home: Home = None,
 ) -> "Verdict":
     """Say which setting is best, by how much, and whether that is beyond the luck of the seed.
 
@@ -240,16 +241,12 @@ def compare_runs(
 
 
 def load_model(
-    source: "str | Path | Run | Sequence[str | Path | Run]" = "builtin",
-    *,
-    device: str = "cpu",
-    home: str | Path | None = None,
+    source: "str | Path | Run | Sequence[str | Path | Run]" = "builtin", *, device: str = "cpu", home: Home = None
 ) -> "Model":
     """Load a model that scores DNA; of several, their average.
 
     Args:
-        source: `builtin`, a run or its id, the name of an imported model, a file of weights (.safetensors or .pt), or
-            a list of these.
+        source: `builtin`, a run or its id, an imported model, a file of weights, or a list of these.
         device: `cpu`, or `cuda`, which needs torch.
         home: where runs are kept; None for that of the runs.
 
@@ -266,19 +263,16 @@ def load_model(
     several = [source] if isinstance(source, str | Path | folders.Run) else list(source)
     names = ",".join(map(_model_name, several))
     folder = _home(home, several)
-    if device == "cpu":
-        return scoring.load_model(folder, names)
-    return scoring.load_model(folder, names, partial(scoring.TorchNetwork, device=device))
+    network = scoring.OnnxNetwork if device == "cpu" else partial(scoring.TorchNetwork, device=device)
+    return scoring.load_model(folder, names, network)
 
 
 @overload
 def score(model: "Model", dna: "str | Codes", *, both: bool = ..., pad: bool = ...) -> "Scores": ...
 @overload
+def score(model: "Model", dna: Strings, *, both: bool = ..., pad: bool = ...) -> "list[Scores]": ...
 def score(
-    model: "Model", dna: list[str] | tuple[str, ...], *, both: bool = ..., pad: bool = ...
-) -> "list[Scores]": ...
-def score(
-    model: "Model", dna: "str | Codes | list[str] | tuple[str, ...]", *, both: bool = False, pad: bool = False
+    model: "Model", dna: "str | Codes | Strings", *, both: bool = False, pad: bool = False
 ) -> "Scores | list[Scores]":
     """Predict the binding at each base.
 
@@ -364,12 +358,7 @@ def mutagenesis(
 
 
 def plot_profile(
-    model: "Model",
-    dna: "str | Codes",
-    *,
-    threshold: float | None = None,
-    both: bool = False,
-    pad: bool = False,
+    model: "Model", dna: "str | Codes", *, threshold: float | None = None, both: bool = False, pad: bool = False
 ) -> "go.Figure":
     """Draw the predicted score of each base, with the called sites behind it.
 
@@ -411,7 +400,7 @@ def predict_file(
     both: bool = False,
     pad: bool = False,
     threshold: float | None = None,
-    home: str | Path | None = None,
+    home: Home = None,
 ) -> "Outcome":
     """Score a file of DNA and write the predictions, in memory that does not grow with the file.
 
@@ -436,8 +425,7 @@ def predict_file(
     """
     how = scoring.Options(both, pad, threshold)
     outcome = scoring.predict_file(model, Path(data), Path(out), how)
-    settings = {"both": both, "pad": pad, "threshold": threshold, **outcome.about}
-    scoring.write_beside(Path(out), _home(home), model, **settings)
+    scoring.write_beside(Path(out), _home(home), model, **asdict(how) | outcome.about)
     return outcome
 
 
@@ -449,7 +437,7 @@ def score_variants(
     both: bool = False,
     threshold: float | None = None,
     strict: bool = True,
-    home: str | Path | None = None,
+    home: Home = None,
 ) -> "pd.DataFrame":
     """Score what each variant of a VCF file changes in the binding around it.
 
@@ -484,7 +472,7 @@ def score_variants(
     return variants.effects_frame(scorer, Path(calls), strict)
 
 
-def _home(home: str | Path | None, sources: "Sequence[object]" = ()) -> Path:
+def _home(home: Home, sources: "Sequence[object]" = ()) -> Path:
     """The home that is meant: `home`, else that of the runs among `sources`, else the default one."""
     if home is not None:
         return Path(home).expanduser().resolve()
@@ -498,10 +486,9 @@ def _on_data(config: TrainConfig, data: "Windows | str | Path | None", home: Pat
     """`config` with the name of this data set in this home, or with its folder where it is kept elsewhere."""
     if data is None:
         return config
-    if isinstance(data, str | Path):
-        return config.model_copy(update={"dataset": str(data)})
-    here = datasets.dataset.data_folder(home) == data.path.parent
-    return config.model_copy(update={"dataset": data.name if here else str(data.path)})
+    if not isinstance(data, str | Path):
+        data = data.name if data.path.parent == datasets.dataset.data_folder(home) else data.path
+    return config.model_copy(update={"dataset": str(data)})
 
 
 def _model_name(source: "str | Path | Run") -> str:

@@ -136,8 +136,8 @@ class Run:
             ValueError: the file is damaged.
 
         >>> run = tf.list_runs()[0]
-        >>> run.rows()["epoch"].tolist()
-        [1]
+        >>> run.rows()["epoch"].tolist()[0]
+        1
         """
         import pandas as pd  # takes half a second, which no command waits for
 

@@ -425,7 +425,7 @@ def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame
     except Unfit as error:
         raise ValueError(f"{label(variants)}: {error}") from None
     empty = [None] * len(AlleleEffect._fields)
-    rows = [[*call[:5], *(effect or empty), call.skipped] for call, effect in scored]
+    rows = [[*call[1:6], *(effect or empty), call.skipped] for call, effect in scored]
     return pd.DataFrame(rows, columns=list(HEADER))
 
 
