@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
 def compare(options: argparse.Namespace) -> int:
     """Say which setting is best, by how much, and whether that is beyond chance."""
     # Figures and statistics take half a second to import, which no other command should wait for.
-    from tfbind.compare import Report, facts, headline, judge, lines, next_steps, now
+    from tfbind.compare import Report, facts, judge, next_steps, now, words
 
     if options.out and options.out.suffix not in SUFFIXES:
         raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
@@ -61,12 +61,7 @@ def compare(options: argparse.Namespace) -> int:
         report = Report(pasts, verdict, _command(options, choice), now(), beside)
         _write(options.out, report)
         written = {"out": str(options.out)}
-    said = [
-        headline(verdict),
-        f"Judged by {choice.words}.",
-        *(f"- {line}" for line in lines(verdict)),
-        *verdict.notes,
-    ]
+    said = words(verdict)
     said += [
         f"baseline {one.name} ({one.data}): {words_of(choice.metric)} {figure(one.mean)}, {one.about}"
         for one in beside

@@ -30,6 +30,7 @@ from .runs import (
     Setting as Setting,
     When as When,
     choose as choose,
+    choose_at as choose_at,
     columns_of as columns_of,
     differing as differing,
     goal_of as goal_of,
@@ -39,11 +40,12 @@ from .runs import (
     metrics as metrics,
     named as named,
     number as number,
+    one_of as one_of,
     originals as originals,
     shown as shown,
     table as table,
     words_of as words_of,
 )
 from .significance import interval as interval
-from .text import RULE as RULE, headline as headline, lines as lines, next_steps as next_steps
+from .text import RULE as RULE, headline as headline, lines as lines, next_steps as next_steps, words as words
 from .verdict import Verdict as Verdict, judge as judge

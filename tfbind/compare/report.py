@@ -246,6 +246,23 @@ def html_report(report: Report) -> str:
     )
 
 
+def verdict_html(verdict: Verdict) -> str:
+    """A verdict for a notebook: the answer, its table, and what every comparison shows."""
+    steps = [step.text for step in next_steps(verdict)]
+    table = _html_table(standings_table(verdict)) if verdict.standings else ""
+    rest = _list([*lines(verdict), *verdict.notes, *steps])
+    judged = f"<p>Judged by {escape(verdict.choice.words)}.</p>"
+    return visible(f"<p><b>{escape(headline(verdict))}</b></p>{judged}{table}{rest}")
+
+
+def verdict_markdown(verdict: Verdict) -> str:
+    """The same as Markdown."""
+    steps = [step.text for step in next_steps(verdict)]
+    parts = [f"**{_mark(headline(verdict))}**", f"Judged by {_mark(verdict.choice.words)}."]
+    parts += [_markdown_table(standings_table(verdict)), _bullets([*lines(verdict), *verdict.notes, *steps])]
+    return visible("\n\n".join(part for part in parts if part))
+
+
 def _verdict_html(verdict: Verdict, beside: Sequence[Beside]) -> list[str]:
     parts = [_html_table(standings_table(verdict, beside)), *_about(beside), _list(lines(verdict))]
     parts += [f'<p class="small">{escape(note)}</p>' for note in verdict.notes]

@@ -119,6 +119,21 @@ def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goa
     return Choice(metric, goal or goal_of(metric), when, epoch if when == "epoch" else None)
 
 
+def choose_at(metric: str, at: str | int, goal: Goal | None = None) -> Choice:
+    """A `Choice` at `best`, `last` or the epoch of this number.
+
+    Raises:
+        ValueError: `at` is none of these.
+    """
+    if at == "best":
+        return choose(metric, "best", None, goal)
+    if at == "last":
+        return choose(metric, "last", None, goal)
+    if isinstance(at, str):
+        raise ValueError(f"at {at!r}: expected best, last, or the number of an epoch")
+    return choose(metric, "epoch", at, goal)
+
+
 def words_of(metric: str) -> str:
     """What a metric is called where people read it; one of other people's code has its own name only."""
     return METRIC_WORDS.get(metric, metric)
@@ -289,6 +304,18 @@ def named(pasts: Sequence[Past], names: Iterable[str]) -> list[Past]:
     asked = set(names)
     ids = asked - {past.key for past in pasts}
     return [past for past in pasts if past.key in asked or past.id in ids]
+
+
+def one_of(pasts: Sequence[Past], name: str) -> Past:
+    """The one run that goes by this name.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    found = named(pasts, [name])
+    if len(found) != 1:
+        raise ValueError(f"run {name!r}: {len(found) or 'no'} such run{'s' * (len(found) > 1)}")
+    return found[0]
 
 
 def listed(words: Sequence[str], most: int = 6) -> str:

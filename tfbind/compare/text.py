@@ -126,6 +126,12 @@ def lines(verdict: Verdict) -> list[str]:
     return said + optimism(verdict)
 
 
+def words(verdict: Verdict) -> list[str]:
+    """The answer, by which figure, what every comparison shows, and what to know before believing it."""
+    points = [f"- {line}" for line in lines(verdict)]
+    return [headline(verdict), f"Judged by {verdict.choice.words}.", *points, *verdict.notes]
+
+
 def optimism(verdict: Verdict) -> list[str]:
     """How much the winner's own figure flatters it; [] if that cannot be known or there is no choice."""
     count = len(verdict.standings)

@@ -8,6 +8,7 @@ import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from tfbind.compare.significance import (
     welch,
 )
 from tfbind.runs import Past
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TESTED = 20  # how many settings next to the best are tested one by one
 SPLIT = ("validation_split", "split_by", "test_split")
@@ -126,6 +130,58 @@ class Verdict:
     @property
     def best(self) -> Standing | None:
         return self.standings[0] if self.standings else None
+
+    @property
+    def rankings(self) -> list[Standing]:
+        """The settings with their figures, the best first."""
+        return self.standings
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The rankings as a table.
+
+        Returns:
+            A row for each setting, the best first: `setting`, `seeds`, `mean`, `sd`; `difference`, from the best mean
+            to its own; `low`, `high` and `p`, the 95 % interval of the tested difference and whether it is beyond
+            chance; `may_be_best`; `runs`, their keys. NaN where something is not known.
+        """
+        import pandas as pd  # takes half a second, which no command waits for
+
+        tested = {id(comparison.other): comparison for comparison in self.comparisons}
+        rows = [self._row(standing, tested.get(id(standing.setting))) for standing in self.standings]
+        numbers = ("mean", "sd", "difference", "low", "high", "p")
+        columns = ["setting", "seeds", *numbers, "may_be_best", "runs"]
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
+
+    def _row(self, standing: Standing, comparison: Comparison | None) -> dict[str, Any]:
+        low, high = (comparison and comparison.interval) or (None, None)
+        return {
+            "setting": standing.setting.label,
+            "seeds": standing.seeds,
+            "mean": standing.mean,
+            "sd": standing.sd,
+            "difference": self.standings[0].mean - standing.mean,
+            "low": low,
+            "high": high,
+            "p": comparison.test.p if comparison and comparison.test else None,
+            "may_be_best": standing in self.contenders,
+            "runs": [past.key for past in standing.setting.counted],
+        }
+
+    def __str__(self) -> str:
+        """All that is said of the runs, a line each."""
+        from tfbind.compare import text  # which is built on this module
+
+        return "\n".join([*text.words(self), *(f"next: {step.text}" for step in text.next_steps(self))])
+
+    def _repr_html_(self) -> str:
+        from tfbind.compare import report
+
+        return report.verdict_html(self)
+
+    def _repr_markdown_(self) -> str:
+        from tfbind.compare import report
+
+        return report.verdict_markdown(self)
 
     @property
     def tied(self) -> list[Comparison]:

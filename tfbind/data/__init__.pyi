@@ -12,6 +12,7 @@ from .dataset import (
     open_checked as open_checked,
     open_dataset as open_dataset,
     open_learnt as open_learnt,
+    simulate_dataset as simulate_dataset,
 )
 from .leaks import Leaks as Leaks, find_leaks as find_leaks
 from .manage import SOURCES as SOURCES

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 
 from tfbind.data.pairs import Pair, Progress, nothing_to_learn, one_score, read_pair, report
-from tfbind.data.simulate import LENGTH, WINDOWS, Simulation, simulate_windows
+from tfbind.data.simulate import LENGTH, SEED, WINDOWS, Simulation, simulate_windows
 from tfbind.dna import LETTERS, Codes
 from tfbind.store import counted, first_lines, naming, read_json, regular, shown, unlike
 
@@ -267,10 +267,32 @@ def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
     if not folder.is_dir():  # else a home that cannot be written need not be
         with lock(home):
             if not folder.is_dir():
-                made = simulate_windows(windows)
-                pair = Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores)
-                _store(folder, pair, _origin_of_simulation(made))
+                _store(folder, *_simulated(simulate_windows(windows)))
     return _open(folder)
+
+
+def simulate_dataset(home: Path, name: str, windows: int, seed: int = SEED) -> Windows:
+    """Open the simulated data set `name`, made if it is missing.
+
+    Args:
+        home: the project's home folder.
+        name: what it is called.
+        windows: how many windows of `LENGTH` bases.
+        seed: of the random numbers.
+
+    Raises:
+        ValueError: the name cannot be used, or is that of another data set, or there is to be no window.
+    """
+    if windows < 1:
+        raise ValueError(f"windows {windows}: expected 1 or more")
+    if not _is_stored(home, name):
+        check_free(home, name)
+        return keep(home, name, *_simulated(simulate_windows(windows, seed)))
+    data = open_stored(home, name)
+    origin = data.meta["origin"]
+    if (origin["kind"], origin.get("seed"), len(data)) != (SIMULATED, seed, windows):
+        raise ValueError(f"data set {shown(name)}: exists already, and is another one; choose another name")
+    return data
 
 
 def import_pair(
@@ -388,8 +410,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _origin_of_simulation(made: Simulation) -> dict[str, Any]:
-    return {
+def _simulated(made: Simulation) -> tuple[Pair, dict[str, Any]]:
+    """What is stored of a simulation: its windows and where they came from."""
+    return Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores), {
         "kind": SIMULATED,
         "seed": made.seed,
         "motif": made.motif.name,

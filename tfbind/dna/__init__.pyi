@@ -10,6 +10,8 @@ from .codes import (
     decode as decode,
     describe as describe,
     encode as encode,
+    encode_each as encode_each,
+    encode_one as encode_one,
     one_hot as one_hot,
     refusal as refusal,
     reverse_complement as reverse_complement,

@@ -7,6 +7,7 @@ else stands in a sequence is refused with its 1-based position.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -71,6 +72,45 @@ def encode(sequence: str) -> Codes:
     if len(bad):
         raise ValueError(refusal(sequence[bad[0]], int(bad[0])))
     return codes
+
+
+def encode_each(dna: str | Codes | Sequence[str]) -> list[Codes]:
+    """The codes (L,) of each sequence.
+
+    Args:
+        dna: one sequence, a string or codes (L,); or several, a list of strings or codes (N, L).
+
+    Raises:
+        ValueError: a letter other than A C G T N, a number that is no code, or an empty sequence.
+    """
+    several = [dna] if isinstance(dna, str) or (isinstance(dna, np.ndarray) and dna.ndim == 1) else list(dna)
+    return [_encoded(one, f"sequence {place}: " * (len(several) > 1)) for place, one in enumerate(several, start=1)]
+
+
+def encode_one(dna: str | Codes) -> Codes:
+    """The codes (L,) of one sequence, a string or codes.
+
+    Raises:
+        ValueError: as for `encode_each`, or there are several.
+    """
+    if not isinstance(dna, str) and getattr(dna, "ndim", None) != 1:
+        raise ValueError("several sequences; expected one, a string or codes (L,)")
+    return encode_each(dna)[0]
+
+
+def _encoded(one: str | Codes, where: str) -> Codes:
+    if not isinstance(one, str) and (not isinstance(one, np.ndarray) or one.ndim != 1 or one.dtype.kind not in "iu"):
+        raise ValueError(f"{where}expected a string, or codes (L,) that are whole numbers")
+    if not len(one):
+        raise ValueError(f"{where}the sequence is empty")
+    if isinstance(one, str):
+        try:
+            return encode(one)
+        except ValueError as error:
+            raise ValueError(f"{where}{error}") from None
+    if one.min() < 0 or one.max() > UNKNOWN:
+        raise ValueError(f"{where}codes from {one.min()} to {one.max()}; expected 0 to {UNKNOWN}: A C G T N")
+    return one.astype(np.uint8)
 
 
 def decode(codes: Codes) -> str:

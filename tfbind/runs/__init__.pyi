@@ -81,6 +81,7 @@ from .launch import (
     stop as stop,
     submit as submit,
     until_heard as until_heard,
+    watch as watch,
 )
 from .record import (
     Past as Past,

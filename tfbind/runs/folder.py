@@ -11,13 +11,14 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import NonNegativeInt, PositiveInt
@@ -41,6 +42,9 @@ from tfbind.store import (
     write_chunks,
     write_json,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIG = "config.json"  # TrainConfig and where the run came from; never rewritten
 STATE = "state.json"  # Status; replaced as a whole
@@ -66,6 +70,7 @@ ACTIVE: tuple[State, ...] = ("pending", "running")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
 LONGEST_EPOCH = 1e12  # seconds
+LOOK_SECONDS = 0.1  # between two looks at a run that is waited for
 LOCK_SECONDS = 0.5  # who only looks whether a lock is held has it for a moment
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
 MOVED = "moved or deleted while the run was active; where it is now, `resume` goes on after its last epoch"
@@ -91,6 +96,55 @@ class Run:
     def kind(self) -> str:
         """`run`, or `sweep`, whose folder is kept by the same functions."""
         return self.folder.parent.name.removesuffix("s")
+
+    @property
+    def state(self) -> State:
+        """Where it stands now: pending, running, finished, failed, crashed or killed."""
+        return read_status(self).state
+
+    def wait(self, timeout: float | None = None) -> State:
+        """Wait until it has ended, well or not.
+
+        Args:
+            timeout: seconds; None for as long as it takes.
+
+        Returns:
+            How it has ended: `finished`, `failed`, `crashed` or `killed`.
+
+        Raises:
+            TimeoutError: it has not ended within `timeout`.
+
+        >>> run = tf.list_runs()[0]
+        >>> run.wait(timeout=120)
+        'finished'
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while read_status(self).active:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{self.kind} {self.id} is {self.state} after {timeout:g} seconds")
+            time.sleep(LOOK_SECONDS)
+        return self.state
+
+    def rows(self) -> "pd.DataFrame":
+        """Its finished epochs.
+
+        Returns:
+            A row for each, in order: `epoch`, `train_loss`, `val_loss`, `val_pearsonr` (NaN where it is undefined),
+            `seconds` and what else was measured.
+
+        Raises:
+            ValueError: the file is damaged.
+
+        >>> run = tf.list_runs()[0]
+        >>> run.rows()["epoch"].tolist()[0]
+        1
+        """
+        import pandas as pd  # takes half a second, which no command waits for
+
+        rows = read_rows(self)
+        columns = list(rows[0]) if rows else ["epoch", *FIGURES, "val_pearsonr"]
+        kinds = {name: "int64" if name == "epoch" else "float64" for name in columns}
+        return pd.DataFrame(rows, columns=columns).astype(kinds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,8 @@ from tfbind.store import Busy, atomic, heard
 
 GRACE_SECONDS = 15.0
 LOOK_SECONDS = 0.1
+WATCH_SECONDS = 0.3  # between two drawings of a bar
+BAR_WIDTH = 24
 KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 
 
@@ -265,6 +267,30 @@ def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
     return condition()
+
+
+def watch(run: Run, drawn: bool | None = None) -> None:
+    """Wait until a run has ended, with a bar on standard error if `drawn`; None: on a terminal or in a notebook."""
+    drawn = sys.stderr.isatty() or "ipykernel" in sys.modules if drawn is None else drawn
+    while not holds_within(WATCH_SECONDS, lambda: not folder.read_status(run).active):
+        if drawn:
+            _draw(_how_far(run))
+    if drawn:
+        _draw(f"run {run.id}: {run.state}\n")
+
+
+def _draw(line: str) -> None:
+    print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _how_far(run: Run) -> str:
+    """Such as `epoch 2/5 ████····  12 s left`."""
+    progress = folder.read_progress(run)
+    if not progress:
+        return f"run {run.id}: {run.state}"
+    done = round(BAR_WIDTH * min(1.0, progress["batches"] / progress["batches_per_epoch"]))
+    left = "" if progress["seconds_left"] is None else f"  {progress['seconds_left']:.0f} s left"
+    return f"epoch {progress['epoch']}/{progress['num_epochs']} {'█' * done:·<{BAR_WIDTH}}{left}"
 
 
 def ahead(run: Run) -> int:

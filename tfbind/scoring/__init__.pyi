@@ -60,7 +60,7 @@ from .plots import (
     profile_figure as profile_figure,
     stacked_figure as stacked_figure,
 )
-from .predict import ScorePieces as ScorePieces, predict_file as predict_file
+from .predict import Outcome as Outcome, ScorePieces as ScorePieces, predict_file as predict_file
 from .sites import (
     BACKGROUND_BASES as BACKGROUND_BASES,
     Background as Background,

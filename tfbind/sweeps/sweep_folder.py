@@ -12,15 +12,18 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfbind import runs
-from tfbind.config import TrainConfig, parse_config
+from tfbind.config import TrainConfig, home_folder, parse_config
 from tfbind.data import check_learnable, contents, name_now, open_dataset, split
 from tfbind.runs import Past, Run, Stamp, Status, devices, record as history
 from tfbind.store import atomic, claimed, read_fields, scratch, write_bytes, write_json
 from tfbind.sweeps.search import PRUNED, Spec
 from tfbind.sweeps.spec import parse_spec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPEC = "spec.yaml"  # as the user wrote it; an earlier one that was replaced is spec-1.yaml, and so on
 SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B, Ray; never rewritten
@@ -32,6 +35,73 @@ Known = dict[Path, tuple[Stamp, Past]]
 
 class Sweep(Run):
     """One sweep folder. Its process, state, log and stop are kept as those of a run, by the same functions."""
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        base: TrainConfig | None = None,
+        name: str = "",
+        parallel: int | None = None,
+        wandb: str = "off",
+        home: str | Path | None = None,
+    ) -> "Sweep":
+        """A new sweep from a sweep file, in the format of Weights & Biases; `run` trains its runs.
+
+        Args:
+            path: the file.
+            base: the settings of which the file says nothing; None for those of the published experiment.
+            name: what it is called.
+            parallel: how many runs at once; None for as many as the machine has room for.
+            wandb: whether its runs are logged: `off`, `offline` or `online`.
+            home: where sweeps are kept; None for the default home.
+
+        Raises:
+            ValueError: the file, the name or a data set cannot be used.
+
+        >>> data = tf.simulate_dataset("tiny", windows=200)
+        >>> text = "method: grid\\nparameters: {learning_rate: {values: [0.001, 0.01]}, num_epochs: {value: 1}}"
+        >>> written = Path("sweep.yaml").write_text(text)
+        >>> tf.Sweep.from_yaml("sweep.yaml", base=tf.TrainConfig(dataset="tiny")).run().state
+        'finished'
+        """
+        folder = home_folder() if home is None else Path(home).expanduser().resolve()
+        text = atomic.read_text(Path(path))
+        return create(folder, text, base or TrainConfig(), name=name, parallel=parallel, wandb=wandb)
+
+    def run(self) -> "Sweep":
+        """Train what is left of its runs, and wait until all have ended; an interrupt stops them.
+
+        Returns:
+            The sweep itself, `finished`, or `killed` where somebody else stopped it.
+
+        Raises:
+            ValueError: it is active already, or has failed.
+            KeyboardInterrupt: it was interrupted; `run` goes on with it.
+        """
+        from tfbind.sweeps import controller  # which is built on this module
+
+        if runs.read_status(self).state != "pending":
+            controller.check_resumable(self)
+            runs.clear_stop(self)
+        state = controller.Controller(self).work()
+        if state == "failed":
+            raise ValueError(f"sweep {self.id} failed: {runs.read_status(self).error}")
+        if state == "killed" and not runs.stop_requested(self):
+            raise KeyboardInterrupt
+        return self
+
+    def runs(self) -> list[Run]:
+        """Its runs, oldest first."""
+        return sweep_runs(self)
+
+    def rows(self) -> "pd.DataFrame":
+        """The finished epochs of all its runs, as `Run.rows` has them, with the id of the `run` in front."""
+        import pandas as pd
+
+        frames = {run.id: run.rows() for run in sweep_runs(self)} or {"": super().rows()}
+        return pd.concat(frames, names=["run"]).reset_index(level="run").reset_index(drop=True)
 
 
 def create(

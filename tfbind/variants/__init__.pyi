@@ -5,6 +5,7 @@ from .effects import (
     Scored as Scored,
     Scorer as Scorer,
     effect_in_window as effect_in_window,
+    effects_frame as effects_frame,
     score_variants as score_variants,
     table_lines as table_lines,
     unused_lines as unused_lines,

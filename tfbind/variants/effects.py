@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from tfbind.variants import edits
 from tfbind.variants.edits import Edited, effects, moved, paired_after, verdict
 from tfbind.variants.parse import EXPECTED, BadLine, Call, read_calls, read_lines
 from tfbind.variants.reference import FromGenome, Reference, Stretch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LONGEST_ALLELE = 10_000
 SAID = 3  # places that a message lists
@@ -403,6 +406,27 @@ def score_variants(
     total, scored_calls = counts.total(), counts.pop("", 0)
     seconds = time.monotonic() - begun
     return Outcome(total, scored_calls, dict(counts.most_common()), len(bad), scorer.notes(), seconds, out)
+
+
+def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame":
+    """The effects of the calls of a VCF file, in its order, as a table with the columns of `HEADER`.
+
+    Args:
+        strict: refuse a file with a variant that the reference does not bear out.
+
+    Raises:
+        ValueError: as for `score_variants`.
+    """
+    import pandas as pd
+
+    try:
+        scored = list(scorer.effects(read_calls(variants), strict))
+        scorer.check_contigs()
+    except Unfit as error:
+        raise ValueError(f"{label(variants)}: {error}") from None
+    empty = [None] * len(AlleleEffect._fields)
+    rows = [[*call[1:6], *(effect or empty), call.skipped] for call, effect in scored]
+    return pd.DataFrame(rows, columns=list(HEADER))
 
 
 def _calls(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Call]:
