@@ -6,6 +6,7 @@ from . import (
     predict as predict,
     runs as runs,
     sweep as sweep,
+    ui as ui,
     wandb as wandb,
 )
 from .output import SHARE as SHARE, Parser as Parser, complain as complain
