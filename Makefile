@@ -15,7 +15,7 @@ PYTHONS = $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run free-port lint test audit stress
+.PHONY: help setup setup-dev run free-port lint test audit stress lock
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
@@ -37,11 +37,12 @@ run: free-port setup ## the app on http://localhost:8501; PORT=8502 takes anothe
 	@$(VENV)/bin/python -m tfbind data build builtin
 	@exec $(VENV)/bin/python -m streamlit run app.py --server.port $(PORT) --browser.serverAddress localhost
 
-lint: setup-dev ## ruff, mypy and bandit
+lint: setup-dev ## ruff, mypy, bandit and import-linter
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py
+	$(VENV)/bin/lint-imports
 
 # Many tests wait for processes, clients and pages: with a third worker two cores have work meanwhile.
 test: lint ## lint, then all tests
@@ -53,6 +54,14 @@ audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; 
 
 stress: setup-dev ## kills, crowds, full disks, thousands of hostile files
 	$(VENV)/bin/python -m pytest -n 2 tests/stress
+
+# Pins everything that pyproject.toml leads to, for every platform and Python that it allows; what is pinned already
+# stays (UPGRADE=--upgrade renews all, UPGRADE="--upgrade-package NAME" one). No file pins what CUDA builds of torch
+# need: torch names exact versions itself, and its build for CPUs alone needs none.
+lock: setup-dev
+	$(lock) pyproject.toml $(addprefix --no-emit-package ,$(OF_CUDA)) --output-file requirements.txt
+	for extra in login ray dev; do $(VENV)/bin/python -c "$$LIST_EXTRA" $$extra \
+	    | $(lock) --constraint requirements.txt --output-file requirements-$$extra.txt - || exit; done
 
 free-port:
 	@python=$(VENV)/bin/python; [ -x $$python ] || { $(find_python); }; "$$python" -c "$$CHECK_PORT" '$(PORT)'
@@ -90,6 +99,20 @@ endef
 warm_up = $(if $(KERNELS),$(MAKE) --no-print-directory --silent $(VENV)/kernels)
 
 pip = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+lock = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --annotation-style line \
+    --custom-compile-command "make lock" $(UPGRADE)
+UPGRADE =
+OF_CUDA = triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+    nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
+    nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+
+define LIST_EXTRA
+import sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    print(*tomllib.load(file)["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
+endef
+export LIST_EXTRA
 
 define CHECK_PORT
 import socket, sys

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from tfbind.store import keep_private
+from tfbind.store import keep_private, words as said_of
 from ui.widgets.chart import install_plotly
 from ui.widgets.panels import panel
-from ui.widgets.session import login
+from ui.widgets.session import login, plain
 from ui.widgets.sidebar import jobs
 
 keep_private()
@@ -16,9 +16,13 @@ st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial
 
 
 @st.cache_resource(show_spinner=False)
-def install() -> Path:
-    """Once per server: the file that the live charts load."""
-    return install_plotly(Path(__file__).parent / "static")
+def install() -> str:
+    """Once per server: the file that the live charts load. What keeps it from being there, in one line, or ""."""
+    try:
+        install_plotly(Path(__file__).parent / "static")
+    except OSError as error:
+        return f"Live charts stay empty. {said_of(error)}; whoever installed tfbind has to start the app once."
+    return ""
 
 
 @st.cache_resource(show_spinner=False)
@@ -30,7 +34,7 @@ def freeze() -> None:
 
 
 inside = login()
-install()
+trouble = install()
 page = st.navigation(
     [
         st.Page("pages/train.py", title="Train", icon=":material/model_training:", default=True, url_path=""),
@@ -46,6 +50,8 @@ page = st.navigation(
     position="sidebar" if inside else "hidden",
 )
 if inside:
+    if trouble:
+        st.error(plain(trouble))
     with panel("jobs"):
         jobs()
     page.run()

@@ -4,15 +4,19 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tfbind.config import (
+    PACKAGE,
     PRESETS,
     TrainConfig,
+    app_folder,
     check_continuation,
     choices,
     flags,
     forward_flops,
     home_folder,
+    is_checkout,
     parameter_count,
     parse_config,
+    python_path,
     receptive_field,
 )
 
@@ -125,3 +129,23 @@ def test_home_is_the_variable_or_a_folder_beside_the_app(tmp_path):
     assert home_folder({"TFBIND_HOME": str(tmp_path)}) == tmp_path.resolve()
     assert home_folder({}).name == ".tfbind"
     assert (home_folder({}).parent / "tfbind" / "config.py").exists()
+
+
+def test_the_folder_of_the_app_is_the_checkout_or_what_was_installed(tmp_path):
+    package = tmp_path / "tfbind"
+    package.mkdir()
+    assert (is_checkout(package), app_folder(package)) == (False, tmp_path)
+    (package / "webapp").mkdir()
+    assert (is_checkout(package), app_folder(package)) == (False, package / "webapp")
+    for name in ("pyproject.toml", "app.py"):
+        (tmp_path / name).touch()
+    assert (is_checkout(package), app_folder(package)) == (True, tmp_path)
+
+
+def test_a_process_is_told_where_the_package_is_unless_python_knows(monkeypatch):
+    folder = str(PACKAGE.parent)
+    assert python_path({}) == folder
+    assert python_path({"PYTHONPATH": "/other"}) == f"{folder}:/other"
+    monkeypatch.setattr("site.getsitepackages", lambda: [folder])
+    assert python_path({"PYTHONPATH": "/other"}) == "/other"
+    assert python_path({}) == ""

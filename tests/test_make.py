@@ -8,11 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 import zipfile
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).parents[1]
 
@@ -66,13 +68,34 @@ def test_run_builds_the_data_and_then_starts_the_app_on_the_port(folder: Path) -
 
 def test_test_checks_the_code_before_it_runs_the_tests(folder: Path) -> None:
     commands = make(folder, "-n", "test").stdout.splitlines()
-    assert [command.partition("bin/")[2] for command in commands[-5:]] == [
+    assert [command.partition("bin/")[2] for command in commands[-6:]] == [
         "ruff check",
         "ruff format --check",
         "mypy",
         "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py",
+        "lint-imports",
         "python -m pytest -n 3 --dist worksteal",
     ]
+
+
+def test_what_is_locked_is_all_that_is_declared_and_torch_is_one_version_for_every_machine() -> None:
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = declared["optional-dependencies"]
+    assert {"ray", "login", "dev"} == set(extras)
+    for file, packages in {"": declared["dependencies"], **{f"-{extra}": extras[extra] for extra in extras}}.items():
+        lines = (PROJECT / f"requirements{file}.txt").read_text().splitlines()
+        pins = [Requirement(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip()]
+        versions = {pin.name.lower(): str(pin.specifier).removeprefix("==") for pin in pins}
+        for package in map(Requirement, packages):
+            assert package.specifier.contains(versions[package.name.lower()]), (file, package)
+        assert [str(pin) for pin in pins if pin.name == "torch"] == ["torch==2.13.0"] * (not file)
+        assert not [pin.name for pin in pins if pin.name.startswith(("nvidia", "cuda", "triton"))]
+
+
+def test_lock_writes_every_file(folder: Path) -> None:
+    commands = make(folder, "-n", "lock").stdout
+    assert "--output-file requirements.txt" in commands
+    assert "for extra in login ray dev; do" in commands
 
 
 def test_audit_reads_every_file_that_a_user_may_install(folder: Path) -> None:

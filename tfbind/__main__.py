@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
+from typing import NoReturn
 
 from tfbind.cli import Parser, complain
 from tfbind.store import keep_private, words as said_of
@@ -17,6 +18,7 @@ from tfbind.text import shown_on, visible_output
 
 # The module of tfbind/cli/ that is imported when a command is called, the function that adds it there, its help.
 COMMANDS = {
+    "ui": ("ui", "add", "Start the app, on http://localhost:8501 if nothing else is asked for."),
     "train": ("runs", "add", "Train one run to its end: in this process, or on a Ray cluster."),
     "runs": ("runs", "add", "List the runs of this home, or show one."),
     "stop": ("runs", "add", "Ask a run, or a sweep with its runs, to stop and wait until it has."),
@@ -38,9 +40,9 @@ COMMANDS = {
         "add_variants",
         "Score what each variant of a VCF file changes in the binding around it.",
     ),
-    "model": ("model", "add", "Models from elsewhere: import, list, delete."),
+    "model": ("predict", "add_model", "Models from elsewhere: import, list, delete."),
     "bundle": (
-        "model",
+        "predict",
         "add_bundle",
         "Write model_weights.pt and a predict.py that needs no tfbind, once its scores have been compared with ours.",
     ),
@@ -118,8 +120,13 @@ def _parser(command: str | None) -> Parser:
     return parser
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """Run the command that was typed, and end this process with its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a path is printed as the bytes that it is
     sys.stdout, sys.stderr = shown_on(sys.stdout), shown_on(sys.stderr)  # Python prints a traceback after `main`
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

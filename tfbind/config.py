@@ -7,25 +7,50 @@ so that a page can show it before anything starts.
 
 import os
 import re
+import site
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+from platformdirs import user_data_dir
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+
+
+def is_checkout(package: Path) -> bool:
+    """Whether the folder `tfbind` lies in a checkout of the project, and not where an installer put it."""
+    return all((package.parent / name).is_file() for name in ("pyproject.toml", "app.py"))
+
+
+def app_folder(package: Path) -> Path:
+    """The folder of `app.py`: the checkout, or what an installer put into the package; where there is none, as on the
+    node of a cluster, the folder that the package lies in."""
+    installed = package / "webapp"
+    return installed if installed.is_dir() and not is_checkout(package) else package.parent
+
+
+CHECKOUT = is_checkout(PACKAGE)
+PROJECT = app_folder(PACKAGE)
 
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where runs and data sets are kept: `$TFBIND_HOME`, else `.tfbind/` beside `app.py`."""
-    return Path(environ.get("TFBIND_HOME") or PROJECT / ".tfbind").expanduser().resolve()
+    """Where runs and data sets are kept: `$TFBIND_HOME`, else `.tfbind/` beside `app.py` in a checkout, else the
+    platform's folder for a user's data."""
+    usual = PROJECT / ".tfbind" if CHECKOUT else user_data_dir("tfbind", appauthor=False)
+    return Path(environ.get("TFBIND_HOME") or usual).expanduser().resolve()
 
 
 def python_path(environ: Mapping[str, str] = os.environ) -> str:
-    """The PYTHONPATH with which a process finds this project from whichever folder it works in."""
-    return os.pathsep.join([str(PROJECT), *filter(None, [environ.get("PYTHONPATH")])])
+    """The PYTHONPATH with which a process finds this package from whichever folder it works in.
+
+    Of an installed copy Python knows by itself: named here, its folder would come before the standard library.
+    """
+    known = [Path(folder).resolve() for folder in (*site.getsitepackages(), site.getusersitepackages())]
+    own = [] if PACKAGE.parent in known else [str(PACKAGE.parent)]
+    return os.pathsep.join([*own, *filter(None, [environ.get("PYTHONPATH")])])
 
 
 def _odd(value: int) -> int:

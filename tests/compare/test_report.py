@@ -13,7 +13,6 @@ import pytest
 from past_runs import past, replicates
 from stand_in import CONFIG, make_rows, make_run
 
-from tfbind.compare.importance import setting_importance
 from tfbind.compare.report import (
     Report,
     csv_table,
@@ -24,6 +23,7 @@ from tfbind.compare.report import (
     standings_table,
 )
 from tfbind.compare.runs import choose, table
+from tfbind.compare.significance import setting_importance
 from tfbind.compare.verdict import judge
 from tfbind.evaluation.baselines import Beside
 from tfbind.runs import folder, record as history

@@ -22,7 +22,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 
 from tfbind import runs
-from tfbind.__main__ import _parser, main
+from tfbind.__main__ import COMMANDS, _parser, main
 from tfbind.config import TrainConfig
 from tfbind.runs.launch import Order, prepare
 from tfbind.runs.worker import Worker
@@ -74,14 +74,17 @@ def called(home: Path, *words: str) -> tuple[int, str, str]:
 def commands() -> list[list[str]]:
     """Every command and subcommand, by its words."""
 
+    def choices(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+        actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        return {name: inner for action in actions for name, inner in action.choices.items()}
+
     def below(parser: argparse.ArgumentParser, words: list[str]) -> Iterator[list[str]]:
         yield words
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for name, inner in action.choices.items():
-                    yield from below(inner, [*words, name])
+        for name, inner in choices(parser).items():
+            yield from below(inner, [*words, name])
 
-    return list(below(_parser(), []))
+    # A command has its flags and actions in the parser that is made for it alone.
+    return [[], *(words for name in COMMANDS for words in below(choices(_parser(name))[name], [name]))]
 
 
 def helps() -> dict[str, str]:
@@ -90,6 +93,9 @@ def helps() -> dict[str, str]:
 
 
 REFUSED = [
+    "ui --port 80",
+    "ui --port http",
+    "ui --address lab",
     "train --num-epochs 0",
     "train --learning-rate fast",
     "train --device tpu",

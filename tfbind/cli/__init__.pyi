@@ -2,10 +2,10 @@ from . import (
     compare as compare,
     data as data,
     doctor as doctor,
-    model as model,
     predict as predict,
     runs as runs,
     sweep as sweep,
+    ui as ui,
     wandb as wandb,
 )
 from .output import SHARE as SHARE, Parser as Parser, complain as complain

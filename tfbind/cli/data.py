@@ -31,7 +31,7 @@ def add_build(actions: Any) -> Parser:
     add_progress(command)
     command.add_argument("--length", type=int, default=build.WINDOW_LENGTH, metavar="BASES", help="bases per window")
     _add_scan(command.add_argument_group("from a motif", build.RULE))
-    _add_signal(command.add_argument_group("from a signal", (build.__doc__ or "").partition("\n\n")[2]))
+    _add_signal(command.add_argument_group("from a signal", build.SIGNAL_RULE))
     return command
 
 

@@ -12,20 +12,21 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from http.client import HTTPException, InvalidURL, responses
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
+from packaging.requirements import Requirement
 
 from tfbind import __version__, runs, sweeps
 from tfbind.cli.output import add_command
 from tfbind.cluster import protocol
-from tfbind.config import PROJECT, home_folder
+from tfbind.config import CHECKOUT, PACKAGE, PROJECT, home_folder
 from tfbind.data import BUILTIN, list_datasets, open_checked
 from tfbind.nn import weight_files
 from tfbind.runs import budget_of, devices, duration, free_disk, size, usage
@@ -38,7 +39,10 @@ SECONDS = 5.0
 PROXY_ASKS = 407  # for a password
 AnyRun = TypeVar("AnyRun", bound=runs.Run)
 
+DISTRIBUTION = "tfbind-studio"
+INSTALL = "python -m pip install"
 OPTIONAL = ("requirements-login.txt", "requirements-ray.txt")
+EXTRAS = ("login", "ray")
 FOLDERS = (  # of a home
     "baselines",
     "cache",
@@ -121,39 +125,76 @@ def examine(home: Path) -> Iterator[Finding]:
 
 
 def _program(_home: Path) -> Iterator[Finding]:
-    yield Finding("tfbind", "ok", f"{__version__} in {PROJECT}")
+    yield Finding("tfbind", "ok", f"{__version__} in {PROJECT if CHECKOUT else PACKAGE}")
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
 
 
 def _packages(_home: Path) -> Iterator[Finding]:
-    needed = _versions("requirements.txt")
-    wrong = {"make setup": _as_words(needed)}
-    for file in OPTIONAL:
-        installed = [each for each in _versions(file) if each[1]]
-        wrong[f".venv/bin/pip install -r {file}"] = _as_words(installed)
-    for remedy, said in wrong.items():
-        if said:
-            yield Finding("packages", "wrong", said, remedy)
+    try:
+        needed, optional = _pinned() if CHECKOUT else _declared()
+    except PackageNotFoundError:
+        remedy = f"`{INSTALL} FOLDER` of a checkout, or of a wheel, says it"
+        yield Finding("packages", "note", f"{DISTRIBUTION} is not installed: which versions fit is not known", remedy)
+        return
+    known = {package.name for package in needed}
+    wrong = {"": _unfit(needed)}
+    for key, packages in optional.items():
+        wrong[key] = _unfit(package for package in packages if package.name not in known and _installed(package))
+    for key, packages in wrong.items():
+        if packages:
+            yield Finding("packages", "wrong", "; ".join(map(_as_words, packages)), _remedy(key, packages))
     if not any(wrong.values()):
-        yield Finding("packages", "ok", f"all {len(needed)} as pinned")
+        yield Finding("packages", "ok", f"all {len(needed)} {'as pinned' if CHECKOUT else 'fit'}")
 
 
-def _versions(file: str) -> list[tuple[str, str, str]]:
-    """The packages that a requirement file names: which version there is, "" for none, and which is pinned."""
-    pinned = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (PROJECT / file).read_text(), re.MULTILINE)
-    found = []
-    for package, wanted in pinned:
-        try:
-            found.append((package, version(package).split("+")[0], wanted))
-        except PackageNotFoundError:
-            found.append((package, "", wanted))
-    return found
+def _pinned() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
+    """The packages that a checkout needs, and those that it may have, by the file that pins them."""
+    return _pins("requirements.txt"), {file: _pins(file) for file in OPTIONAL}
 
 
-def _as_words(packages: list[tuple[str, str, str]]) -> str:
-    return "; ".join(
-        f"{name} {found or 'missing'}, wanted {wanted}" for name, found, wanted in packages if found != wanted
-    )
+def _pins(file: str) -> list[Requirement]:
+    lines = [line.partition("#")[0].strip() for line in (PROJECT / file).read_text().splitlines()]
+    return [package for package in map(Requirement, filter(None, lines)) if _meant(package)]
+
+
+def _declared() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
+    """The packages that an installed copy needs, and those that it may have, by the extra that names them."""
+    packages = list(map(Requirement, requires(DISTRIBUTION) or []))
+    needed = [package for package in packages if _meant(package)]
+    rest = [package for package in packages if package not in needed]
+    return needed, {extra: [package for package in rest if _meant(package, extra)] for extra in EXTRAS}
+
+
+def _meant(package: Requirement, extra: str = "") -> bool:
+    """Whether a requirement is one for this Python and machine, with this extra."""
+    return package.marker is None or package.marker.evaluate({"extra": extra})
+
+
+def _installed(package: Requirement) -> str:
+    """The version that is there, "" if there is none."""
+    try:
+        return version(package.name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _unfit(packages: Iterable[Requirement]) -> list[Requirement]:
+    return [package for package in packages if not _fits(package, _installed(package))]
+
+
+def _fits(package: Requirement, found: str) -> bool:
+    return bool(found) and package.specifier.contains(found, prereleases=True)
+
+
+def _as_words(package: Requirement) -> str:
+    return f"{package.name} {_installed(package) or 'missing'}, wanted {str(package.specifier).removeprefix('==')}"
+
+
+def _remedy(key: str, packages: list[Requirement]) -> str:
+    """What brings the packages that are wrong, found in the file or extra `key`, to what is wanted."""
+    if not CHECKOUT:
+        return shlex.join([*INSTALL.split(), *(f"{package.name}{package.specifier}" for package in packages)])
+    return f".venv/bin/pip install -r {key}" if key else "make setup"
 
 
 def _devices(_home: Path) -> Iterator[Finding]:
@@ -170,7 +211,8 @@ def unused_gpus(built: bool, shown: int, trouble: str) -> Iterator[Finding]:
         yield Finding("devices", "note", f"torch could use a GPU, but {trouble}", remedy)
     elif shown and not built:
         said = f"NVIDIA's driver shows {shown} GPU{'s' * (shown > 1)}, but torch is built without CUDA"
-        remedy = "`make setup TORCH_INDEX=https://pypi.org/simple` takes a build with it"
+        again = "make setup TORCH_INDEX=" if CHECKOUT else f"{INSTALL} --force-reinstall torch --index-url "
+        remedy = f"`{again}https://pypi.org/simple` takes a build with it"
         yield Finding("devices", "note", said, remedy)
 
 

@@ -37,7 +37,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tfbind import runs
 from tfbind.cluster import task as ray_task
 from tfbind.cluster.protocol import ANSWER_SECONDS, LOST, Message, knock, read, watch_head, write
-from tfbind.config import PROJECT
+from tfbind.config import PACKAGE
 from tfbind.data import open_learnt
 from tfbind.runs import Run
 from tfbind.scoring import THREADS, Options, Piece
@@ -287,7 +287,7 @@ def connect(address: str) -> str:
             address=address,
             log_to_driver=False,
             logging_level="ERROR",
-            runtime_env={"py_modules": [str(PROJECT / "tfbind")], "env_vars": {THREADS: "1"}},
+            runtime_env={"py_modules": [str(PACKAGE)], "env_vars": {THREADS: "1"}},
             **({"_node_ip_address": "127.0.0.1"} if local else {}),
         )
     except (RayError, RuntimeError, ValueError) as error:

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 
 import psutil
 
-from tfbind.config import python_path
+from tfbind.config import CHECKOUT, python_path
 
 REACH_SECONDS = 5.0
 ANSWER_SECONDS = 20.0  # a head says its first word in milliseconds, even on a busy machine
@@ -32,7 +32,7 @@ NO_SETTINGS = bytes(3) + SETTINGS + bytes(5)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + NO_SETTINGS
 LOOK_SECONDS = 2.0
 MISSED = 5  # so often in a row the head does not answer when it is lost
-INSTALL = "pip install -r requirements-ray.txt"
+INSTALL = "pip install -r requirements-ray.txt" if CHECKOUT else "pip install 'tfbind-studio[ray]'"
 PORTS = 1 << 16
 HEAD = "--gcs-address="  # to Ray's process on each node
 CONNECT_SECONDS = 60.0

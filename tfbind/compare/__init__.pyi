@@ -1,4 +1,3 @@
-from .importance import FEWEST as FEWEST, setting_importance as setting_importance
 from .plots import (
     Axis as Axis,
     Look as Look,
@@ -46,6 +45,6 @@ from .runs import (
     table as table,
     words_of as words_of,
 )
-from .significance import interval as interval
+from .significance import FEWEST as FEWEST, interval as interval, setting_importance as setting_importance
 from .text import RULE as RULE, headline as headline, lines as lines, next_steps as next_steps, words as words
 from .verdict import Verdict as Verdict, judge as judge

@@ -9,10 +9,12 @@ equal settings, about two would be called different. The distributions come from
 Two seeds may lie close together by luck. Beside a setting with more seeds, Welch's test would then take the little
 they differ for all they vary, with the degrees of freedom of the other side, and call ties different too often.
 
-The bootstrap over held-out windows holds for two trained models. Another seed gives another pair.
+The bootstrap over held-out windows holds for two trained models. Another seed gives another pair. Which settings
+matter at all is PED-ANOVA's to say, by Optuna.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from tfbind import runs
-from tfbind.compare.runs import Setting
+from tfbind.compare.runs import Choice, Setting, number
 from tfbind.data import open_learnt
 from tfbind.runs import Past, read_held_out
 
@@ -37,6 +39,7 @@ SAME_SPLIT = ("dataset_hash", "seed", "validation_split", "split_by", "test_spli
 Array = NDArray[np.float64]
 Rule = Literal["seeds", "copies", "none", "lost", "data"]
 
+FEWEST = 8  # runs with a figure, below which shares of importance are noise
 LEVEL = 0.02
 CONFIDENCE = 0.95
 STEADY = 3  # seeds from which a standard deviation stands for itself beside one from more
@@ -315,3 +318,59 @@ def deviation(values: Sequence[float]) -> float:
 def _spread(setting: Setting) -> Spread:
     values = setting.values
     return Spread(deviation(values), len(values), setting.label, frozenset(setting.points))
+
+
+def setting_importance(
+    records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice
+) -> dict[str, float]:
+    """The share of importance of each setting, the largest first; {} for too few runs or nothing that varies.
+
+    PED-ANOVA (Watanabe and others 2023) asks where the best tenth of the runs lie along each setting, compared with
+    all of them. The shares add up to 1; they say nothing about settings that depend on each other.
+
+    Args:
+        records: as from `compare.table`.
+        columns: the settings to weigh up.
+    """
+    known = [record for record in records if record[choice.metric] is not None]
+    if len(known) < FEWEST:
+        return {}
+    columns = [column for column in columns if len({record[column] for record in known}) > 1]
+    if not columns:
+        return {}
+    if len(columns) == 1:
+        return {columns[0]: 1.0}
+    import optuna  # half a second, which no page pays before it needs this
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    distributions = {column: _distribution([record[column] for record in known]) for column in columns}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = optuna.create_study(direction="maximize" if choice.goal == "max" else "minimize")
+        for record in known:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params={column: _plain(record[column]) for column in columns},
+                    distributions=distributions,
+                    value=record[choice.metric],
+                )
+            )
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+        )
+    return dict(sorted(shares.items(), key=lambda share: -share[1]))
+
+
+def _distribution(values: Sequence[Any]) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    numbers = [number(value) for value in values]
+    known = [value for value in numbers if value is not None]
+    if len(known) < len(values) or len(set(known)) < 5:
+        return CategoricalDistribution(sorted({_plain(value) for value in values}, key=str))
+    return FloatDistribution(min(known), max(known), log=min(known) > 0 and max(known) >= 20 * min(known))
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if number(value) is not None else str(value)

@@ -1,10 +1,7 @@
 """Data sets built from a genome: with a motif, whose hits are painted, or with a measured signal around regions.
 
-With a motif, windows lie on a grid and hits are painted as the course's scores are; see `RULE`. With a signal, a
-bigWig's value per base, a window lies around the middle of a region of a BED file, or around the summit of a
-narrowPeak; one that reaches over the end of its chromosome or holds an N is left out, as are repeats of the same
-window. Windows of neighbouring regions may overlap. Random windows overlap no region, no window and not each other.
-Windows carry the genome's chromosome names.
+With a motif, windows lie on a grid and hits are painted as the course's scores are; see `RULE`. With a signal,
+windows lie around regions and hold a bigWig's value per base; see `SIGNAL_RULE`.
 """
 
 import tempfile
@@ -54,6 +51,12 @@ RULE = (
     "Windows lie on a grid of their length that begins at base 0. Left out are the incomplete window at the end of a "
     "chromosome, windows with an N and, unless all are wanted, windows without a score. Names are "
     "CHROMOSOME_START_END, 0-based, END inclusive."
+)
+SIGNAL_RULE = (
+    "A window lies around the middle of its region, or around the summit of a narrowPeak; one that reaches over the "
+    "end of its chromosome or holds an N is left out, as are repeats of the same window. Windows of neighbouring "
+    "regions may overlap. Random windows overlap no region, no window and not each other. Windows carry the genome's "
+    "chromosome names."
 )
 Transform = Literal["raw", "log1p"]
 Missing = Literal["zero", "refuse"]

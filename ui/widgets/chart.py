@@ -63,6 +63,9 @@ def install_plotly(static: Path) -> Path:
     """Copy plotly.min.js of the installed package into `static`, unless that very file is there.
 
     A copy, since Streamlit does not serve links; written aside first, since two servers may start at once.
+
+    Raises:
+        OSError: it is not there, and cannot be written.
     """
     source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     target = static / source.name
