@@ -102,17 +102,35 @@ def test_doctor_knows_what_an_installed_copy_needs(script: Path, site: Path, env
     assert said["home"]["said"].startswith(environ["HOME"])
     assert (said["packages"]["state"], said["packages"]["said"][:4]) == ("ok", "all ")
 
+
+def test_doctor_says_what_is_wrong_with_the_packages_of_an_installed_copy(
+    script: Path, site: Path, environ: dict[str, str]
+) -> None:
     metadata = next(site.glob("*.dist-info")) / "METADATA"
     whole = metadata.read_text()
     metadata.write_text(whole.replace("Requires-Dist: numpy~=2.4", "Requires-Dist: numpy~=3.0"))
     try:
-        found = json.loads(tfbind(script, environ, "doctor", "--json").stdout)["findings"]
+        wrong = of_packages(script, environ)
     finally:
         metadata.write_text(whole)
-    (wrong,) = [finding for finding in found if finding["subject"] == "packages"]
     assert wrong["said"].startswith("numpy 2.")
     assert wrong["said"].endswith(", wanted ~=3.0")
     assert wrong["remedy"] == "python -m pip install 'numpy~=3.0'"
+
+    aside = metadata.parent.rename(site / "aside")
+    try:
+        unknown = of_packages(script, environ)
+    finally:
+        aside.rename(metadata.parent)
+    assert unknown["state"] == "note"
+    assert unknown["said"] == "tfbind-studio is not installed, so nothing says which versions fit"
+
+
+def of_packages(script: Path, environ: dict[str, str]) -> dict[str, str]:
+    """The one finding about packages."""
+    found = json.loads(tfbind(script, environ, "doctor", "--json").stdout)["findings"]
+    (finding,) = [finding for finding in found if finding["subject"] == "packages"]
+    return finding
 
 
 def test_an_installed_copy_trains_and_keeps_it_in_the_folder_of_the_user(

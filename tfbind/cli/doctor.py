@@ -133,8 +133,10 @@ def _packages(_home: Path) -> Iterator[Finding]:
     try:
         needed, optional = _pinned() if CHECKOUT else _declared()
     except PackageNotFoundError:
-        remedy = f"`{INSTALL} FOLDER` of a checkout, or of a wheel, says it"
-        yield Finding("packages", "note", f"{DISTRIBUTION} is not installed: which versions fit is not known", remedy)
+        remedy = f"`{INSTALL} FOLDER` installs it from the folder of a checkout"
+        yield Finding(
+            "packages", "note", f"{DISTRIBUTION} is not installed, so nothing says which versions fit", remedy
+        )
         return
     known = {package.name for package in needed}
     wrong = {"": _unfit(needed)}
