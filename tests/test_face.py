@@ -3,9 +3,12 @@
 import ast
 import doctest
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +202,42 @@ def test_a_bar_is_drawn_where_it_is_asked_for_alone(
     assert capfd.readouterr() == ("", "")
     api.folders.watch(worked["runs"][0], drawn=True)
     assert f"run {worked['runs'][0].id}: finished" in capfd.readouterr().err
+
+
+def test_a_bar_says_how_far_a_run_is(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = folder.create(home, tf.TrainConfig())
+    pace = {"windows_per_second": 100.0, "seconds_left": 12.3}
+    progress = {"epoch": 2, "num_epochs": 5, "batches": 3, "batches_per_epoch": 6, **pace}
+    (run.folder / folder.PROGRESS).write_text(json.dumps(progress))
+    timer = threading.Timer(1.0, folder.take_over, (run, "finished"))
+    timer.start()
+    api.folders.watch(run, drawn=True)
+    timer.join()
+    said = capfd.readouterr().err
+    assert f"epoch 2/5 {'█' * 12}{'·' * 12}  12 s left" in said
+    assert said.endswith(f"run {run.id}: finished\n")
+
+
+def test_an_interrupt_stops_a_sweep_and_its_runs(home: Path, tmp_path: Path) -> None:
+    tf.simulate_dataset("small", windows=50)
+    path = tmp_path / "sweep.yaml"
+    path.write_text("method: grid\nparameters: {seed: {values: [0, 1]}, num_epochs: {value: 10000}}")
+    sweep = tf.Sweep.from_yaml(path, base=tf.TrainConfig(dataset="small"), parallel=1)
+    timer = threading.Thread(target=_interrupt_once_it_trains, args=(sweep,))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run()
+    timer.join()
+    assert sweep.state == "killed"
+    assert [run.wait(30) for run in sweep.runs()] == ["killed"]
+    assert list(sweep.rows())[:2] == ["run", "epoch"]
+    assert sweep.home == home
+
+
+def _interrupt_once_it_trains(sweep: tf.Sweep) -> None:
+    while not sweep.runs():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_dna_comes_as_text_codes_or_several_of_either() -> None:
