@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-SPEC = PROJECT / "tfbind" / "examples" / "seed_sweep.yaml"
+SPEC = PROJECT / "tfbind" / "sweeps" / "examples" / "seed_sweep.yaml"
 
 
 def first_windows(sequences: Path, scores: Path, count: int, folder: Path) -> tuple[Path, Path]:

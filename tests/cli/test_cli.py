@@ -16,7 +16,7 @@ from tfbind import runs
 from tfbind.config import PROJECT
 
 TOY = ["--dataset", "toy", "--num-channels", "4", "--num-res-blocks", "1", "--num-epochs", "2", "--device", "cpu"]
-SWEEP = str(PROJECT / "tfbind" / "examples" / "seed_sweep.yaml")
+SWEEP = str(PROJECT / "tfbind" / "sweeps" / "examples" / "seed_sweep.yaml")
 TIMES = ("seconds", "windows_per_second")
 
 
