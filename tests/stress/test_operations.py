@@ -44,7 +44,10 @@ from tfbind.scoring import jobs
 from tfbind.store.atomic import is_draft
 from tfbind.tracking import cache
 
-IMPORTED = ["predict", "effects_table", "provenance", "report", "verdict_text", "sealed", "filters", "ray_scores"]
+IMPORTED = [
+    *("scoring.predict", "scoring.bundle", "variants.effects", "compare.report", "compare.text"),
+    *("evaluation.test_set", "evaluation.filters", "cluster.task"),
+]
 KILLS = dict.fromkeys(("predict", "test", "baselines", "filters", "model", "bundle"), 3)  # the life of these is long
 USUALLY = 4
 JOBS = 8
