@@ -77,7 +77,8 @@ def test_a_run_for_people_is_readable(home):
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0].endswith(": for people")
-    assert lines[1].startswith("epoch 1: train_loss ")
+    assert lines[1].startswith("it takes one step an epoch, 2 in all (a batch of 64 holds all 40 training windows)")
+    assert lines[2].startswith("epoch 1: train_loss ")
     assert lines[-1].startswith("finished; best epoch ")
     assert "for people" in tfbind(home, "runs").stdout
 

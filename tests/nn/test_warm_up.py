@@ -13,5 +13,5 @@ def test_setup_compiles_for_training_and_for_the_search_of_motifs() -> None:
         text=True,
         check=True,
     )
-    for module in ("window_step", "batch_step", "tomtom"):
+    for module in ("layer_norm", "batch_norm", "tomtom"):
         assert f"/{module}." in done.stdout

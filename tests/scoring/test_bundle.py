@@ -153,7 +153,7 @@ KILLED_IN_THE_CHECK = """
 import os, pathlib, signal, sys
 from tfbind.scoring import bundle
 bundle.score_windows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-bundle.bundle(pathlib.Path(sys.argv[1]), "batch", pathlib.Path(sys.argv[2]))
+bundle.export_bundle(pathlib.Path(sys.argv[1]), "batch", pathlib.Path(sys.argv[2]))
 """
 
 

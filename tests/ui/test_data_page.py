@@ -240,7 +240,8 @@ def test_a_genome_and_a_motif_become_a_data_set(home: Path) -> None:
     assert "windows of 300 bases are ready" in checked(page).success[0].value
     data = open_dataset(home, "own")
     assert data.meta["origin"]["matrix_id"] == "MA0148.5"
-    assert b"chr1_0_299" in data.names.tolist()
+    assert data.meta["origin"]["p_value"] == 1e-4
+    assert b"chr1_1500_1799" in data.names.tolist()
     assert list(home.glob(".upload.*")) == []
 
 
