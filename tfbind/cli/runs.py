@@ -135,7 +135,7 @@ def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
 def _open(run: Run) -> None:
     """What is said of a run before it trains."""
     say(f"run {run.id}: {runs.read_labels(run)['name']}")
-    windows = runs.read_record(run).get("split_windows", {}).get("train")
+    windows = runs.training_windows(run)
     if windows and (few := few_steps(windows, runs.read_config(run))):
         say(f"it takes {few}")
 

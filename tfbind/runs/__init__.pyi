@@ -61,6 +61,7 @@ from .folder import (
     stop_requested as stop_requested,
     summary as summary,
     take_over as take_over,
+    training_windows as training_windows,
 )
 from .hints import Hint as Hint, Steps as Steps, few_steps as few_steps, hint as hint, lost_its_loss as lost_its_loss
 from .launch import (

@@ -281,6 +281,11 @@ def read_record(run: Run) -> dict[str, Any]:
     )
 
 
+def training_windows(run: Run) -> int | None:
+    """Return how many windows a run trains on, None where its record does not say."""
+    return (read_record(run).get("split_windows") or {}).get("train")
+
+
 def read_labels(run: Run) -> dict[str, Any]:
     """Name, tags and note of a run."""
     return read_fields(run.folder / LABELS, {"name": str, "tags": list[str], "note": str})

@@ -240,7 +240,7 @@ def _load(now: dict[str, Any]) -> str:
 def _hint(run: Run, config: TrainConfig, status: Status, rows: list[Row], known: Appraisal | None) -> Hint | None:
     if lost_its_loss(status.error):
         return None
-    windows = runs.read_record(run).get("split_windows", {}).get("train")
+    windows = runs.training_windows(run)
     steps = Steps(windows, config.batch_size) if windows else None
     rule = as_good_as_the_rule(known.baselines) if known else None
     return hint(rows, status.state == "finished", steps, rule)
