@@ -4,17 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
-from driving import free_port
+from driving import answer_at, free_port
 
 from tfbind.__main__ import main
 from tfbind.config import PROJECT
 
-SECONDS = 120
 LISTENS = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # macOS has but one on loopback
 
 
@@ -25,23 +22,14 @@ def test_the_app_starts_from_any_folder_with_its_settings(tmp_path: Path) -> Non
         command = [sys.executable, "-m", "tfbind", "ui", "--port", str(port), "--address", LISTENS]
         server = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=log, stderr=log)
     try:
-        assert answer(f"http://{LISTENS}:{port}/_stcore/health") == "ok"
+        assert answer_at(f"http://{LISTENS}:{port}/_stcore/health") == "ok"
         assert (tmp_path / "home" / "data" / "builtin").is_dir()
-        assert answer(f"http://{LISTENS}:{port}/app/static/.gitkeep") is not None  # .streamlit/config.toml was read
+        assert (
+            answer_at(f"http://{LISTENS}:{port}/app/static/.gitkeep") is not None
+        )  # .streamlit/config.toml was read
     finally:
         server.terminate()
         server.wait()
-
-
-def answer(url: str) -> str:
-    """What is answered there, as soon as somebody does."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            return urllib.request.urlopen(url, timeout=5).read().decode()
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("address", [[], ["--address", "0.0.0.0"], ["--address", "::"]])

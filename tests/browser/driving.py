@@ -115,6 +115,17 @@ def healthy(port: int) -> bool:
         return False
 
 
+def answer_at(url: str, seconds: float = 120) -> str:
+    """What is answered there, as soon as somebody does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return urllib.request.urlopen(url, timeout=5).read().decode()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def wait_until(holds: Callable[[], object], seconds: float, about: Callable[[], object] = lambda: "") -> None:
     """Poll until `holds()` is true; fail after `seconds`, saying `about()`."""
     deadline = time.monotonic() + seconds

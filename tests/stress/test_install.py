@@ -6,14 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driving import free_port
+from driving import answer_at, free_port
 from toy import toy_home
 
 from ui.widgets.chart import install_plotly
@@ -162,22 +160,12 @@ def app(script: Path, environ: dict[str, str]) -> Iterator[str]:
         server.wait()
 
 
-def answer(url: str) -> str:
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            return urllib.request.urlopen(url, timeout=5).read().decode()
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-
 def test_ui_makes_the_data_and_starts_the_app_once(
     app: str, script: Path, site: Path, environ: dict[str, str]
 ) -> None:
-    assert answer(f"{app}/_stcore/health") == "ok"
+    assert answer_at(f"{app}/_stcore/health") == "ok"
     install_plotly(site / "tfbind" / "webapp" / "static")  # as the first visit does
-    assert "Plotly" in answer(f"{app}/app/static/plotly.min.js")[:500_000]
+    assert "Plotly" in answer_at(f"{app}/app/static/plotly.min.js")[:500_000]
     assert len(list(Path(environ["HOME"]).glob("**/tfbind/data/builtin/meta.json"))) == 1
     again = tfbind(script, environ, "ui", "--port", app.rpartition(":")[2])
     said = f"tfbind: port {app[-5:].lstrip(':')} is in use, perhaps by this app"

@@ -214,7 +214,7 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
         pasts: the runs to compare.
         choice: by which figure.
         pool: further runs. Those of this home count where a run from elsewhere that names its data repeats their
-            setting (see `elsewhere.join`). Where no replicates are selected, those on the same data and split help to
+            setting (see `runs.join`). Where no replicates are selected, those on the same data and split help to
             see how far chance goes. Those that repeat a setting that is compared are its `unselected`.
     """
     refused = _unlike(pasts)

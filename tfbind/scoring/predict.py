@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int], None]
 class Outcome:
     """What was predicted; `notes` says what was changed in reading, for each record that was changed.
 
-    `about` is what there is to say of the file, as `export.facts` has it; `unplaced` which records the file could
+    `about` is what there is to say of the file, as `formats.facts` has it; `unplaced` which records the file could
     not put where others lie, "" if that is none.
     """
 
