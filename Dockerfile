@@ -1,6 +1,6 @@
 # docker build -t tfbind . && docker run -p 127.0.0.1:8501:8501 -v tfbind:/home/tfbind/data tfbind
 # The app has no login: whoever reaches the port may use it. Publish it on loopback alone, as above, or to a proxy that
-# asks for a password; README.md, Security, has one. The names of other hosts go into STREAMLIT_SERVER_ALLOWED_HOSTS.
+# asks for a password; docs/security.md has one. The names of other hosts go into STREAMLIT_SERVER_ALLOWED_HOSTS.
 FROM python:3.12-slim
 # https://pypi.org/simple takes a torch for CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu

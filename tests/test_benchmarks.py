@@ -1,4 +1,4 @@
-"""Benchmarks start from any folder, by the commands that the README names."""
+"""Benchmarks start from any folder, by the commands that docs/benchmarks.md names."""
 
 import subprocess
 import sys

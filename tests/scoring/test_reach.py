@@ -77,7 +77,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """As README's recipe for a proxy starts it."""
+    """As the recipe for a proxy in docs/security.md starts it."""
     with server(tmp_path_factory.mktemp("public"), "--server.baseUrlPath", "alice", *PUBLIC) as port:
         yield port
 
@@ -87,7 +87,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     [
         ("localhost:8501", "http://localhost:8501", ACCEPTED),
         ("127.0.0.1:8501", "http://127.0.0.1:8501", ACCEPTED),
-        ("localhost:8501", "http://localhost:9999", ACCEPTED),  # another server of this machine: README says so
+        ("localhost:8501", "http://localhost:9999", ACCEPTED),  # another server of this machine: see docs/security.md
         ("localhost:8501", None, ACCEPTED),  # no browser
         ("localhost:8501", "http://evil.example", REFUSED),
         ("localhost:8501", "null", REFUSED),

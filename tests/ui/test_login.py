@@ -63,5 +63,5 @@ def test_a_login_that_is_not_set_up_says_so_in_one_line() -> None:
     shown = visit({})
     shown.button[0].click().run()
     assert len(checked(shown).error) == 1
-    assert "README" in shown.error[0].value
+    assert r"docs\/security\.md" in shown.error[0].value
     assert "Train a model" not in words(shown)

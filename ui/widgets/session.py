@@ -55,7 +55,7 @@ def login() -> bool:
         try:
             st.login()
         except StreamlitAuthError as error:
-            st.error(plain(f"{error} README's section on security says how a login is set up."))
+            st.error(plain(f"{error} docs/security.md says how a login is set up."))
     return False
 
 
