@@ -89,7 +89,7 @@ def misspelt(words: list[str]) -> str | None:
         words = words[2:]
     if words[0] == "tfbind":
         try:
-            _, unknown = _parser(words[1]).parse_known_args(words[1:])
+            _, unknown = _parser(next(iter(words[1:]), None)).parse_known_args(words[1:])
         except SystemExit:
             return "refused by the parser"
         return f"unknown: {unknown}" if unknown else None
@@ -97,7 +97,7 @@ def misspelt(words: list[str]) -> str | None:
         makefile = (PROJECT / "Makefile").read_text()
         patterns = [rf"^{word.split('=')[0]} ?\??=" if "=" in word else rf"^{word}:" for word in words[1:]]
         return next((pattern for pattern in patterns if not re.search(pattern, makefile, re.MULTILINE)), None)
-    if words[0] in PROGRAMS and words[1].endswith(".py"):
+    if words[0] in PROGRAMS and words[1:] and words[1].endswith(".py"):
         return None if (PROJECT / words[1]).is_file() else "no such file"
     return None
 
