@@ -17,17 +17,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfbind.config import PRESETS, parse_config
 from tfbind.data.simulate import LENGTH
-from tfbind.nn.kernels.compile import Blank
+from tfbind.nn.kernels.compile import BlankData
 from tfbind.nn.model import build_model
 from tfbind.nn.training import train
 from tfbind.store.process import cpu_cores
 
 
-def random_windows(count: int) -> Blank:
+def random_windows(count: int) -> BlankData:
     """Windows that have nothing to teach."""
     random = np.random.default_rng(0)
     codes = random.integers(0, 4, (count, LENGTH), dtype=np.uint8)
-    return Blank(np.zeros(count, "S1"), codes, random.random((count, LENGTH), dtype=np.float32))
+    return BlankData(np.zeros(count, "S1"), codes, random.random((count, LENGTH), dtype=np.float32))
 
 
 def main() -> None:

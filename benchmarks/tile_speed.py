@@ -30,18 +30,19 @@ from tfbind.nn.kernels import gemm
 from tfbind.nn.model import build_model
 from tfbind.nn.training import train
 
-TWELVE_ROWS = gemm.Shape(12, 4, 12, 4)
+TWELVE_ROWS = gemm.TileRows(12, 4, 12, 4)
 EPOCHS = 4
 
 
-def train_with(shape: gemm.Shape, preset: str, windows: int, threads: int) -> None:
+def train_with(shape: gemm.TileRows, preset: str, windows: int, threads: int) -> None:
     """Train with tiles of a shape; print the CPU seconds and the windows a second of each epoch but the first.
 
     Kernels take the tiles that are there when they compile: in the first epoch.
     """
-    gemm.HIGH, gemm.LOW, gemm.HALF_HIGH, gemm.HALF_LOW = shape
-    gemm._high, gemm._low = gemm._tile(shape.high, gemm.LANES), gemm._tile(shape.low, gemm.LANES)
-    gemm._half_high, gemm._half_low = gemm._tile(shape.half_high, gemm.HALF), gemm._tile(shape.half_low, gemm.HALF)
+    gemm.MR, gemm.MR_EDGE, gemm.MR_HALF, gemm.MR_HALF_EDGE = shape
+    gemm._tile, gemm._tile_edge = (gemm._microkernel(rows, gemm.NR) for rows in (shape.mr, shape.mr_edge))
+    half = shape.mr_half, shape.mr_half_edge
+    gemm._half, gemm._half_edge = (gemm._microkernel(rows, gemm.NR_HALF) for rows in half)
     torch.set_num_threads(1)  # as a run does
     config = parse_config({"num_epochs": EPOCHS, "device": "cpu", "threads": threads}, PRESETS[preset])
     found, before = [], time.process_time()
@@ -56,7 +57,7 @@ def processor() -> str:
     """The processor of this machine, in its own words, and the features of it that numba compiles for."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "this processor")
-    features = [feature for feature, there in gemm.compiled_for().items() if there]
+    features = [feature for feature, there in gemm.target_features().items() if there]
     return f"{name}, {psutil.cpu_count()} cores; compiled for {', '.join(features) or 'none of the known features'}"
 
 
@@ -69,9 +70,9 @@ def main() -> None:
     parser.add_argument("--shape", type=json.loads, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.shape:
-        train_with(gemm.Shape(*chosen.shape), chosen.preset, chosen.windows, chosen.threads)
+        train_with(gemm.TileRows(*chosen.shape), chosen.preset, chosen.windows, chosen.threads)
         return
-    shapes = {"12 rows": TWELVE_ROWS, "as chosen": gemm.kind_of(gemm.compiled_for())[1]}
+    shapes = {"12 rows": TWELVE_ROWS, "as chosen": gemm.select_tile(gemm.target_features())[1]}
     epochs: dict[str, list[tuple[float, float]]] = {name: [] for name in shapes}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(chosen.runs):

@@ -6,18 +6,19 @@ import numpy as np
 import torch
 from torch.nn.functional import mse_loss
 
-from tfbind.nn.kernels.gemm import compiled
-from tfbind.nn.kernels.pack import ONE, ZERO, Drawing, drawn, finish
+from tfbind.nn.kernels.gemm import jit
+from tfbind.nn.kernels.pack import ONE, ZERO, DropoutMask, draw_masks, relu_dropout
 from tfbind.nn.model import BindingPredictorCNN
 from tfbind.nn.training import one_hot
 
-# channels, blocks, kernel, first kernel, length
+# channels, blocks, kernel, first kernel, length. Each number of padded channels is compiled anew: 8, 24 and 32 have
+# whole tiles, half tiles, and both.
 SHAPES = [
     (32, 3, 3, 3, 300),
     (32, 2, 5, 15, 300),
     (24, 1, 5, 15, 41),
-    (48, 2, 1, 7, 29),
-    (16, 0, 3, 3, 20),
+    (32, 2, 1, 7, 29),
+    (8, 0, 3, 3, 20),
     (8, 1, 7, 1, 301),
     (20, 2, 3, 5, 12),
     (5, 1, 3, 3, 50),
@@ -56,16 +57,16 @@ def assert_gradients(found, expected) -> None:
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
 
 
-@compiled
-def _draw(drawing, out):  # type: ignore[no-untyped-def]
+@jit
+def _draw(dropout, out):  # type: ignore[no-untyped-def]
     for j in range(len(out)):
-        out[j] = finish(ONE, ZERO, j, drawing)
+        out[j] = relu_dropout(ONE, ZERO, j, dropout)
 
 
-def mask(drawing: Drawing, block: int, count: int) -> np.ndarray:
+def mask(dropout: DropoutMask, block: int, count: int) -> np.ndarray:
     """What dropout multiplies the first `count` activations of a block by."""
     out = np.empty(count, np.float32)
-    _draw((drawing.dropped, *drawing.keys[block], drawing.scale), out)
+    _draw((dropout.threshold, *dropout.keys[block], dropout.scale), out)
     return out
 
 
@@ -76,7 +77,7 @@ def generator(seed: int = 9) -> torch.Generator:
 
 def drop_as_drawn(model: BindingPredictorCNN, windows: int, length: int) -> None:
     """Have torch drop what a step on arrays drops, for a model with a multiple of eight channels."""
-    drawing, channels = drawn(model, generator()), model.initial_conv.out_channels
+    dropout, channels = draw_masks(model, generator()), model.initial_conv.out_channels
     for number, block in enumerate(model.res_blocks):
-        kept = torch.from_numpy(mask(drawing, number, windows * length * channels)).view(windows, length, channels)
+        kept = torch.from_numpy(mask(dropout, number, windows * length * channels)).view(windows, length, channels)
         block.dropout.forward = kept.mT.mul

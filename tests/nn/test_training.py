@@ -12,7 +12,7 @@ from toy import toy_config, toy_data, toy_home
 
 from tfbind.config import TrainConfig
 from tfbind.nn.model import build_model
-from tfbind.nn.training import Diverged, Training, learning_rate_at, make_optimizer, one_hot, shares, train
+from tfbind.nn.training import Diverged, Training, learning_rate_at, make_optimizer, one_hot, shard_count, train
 from tfbind.runs import launch
 from tfbind.runs.worker import Worker
 
@@ -159,13 +159,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(optimizer, norm, finished_
 
 
 @pytest.mark.parametrize(("threads", "batch_size", "expected"), [(1, 64, 1), (2, 64, 2), (16, 64, 8), (4, 7, 1)])
-def test_each_thread_takes_a_share_unless_shares_get_too_small(threads, batch_size, expected):
-    assert shares(toy_config(threads=threads, batch_size=batch_size)) == expected
-    assert shares(toy_config(threads=threads, batch_size=batch_size, device="cuda")) == 1
+def test_each_thread_takes_a_shard_unless_shards_get_too_small(threads, batch_size, expected):
+    assert shard_count(toy_config(threads=threads, batch_size=batch_size)) == expected
+    assert shard_count(toy_config(threads=threads, batch_size=batch_size, device="cuda")) == 1
 
 
-def test_shares_compute_what_the_whole_batch_computes():
-    # 40 windows in batches of 17: shares of 9 and 8, and a last batch of 6 in shares of 3.
+def test_shards_compute_what_the_whole_batch_computes():
+    # 40 windows in batches of 17: shards of 9 and 8, and a last batch of 6 in shards of 3.
     settings = {"dropout_rate": 0.0, "batch_size": 17, "optimizer_type": "SGD", "learning_rate": 0.01}
     whole, shared = start(toy_config(**settings)), start(toy_config(**settings, threads=2))
     for ours, theirs in zip(shared, whole, strict=True):
@@ -186,13 +186,13 @@ def test_what_threads_do_of_a_batch_is_arithmetic_alone(norm):
         threads = 0
 
         @property
-        def _spread(self):
-            def spread(work, *jobs):
+        def _parallel_map(self):
+            def parallel_map(work, *jobs):
                 self.threads = max(self.threads, len(jobs[0]))
                 with NoTorch():
                     return list(map(work, *jobs))
 
-            return spread
+            return parallel_map
 
     config = toy_config(norm=norm, threads=3, batch_size=40)
     training = Recorder(build_model(config, 20), toy_data(), config)

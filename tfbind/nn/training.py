@@ -3,10 +3,10 @@
 What an epoch draws at random follows from (seed, epoch) alone, so a run that goes on from a checkpoint sees the very
 windows, in the very order, with the very dropout masks, that it would have seen without the interruption.
 
-On a CPU each thread takes a share of every batch through the network, and the gradients are added up in a fixed
-order. Threads then wait for each other once a step instead of once an operation: as fast as torch's own threads on
-an idle machine, and many times faster beside another busy process. The mathematics is that of the whole batch, but
-for batch norm, whose statistics are those of a share.
+On a CPU each thread takes a shard of every batch through the network, and the gradients are summed in a fixed order.
+Threads then wait for each other once a step instead of once an operation: as fast as torch's own threads on an idle
+machine, and many times faster beside another busy process. The mathematics is that of the whole batch, but for batch
+norm, whose statistics are those of a shard.
 """
 
 import math
@@ -20,20 +20,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import BatchNorm1d
 from torch.nn.functional import mse_loss
 
 from tfbind.config import TrainConfig
 from tfbind.data import split
 from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
-from tfbind.nn.kernels import batch_norm, layer_norm
-from tfbind.nn.kernels.pack import Spread, fits
+from tfbind.nn.kernels import ParallelMap, is_supported, loss_and_grad, predict
 from tfbind.nn.model import BindingPredictorCNN
 
 Row = dict[str, Any]
 
 SCORING_BATCH = 64
-SMALLEST_SHARE = 8
+SMALLEST_SHARD = 8
 BATCHES_BETWEEN_CHECKS = 64
 
 
@@ -99,11 +97,11 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.O
     return kind(model.parameters(), lr=rate, weight_decay=decay, fused=fused)
 
 
-def shares(config: TrainConfig) -> int:
-    """Into how many shares a batch is split: one a thread on a CPU, unless they would become too small."""
+def shard_count(config: TrainConfig) -> int:
+    """Into how many shards a batch is split: one per thread on a CPU, unless they would become too small."""
     if config.device != "cpu":
         return 1
-    return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARE))
+    return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARD))
 
 
 class Training:
@@ -135,7 +133,7 @@ class Training:
         self._held_scores = data.scores[self.validation_windows]
         self._optimizer = make_optimizer(model, config)
         self._parameters = list(model.parameters())
-        self._generators = [torch.Generator(self.device) for _ in range(shares(config))]
+        self._generators = [torch.Generator(self.device) for _ in range(shard_count(config))]
         model.use_generator(self._generators[0])
         self._threads = ThreadPoolExecutor(len(self._generators))
         self.batches_per_epoch = math.ceil(len(self.train_windows) / config.batch_size)
@@ -222,22 +220,22 @@ class Training:
         for generator in self._generators:
             generator.manual_seed(int(random.integers(2**62)))
         batches = order.split(self.config.batch_size)
-        for chosen in batches:
-            self._losses.append(self._train_batch(chosen))
+        for indices in batches:
+            self._losses.append(self._train_batch(indices))
             if self.batches % BATCHES_BETWEEN_CHECKS == 0:
                 self._require_finite(float(self._losses[-1]), "train_loss")
             if self.on_batch:
                 self.on_batch(self)
-        sizes = torch.tensor([len(chosen) for chosen in batches], dtype=torch.float64)
+        sizes = torch.tensor([len(indices) for indices in batches], dtype=torch.float64)
         losses = torch.stack(self._losses).cpu().double()
         return self._require_finite(float((losses * sizes).sum() / sizes.sum()), "train_loss")
 
-    def _train_batch(self, chosen: Tensor) -> Tensor:
+    def _train_batch(self, indices: Tensor) -> Tensor:
         done = (self.epoch - 1) * self.batches_per_epoch + self.batches
         rate = learning_rate_at(self.config, done, self.config.num_epochs * self.batches_per_epoch)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss, gradients = self._loss_and_gradients(self._codes[chosen], self._scores[chosen])
+        loss, gradients = self._loss_and_gradients(self._codes[indices], self._scores[indices])
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             # The optimizer goes through both memories in step, and a gradient has the strides of its convolution.
             parameter.grad = gradient.contiguous()
@@ -245,22 +243,21 @@ class Training:
         return loss
 
     def _loss_and_gradients(self, codes: Tensor, scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if fits(self.model):
-            step = batch_norm if isinstance(self.model.initial_norm, BatchNorm1d) else layer_norm
-            return step.loss_and_gradients(self.model, codes, scores, self._generators[: len(codes)], self._spread)
+        if is_supported(self.model):
+            return loss_and_grad(self.model, codes, scores, self._generators[: len(codes)], self._parallel_map)
         loss = mse_loss(self.model(one_hot(codes)), scores)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
 
     @property
-    def _spread(self) -> Spread:
+    def _parallel_map(self) -> ParallelMap:
         return self._threads.map if len(self._generators) > 1 else map
 
     @torch.inference_mode()
     def _predict(self) -> Tensor:
         """The scores of the validation windows."""
         parts = math.ceil(len(self._held_codes) / SCORING_BATCH)
-        if fits(self.model):
-            return layer_norm.predict(self.model, self._held_codes, parts, self._spread)
+        if is_supported(self.model):
+            return predict(self.model, self._held_codes, parts, self._parallel_map)
         return torch.cat([self.model(one_hot(codes)).cpu() for codes in self._held_codes.split(SCORING_BATCH)])
 
     def _validate(self) -> Validation:

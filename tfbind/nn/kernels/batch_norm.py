@@ -1,9 +1,9 @@
-"""A training step of the model with batch norm, on a CPU: its loss and gradients, in one pass over memory a layer.
+"""Training step on a CPU for models with batch norm: one pass over memory per layer.
 
-Batch norm has to know the sums of a layer over all windows before it can go on, so the windows wait in memory between
-two layers. A window that is fetched goes through all that can be done with it while it lies in the cache of a core:
-the norm of one layer, the convolution of the next, and the sums for the norm of that. What comes out is what torch's
-autograd gives for a `BindingPredictorCNN` with `norm="batch"`, but for the order in which sums are taken.
+Batch norm needs the sums of a layer over all windows before the next layer can start, so the activations of a shard
+wait in memory between two layers. A window that is read goes through all that can be done while it lies in the cache
+of a core: the norm of one layer, the convolution of the next, and the sums for the norm of that. Results are those of
+torch's autograd for a `BindingPredictorCNN` with `norm="batch"`, but for the order of sums.
 """
 
 from collections.abc import Sequence
@@ -15,127 +15,134 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tfbind.nn.kernels.gemm import Kernel, add_product, compiled
+from tfbind.nn.kernels.gemm import Kernel, gemm, jit
 from tfbind.nn.kernels.pack import (
     ONE,
     ZERO,
     Floats,
-    Share,
-    Spread,
-    added_up,
-    clear,
+    ParallelMap,
+    Shard,
     eps,
-    finish,
-    in_shares,
+    flip_kernels,
     layers,
-    packed,
-    read_bases,
-    score,
-    score_back,
-    turned,
-    width,
+    make_shards,
+    one_hot,
+    output_layer,
+    output_layer_backward,
+    pack_parameters,
+    padded_channels,
+    reduce_gradients,
+    relu_dropout,
+    zero_gradients,
 )
 from tfbind.nn.model import BindingPredictorCNN
 
-BASES = 8  # numbers by channel are repeated for so many bases, which makes loops as long as processors like them
+UNROLL = 8  # per-channel vectors are repeated for so many positions: loops long enough to be vectorised
 
 
 class Norms(NamedTuple):
-    """The statistics of n norms over all windows, and what they do: x * factor + shift. `spread` is 1 / standard
-    deviation. By channel, repeated: each is (n, BASES * C)."""
+    """Batch statistics of n norms, and the affine map x * scale + shift that they make of each.
+
+    Each is (n, UNROLL * C): by channel, repeated. inv_std = 1 / sqrt(variance + eps).
+    """
 
     mean: Floats
     variance: Floats
-    spread: Floats
-    factor: Floats
+    inv_std: Floats
+    scale: Floats
     shift: Floats
 
 
-class Room(NamedTuple):
-    """What N windows leave behind at each of n layers: `convolved` (n, N, L * C) what the convolutions give, `active`
-    what comes of it, with room for the zeros that convolutions hang over. `slopes` (2, N, L * C) are those of the
-    layer in hand and of the residual beside it: even layers write the first, odd ones the second."""
+class Activations(NamedTuple):
+    """Activations of a shard of N windows, saved at each of n layers for the backward pass.
+
+    convolved: (n, N, L * C), outputs of the convolutions.
+    active: (n, N, (L + pad) * C), after norm, ReLU and dropout, zero-padded.
+    grads: (2, N, L * C), gradients of the layer in hand and of the residual; even layers write the first.
+    """
 
     convolved: Floats
     active: Floats
-    slopes: Floats
+    grads: Floats
 
 
-@compiled
-def _finish(x, factor, shift, residual, position, drawing, out):  # type: ignore[no-untyped-def]
-    """dropout(relu(x * factor + shift + residual)) of a window."""
-    step = len(factor)
+@jit
+def _norm_relu(x, scale, shift, residual, position, dropout, out):  # type: ignore[no-untyped-def]
+    """out = dropout(relu(x * scale + shift + residual)) of a window."""
+    step = len(scale)
     for at in range(0, len(x), step):
         # Slices of their own, since a sum of two counters might be negative for all that the compiler knows.
-        given, found = x[at : at + step], out[at : at + step]
-        beside = None if residual is None else residual[at : at + step]
-        for j in range(len(given)):
-            value = given[j] * factor[j] + shift[j]
-            found[j] = finish(value, ZERO if residual is None else beside[j], position + at + j, drawing)
+        x_here, out_here = x[at : at + step], out[at : at + step]
+        residual_here = None if residual is None else residual[at : at + step]
+        for j in range(len(x_here)):
+            value = x_here[j] * scale[j] + shift[j]
+            out_here[j] = relu_dropout(
+                value, ZERO if residual is None else residual_here[j], position + at + j, dropout
+            )
 
 
-@compiled
-def _activate(n, i, norms, drawing, room):  # type: ignore[no-untyped-def]
-    """The activations of a layer for a window."""
-    x, factor, shift = room.convolved[n, i], norms.factor[n], norms.shift[n]
+@jit
+def _activate(n, i, norms, dropout, activations):  # type: ignore[no-untyped-def]
+    """The activations (L * C) of layer n for window i, computed from its convolution."""
+    x, scale, shift = activations.convolved[n, i], norms.scale[n], norms.shift[n]
     size = len(x)
-    edge = (room.active.shape[2] - size) // 2
-    out = room.active[n, i, edge : edge + size]
-    dropped, keys, scale = drawing
+    pad = (activations.active.shape[2] - size) // 2
+    out = activations.active[n, i, pad : pad + size]
+    threshold, keys, kept_scale = dropout
     if n % 2 == 0 and n > 0:
-        _finish(x, factor, shift, room.active[n - 2, i, edge : edge + size], 0, None, out)
-    elif n == 0 or dropped == 0:
-        _finish(x, factor, shift, None, 0, None, out)
+        _norm_relu(x, scale, shift, activations.active[n - 2, i, pad : pad + size], 0, None, out)
+    elif n == 0 or threshold == 0:
+        _norm_relu(x, scale, shift, None, 0, None, out)
     else:
-        _finish(x, factor, shift, None, i * size, (dropped, keys[n // 2, 0], keys[n // 2, 1], scale), out)
+        _norm_relu(x, scale, shift, None, i * size, (threshold, keys[n // 2, 0], keys[n // 2, 1], kept_scale), out)
     return out
 
 
-@compiled
-def _add_sums(x, sums):  # type: ignore[no-untyped-def]
-    """Add up a window by channel, and its squares, in float64 from window to window."""
+@jit
+def _add_moments(x, sums):  # type: ignore[no-untyped-def]
+    """Add the sums of x and of x^2 of a window to `sums` (2, UNROLL * C) float64, by channel."""
     step = sums.shape[1]
-    some, more = np.zeros(step, np.float32), np.zeros(step, np.float32)
+    sum_x, sum_x2 = np.zeros(step, np.float32), np.zeros(step, np.float32)
     for at in range(0, len(x), step):
-        given = x[at : at + step]
-        for j in range(len(given)):
-            some[j] += given[j]
-            more[j] += given[j] * given[j]
+        x_here = x[at : at + step]
+        for j in range(len(x_here)):
+            sum_x[j] += x_here[j]
+            sum_x2[j] += x_here[j] * x_here[j]
     for j in range(step):
-        sums[0, j] += some[j]
-        sums[1, j] += more[j]
+        sums[0, j] += sum_x[j]
+        sums[1, j] += sum_x2[j]
 
 
-@compiled
-def _pass_on(slope, out, scale, x, mean, spread, sums):  # type: ignore[no-untyped-def]
-    """Leave of the slope of `out` what relu and dropout, which multiplies by `scale`, pass on; and add that up by
-    channel, alone and times the normal x."""
+@jit
+def _relu_backward(grad, out, dropout_scale, x, mean, inv_std, sums):  # type: ignore[no-untyped-def]
+    """Backward of ReLU and dropout, in place. Accumulates the batch-norm sums of dy and of dy * x_hat, by channel."""
     step = sums.shape[1]
-    some, more = np.zeros(step, np.float32), np.zeros(step, np.float32)
+    sum_dy, sum_dy_xhat = np.zeros(step, np.float32), np.zeros(step, np.float32)
     for at in range(0, len(x), step):
-        given, found, passed = x[at : at + step], out[at : at + step], slope[at : at + step]
-        for j in range(len(given)):
-            value = ZERO if found[j] <= ZERO else passed[j] * scale
-            passed[j] = value
-            some[j] += value
-            more[j] += value * (given[j] - mean[j]) * spread[j]
+        x_here, out_here, grad_here = x[at : at + step], out[at : at + step], grad[at : at + step]
+        for j in range(len(x_here)):
+            dy = ZERO if out_here[j] <= ZERO else grad_here[j] * dropout_scale
+            grad_here[j] = dy
+            sum_dy[j] += dy
+            sum_dy_xhat[j] += dy * (x_here[j] - mean[j]) * inv_std[j]
     for j in range(step):
-        sums[0, j] += some[j]
-        sums[1, j] += more[j]
+        sums[0, j] += sum_dy[j]
+        sums[1, j] += sum_dy_xhat[j]
 
 
-@compiled
-def _slope_of_x(passed, x, of_passed, of_x, constant, dx):  # type: ignore[no-untyped-def]
-    step = len(of_x)
+@jit
+def _norm_backward(dy, x, dy_factor, x_factor, constant, dx):  # type: ignore[no-untyped-def]
+    """dx = dy * dy_factor + x * x_factor + constant of a window: `_batch_norm_backward` has the factors."""
+    step = len(x_factor)
     for at in range(0, len(x), step):
-        slope, given, found = passed[at : at + step], x[at : at + step], dx[at : at + step]
-        for j in range(len(given)):
-            found[j] = slope[j] * of_passed[j] + given[j] * of_x[j] + constant[j]
+        dy_here, x_here, dx_here = dy[at : at + step], x[at : at + step], dx[at : at + step]
+        for j in range(len(x_here)):
+            dx_here[j] = dy_here[j] * dy_factor[j] + x_here[j] * x_factor[j] + constant[j]
 
 
-@compiled
-def _by_channel(sums, channels):  # type: ignore[no-untyped-def]
-    """Sums (2, BASES * C) of every BASESth base as those of all bases, repeated."""
+@jit
+def _reduce_by_channel(sums, channels):  # type: ignore[no-untyped-def]
+    """Reduce sums (2, UNROLL * C), one per channel and position modulo UNROLL, to sums per channel, repeated."""
     for row in range(2):
         for j in range(channels, sums.shape[1]):
             sums[row, j % channels] += sums[row, j]
@@ -143,112 +150,117 @@ def _by_channel(sums, channels):  # type: ignore[no-untyped-def]
             sums[row, j] = sums[row, j % channels]
 
 
-@compiled
+@jit
 def _take_statistics(n, sums, count, p, eps, norms):  # type: ignore[no-untyped-def]
-    """The norm of a layer from the sums of what is normalised and of its squares."""
-    channels = p.scales.shape[1]
-    _by_channel(sums, channels)
+    """Statistics and affine map of norm n from the sums of x and x^2 over `count` positions."""
+    channels = p.gamma.shape[1]
+    _reduce_by_channel(sums, channels)
     for j in range(sums.shape[1]):
         mean = sums[0, j] / count
         variance = sums[1, j] / count - mean * mean
         norms.mean[n, j] = mean
         norms.variance[n, j] = 0.0 if variance < 0.0 else variance
-        norms.spread[n, j] = ONE / np.sqrt(norms.variance[n, j] + eps)
-        norms.factor[n, j] = p.scales[n, j % channels] * norms.spread[n, j]
-        norms.shift[n, j] = p.shifts[n, j % channels] - norms.mean[n, j] * norms.factor[n, j]
+        norms.inv_std[n, j] = ONE / np.sqrt(norms.variance[n, j] + eps)
+        norms.scale[n, j] = p.gamma[n, j % channels] * norms.inv_std[n, j]
+        norms.shift[n, j] = p.beta[n, j % channels] - norms.mean[n, j] * norms.scale[n, j]
 
 
-@compiled
-def _statistics_back(n, sums, count, norms, d, of_x, constant):  # type: ignore[no-untyped-def]
-    """The gradients of a norm from the sums of its slope, alone and times the normal x; and by which numbers x and
-    its slope make that of x."""
-    channels = d.scales.shape[1]
-    _by_channel(sums, channels)
+@jit
+def _batch_norm_backward(n, sums, count, norms, grads, x_factor, constant):  # type: ignore[no-untyped-def]
+    """dgamma and dbeta of norm n from the sums of dy and of dy * x_hat, and the factors by which dx follows.
+
+    dx = scale * (dy - mean(dy) - x_hat * mean(dy * x_hat)) (Ioffe & Szegedy 2015), as one affine map of dy and x.
+    """
+    channels = grads.gamma.shape[1]
+    _reduce_by_channel(sums, channels)
     for j in range(channels):
-        d.shifts[n, j], d.scales[n, j] = sums[0, j], sums[1, j]
+        grads.beta[n, j], grads.gamma[n, j] = sums[0, j], sums[1, j]
     for j in range(sums.shape[1]):
-        of_x[j] = -norms.factor[n, j] * norms.spread[n, j] * sums[1, j] / count
-        constant[j] = -norms.factor[n, j] * sums[0, j] / count - of_x[j] * norms.mean[n, j]
+        x_factor[j] = -norms.scale[n, j] * norms.inv_std[n, j] * sums[1, j] / count
+        constant[j] = -norms.scale[n, j] * sums[0, j] / count - x_factor[j] * norms.mean[n, j]
 
 
 @lru_cache
 def _kernel(channels: int) -> Kernel:
-    """A training step for a network of so many channels."""
+    """The training step for a network of so many (padded) channels."""
 
-    def step(codes, truth, weight, p, reverse, eps, drawing, d, norms, room):  # type: ignore[no-untyped-def]
-        """The sum of the squared errors; `d` becomes `weight` times its gradients. `reverse` holds the inner
-        convolutions with output channels before input channels and the last place first. `norms` and `room` are
-        filled in."""
-        clear(d)
+    def step(codes, targets, weight, p, flipped, eps, dropout, grads, norms, activations):  # type: ignore[no-untyped-def]
+        """The sum of squared errors of a shard; `grads` becomes `weight` times its gradients. Fills in `norms` and
+        `activations`."""
+        zero_gradients(grads)
         windows, length = codes.shape
-        layers, size, count = len(p.scales), length * channels, windows * length
+        layers, size, count = len(p.gamma), length * channels, windows * length
         first_depth, depth = len(p.first) // channels, p.inner.shape[1] // channels
-        edge = (room.active.shape[2] - size) // 2
+        pad = (activations.active.shape[2] - size) // 2
         bases = np.zeros((length + first_depth // 4 // 2 * 2) * 4, np.float32)
-        scores, padded = np.empty(length, np.float32), np.zeros(size + 2 * edge, np.float32)
-        dx = padded[edge : edge + size]
-        sums = np.empty((2, BASES * channels))
-        of_x, constant = np.empty(BASES * channels, np.float32), np.empty(BASES * channels, np.float32)
+        predictions, padded = np.empty(length, np.float32), np.zeros(size + 2 * pad, np.float32)
+        dx = padded[pad : pad + size]
+        sums = np.empty((2, UNROLL * channels))
+        x_factor, constant = np.empty(UNROLL * channels, np.float32), np.empty(UNROLL * channels, np.float32)
         for n in range(layers):
             sums[:] = 0.0
             for i in range(windows):
-                x = room.convolved[n, i]
+                x = activations.convolved[n, i]
                 x[:] = ZERO
                 if n == 0:
-                    read_bases(codes[i], bases)
-                    add_product(bases, 4, 1, p.first, x, length, channels, first_depth)
+                    one_hot(codes[i], bases)
+                    gemm(bases, 4, 1, p.first, x, length, channels, first_depth)
                 else:
-                    _activate(n - 1, i, norms, drawing, room)
-                    add_product(room.active[n - 1, i], channels, 1, p.inner[n - 1], x, length, channels, depth)
-                _add_sums(x, sums)
+                    _activate(n - 1, i, norms, dropout, activations)
+                    gemm(activations.active[n - 1, i], channels, 1, p.inner[n - 1], x, length, channels, depth)
+                _add_moments(x, sums)
             _take_statistics(n, sums, count, p, eps, norms)
         total = 0.0
         for n in range(layers, -1, -1):
             if n < layers:
-                _statistics_back(n, sums, count, norms, d, of_x, constant)
+                _batch_norm_backward(n, sums, count, norms, grads, x_factor, constant)
             sums[:] = 0.0
             for i in range(windows):
-                below = room.slopes[(n - 1) % 2, i]
+                below = activations.grads[(n - 1) % 2, i]
                 if n == layers:
-                    last = _activate(n - 1, i, norms, drawing, room)
-                    score(last, p, channels, scores)
-                    total += score_back(scores, truth[i], weight, last, p, d, channels, below)
+                    last = _activate(n - 1, i, norms, dropout, activations)
+                    output_layer(last, p, channels, predictions)
+                    total += output_layer_backward(predictions, targets[i], weight, last, p, grads, channels, below)
                 else:
-                    _slope_of_x(room.slopes[n % 2, i], room.convolved[n, i], norms.factor[n], of_x, constant, dx)
+                    dy, x = activations.grads[n % 2, i], activations.convolved[n, i]
+                    _norm_backward(dy, x, norms.scale[n], x_factor, constant, dx)
                     if n == 0:
-                        read_bases(codes[i], bases)
-                        add_product(bases, 1, 4, dx, d.first, first_depth, channels, length)
+                        one_hot(codes[i], bases)
+                        gemm(bases, 1, 4, dx, grads.first, first_depth, channels, length)
                         continue
-                    add_product(room.active[n - 1, i], 1, channels, dx, d.inner[n - 1], depth, channels, length)
-                    # The slope of what a block was given has two parts: to that of the residual, which lies where it
-                    # was passed on, the other is added.
+                    gemm(activations.active[n - 1, i], 1, channels, dx, grads.inner[n - 1], depth, channels, length)
+                    # The gradient of a block's input has two parts: that of the convolutions is added to that of the
+                    # residual, which is there already.
                     if n % 2 == 0:
                         below[:] = ZERO
-                    add_product(padded, channels, 1, reverse[n - 1], below, length, channels, depth)
-                out = room.active[n - 1, i, edge : edge + size]
-                scale = drawing.scale if n % 2 == 0 else ONE
-                _pass_on(below, out, scale, room.convolved[n - 1, i], norms.mean[n - 1], norms.spread[n - 1], sums)
+                    gemm(padded, channels, 1, flipped[n - 1], below, length, channels, depth)
+                out = activations.active[n - 1, i, pad : pad + size]
+                scale = dropout.scale if n % 2 == 0 else ONE
+                x, mean, inv_std = activations.convolved[n - 1, i], norms.mean[n - 1], norms.inv_std[n - 1]
+                _relu_backward(below, out, scale, x, mean, inv_std, sums)
         return total
 
-    return compiled(step)
+    return jit(step)
 
 
-_rooms: WeakKeyDictionary[nn.Module, list[Room]] = WeakKeyDictionary()  # fresh memory costs a quarter of a step
+# Memory allocated anew costs a quarter of a step.
+_activations: WeakKeyDictionary[nn.Module, list[Activations]] = WeakKeyDictionary()
 
 
-def _rooms_for(model: BindingPredictorCNN, shares: Sequence[Share]) -> list[Room]:
-    windows, length = shares[0].codes.shape
-    rooms, size = _rooms.get(model, []), length * width(model)
-    if len(rooms) < len(shares) or rooms[0].slopes.shape[1] < windows or rooms[0].slopes.shape[2] != size:
+def _activations_for(model: BindingPredictorCNN, shards: Sequence[Shard]) -> list[Activations]:
+    windows, length = shards[0].codes.shape
+    buffers, size = _activations.get(model, []), length * padded_channels(model)
+    if len(buffers) < len(shards) or buffers[0].grads.shape[1] < windows or buffers[0].grads.shape[2] != size:
         convolutions = [conv for conv, _ in layers(model)]
-        edges = 2 * (convolutions[-1].kernel_size[0] // 2) * width(model)
-        shapes = (len(convolutions), windows, size), (len(convolutions), windows, size + edges), (2, windows, size)
-        rooms = _rooms[model] = [Room(*(np.zeros(shape, np.float32) for shape in shapes)) for _ in shares]
-    return rooms[: len(shares)]
+        pad = 2 * (convolutions[-1].kernel_size[0] // 2) * padded_channels(model)
+        shapes = (len(convolutions), windows, size), (len(convolutions), windows, size + pad), (2, windows, size)
+        buffers = [Activations(*(np.zeros(shape, np.float32) for shape in shapes)) for _ in shards]
+        _activations[model] = buffers
+    return buffers[: len(shards)]
 
 
-def _keep_statistics(model: BindingPredictorCNN, norms: Norms, count: int) -> None:
-    """Running statistics move towards those of `count` bases."""
+def _update_running_statistics(model: BindingPredictorCNN, norms: Norms, count: int) -> None:
+    """Move the running statistics of a model towards those of a batch of `count` positions."""
     for (_, norm), mean, variance in zip(layers(model), norms.mean, norms.variance, strict=True):
         assert isinstance(norm, nn.BatchNorm1d)
         assert norm.running_mean is not None
@@ -256,34 +268,36 @@ def _keep_statistics(model: BindingPredictorCNN, norms: Norms, count: int) -> No
         assert norm.num_batches_tracked is not None
         assert norm.momentum is not None
         unbiased = variance * np.float32(count / (count - 1))
-        for kept, found in ((norm.running_mean, mean), (norm.running_var, unbiased)):
-            kept.lerp_(torch.from_numpy(found[: len(kept)]), norm.momentum)
+        for running, value in ((norm.running_mean, mean), (norm.running_var, unbiased)):
+            running.lerp_(torch.from_numpy(value[: len(running)]), norm.momentum)
         norm.num_batches_tracked += 1
 
 
-def loss_and_gradients(
+def loss_and_grad(
     model: BindingPredictorCNN,
     codes: Tensor,
-    scores: Tensor,
+    targets: Tensor,
     generators: Sequence[torch.Generator],
-    spread: Spread = map,
+    parallel_map: ParallelMap = map,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The mean squared error of a batch of windows (N, L), and the gradients of the parameters of the model, in their
-    order. `spread` does it in as many shares as there are `generators`, which draw their masks. Norms take their
-    statistics from the windows of a share; those of the first share are kept."""
-    p = packed(model)
-    weight = 1 / codes.numel()
-    run = _kernel(width(model))
-    reverse, added = turned(p.inner, width(model)), eps(model)
+    """Mean squared error of a batch and its gradients: `tfbind.nn.kernels.loss_and_grad` for batch norm.
 
-    def loss(share: Share, norms: Norms, room: Room) -> float:
-        codes, scores, drawing, d = share
-        total: float = run(codes, scores, np.float32(weight), p, reverse, added, drawing, d, norms, room)
+    Statistics are those of each shard; the running ones follow the first shard.
+    """
+    p = pack_parameters(model)
+    weight = 1 / codes.numel()
+    run = _kernel(padded_channels(model))
+    flipped, epsilon = flip_kernels(p.inner, padded_channels(model)), eps(model)
+
+    def loss(shard: Shard, norms: Norms, activations: Activations) -> float:
+        codes, targets, dropout, grads = shard
+        constants = np.float32(weight), p, flipped, epsilon, dropout
+        total: float = run(codes, targets, *constants, grads, norms, activations)
         return total * weight
 
-    shares = in_shares(model, p, codes, scores, generators)
-    shape = len(p.scales), BASES * width(model)
-    norms = [Norms(*(np.empty(shape, np.float32) for _ in Norms._fields)) for _ in shares]
-    found = added_up(model, spread(loss, shares, norms, _rooms_for(model, shares)), shares)
-    _keep_statistics(model, norms[0], shares[0].codes.size)
-    return found
+    shards = make_shards(model, p, codes, targets, generators)
+    shape = len(p.gamma), UNROLL * padded_channels(model)
+    norms = [Norms(*(np.empty(shape, np.float32) for _ in Norms._fields)) for _ in shards]
+    results = reduce_gradients(model, parallel_map(loss, shards, norms, _activations_for(model, shards)), shards)
+    _update_running_statistics(model, norms[0], shards[0].codes.size)
+    return results

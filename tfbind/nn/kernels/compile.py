@@ -1,5 +1,4 @@
-"""Compiles what the training of every preset and a search for known motifs need, so that none of them waits for it
-when it is first asked for (torch).
+"""Compiles ahead of time what training with every preset and a search for known motifs need (loads torch).
 
 python -m tfbind.nn.kernels.compile
 """
@@ -20,8 +19,8 @@ from tfbind.nn.training import train
 WINDOWS = 10
 
 
-class Blank(NamedTuple):
-    """Windows of A without a score: data only in kind and shape."""
+class BlankData(NamedTuple):
+    """Windows of A with scores of zero: only types and shapes matter."""
 
     names: NDArray[np.bytes_]
     codes: NDArray[np.uint8]
@@ -29,10 +28,10 @@ class Blank(NamedTuple):
 
 
 def warm_up() -> None:
-    """Do all of it, on two cores if there are two."""
+    """Compile everything, in two processes."""
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        for compiled in [pool.submit(train_presets), pool.submit(search_motifs)]:
-            compiled.result()
+        for job in [pool.submit(train_presets), pool.submit(search_motifs)]:
+            job.result()
 
 
 def search_motifs() -> None:
@@ -41,9 +40,9 @@ def search_motifs() -> None:
 
 
 def train_presets() -> None:
-    """Train one epoch on next to nothing with each preset."""
+    """Train one epoch on a few windows with each preset."""
     shape = (WINDOWS, LENGTH)
-    data = Blank(np.zeros(WINDOWS, "S1"), np.zeros(shape, np.uint8), np.zeros(shape, np.float32))
+    data = BlankData(np.zeros(WINDOWS, "S1"), np.zeros(shape, np.uint8), np.zeros(shape, np.float32))
     for preset in PRESETS.values():
         config = parse_config({"num_epochs": 1, "device": "cpu", "threads": 1}, preset)
         next(train(build_model(config, LENGTH), data, config))

@@ -1,7 +1,8 @@
-"""Matrix products as convolutions need them, at the speed of the registers of a CPU.
+"""Single-precision matrix multiplication (GEMM) for the convolutions of a CPU training step.
 
-A tile of the result stays in registers while some rows of the one factor meet some columns of the other. numba cannot
-be told to hold it there, so the tile is written in the intermediate code of LLVM, which numba compiles.
+The innermost loop is the microkernel of a blocked GEMM: a tile of MR x NR sums is kept in vector registers while k
+runs. numba cannot be told to keep it there, so the microkernel is written in LLVM's intermediate representation,
+which numba compiles and inlines.
 """
 
 import hashlib
@@ -18,198 +19,202 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-LANES = 16  # columns of a tile: one register of AVX-512, two of AVX, four of NEON
-HALF = LANES // 2  # columns of the last tiles, where a whole one does not fit
+NR = 16  # columns of a tile: one register of AVX-512, two of AVX, four of NEON
+NR_HALF = NR // 2  # columns of the last tiles, where a whole one does not fit
 
 
 class Registers(NamedTuple):
-    """The vector registers of a kind of processor: their number, and the floats that one holds."""
+    """Vector registers of a kind of processor: their `number`, and the `floats` (float32) in one."""
 
     number: int
     floats: int
 
 
-class Shape(NamedTuple):
-    """Rows of a tile of `LANES` columns and of one of `HALF`, and of a lower one of each for the rows left over."""
+class TileRows(NamedTuple):
+    """Rows of a tile: MR of NR columns, MR of NR_HALF columns; the `edge` ones are for the rows left over."""
 
-    high: int
-    low: int
-    half_high: int
-    half_low: int
+    mr: int
+    mr_edge: int
+    mr_half: int
+    mr_half_edge: int
 
 
 # By the feature, in LLVM's words, that a processor has them by. Without one of these: 16 registers of 4, as SSE has.
-KINDS = {
-    "avx512f": (Registers(32, 16), Shape(12, 4, 12, 4)),
-    "avx": (Registers(16, 8), Shape(6, 2, 12, 4)),
-    "neon": (Registers(32, 4), Shape(6, 2, 12, 4)),
+TILES = {
+    "avx512f": (Registers(32, 16), TileRows(12, 4, 12, 4)),
+    "avx": (Registers(16, 8), TileRows(6, 2, 12, 4)),
+    "neon": (Registers(32, 4), TileRows(6, 2, 12, 4)),
 }
-OTHER = Registers(16, 4), Shape(2, 1, 6, 2)
+DEFAULT_TILE = Registers(16, 4), TileRows(2, 1, 6, 2)
 
-SUM = f"""
-define void @sum(ptr %place) {{
-    %numbers = load <{LANES} x float>, ptr %place, align 4
-    %sums = fadd <{LANES} x float> %numbers, %numbers
-    store <{LANES} x float> %sums, ptr %place, align 4
+PROBE = f"""
+define void @add(ptr %address) {{
+    %numbers = load <{NR} x float>, ptr %address, align 4
+    %sums = fadd <{NR} x float> %numbers, %numbers
+    store <{NR} x float> %sums, ptr %address, align 4
     ret void
 }}
 """
 
 
-def kind_of(features: Mapping[str, bool]) -> tuple[Registers, Shape]:
-    """The registers of a processor with these features, and the shape of the tiles that they hold.
+def select_tile(features: Mapping[str, bool]) -> tuple[Registers, TileRows]:
+    """Registers and tile of a processor with these features.
 
-    A map of LLVM's names every feature there is: one that the processor lacks is in it, too, as False.
+    Args:
+        features: LLVM's map. It names every feature there is; one that the processor lacks is in it as False.
     """
-    return next((kind for feature, kind in KINDS.items() if features.get(feature, False)), OTHER)
+    return next((tile for feature, tile in TILES.items() if features.get(feature, False)), DEFAULT_TILE)
 
 
-def features_in(code: str) -> dict[str, bool]:
-    """Which features of `KINDS` a processor has, by the registers in which its code for `SUM` adds floats."""
-    seen = {"avx512f": r"%zmm\d", "avx": r"%ymm\d", "neon": r"\bv\d+\.4s|\.4s\s+v\d"}
-    return {feature: re.search(register, code) is not None for feature, register in seen.items()}
+def features_in_assembly(assembly: str) -> dict[str, bool]:
+    """The features of `TILES` that a processor has, by the registers in which its code for `PROBE` adds floats."""
+    registers = {"avx512f": r"%zmm\d", "avx": r"%ymm\d", "neon": r"\bv\d+\.4s|\.4s\s+v\d"}
+    return {feature: re.search(pattern, assembly) is not None for feature, pattern in registers.items()}
 
 
-def compiled_for() -> dict[str, bool]:
-    """The features of `KINDS` that numba compiles for.
+def target_features() -> dict[str, bool]:
+    """The features of `TILES` that numba compiles for.
 
     They are this processor's, unless NUMBA_CPU_NAME, NUMBA_CPU_FEATURES or NUMBA_ENABLE_AVX says otherwise. Which of
-    these counts, and what a name or a feature brings along, only code that is made so tells.
+    these counts, and what a name or a feature implies, is told by compiled code alone.
     """
     machine = cpu_target.target_context.codegen()._tm
-    return features_in(machine.emit_assembly(binding.parse_assembly(SUM)))
+    return features_in_assembly(machine.emit_assembly(binding.parse_assembly(PROBE)))
 
 
-HIGH, LOW, HALF_HIGH, HALF_LOW = kind_of(compiled_for())[1]
+MR, MR_EDGE, MR_HALF, MR_HALF_EDGE = select_tile(target_features())[1]
 
-_FLOAT, _INDEX, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+_FLOAT, _INT64, _INT32 = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 
 Kernel = Callable[..., Any]
 
 
 # Sums may be taken in any order, as many numbers at a time as the processor has lanes; NaN and infinity stay.
-_HOW: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+_JIT_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
 
 
-class KernelFiles(IndexDataCacheFile):
-    """numba's files of a kernel, but that the name of compiled code says what it was compiled for.
+class KernelCache(IndexDataCacheFile):
+    """numba's cache files of a kernel, with a file name that depends on what the code was compiled for.
 
-    numba counts them. Of two processes that count at the same time, on machines with one folder or with networks of
+    numba numbers them. Of two processes that count at the same time, on machines with one folder or with networks of
     different widths, one would find under its number what the other has compiled.
     """
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep what was compiled for a key."""
+        """Store compiled code under a key."""
         name = f"{Path(self._index_name).stem}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})
 
 
-def compiled(kernel: Kernel) -> Kernel:
-    """`kernel` compiled at its first use, kept on disk, holding no lock of the interpreter while it works.
+def jit(kernel: Kernel) -> Kernel:
+    """`kernel` compiled by numba at its first call, cached on disk, without the GIL.
 
-    What it has from outside may be numbers and what a module names: only then is it found on disk again.
+    Its free variables may be numbers and names of its module: only then does numba find it on disk again.
     """
-    function: Any = numba.njit(cache=True, **_HOW)(kernel)
+    function: Any = numba.njit(cache=True, **_JIT_OPTIONS)(kernel)
     # numba looks for changes in the file of the kernel alone, and would go on with what it calls as that once was.
-    called = [other.py_func for other in kernel.__globals__.values() if isinstance(other, Dispatcher)]
-    files = {Path(part.__code__.co_filename) for part in (kernel, *called)}
+    callees = [value.py_func for value in kernel.__globals__.values() if isinstance(value, Dispatcher)]
+    files = {Path(part.__code__.co_filename) for part in (kernel, *callees)}
     stamp = sorted((str(file), file.stat().st_mtime_ns) for file in files)
     cache = function._cache
-    cache._cache_file = KernelFiles(cache.cache_path, cache._impl.filename_base, stamp)
+    cache._cache_file = KernelCache(cache.cache_path, cache._impl.filename_base, stamp)
     return function
 
 
-def inlined(kernel: Kernel) -> Kernel:
-    """`kernel` as part of the kernels that call it, so that what is constant there is constant in it."""
-    function: Kernel = numba.njit(inline="always", **_HOW)(kernel)
+def jit_inline(kernel: Kernel) -> Kernel:
+    """`kernel` inlined into the kernels that call it, so that what is constant there is constant in it."""
+    function: Kernel = numba.njit(inline="always", **_JIT_OPTIONS)(kernel)
     return function
 
 
-def _tile(rows: int, lanes: int) -> Any:
-    """The code that adds a tile of a product to its place: out[i, :] += sum of first[i, k] * second[k, :]."""
-    kind = ir.VectorType(_FLOAT, lanes)
+def _microkernel(rows: int, lanes: int) -> Any:
+    """An intrinsic that accumulates one tile: c[i, :] += sum over p < k of a[i, p] * b[p, :], i < rows.
 
-    def generate(context: Any, build: ir.IRBuilder, signature: Any, given: Sequence[ir.Value]) -> ir.Value:
-        first, second, out = (
-            build.gep(context.make_array(signature.args[array])(context, build, given[array]).data, [given[place]])
-            for array, place in ((0, 1), (4, 5), (6, 7))
+    `lanes` is the width of the tile. The accumulators are allocated on the stack; LLVM promotes them to registers.
+    """
+    vector = ir.VectorType(_FLOAT, lanes)
+
+    def generate(context: Any, build: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        a, b, c = (
+            build.gep(context.make_array(signature.args[array])(context, build, args[array]).data, [args[offset]])
+            for array, offset in ((0, 1), (4, 5), (6, 7))
         )
-        row_step, step, columns, depth = given[2], given[3], given[8], given[9]
-        places = [_group(build, kind, out, build.mul(columns, _INDEX(row))) for row in range(rows)]
-        sums = [cgutils.alloca_once_value(build, _load(build, place)) for place in places]
-        signed = ir.FunctionType(kind, [kind] * 3)
-        multiply_add = cgutils.get_or_insert_function(build.module, signed, f"llvm.fmuladd.v{lanes}f32")
-        with cgutils.for_range(build, depth) as loop:
-            factor = _load(build, _group(build, kind, second, build.mul(loop.index, columns)))
-            along = build.mul(loop.index, step)
-            for row, held in enumerate(sums):
-                place = build.gep(first, [build.add(along, build.mul(row_step, _INDEX(row)))])
-                number = _in_all_lanes(build, kind, build.load(place))
-                build.store(build.call(multiply_add, [number, factor, build.load(held)]), held)
-        for place, held in zip(places, sums, strict=True):
-            build.store(build.load(held), place).align = 4
+        row_stride, stride, n, k = args[2], args[3], args[8], args[9]
+        addresses = [_vector_at(build, vector, c, build.mul(n, _INT64(row))) for row in range(rows)]
+        accumulators = [cgutils.alloca_once_value(build, _load(build, address)) for address in addresses]
+        signature_of_fma = ir.FunctionType(vector, [vector] * 3)
+        fma = cgutils.get_or_insert_function(build.module, signature_of_fma, f"llvm.fmuladd.v{lanes}f32")
+        with cgutils.for_range(build, k) as loop:
+            row_of_b = _load(build, _vector_at(build, vector, b, build.mul(loop.index, n)))
+            column = build.mul(loop.index, stride)
+            for row, accumulator in enumerate(accumulators):
+                address = build.gep(a, [build.add(column, build.mul(row_stride, _INT64(row)))])
+                factor = _broadcast(build, vector, build.load(address))
+                build.store(build.call(fma, [factor, row_of_b, build.load(accumulator)]), accumulator)
+        for address, accumulator in zip(addresses, accumulators, strict=True):
+            build.store(build.load(accumulator), address).align = 4
         return context.get_dummy_value()
 
     @intrinsic
-    def add_tile(_, first, _first_at, _row_step, _step, second, _second_at, out, _out_at, _columns, _depth):  # type: ignore[no-untyped-def]
+    def accumulate_tile(_, a, _a_offset, _row_stride, _stride, b, _b_offset, c, _c_offset, _n, _k):  # type: ignore[no-untyped-def]
         whole = types.int64
-        return types.void(first, whole, whole, whole, second, whole, out, whole, whole, whole), generate
+        return types.void(a, whole, whole, whole, b, whole, c, whole, whole, whole), generate
 
-    return add_tile
-
-
-def _group(build: ir.IRBuilder, kind: ir.VectorType, array: ir.Value, place: ir.Value) -> ir.Value:
-    return build.bitcast(build.gep(array, [place]), kind.as_pointer())
+    return accumulate_tile
 
 
-def _load(build: ir.IRBuilder, place: ir.Value) -> ir.Value:
-    group = build.load(place)
-    group.align = 4
-    return group
+def _vector_at(build: ir.IRBuilder, vector: ir.VectorType, array: ir.Value, offset: ir.Value) -> ir.Value:
+    return build.bitcast(build.gep(array, [offset]), vector.as_pointer())
 
 
-def _in_all_lanes(build: ir.IRBuilder, kind: ir.VectorType, number: ir.Value) -> ir.Value:
-    nothing = ir.Constant(kind, ir.Undefined)
-    first_lane = ir.Constant(ir.VectorType(_LANE, kind.count), [0] * kind.count)
-    return build.shuffle_vector(build.insert_element(nothing, number, _LANE(0)), nothing, first_lane)
+def _load(build: ir.IRBuilder, address: ir.Value) -> ir.Value:
+    numbers = build.load(address)
+    numbers.align = 4
+    return numbers
 
 
-_high, _low, _single = _tile(HIGH, LANES), _tile(LOW, LANES), _tile(1, LANES)
-_half_high, _half_low, _half_single = _tile(HALF_HIGH, HALF), _tile(HALF_LOW, HALF), _tile(1, HALF)
+def _broadcast(build: ir.IRBuilder, vector: ir.VectorType, number: ir.Value) -> ir.Value:
+    undefined = ir.Constant(vector, ir.Undefined)
+    first_lane = ir.Constant(ir.VectorType(_INT32, vector.count), [0] * vector.count)
+    return build.shuffle_vector(build.insert_element(undefined, number, _INT32(0)), undefined, first_lane)
 
 
-@inlined
-def add_product(first, row_step, step, second, out, rows, columns, depth):  # type: ignore[no-untyped-def]
-    """out[i, j] += sum over k < depth of first[i * row_step + k * step] * second[k, j].
+_tile, _tile_edge, _tile_row = _microkernel(MR, NR), _microkernel(MR_EDGE, NR), _microkernel(1, NR)
+_half, _half_edge, _half_row = (_microkernel(rows, NR_HALF) for rows in (MR_HALF, MR_HALF_EDGE, 1))
 
-    All are flat float32 arrays; second and out have `columns`, a multiple of `HALF`. Rows overlap where `row_step`
-    is shorter than they are, which is how a convolution reads its windows without copying them. `row_step` and
-    `columns` should be constants where this is called, which leaves registers to the tile.
+
+@jit_inline
+def gemm(a, row_stride, stride, b, c, m, n, k):  # type: ignore[no-untyped-def]
+    """C += A B for flat float32 arrays: c[i, j] += sum over p < k of a[i * row_stride + p * stride] * b[p, j].
+
+    B is (k, n) and C (m, n), row-major; n is a multiple of `NR_HALF`. Rows of A overlap where `row_stride` is shorter
+    than they are: so a convolution reads its windows without an im2col copy. Exchanging the strides reads A
+    transposed. `row_stride` and `n` should be constants where this is called, which leaves registers to the tile.
     """
-    whole = columns - columns % LANES
-    for at in range(0, whole, LANES):
+    whole = n - n % NR
+    for column in range(0, whole, NR):
         row = 0
-        while row < rows:
-            left, start, place = rows - row, row * row_step, row * columns + at
-            if left >= HIGH:
-                _high(first, start, row_step, step, second, at, out, place, columns, depth)
-                row += HIGH
-            elif left >= LOW:
-                _low(first, start, row_step, step, second, at, out, place, columns, depth)
-                row += LOW
+        while row < m:
+            left, a_offset, c_offset = m - row, row * row_stride, row * n + column
+            if left >= MR:
+                _tile(a, a_offset, row_stride, stride, b, column, c, c_offset, n, k)
+                row += MR
+            elif left >= MR_EDGE:
+                _tile_edge(a, a_offset, row_stride, stride, b, column, c, c_offset, n, k)
+                row += MR_EDGE
             else:
-                _single(first, start, row_step, step, second, at, out, place, columns, depth)
+                _tile_row(a, a_offset, row_stride, stride, b, column, c, c_offset, n, k)
                 row += 1
-    row = 0 if whole < columns else rows
-    while row < rows:
-        left, start, place = rows - row, row * row_step, row * columns + whole
-        if left >= HALF_HIGH:
-            _half_high(first, start, row_step, step, second, whole, out, place, columns, depth)
-            row += HALF_HIGH
-        elif left >= HALF_LOW:
-            _half_low(first, start, row_step, step, second, whole, out, place, columns, depth)
-            row += HALF_LOW
+    row = 0 if whole < n else m
+    while row < m:
+        left, a_offset, c_offset = m - row, row * row_stride, row * n + whole
+        if left >= MR_HALF:
+            _half(a, a_offset, row_stride, stride, b, whole, c, c_offset, n, k)
+            row += MR_HALF
+        elif left >= MR_HALF_EDGE:
+            _half_edge(a, a_offset, row_stride, stride, b, whole, c, c_offset, n, k)
+            row += MR_HALF_EDGE
         else:
-            _half_single(first, start, row_step, step, second, whole, out, place, columns, depth)
+            _half_row(a, a_offset, row_stride, stride, b, whole, c, c_offset, n, k)
             row += 1

@@ -1,11 +1,10 @@
-"""A training step of the model whose norms look at one window each, on a CPU: its loss and gradients in one go.
+"""Training step and inference on a CPU for models whose norms look at one window each.
 
-The windows of a batch have nothing to do with each other until their gradients are added up. So each goes through
-the network and back while all that it leaves behind lies in the cache of a core, where torch takes the whole batch
-through memory once an operation. What comes out is what `torch.autograd.grad` gives for a `BindingPredictorCNN` with
-`norm="layer"`, but for the order in which sums are taken.
+The windows of a batch are independent until their gradients are summed. So each goes forward and backward while its
+activations lie in the cache of a core, where torch takes the whole batch through memory once per operation. Results
+are those of `torch.autograd.grad` for a `BindingPredictorCNN` with `norm="layer"`, but for the order of sums.
 
-Once trained, a model with batch norm takes no statistics at all: its scores are had here too.
+Inference of batch-norm models is here, too: their running statistics act as a fixed scale and shift per channel.
 """
 
 from collections.abc import Sequence
@@ -17,64 +16,66 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tfbind.nn.kernels.gemm import Kernel, add_product, compiled, inlined
+from tfbind.nn.kernels.gemm import Kernel, gemm, jit, jit_inline
 from tfbind.nn.kernels.pack import (
-    NOTHING_DROPPED,
+    NO_DROPOUT,
     ONE,
     ZERO,
     Floats,
-    Share,
-    Spread,
-    added_up,
-    clear,
+    ParallelMap,
+    Shard,
     eps,
-    finish,
-    in_shares,
-    packed,
-    read_bases,
-    score,
-    score_back,
-    settled,
-    turned,
-    width,
+    flip_kernels,
+    inference_parameters,
+    make_shards,
+    one_hot,
+    output_layer,
+    output_layer_backward,
+    pack_parameters,
+    padded_channels,
+    reduce_gradients,
+    relu_dropout,
+    zero_gradients,
 )
 from tfbind.nn.model import BindingPredictorCNN
 
 
-class Buffers(NamedTuple):
-    """What a window leaves behind at each of n layers, with room for the zeros that convolutions hang over.
+class Activations(NamedTuple):
+    """Activations of one window, saved at each of n layers for the backward pass.
 
-    `bases` is the window one-hot, `convolved` (n, L * C) what the convolutions give, normalised by `mean` and
-    1 / standard deviation `spread` (n,), `active` what comes of it.
+    bases: ((L + pad) * 4,), the one-hot window, zero-padded.
+    convolved: (n, L * C), outputs of the convolutions.
+    active: (n, (L + pad) * C), after norm, ReLU and dropout, zero-padded.
+    mean, inv_std: (n,), statistics of the norms; inv_std = 1 / sqrt(variance + eps).
     """
 
     bases: Floats
     convolved: Floats
     active: Floats
     mean: Floats
-    spread: Floats
+    inv_std: Floats
 
 
-@inlined
-def _buffers(length, channels, layers, first, inner):  # type: ignore[no-untyped-def]
-    edge_of_bases, edge = len(first) // (4 * channels) // 2, inner.shape[1] // channels // channels // 2
-    return Buffers(
-        np.zeros((length + 2 * edge_of_bases) * 4, np.float32),
+@jit_inline
+def _allocate(length, channels, layers, first, inner):  # type: ignore[no-untyped-def]
+    pad_of_bases, pad = len(first) // (4 * channels) // 2, inner.shape[1] // channels // channels // 2
+    return Activations(
+        np.zeros((length + 2 * pad_of_bases) * 4, np.float32),
         np.empty((layers, length * channels), np.float32),
-        np.zeros((layers, (length + 2 * edge) * channels), np.float32),
+        np.zeros((layers, (length + 2 * pad) * channels), np.float32),
         np.empty(layers, np.float32),
         np.empty(layers, np.float32),
     )
 
 
-@compiled
-def _normalise(x, scales, shifts, norm, residual, position, drawing, out):  # type: ignore[no-untyped-def]
-    """dropout(relu(norm(x) + residual)) of a window; its mean and 1 / standard deviation.
+@jit
+def _norm_relu(x, gamma, beta, norm, residual, position, dropout, out):  # type: ignore[no-untyped-def]
+    """out = dropout(relu(norm(x) + residual)) of a window; the mean and 1 / standard deviation of x.
 
-    `norm` is eps and how many of the numbers are not there to fill up channels; None where nothing is normalised.
+    `norm` is eps and the count of numbers in x that are not those of padding channels; None means x * gamma + beta.
     """
     size = len(x)
-    mean, spread = ZERO, ONE
+    mean, inv_std = ZERO, ONE
     if norm is not None:
         eps, count = norm
         total, squares = ZERO, ZERO
@@ -84,152 +85,161 @@ def _normalise(x, scales, shifts, norm, residual, position, drawing, out):  # ty
         for j in range(size):
             squares += (x[j] - mean) * (x[j] - mean)
         squares -= (np.float32(size) - count) * mean * mean
-        spread = ONE / np.sqrt(squares / count + eps)
+        inv_std = ONE / np.sqrt(squares / count + eps)
     for j in range(size):
-        value = (x[j] - mean) * spread * scales[j] + shifts[j]
-        out[j] = finish(value, ZERO if residual is None else residual[j], position + j, drawing)
-    return mean, spread
+        value = (x[j] - mean) * inv_std * gamma[j] + beta[j]
+        out[j] = relu_dropout(value, ZERO if residual is None else residual[j], position + j, dropout)
+    return mean, inv_std
 
 
-@compiled
-def _normalise_back(x, scales, mean, spread, count, out, scale, slope, dscales, dshifts, dx):  # type: ignore[no-untyped-def]
-    """The gradients of `_normalise` from the slope of `out`, which becomes that of the residual. `scale` is what
-    dropout multiplies by; the gradients of the parameters are added up."""
+@jit
+def _norm_relu_backward(x, gamma, mean, inv_std, count, out, scale, grad, dgamma, dbeta, dx):  # type: ignore[no-untyped-def]
+    """Backward of `_norm_relu`. `grad`, that of `out`, becomes that of the residual; `dx` is written, `dgamma` and
+    `dbeta` are accumulated. `scale` is what dropout multiplied by.
+
+    With x_hat = (x - mean) * inv_std and g = grad * gamma: dx = inv_std * (g - mean(g) - x_hat * mean(g * x_hat)).
+    """
     size = len(x)
-    total, along = ZERO, ZERO
+    sum_g, sum_g_xhat = ZERO, ZERO
     for j in range(size):
-        # What relu or dropout set to zero passes nothing on.
-        passed = ZERO if out[j] <= ZERO else slope[j] * scale
-        slope[j] = passed
-        normal = (x[j] - mean) * spread
-        dshifts[j] += passed
-        dscales[j] += passed * normal
-        weighted = passed * scales[j]
-        dx[j] = weighted
-        total += weighted
-        along += weighted * normal
-    total /= count
-    along /= count
+        # What ReLU or dropout set to zero has no gradient.
+        dy = ZERO if out[j] <= ZERO else grad[j] * scale
+        grad[j] = dy
+        x_hat = (x[j] - mean) * inv_std
+        dbeta[j] += dy
+        dgamma[j] += dy * x_hat
+        g = dy * gamma[j]
+        dx[j] = g
+        sum_g += g
+        sum_g_xhat += g * x_hat
+    sum_g /= count
+    sum_g_xhat /= count
     for j in range(size):
-        dx[j] = spread * (dx[j] - total - (x[j] - mean) * spread * along)
+        dx[j] = inv_std * (dx[j] - sum_g - (x[j] - mean) * inv_std * sum_g_xhat)
 
 
-@inlined
-def _forward(codes, p, norm, drawing, position, buffers, channels, out):  # type: ignore[no-untyped-def]
-    """The scores (L,) of a window, and what it leaves behind."""
-    bases, convolved, active, mean, spread = buffers
+@jit_inline
+def _forward(codes, p, norm, dropout, position, activations, channels, out):  # type: ignore[no-untyped-def]
+    """Predictions (L,) of a window into `out`; fills in its activations."""
+    bases, convolved, active, mean, inv_std = activations
     length, size = len(codes), convolved.shape[1]
-    edge = (active.shape[1] - size) // 2
-    dropped, keys, scale = drawing
-    read_bases(codes, bases)
+    pad = (active.shape[1] - size) // 2
+    threshold, keys, scale = dropout
+    one_hot(codes, bases)
     convolved[:] = ZERO
-    add_product(bases, 4, 1, p.first, convolved[0], length, channels, len(p.first) // channels)
-    inside = active[0, edge : edge + size]
-    mean[0], spread[0] = _normalise(convolved[0], p.scales[0], p.shifts[0], norm, None, position, None, inside)
+    gemm(bases, 4, 1, p.first, convolved[0], length, channels, len(p.first) // channels)
+    inside = active[0, pad : pad + size]
+    mean[0], inv_std[0] = _norm_relu(convolved[0], p.gamma[0], p.beta[0], norm, None, position, None, inside)
     for n in range(1, len(convolved)):
-        here, inside = convolved[n], active[n, edge : edge + size]
+        x, inside = convolved[n], active[n, pad : pad + size]
         weights = p.inner[n - 1]
-        add_product(active[n - 1], channels, 1, weights, here, length, channels, len(weights) // channels)
+        gemm(active[n - 1], channels, 1, weights, x, length, channels, len(weights) // channels)
         if n % 2 == 0:
-            beside = active[n - 2, edge : edge + size]
-            found = _normalise(here, p.scales[n], p.shifts[n], norm, beside, position, None, inside)
-        elif dropped == 0:
-            found = _normalise(here, p.scales[n], p.shifts[n], norm, None, position, None, inside)
+            residual = active[n - 2, pad : pad + size]
+            statistics = _norm_relu(x, p.gamma[n], p.beta[n], norm, residual, position, None, inside)
+        elif threshold == 0:
+            statistics = _norm_relu(x, p.gamma[n], p.beta[n], norm, None, position, None, inside)
         else:
-            draw = (dropped, keys[n // 2, 0], keys[n // 2, 1], scale)
-            found = _normalise(here, p.scales[n], p.shifts[n], norm, None, position, draw, inside)
-        mean[n], spread[n] = found
-    score(inside, p, channels, out)
+            mask = (threshold, keys[n // 2, 0], keys[n // 2, 1], scale)
+            statistics = _norm_relu(x, p.gamma[n], p.beta[n], norm, None, position, mask, inside)
+        mean[n], inv_std[n] = statistics
+    output_layer(inside, p, channels, out)
 
 
 @lru_cache
 def _kernels(channels: int) -> tuple[Kernel, Kernel]:
-    """The scores of windows, and a training step, for a network of so many channels."""
+    """Inference and training step for a network of so many (padded) channels."""
 
-    def predict(codes, p, norm, drawing, out):  # type: ignore[no-untyped-def]
-        buffers = _buffers(codes.shape[1], channels, len(p.scales), p.first, p.inner)
+    def predict(codes, p, norm, dropout, out):  # type: ignore[no-untyped-def]
+        activations = _allocate(codes.shape[1], channels, len(p.gamma), p.first, p.inner)
         for i in range(len(codes)):
-            _forward(codes[i], p, norm, drawing, 0, buffers, channels, out[i])
+            _forward(codes[i], p, norm, dropout, 0, activations, channels, out[i])
 
-    def step(codes, truth, weight, p, reverse, norm, drawing, d):  # type: ignore[no-untyped-def]
-        """The sum of the squared errors; `d` becomes `weight` times its gradients. `reverse` holds the inner
-        convolutions with output channels before input channels and the last place first."""
-        clear(d)
-        length, layers = codes.shape[1], len(p.scales)
+    def step(codes, targets, weight, p, flipped, norm, dropout, grads):  # type: ignore[no-untyped-def]
+        """The sum of squared errors of a shard; `grads` becomes `weight` times its gradients."""
+        zero_gradients(grads)
+        length, layers = codes.shape[1], len(p.gamma)
         size = length * channels
-        buffers = _buffers(length, channels, layers, p.first, p.inner)
-        bases, convolved, active, mean, spread = buffers
-        edge = (active.shape[1] - size) // 2
-        scores, slope, other = np.empty(length, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
+        activations = _allocate(length, channels, layers, p.first, p.inner)
+        bases, convolved, active, mean, inv_std = activations
+        pad = (active.shape[1] - size) // 2
+        predictions = np.empty(length, np.float32)
+        grad, other = np.empty(size, np.float32), np.empty(size, np.float32)
         padded = np.zeros(active.shape[1], np.float32)
-        inside = padded[edge : edge + size]
+        dx = padded[pad : pad + size]
         total = 0.0
         for i in range(len(codes)):
-            _forward(codes[i], p, norm, drawing, i * size, buffers, channels, scores)
-            last = active[layers - 1, edge : edge + size]
-            total += score_back(scores, truth[i], weight, last, p, d, channels, slope)
+            _forward(codes[i], p, norm, dropout, i * size, activations, channels, predictions)
+            last = active[layers - 1, pad : pad + size]
+            total += output_layer_backward(predictions, targets[i], weight, last, p, grads, channels, grad)
             for n in range(layers - 1, -1, -1):
-                out = active[n, edge : edge + size]
-                scale = drawing.scale if n % 2 == 1 else ONE
-                gradients = d.scales[n], d.shifts[n], inside
-                _normalise_back(convolved[n], p.scales[n], mean[n], spread[n], norm[1], out, scale, slope, *gradients)
+                out = active[n, pad : pad + size]
+                scale = dropout.scale if n % 2 == 1 else ONE
+                written = grads.gamma[n], grads.beta[n], dx
+                _norm_relu_backward(
+                    convolved[n], p.gamma[n], mean[n], inv_std[n], norm[1], out, scale, grad, *written
+                )
                 if n == 0:
-                    add_product(bases, 1, 4, inside, d.first, len(d.first) // channels, channels, length)
+                    gemm(bases, 1, 4, dx, grads.first, len(grads.first) // channels, channels, length)
                     continue
-                dweights = d.inner[n - 1]
-                add_product(active[n - 1], 1, channels, inside, dweights, len(dweights) // channels, channels, length)
-                # The slope of what a block was given has two parts: one waits in `slope`, or in `other`, until the
-                # other is added where it lies.
-                slope, other = other, slope
+                dweights = grads.inner[n - 1]
+                gemm(active[n - 1], 1, channels, dx, dweights, len(dweights) // channels, channels, length)
+                # The gradient of a block's input has two parts: that of the residual waits in `grad` or `other`
+                # until that of the convolutions is added to it.
+                grad, other = other, grad
                 if n % 2 == 0:
-                    slope[:] = ZERO
-                add_product(padded, channels, 1, reverse[n - 1], slope, length, channels, len(dweights) // channels)
+                    grad[:] = ZERO
+                gemm(padded, channels, 1, flipped[n - 1], grad, length, channels, len(dweights) // channels)
         return total
 
-    return compiled(predict), compiled(step)
+    return jit(predict), jit(step)
 
 
-def _norm(model: BindingPredictorCNN, length: int) -> tuple[np.float32, np.float32]:
+def _norm_of(model: BindingPredictorCNN, length: int) -> tuple[np.float32, np.float32]:
     return eps(model), np.float32(length * model.initial_conv.out_channels)
 
 
-def predict(model: BindingPredictorCNN, codes: Tensor, parts: int = 1, spread: Spread = map) -> Tensor:
-    """The scores (N, L) of windows (N, L) of codes; with batch norms by their running statistics.
+def predict(model: BindingPredictorCNN, codes: Tensor, parts: int = 1, parallel_map: ParallelMap = map) -> Tensor:
+    """Predictions of a model in evaluation mode.
 
-    `spread` does the windows in so many `parts`.
+    Args:
+        codes: windows (N, L) uint8.
+        parts: `parallel_map` takes the windows in so many parts.
+
+    Returns:
+        (N, L) float32.
     """
     out, length = np.empty(codes.shape, np.float32), codes.shape[1]
-    run, _ = _kernels(width(model))
+    run, _ = _kernels(padded_channels(model))
     if isinstance(model.initial_norm, nn.BatchNorm1d):
-        p, norm = settled(model, length), None
+        p, norm = inference_parameters(model, length), None
     else:
-        p, norm = packed(model), _norm(model, length)
+        p, norm = pack_parameters(model), _norm_of(model, length)
 
-    def score_part(codes: NDArray[np.uint8], out: Floats) -> None:
-        run(codes, p, norm, NOTHING_DROPPED, out)
+    def predict_part(codes: NDArray[np.uint8], out: Floats) -> None:
+        run(codes, p, norm, NO_DROPOUT, out)
 
-    list(spread(score_part, np.array_split(codes.numpy(), parts), np.array_split(out, parts)))
+    list(parallel_map(predict_part, np.array_split(codes.numpy(), parts), np.array_split(out, parts)))
     return torch.from_numpy(out)
 
 
-def loss_and_gradients(
+def loss_and_grad(
     model: BindingPredictorCNN,
     codes: Tensor,
-    scores: Tensor,
+    targets: Tensor,
     generators: Sequence[torch.Generator],
-    spread: Spread = map,
+    parallel_map: ParallelMap = map,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The mean squared error of a batch of windows (N, L), and the gradients of the parameters of the model, in their
-    order. `spread` does it in as many shares as there are `generators`, which draw their masks."""
-    p = packed(model)
+    """Mean squared error of a batch and its gradients: `tfbind.nn.kernels.loss_and_grad` for layer norm."""
+    p = pack_parameters(model)
     weight = 1 / codes.numel()
-    _, run = _kernels(width(model))
-    reverse, norm = turned(p.inner, width(model)), _norm(model, codes.shape[1])
+    _, run = _kernels(padded_channels(model))
+    flipped, norm = flip_kernels(p.inner, padded_channels(model)), _norm_of(model, codes.shape[1])
 
-    def loss(share: Share) -> float:
-        codes, scores, drawing, d = share
-        total: float = run(codes, scores, np.float32(weight), p, reverse, norm, drawing, d)
+    def loss(shard: Shard) -> float:
+        codes, targets, dropout, grads = shard
+        total: float = run(codes, targets, np.float32(weight), p, flipped, norm, dropout, grads)
         return total * weight
 
-    shares = in_shares(model, p, codes, scores, generators)
-    return added_up(model, spread(loss, shares), shares)
+    shards = make_shards(model, p, codes, targets, generators)
+    return reduce_gradients(model, parallel_map(loss, shards), shards)

@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 from llvmlite import binding
 
-from tfbind.nn.kernels import gemm
+from tfbind.nn.kernels import gemm as gemm_module
 from tfbind.nn.kernels.gemm import (
-    HALF,
-    KINDS,
-    LANES,
-    OTHER,
-    SUM,
-    KernelFiles,
-    add_product,
-    compiled,
-    features_in,
-    kind_of,
+    DEFAULT_TILE,
+    NR,
+    NR_HALF,
+    PROBE,
+    TILES,
+    KernelCache,
+    features_in_assembly,
+    gemm,
+    jit,
+    select_tile,
 )
 
 PROGRAM = """
-from tfbind.nn.kernels.gemm import compiled
+from tfbind.nn.kernels.gemm import jit
 from callee import number
-@compiled
+@jit
 def twice(): return 2 * number()
 print(twice(), sum(twice.stats.cache_hits.values()))
 """
@@ -35,9 +35,9 @@ print(twice(), sum(twice.stats.cache_hits.values()))
 
 @pytest.mark.parametrize("columns", [8, 16, 24, 40])
 def test_products_are_those_of_numpy(columns):
-    @compiled
+    @jit
     def run(first, second, out, rows, depth):  # type: ignore[no-untyped-def]
-        add_product(first, 3, 2, second, out, rows, columns, depth)
+        gemm(first, 3, 2, second, out, rows, columns, depth)
 
     random = np.random.default_rng(4)
     for rows, depth in ((1, 1), (5, 0), (12, 7), (17, 3), (31, 20)):
@@ -52,7 +52,7 @@ def test_products_are_those_of_numpy(columns):
 
 def test_a_kernel_is_found_on_disk_unless_one_that_it_calls_has_changed(tmp_path):
     def run(number: int) -> str:
-        text = f"from tfbind.nn.kernels.gemm import compiled\n@compiled\ndef number(): return {number}\n"
+        text = f"from tfbind.nn.kernels.gemm import jit\n@jit\ndef number(): return {number}\n"
         if not callee.exists() or callee.read_text() != text:
             callee.write_text(text)
         words = [sys.executable, "-m", "caller"]
@@ -71,25 +71,25 @@ NEON = {"aes": True, "crc": True, "fp-armv8": True, "neon": True, "sve": False}
 @pytest.mark.parametrize(
     ("features", "kind"),
     [
-        (AVX512, KINDS["avx512f"]),
-        ({**AVX512, "avx512f": False}, KINDS["avx"]),
-        ({name: value for name, value in AVX512.items() if name != "avx512f"}, KINDS["avx"]),
-        ({**AVX512, "avx512f": False, "avx2": False}, KINDS["avx"]),  # floats have had wide registers since AVX
-        ({**AVX512, "avx512f": False, "avx2": False, "avx": False}, OTHER),
-        (dict.fromkeys(AVX512, False), OTHER),
-        (NEON, KINDS["neon"]),
-        ({**NEON, "neon": False}, OTHER),
-        ({}, OTHER),
+        (AVX512, TILES["avx512f"]),
+        ({**AVX512, "avx512f": False}, TILES["avx"]),
+        ({name: value for name, value in AVX512.items() if name != "avx512f"}, TILES["avx"]),
+        ({**AVX512, "avx512f": False, "avx2": False}, TILES["avx"]),  # floats have had wide registers since AVX
+        ({**AVX512, "avx512f": False, "avx2": False, "avx": False}, DEFAULT_TILE),
+        (dict.fromkeys(AVX512, False), DEFAULT_TILE),
+        (NEON, TILES["neon"]),
+        ({**NEON, "neon": False}, DEFAULT_TILE),
+        ({}, DEFAULT_TILE),
     ],
 )
 def test_the_shape_of_tiles_follows_the_values_of_features(features, kind):
-    assert kind_of(features) == kind
+    assert select_tile(features) == kind
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "other"])
+@pytest.mark.parametrize("kind", [*TILES, "other"])
 def test_a_tile_fits_into_the_registers_of_its_kind(kind):
-    registers, shape = KINDS.get(kind, OTHER)
-    for columns, rows in ((LANES, (shape.high, shape.low, 1)), (HALF, (shape.half_high, shape.half_low, 1))):
+    registers, shape = TILES.get(kind, DEFAULT_TILE)
+    for columns, rows in ((NR, (shape.mr, shape.mr_edge, 1)), (NR_HALF, (shape.mr_half, shape.mr_half_edge, 1))):
         factors = -(
             -columns // registers.floats
         )  # of a row of the second factor; one more holds a number of the first
@@ -115,8 +115,8 @@ def test_the_code_of_a_processor_shows_its_registers(triple, name, feature):
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     machine = binding.Target.from_triple(triple).create_target_machine(cpu=name)
-    kind = kind_of(features_in(machine.emit_assembly(binding.parse_assembly(SUM))))
-    assert kind == (KINDS[feature] if feature else OTHER)
+    kind = select_tile(features_in_assembly(machine.emit_assembly(binding.parse_assembly(PROBE))))
+    assert kind == (TILES[feature] if feature else DEFAULT_TILE)
 
 
 PRODUCT = """
@@ -131,12 +131,12 @@ product(first, second, out)
 np.testing.assert_allclose(out.reshape(40, 40), first.reshape(40, 96) @ second.reshape(96, 40), rtol=1e-5)
 code = next(iter(product.inspect_asm().values()))  # empty where the kernel was found on disk
 widest = max(re.findall("%([xyz]mm)", code), default="found")
-print(tile.HIGH, widest, code.count("fmaf"))
+print(tile.MR, widest, code.count("fmaf"))
 """
 KERNEL = """
-from tfbind.nn.kernels.gemm import add_product, compiled
-@compiled
-def product(first, second, out): add_product(first, 96, 1, second, out, 40, 40, 96)
+from tfbind.nn.kernels.gemm import gemm, jit
+@jit
+def product(first, second, out): gemm(first, 96, 1, second, out, 40, 40, 96)
 """
 GENERIC, HASWELL = {"NUMBA_CPU_NAME": "generic"}, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
 runs_haswell = pytest.mark.skipif(
@@ -163,21 +163,21 @@ def test_kinds_of_processors_that_share_a_folder_have_each_its_own_tile(tmp_path
 @pytest.mark.parametrize(
     ("environment", "high"),
     [
-        ({}, gemm.HIGH),
-        ({"NUMBA_CPU_NAME": "haswell"}, gemm.HIGH),  # a name alone leaves numba the features of this processor
+        ({}, gemm_module.MR),
+        ({"NUMBA_CPU_NAME": "haswell"}, gemm_module.MR),  # a name alone leaves numba the features of this processor
         ({"NUMBA_CPU_FEATURES": "-avx512f"}, 6),
         ({"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""}, 12),
     ],
 )
 def test_tiles_are_those_of_the_processor_that_numba_compiles_for(environment, high, tmp_path):
     program = (
-        "from tfbind.nn.kernels import gemm as tile\nprint(tile.HIGH, tile.kind_of(tile.compiled_for())[1].high)"
+        "from tfbind.nn.kernels import gemm as tile\nprint(tile.MR, tile.select_tile(tile.target_features())[1].mr)"
     )
     assert printed(program, tmp_path, environment) == f"{high} {high}"
 
 
 def test_of_two_that_compile_at_once_none_finds_what_was_compiled_for_the_other(tmp_path):
-    first, second, reader = (KernelFiles(str(tmp_path), "kernel", "stamp") for _ in range(3))
+    first, second, reader = (KernelCache(str(tmp_path), "kernel", "stamp") for _ in range(3))
     save = first._save_data
     second._load_index = dict  # as it was before the first wrote into it
 
