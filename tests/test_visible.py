@@ -163,7 +163,6 @@ def test_names_in_files_and_of_folders(home: Path, tmp_path: Path, tell: Told) -
         ["predict", "--model", HOSTILE, "--data", HOSTILE, "--out", "x.csv"],
         ["pull", HOSTILE],
         ["sweep", HOSTILE],
-        ["disk", "--budget", HOSTILE],
     ],
     ids=lambda words: words[0] if words[0] != HOSTILE else "command",
 )

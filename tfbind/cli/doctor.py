@@ -29,7 +29,7 @@ from tfbind.cluster import protocol
 from tfbind.config import CHECKOUT, PACKAGE, PROJECT, home_folder
 from tfbind.data import BUILTIN, list_datasets, open_checked
 from tfbind.nn import weight_files
-from tfbind.runs import budget_of, devices, duration, free_disk, size, usage
+from tfbind.runs import devices, duration, free_disk, size
 from tfbind.scoring import jobs, load_model
 from tfbind.store import FRESH_SECONDS, cpu_cores, nearest, open_to_others, unwritable, words
 from tfbind.sweeps import Sweep, list_sweeps, read_spec
@@ -108,7 +108,6 @@ def examine(home: Path) -> Iterator[Finding]:
         _devices,
         _home,
         _disk,
-        _budget,
         _workers,
         _locks,
         _runs,
@@ -243,21 +242,6 @@ def _disk(home: Path) -> Iterator[Finding]:
     if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
         said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
         yield Finding("disk", "wrong", said, remedy)
-
-
-def _budget(home: Path) -> Iterator[Finding]:
-    try:
-        limit = budget_of(home)
-    except ValueError as error:
-        yield Finding("budget", "wrong", str(error), "python -m tfbind disk --budget SIZE, or none")
-        return
-    if limit is None:
-        yield Finding("budget", "ok", "none is set; `python -m tfbind disk --budget SIZE` sets one")
-        return
-    used = usage(home).total
-    state: Literal["ok", "note"] = "note" if used > limit else "ok"
-    remedy = "python -m tfbind disk shows what takes the room" if used > limit else ""
-    yield Finding("budget", state, f"{size(used)} of {size(limit)} are used", remedy)
 
 
 def _workers(home: Path) -> Iterator[Finding]:
