@@ -209,7 +209,7 @@ def test_what_listens_and_is_no_ray_is_one_line_in_bounded_time(monkeypatch: pyt
     assert str(refused.value) == f"--ray {address}: not joined in 10 s: {protocol.NOT_JOINED}"
 
 
-def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster, home: Path) -> None:
+def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster: RayCluster) -> None:
     there = "--gcs-address=10.0.0.1:6379"
     commands = [
         ["/opt/ray/raylet/raylet", "--node_id=1", there],
@@ -220,8 +220,6 @@ def test_the_clusters_that_a_machine_has_joined_are_told_by_their_nodes(cluster:
     assert protocol.joined(commands) == ["10.0.0.1:6379"]
     ports = [address.rpartition(":")[2] for address in protocol.joined_here()]
     assert cluster.port in ports  # Ray writes the loopback as the address of the machine
-    _, said, _ = tfbind(home, "doctor")
-    assert cluster.port in next(line for line in said.splitlines() if line.startswith("ok     Ray "))
 
 
 def test_a_run_for_which_no_node_has_room_is_refused(cluster: RayCluster, home: Path) -> None:
