@@ -9,7 +9,7 @@ from tfbind.data import BUILTIN, list_datasets, make_builtin, open_checked, open
 from tfbind.store import words
 from ui.data.add import add_data, announce
 from ui.data.detail import detail, origin
-from ui.widgets.disk import budget_warning, storage
+from ui.widgets.disk import storage
 from ui.widgets.panels import panel
 from ui.widgets.session import attempt, cells, home, inside_app, plain
 
@@ -52,7 +52,6 @@ def choose(names: list[str]) -> str | None:
 
 inside_app()
 st.title("Data", anchor=False)
-budget_warning()
 names = [str(data["name"]) for data in list_datasets(home())]
 announce()
 if names:

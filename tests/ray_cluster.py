@@ -1,7 +1,6 @@
 """A real Ray cluster on the loopback of this machine: a head, and other nodes that come and go."""
 
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -52,9 +51,9 @@ def web_server() -> Iterator[str]:
 class Node:
     """One node: `ray start` in the foreground, and all processes below it."""
 
-    def __init__(self, folder: Path, cpus: int, auth: str, *words: str) -> None:
+    def __init__(self, folder: Path, cpus: int, *words: str) -> None:
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
-        settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": auth, "TMPDIR": str(folder)}
+        settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "TMPDIR": str(folder)}
         options = [f"--num-cpus={cpus}", "--object-store-memory=80000000", "--disable-usage-stats", "--block"]
         self._process = subprocess.Popen(
             [RAY, "start", *words, *options],
@@ -77,26 +76,10 @@ class Node:
         """The processes that train or score."""
         return [process for process in self._processes() if words_of(process).startswith(WORKING)]
 
-    def raylet(self) -> psutil.Process:
-        """Ray's own process of this node."""
-        return next(process for process in self._processes() if process.name() == "raylet")
-
     def _processes(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             return psutil.Process(self._process.pid).children(recursive=True)
         return []
-
-    def freeze(self) -> None:
-        """Stop it where it stands: it answers nobody, and its connections stay."""
-        for process in self._processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.suspend()
-
-    def thaw(self) -> None:
-        """Let it go on after `freeze`."""
-        for process in self._processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.resume()
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -126,24 +109,17 @@ def _free_port() -> int:
 
 
 class RayCluster:
-    """The head at 127.0.0.1 with so many CPUs, the others at 127.0.0.2 and so on; `auth` is Ray's RAY_AUTH_MODE.
+    """The head at 127.0.0.1 with so many CPUs, the others at 127.0.0.2 and so on.
 
-    `folder` is where their tasks keep what is temporary. `patience`: how many seconds a node that does not answer is
-    waited for; None: about a minute, as Ray does by itself.
+    `folder` is where their tasks keep what is temporary.
     """
 
-    def __init__(
-        self, head: int = 1, others: Sequence[int] = (1,), auth: str = "disabled", patience: int | None = None
-    ) -> None:
-        self._auth = auth
+    def __init__(self, head: int = 1, others: Sequence[int] = (1,)) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray"))  # its sockets need a short path
         self.port = str(_free_port())
         self.address = f"127.0.0.1:{self.port}"
         mine = [f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder / 'ray'}"]
-        if patience:
-            checks = {"health_check_period_ms": 500, "health_check_failure_threshold": 1}
-            mine += ["--system-config", json.dumps({**checks, "health_check_timeout_ms": 1000 * patience})]
-        self.nodes = [Node(self.folder, head, auth, "--head", "--node-ip-address=127.0.0.1", *mine)]
+        self.nodes = [Node(self.folder, head, "--head", "--node-ip-address=127.0.0.1", *mine)]
         for cpus in others:
             self.join(cpus)
 
@@ -154,7 +130,7 @@ class RayCluster:
     def join(self, cpus: int = 1) -> Node:
         """A further node."""
         ip = f"127.0.0.{1 + len(self.nodes)}"
-        self.nodes.append(Node(self.folder, cpus, self._auth, f"--address={self.address}", f"--node-ip-address={ip}"))
+        self.nodes.append(Node(self.folder, cpus, f"--address={self.address}", f"--node-ip-address={ip}"))
         return self.nodes[-1]
 
     def workers(self) -> list[psutil.Process]:

@@ -147,11 +147,16 @@ def lowest_label(targets: Array) -> float | None:
     return None if not inside or inside > SITES_AT_MOST * targets.size else lowest
 
 
-def _covered(stretches: NDArray[np.bool_], cover: NDArray[np.bool_]) -> tuple[int, int]:
+def stretches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and ends (exclusive) of the stretches in which a mask (L,) is set throughout."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
+    return edges[::2], edges[1::2]
+
+
+def _covered(called: NDArray[np.bool_], cover: NDArray[np.bool_]) -> tuple[int, int]:
     """Of how many stretches at least half is covered, and how many there are."""
-    fenced = np.pad(stretches, ((0, 0), (0, 1))).ravel()  # no stretch goes on in the next window
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], fenced.view(np.int8)])))
-    starts, ends = edges[::2], edges[1::2]
+    fenced = np.pad(called, ((0, 0), (0, 1))).ravel()  # no stretch goes on in the next window
+    starts, ends = stretches(fenced)
     covered = np.concatenate([[0], np.pad(cover, ((0, 0), (0, 1))).ravel().cumsum()])
     share = (covered[ends] - covered[starts]) / (ends - starts)
     return int(np.count_nonzero(share >= COVERED)), len(starts)

@@ -44,7 +44,6 @@ def run(tmp_path: Path) -> Run:
 
 def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows) -> None:
     """One search for all: the comparison is compiled the first time it runs in an environment."""
-    touch(run.folder / folder.BEST, time.time() + 3600)  # the clock was set back since
     found = filters.learnt(run, data)
     assert found.windows == 900
     first, second, constant, dead = found.filters

@@ -4,10 +4,22 @@ from pathlib import Path
 
 import pytest
 from stand_in import LENGTH, make_run
+from toy import toy_config, toy_home
 
 from tfbind.config import TrainConfig, forward_flops
-from tfbind.runs.estimate import REFERENCE_SPEED, START_SECONDS, Past, duration, estimate_run, recent, round_seconds
+from tfbind.runs import launch
+from tfbind.runs.estimate import (
+    REFERENCE_SPEED,
+    START_SECONDS,
+    Past,
+    disk_needed,
+    duration,
+    estimate_run,
+    recent,
+    round_seconds,
+)
 from tfbind.runs.folder import METRICS, list_runs
+from tfbind.runs.worker import Worker
 
 CPU = TrainConfig(device="cpu", threads=2, num_epochs=5, validation_split=0.2)
 
@@ -95,3 +107,12 @@ def test_finished_runs_of_the_home_are_read_newest_first(tmp_path: Path) -> None
     found = recent(list_runs(tmp_path))
     assert [run.config.num_channels for run in found] == [8, 32]
     assert [(run.length, run.windows_per_second) for run in found] == [(LENGTH, 1200.0)] * 2
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
+def test_a_run_keeps_about_what_was_reckoned(tmp_path: Path, optimizer: str) -> None:
+    config = toy_config(num_channels=64, num_epochs=2, optimizer_type=optimizer)
+    run = launch.prepare(toy_home(tmp_path), config)
+    assert Worker(run).work() == "finished"
+    kept = sum(path.stat().st_size for path in run.folder.iterdir())
+    assert disk_needed(config, held_out=10, length=20) == pytest.approx(kept, rel=0.05)

@@ -147,3 +147,12 @@ def test_the_trash_is_emptied_though_a_folder_goes_while_it_is_looked_at(tmp_pat
     assert (done.returncode, done.stderr) == (0, "")
     assert not made.exists()
     assert list((tmp_path / "trash").iterdir()) == []
+
+
+def test_pages_say_what_would_not_fit_on_the_disk(home, monkeypatch):
+    monkeypatch.setenv("TFBIND_HOME", str(home))
+    monkeypatch.setattr("ui.widgets.disk.free_disk", lambda _home: 10)
+    page = app()
+    assert page.warning[0].value.endswith("; 0.0 MB are free on the disk.")
+    page.switch_page("pages/sweep.py").run()
+    assert page.warning[0].value.endswith("; 0.0 MB are free on the disk.")

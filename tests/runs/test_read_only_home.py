@@ -10,7 +10,6 @@ from driven import APP, button, checked, words
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
 
-from tfbind.cli.doctor import examine
 from tfbind.data.dataset import make_builtin
 from tfbind.runs import launch
 from tfbind.runs.worker import Worker
@@ -93,13 +92,6 @@ def test_start_says_in_one_line_why_it_cannot(home: Path, page: str, step: str) 
     (error,) = checked(shown).error
     assert plain(str(home)) in error.value
     assert "Errno" not in error.value
-
-
-def test_doctor_does_not_call_locks_free_that_it_cannot_try(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # the discard port: refused at once
-    found = {finding.subject: finding for finding in examine(home)}
-    assert found["home"].state == "wrong"
-    assert found["locks"].said == "cannot be told where the home cannot be written"
 
 
 def test_a_folder_is_said_to_be_unwritable_only_when_it_is(home: Path, tmp_path: Path) -> None:

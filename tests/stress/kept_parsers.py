@@ -13,7 +13,7 @@ from tfbind.evaluation.baselines import Appraisal, Baseline
 from tfbind.evaluation.test_set import TestedBaseline, TestResult
 from tfbind.motifs.logo import motif_logo
 from tfbind.nn import weight_files
-from tfbind.runs import disk, folder as runs, log
+from tfbind.runs import folder as runs, log
 from tfbind.runs.folder import Run
 from tfbind.runs.log import note
 from tfbind.scoring import jobs
@@ -114,7 +114,6 @@ def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
     job, process = json.dumps(asdict(ORDER)).encode(), jobs.Process(this_process(), 0, 0, 1.0)
     parts = _written_parts(folder / "p.parts")
     return [
-        ("budget", b'{\n "bytes": 20000000000\n}', _in_folder(disk.FILE, _budget)),
         (
             "baselines",
             json.dumps(asdict(KNOWN)).encode(),
@@ -163,10 +162,6 @@ def _done(folder: Path) -> object:
     bases, _ = Parts(folder).read_done([scores])
     assert bases * FLOAT_BYTES <= scores.stat().st_size
     return bases
-
-
-def _budget(home: Path) -> object:
-    return disk.objection(disk.budget_of(home), 10**10, 10**12)
 
 
 def _appraisal(folder: Path) -> object:

@@ -335,6 +335,6 @@ def test_a_disk_that_takes_no_more_files_is_told_from_one_that_has_no_room(tmp_p
                 (tmp_path / "disk" / str(number)).touch()
         with pytest.raises(OSError, match="No space left"):
             runs.create(tmp_path / "disk", toy_config())
-        first = takewhile(lambda finding: finding.subject != "budget", doctor.examine(tmp_path / "disk"))
+        first = takewhile(lambda finding: finding.subject != "runs", doctor.examine(tmp_path / "disk"))
         said = [finding.said for finding in first if finding.subject == "disk"]
     assert said[1].startswith("all inodes are taken")

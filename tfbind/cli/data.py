@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import runs
-from tfbind.cli.output import Parser, add_command, add_progress, answer, complain, how_far, number
+from tfbind.cli.output import Parser, add_command, add_progress, answer, how_far, number
 from tfbind.config import home_folder
 from tfbind.data import Windows, build, dataset, manage, pairs
 from tfbind.motifs import discovery, get_motif, nearest
@@ -274,40 +274,26 @@ def add_disk(commands: Any) -> None:
         action="store_true",
         help="delete the checkpoints of finished runs; it says what is lost",
     )
-    command.add_argument(
-        "--budget", metavar="SIZE", help="warn when the home takes more than this, such as 20GB; none: never"
-    )
-
-
-def warn_of_budget(home: Path, planned: int) -> None:
-    """Say on stderr, in one line, when a home is over its budget, or would be with `planned` bytes more."""
-    said = disk.warning(home, lambda: disk.usage(home).total, planned)
-    if said:
-        complain(said, 0)
 
 
 def disk_use(options: argparse.Namespace) -> int:
     """Show what the home takes on the disk; make room when asked to."""
     home = home_folder()
-    if options.budget is not None:
-        disk.set_budget(home, disk.parse(options.budget))
     freed = disk.empty_trash(home) if options.empty_trash else 0
     freed += disk.drop_checkpoints(home) if options.drop_checkpoints else 0
-    now, limit = disk.usage(home), disk.budget_of(home)
+    now = disk.usage(home)
     lines = [f"{size / 1e6:10,.1f} MB  {kind}" for kind, size in now.kinds.items()]
     lines.append(f"{now.total / 1e6:10,.1f} MB  in {home}")
     if now.checkpoints:
         lines.append(f"{now.checkpoints / 1e6:10,.1f} MB  of that, checkpoints of finished runs: --drop-checkpoints")
-    if limit:
-        lines.append(f"{limit / 1e6:10,.1f} MB  is the budget: {now.total / limit:.0%} of it are used")
     if freed:
         lines.append(f"{freed / 1e6:10,.1f} MB  freed")
-    said = [disk.DROPPING] * options.drop_checkpoints + [disk.objection(limit, now.total)]
+    if options.drop_checkpoints:
+        lines.append(disk.DROPPING)
     facts = {
         "kinds": now.kinds,
         "total": now.total,
-        "budget": limit,
         "spent_checkpoints": now.checkpoints,
         "freed": freed,
     }
-    return answer(options.json, facts, [*lines, *filter(None, said)])
+    return answer(options.json, facts, lines)

@@ -1,7 +1,6 @@
 """`doctor`: what is wrong with this installation and this home, and how to mend it. Nothing here changes anything."""
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -9,7 +8,6 @@ import queue
 import re
 import shlex
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,20 +18,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import psutil
-from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 
-from tfbind import __version__, runs, sweeps
+from tfbind import __version__, runs
 from tfbind.cli.output import add_command
-from tfbind.cluster import protocol
 from tfbind.config import CHECKOUT, PACKAGE, PROJECT, home_folder
 from tfbind.data import BUILTIN, list_datasets, open_checked
-from tfbind.nn import weight_files
-from tfbind.runs import budget_of, devices, duration, free_disk, size, usage
-from tfbind.scoring import jobs, load_model
-from tfbind.store import FRESH_SECONDS, cpu_cores, nearest, open_to_others, unwritable, words
+from tfbind.runs import devices, free_disk, size
+from tfbind.store import cpu_cores, nearest, open_to_others, unwritable, words
 from tfbind.sweeps import Sweep, list_sweeps, read_spec
-from tfbind.tracking import BASE_URL, KEY, URL, logger
+from tfbind.tracking import BASE_URL, KEY, URL
 
 SECONDS = 5.0
 PROXY_ASKS = 407  # for a password
@@ -43,22 +37,7 @@ DISTRIBUTION = "tfbind-studio"
 INSTALL = "python -m pip install"
 OPTIONAL = ("requirements-login.txt", "requirements-ray.txt")
 EXTRAS = ("login", "ray")
-FOLDERS = (  # of a home
-    "baselines",
-    "cache",
-    "data",
-    "downloads",
-    "jobs",
-    "locks",
-    "models",
-    "queries",
-    "runs",
-    "sweeps",
-    "trash",
-    "wandb",
-)
 LOW_DISK_BYTES = 1_000_000_000
-LOGGING = "wandb-"  # begins the lock of the process that logs a run
 MARKS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
@@ -108,16 +87,9 @@ def examine(home: Path) -> Iterator[Finding]:
         _devices,
         _home,
         _disk,
-        _budget,
-        _workers,
-        _locks,
         _runs,
         _sweeps,
         _data,
-        _models,
-        _unlisted,
-        _ray,
-        _logged,
         _wandb,
     ]
     for check in checks:
@@ -201,7 +173,8 @@ def _remedy(key: str, packages: list[Requirement]) -> str:
 
 def _devices(_home: Path) -> Iterator[Finding]:
     found = devices.available()
-    said = f"{', '.join(found)}; {cpu_cores()} CPU cores"
+    memory = psutil.virtual_memory().total
+    said = f"{', '.join(found)}; {cpu_cores()} CPU cores, {size(memory)} of memory"
     yield Finding("devices", "ok", said)
     yield from unused_gpus(devices.torch_has_cuda(), *devices.ask_driver())
 
@@ -227,11 +200,6 @@ def _home(home: Path) -> Iterator[Finding]:
     if open_to_others(home):
         said = f"{home}: other accounts of this machine may look into it, as into one that an older version made"
         yield Finding("home", "note", said, shlex.join(["chmod", "-R", "go=", str(home)]))
-    for place in map(home.joinpath, FOLDERS):
-        if os.path.lexists(place) and not place.is_dir():
-            what = "a file" if place.exists() else "a link to nothing"
-            remedy = "move it away; what belongs there makes its folder itself"
-            yield Finding("home", "wrong", f"{place}: {what}; expected a folder", remedy)
 
 
 def _disk(home: Path) -> Iterator[Finding]:
@@ -243,107 +211,6 @@ def _disk(home: Path) -> Iterator[Finding]:
     if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
         said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
         yield Finding("disk", "wrong", said, remedy)
-
-
-def _budget(home: Path) -> Iterator[Finding]:
-    try:
-        limit = budget_of(home)
-    except ValueError as error:
-        yield Finding("budget", "wrong", str(error), "python -m tfbind disk --budget SIZE, or none")
-        return
-    if limit is None:
-        yield Finding("budget", "ok", "none is set; `python -m tfbind disk --budget SIZE` sets one")
-        return
-    used = usage(home).total
-    state: Literal["ok", "note"] = "note" if used > limit else "ok"
-    remedy = "python -m tfbind disk shows what takes the room" if used > limit else ""
-    yield Finding("budget", state, f"{size(used)} of {size(limit)} are used", remedy)
-
-
-def _workers(home: Path) -> Iterator[Finding]:
-    active = list(_active(home))
-    for job, status in active:
-        host = "" if status.here else f" on {status.host}"
-        silent = max(0.0, time.time() - status.heartbeat)
-        said = (
-            f"{job.kind} {job.id}: {status.state}, pid {status.pid}{host}, last sign of life {duration(silent)} ago"
-        )
-        if silent > FRESH_SECONDS:
-            remedy = f"python -m tfbind stop {job.id} ends it, and `resume` goes on after its last epoch"
-            yield Finding("workers", "note", said, remedy)
-        else:
-            yield Finding("workers", "ok", said)
-    scoring = list(_scoring(home))
-    yield from scoring
-    if not active and not scoring:
-        yield Finding("workers", "ok", "none")
-
-
-def _scoring(home: Path) -> Iterator[Finding]:
-    for job in jobs.list_jobs(home):
-        try:
-            state, owner = jobs.read_status(job).state, jobs.owner_of(job)
-        except ValueError as error:
-            yield Finding("workers", "wrong", str(error), f"delete {job.folder}")
-            continue
-        if state == "running":
-            since = duration(time.time() - owner.heartbeat)
-            yield Finding("workers", "ok", f"scoring of a file {job.id}: running, pid {owner.pid}, for {since}")
-        elif state == "crashed":
-            yield Finding("workers", "note", f"scoring of a file {job.id}: crashed", "Resume it on the Predict page")
-
-
-def _active(home: Path) -> Iterator[tuple[runs.Run, runs.Status]]:
-    for job in (*list_sweeps(home), *runs.list_runs(home)):
-        status = runs.read_status(job)
-        if status.active:
-            yield job, status
-
-
-def _locks(home: Path) -> Iterator[Finding]:
-    if unwritable(home):
-        yield Finding("locks", "note", "cannot be told where the home cannot be written")
-        return
-    held = [path for path in sorted((home / "locks").glob("*.lock")) if _is_held(path)]
-    known: dict[int, list[str]] = {}
-    for job, status in _active(home):
-        if status.here:
-            known.setdefault(status.pid, []).append(f"{job.kind} {job.id}")
-    for pid, locks in _holders(held).items():
-        names = ", ".join(sorted(path.stem for path in locks))
-        if pid in known:
-            yield Finding("locks", "ok", f"{names}: held by {', '.join(known[pid])}, pid {pid}")
-        elif pid and all(path.stem.startswith(LOGGING) for path in locks):
-            yield Finding("locks", "ok", f"{names}: held by pid {pid}, which sends rows to W&B")
-        elif pid:
-            remedy = f"where nothing of yours should run, `kill {pid}` frees it"
-            yield Finding("locks", "note", f"{names}: held by pid {pid}, which no active run names", remedy)
-        else:
-            yield Finding("locks", "note", f"{names}: held by a process that this account cannot see")
-    if not held:
-        yield Finding("locks", "ok", "none is held: all cores and GPUs are free")
-
-
-def _holders(locks: list[Path]) -> dict[int, list[Path]]:
-    """The held `locks` by the process that has them open; 0 where none of those that can be seen has."""
-    found: dict[int, list[Path]] = {}
-    left = {str(path.resolve()): path for path in locks}
-    for process in psutil.process_iter() if left else ():
-        with contextlib.suppress(psutil.Error, OSError):
-            mine = [left.pop(file.path) for file in process.open_files() if file.path in left]
-            if mine:
-                found[process.pid] = mine
-    return found | ({0: list(left.values())} if left else {})
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:
-        return False  # a home that cannot be written is a finding of its own
 
 
 def _runs(home: Path) -> Iterator[Finding]:
@@ -395,73 +262,9 @@ def _data(home: Path) -> Iterator[Finding]:
         yield Finding("data sets", "wrong", said, remedy)
 
 
-def _models(home: Path) -> Iterator[Finding]:
-    again = "`python -m tfbind model delete {}`, then import it again"
-    remedies = {BUILTIN: "take this project's files anew, such as by `git`"}
-    remedies |= {name: again.format(name) for name in weight_files.names(home)}
-    sound, wrong = [], []
-    for name, remedy in remedies.items():
-        try:
-            load_model(home, name)
-            if name != BUILTIN:
-                weight_files.read_card(home, name)
-            sound.append(name)
-        except (ValueError, OSError) as error:
-            wrong.append(Finding("models", "wrong", words(error), remedy))
-    yield Finding("models", "ok", ", ".join(sound) or "none")
-    yield from wrong
-
-
-def _unlisted(home: Path) -> Iterator[Finding]:
-    """Folders that no list shows: without the file by which they are known, or with a name that none of them has."""
-    known_by = {
-        "runs": (runs.CONFIG, runs.RUN_ID),
-        "sweeps": (sweeps.SETTINGS, runs.RUN_ID),
-        "jobs": (jobs.JOB, jobs.ID),
-        "models": (weight_files.WEIGHTS, weight_files.NAME),
-    }
-    for kind, (file, names) in known_by.items():
-        folders = [path for path in sorted((home / kind).glob("[!.]*")) if path.is_dir()]
-        lacking = [path.name for path in folders if not (path / file).exists()]
-        odd = [path.name for path in folders if path.name not in lacking and not names.fullmatch(path.name)]
-        if lacking:
-            remedy = f"restore it from a copy, or delete the folder in {home / kind}"
-            if kind == "runs":
-                weights = home / kind / lacking[0] / runs.BEST
-                remedy += f"; `python -m tfbind model import {weights}` keeps its weights"
-            yield Finding(kind, "wrong", f"in no list, since {file} is missing: {_few(lacking)}", remedy)
-        if odd:
-            remedy = f"rename the folder in {home / kind}: names are {names.pattern}"
-            yield Finding(kind, "wrong", f"in no list, for its name: {_few(odd)}", remedy)
-
-
 def _few(words: list[str]) -> str:
     more = f" and {len(words) - 3} more" if len(words) > 3 else ""
     return "; ".join(words[:3]) + more
-
-
-def _ray(_home: Path) -> Iterator[Finding]:
-    if not protocol.installed():
-        yield Finding("Ray", "ok", f"not installed, which only `--ray` needs: `{protocol.INSTALL}`")
-        return
-    found = protocol.joined_here()
-    yield Finding("Ray", "ok", f"this machine is a node of {', '.join(found)}" if found else "no node of any cluster")
-
-
-def _logged(home: Path) -> Iterator[Finding]:
-    behind = []
-    for run in runs.list_runs(home):
-        again = f"python -m tfbind runs {run.id} --log"
-        try:
-            logged = logger.read_logged(run)
-        except ValueError as error:
-            yield Finding("W&B", "wrong", str(error), f"delete the file; `{again}` logs the run anew")
-            continue
-        if logged and (logged.state == "incomplete" or (logged.asked, logged.mode) == ("online", "offline")):
-            behind.append((run.id, again))
-    if behind:
-        said = f"the server may lack something of {_few([id for id, _ in behind])}"
-        yield Finding("W&B", "note", said, behind[0][1])
 
 
 def _wandb(_home: Path) -> Iterator[Finding]:

@@ -11,13 +11,12 @@ from typing import Any
 
 from tfbind import runs
 from tfbind.cli import sweep
-from tfbind.cli.data import warn_of_budget
 from tfbind.cli.output import add_command, answer, bar, complain, draw, number, readable, remark, say
 from tfbind.cluster import Cluster
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.data import name_now
 from tfbind.evaluation import baselines
-from tfbind.runs import Order, Run, disk_needed, few_steps, log, lost_its_loss, settle
+from tfbind.runs import Order, Run, few_steps, log, lost_its_loss, settle
 from tfbind.text import figure, significant
 from tfbind.tracking import logger
 
@@ -73,18 +72,10 @@ def train(options: argparse.Namespace) -> int:
     id = options.id or runs.new_id()
     order = Order(options.name, id, parent, options.sweep, options.wandb)
     if options.ray:
-        return _lead(options, lambda cluster: _warned(runs.submit(home, config, order, cluster=cluster)))
+        return _lead(options, lambda cluster: runs.submit(home, config, order, cluster=cluster))
     with runs.until_heard(Run(home / "runs" / id)):
-        run = _adopt(home, config, options.id, parent) or _warned(runs.prepare(home, config, order))
+        run = _adopt(home, config, options.id, parent) or runs.prepare(home, config, order)
         return _work(run, options.json)
-
-
-def _warned(run: Run) -> Run:
-    record = runs.read_record(run)
-    warn_of_budget(
-        run.home, disk_needed(runs.read_config(run), record["split_windows"]["validation"], record["length"])
-    )
-    return run
 
 
 def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:

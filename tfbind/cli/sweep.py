@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import runs, sweeps
-from tfbind.cli.data import warn_of_budget
 from tfbind.cli.output import Parser, add_command, answer, complain, readable, remark, say
 from tfbind.cluster import Cluster, protocol
 from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
 from tfbind.data import dataset
 from tfbind.runs import ACTIVE, Past
 from tfbind.store import MOST_BYTES, counted, heard, interrupt, regular
-from tfbind.sweeps import Controller, Spec, Sweep, plan_sweep, search, words
+from tfbind.sweeps import Controller, Spec, Sweep, search, words
 from tfbind.text import figure
 
 RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
@@ -70,16 +69,7 @@ def sweep(options: argparse.Namespace) -> int:
         if chosen is None:
             details = {"id": id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
             chosen = sweeps.create(home, text, base, **details, ray=ray or "")
-            warn_of_budget(home, _disk(chosen))
         return _work(chosen, options.json, ray)
-
-
-def _disk(chosen: Sweep) -> int:
-    """Bytes that its runs will keep."""
-    spec, sizes = sweeps.read_spec(chosen), dataset.sizes(chosen.home)
-    if "dataset" not in spec.varied and spec.base.dataset not in sizes:  # a folder elsewhere
-        sizes[spec.base.dataset] = dataset.open_dataset(chosen.home, spec.base.dataset).codes.shape
-    return plan_sweep(spec, sizes, [], here=False).disk
 
 
 def _read(path: Path | None) -> str:

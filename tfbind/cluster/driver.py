@@ -18,7 +18,6 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import ray
 from ray import ObjectRef, ObjectRefGenerator
-from ray._raylet import GcsClient, NodeID
 from ray.exceptions import (
     LocalRayletDiedError,
     NodeDiedError,
@@ -26,7 +25,6 @@ from ray.exceptions import (
     OutOfMemoryError,
     RayError,
     RayTaskError,
-    RpcError,
     RuntimeEnvSetupError,
     TaskCancelledError,
     TaskUnschedulableError,
@@ -36,7 +34,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tfbind import runs
 from tfbind.cluster import task as ray_task
-from tfbind.cluster.protocol import ANSWER_SECONDS, LOST, Message, knock, read, watch_head, write
+from tfbind.cluster.protocol import LOST, Message, knock, read, write
 from tfbind.config import PACKAGE
 from tfbind.data import open_learnt
 from tfbind.runs import Run
@@ -45,7 +43,7 @@ from tfbind.store import words
 
 POLL_SECONDS = 0.2
 NODES_SECONDS = 2.0
-UNIMPLEMENTED = 12  # of gRPC: whoever answers does not do what was asked
+ANSWER_SECONDS = 20.0  # a head answers in milliseconds, even on a busy machine
 END_SECONDS = 5.0
 BUSY_SECONDS = 3.0  # what has just ended is still told as busy
 LOSSES = {  # of a worker, in words: Ray's own go on about its log files
@@ -258,37 +256,19 @@ def _one_line(error: object) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def ask_head(address: str) -> None:
-    """Refuse other parts of Ray, such as the server of its client; Ray itself takes half a minute to.
-
-    Raises:
-        OSError: what listens there is one.
-    """
-    try:
-        GcsClient(address=address)
-    except RpcError as error:
-        if error.rpc_code == UNIMPLEMENTED:
-            said = "that is not the head of a Ray cluster, but another part of Ray, such as the server of its client"
-            expected = "the port that `ray start --head` was given, by default 6379"
-            raise ConnectionError(f"{said}; expected {expected}") from None
-
-
 def connect(address: str) -> str:
     """Join the cluster, whose nodes get the code of this project, and return the id of the node that is joined here.
 
     Raises:
         OSError: nothing listens there, or Ray refuses.
     """
-    local = address.startswith(("127.", "localhost:"))
     try:
         knock(address)
-        ask_head(address)
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={"py_modules": [str(PACKAGE)], "env_vars": {THREADS: "1"}},
-            **({"_node_ip_address": "127.0.0.1"} if local else {}),
         )
     except (RayError, RuntimeError, ValueError) as error:
         raise ConnectionError(_one_line(error)) from error
@@ -301,14 +281,17 @@ def nodes() -> dict[str, tuple[float, float]]:
     return {id: (found.get("CPU", 0.0), found.get("GPU", 0.0)) for id, found in living.items()}
 
 
-def watch_ray_here(address: str, node: str, every: float = NODES_SECONDS) -> None:
-    """End this process when the head finds that Ray here is gone or stands still: it would wait without limit."""
-    head, here, alive = GcsClient(address=address), NodeID.from_hex(node), True
-    while alive:
+def watch(node: str, every: float = NODES_SECONDS, patience: float = ANSWER_SECONDS) -> None:
+    """End this process when the head does not answer any more, or knows that Ray on this node is gone: Ray itself
+    takes a minute to, or waits without limit."""
+    while True:
         time.sleep(every)
-        with contextlib.suppress(RpcError):  # of the head: `watch_head` knows
-            (alive,) = head.check_alive([here], timeout=ANSWER_SECONDS)
-    os._exit(LOST)
+        alarm = threading.Timer(patience, os._exit, (LOST,))
+        alarm.daemon = True
+        alarm.start()
+        if node not in nodes():
+            os._exit(LOST)
+        alarm.cancel()
 
 
 def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
@@ -347,14 +330,13 @@ def main() -> int:
             os._exit(1)  # Ray waits long for a head that is gone, or is none
 
         threading.Thread(target=listen, daemon=True).start()
-        threading.Thread(target=watch_head, args=sys.argv[1:2], daemon=True).start()
         try:
             here = connect(sys.argv[1])
         except OSError as error:
             write(out, {"refused": words(error)})
             return 1
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own way ends as when it has lost its cluster
-        threading.Thread(target=watch_ray_here, args=(sys.argv[1], here), daemon=True).start()
+        threading.Thread(target=watch, args=(here,), daemon=True).start()
         serve(inbox, out)
         ray.shutdown()
     return 0

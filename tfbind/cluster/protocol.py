@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -26,53 +25,28 @@ import psutil
 from tfbind.config import CHECKOUT, python_path
 
 REACH_SECONDS = 5.0
-ANSWER_SECONDS = 20.0  # a head says its first word in milliseconds, even on a busy machine
-SETTINGS = b"\x04"  # the type of the frame with which both sides of HTTP/2 begin, after its length in three bytes
-NO_SETTINGS = bytes(3) + SETTINGS + bytes(5)
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + NO_SETTINGS
-LOOK_SECONDS = 2.0
-MISSED = 5  # so often in a row the head does not answer when it is lost
 INSTALL = "pip install -r requirements-ray.txt" if CHECKOUT else "pip install 'tfbind-studio[ray]'"
 PORTS = 1 << 16
 HEAD = "--gcs-address="  # to Ray's process on each node
-CONNECT_SECONDS = 60.0
-NOT_JOINED = "its head does not answer, or this machine is no node of it; `ray start --address` makes it one"
+CONNECT_SECONDS = 45.0
+NOT_JOINED = (
+    "what listens there is no head of a Ray cluster, the head does not answer, or this machine is no node of it; "
+    "expected the port that `ray start --head` was given, by default 6379, on a node: `ray start --address` makes one"
+)
 END_SECONDS = 10.0
 LOST = 3  # the exit code of a child whose cluster does not answer any more
 TRACEBACK = "Traceback (most recent call last):\n"
 WAITING = 32  # messages that wait for this process; those after them wait in the cluster
 
 
-def knock(address: str, patience: float = ANSWER_SECONDS) -> None:
-    """Refuse what does not speak HTTP/2, as Ray does; Ray itself takes more than a minute to.
+def knock(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself takes minutes to.
 
     Raises:
-        OSError: nothing listens there, or something else.
+        OSError: nothing listens there.
     """
     host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=REACH_SECONDS) as there:
-        if "RAY_USE_TLS" in os.environ:
-            return
-        there.settimeout(patience)
-        there.sendall(PREFACE)
-        with contextlib.suppress(TimeoutError), there.makefile("rb") as answer:
-            if answer.read(len(NO_SETTINGS))[3:4] == SETTINGS:
-                return
-    raise ConnectionError("what listens there does not answer as the head of a Ray cluster does")
-
-
-def watch_head(address: str, every: float = LOOK_SECONDS, patience: float = ANSWER_SECONDS) -> None:
-    """End this process when the head does not answer any more; Ray itself takes a minute to, and waits without limit
-    for one that stands still."""
-    missed = 0
-    while missed < MISSED:
-        time.sleep(every)
-        try:
-            knock(address, patience)
-            missed = 0
-        except OSError:
-            missed += 1
-    os._exit(LOST)
+    socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
 
 
 class Gone(ConnectionError):

@@ -14,9 +14,6 @@ from tfbind.text import significant
 
 RULE = (
     "A setting is a configuration without its seed; runs of it with other seeds are its replicates.",
-    "A run from W&B or an offline folder counts as one more seed of a setting here if all that it states agrees with "
-    "that setting, and the setting has the published value of everything else. If it does not say which data it "
-    "learnt from, that setting has to be selected, too. The verdict says where that was assumed.",
     "Replicates (two or more) on both sides: Welch's 95 % interval of the difference over seeds. Two seeds may lie "
     "close together by luck: beside a side with more seeds and a larger standard deviation, that stands for both.",
     "One run each, both here and measured on the same held-out windows: a paired bootstrap over those windows. It "

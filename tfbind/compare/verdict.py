@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfbind.compare.curves import Race, Trend, mean_curve, race, trend_of
-from tfbind.compare.runs import Choice, Setting, assumed, choose, data_of, group, join, words_of
+from tfbind.compare.runs import Choice, Setting, choose, data_of, group, words_of
 from tfbind.compare.significance import (
     LEVEL,
     METRICS as WINDOW_METRICS,
@@ -213,35 +213,32 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
     Args:
         pasts: the runs to compare.
         choice: by which figure.
-        pool: further runs. Those of this home count where a run from elsewhere that names its data repeats their
-            setting (see `runs.join`). Where no replicates are selected, those on the same data and split help to
-            see how far chance goes. Those that repeat a setting that is compared are its `unselected`.
+        pool: further runs. Where no replicates are selected, those on the same data and split help to see how far
+            chance goes. Those that repeat a setting that is compared are its `unselected`.
     """
     refused = _unlike(pasts)
     if refused:
         return Verdict(choice, group(pasts, choice), [], [], None, [], refused)
-    joined = join(pasts, pool, choice)
-    settings = group(joined.pasts, choice)
+    settings = group(pasts, choice)
     standings = sorted(
         (_standing(setting) for setting in settings if setting.values),
         key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
     )
-    known = _known(joined.pasts, pool, choice)
+    known = _known(pasts, pool, choice)
     whole = {past.key: setting for setting in known for past in setting.pasts}
     standings[: TESTED + 1] = [
         replace(_with_trend(standing, choice), unselected=_unselected(standing.setting, whole))
         for standing in standings[: TESTED + 1]
     ]
     notes = [
-        *assumed(joined, settings),
         *_notes(settings, standings),
-        *_disagreement(joined.pasts, standings, choice),
+        *_disagreement(pasts, standings, choice),
     ]
     if not standings:
         return Verdict(choice, settings, [], [], None, notes)
     first = next((standing for standing in standings if standing.judged), standings[0])
     noise = _noise(first.setting, settings, known, choice)
-    comparisons = _comparisons(first, standings, data_of(joined.pasts), choice)
+    comparisons = _comparisons(first, standings, data_of(pasts), choice)
     return Verdict(choice, settings, standings, comparisons, _optimism(standings, noise), notes, noise=noise)
 
 

@@ -1,6 +1,6 @@
 from . import devices as devices, disk as disk, estimate as estimate, folder as folder, log as log, record as record
 from .devices import settle as settle
-from .disk import budget_of as budget_of, size as size, usage as usage
+from .disk import size as size, usage as usage
 from .estimate import (
     Estimate as Estimate,
     disk_needed as disk_needed,

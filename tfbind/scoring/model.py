@@ -6,7 +6,7 @@ the arithmetic, so that nothing here needs torch; a network on a GPU can stand i
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tfbind import runs
 from tfbind.dna import Codes, one_hot, reverse_complement
+from tfbind.metrics import stretches
 from tfbind.nn import Weights, build_graph, read_shape, read_tensors, weight_files
 from tfbind.scoring.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
 from tfbind.store import cpu_cores, typed_path
@@ -356,10 +357,5 @@ def call_sites(scores: Scores, threshold: float) -> list[Site]:
     """The stretches of a profile (L,) that score at least `threshold` throughout."""
     return [
         Site(start, end, float(scores[start:end].max()), start + int(scores[start:end].argmax()))
-        for start, end in _stretches(scores >= threshold)
+        for start, end in np.stack(stretches(scores >= threshold), axis=1).tolist()
     ]
-
-
-def _stretches(inside: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.view(np.int8), [0]])))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

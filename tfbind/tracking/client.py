@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from queue import Empty, Queue
 from typing import IO, Any
@@ -30,9 +29,7 @@ START_SECONDS = 40.0  # the client's own code is loaded
 STALL_SECONDS = 11.0  # nothing is heard from the server
 END_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 FINISH_SECONDS = 12
-NEWEST_BYTES = 1 << 14
 LOG_SECONDS = 86_400.0
-IN_NOTE = ("time", "level", "msg")
 
 # What the client sees of the caller's settings; anything else could send its rows elsewhere, or print the key.
 KEPT = ("API_KEY", "BASE_URL", "ENTITY", "PROJECT", "SWEEP_ID", "RUN_ID", "SWEEP_PARAM_PATH")
@@ -230,58 +227,6 @@ def in_full(error: Exception) -> str:
             return f"HTTP {status}: {error}"
         behind = behind.__cause__ or behind.__context__
     return f"{type(error).__name__}: {error}"
-
-
-def refused(folder: Path) -> str:
-    """What the client noted of the last request that failed in its folder of a run, "" for none.
-
-    It tells a refusal of rows to nobody, and its exceptions may leave the status out.
-    """
-    said = ""
-    for entry in _noted(folder):
-        if entry["level"].startswith("ERROR") and entry["msg"].startswith(("filestream: ", "api: ")):
-            said = f"HTTP {entry['status']}" if "status" in entry else entry["msg"]
-    return said
-
-
-def in_the_way(folder: Path, now: datetime) -> str:
-    """What keeps rows from the server at the time `now`, as the client notes it in its folder of a run; "" where they
-    get through.
-
-    It tries again for as long as the run goes on, and tells nobody else.
-    """
-    said, asked = "", now
-    for entry in _noted(folder, NEWEST_BYTES):
-        words, about = entry["msg"], entry.get("error") or entry.get("url") or ""
-        if words == "filestream: sending request":
-            asked = datetime.fromisoformat(entry["time"])
-        elif words == "filestream: request sent":
-            said, asked = "", now
-        elif words.startswith("filestream: ") and entry["level"].startswith("ERROR"):
-            said = words
-        elif words.startswith("api: ") and "file_stream" in about:
-            said = f"HTTP {entry['status']}" if "status" in entry else about
-    return said or ("timeout" if (now - asked).total_seconds() > STALL_SECONDS else "")
-
-
-def _noted(folder: Path, newest: int | None = None) -> Iterator[dict[str, Any]]:
-    """The client's notes in its folder of a run, or so many bytes of the newest.
-
-    Lines in another form, such as torn ones, are left out: it promises none to anybody.
-    """
-    log = folder / "logs" / "debug-internal.log"
-    if not log.exists():
-        return
-    with log.open("rb") as file:
-        file.seek(0 if newest is None else max(0, log.stat().st_size - newest))
-        lines = file.read().splitlines()
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in IN_NOTE):
-            yield entry
 
 
 def explained(error: str, url: str, key: str, path: str) -> WandbError:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from tfbind import runs
 from tfbind.runs import Run
 from tfbind.store import Owner, of_process, read_as, this_process, write_json
 from tfbind.tracking.client import (
-    FINISH_SECONDS,
     FOLDER,
     KEY,
     URL,
@@ -37,8 +35,6 @@ from tfbind.tracking.client import (
     explained,
     find_key,
     in_full,
-    in_the_way,
-    refused,
 )
 
 LOOK_SECONDS = 0.25
@@ -49,6 +45,7 @@ DEFAULT_PROJECT = "tfbind"
 POLL_SECONDS = 0.5
 END_SECONDS = 90.0  # after the run's end, finishing may take so long
 CONFIRM_SECONDS = 6.0
+ASK_SECONDS = 10.0  # so often the server is asked, while a run goes on, which rows it has
 TAG_LENGTH = 64
 
 
@@ -218,6 +215,7 @@ class _Log:
         }
         self.session: Any = None
         self.first = 1
+        self.trouble = ""
         self.told_to_end = False
 
     def work(self) -> None:
@@ -264,7 +262,7 @@ class _Log:
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
             with contextlib.suppress(Exception):
                 wandb.teardown()
-            raise WandbError(self._explained(self._refused() or in_full(error))) from None
+            raise WandbError(self._explained(error)) from None
         self.first = max(1, self.session.starting_step)
         self._note(
             url=self.session.url or "",
@@ -292,22 +290,18 @@ class _Log:
         mine = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
         return sorted(folder for folder in (self.run.home / FOLDER).iterdir() if mine.fullmatch(folder.name))
 
-    def _explained(self, said: str) -> str:
-        """Why the server lacks rows, in one sentence, from what the client said of it; "" where it said nothing."""
+    def _explained(self, error: Exception) -> str:
+        """Why the server lacks rows, in one sentence, from what the client raised."""
         url = self.logged["base_url"]
         path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
-        return str(explained(said, url, find_key(url), path)) if said else ""
+        return str(explained(in_full(error), url, find_key(url), path))
 
-    def _refused(self) -> str:
-        folders = self._own_folders()
-        return refused(folders[-1]) if folders else ""
-
-    def _look(self) -> None:
-        """Say whether rows get through now, where that has changed."""
-        folders = self._own_folders()
-        error = self._explained(in_the_way(folders[-1], datetime.now(UTC)) if folders else "")
-        if error != self.logged["error"]:
-            self._note(error=error)
+    def _ask(self) -> None:
+        """Ask the server, while the run goes on, for the rows that it was handed when it was asked last."""
+        while self.logged["state"] == "logging":
+            rows = self.logged["rows"]
+            time.sleep(ASK_SECONDS)
+            self.trouble = self._lacking(rows)
 
     def _drop(self, folder: str) -> None:
         """Delete a folder that the client has written for this run."""
@@ -330,7 +324,9 @@ class _Log:
         }
 
     def _follow(self) -> None:
-        size = -1
+        size, online = -1, self.logged["mode"] == "online"
+        if online:
+            threading.Thread(target=self._ask, daemon=True).start()
         while True:
             try:
                 active = runs.read_status(self.run).active
@@ -339,8 +335,8 @@ class _Log:
                 if now != size:
                     size = now
                     self._send()
-                if self.logged["mode"] == "online":
-                    self._look()
+                if online and self.trouble != self.logged["error"]:
+                    self._note(error=self.trouble)
                 if not active or self.told_to_end:
                     return
                 time.sleep(POLL_SECONDS)
@@ -356,18 +352,14 @@ class _Log:
 
     def _finish(self) -> None:
         state = runs.read_status(self.run).state
-        why = ""
+        why, online = "", self.logged["mode"] == "online"
         try:
             self.session.finish(exit_code=0 if state == "finished" else 1)
-            if self.logged["mode"] == "online" and not self._arrived():
-                why = self._explained(self._refused()) or "the server does not show every epoch yet"
-        except TimeoutError:
-            why = (
-                self._explained(self._refused())
-                or f"the server did not take the rows within {FINISH_SECONDS} s of the run's end"
-            )
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
-            why = self._explained(self._refused() or in_full(error))
+            if not (online and isinstance(error, TimeoutError)):  # then the server says what has arrived
+                why = self._explained(error)
+        if online and not why:
+            why = self._lacking(self.logged["rows"], CONFIRM_SECONDS)
         self._tidy()
         if why:
             self._note(state="incomplete", error=why)
@@ -377,21 +369,28 @@ class _Log:
             self._note(folder="", error="")
         self._note(state="finished")
 
-    def _arrived(self) -> bool:
-        """Whether the server has the last epoch: the client ends well even when every row was refused."""
+    def _lacking(self, rows: int, seconds: float = 0.0) -> str:
+        """What keeps so many rows from the server, "" if it has them within so many seconds.
+
+        The client ends well even when every row was refused, so that the server is asked.
+        """
         import wandb
 
         url = self.logged["base_url"]
         path = "/".join(self.logged[part] for part in ("entity", "project", "id"))
-        deadline = time.monotonic() + CONFIRM_SECONDS
-        while self.logged["rows"]:
-            found = wandb.Api(overrides={"base_url": url}, api_key=find_key(url), timeout=10).run(path)
-            if found.historyLineCount >= self.logged["rows"] or found.lastHistoryStep >= self.logged["rows"]:
+        deadline = time.monotonic() + seconds
+        while rows:
+            try:
+                found = wandb.Api(overrides={"base_url": url}, api_key=find_key(url), timeout=10).run(path)
+            except Exception as error:  # noqa: BLE001 - the client raises what it likes
+                return self._explained(error)
+            arrived = max(found.historyLineCount, found.lastHistoryStep)
+            if arrived >= rows:
                 break
             if time.monotonic() > deadline:
-                return False
+                return f"W&B at {url} has {max(0, arrived)} of {rows} epochs: it refuses or has not taken them"
             time.sleep(1)
-        return True
+        return ""
 
 
 def main(home: str, id: str, *options: str) -> None:

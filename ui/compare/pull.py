@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.typing import UploadedFile
 
 from tfbind.compare import originals
 from tfbind.runs import Past, local_runs

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.typing import UploadedFile
 
 from tfbind.data import P_VALUE, RULE, SOURCES, WINDOW_LENGTH, Windows, import_pair, one_score, open_dataset, remarks
 from tfbind.dna import short

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.typing import UploadedFile
 
 from tfbind.nn import weight_files
 from tfbind.scoring import BUILTIN, MAX_MB, UNKNOWN, Meaning, Model

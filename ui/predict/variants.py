@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import pandas as pd
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.typing import UploadedFile
 
 from tfbind.dna import Genome, Record, keep_fasta, short
 from tfbind.scoring import MAX_MB, Line, call_sites, motif_hits, profile_figure

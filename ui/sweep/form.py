@@ -26,7 +26,7 @@ from tfbind.sweeps import (
 )
 from ui.train.form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
 from ui.train.wandb import secrets, wandb_mode
-from ui.widgets.disk import budget_warning
+from ui.widgets.disk import room_warning
 from ui.widgets.panels import number_columns
 from ui.widgets.session import attempt, cells, home, newest_first, next_sweep_id, plain, show_sweep, start_key
 
@@ -287,7 +287,7 @@ def _show_plan(spec: Spec, found: Plan, sizes: dict[str, tuple[int, int]]) -> No
         st.caption(f"{found.at_once} at once · time: {found.time.basis}")
     else:
         st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
-    budget_warning(found.disk)
+    room_warning(found.disk)
     for line in sweep_plan.words(spec, sizes):
         st.caption(plain(f"{in_labels(line)}."))
     for note in spec.notes:

@@ -12,7 +12,7 @@ from tfbind.runs import devices, disk_needed, estimate_run, few_steps, recent, s
 from ui.train.form import config_form, counts, data_of, form_and_plan, in_labels, leak_check
 from ui.train.run import start
 from ui.train.wandb import secrets, wandb_mode
-from ui.widgets.disk import budget_warning
+from ui.widgets.disk import room_warning
 from ui.widgets.panels import number_column
 from ui.widgets.session import cells, home, newest_first, next_run_id, plain, show_run, start_key
 
@@ -97,7 +97,7 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
         st.warning(f"This run takes {few}.", icon=":material/footprint:")
     if data is not None:
         leak_check(data, config)
-    budget_warning(kept)
+    room_warning(kept)
     if free < LOW_DISK_BYTES:
         st.warning("The disk is nearly full: the run may fail when it writes its weights.")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.typing import UploadedFile
 
 from tfbind.store import naming, read_text, scratch, words, write_bytes
 from ui.widgets.session import home, plain
