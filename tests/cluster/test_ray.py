@@ -147,7 +147,7 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
 
 
 def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: RayCluster, home: Path) -> None:
-    run = launch.prepare(home, toy_config())
+    run = launch.prepare(home, toy_config()).create()
     (run.folder / runs.LOG).write_bytes(b"a line\n" * 200_000)
     with Cluster(cluster.address) as there:
         there.start(run)
@@ -159,7 +159,7 @@ def test_the_log_of_a_run_that_goes_on_there_is_bounded(cluster: RayCluster, hom
 
 def test_a_log_that_takes_no_line_ends_no_run(cluster: RayCluster, home: Path) -> None:
     """Here it does not, either; a folder in its place stands for a full disk."""
-    run = launch.prepare(home, toy_config(), Order(id="silent"))
+    run = launch.prepare(home, toy_config(), Order(id="silent")).create()
     (run.folder / runs.LOG).mkdir()
     with Cluster(cluster.address) as there:
         there.start(run)

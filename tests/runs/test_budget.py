@@ -69,7 +69,7 @@ def test_what_is_over_or_would_be_is_one_line() -> None:
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
 def test_a_run_keeps_about_what_was_reckoned(home: Path, optimizer: str) -> None:
     config = toy_config(num_channels=64, num_epochs=2, optimizer_type=optimizer)
-    run = launch.prepare(home, config, launch.Order(id="large"))
+    run = launch.prepare(home, config, launch.Order(id="large")).create()
     assert Worker(run).work() == "finished"
     kept = sum(path.stat().st_size for path in run.folder.iterdir())
     assert estimate.disk_needed(config, held_out=10, length=20) == pytest.approx(kept, rel=0.05)

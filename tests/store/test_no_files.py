@@ -179,7 +179,7 @@ def test_a_file_of_the_home_that_is_none_is_not_said_to_be_missing(
 def test_a_run_that_cannot_write_its_rows_says_so_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = launch.prepare(folder / "home", toy_config(num_epochs=1), launch.Order(id="toy"))
+    run = launch.prepare(folder / "home", toy_config(num_epochs=1), launch.Order(id="toy")).create()
     (run.folder / runs.METRICS).mkdir()
     assert main(["resume", "toy"]) == 2
     assert capsys.readouterr().err == f"tfbind: {run.folder / runs.METRICS}: a folder; expected a file\n"

@@ -64,7 +64,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files to work on, and a home with a data set and a finished run."""
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
-    run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole"))
+    run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole")).create()
     assert Worker(run).work() == "finished"
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
     (folder / "dna.fa").write_text(DNA)
@@ -170,7 +170,7 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
     "query": lambda home: url_state.save(home, DNA),
     "rename": lambda home: runs.rename(runs.find(home, "whole"), "another name"),
     "note": lambda home: record.annotate(runs.find(home, "whole"), "a, b", "a note"),
-    "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")),
+    "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")).create(),
     "sweep": lambda home: sweep_folder.create(home, sweep_text(), toy_config(), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
     "test": lambda home: test_set.open_test(runs.find(home, "whole")),
@@ -280,7 +280,7 @@ def test_a_test_that_only_the_log_has_no_room_for(disk: Path) -> None:
 
 def test_a_graph_on_a_full_disk(disk: Path) -> None:
     """Filled after the last epoch: nothing of the run is lost, and resumed it has only its graph to write."""
-    run = launch.prepare(disk / "home", toy_config(), Order(id="graph"))
+    run = launch.prepare(disk / "home", toy_config(), Order(id="graph")).create()
     with ExitStack() as until_the_end:
 
         def fill_up(row: runs.Row) -> None:

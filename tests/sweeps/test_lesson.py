@@ -91,7 +91,7 @@ def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> No
 def test_pasted_dna_is_read_as_on_the_predict_page(home: Path) -> None:
     sweep = sweep_folder.create(home, lesson.kernels_sweep(), lesson.BASE)
     config = next(iter(parse_spec(lesson.kernels_sweep(), lesson.BASE).grid()))
-    run = launch.prepare(home, config.model_copy(update={"num_epochs": 1}), launch.Order(sweep=sweep.id))
+    run = launch.prepare(home, config.model_copy(update={"num_epochs": 1}), launch.Order(sweep=sweep.id)).create()
     assert Worker(run).work() == "finished"
     step = page("7")
     assert "with a first kernel of 3 bases" in words(step)

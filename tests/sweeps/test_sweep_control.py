@@ -246,7 +246,7 @@ def test_many_shares_to_hold_out_are_checked_soon(home: Path):
 
 def test_a_run_that_somebody_resumes_at_the_same_instant_does_not_fail_its_sweep(home: Path):
     sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
-    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id))
+    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id)).create()
     for each in (run, sweep):
         runs.take_over(each, "crashed", ended=1.0)
     with runs.sole_worker(run):
@@ -297,7 +297,7 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
 
 def test_a_run_that_its_user_stopped_is_left_alone(home: Path):
     sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
     runs.request_stop(run)
     runs.take_over(run, "killed", ended=time.time())
     assert sweep_control.Controller(sweep).work() == "finished"
@@ -311,7 +311,7 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
 ) -> None:
     """The time in which one may still come ends while the controller decides what to do."""
     sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
     controller = subprocess.Popen([sys.executable, "-c", ""])
     controller.wait()
     old = {"pid": controller.pid, "heartbeat": time.time() - 2 * sweep_control.STARTING_SECONDS}
@@ -325,7 +325,7 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
 def test_a_dead_run_whose_last_sign_of_life_is_to_come_holds_no_sweep_up(home: Path) -> None:
     """As when the clock was set back, or the file was damaged."""
     sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     state = read_json(run.folder / runs.STATE)
@@ -355,7 +355,8 @@ def stop_after(sweep: Sweep, began: float, seconds: float = 60) -> None:
 def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_disk_full(home: Path):
     sweep = sweep_folder.create(home, grid([0.1, 0.01], 3), toy_config())
     full, own = (
-        launch.prepare(home, config, launch.Order(sweep=sweep.id)) for config in sweep_folder.read_spec(sweep).grid()
+        launch.prepare(home, config, launch.Order(sweep=sweep.id)).create()
+        for config in sweep_folder.read_spec(sweep).grid()
     )
     no_room = OSError(errno.ENOSPC, "No space left on device", str(full.folder / runs.CHECKPOINT))
     for run, error in ((full, no_room), (own, ValueError("the loss is not finite"))):

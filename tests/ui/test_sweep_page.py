@@ -260,8 +260,8 @@ def test_a_race_on_a_cluster_says_where_it_runs(home: Path) -> None:
 
 
 def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: Path) -> None:
-    launch.prepare(home, toy_config(), Order(id="a"))
-    waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto"))
+    launch.prepare(home, toy_config(), Order(id="a")).create()
+    waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto")).create()
     assert "waits for its turn" in words(app(waiting.id))
     log.note(waiting, "waits for 1 free CPU of the Ray cluster at auto; goes on by itself", "WARNING")
     assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
