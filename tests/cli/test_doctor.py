@@ -28,6 +28,7 @@ from tfbind.scoring.model import BUILTIN_FOLDER
 from tfbind.store.process import cpu_cores
 from tfbind.store.schema import write_json
 from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.spec import parse_spec
 from tfbind.tracking import logger
 
 
@@ -82,7 +83,9 @@ def test_what_is_in_no_list_is_named_with_the_remedy(home):
     """What a copy by hand leaves, or a disk that lost a file."""
     for id in ("kept", "lost"):
         runs.create(home, toy_config(), id=id)
-    sweep_folder.create(home, "{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config(), id="race")
+    sweep_folder.create(
+        home, parse_spec("{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config()), id="race"
+    )
     weight_files.import_model(home, next(BUILTIN_FOLDER.glob("*.safetensors")), "model")
     for folder in ("runs/lost", "sweeps/race", "models/model"):
         shutil.copytree(home / folder, (home / folder).with_name("A copy"))
@@ -156,7 +159,7 @@ def test_packages_of_other_versions_are_named_those_that_need_not_be_there_only_
 
 def test_a_crashed_sweep_and_damaged_ones_are_named_with_the_remedy(home):
     text = "{method: grid, parameters: {seed: {values: [1, 2]}}}"
-    gone, torn, broken, _ = (sweep_folder.create(home, text, toy_config(), id=id) for id in "abcd")
+    gone, torn, broken, _ = (sweep_folder.create(home, parse_spec(text, toy_config()), id=id) for id in "abcd")
     state = json.loads((gone.folder / runs.STATE).read_text())
     (gone.folder / runs.STATE).write_text(json.dumps({**state, "pid": 2**22 + 1, "state": "running"}))
     (torn.folder / runs.STATE).write_text("{")

@@ -21,6 +21,7 @@ from tfbind.nn import weight_files
 from tfbind.runs import folder as runs, launch
 from tfbind.scoring.model import BUILTIN_FOLDER
 from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.spec import parse_spec
 
 pytestmark = pytest.mark.timeout(60)  # a FIFO that is opened has its reader wait for good
 
@@ -79,7 +80,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = runs.create(home, toy_config(), id="done")
     shutil.copy(weights, done.folder / runs.BEST)
     runs.take_over(done, "finished")
-    sweep_folder.create(home, "{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config(), id="race")
+    sweep_folder.create(
+        home, parse_spec("{method: grid, parameters: {seed: {values: [1, 2]}}}", toy_config()), id="race"
+    )
     weight_files.import_model(home, weights, "mine")
     write_pair(folder)
     (folder / "good.fa").write_text(GENOME)
