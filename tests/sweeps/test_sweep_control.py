@@ -169,6 +169,7 @@ from pathlib import Path
 from tfbind.runs import launch
 from tfbind.sweeps import controller as sweep_control, sweep_folder
 from tfbind.config import PRESETS
+from tfbind.sweeps.spec import parse_spec
 home, base = Path(sys.argv[1]), PRESETS["quick"].model_copy(update={"dataset": "toy"})
 sweep = sweep_folder.create(home, parse_spec(sys.argv[2], base), id="mine")
 launch.start(sweep, sweep_control.command(home, "mine", "toy", "quick"))
@@ -384,6 +385,16 @@ def stop_at_the_second(path, content):
 sweep_folder.write_bytes = stop_at_the_second
 sweep_folder.extend(sweep_folder.find(Path(sys.argv[1]), "wide"), sys.argv[2])
 """
+
+
+def test_a_file_is_parsed_again_once_it_has_changed_and_not_before(home: Path) -> None:
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 2), toy_config()))
+    parsed = parse_spec.cache_info().misses
+    assert [sweep_folder.read_spec(sweep).size() for _ in range(3)] == [1, 1, 1]
+    assert parse_spec.cache_info().misses == parsed
+    sweep_folder.extend(sweep, grid([0.1, 0.01], 2))
+    assert [sweep_folder.read_spec(sweep).size() for _ in range(3)] == [2, 2, 2]
+    assert parse_spec.cache_info().misses == parsed + 1
 
 
 def test_an_extension_that_was_killed_keeps_the_file_before_it_once(home: Path) -> None:
