@@ -157,9 +157,9 @@ def submit(
     return run
 
 
-def made_for(home: Path, id: str | None, command: Sequence[str]) -> Run | None:
+def made_for(home: Path, id: str, command: Sequence[str]) -> Run | None:
     """The run with this id that waits for a worker, if it was made for the command with these arguments."""
-    if not id or not folder.is_run(home, id):
+    if not folder.is_run(home, id):
         return None
     run = folder.find(home, id)
     status = folder.read_state(run)
