@@ -62,15 +62,14 @@ def _add_train(commands: Any) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train one run to its end: in this process, or on a Ray cluster. One that a page has made for this very command
-    lacks only its worker, also if the page is gone."""
+    """Train one run to its end: in this process, or on a Ray cluster."""
     home = home_folder()
     id = options.id or runs.new_id()
     if options.ray:
         config, order = _config_and_order(home, options, id)
         return _lead(options, lambda cluster: _warned(runs.submit(home, config, order, cluster=cluster)))
     with runs.until_heard(Run(home / "runs" / id)):
-        if run := runs.made_for(home, id, options.arguments):
+        if run := runs.made_for(home, id, options.arguments):  # by a page, which may be gone: it lacks its worker
             return _work(run, options.json)
         prepared = runs.prepare(home, *_config_and_order(home, options, id))
         run = _warned(prepared.create(options.arguments))
