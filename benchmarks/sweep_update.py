@@ -29,6 +29,7 @@ from tfbind.config import TrainConfig
 from tfbind.runs import folder as runs
 from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.controller import run_name
+from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
 
 EPOCHS = 20
@@ -39,8 +40,8 @@ def make_sweep(home: Path, count: int) -> Sweep:
     """A sweep over `count` learning rates that belongs to this process; its last two runs are half way."""
     rates = [float(f"{rate:.3g}") for rate in np.geomspace(0.1, 1e-5, count)]
     text = f"method: grid\nparameters: {{learning_rate: {{values: {rates}}}, num_epochs: {{value: {EPOCHS}}}}}\n"
-    sweep = sweep_folder.create(home, text, TrainConfig(dataset="toy", device="cpu", threads=1))
-    spec = sweep_folder.read_spec(sweep)
+    spec = parse_spec(text, TrainConfig(dataset="toy", device="cpu", threads=1))
+    sweep = sweep_folder.create(home, spec)
     for place, config in enumerate(spec.grid()):
         run = runs.create(home, config, name=run_name(spec, config), facts={"sweep": sweep.id})
         active = place >= count - RUNNING

@@ -9,6 +9,7 @@ from tfbind.config import TrainConfig
 from tfbind.runs import folder
 from tfbind.sweeps import controller, sweep_folder
 from tfbind.sweeps.search import PRUNED
+from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
 
 RATES = (0.0001, 0.00025, 0.001, 0.0025, 0.01)
@@ -24,7 +25,7 @@ def make_race(home: Path, count: int, diverged: int = 0, pruned: int = 0, state:
     The last `diverged` runs diverge, the first `pruned` ones, which are the best, were stopped early.
     """
     sweep = sweep_folder.create(
-        home, text_of(count), TrainConfig(dataset="toy", device="cpu"), name=f"race of {count}"
+        home, parse_spec(text_of(count), TrainConfig(dataset="toy", device="cpu")), name=f"race of {count}"
     )
     spec = sweep_folder.read_spec(sweep)
     for place, config in enumerate(spec.grid()):

@@ -1,5 +1,7 @@
 """One definition of the hyperparameters: bounds, presets, flags, and what follows from them."""
 
+import pickle
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -72,9 +74,17 @@ def test_receptive_field_adds_up_over_the_convolutions():
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(field, value, said):
-    with pytest.raises(ValueError, match="^" + said.replace("(", r"\(")) as caught:
-        parse_config({field: value})
-    assert "\n" not in str(caught.value)
+    for make in (lambda: parse_config({field: value}), lambda: TrainConfig(**{field: value})):
+        with pytest.raises(ValueError, match="^" + said.replace("(", r"\(")) as caught:
+            make()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_is_copied_and_pickled_as_it_is():
+    config = TrainConfig(learning_rate=0.5, first_kernel_size=15)
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert config.model_copy(update={"seed": 3}) == TrainConfig(learning_rate=0.5, first_kernel_size=15, seed=3)
+    assert hash(config.model_copy()) == hash(config)
 
 
 def test_text_is_read_as_numbers_the_way_a_shell_and_yaml_give_it():

@@ -327,3 +327,10 @@ def test_models_of_two_homes_are_not_averaged(tmp_path: Path) -> None:
         tf.load_model(runs)
     with pytest.raises(ValueError, match=r"a,b.pt: a comma in the name"):
         tf.load_model(Path("a,b.pt"))
+
+
+def test_what_is_refused_is_named_as_in_python_in_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^learning_rate: -1 should be greater than 0; seed: 'a' [^\n]*$"):
+        tf.TrainConfig(learning_rate=-1, seed="a")
+    with pytest.raises(ValueError, match=r"^source nobody: expected builtin, the id of a run"):
+        tf.load_model("nobody")

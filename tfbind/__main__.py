@@ -82,6 +82,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         options, unknown = _parser(next(iter(words), None)).parse_known_args(words)
         if unknown:
             options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+        options.arguments = words
         code: int = options.run(options)
         sys.stdout.flush()
         return code

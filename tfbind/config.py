@@ -10,7 +10,7 @@ import re
 import site
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from platformdirs import user_data_dir
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -74,7 +74,11 @@ def _setting(default: Any, help: str, *, common: bool = False, **bounds: Any) ->
 
 
 class TrainConfig(BaseModel):
-    """What to train and how. `TrainConfig()` is the published experiment that this project grew from."""
+    """What to train and how. `TrainConfig()` is the published experiment that this project grew from.
+
+    Raises:
+        ValueError: one line that names the field, the value given and what is allowed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -151,6 +155,14 @@ class TrainConfig(BaseModel):
         "slightly other results.",
     )
 
+    if not TYPE_CHECKING:  # type checkers know the constructor by its fields
+
+        def __init__(self, /, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise ValueError("; ".join(_explain(problem) for problem in error.errors())) from None
+
     @property
     def first_kernel(self) -> int:
         """Width of the first convolution in bases."""
@@ -191,11 +203,7 @@ def parse_config(values: Mapping[str, Any], base: TrainConfig | None = None) -> 
     Raises:
         ValueError: one line that names the field, the value given and what is allowed.
     """
-    merged = {**(base or TrainConfig()).model_dump(), **values}
-    try:
-        return TrainConfig.model_validate(merged)
-    except ValidationError as error:
-        raise ValueError("; ".join(_explain(problem) for problem in error.errors())) from None
+    return TrainConfig(**{**(base or TrainConfig()).model_dump(), **values})
 
 
 def check_continuation(config: TrainConfig, parent: TrainConfig) -> None:

@@ -10,6 +10,7 @@ from stand_in import CONFIG, make_rows
 
 from tfbind.runs import folder
 from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.spec import parse_spec
 
 ROW, HEADER, TICK = 35, 35, 18  # pixels of the table, which is one picture
 
@@ -51,7 +52,7 @@ def test_a_sweep_is_compared_whatever_was_compared_before(
     server: Server, home: Path, open_page: Callable[..., Page]
 ) -> None:
     text = "method: grid\nparameters: {learning_rate: {values: [0.02, 0.002]}}\n"
-    sweep = sweep_folder.create(home, text, CONFIG, name="two rates")
+    sweep = sweep_folder.create(home, parse_spec(text, CONFIG), name="two rates")
     finished(home, "c", 0.02, sweep.id)
     finished(home, "d", 0.002, sweep.id)
     finished(home, "e", 0.5)

@@ -18,6 +18,7 @@ from tfbind.cli.doctor import Finding, examine, unused_gpus
 from tfbind.runs import devices, folder as runs
 from tfbind.store.process import cpu_cores
 from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.spec import parse_spec
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_packages_of_other_versions_are_named_those_that_need_not_be_there_only_
 
 def test_a_crashed_sweep_and_damaged_ones_are_named_with_the_remedy(home):
     text = "{method: grid, parameters: {seed: {values: [1, 2]}}}"
-    gone, torn, broken, _ = (sweep_folder.create(home, text, toy_config(), id=id) for id in "abcd")
+    gone, torn, broken, _ = (sweep_folder.create(home, parse_spec(text, toy_config()), id=id) for id in "abcd")
     state = json.loads((gone.folder / runs.STATE).read_text())
     (gone.folder / runs.STATE).write_text(json.dumps({**state, "pid": 2**22 + 1, "state": "running"}))
     (torn.folder / runs.STATE).write_text("{")

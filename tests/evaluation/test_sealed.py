@@ -32,7 +32,7 @@ def home(tmp_path, monkeypatch):
 
 
 def trained(home, **settings):
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one"))
+    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one")).create()
     assert Worker(run).work() == "finished"
     return run
 
@@ -96,7 +96,7 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
     """Renamed, with other data under the old name; then gone."""
     home = toy_home(tmp_path)
     monkeypatch.setenv("TFBIND_HOME", str(home))
-    launch.prepare(home, toy_config(), launch.Order(id="one"))
+    launch.prepare(home, toy_config(), launch.Order(id="one")).create()
     runs.take_over(runs.find(home, "one"), "finished")
     import_pair(home, *far_apart(tmp_path), "far")
     rename(home, "toy", "mine", runs.active_on)
@@ -117,7 +117,9 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
 
 def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_path) -> None:
     """Renamed, with other data under the old name, before it trains and before its test is opened; then gone."""
-    runs_of_toy = [launch.prepare(home, toy_config(test_split=0.3), launch.Order(id=id)) for id in ("one", "two")]
+    runs_of_toy = [
+        launch.prepare(home, toy_config(test_split=0.3), launch.Order(id=id)).create() for id in ("one", "two")
+    ]
     import_pair(home, *far_apart(tmp_path), "far")
     with pytest.raises(ValueError, match="data set 'toy': in use by run one"):
         rename(home, "toy", "mine", runs.active_on)
@@ -161,7 +163,7 @@ def far_apart(folder: Path) -> tuple[Path, Path]:
     ],
 )
 def test_what_cannot_be_opened_says_why(home, capsys, settings, state, said) -> None:
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one"))
+    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one")).create()
     runs.take_over(run, state)
     assert main(["test", "one"]) == 2
     assert capsys.readouterr().err == f"tfbind: {said}\n"

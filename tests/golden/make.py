@@ -303,7 +303,7 @@ def make_home(folder: Path) -> None:
     with _inside(folder):
         _write_files()
         assert called(home, "train", "--id", "whole", *FLAGS)[0] == 0
-        half = prepare(home, TrainConfig(**TINY), Order("half", "half", None, None, "off"))
+        half = prepare(home, TrainConfig(**TINY), Order("half", "half", None, None, "off")).create()
         Worker(half, on_row=lambda row: runs.request_stop(half) if row["epoch"] == HALF else None).work()
         assert called(home, "sweep", "good.yaml", "--id", "rates")[0] == 0
     shutil.rmtree(KEPT_HOME, ignore_errors=True)

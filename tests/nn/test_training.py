@@ -201,7 +201,7 @@ def test_what_threads_do_of_a_batch_is_arithmetic_alone(norm):
 
 
 def test_torch_has_no_threads_beside_those_that_share_a_batch(tmp_path):
-    run = launch.prepare(toy_home(tmp_path), toy_config(threads=16, batch_size=64))
+    run = launch.prepare(toy_home(tmp_path), toy_config(threads=16, batch_size=64)).create()
     seen = []
     torch.set_num_threads(2)
     assert Worker(run, on_row=lambda _: seen.append(torch.get_num_threads())).work() == "finished"

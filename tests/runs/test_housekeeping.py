@@ -18,7 +18,7 @@ from tfbind.runs.worker import Worker
 @pytest.fixture
 def home(tmp_path):
     home = toy_home(tmp_path)
-    assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done"))).work() == "finished"
+    assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done")).create()).work() == "finished"
     return home
 
 
@@ -42,7 +42,7 @@ def test_usage_counts_every_byte_once(home, tmp_path):
 
 
 def test_only_checkpoints_of_finished_runs_are_dropped(home):
-    stopped = launch.prepare(home, toy_config(), launch.Order(id="stopped"))
+    stopped = launch.prepare(home, toy_config(), launch.Order(id="stopped")).create()
     (stopped.folder / runs.CHECKPOINT).write_bytes(b"needed to go on")
     runs.take_over(stopped, "killed")
     spent = (runs.find(home, "done").folder / runs.CHECKPOINT).stat().st_size

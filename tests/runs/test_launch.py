@@ -1,6 +1,7 @@
 """Real worker processes: queued, stopped, killed at any moment, resumed."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ from tfbind.config import PRESETS
 from tfbind.data.dataset import open_dataset
 from tfbind.runs import devices, folder as runs, launch, log as run_log
 from tfbind.runs.launch import Order
+from tfbind.runs.worker import Worker
 from tfbind.store import atomic
 from tfbind.store.process import cpu_cores
 
@@ -88,6 +90,73 @@ def test_what_is_executed_is_the_command_that_is_shown(home):
     assert wait_for_end(run) == "finished"
 
 
+def command_of(home, *words: str) -> tuple[int, str]:
+    """Exit code and errors of a command."""
+    environment = {**os.environ, "TFBIND_HOME": str(home)}
+    command = [sys.executable, "-m", "tfbind", *words]
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return done.returncode, done.stderr
+
+
+def test_a_run_is_taken_up_by_the_command_that_it_was_made_for_and_by_no_other(home):
+    """The flags are not read a second time, or these would be refused: the folder says all."""
+    words = ["train", "--id", "made", "--learning-rate", "none"]
+    run = launch.prepare(home, toy_config(), Order(id="made")).create(words)
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
+    for other in (["train", "--dataset", "toy", "--id", "made"], [*words[:-1], "0.1", "--dataset", "toy"]):
+        assert command_of(home, *other) == (2, "tfbind: --id made: that run exists already\n")
+    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
+    assert command_of(home, *words) == (0, "")
+    assert (state(run), runs.read_config(run)) == ("finished", toy_config())
+    assert runs.read_state(run).command == words
+    assert command_of(home, *words)[0] == 2  # it waits for nobody now
+
+
+def test_a_run_whose_worker_died_in_line_is_taken_up_by_the_same_command(home):
+    words = ("train", "--dataset", "toy", "--num-epochs", "1", "--id", "waits")
+    with devices.slots(home, "cpu", cpu_cores()):
+        first = subprocess.Popen(
+            [sys.executable, "-m", "tfbind", *words], env={**os.environ, "TFBIND_HOME": str(home)}
+        )
+        log = home / "runs" / "waits" / runs.LOG
+        wait_for(lambda: 0 < atomic.written(log) < atomic.written(log.with_name(runs.STATE)))
+        first.kill()
+        first.wait()
+    assert command_of(home, *words) == (0, "")
+    assert state(runs.find(home, "waits")) == "finished"
+
+
+def test_a_state_that_names_no_command_is_taken_up_by_none_and_resumed(home):
+    """As versions before 0.2 wrote it."""
+    run = launch.prepare(home, toy_config(num_epochs=1), Order(id="old")).create(["train", "--id", "old"])
+    path = run.folder / runs.STATE
+    written = json.loads(path.read_text())
+    del written["command"]
+    path.write_text(json.dumps(written))
+    assert launch.made_for(home, "old", ["train", "--id", "old"]) is None
+    assert command_of(home, "resume", "old") == (0, "")
+
+
+def test_a_worker_learns_from_what_was_opened_for_it(home):
+    """Here the data set has been deleted since; and what has changed since is refused, as where a worker opens it."""
+    for id in ("gone", "damaged"):
+        prepared = launch.prepare(home, toy_config(num_epochs=1, threads=1), Order(id=id))
+        run = prepared.create()
+        codes = prepared.dataset.path / "codes.npy"
+        if id == "gone":
+            moved = prepared.dataset.path.rename(home / "elsewhere")
+        else:
+            with codes.open("r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(bytes([file.peek()[0] ^ 1]))
+        ended = Worker(run, data=prepared.dataset, split=prepared.split).work()
+        if id == "gone":
+            assert ended == "finished"
+            moved.rename(prepared.dataset.path)
+    assert ended == "failed"
+    assert "codes.npy" in runs.read_status(run).error
+
+
 def test_bad_input_is_refused_before_a_run_exists(home):
     for config, said in [
         (toy_config(dataset="nowhere"), "nowhere"),
@@ -151,7 +220,7 @@ def test_stop_keeps_every_finished_epoch_and_resume_goes_on(home):
 
 def test_a_run_that_a_worker_from_elsewhere_has_just_begun_is_not_resumed_over_it(home):
     """In the moment between its lock and its first word; what was written over that was a lie until its next one."""
-    run = launch.prepare(home, toy_config())
+    run = launch.prepare(home, toy_config()).create()
     runs.take_over(run, "killed", ended=1.0)
     runs.request_stop(run)
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}

@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with two data sets and a finished run, read-only: for root by a mount, since root ignores modes."""
     home = toy_home(tmp_path_factory.mktemp("read-only"))
     make_builtin(home, windows=200)
-    assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done"))).work() == "finished"
+    assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done")).create()).work() == "finished"
     folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
     if os.geteuid():
         for folder in folders:

@@ -81,9 +81,9 @@ def test_a_sequence_too_short_for_the_model_is_refused(home):
 
 def in_brackets(text):
     """The codes of a sequence and the variant in brackets in it."""
-    ((record, variant),) = read_with_variants(text, 1, 1_000)
-    assert variant
-    return record.codes, variant
+    (record,) = read_with_variants(text, 1, 1_000)
+    assert record.variant
+    return record.codes, record.variant
 
 
 @pytest.mark.parametrize("text", ["A[C/G]T", "A[CA/G]T", "A[C/GTT]T"])

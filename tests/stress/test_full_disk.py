@@ -35,6 +35,7 @@ from tfbind.runs.worker import Worker
 from tfbind.scoring import jobs
 from tfbind.store.atomic import words
 from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.spec import parse_spec
 from tfbind.tracking import cache
 from ui.widgets import url_state
 
@@ -64,7 +65,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files to work on, and a home with a data set and a finished run."""
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
-    run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole"))
+    run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole")).create()
     assert Worker(run).work() == "finished"
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
     (folder / "dna.fa").write_text(DNA)
@@ -170,8 +171,8 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
     "query": lambda home: url_state.save(home, DNA),
     "rename": lambda home: runs.rename(runs.find(home, "whole"), "another name"),
     "note": lambda home: record.annotate(runs.find(home, "whole"), "a, b", "a note"),
-    "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")),
-    "sweep": lambda home: sweep_folder.create(home, sweep_text(), toy_config(), id="new"),
+    "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")).create(),
+    "sweep": lambda home: sweep_folder.create(home, parse_spec(sweep_text(), toy_config()), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
     "test": lambda home: test_set.open_test(runs.find(home, "whole")),
     "filters": lambda home: filters.learnt(runs.find(home, "whole"), open_dataset(home, "toy")),
@@ -188,7 +189,7 @@ def appraise(home: Path) -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_what_a_page_keeps_on_a_full_disk(action: str, disk: Path) -> None:
     home = disk / "home"
-    sweep_folder.create(home, sweep_text(), toy_config(), id="race")
+    sweep_folder.create(home, parse_spec(sweep_text(), toy_config()), id="race")
     cache.keep_offline(cache.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
     before = kept(disk)
     with full(disk), pytest.raises(OSError, match=str(disk)) as caught:
@@ -280,7 +281,7 @@ def test_a_test_that_only_the_log_has_no_room_for(disk: Path) -> None:
 
 def test_a_graph_on_a_full_disk(disk: Path) -> None:
     """Filled after the last epoch: nothing of the run is lost, and resumed it has only its graph to write."""
-    run = launch.prepare(disk / "home", toy_config(), Order(id="graph"))
+    run = launch.prepare(disk / "home", toy_config(), Order(id="graph")).create()
     with ExitStack() as until_the_end:
 
         def fill_up(row: runs.Row) -> None:
@@ -300,7 +301,7 @@ def test_a_sweep_on_a_full_disk(disk: Path) -> None:
     """Filled while its runs write: they and the sweep say so, and once there is room it goes on with each of them."""
     home = disk / "home"
     text = sweep_text(seeds=3, num_epochs=EPOCHS, early_stopping_patience=EPOCHS)
-    sweep = sweep_folder.create(home, text, toy_config(), id="life", parallel=2)
+    sweep = sweep_folder.create(home, parse_spec(text, toy_config()), id="life", parallel=2)
     launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
     hold(lambda: sweep_folder.sweep_runs(sweep), 2, 3, process_of)
     with stays_full(disk):

@@ -28,6 +28,7 @@ from tfbind.runs.folder import Run
 from tfbind.runs.launch import Order
 from tfbind.store.atomic import is_draft
 from tfbind.sweeps import controller as sweep_control, sweep_folder
+from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
 from tfbind.tracking import logger as wandb_log, logger as wandb_logged
 
@@ -50,7 +51,7 @@ def grid(rates: list[float], epochs: int) -> str:
 
 def start_sweep(home: Path, id: str) -> Sweep:
     """A sweep of four runs, started as a page starts it."""
-    sweep = sweep_folder.create(home, grid(RATES, EPOCHS), TrainConfig(dataset="toy"), id=id)
+    sweep = sweep_folder.create(home, parse_spec(grid(RATES, EPOCHS), TrainConfig(dataset="toy")), id=id)
     launch.start(sweep, sweep_control.command(home, id, "toy", "seed"))
     return sweep
 

@@ -165,7 +165,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
     for seed, id in enumerate(("done", "two")):
-        run = launch.prepare(home, toy_config(num_epochs=2, test_split=0.2, seed=seed), launch.Order(id=id))
+        run = launch.prepare(home, toy_config(num_epochs=2, test_split=0.2, seed=seed), launch.Order(id=id)).create()
         assert Worker(run).work() == "finished"
     for number in range(40):
         shutil.copytree(run.folder, home / "trash" / f"old-{number}")

@@ -62,7 +62,7 @@ def test_a_step_without_runs_says_to_run_them_first(step: str) -> None:
 
 
 def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
-    sweep = sweep_folder.create(home, lesson.rates_sweep(), lesson.BASE)
+    sweep = sweep_folder.create(home, parse_spec(lesson.rates_sweep(), lesson.BASE))
     for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
         run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
@@ -75,7 +75,7 @@ def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
 
 
 def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> None:
-    sweep = sweep_folder.create(home, lesson.rates_sweep(), lesson.BASE)
+    sweep = sweep_folder.create(home, parse_spec(lesson.rates_sweep(), lesson.BASE))
     for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
         run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
@@ -89,9 +89,9 @@ def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> No
 
 
 def test_pasted_dna_is_read_as_on_the_predict_page(home: Path) -> None:
-    sweep = sweep_folder.create(home, lesson.kernels_sweep(), lesson.BASE)
+    sweep = sweep_folder.create(home, parse_spec(lesson.kernels_sweep(), lesson.BASE))
     config = next(iter(parse_spec(lesson.kernels_sweep(), lesson.BASE).grid()))
-    run = launch.prepare(home, config.model_copy(update={"num_epochs": 1}), launch.Order(sweep=sweep.id))
+    run = launch.prepare(home, config.model_copy(update={"num_epochs": 1}), launch.Order(sweep=sweep.id)).create()
     assert Worker(run).work() == "finished"
     step = page("7")
     assert "with a first kernel of 3 bases" in words(step)

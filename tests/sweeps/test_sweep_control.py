@@ -156,7 +156,7 @@ def test_sigterm_stops_the_runs_and_resume_goes_on_with_them(home: Path):
 
 
 def test_a_stop_that_comes_before_the_controller_of_a_resumed_sweep_is_heeded(home: Path):
-    sweep = sweep_folder.create(home, grid([0.1], 10_000), toy_config())
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 10_000), toy_config()))
     runs.take_over(sweep, "killed", ended=time.time())
     sweep_control.resume(sweep)
     sweep_control.cancel(sweep)
@@ -169,8 +169,9 @@ from pathlib import Path
 from tfbind.runs import launch
 from tfbind.sweeps import controller as sweep_control, sweep_folder
 from tfbind.config import PRESETS
+from tfbind.sweeps.spec import parse_spec
 home, base = Path(sys.argv[1]), PRESETS["quick"].model_copy(update={"dataset": "toy"})
-sweep = sweep_folder.create(home, sys.argv[2], base, id="mine")
+sweep = sweep_folder.create(home, parse_spec(sys.argv[2], base), id="mine")
 launch.start(sweep, sweep_control.command(home, "mine", "toy", "quick"))
 os.kill(os.getpid(), 9)
 """
@@ -245,8 +246,8 @@ def test_many_shares_to_hold_out_are_checked_soon(home: Path):
 
 
 def test_a_run_that_somebody_resumes_at_the_same_instant_does_not_fail_its_sweep(home: Path):
-    sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
-    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id))
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 1), toy_config()))
+    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id)).create()
     for each in (run, sweep):
         runs.take_over(each, "crashed", ended=1.0)
     with runs.sole_worker(run):
@@ -259,7 +260,7 @@ def test_a_run_that_somebody_resumes_at_the_same_instant_does_not_fail_its_sweep
 
 
 def test_a_sweep_whose_data_set_vanishes_fails_with_a_reason(home: Path):
-    sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 1), toy_config()))
     (home / "data" / "toy").rename(home / "data" / "gone")
     assert sweep_control.Controller(sweep).work() == "failed"
     assert "toy" in (runs.read_status(sweep).error or "")
@@ -267,7 +268,7 @@ def test_a_sweep_whose_data_set_vanishes_fails_with_a_reason(home: Path):
 
 def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home: Path):
     """Renamed, with other data under the old name; named anew in the sweep's file; then gone."""
-    sweep = sweep_folder.create(home, grid([0.1], 1), toy_config())
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 1), toy_config()))
     assert sweep_control.Controller(sweep).work() == "finished"
     learnt = manage.rename(home, "toy", "mine", runs.active_on).hash
     stored = open_dataset(home, "mine")
@@ -296,8 +297,8 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
 
 
 def test_a_run_that_its_user_stopped_is_left_alone(home: Path):
-    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
     runs.request_stop(run)
     runs.take_over(run, "killed", ended=time.time())
     assert sweep_control.Controller(sweep).work() == "finished"
@@ -310,8 +311,8 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time in which one may still come ends while the controller decides what to do."""
-    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
     controller = subprocess.Popen([sys.executable, "-c", ""])
     controller.wait()
     old = {"pid": controller.pid, "heartbeat": time.time() - 2 * sweep_control.STARTING_SECONDS}
@@ -324,8 +325,8 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
 
 def test_a_dead_run_whose_last_sign_of_life_is_to_come_holds_no_sweep_up(home: Path) -> None:
     """As when the clock was set back, or the file was damaged."""
-    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id))
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     state = read_json(run.folder / runs.STATE)
@@ -336,7 +337,7 @@ def test_a_dead_run_whose_last_sign_of_life_is_to_come_holds_no_sweep_up(home: P
 
 
 def test_a_sweep_of_another_host_is_to_be_stopped_there_and_no_process_here_is_killed_for_it(home: Path) -> None:
-    sweep = sweep_folder.create(home, grid([0.1], 3), toy_config())
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         there = {"state": "running", "host": "elsewhere", "pid": other.pid, "heartbeat": time.time()}
         write_json(sweep.folder / runs.STATE, read_json(sweep.folder / runs.STATE) | there)
@@ -353,9 +354,10 @@ def stop_after(sweep: Sweep, began: float, seconds: float = 60) -> None:
 
 
 def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_disk_full(home: Path):
-    sweep = sweep_folder.create(home, grid([0.1, 0.01], 3), toy_config())
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1, 0.01], 3), toy_config()))
     full, own = (
-        launch.prepare(home, config, launch.Order(sweep=sweep.id)) for config in sweep_folder.read_spec(sweep).grid()
+        launch.prepare(home, config, launch.Order(sweep=sweep.id)).create()
+        for config in sweep_folder.read_spec(sweep).grid()
     )
     no_room = OSError(errno.ENOSPC, "No space left on device", str(full.folder / runs.CHECKPOINT))
     for run, error in ((full, no_room), (own, ValueError("the loss is not finite"))):
@@ -369,7 +371,7 @@ def test_data_under_two_names_are_taken_once(home: Path, tmp_path: Path) -> None
     import_pair(home, tmp_path / "toy_sequences.txt", tmp_path / "toy_scores.txt", "again")
     text = grid([0.1], 1).replace("num_epochs", "dataset: {values: [toy, again]}, num_epochs")
     with pytest.raises(ValueError, match=r"^dataset: toy and again are the same data; a sweep takes them once$"):
-        sweep_folder.create(home, text, toy_config())
+        sweep_folder.create(home, parse_spec(text, toy_config()))
     assert sweep_folder.list_sweeps(home) == []
 
 
@@ -385,9 +387,19 @@ sweep_folder.extend(sweep_folder.find(Path(sys.argv[1]), "wide"), sys.argv[2])
 """
 
 
+def test_a_file_is_parsed_again_once_it_has_changed_and_not_before(home: Path) -> None:
+    sweep = sweep_folder.create(home, parse_spec(grid([0.1], 2), toy_config()))
+    parsed = parse_spec.cache_info().misses
+    assert [sweep_folder.read_spec(sweep).size() for _ in range(3)] == [1, 1, 1]
+    assert parse_spec.cache_info().misses == parsed
+    sweep_folder.extend(sweep, grid([0.1, 0.01], 2))
+    assert [sweep_folder.read_spec(sweep).size() for _ in range(3)] == [2, 2, 2]
+    assert parse_spec.cache_info().misses == parsed + 1
+
+
 def test_an_extension_that_was_killed_keeps_the_file_before_it_once(home: Path) -> None:
     first, second = grid([0.1], 2), grid([0.1, 0.01], 2)
-    sweep = sweep_folder.create(home, first, toy_config(), id="wide")
+    sweep = sweep_folder.create(home, parse_spec(first, toy_config()), id="wide")
     killed = subprocess.run([sys.executable, "-c", KILLED_BEFORE_THE_NEW_FILE, home, second])
     assert killed.returncode == -signal.SIGKILL
     assert sweep_folder.read_text(sweep) == first

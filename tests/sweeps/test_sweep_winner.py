@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from tfbind.data.dataset import make_builtin
 from tfbind.runs import folder
 from tfbind.sweeps import search, sweep_folder
+from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
 from ui.widgets.session import plain
 
@@ -31,7 +32,7 @@ def home(home: Path) -> Path:
 
 
 def finished(home: Path, text: str, id: str, figures: dict[float, tuple[float, float]] = FIGURES) -> Sweep:
-    sweep = sweep_folder.create(home, text, CONFIG, id=id)
+    sweep = sweep_folder.create(home, parse_spec(text, CONFIG), id=id)
     for rate, (loss, pearson) in figures.items():
         config = CONFIG.model_copy(update={"learning_rate": rate})
         facts = {"sweep": sweep.id, "dataset_hash": "ab"}

@@ -16,6 +16,7 @@ from tfbind.config import TrainConfig
 from tfbind.data.dataset import import_pair
 from tfbind.runs import launch
 from tfbind.sweeps import sweep_folder
+from tfbind.sweeps.spec import parse_spec
 from ui.widgets.session import plain
 
 FLAT = "every score is 2.5: there is nothing to learn from them, and no correlation is defined"
@@ -57,7 +58,7 @@ def test_no_run_and_no_sweep_is_made_of_them(home: Path, pair: tuple[Path, Path]
     with pytest.raises(ValueError, match="nothing to learn"):
         launch.submit(home, config)
     with pytest.raises(ValueError, match="nothing to learn"):
-        sweep_folder.create(home, SWEEP, config)
+        sweep_folder.create(home, parse_spec(SWEEP, config))
     assert runs.list_runs(home) == sweep_folder.list_sweeps(home) == []
 
 

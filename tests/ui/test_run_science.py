@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def trained(home: Path, **settings: object) -> runs.Run:
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one"))
+    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one")).create()
     assert Worker(run).work() == "finished"
     return run
 

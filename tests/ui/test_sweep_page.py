@@ -19,6 +19,7 @@ from tfbind.config import TrainConfig
 from tfbind.runs import folder, launch, log
 from tfbind.runs.launch import Order
 from tfbind.sweeps import controller, sweep_folder
+from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
 from ui.widgets.session import plain
 
@@ -53,7 +54,7 @@ def with_file(page: AppTest, text: str) -> AppTest:
 
 def make_sweep(home: Path, states: list[str], text: str = TEXT, name: str = "mine") -> Sweep:
     """A sweep of this process with runs in these states; one that is not finished has two epochs."""
-    sweep = sweep_folder.create(home, text, TrainConfig(dataset="toy", device="cpu"), name=name)
+    sweep = sweep_folder.create(home, parse_spec(text, TrainConfig(dataset="toy", device="cpu")), name=name)
     spec = sweep_folder.read_spec(sweep)
     for place, (state, config) in enumerate(zip(states, spec.grid(), strict=False)):
         settled = config.model_copy(update={"threads": 1})
@@ -254,14 +255,16 @@ def test_a_ray_cluster_is_part_of_the_command_and_promises_no_time() -> None:
 
 
 def test_a_race_on_a_cluster_says_where_it_runs(home: Path) -> None:
-    sweep = sweep_folder.create(home, TEXT, TrainConfig(dataset="toy", device="cuda"), ray="10.0.0.1:6379")
+    sweep = sweep_folder.create(
+        home, parse_spec(TEXT, TrainConfig(dataset="toy", device="cuda")), ray="10.0.0.1:6379"
+    )
     page = page_of(sweep)
     assert f"on the Ray cluster at {plain('10.0.0.1:6379')}" in words(page)
 
 
 def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: Path) -> None:
-    launch.prepare(home, toy_config(), Order(id="a"))
-    waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto"))
+    launch.prepare(home, toy_config(), Order(id="a")).create()
+    waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto")).create()
     assert "waits for its turn" in words(app(waiting.id))
     log.note(waiting, "waits for 1 free CPU of the Ray cluster at auto; goes on by itself", "WARNING")
     assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
@@ -272,7 +275,7 @@ def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: P
 def test_earlier_sweeps_are_listed_newest_first_and_all_when_asked_for(home: Path) -> None:
     for number in range(21):
         sweep_folder.create(
-            home, TEXT, TrainConfig(dataset="toy"), name=f"sweep {number}", id=f"20260101-{number:06}-0"
+            home, parse_spec(TEXT, TrainConfig(dataset="toy")), name=f"sweep {number}", id=f"20260101-{number:06}-0"
         )
     for _ in range(2):
         folder.create(home, toy_config(), facts={"sweep": "20260101-000020-0"})

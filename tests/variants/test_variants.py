@@ -83,8 +83,8 @@ def test_a_change_that_fits_nowhere_is_refused_in_one_line(text, said):
 def alleles(text):
     """Name and letters of each record, and the letters with its variant, None where there is none."""
     return [
-        (record.name, decode(record.codes), variant and decode(apply_variant(record.codes, variant)))
-        for record, variant in read_with_variants(text, 10, 1_000)
+        (record.name, decode(record.codes), record.variant and decode(apply_variant(record.codes, record.variant)))
+        for record in read_with_variants(text, 10, 1_000)
     ]
 
 
@@ -112,7 +112,7 @@ def test_each_record_may_have_a_variant_in_brackets(text, expected):
 
 
 def test_brackets_are_said_to_be_read_as_a_variant():
-    (one, _), (other, _) = read_with_variants(">a\nA[C/G]T\n>b\nACGT", 10, 1_000)
+    one, other = read_with_variants(">a\nA[C/G]T\n>b\nACGT", 10, 1_000)
     assert (one.notes, other.notes) == (["in brackets: first the original, then what it is changed to"], [])
 
 
@@ -135,5 +135,5 @@ def test_brackets_that_hold_no_variant_are_refused(text, said):
 def test_an_allele_that_cannot_be_read_is_refused_and_its_repair_said():
     with pytest.raises(ValueError, match="letter 'Q' at position 2"):
         read_with_variants("A[C/Q]T", 10, 1_000)
-    ((record, _),) = read_with_variants("A[C/Q]T", 10, 1_000, repair=True)
+    (record,) = read_with_variants("A[C/Q]T", 10, 1_000, repair=True)
     assert record.repairs == ["Q at 2 read as N"]

@@ -264,7 +264,10 @@ def load_model(
     names = ",".join(map(_model_name, several))
     folder = _home(home, several)
     network = scoring.OnnxNetwork if device == "cpu" else partial(scoring.TorchNetwork, device=device)
-    return scoring.load_model(folder, names, network)
+    try:
+        return scoring.load_model(folder, names, network)
+    except scoring.UnusableModel as error:
+        raise ValueError(f"source {error.reason}") from None
 
 
 @overload

@@ -14,7 +14,7 @@ from tfbind.cli import sweep
 from tfbind.cli.output import add_command, answer, bar, complain, draw, number, readable, remark, say
 from tfbind.cluster import Cluster
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
-from tfbind.data import name_now
+from tfbind.data import Split, Windows, name_now
 from tfbind.evaluation import baselines
 from tfbind.runs import Order, Run, few_steps, log, lost_its_loss, settle
 from tfbind.text import figure, significant
@@ -63,29 +63,30 @@ def _add_train(commands: Any) -> None:
 def train(options: argparse.Namespace) -> int:
     """Train one run to its end: in this process, or on a Ray cluster."""
     home = home_folder()
+    id = options.id or runs.new_id()
+    if options.ray:
+        config, order = _config_and_order(home, options, id)
+        return _lead(options, lambda cluster: runs.submit(home, config, order, cluster=cluster))
+    with runs.until_heard(Run(home / "runs" / id)):
+        if run := runs.made_for(home, id, options.arguments):  # by a page, which may be gone: it lacks its worker
+            return _work(run, options.json)
+        prepared = runs.prepare(home, *_config_and_order(home, options, id))
+        run = prepared.create(options.arguments)
+        return _work(run, options.json, prepared.dataset, prepared.split)
+
+
+def _config_and_order(home: Path, options: argparse.Namespace, id: str) -> tuple[TrainConfig, Order]:
+    """What the flags ask for.
+
+    Raises:
+        ValueError: they cannot be used.
+    """
     parent = runs.find(home, options.parent) if options.parent else None
     base = runs.read_config(parent) if parent else PRESETS[options.preset]
     given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
     if parent and "dataset" not in given:
         given["dataset"] = name_now(home, runs.read_record(parent))
-    config = parse_config(given, base)
-    id = options.id or runs.new_id()
-    order = Order(options.name, id, parent, options.sweep, options.wandb)
-    if options.ray:
-        return _lead(options, lambda cluster: runs.submit(home, config, order, cluster=cluster))
-    with runs.until_heard(Run(home / "runs" / id)):
-        run = _adopt(home, config, options.id, parent) or runs.prepare(home, config, order)
-        return _work(run, options.json)
-
-
-def _adopt(home: Path, config: TrainConfig, id: str | None, parent: Run | None) -> Run | None:
-    """The run that a page has made for this very command, which only lacks its worker, also if the page is gone."""
-    if not id or not runs.is_run(home, id):
-        return None
-    run = runs.find(home, id)
-    record = runs.read_record(run)
-    fits = runs.read_config(run) == settle(config) and record["from"] == (parent.id if parent else None)
-    return run if fits and runs.read_state(run).state == "pending" else None
+    return parse_config(given, base), Order(options.name, id, parent, options.sweep, options.wandb)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -95,19 +96,19 @@ def resume(options: argparse.Namespace) -> int:
     run = runs.find(home_folder(), options.id)
     if options.ray and options.ray != "off":
         return _lead(options, lambda cluster: runs.resume(run, cluster=cluster))
-    settle(runs.read_config(run))
-    if runs.read_status(run).state != "pending":
+    if runs.read_status(run).state != "pending":  # else a page has resumed it, and may have stopped it since
+        settle(runs.read_config(run))
         runs.check_resumable(run)
         runs.clear_stop(run)
     return _work(run, options.json)
 
 
-def _work(run: Run, as_json: bool) -> int:
+def _work(run: Run, as_json: bool, data: Windows | None = None, split: Split | None = None) -> int:
     from tfbind.runs import Worker
 
     if not as_json:
         _open(run)
-    state = Worker(run, *_watching(as_json), on_start=baselines.start_sidecars).work()
+    state = Worker(run, *_watching(as_json), baselines.start_sidecars, data, split).work()
     return _told(run, state, as_json)
 
 

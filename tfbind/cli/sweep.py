@@ -11,7 +11,7 @@ from typing import Any
 from tfbind import runs, sweeps
 from tfbind.cli.output import Parser, add_command, answer, complain, readable, remark, say
 from tfbind.cluster import Cluster, protocol
-from tfbind.config import PRESETS, TrainConfig, home_folder, parse_config
+from tfbind.config import PRESETS, home_folder, parse_config
 from tfbind.data import dataset
 from tfbind.runs import ACTIVE, Past
 from tfbind.store import MOST_BYTES, counted, heard, interrupt, regular
@@ -63,12 +63,13 @@ def sweep(options: argparse.Namespace) -> int:
         return _work(_again(home, id, options), options.json, ray)
     text = _read(options.spec)
     base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
+    spec = sweeps.parse_spec(text, base)
     id = options.id or runs.new_id()
     with runs.until_heard(Sweep(home / "sweeps" / id)):
-        chosen = _adopt(home, text, base, options.id)
+        chosen = _adopt(home, spec, options.id)
         if chosen is None:
             details = {"id": id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
-            chosen = sweeps.create(home, text, base, **details, ray=ray or "")
+            chosen = sweeps.create(home, spec, **details, ray=ray or "")
         return _work(chosen, options.json, ray)
 
 
@@ -81,13 +82,14 @@ def _read(path: Path | None) -> str:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
 
 
-def _adopt(home: Path, text: str, base: TrainConfig, id: str | None) -> Sweep | None:
+def _adopt(home: Path, spec: Spec, id: str | None) -> Sweep | None:
     """The sweep that a page has made for this very command, which only lacks its controller, also if the page is
     gone."""
     if not id or not sweeps.is_sweep(home, id):
         return None
     found = sweeps.find(home, id)
-    fits = sweeps.read_text(found) == text and sweeps.read_settings(found)["base"] == base.model_dump()
+    base = sweeps.read_settings(found)["base"]
+    fits = (sweeps.read_text(found), base) == (spec.text, spec.defaults.model_dump())
     return found if fits and runs.read_state(found).state == "pending" else None
 
 

@@ -136,14 +136,7 @@ def train(
         for name, content in files.items():
             (run.folder / name).write_bytes(content)
         reporter = _Reporter(run)
-        data = Arrays(names, codes, scores)
-        worker = Worker(
-            run,
-            on_progress=reporter.progress,
-            on_row=reporter.row,
-            open_data=lambda _home, _record: data,
-            on_start=lambda _run: None,
-        )
+        worker = Worker(run, reporter.progress, reporter.row, data=Arrays(names, codes, scores))
         thread = threading.Thread(target=lambda: reporter.end(worker.work()))
         thread.start()
         try:

@@ -3,6 +3,7 @@ from .build import P_VALUE as P_VALUE, RULE as RULE, WINDOW_LENGTH as WINDOW_LEN
 from .dataset import (
     BUILTIN as BUILTIN,
     Windows as Windows,
+    check_content as check_content,
     check_learnable as check_learnable,
     contents as contents,
     import_pair as import_pair,

@@ -224,9 +224,18 @@ def open_checked(home: Path, name_or_folder: str) -> Windows:
         ValueError: as `open_dataset`, or the content is another one.
     """
     data = open_dataset(home, name_or_folder)
-    if content_hash(data.path) != data.hash:
-        raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
+    check_content(data, content_hash(data.path))
     return data
+
+
+def check_content(data: Windows, content: str | None = None) -> None:
+    """Refuse a data set that is not the one that was stored; `content` is the hash of its arrays, None to read them.
+
+    Raises:
+        ValueError: it has another hash.
+    """
+    if (content or hash_of((data.names, data.codes, data.scores))) != data.hash:
+        raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
 
 
 def open_learnt(home: Path, record: Mapping[str, Any]) -> Windows:

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from tfbind.config import TrainConfig
-from tfbind.data import split
+from tfbind.data import Split, split
 from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
 from tfbind.nn.kernels import ParallelMap, is_supported, loss_and_grad, predict
 from tfbind.nn.model import BindingPredictorCNN
@@ -107,8 +107,9 @@ def shard_count(config: TrainConfig) -> int:
 class Training:
     """A training run as an iterator: each `next` trains one epoch, measures it and returns its row.
 
-    Between two epochs `validation` holds the predictions of the last one, and `checkpoint()` all that is needed to go
-    on. `on_batch` is called with this object after every batch; an exception it raises ends the epoch unfinished.
+    `parts` are those of `data`, where they were drawn before; else they are drawn as `config` says. Between two
+    epochs `validation` holds the predictions of the last one, and `checkpoint()` all that is needed to go on.
+    `on_batch` is called with this object after every batch; an exception it raises ends the epoch unfinished.
 
     Raises:
         Diverged: the loss became NaN or infinite.
@@ -120,12 +121,13 @@ class Training:
         data: Data,
         config: TrainConfig,
         *,
+        parts: Split | None = None,
         on_batch: Callable[["Training"], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.model, self.config, self.clock, self.on_batch = model, config, clock, on_batch
         self.device = next(model.parameters()).device
-        parts = split(data, config)
+        parts = parts or split(data, config)
         self.train_windows, self.validation_windows = parts.train, parts.validation
         self._codes = torch.from_numpy(data.codes[self.train_windows]).to(self.device)
         self._scores = torch.from_numpy(data.scores[self.train_windows]).to(self.device)

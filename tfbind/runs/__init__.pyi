@@ -67,6 +67,7 @@ from .hints import Hint as Hint, Steps as Steps, few_steps as few_steps, hint as
 from .launch import (
     GRACE_SECONDS as GRACE_SECONDS,
     Order as Order,
+    PreparedRun as PreparedRun,
     ahead as ahead,
     await_worker as await_worker,
     cancel as cancel,
@@ -76,6 +77,7 @@ from .launch import (
     free_disk as free_disk,
     holds_within as holds_within,
     kill as kill,
+    made_for as made_for,
     prepare as prepare,
     resume as resume,
     start as start,

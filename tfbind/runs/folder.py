@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -149,13 +149,17 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Status(Owner):
-    """Where a run stands, and which process owns it. Times are seconds since 1970."""
+    """Where a run stands, and which process owns it. Times are seconds since 1970.
+
+    `command` has the arguments of the command that the run was made by, or for: the same command takes it up.
+    """
 
     state: State
     started: float | None = None
     ended: float | None = None
     device: str | None = None
     error: str | None = None
+    command: list[str] | None = None
 
     @property
     def active(self) -> bool:
@@ -176,12 +180,14 @@ def create(
     name: str = "",
     facts: Mapping[str, Any] | None = None,
     parent: Run | None = None,
+    command: Sequence[str] | None = None,
 ) -> Run:
     """A new `pending` run that this process owns until a worker takes it over.
 
     Args:
         facts: what else belongs into `config.json`, such as the hash of the data set.
         parent: the finished run whose best weights this one starts from.
+        command: the arguments of the command that takes it up, None where there is none.
 
     Raises:
         ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights, or damaged ones.
@@ -198,7 +204,7 @@ def create(
     with scratch(run.folder.parent, run.id) as draft:
         write_json(draft / CONFIG, record)
         write_json(draft / LABELS, {"name": checked_name(name or default_name(config)), "tags": [], "note": ""})
-        write_json(draft / STATE, asdict(owned("pending")))
+        write_json(draft / STATE, asdict(owned("pending")) | {"command": command and list(command)})
         if parent:
             _copy_weights(parent, draft / INITIAL)
         if not claimed(draft, run.folder):
@@ -320,11 +326,10 @@ def take_over(run: Run, state: State, **changes: Any) -> None:
 
     One that is damaged was told as such, and is made good: what the run has learnt lies elsewhere.
     """
-    try:
+    kept: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):
         before = read_state(run)
-        kept = {"started": before.started, "device": before.device}
-    except ValueError:
-        kept = {}
+        kept = {"started": before.started, "device": before.device, "command": before.command}
     put_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tfbind.config import TrainConfig, check_continuation, flags, python_path
-from tfbind.data import check_learnable, open_dataset, splits
+from tfbind.data import Split, Windows, check_learnable, open_dataset, splits
 from tfbind.runs import devices, folder
 from tfbind.runs.folder import Run, Status
 from tfbind.store import Busy, atomic, heard
 
+PROGRAM = (sys.executable, "-m", "tfbind")
 GRACE_SECONDS = 15.0
 LOOK_SECONDS = 0.1
 WATCH_SECONDS = 0.3  # between two drawings of a bar
@@ -63,7 +64,7 @@ class Order:
 def command(config: TrainConfig, order: Order = Order()) -> list[str]:
     """The command line that trains `config`, as `submit` executes it."""
     parent = order.parent
-    words = [sys.executable, "-m", "tfbind", "train", *flags(config, folder.read_config(parent) if parent else None)]
+    words = [*PROGRAM, "train", *flags(config, folder.read_config(parent) if parent else None)]
     given = {
         "--from": parent.id if parent else None,
         "--name": order.name,
@@ -75,28 +76,60 @@ def command(config: TrainConfig, order: Order = Order()) -> list[str]:
     return words + [word for flag, value in given.items() if value for word in (flag, value)]
 
 
-def prepare(home: Path, config: TrainConfig, order: Order = Order()) -> Run:
-    """A new pending run, after every check that needs no training; `config` is settled if a cluster trains it.
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that can be made: device and threads of its `config` are definite, its `dataset` is open and split."""
+
+    home: Path
+    config: TrainConfig
+    order: Order
+    dataset: Windows
+    split: Split
+
+    def create(self, command: Sequence[str] | None = None) -> Run:
+        """Make its folder.
+
+        Args:
+            command: the arguments of the command that trains it, None where no command does.
+
+        Raises:
+            ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
+        """
+        order, data = self.order, self.dataset
+        facts = {
+            "sweep": order.sweep,
+            "wandb": order.wandb,
+            "ray": order.ray,
+            "dataset_hash": data.hash,
+            **splits.facts(self.split),
+            "windows": len(data),
+            "length": data.length,
+        }
+        return folder.create(
+            self.home,
+            self.config,
+            id=order.id,
+            name=order.name,
+            facts=facts,
+            parent=order.parent,
+            command=command,
+        )
+
+
+def prepare(home: Path, config: TrainConfig, order: Order = Order(), cluster: Executor | None = None) -> PreparedRun:
+    """Do what a run needs before it has a folder: settle `config` for this machine, or for `cluster`, open and split
+    its data set, and check that something can be learnt from it.
 
     Raises:
-        ValueError: the configuration, the data set, the name, the id or the parent cannot be used, in one line.
+        ValueError: the configuration, the data set or the parent cannot be used, in one line.
     """
-    config = config if order.ray else devices.settle(config)
+    config = (cluster or devices).settle(config)
     if order.parent:
         check_continuation(config, folder.read_config(order.parent))
     data = open_dataset(home, config.dataset)
     parts = splits.split(data, config)
     check_learnable(data, parts.train)
-    facts = {
-        "sweep": order.sweep,
-        "wandb": order.wandb,
-        "ray": order.ray,
-        "dataset_hash": data.hash,
-        **splits.facts(parts),
-        "windows": len(data.codes),
-        "length": data.codes.shape[1],
-    }
-    return folder.create(home, config, id=order.id, name=order.name, facts=facts, parent=order.parent)
+    return PreparedRun(home, config, replace(order, ray=cluster.address if cluster else order.ray), data, parts)
 
 
 def submit(
@@ -110,17 +143,27 @@ def submit(
     own, which finds `secrets` in its environment and nowhere else.
 
     Raises:
-        ValueError: as for `prepare`, or the cluster has no place for it.
+        ValueError: as for `prepare` and `PreparedRun.create`, or the cluster has no place for it.
     """
+    order = replace(order, id=order.id or folder.new_id())
+    prepared = prepare(home, config, order, cluster)
     if cluster:
-        run = prepare(home, cluster.settle(config), replace(order, ray=cluster.address))
+        run = prepared.create()
         cluster.start(run)
         return run
-    config = devices.settle(config)
-    order = replace(order, id=order.id or folder.new_id())
-    run = prepare(home, config, order)
-    start(run, command(config, order), secrets)
+    words = command(prepared.config, order)
+    run = prepared.create(words[len(PROGRAM) :])
+    start(run, words, secrets)
     return run
+
+
+def made_for(home: Path, id: str, command: Sequence[str]) -> Run | None:
+    """The run with this id that waits for a worker, if it was made for the command with these arguments."""
+    if not folder.is_run(home, id):
+        return None
+    run = folder.find(home, id)
+    status = folder.read_state(run)
+    return run if (status.state, status.command) == ("pending", list(command)) else None
 
 
 def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor | None = None) -> Run:
@@ -136,7 +179,7 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
         cluster.start(run)
         return run
     await_worker(run, lambda: check_resumable(run))
-    start(run, [sys.executable, "-m", "tfbind", "resume", run.id], secrets)
+    start(run, [*PROGRAM, "resume", run.id], secrets)
     return run
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfbind.config import TrainConfig
-from tfbind.data import open_learnt
+from tfbind.data import Split, Windows, check_content, open_learnt
 from tfbind.metrics import lowest_label
 from tfbind.nn import LOWEST_LABEL, build_graph, read_tensors
 from tfbind.runs import devices, folder, log as run_log
@@ -47,14 +47,17 @@ def _ignore(_: Any) -> None:
 
 @dataclass
 class Worker:
-    """One attempt at a run. `on_progress` and `on_row` let others watch it, `on_start` starts what goes beside it,
-    and `open_data` opens what a run with this record, in this home, learns from."""
+    """One attempt at a run. `on_progress` and `on_row` let others watch it, `on_start` starts what goes beside it.
+
+    `data` and `split` are what it learns from, where that is open in this process; else the folder of the run says.
+    """
 
     run: Run
     on_progress: Callable[[dict[str, Any]], None] = _ignore
     on_row: Callable[[Row], None] = _ignore
     on_start: Callable[[Run], None] = _ignore
-    open_data: "Callable[[Path, dict[str, Any]], Data]" = open_learnt
+    data: "Data | None" = None
+    split: Split | None = None
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
     _meter: Meter = field(default_factory=Meter, init=False)
@@ -131,7 +134,7 @@ class Worker:
         if initial.exists():
             with _fits(initial):
                 model.load_state_dict(read_weights(initial))
-        training = Training(model.to(device), data, config, on_batch=self._after_batch)
+        training = Training(model.to(device), data, config, parts=self.split, on_batch=self._after_batch)
         if (self.run.folder / folder.CHECKPOINT).exists():
             self._restore(training, device)
             folder.complete_rows(self.run, training.rows)
@@ -147,9 +150,12 @@ class Worker:
         write_bytes(self.run.folder / folder.GRAPH, build_graph(read_tensors(self.run.folder / folder.BEST)))
 
     def _open_data(self) -> "Data":
-        record = folder.read_record(self.run)
         try:
-            return self.open_data(self.run.home, record)
+            if self.data is None:
+                return open_learnt(self.run.home, folder.read_record(self.run))
+            if isinstance(self.data, Windows):
+                check_content(self.data)
+            return self.data
         except ValueError as error:
             raise ValueError(f"{error}; {self.run.folder / folder.CONFIG} names these data") from None
 

@@ -44,6 +44,7 @@ from .model import (
     Profile as Profile,
     Scores as Scores,
     Site as Site,
+    UnusableModel as UnusableModel,
     call_sites as call_sites,
     load_model as load_model,
     make_model as make_model,

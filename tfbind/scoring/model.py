@@ -128,6 +128,14 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(int(os.environ.get(THREADS) or cpu_cores()), "scoring")
 
 
+class UnusableModel(ValueError):
+    """No such model, or models that cannot be averaged; `reason` is that without the name of the argument."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"--model {reason}")
+        self.reason = reason
+
+
 def load_model(home: Path, names: str, network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
     """The model of `names`: `builtin`, the id of a run, an imported model, a file of weights, or several of them
     joined by commas, which are averaged. A run goes before an imported model of the same name.
@@ -159,7 +167,7 @@ def make_model(names: str, loaded: Sequence[Weights], network: Callable[[Weights
     """
     shapes = [read_shape(weights) for weights in loaded]
     if len({shape.length for shape in shapes}) > 1:
-        raise ValueError(f"--model {names}: an average needs models that all take windows of the same length")
+        raise UnusableModel(f"{names}: an average needs models that all take windows of the same length")
     members = tuple(map(network, loaded))
     reach = max(shape.receptive_field for shape in shapes)
     return Model(names, _digest(loaded), members, reach, shapes[0].length)
@@ -181,8 +189,8 @@ def member_files(home: Path, name: str) -> list[Path]:
         return [weight_files.converted(home, typed_path(name))]
     if weights := weight_files.weights_of(home, name):
         return [weights]
-    raise ValueError(
-        f"--model {name}: expected builtin, the id of a run that has weights, an imported model "
+    raise UnusableModel(
+        f"{name}: expected builtin, the id of a run that has weights, an imported model "
         "(`python -m tfbind model list`), or a file .safetensors or .pt"
     )
 

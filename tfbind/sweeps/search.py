@@ -146,6 +146,7 @@ class Spec:
     """A sweep: which configurations, on top of `base`, and how they are judged.
 
     `contents` are the hashes of data sets by name, as far as they are known: two names may stand for the same data.
+    `text` is the sweep file that says all this on top of `defaults`.
     """
 
     method: str
@@ -159,6 +160,8 @@ class Spec:
     name: str = ""
     notes: tuple[str, ...] = ()
     contents: Mapping[str, str] = field(default_factory=dict)
+    text: str = field(default="", compare=False)
+    defaults: TrainConfig = field(default=TrainConfig(), compare=False)
 
     @property
     def varied(self) -> list[str]:

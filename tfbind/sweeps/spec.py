@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -57,17 +58,19 @@ MAX_ETA = 100
 SHOWN = 60
 
 
+@lru_cache(maxsize=32)  # a sweep's file is looked at several times a second, and seldom changes
 def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
     """The sweep that a YAML or JSON `text` describes, on top of the settings `base`.
 
     Raises:
         ValueError: one line that names the key, what was given and what is allowed.
     """
+    base = base or TrainConfig()
     document = _read(text)
     notes = [f"{key} is for W&B's agent and is not used here" for key in LEFT_OUT if key in document]
     _check_keys("", document, (*KEYS, *LEFT_OUT))
     method = _one_of("method", document.get("method"), METHODS)
-    parameters = _parameters(document.get("parameters"), base or TrainConfig())
+    parameters = _parameters(document.get("parameters"), base)
     constants = {each.field: each.values[0] for each in parameters if len(each.values) == 1}
     settled = parse_config(constants, base)
     metric, goal, said = _metric(document.get("metric"), method)
@@ -82,6 +85,8 @@ def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
         early_stop=_early_stop(early := document.get("early_terminate")),
         name=_text("name", document.get("name", "")),
         notes=(*notes, *said, *_early_notes(early)),
+        text=text,
+        defaults=base,
     )
     _check_together(spec)
     return spec

@@ -67,8 +67,8 @@ class Sweep(Run):
         'finished'
         """
         folder = home_folder() if home is None else Path(home).expanduser().resolve()
-        text = atomic.read_text(Path(path))
-        return create(folder, text, base or TrainConfig(), name=name, parallel=parallel, wandb=wandb)
+        spec = parse_spec(atomic.read_text(Path(path)), base or TrainConfig())
+        return create(folder, spec, name=name, parallel=parallel, wandb=wandb)
 
     def run(self) -> "Sweep":
         """Train what is left of its runs, and wait until all have ended; an interrupt stops them.
@@ -106,8 +106,7 @@ class Sweep(Run):
 
 def create(
     home: Path,
-    text: str,
-    base: TrainConfig,
+    spec: Spec,
     *,
     id: str | None = None,
     name: str = "",
@@ -118,27 +117,25 @@ def create(
     """A new `pending` sweep that this process owns until a controller takes it over.
 
     Args:
-        text: the sweep file.
-        base: the settings of which the sweep file says nothing.
+        spec: what it is to do, as `parse_spec` returns it.
         parallel: how many runs at once; as many as the machine has room for if None.
         ray: the address of the Ray cluster that trains its runs, "" for this machine.
 
     Raises:
-        ValueError: the file, the name, the id or a data set cannot be used, or the id is taken.
+        ValueError: the name, the id or a data set cannot be used, or the id is taken.
     """
-    spec = parse_spec(text, base)
     check_data(home, spec, here=not ray)
     sweep = Sweep(home / "sweeps" / runs.checked_id(id or runs.new_id()))
     settings = {
         "name": runs.checked_name(name or spec.name or default_name(spec)),
-        "base": base.model_dump(),
+        "base": spec.defaults.model_dump(),
         "parallel": parallel,
         "wandb": wandb,
         "ray": ray,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
     with scratch(sweep.folder.parent, sweep.id) as draft:
-        write_bytes(draft / SPEC, text.encode())
+        write_bytes(draft / SPEC, spec.text.encode())
         write_json(draft / SETTINGS, settings)
         write_json(draft / runs.STATE, asdict(runs.owned("pending")))
         if not claimed(draft, sweep.folder):

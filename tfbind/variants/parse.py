@@ -7,7 +7,7 @@ and every line that cannot is named with its reason. Of VCF only the first five 
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -67,10 +67,15 @@ class Change(NamedTuple):
         return f"{short(self.chromosome)}:{self.position}" if self.chromosome else f"position {self.position}"
 
 
-def read_with_variants(
-    text: str, max_records: int, max_bases: int, repair: bool = False
-) -> list[tuple[Record, Variant | None]]:
-    """The records of a pasted text, each with the variant that stands in brackets in it: `ACGT[A/G]TTT`.
+@dataclass(frozen=True, eq=False)
+class Pasted(Record):
+    """A record of a pasted text, with the variant that stands in brackets in it: `ACGT[A/G]TTT`."""
+
+    variant: Variant | None = None
+
+
+def read_with_variants(text: str, max_records: int, max_bases: int, repair: bool = False) -> list[Pasted]:
+    """The records of a pasted text.
 
     The letters before the stroke are those of the record; either side may be empty or `-`.
 
@@ -79,7 +84,7 @@ def read_with_variants(
     """
     records = read_records(_with_alleles(text, 1), max_records, max_bases, repair)
     if not any(match[0][0] == "[" for match in _BRACKETS.finditer(text)):
-        return [(record, None) for record in records]
+        return [Pasted(**vars(record)) for record in records]
     others = read_records(_with_alleles(text, 2), max_records, max_bases, repair)
     if len(others) != len(records):
         raise ValueError("brackets in lines without names; expected a line >name above each sequence")
@@ -99,13 +104,13 @@ def _allele_of(match: re.Match[str], side: int) -> str:
     return match[side].strip("-")
 
 
-def _with_variant(record: Record, other: Record) -> tuple[Record, Variant | None]:
+def _with_variant(record: Record, other: Record) -> Pasted:
     if np.array_equal(record.codes, other.codes):
-        return record, None
+        return Pasted(**vars(record))
     said = "in brackets: first the original, then what it is changed to"
     repairs = list(dict.fromkeys(record.repairs + other.repairs))
-    read = replace(record, notes=[*record.notes, said], repairs=repairs)
-    return read, Variant(0, record.codes, other.codes).trimmed()
+    variant = Variant(0, record.codes, other.codes).trimmed()
+    return Pasted(record.name, record.codes, [*record.notes, said], repairs, variant)
 
 
 def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]:

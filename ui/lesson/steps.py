@@ -143,7 +143,7 @@ def _sweep(name: str, text: str) -> bool:
 
 
 def _submit(text: str) -> None:
-    sweep = sweeps.create(home(), text, lesson.BASE)
+    sweep = sweeps.create(home(), sweeps.parse_spec(text, lesson.BASE))
     runs.start(sweep, sweeps.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
 
 

@@ -164,20 +164,20 @@ def _read(data: str | bytes) -> list[Record] | None:
 
 def _read_text(text: str) -> list[Record]:
     """The records of a text; those with a variant in brackets are shown with it."""
-    found = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=text == st.session_state[MENDED.box])
-    for record, variant in found:
-        if variant:
-            start_with(record, variant)
-    return [record for record, _ in found]
+    records = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=text == st.session_state[MENDED.box])
+    for record in records:
+        if record.variant:
+            start_with(record, record.variant)
+    return [*records]
 
 
 def _offer_repair(text: str) -> None:
     """A button that says how the text can be read all the same, if it can."""
     try:
-        found = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=True)
+        records = read_with_variants(text, MAX_RECORDS, MAX_BASES, repair=True)
     except ValueError:  # what was refused is said already
         return
-    repairs = {record.name: record.repairs for record, _ in found if record.repairs}
+    repairs = {record.name: record.repairs for record in records if record.repairs}
     first, *others = repairs.values()
     label = f"Go on with {first[0]}{' and so on' if first[1:] or others else ''}"
     st.button(plain(label), on_click=MENDED.fill, args=(text,), icon=":material/healing:")
@@ -226,7 +226,7 @@ def choose_record(records: Sequence[Record], how: Settings) -> Record:
     if len(records) == 1:
         return records[0]
     listed = records[:TABLE_RECORDS]
-    highest = cache.highest(how.model, tuple(record.codes.tobytes() for record in listed), how.both, padded())
+    highest = cache.highest(how.model, tuple(record.codes for record in listed), how.both, padded())
     place = _settle(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
     _draw_table(listed, highest, place, len(records))
     _draw_stack(listed, highest, place, how)
@@ -303,9 +303,7 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
     places = stacked(listed, highest)
     if len(places) < 2:
         return
-    profiles = [
-        cache.profile(how.model, listed[place].codes.tobytes(), how.both, padded()).scores for place in places
-    ]
+    profiles = [cache.profile(how.model, listed[place].codes, how.both, padded()).scores for place in places]
     said = "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
     st.caption(f"{said}. Click a line to open its record.")
     st.plotly_chart(

@@ -262,7 +262,7 @@ def _about(records: Sequence[Record], how: Settings, changed: Sequence[str]) -> 
 
 
 def _tracks(records: Sequence[Record], how: Settings, pad: bool) -> list[Track]:
-    profiles = [cache.profile(how.model, record.codes.tobytes(), how.both, pad) for record in records]
+    profiles = [cache.profile(how.model, record.codes, how.both, pad) for record in records]
     return [
         track(record.name, record.codes, found.scores, found.change)
         for record, found in zip(records, profiles, strict=True)

@@ -291,7 +291,7 @@ def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, 
         st.error(plain(words(error)))
         return
     before, after = (
-        cache.profile(model, codes.tobytes(), how.both, False).scores[:bases]
+        cache.profile(model, codes, how.both, False).scores[:bases]
         for codes, bases in zip(task[1:3], task.lengths(), strict=True)
     )
     if task.reverse:

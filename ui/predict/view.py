@@ -164,7 +164,7 @@ def _draw_padding(how: Settings, bases: int) -> None:
 
 
 def _score(model: Model, codes: Codes, both: bool) -> Profile:
-    return cache.profile(model, codes.tobytes(), both, padded())
+    return cache.profile(model, codes, both, padded())
 
 
 def _draw_effect(record: Record, edited: Edited, original: Profile, found: Profile, how: Settings) -> None:
@@ -299,7 +299,7 @@ def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
     first = max(0, min(middle - MAP_BASES // 2, len(codes) - MAP_BASES))
     if len(codes) > MAP_BASES:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
-    changed = cache.changes(model, codes.tobytes(), first, min(first + MAP_BASES, len(codes)), both)
+    changed = cache.changes(model, codes, first, min(first + MAP_BASES, len(codes)), both)
     st.plotly_chart(
         _map_figure(changed, model.meaning),
         config=chart_buttons("base-changes"),

@@ -262,7 +262,7 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
     if st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
         with st.spinner("Starting"):
             attempt(
-                lambda: _submit(id, text, base, options, words),
+                lambda: _submit(id, spec, options, words),
                 lambda: show_sweep(id),
                 lambda: sweeps.is_sweep(home(), id),
             )
@@ -273,9 +273,9 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
         st.code(text, language="yaml")
 
 
-def _submit(id: str, text: str, base: TrainConfig, options: dict[str, Any], command: list[str]) -> None:
+def _submit(id: str, spec: Spec, options: dict[str, Any], command: list[str]) -> None:
     details = {**options, "wandb": options["wandb"] or "off"}
-    sweep = sweeps.create(home(), text, base, id=id, **details)
+    sweep = sweeps.create(home(), spec, id=id, **details)
     runs.start(sweep, command, secrets())
 
 

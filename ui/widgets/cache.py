@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from tfbind import runs
 from tfbind.config import TrainConfig
 from tfbind.data import Windows
+from tfbind.dna import Codes
 from tfbind.evaluation import SPLIT
 from tfbind.nn import weight_files
 from tfbind.runs import Run
@@ -79,7 +79,8 @@ def _identity(model: Model) -> str:
     return model.hash
 
 
-remembered_model = partial(st.cache_data, hash_funcs={Model: _identity})
+# Of large arrays Streamlit looks at some places only.
+remembered_model = partial(st.cache_data, hash_funcs={Model: _identity, np.ndarray: np.ndarray.tobytes})
 # Figures are handed out without a copy, which would take as long as to draw them: nobody may change them.
 drawn_once = partial(
     st.cache_resource, max_entries=16, show_spinner=False, hash_funcs={Meaning: lambda meaning: meaning.words}
@@ -110,36 +111,31 @@ def _label_of_run(run: Run, stamps: tuple[int, ...]) -> str | None:  # noqa: ARG
 
 
 @remembered_model(max_entries=64, show_spinner="Scoring")
-def profile(model: Model, codes: bytes, both: bool, pad: bool) -> Profile:
-    """The profile of one sequence, given as the bytes of its codes."""
-    return score(model, as_codes(codes), both=both, pad=pad)
+def profile(model: Model, codes: Codes, both: bool, pad: bool) -> Profile:
+    """The profile of one sequence."""
+    return score(model, codes, both=both, pad=pad)
 
 
 @remembered_model(max_entries=16, show_spinner="Scoring all records")
-def highest(model: Model, sequences: tuple[bytes, ...], both: bool, pad: bool) -> list[float | None]:
+def highest(model: Model, sequences: tuple[Codes, ...], both: bool, pad: bool) -> list[float | None]:
     """The highest score of each sequence; None where it is too short for the model and not to be filled up."""
     found: list[float | None] = []
-    for codes in map(as_codes, sequences):
+    for codes in sequences:
         short = not pad and model.length is not None and len(codes) < model.length
         found.append(None if short else float(score(model, codes, both=both, pad=pad).scores.max()))
     return found
 
 
 @remembered_model(max_entries=32, show_spinner="Trying every base change")
-def changes(model: Model, codes: bytes, start: int, stop: int, both: bool) -> Mutagenesis:
+def changes(model: Model, codes: Codes, start: int, stop: int, both: bool) -> Mutagenesis:
     """Every base change between two places."""
-    return mutagenesis(model, as_codes(codes), start, stop, both)
+    return mutagenesis(model, codes, start, stop, both)
 
 
 @remembered_model(max_entries=16, show_spinner="Scoring the background")
 def chance(model: Model, threshold: float, both: bool) -> Background:
     """What the model calls in simulated DNA at this threshold."""
     return background(model, threshold, both=both)
-
-
-def as_codes(codes: bytes) -> NDArray[np.uint8]:
-    """The codes (L,) in some bytes."""
-    return np.frombuffer(codes, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
