@@ -90,6 +90,7 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
     assert (failed["level"], failed["message"]) == ("ERROR", "failed")
     assert failed["exception"].startswith("Traceback (most recent call last):\n  File ")
     assert (end["state"], end["error"]) == ("failed", folder.read_status(run).error)
+    assert "the steps were too large" in end["error"]
     shown = run_log.tail(run, 100).splitlines()
     at = shown.index("Traceback (most recent call last):")
     assert shown[at - 1].endswith(" ERROR failed")
