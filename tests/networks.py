@@ -14,13 +14,11 @@ from tfbind.nn.training import one_hot
 # channels, blocks, kernel, first kernel, length
 SHAPES = [
     (32, 3, 3, 3, 300),
-    (32, 2, 5, 15, 300),
     (24, 1, 5, 15, 41),
     (48, 2, 1, 7, 29),
     (16, 0, 3, 3, 20),
     (8, 1, 7, 1, 301),
     (20, 2, 3, 5, 12),
-    (5, 1, 3, 3, 50),
     (1, 2, 5, 3, 33),
 ]
 
