@@ -14,6 +14,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 from toy import toy_config, toy_home
+from waiting import wait_for
 
 from tfbind.config import PRESETS
 from tfbind.data.dataset import open_dataset
@@ -36,13 +37,6 @@ def home(tmp_path):
         if status.active and status.pid != os.getpid():
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(status.pid, signal.SIGKILL)
-
-
-def wait_for(condition, seconds: float = 60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def state(run) -> str:

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from golden.make import called
 from toy import toy_config, toy_home
+from waiting import wait_for
 
 from tfbind import runs
 from tfbind.config import PROJECT
@@ -46,13 +46,6 @@ def kill(job: runs.Run) -> None:
     if status.active and status.pid != os.getpid():
         with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(status.pid, signal.SIGKILL)
-
-
-def wait_for(holds: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def grid(rates: list[float], epochs: int, extra: str = "") -> str:
