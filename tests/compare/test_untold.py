@@ -27,7 +27,7 @@ def everything(verdict: Verdict) -> str:
 
 def test_a_single_run_is_never_called() -> None:
     """Of a setting that scatters more than the one with replicates; it may also be the better one by its figure."""
-    assert planted.calls_of_a_single_run(3, 2.4, 10) == 0
+    assert planted.calls_of_a_single_run(10, 5.0, 10) == 0
     single = past("one", 0.8, learning_rate=0.3, seed=0)
     verdict = judge([*replicates(0.01, GOOD), single], PEARSON)
     assert "is worse" not in everything(verdict)
