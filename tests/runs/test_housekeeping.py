@@ -1,6 +1,7 @@
 """Making room frees what nothing needs, and nothing else."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,16 @@ from tfbind.runs import disk, launch
 from tfbind.runs.worker import Worker
 
 
-@pytest.fixture
-def home(tmp_path):
-    home = toy_home(tmp_path)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    home = toy_home(tmp_path_factory.mktemp("trained"))
     assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done"))).work() == "finished"
     return home
+
+
+@pytest.fixture
+def home(tmp_path, trained):
+    return shutil.copytree(trained, tmp_path / "home")
 
 
 def test_usage_counts_every_byte_once(home, tmp_path):
