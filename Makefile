@@ -45,8 +45,10 @@ lint: setup-dev ## ruff, mypy, bandit and import-linter
 	$(VENV)/bin/lint-imports
 
 # Many tests wait for processes, clients and pages: with a third worker two cores have work meanwhile.
-test: lint ## lint, then all tests
-	$(VENV)/bin/python -m pytest -n 3 --dist worksteal
+test: setup-dev ## lint and all tests, side by side
+	@$(MAKE) --no-print-directory lint > $(VENV)/lint.log 2>&1 & lint=$$!; \
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal; tests=$$?; \
+	wait $$lint; linted=$$?; cat $(VENV)/lint.log; [ $$tests -eq 0 ] && [ $$linted -eq 0 ]
 
 audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; asks PyPI
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1

@@ -5,6 +5,7 @@ with a planted one.
 """
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -26,6 +27,11 @@ RAY = "tfbind.cluster.driver"
 RUN_FILES = Path("tfbind", "runs", "folder.py")
 
 
+@functools.cache
+def parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
 def sources(root: Path, *places: str, suffixes: tuple[str, ...] = (".py",)) -> list[Path]:
     """The source files of a tree in `places`: folders, or files."""
     found = [[root / place] if place.endswith(".py") else sorted((root / place).rglob("*")) for place in places]
@@ -39,7 +45,7 @@ def module_name(root: Path, path: Path) -> str:
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Line and dotted name of every import of a file, also of those inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -61,7 +67,7 @@ def doors(root: Path) -> Iterator[str]:
 
 
 def _exports(path: Path) -> set[str]:
-    nodes = ast.parse(path.read_text()).body
+    nodes = parsed(path.read_text()).body
     return {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
 
 
@@ -90,14 +96,14 @@ def _importing(root: Path, package: str, paths: list[Path]) -> Iterator[str]:
 def docstrings(root: Path) -> Iterator[str]:
     """Each module says in its docstring what belongs in it."""
     for path in sources(root, *CODE):
-        if not ast.get_docstring(ast.parse(path.read_text())):
+        if not ast.get_docstring(parsed(path.read_text())):
             yield f"{path.relative_to(root)}: no docstring"
 
 
 def forwarding(root: Path) -> Iterator[str]:
     """No file but a door only passes on what others define."""
     for path in sources(root, "tfbind", *PAGES):
-        body = ast.parse(path.read_text()).body[1:]
+        body = parsed(path.read_text()).body[1:]
         imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in body)
         if path.name != "__init__.py" and imports and all(map(_forwards, body)):
             yield f"{path.relative_to(root)}: only forwards"
@@ -112,7 +118,7 @@ def _forwards(node: ast.stmt) -> bool:
 
 def file_names(root: Path) -> Iterator[str]:
     """The file names of a run folder are spelled in one module alone; docstrings may mention them."""
-    tree = ast.parse((root / RUN_FILES).read_text())
+    tree = parsed((root / RUN_FILES).read_text())
     values = [node.value for node in tree.body if isinstance(node, ast.Assign)]
     words = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
     names = [word for word in words if re.fullmatch(r"\w+\.\w+", word)]
@@ -124,7 +130,7 @@ def file_names(root: Path) -> Iterator[str]:
 
 
 def _literals(path: Path) -> Iterator[tuple[int, str]]:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path.read_text())
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
@@ -134,7 +140,7 @@ def _literals(path: Path) -> Iterator[tuple[int, str]]:
 def waiting(root: Path) -> Iterator[str]:
     """What a page keeps says what is shown while it is made: Streamlit would show the function's own name."""
     for path in sources(root, *PAGES):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             for used in node.decorator_list if isinstance(node, ast.FunctionDef) else []:
                 text = ast.unparse(used)
                 if text.startswith("st.cache_") and "show_spinner=" not in text:

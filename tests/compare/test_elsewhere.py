@@ -3,12 +3,11 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from golden.make import called
 from published import keep, measured, pulled
 from wandb_server import ENTITY, StoredRun, WandbServer, seed_runs
 
@@ -20,7 +19,6 @@ from tfbind.runs import record
 from tfbind.runs.record import Past
 from tfbind.tracking import cache, pull
 
-PROJECT = Path(__file__).parents[2]
 PEARSON = choose("val_pearsonr")
 
 
@@ -60,15 +58,9 @@ def server(server: WandbServer) -> WandbServer:
 
 
 def compare(home: Path, *words: str) -> dict:
-    done = subprocess.run(
-        [sys.executable, "-m", "tfbind", "compare", *words, "--json"],
-        cwd=PROJECT,
-        env={**os.environ, "TFBIND_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    code, out, error = called(home, "compare", *words, "--json")
+    assert code == 0, error
+    return json.loads(out.splitlines()[-1])
 
 
 @pytest.mark.usefixtures("server")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from golden.make import called
 from past_runs import past, replicates
 from stand_in import CONFIG, make_rows, make_run
 
@@ -161,19 +162,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "tfbind", "compare", *words],
-        cwd=PROJECT,
-        env={"TFBIND_HOME": str(home), "PATH": ""},
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_the_command_compares_a_sweep_and_writes_the_report(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
-    done = command(home, "--sweep", "s1", "--out", str(out), "--json")
+    words = [sys.executable, "-m", "tfbind", "compare", "--sweep", "s1", "--out", str(out), "--json"]
+    environment = {"TFBIND_HOME": str(home), "PATH": ""}
+    done = subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["headline"].startswith("One run each: cannot be told. learning_rate 0.001")
@@ -183,12 +176,12 @@ def test_the_command_compares_a_sweep_and_writes_the_report(home: Path, tmp_path
 
 def test_the_table_that_it_saved_names_its_runs_again(home: Path, tmp_path: Path) -> None:
     saved = tmp_path / "runs.csv"
-    first = command(home, "--sweep", "s1", "--out", str(saved), "--json")
-    again = command(home, "--table", str(saved), "--json")
-    assert (again.returncode, again.stderr) == (0, "")
-    assert {**json.loads(again.stdout), "out": str(saved)} == json.loads(first.stdout)
+    _, first, _ = called(home, "compare", "--sweep", "s1", "--out", str(saved), "--json")
+    code, again, error = called(home, "compare", "--table", str(saved), "--json")
+    assert (code, error) == (0, "")
+    assert {**json.loads(again), "out": str(saved)} == json.loads(first)
     saved.write_text("name\nx\n")
-    assert "no CSV with a column key; expected the table that" in command(home, "--table", str(saved)).stderr
+    assert "no CSV with a column key; expected the table that" in called(home, "compare", "--table", str(saved))[2]
 
 
 @pytest.mark.parametrize(
@@ -203,10 +196,9 @@ def test_the_table_that_it_saved_names_its_runs_again(home: Path, tmp_path: Path
     ],
 )
 def test_bad_words_are_one_line_and_exit_code_2(home: Path, words: list[str], said: str) -> None:
-    done = command(home, *words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    code, _, error = called(home, "compare", *words)
+    assert (code, error.count("\n")) == (2, 1)
+    assert said in error
 
 
 def test_tags_and_note_are_kept_and_bad_ones_refused(tmp_path: Path) -> None:

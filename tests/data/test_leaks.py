@@ -94,9 +94,10 @@ def test_what_the_test_shares_with_the_validation_is_told_apart() -> None:
     assert "1 identical to, 3 nearly the same as a window that validates" in between.words
 
 
-@pytest.mark.parametrize(("share", "found"), [(0.02, 100), (0.05, 100), (0.08, 98), (0.1, 90)])
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("moved", [0, 40])
+@pytest.mark.parametrize(
+    ("share", "found", "turned", "moved"),
+    [(0.02, 100, True, 0), (0.05, 100, False, 40), (0.08, 98, True, 40), (0.1, 90, False, 0)],
+)
 def test_copies_are_near_although_one_base_in_ten_differs(share: float, found: int, turned: bool, moved: int) -> None:
     data = random_windows(400)
     copies = changed(data.codes[:100], share)

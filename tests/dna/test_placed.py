@@ -7,6 +7,7 @@ import pytest
 from tfbind.__main__ import main
 from tfbind.dna.codes import decode, encode, reverse_complement
 from tfbind.dna.intervals import Place, place_of, window_place
+from tfbind.dna.parser import read_records
 from tfbind.scoring.formats import unplaced
 
 SITE = "GGATGTTTACATCCGATTGCCAGTAACG"  # a FOXA1 site in 28 bases, which lie at 1000 of chr1, counted from 0
@@ -42,13 +43,22 @@ REVERSE = [
 ]
 
 
+PREDICTED = [FORWARD[0], FORWARD[5], FORWARD[11], *REVERSE[::4]]  # bedtools, samtools, the course; two ways back
+
+
+@pytest.mark.parametrize("header", [*FORWARD, *REVERSE])
+def test_a_place_is_read_whatever_tool_wrote_it(header):
+    (record,) = read_records(f">{header}\n{SITE}\n")
+    assert place_of(record.name, 28) == Place("chr1", 1000, reverse=header in REVERSE)
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """What `predict` writes of all these, a file each, by header and suffix."""
     pyBigWig = pytest.importorskip("pyBigWig", reason="pyBigWig has no wheel for this system")
     folder = tmp_path_factory.mktemp("placed")
     found = {}
-    for number, header in enumerate(["plain", *FORWARD, *REVERSE]):
+    for number, header in enumerate(["plain", *PREDICTED]):
         data = folder / f"{number}.fa"
         data.write_text(f">{header}\n{TURNED if header in REVERSE else SITE}\n")
         for suffix in (".bed", ".bedgraph", ".bw", ".tsv"):
@@ -63,7 +73,7 @@ def outcomes(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("header", [*FORWARD, *REVERSE])
+@pytest.mark.parametrize("header", PREDICTED)
 def test_a_record_lies_where_its_name_says_whatever_tool_wrote_it(outcomes, header):
     own = np.array([row[3] for row in outcomes["plain", ".tsv"]])  # of the forward strand, base for base
     alone = np.array([row[3] for row in outcomes[header, ".tsv"]])

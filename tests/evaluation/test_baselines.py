@@ -38,9 +38,9 @@ def test_a_word_that_was_never_met_has_the_value_of_the_shorter_one_in_its_middl
     assert model(encode("CAACCTGC")[None])[0].max() == 0.0
 
 
-@pytest.fixture
-def builtin(tmp_path):
-    return make_builtin(tmp_path, windows=3_000)
+@pytest.fixture(scope="module")
+def builtin(tmp_path_factory):
+    return make_builtin(tmp_path_factory.mktemp("builtin"), windows=3_000)
 
 
 def test_kept_figures_that_call_the_scan_a_ceiling_open_under_its_name(tmp_path) -> None:

@@ -27,7 +27,7 @@ def same_letters(first: Motif, second: Motif, atol: float) -> bool:
     )
 
 
-@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0106.3", "MA0079.5", "MA0002.3"])
+@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0106.3"])
 def test_a_planted_motif_is_read_off_painted_scores(matrix_id: str) -> None:
     motif = jaspar_motif(matrix_id)
     codes = random_codes(4000, 120, 5)
@@ -41,10 +41,9 @@ def test_a_planted_motif_is_read_off_painted_scores(matrix_id: str) -> None:
     assert behind.threshold == pytest.approx(scores[scores != 0].min())
 
 
-@pytest.mark.parametrize("matrix_id", ["MA0035.5", "MA0139.2", "MA0080.7"])
-def test_no_base_that_no_hit_has_makes_words_into_hits(matrix_id: str) -> None:
+def test_no_base_that_no_hit_has_makes_words_into_hits() -> None:
     """In a short motif such bases stand in every column of GATA1: what they get is not told by the hits alone."""
-    motif = jaspar_motif(matrix_id)
+    motif = jaspar_motif("MA0035.5")
     codes = random_codes(4000, 300, 6)
     behind = motif_behind(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-3))))
     assert behind is not None
@@ -103,8 +102,9 @@ UNITS = {
 }
 
 
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0080.7"])
+@pytest.mark.parametrize(
+    ("matrix_id", "unit"), [*(("MA0148.5", unit) for unit in UNITS), ("MA0139.2", "scaled and moved")]
+)
 def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id: str, unit: str) -> None:
     motif, codes = jaspar_motif(matrix_id), random_codes(4000, 200, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-3))
@@ -119,7 +119,7 @@ def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id
     )
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", ["normalised", "scaled and moved"])
 def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: str) -> None:
     motif, codes = jaspar_motif("MA0148.5"), random_codes(9000, 200, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-4))
@@ -132,7 +132,7 @@ def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: s
     assert behind.agreement.exact > 0.99
 
 
-@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0139.2", "MA0035.5", "MA0080.7"])
+@pytest.mark.parametrize("matrix_id", ["MA0148.5", "MA0035.5"])
 def test_of_labels_that_mark_the_hits_the_letters_are_counted(matrix_id: str) -> None:
     motif, codes = jaspar_motif(matrix_id), random_codes(4000, 200, 5)
     marks = (paint(motif, codes, threshold_of(motif, 1e-3)) != 0).astype(np.float32)

@@ -19,8 +19,9 @@ def test_loss_and_grad_are_those_of_torch(shape):
     assert_gradients(gradients, expected)
 
 
-@pytest.mark.parametrize("norm", ["layer", "batch"])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "norm"), [*((shape, "layer") for shape in SHAPES), *((shape, "batch") for shape in SHAPES[:3])]
+)
 def test_predictions_are_those_of_torch(shape, norm):
     model, (codes, _) = model_of(*shape, norm=norm), windows_of(shape[-1])
     model(one_hot(codes))  # running statistics that are their own

@@ -112,7 +112,7 @@ def test_finished_runs_of_the_home_are_read_newest_first(tmp_path: Path) -> None
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
 def test_a_run_keeps_about_what_was_reckoned(tmp_path: Path, optimizer: str) -> None:
     config = toy_config(num_channels=64, num_epochs=2, optimizer_type=optimizer)
-    run = launch.prepare(toy_home(tmp_path), config)
+    run = launch.prepare(toy_home(tmp_path), config).create()
     assert Worker(run).work() == "finished"
     kept = sum(path.stat().st_size for path in run.folder.iterdir())
     assert disk_needed(config, held_out=10, length=20) == pytest.approx(kept, rel=0.05)

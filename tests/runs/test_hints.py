@@ -19,7 +19,7 @@ def rows(val_losses: list[float], train_losses: list[float] | None = None) -> li
     ]
 
 
-def kind(*args: list[float]) -> str | None:
+def kind(*args: list[float] | None) -> str | None:
     found = hint(rows(*args))
     return found.kind if found else None
 
@@ -29,20 +29,27 @@ def test_nothing_to_say_before_two_epochs() -> None:
     assert hint(rows([1.0])) is None
 
 
-def test_three_epochs_above_twice_the_minimum_diverged() -> None:
-    assert kind([1.0, 0.5, 1.1, 1.2, 1.01]) == "diverged"
-
-
-def test_exactly_twice_the_minimum_is_not_above_it() -> None:
-    assert kind([1.0, 0.5, 1.1, 1.2, 1.0]) != "diverged"
-
-
-def test_two_epochs_above_are_not_three() -> None:
-    assert kind([1.0, 0.5, 1.1, 1.2]) != "diverged"
-
-
-def test_a_spike_that_came_back_did_not_diverge() -> None:
-    assert kind([0.5, 2.0, 2.0, 2.0, 0.499]) != "diverged"
+@pytest.mark.parametrize(
+    ("val", "train", "expected"),
+    [
+        ([1.0, 0.5, 1.1, 1.2, 1.01], None, "diverged"),  # three epochs above twice the minimum
+        ([1.0, 0.5, 1.1, 1.2, 1.0], None, "overfitting"),  # exactly twice is not above it
+        ([1.0, 0.5, 1.1, 1.2], None, "overfitting"),  # two epochs are not three
+        ([0.5, 2.0, 2.0, 2.0, 0.499], None, "rate too low"),  # a spike that came back
+        ([1.5, 1.0, 1.031], [1.0, 0.8, 0.6], "overfitting"),  # it begins three percent above the minimum
+        ([1.5, 1.0, 1.029], [1.0, 0.8, 0.6], "settled"),
+        ([1.5, 1.0, 1.2], [1.0, 0.8, 0.9], "settled"),  # the training loss rises, too
+        ([1.0, 0.5, 1.5, 1.5, 1.5], [5.0, 4.0, 3.0, 2.0, 1.0], "diverged"),  # goes before overfitting
+        ([0.979**epoch for epoch in range(6)], None, "rate too low"),  # still falls by over two percent
+        ([0.981**epoch for epoch in range(6)], None, "still improving"),
+        ([10.0, 5.0, 1.0, 0.999, 0.998], None, "still improving"),  # only the last three epochs count for the rate
+        ([1.0, 0.5], None, "still improving"),  # two epochs are too few to blame it
+        ([1.0, 0.9, 0.91], None, "settled"),  # the best epoch is not the last
+        ([1.0, 0.9, 0.9], None, "settled"),  # nor is an equal one an improvement
+    ],
+)
+def test_a_curve_is_told_for_what_it_is(val: list[float], train: list[float] | None, expected: str) -> None:
+    assert kind(val, train) == expected
 
 
 def test_diverged_says_numbers_and_a_way_out() -> None:
@@ -63,15 +70,6 @@ def test_another_error_is_no_divergence() -> None:
     assert not lost_its_loss(None)
 
 
-@pytest.mark.parametrize(("last", "expected"), [(1.031, "overfitting"), (1.029, "settled")])
-def test_overfitting_begins_three_percent_above_the_minimum(last: float, expected: str) -> None:
-    assert kind([1.5, 1.0, last], [1.0, 0.8, 0.6]) == expected
-
-
-def test_a_training_loss_that_rises_too_is_not_overfitting() -> None:
-    assert kind([1.5, 1.0, 1.2], [1.0, 0.8, 0.9]) == "settled"
-
-
 def test_overfitting_names_the_best_epoch() -> None:
     found = hint(rows([1.5, 1.0, 1.1], [1.0, 0.8, 0.6]))
     assert found is not None
@@ -79,19 +77,8 @@ def test_overfitting_names_the_best_epoch() -> None:
     assert "10%" in found.text
 
 
-def test_diverged_goes_before_overfitting() -> None:
-    assert kind([1.0, 0.5, 1.5, 1.5, 1.5], [5.0, 4.0, 3.0, 2.0, 1.0]) == "diverged"
-
-
 def test_fall_is_the_mean_of_the_steps() -> None:
     assert fall_per_epoch([1.0, 0.9, 0.81]) == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize(
-    ("share", "expected"), [(0.021, "rate too low"), (0.019, "still improving"), (0.5, "rate too low")]
-)
-def test_rate_is_too_low_where_the_loss_still_falls_by_over_two_percent(share: float, expected: str) -> None:
-    assert kind([(1 - share) ** epoch for epoch in range(6)]) == expected
 
 
 def test_a_rate_that_the_schedule_took_to_zero_is_not_too_low() -> None:
@@ -100,14 +87,6 @@ def test_a_rate_that_the_schedule_took_to_zero_is_not_too_low() -> None:
     found = hint(annealed)
     assert found is not None
     assert found.kind == "still improving"
-
-
-def test_only_the_last_three_epochs_count_for_the_rate() -> None:
-    assert kind([10.0, 5.0, 1.0, 0.999, 0.998]) == "still improving"
-
-
-def test_two_epochs_are_too_few_to_blame_the_rate() -> None:
-    assert kind([1.0, 0.5]) == "still improving"
 
 
 @pytest.mark.parametrize("losses", [[1.0, 0.5, 0.25], [1.0, 0.5], [1.0, 0.9, 0.91]])
@@ -128,14 +107,6 @@ def test_a_run_without_correlation_has_learnt_nothing(pearson: float | None, exp
     found = hint([row | {"val_pearsonr": pearson} for row in rows([1.0, 0.9, 0.91])])
     assert found is not None
     assert found.kind == expected
-
-
-def test_settled_where_the_best_epoch_is_not_the_last() -> None:
-    assert kind([1.0, 0.9, 0.91]) == "settled"
-
-
-def test_equal_last_epochs_are_no_improvement() -> None:
-    assert kind([1.0, 0.9, 0.9]) == "settled"
 
 
 @pytest.mark.parametrize(
@@ -239,9 +210,10 @@ BLIND = (None, -0.001)  # Pearson's r of predictions that do not follow the true
 
 def test_no_history_is_given_two_contrary_pieces_of_advice() -> None:
     kinds = set()
-    for val, falling, pearson, rate, few, rule in itertools.product(
+    every = itertools.product(
         CURVES, (0.5, 1.5), (*BLIND, 0.5, 0.99), (1e-6, 0.01, 10.0), (None, 1, 150), (None, 0.9)
-    ):
+    )
+    for val, falling, pearson, rate, few, rule in itertools.islice(every, 0, None, 7):  # each value with each other
         train = [falling**place for place in range(len(val))]
         history = [row | {"val_pearsonr": pearson, "learning_rate": rate} for row in rows(val, train)]
         steps = Steps(64 * few, 64) if few else None

@@ -1,12 +1,14 @@
 """Making room frees what nothing needs, and nothing else."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from driven import app
+from golden.make import called
 from toy import toy_config, toy_home
 
 from tfbind import runs
@@ -15,11 +17,16 @@ from tfbind.runs import disk, launch
 from tfbind.runs.worker import Worker
 
 
-@pytest.fixture
-def home(tmp_path):
-    home = toy_home(tmp_path)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    home = toy_home(tmp_path_factory.mktemp("trained"))
     assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done")).create()).work() == "finished"
     return home
+
+
+@pytest.fixture
+def home(tmp_path, trained):
+    return shutil.copytree(trained, tmp_path / "home")
 
 
 def test_usage_counts_every_byte_once(home, tmp_path):
@@ -57,14 +64,9 @@ def test_only_checkpoints_of_finished_runs_are_dropped(home):
 
 def test_a_run_without_its_checkpoint_opens_scores_exports_and_trains_on(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TFBIND_HOME", str(home))
-
-    def tfbind(*arguments):
-        command = [sys.executable, "-m", "tfbind", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    dropped = tfbind("disk", "--drop-checkpoints")
-    assert "MB  freed\n" in dropped.stdout
-    assert "lost are weights and optimizer after the last epoch" in dropped.stdout
+    _, dropped, _ = called(home, "disk", "--drop-checkpoints")
+    assert "MB  freed\n" in dropped
+    assert "lost are weights and optimizer after the last epoch" in dropped
     page = app("done")
     assert not page.error
     assert "More epochs" in [popover.proto.popover.label for popover in page.get("popover")]
@@ -75,12 +77,12 @@ def test_a_run_without_its_checkpoint_opens_scores_exports_and_trains_on(home, t
         ("bundle", "done", "--out", tmp_path / "bundle"),
         ("train", "--from", "done", "--num-epochs", "1", "--id", "more"),
     ):
-        ended = tfbind(*words)
-        assert ended.returncode == 0, ended.stderr
+        code, _, err = called(home, *map(str, words))
+        assert code == 0, err
     assert runs.read_status(runs.find(home, "more")).state == "finished"
-    refused = tfbind("resume", "done")
-    assert refused.returncode == 2
-    assert "`python -m tfbind train --from done` trains on" in refused.stderr
+    code, _, err = called(home, "resume", "done")
+    assert code == 2
+    assert "`python -m tfbind train --from done` trains on" in err
 
 
 def test_the_trash_is_emptied_for_good_and_a_link_in_it_is_not_followed(home, tmp_path):

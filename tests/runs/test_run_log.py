@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from toy import toy_config, toy_home
+from waiting import wait_for
 
 from tfbind.__main__ import main
 from tfbind.runs import folder, launch, log as run_log
@@ -44,15 +45,7 @@ def lines(run) -> list[str]:
 
 
 def ended(run) -> str:
-    return wait(lambda: not (status := folder.read_status(run)).active and status.state)
-
-
-def wait(until):
-    deadline = time.monotonic() + 60
-    while not (found := until()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return found
+    return wait_for(lambda: not (status := folder.read_status(run)).active and status.state)
 
 
 def test_every_line_of_a_worker_is_an_object_that_says_when_who_and_what(home):
@@ -83,13 +76,14 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
     config = toy_config(optimizer_type="SGD", learning_rate=10.0, norm="batch", num_epochs=50)
     run = launch.submit(home, config, launch.Order(id="lost"))
     assert ended(run) == "failed"
-    wait(lambda: lines(run)[-1].startswith("tfbind: "))  # what the command says to a terminal comes last
+    wait_for(lambda: lines(run)[-1].startswith("tfbind: "))  # what the command says to a terminal comes last
     *_, failed, end, printed = lines(run)
     failed, end = json.loads(failed), json.loads(end)
     assert printed == f"tfbind: {end['error']}"
     assert (failed["level"], failed["message"]) == ("ERROR", "failed")
     assert failed["exception"].startswith("Traceback (most recent call last):\n  File ")
     assert (end["state"], end["error"]) == ("failed", folder.read_status(run).error)
+    assert "the steps were too large" in end["error"]
     shown = run_log.tail(run, 100).splitlines()
     at = shown.index("Traceback (most recent call last):")
     assert shown[at - 1].endswith(" ERROR failed")
@@ -101,7 +95,7 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
 
 def test_native_code_that_crashes_says_where_between_the_lines(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: len(folder.read_rows(run)) > 1)  # the line of an epoch comes after its row
+    wait_for(lambda: len(folder.read_rows(run)) > 1)  # the line of an epoch comes after its row
     os.kill(folder.read_status(run).pid, signal.SIGSEGV)
     assert ended(run) == "crashed"
     shown = run_log.tail(run, 200)
@@ -112,13 +106,13 @@ def test_native_code_that_crashes_says_where_between_the_lines(home):
 
 def test_a_torn_line_costs_no_other(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: len(folder.read_rows(run)) > 2)
+    wait_for(lambda: len(folder.read_rows(run)) > 2)
     os.kill(folder.read_status(run).pid, signal.SIGKILL)
     assert ended(run) == "crashed"
     log = run.folder / folder.LOG
     log.write_text(f"{lines(run)[0]}\n{lines(run)[1][:40]}")
     launch.resume(run)
-    wait(lambda: len(lines(run)) > 4)
+    wait_for(lambda: len(lines(run)) > 4)
     launch.kill(run)
     assert ended(run) == "killed"
     whole, torn, *more = lines(run)
@@ -190,10 +184,10 @@ def test_a_log_that_has_grown_too_long_loses_its_middle_and_what_is_appended_mea
 
 def test_what_a_process_prints_without_end_does_not_fill_the_disk(home):
     run = launch.submit(home, toy_config(**LONG))
-    wait(lambda: folder.read_rows(run))
+    wait_for(lambda: folder.read_rows(run))
     with (run.folder / folder.LOG).open("ab") as printed:  # as its standard output is opened
         printed.write(b"a warning of native code\n" * 400_000)
-    wait(lambda: (run.folder / folder.LOG).stat().st_size < run_log.MOST_BYTES)
+    wait_for(lambda: (run.folder / folder.LOG).stat().st_size < run_log.MOST_BYTES)
     assert folder.read_status(run).state == "running"
     launch.stop(run)
     written = (run.folder / folder.LOG).read_text().splitlines()

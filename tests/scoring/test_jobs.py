@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from waiting import wait_for
 
 from tfbind.scoring import jobs
 from tfbind.scoring.jobs import Order
@@ -25,13 +26,6 @@ BASES = 12_000_000
 def fasta(bases: int) -> io.BytesIO:
     codes = np.random.default_rng(3).integers(0, 4, bases)
     return io.BytesIO(b">long\n" + np.frombuffer(b"ACGT", np.uint8)[codes].tobytes() + b"\n")
-
-
-def wait_for(condition, seconds: float = 60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture

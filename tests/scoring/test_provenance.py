@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from golden.make import called
 from toy import toy_config, toy_home
 
 from tfbind import runs
@@ -31,13 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def predict(home: Path, model: str, out: Path) -> dict:
     data = out.with_name("in.fa")
     data.write_text(">a\nACGTACGTACGTACGTACGTAC\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "tfbind", "predict", "--model", model, "--data", str(data), "--out", str(out)],
-        env={**os.environ, "TFBIND_HOME": str(home)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    code, _, err = called(home, "predict", "--model", model, "--data", str(data), "--out", str(out))
+    assert (code, err) == (0, "")
     return json.loads(out.with_name(f"{out.name}.about.json").read_text())
 
 
@@ -92,8 +88,10 @@ def test_nothing_beside_a_file_tells_of_the_one_before_it(home, tmp_path, comman
     dna.write_text(">chr1\n" + "ACGTTGTTTACATTGC" * 10 + "\n")
     calls.write_text("#CHROM\tPOS\tID\tREF\tALT\nchr1\t33\t.\tA\tG\n")
     given = ["--data", dna] if command == "predict" else ["--data", calls, "--fasta", dna]
-    for model, start, code in (("one", ["-m", "tfbind"], 0), ("builtin", ["-c", KILLED_BEFORE_IT_SAYS], -9)):
-        words = [sys.executable, *start, command, "--model", model, *given, "--out", out]
-        assert subprocess.run(words, env={**os.environ, "TFBIND_HOME": str(home)}).returncode == code
-        assert model in out.read_text()
-        assert beside(out).exists() == (code == 0)
+    assert called(home, command, "--model", "one", *map(str, given), "--out", str(out))[0] == 0
+    assert "one" in out.read_text()
+    assert beside(out).exists()
+    words = [sys.executable, "-c", KILLED_BEFORE_IT_SAYS, command, "--model", "builtin", *given, "--out", out]
+    assert subprocess.run(words, env={**os.environ, "TFBIND_HOME": str(home)}).returncode == -9
+    assert "builtin" in out.read_text()
+    assert not beside(out).exists()

@@ -56,7 +56,7 @@ def test_a_guess_stays_in_the_address_and_opens_the_next_step() -> None:
     assert page("2", guess="0.002").radio("lesson-guess").value == "0.002"
 
 
-@pytest.mark.parametrize("step", ["4", "6", "7"])
+@pytest.mark.parametrize("step", ["4", "7"])
 def test_a_step_without_runs_says_to_run_them_first(step: str) -> None:
     assert "First run" in words(page(step))
 
@@ -105,6 +105,6 @@ def test_pasted_dna_is_read_as_on_the_predict_page(home: Path) -> None:
     assert plain("letter 'X' at position 5") in words(checked(step))
 
 
-@pytest.mark.parametrize(("asked", "shown"), [("0", "1."), ("99", "7."), ("x", "1."), ("²", "1."), ("9" * 99, "1.")])
+@pytest.mark.parametrize(("asked", "shown"), [("99", "7."), ("²", "1.")])
 def test_an_address_out_of_range_shows_a_step_all_the_same(asked: str, shown: str) -> None:
     assert page(asked).header[0].value.startswith(shown)

@@ -1,13 +1,11 @@
 """Sweep and Compare name one winner: Compare takes the sweep's metric and goal, and says where metrics disagree."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from driven import APP, button, checked, words
+from golden.make import called
 from stand_in import CONFIG, make_rows
 from streamlit.testing.v1 import AppTest
 
@@ -18,7 +16,6 @@ from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
 from ui.widgets.session import plain
 
-PROJECT = Path(__file__).parents[2]
 GRID = "method: grid\nparameters: {learning_rate: {values: [0.01, 0.001]}}\n"
 LOSS = GRID + "metric: {name: val_loss, goal: minimize}\n"
 FIGURES = {0.01: (0.6, 0.90), 0.001: (0.5, 0.85)}  # val_loss and val_pearsonr: each rate wins by one of them
@@ -51,16 +48,10 @@ def page_of(path: str, **address: str) -> AppTest:
     return checked(page.switch_page(path).run())
 
 
-def command(home: Path, *asked: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "tfbind", *asked],
-        cwd=PROJECT,
-        env={**os.environ, "TFBIND_HOME": str(home)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def command(home: Path, *words: str) -> str:
+    code, out, error = called(home, *words)
+    assert code == 0, error
+    return out
 
 
 @pytest.mark.parametrize("address", [{"sweep": "s-loss"}, {}])

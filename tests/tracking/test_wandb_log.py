@@ -11,6 +11,7 @@ import time
 import pytest
 from stand_in import make_rows, make_run
 from toy import toy_home
+from waiting import wait_for
 from wandb_server import ENTITY, KEY, Fault
 
 from tfbind import runs
@@ -18,13 +19,6 @@ from tfbind.store.schema import read_json, write_json
 from tfbind.tracking import logger
 from tfbind.tracking.client import URL, WandbError
 from tfbind.tracking.pull import import_offline
-
-
-def wait_for(condition, seconds: float = 60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def wanted(home, state: str, epochs: int, mode: str = "online", **created):

@@ -30,10 +30,7 @@ FIRST = 1001  # position of the first base of SITE
 PLACED = f"chr22:{FIRST}-{FIRST + len(SITE) - 1}"
 CHANGES = {  # place in SITE, from 1
     "SNV": (41, "T", "C"),
-    "MNV": (38, "GT", "CA"),
     "insertion": (39, "T", "TT"),
-    "deletion": (39, "TTT", "T"),
-    "a base of a run": (40, "TT", "T"),
     "a site goes": (36, "GTGTTTACTTAGG", "G"),
     "an exchange": (38, "GTT", "CA"),
 }
@@ -97,8 +94,10 @@ def said_of_a_change(page: AppTest) -> tuple[str, float]:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("strand", ["forward", "both"])
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize(
+    ("what", "strand"),
+    [("SNV", "both"), ("insertion", "forward"), ("a site goes", "forward"), ("an exchange", "both")],
+)
 def test_page_brackets_list_and_command_agree(tmp_path: Path, what: str, strand: str) -> None:
     place, reference, alternative = CHANGES[what]
     position = FIRST + place - 1
@@ -127,11 +126,10 @@ def test_page_brackets_list_and_command_agree(tmp_path: Path, what: str, strand:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("strand", ["forward", "both"])
-def test_the_list_scores_a_record_of_the_other_strand_as_the_page_does(strand: str) -> None:
+def test_the_list_scores_a_record_of_the_other_strand_as_the_page_does() -> None:
     """A record that its name puts on the reverse strand has one number for its change and in the list."""
     other = decode(reverse_complement(encode(SITE)))
-    page = on_the_page(f">{PLACED}(-)\n{other}", strand, f"{len(SITE) - 40} A>G", f"chr22:{FIRST + 40} T>C")
+    page = on_the_page(f">{PLACED}(-)\n{other}", "forward", f"{len(SITE) - 40} A>G", f"chr22:{FIRST + 40} T>C")
     _, change = said_of_a_change(page)
     (table,) = [frame.value for frame in page.dataframe if "Effect" in frame.value]
     assert table["Effect"][0] == pytest.approx(change, abs=0.006)
@@ -176,7 +174,7 @@ def spellings(dna: str, changed: str) -> Iterator[tuple[int, str, str]]:
 def test_all_spellings_of_a_change_in_a_repeat_have_one_effect(models, name, both) -> None:
     rng = np.random.default_rng(17)
     spelt = 0
-    for number in range(200):
+    for number in range(40):
         dna, unit, start, copies = repeat(rng)
         less = int(rng.integers(1, copies)) * len(unit)
         changed = dna[:start] + dna[start + less :] if number % 2 else dna[:start] + unit + dna[start:]
@@ -190,7 +188,7 @@ def test_all_spellings_of_a_change_in_a_repeat_have_one_effect(models, name, bot
         variants = [Variant(at, encode(before), encode(after)) for at, before, after in chosen]
         shown = {repr(in_the_record(models[name], codes, variant, 2.0, both)) for variant in variants[:3]}
         assert len(shown) == 1
-    assert spelt > 800
+    assert spelt > 160
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -198,7 +196,7 @@ def test_all_spellings_of_a_change_in_a_repeat_have_one_effect(models, name, bot
 def test_list_and_record_agree_on_random_changes_of_every_kind(models, name, both) -> None:
     rng = np.random.default_rng(23)
     model, compared = models[name], 0
-    for _ in range(60):
+    for _ in range(20):
         dna, unit, start, copies = repeat(rng)
         place = start + int(rng.integers(-12, len(unit) * copies + 12))
         sizes = [(1, 1), (3, 3), (4, 1), (1, 4), (2, 3), (3, 1)][int(rng.integers(6))]
@@ -218,14 +216,14 @@ def test_list_and_record_agree_on_random_changes_of_every_kind(models, name, bot
             if abs(found.change) > 1e-3:
                 assert effect.position - first == found.place
             compared += 1
-    assert compared > 80
+    assert compared > 25
     assert len(dna) > LENGTH  # so that the record is no single window of the model of fixed length
 
 
 @pytest.mark.parametrize("name", ["builtin", "local", "fixed"])
 def test_a_reverse_record_has_the_effect_of_the_same_letters_without_a_place(models, name) -> None:
     rng = np.random.default_rng(29)
-    for _ in range(20):
+    for _ in range(8):
         dna, unit, start, copies = repeat(rng)
         place = start + int(rng.integers(0, len(unit) * copies))
         sizes = [(1, 1), (4, 1), (1, 4), (2, 3)][int(rng.integers(4))]

@@ -158,11 +158,17 @@ def _forget_old(logs: Path) -> None:
 
 
 def converse(
-    home: Path, url: str, key: str, module: str, request: Mapping[str, Any], heard: Callable[[dict[str, Any]], None]
+    home: Path,
+    url: str,
+    key: str,
+    module: str,
+    request: Mapping[str, Any],
+    heard: Callable[[dict[str, Any]], None],
+    stall_seconds: float = STALL_SECONDS,
 ) -> None:
     """Run `python -m module` on a request, and hand each JSON line that it prints to `heard`.
 
-    It is ended when nothing was heard for STALL_SECONDS, with all processes that it started.
+    It is ended when nothing was heard for `stall_seconds`, with all processes that it started.
 
     Raises:
         WandbError: what went wrong, in one sentence.
@@ -183,12 +189,12 @@ def converse(
         assert child.stdin
         with contextlib.suppress(BrokenPipeError), child.stdin:
             child.stdin.write(json.dumps(request))
-        for said in _answers(queue):
+        for said in _answers(queue, stall_seconds):
             if "error" in said:
                 raise explained(said["error"], url, key, request.get("path", ""))
             heard(said)
     except Empty:
-        raise WandbError(f"W&B at {url} did not answer for {STALL_SECONDS:.0f} s") from None
+        raise WandbError(f"W&B at {url} did not answer for {stall_seconds:g} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -203,7 +209,7 @@ def _read(stream: IO[str], queue: "Queue[str | None]") -> None:
     queue.put(None)
 
 
-def _answers(queue: "Queue[str | None]") -> Iterator[dict[str, Any]]:
+def _answers(queue: "Queue[str | None]", stall_seconds: float) -> Iterator[dict[str, Any]]:
     """The objects that a child prints, until it says that it is done.
 
     Raises:
@@ -214,7 +220,7 @@ def _answers(queue: "Queue[str | None]") -> Iterator[dict[str, Any]]:
         said: dict[str, Any] = json.loads(line)
         if said.get("done"):
             return
-        patience = STALL_SECONDS
+        patience = stall_seconds
         yield said
     yield {"error": "its process ended without a word"}
 

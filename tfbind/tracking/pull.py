@@ -42,6 +42,7 @@ from tfbind.tracking.cache import (
 from tfbind.tracking.client import (
     BASE_URL,
     KEY,
+    STALL_SECONDS,
     URL,
     NotThereError,
     WandbError,
@@ -103,6 +104,7 @@ def pull_runs(
     refresh: bool = False,
     progress: Progress | None = None,
     histories: bool = False,
+    stall_seconds: float = STALL_SECONDS,
 ) -> Pulled:
     """The runs of a project or sweep: as they are kept, else, or to `refresh` them, from the server.
 
@@ -110,6 +112,7 @@ def pull_runs(
         path: `entity/project[/sweeps/id]`.
         progress: told how many of how many curves there are.
         histories: ask for all curves, too; without them a run has one row, its last values.
+        stall_seconds: how long the server may say nothing.
 
     Raises:
         ValueError: the path or the address is not one.
@@ -134,7 +137,7 @@ def pull_runs(
         save_project(replace(project, scopes=scopes, runs={**others, **found}))
 
     request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
-    _ask(home, project, request, keep, key, progress)
+    _ask(home, project, request, keep, key, progress, stall_seconds)
     kept = read_project(project.folder)
     return Pulled(kept, pasts_of(kept, sweep), True, now)
 
@@ -201,6 +204,7 @@ def _ask(
     keep: Callable[[Facts], None],
     key: str | None,
     progress: Progress | None,
+    stall_seconds: float = STALL_SECONDS,
 ) -> None:
     """Have `keep` keep the runs that the server tells of, once all of them are told, and keep curves as they come.
 
@@ -225,7 +229,8 @@ def _ask(
     known = {id: known_count(project, id) for id in project.runs}
     secret = find_key(project.base_url, key)
     try:
-        converse(home, project.base_url, secret, "tfbind.tracking.pull", {**request, "known": known}, hear)
+        asked = {**request, "known": known}
+        converse(home, project.base_url, secret, "tfbind.tracking.pull", asked, hear, stall_seconds)
     except WandbError as error:
         if not counts["all"]:
             raise
