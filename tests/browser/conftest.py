@@ -1,12 +1,14 @@
-"""The real app on a free port with a home of its own, driven in headless Chromium."""
+"""The real app on a free port with a home of its own, driven in headless Chromium: one of each for all tests."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from driving import WAIT_MS, Server, headless, serve
+from driving import LOG, WAIT_MS, Server, headless, serve, stop_workers
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from toy import toy_home
 
 LAPTOP = {"width": 1280, "height": 800}
 
@@ -24,10 +26,34 @@ def chromium() -> Iterator[BrowserContext]:
         yield browser.new_context()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("home")) as running:
-        yield running
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: Server) -> Iterator[Server]:
+    """The app, its home empty but for its own log."""
+    yield running
+    stop_workers(running.home)
+    for path in running.home.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOG:
+            path.unlink()
+
+
+@pytest.fixture(scope="session")
+def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_home(tmp_path_factory.mktemp("toy")) / "data"
+
+
+@pytest.fixture
+def toy(home: Path, toy_data: Path) -> str:
+    """The name of a small data set in the home of the app."""
+    shutil.copytree(toy_data, home / "data")
+    return "toy"
 
 
 @pytest.fixture
@@ -70,5 +96,8 @@ def open_page(chromium: BrowserContext) -> Iterator[Callable[..., Page]]:
 
     yield open
     for page in pages:
-        page.close()
+        if not page.is_closed():
+            page.evaluate("localStorage.clear()")
+            page.close()
+    chromium.clear_cookies()  # a new context would have to load and compile the app anew
     assert complaints == []

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tfbind import runs
 from tfbind.runs import launch
+from tfbind.sweeps import controller, sweep_folder
 
 PROJECT = Path(__file__).parents[2]
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -30,6 +31,7 @@ FLAGS = [
 ]
 CHART = ".live-chart .main-svg"
 WAIT_MS = 30_000
+LOG = "server.log"
 
 
 @contextmanager
@@ -60,8 +62,8 @@ class Server:
 
 
 def start_server(home: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Start the app; what it says goes into `server.log` of the home."""
-    with (home / "server.log").open("ab") as log:
+    """Start the app; what it says goes into `LOG` of the home."""
+    with (home / LOG).open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
             cwd=PROJECT,
@@ -78,7 +80,7 @@ def serve(home: Path, port: int | None = None) -> Iterator[Server]:
     port = port or free_port()
     process = start_server(home, port)
     try:
-        wait_until(lambda: healthy(port), 30, lambda: (home / "server.log").read_text())
+        wait_until(lambda: healthy(port), 30, lambda: (home / LOG).read_text())
         yield Server(process, f"http://127.0.0.1:{port}", home)
     finally:
         process.terminate()
@@ -91,12 +93,13 @@ def serve(home: Path, port: int | None = None) -> Iterator[Server]:
 
 
 def stop_workers(home: Path) -> None:
-    """End every worker of a home, but not the runs that the test itself pretends to be working on."""
-    for run in runs.list_runs(home):
-        status = runs.read_status(run)
-        if status.active and status.pid != os.getpid():
-            with suppress(ValueError):  # it has just ended
-                launch.stop(run)
+    """End every worker and sweep of a home, but not those that the test itself pretends to be working on."""
+    for kind, stop in ((sweep_folder.list_sweeps(home), controller.stop), (runs.list_runs(home), launch.stop)):
+        for run in kind:
+            status = runs.read_status(run)
+            if status.active and status.pid != os.getpid():
+                with suppress(ValueError):  # it has just ended
+                    stop(run)
 
 
 def free_port() -> int:

@@ -1,11 +1,11 @@
 """What only a browser shows: the first screen, narrow windows, deep links, clicks, and nothing from elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import CHART, Server, at_rest, pick, serve, stop_workers, wait_until
+from driving import CHART, Server, at_rest, pick, serve
 from playwright.sync_api import Page, expect
 from stand_in import CONFIG, make_pair, make_run, report_progress, write_validation
 
@@ -16,15 +16,9 @@ from ui.widgets.session import USERS
 HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$ www.evil.com"
 
 
-@pytest.fixture(scope="module")
-def small(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return import_pair(server.home, *make_pair(tmp_path_factory.mktemp("pair")), "small").name
-
-
-@pytest.fixture(autouse=True)
-def no_worker_left(home: Path) -> Iterator[None]:
-    yield
-    stop_workers(home)
+@pytest.fixture
+def small(home: Path, tmp_path: Path) -> str:
+    return import_pair(home, *make_pair(tmp_path), "small").name
 
 
 def test_first_screen_shows_start_and_what_it_will_do(server: Server, open_page: Callable[..., Page]) -> None:
@@ -44,18 +38,17 @@ def test_first_screen_shows_start_and_what_it_will_do(server: Server, open_page:
     expect(command).to_contain_text("-m tfbind train --dataset builtin")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_sideways_scrolling(
-    server: Server, home: Path, open_page: Callable[..., Page], scheme: str
+    server: Server, home: Path, open_page: Callable[..., Page]
 ) -> None:
     run = make_run(home, "finished", 5, name="a long name " * 6)
     for address in ("", f"?run={run.id}", "data"):
-        page = open_page(f"{server.url}/{address}", 390, 844, scheme)
+        page = open_page(f"{server.url}/{address}", 390, 844)
         expect(page.get_by_role("heading").first).to_be_visible()
         at_rest(page)
         main = "document.querySelector('[data-testid=stMain]')"
         page.wait_for_function(f"{main}.scrollWidth <= {main}.clientWidth")
-    ways = open_page(f"{server.url}/sweep", 390, 844, scheme).get_by_role("radio", name="Guided")
+    ways = open_page(f"{server.url}/sweep", 390, 844).get_by_role("radio", name="Guided")
     ways.scroll_into_view_if_needed()
     expect(ways).to_be_in_viewport(ratio=1)
     scores = page.get_by_test_id("stFileUploader").filter(has=page.get_by_text("Scores", exact=True)).bounding_box()
@@ -69,7 +62,7 @@ def test_a_phone_shows_everything_without_sideways_scrolling(
     expect(page.get_by_text("Takes about")).to_be_in_viewport(ratio=1)
 
 
-@pytest.mark.parametrize("path", ["data", "?run=mine", "train?run=mine"])
+@pytest.mark.parametrize("path", ["data", "train?run=mine"])
 def test_a_new_server_asked_for_a_page_shows_the_whole_app(
     tmp_path: Path, open_page: Callable[..., Page], path: str
 ) -> None:
@@ -98,7 +91,6 @@ def test_the_train_page_is_found_by_its_name_too(server: Server, home: Path, ope
     for earlier in ("Train a model", "bookmarked", "Data"):
         page.go_back()
         expect(page.get_by_role("heading", name=earlier, exact=True)).to_be_visible()
-    runs.take_over(running, "killed")
 
 
 def test_a_click_on_an_earlier_run_opens_it(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
@@ -115,34 +107,19 @@ def test_a_click_on_an_earlier_run_opens_it(server: Server, home: Path, open_pag
     expect(page).to_have_url(f"{server.url}/")
 
 
-def test_a_double_click_starts_one_run(
+def test_a_double_click_starts_one_run_with_the_text_of_the_field_that_it_left(
     server: Server, home: Path, small: str, open_page: Callable[..., Page]
 ) -> None:
-    before = len(runs.list_runs(home))
     page = open_page(server.url)
-    choose(page, small)
+    pick(page, "Data set", small)
+    expect(page.get_by_text(f"--dataset {small}")).to_be_visible()
+    page.get_by_role("textbox", name="Learning rate").fill("0.123")
     page.get_by_role("button", name="Start").dblclick()
     page.wait_for_url("**/?run=*")
     expect(page.get_by_role("button", name="New run")).to_be_visible()
-    page.wait_for_timeout(1000)
-    assert len(runs.list_runs(home)) == before + 1
-
-
-def choose(page: Page, dataset: str) -> None:
-    """Pick a data set on the form."""
-    pick(page, "Data set", dataset)
-    expect(page.get_by_text(f"--dataset {dataset}")).to_be_visible()
-
-
-def test_a_text_field_left_by_pressing_start_counts(
-    server: Server, home: Path, small: str, open_page: Callable[..., Page]
-) -> None:
-    page = open_page(server.url)
-    choose(page, small)
-    page.get_by_role("textbox", name="Learning rate").fill("0.123")
-    page.get_by_role("button", name="Start").click()
-    page.wait_for_url("**/?run=*")
-    wait_until(lambda: runs.read_config(runs.list_runs(home)[-1]).learning_rate == 0.123, 5)
+    at_rest(page)
+    (run,) = runs.list_runs(home)
+    assert runs.read_config(run).learning_rate == 0.123
 
 
 def test_hostile_names_are_text_everywhere(
@@ -151,28 +128,17 @@ def test_hostile_names_are_text_everywhere(
     config = CONFIG.model_copy(update={"dataset": small})
     done = make_run(home, "finished", 5, name=HOSTILE, config=config)
     write_validation(done, np.asarray(open_dataset(home, small).scores))
-    running = make_run(home, "running", 5, name=HOSTILE)
-    for run in (done, running):
+    for run in (make_run(home, "running", 5, name=HOSTILE), done):
         page = open_page(f"{server.url}/?run={run.id}")
         shown = page.get_by_role("heading", level=2).inner_text().replace("\u2060", "")
         assert shown == HOSTILE
         expect(page.locator(CHART).first).to_be_visible()
         assert page.locator("img[src='x'], img[src*=evil], a[href*=evil]").count() == 0
-    page = open_page(server.url)
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
-    runs.take_over(running, "killed")
-
-
-def test_predicted_and_observed_are_drawn(
-    server: Server, home: Path, small: str, open_page: Callable[..., Page]
-) -> None:
-    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
-    write_validation(run, np.asarray(open_dataset(home, small).scores))
-    page = open_page(f"{server.url}/?run={run.id}")
-    figures = page.get_by_test_id("stPlotlyChart")
+    figures = page.get_by_test_id("stPlotlyChart")  # what was predicted and observed
     expect(figures).to_have_count(2)
     expect(figures.first.get_by_text("worst: chr1_")).to_be_visible()
     expect(page.get_by_role("button", name="Share chart")).to_have_count(0)
+    expect(open_page(server.url).get_by_test_id("stDataFrame")).to_be_visible()
 
 
 def test_import_in_the_browser(server: Server, home: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:

@@ -3,28 +3,31 @@
 import json
 import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from driving import Server, at_rest, pick
-from playwright.sync_api import Locator, Page, expect
-from stand_in import make_run
+from playwright.sync_api import Locator, Page, TimeoutError, expect
+from test_model_choice import fixed_length, models
+from test_predict_page import SITE
 
-from tfbind import runs
-from tfbind.config import TrainConfig
-from tfbind.nn.model import build_model
-from tfbind.nn.weights import pack_weights
 from tfbind.scoring import jobs
-from tfbind.scoring.model import BUILTIN_FOLDER
 from tfbind.store.schema import read_json
 from ui.predict.jobs import FORMATS
 
-SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
+SECOND_ROW = {"x": 15, "y": 35 * 2 + 17}  # where the mark of the table's second row is
 PROFILE = "document.querySelector(\"[class*='st-key-profile'] .js-plotly-plot\")"
+
+
+def pasted(server: Server, open_page: Callable[..., Page], text: str) -> Page:
+    page = open_page(f"{server.url}/predict")
+    page.get_by_role("textbox", name="DNA sequence").fill(text)
+    page.get_by_test_id("stBaseButton-primary").click()
+    return page
 
 
 def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Callable[..., Page]) -> None:
@@ -72,11 +75,8 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
 def test_a_finished_run_scores_dna_at_a_press_and_the_figure_is_saved(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
-    weights = next(BUILTIN_FOLDER.glob("*.safetensors"))
-    shutil.copy(weights, make_run(server.home, "finished", name="trained here").folder / runs.BEST)
-    page = open_page(f"{server.url}/predict")
-    page.get_by_role("textbox", name="DNA sequence").fill(SITE)
-    page.get_by_test_id("stBaseButton-primary").click()
+    models(server.home, "trained here")
+    page = pasted(server, open_page, SITE)
     expect(page.get_by_text(re.compile("^Built-in model.* · 82 bases"))).to_be_visible()
     page.get_by_role("link", name="Train").click()
     expect(page.get_by_role("heading", name="Train a model")).to_be_visible()
@@ -99,13 +99,11 @@ def test_a_finished_run_scores_dna_at_a_press_and_the_figure_is_saved(
 def taken(page: Page, suffix: str, button: str = "") -> bytes:
     """What a press of a download button brings once the format with this suffix is chosen."""
     at_rest(page)
-    option = page.get_by_role("option", name=FORMATS[suffix], exact=True)
-    while not page.get_by_role("button", name=f"Download {suffix}", exact=True).is_visible():
-        page.get_by_role("combobox", name="Format").click()  # its list closes when the page is redrawn just then
-        page.wait_for_timeout(300)
-        if option.is_visible():
-            option.click()
-            page.wait_for_timeout(300)
+    wanted = page.get_by_role("button", name=f"Download {suffix}", exact=True)
+    while not wanted.is_visible():
+        page.get_by_role("combobox", name="Format").click()
+        with suppress(TimeoutError):  # the list closes when the page is redrawn just then
+            page.get_by_role("option", name=FORMATS[suffix], exact=True).click(timeout=2_000)
         at_rest(page)
     with page.expect_download() as download:
         page.get_by_role("button", name=button or f"Download {suffix}", exact=True).click()
@@ -116,12 +114,8 @@ def taken(page: Page, suffix: str, button: str = "") -> bytes:
 def test_a_sequence_that_was_filled_up_is_taken_away_in_every_format(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
-    run = make_run(server.home, "finished", name="fixed length")
-    weights = pack_weights(build_model(TrainConfig(num_channels=8, num_res_blocks=1), 100), {})
-    (run.folder / runs.BEST).write_bytes(weights)
-    page = open_page(f"{server.url}/predict")
-    page.get_by_role("textbox", name="DNA sequence").fill(SITE)
-    page.get_by_test_id("stBaseButton-primary").click()
+    fixed_length(server.home, "fixed length")
+    page = pasted(server, open_page, SITE)
     expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     pick(page, "Model", "fixed length")
     page.get_by_text("Fill up with N to the 100 bases").click()
@@ -140,9 +134,7 @@ def test_a_sequence_that_was_filled_up_is_taken_away_in_every_format(
 def test_what_is_taken_away_after_a_change_is_the_changed_sequence(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
-    page = open_page(f"{server.url}/predict")
-    page.get_by_role("textbox", name="DNA sequence").fill(f">x\n{SITE}")
-    page.get_by_test_id("stBaseButton-primary").click()
+    page = pasted(server, open_page, f">x\n{SITE}")
     page.get_by_role("textbox", name="Variant").fill("41 T>C")
     page.get_by_role("textbox", name="Variant").press("Enter")
     expect(page.get_by_text("The file holds the changed sequence, not the original")).to_be_visible()
@@ -157,11 +149,8 @@ def test_what_is_taken_away_after_a_change_is_the_changed_sequence(
 def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
-    for name, weights in zip(("mine", "theirs"), sorted(BUILTIN_FOLDER.glob("*.safetensors")), strict=False):
-        shutil.copy(weights, make_run(server.home, "finished", name=name).folder / runs.BEST)
-    page = open_page(f"{server.url}/predict")
-    page.get_by_role("textbox", name="DNA sequence").fill(f">one\n{SITE}\n>two\nGC{SITE}\n>three\n{SITE[:20]}\n")
-    page.get_by_test_id("stBaseButton-primary").click()
+    models(server.home, "mine", "theirs")
+    page = pasted(server, open_page, f">one\n{SITE}\n>two\nGC{SITE}\n>three\n{SITE[:20]}\n")
     expect(page.get_by_role("heading", name="one")).to_be_visible()
     legend = page.locator("text.legendtext")
     for control, option, shown in (
@@ -177,7 +166,7 @@ def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
     expect(page.get_by_text("of at least 2.25")).to_be_visible()
     at_rest(page)
     table = page.get_by_test_id("stDataFrame").first
-    table.click(position={"x": 15, "y": 35 * 2 + 17})  # the mark of the second row
+    table.click(position=SECOND_ROW)
     expect(page.get_by_role("heading", name="two")).to_be_visible()
     expect(page).to_have_url(re.compile("[?&]record=2"))
     assert SITE[:8] not in page.url
@@ -201,7 +190,7 @@ def test_a_refresh_brings_back_a_file_and_the_record_that_was_open_in_it(
     expect(page.get_by_role("heading", name="one")).to_be_visible()
     page.keyboard.press("Escape")
     at_rest(page)
-    page.get_by_test_id("stDataFrame").first.click(position={"x": 15, "y": 35 * 2 + 17})  # the second row
+    page.get_by_test_id("stDataFrame").first.click(position=SECOND_ROW)
     expect(page.get_by_role("heading", name="two")).to_be_visible()
     expect(page).to_have_url(re.compile("[?&]record=2"))
     expect(page).to_have_url(re.compile("[?&]f="))
@@ -213,13 +202,9 @@ def test_a_refresh_brings_back_a_file_and_the_record_that_was_open_in_it(
     expect(page).not_to_have_url(re.compile("[?&]f="))
 
 
-def test_what_a_score_means_is_one_click_away(server: Server, open_page: Callable[..., Page]) -> None:
-    page = open_page(f"{server.url}/predict")
-    page.get_by_role("button", name="What does a score mean?").click()
-    expect(page.get_by_text("not occupancy in a cell")).to_be_visible()
-
-
-def test_a_hostile_header_is_only_text(server: Server, open_page: Callable[..., Page]) -> None:
+def test_a_hostile_header_is_only_text_and_what_a_score_means_is_one_click_away(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
     page = open_page(f"{server.url}/predict")
     name = "**B**<img/src=http://evil.example/x><script>alert(1)</script>![i](http://evil.example/i)"
     page.get_by_role("textbox", name="DNA sequence").fill(f">{name}\n{SITE}")
@@ -227,6 +212,8 @@ def test_a_hostile_header_is_only_text(server: Server, open_page: Callable[..., 
     expect(page.get_by_text("1 site of at least 2.183 nats")).to_be_visible()
     assert page.locator("img[src*='evil']").count() == 0
     expect(page.get_by_role("heading", name="**B**<img/src=http")).to_be_visible()
+    page.get_by_role("button", name="What does a score mean?").click()
+    expect(page.get_by_text("not occupancy in a cell")).to_be_visible()
 
 
 def plot(page: Page, key: str) -> Locator:
@@ -240,11 +227,7 @@ def axis(page: Page) -> list[float]:
 
 
 def test_records_and_sites_open_by_a_click(server: Server, open_page: Callable[..., Page]) -> None:
-    page = open_page(f"{server.url}/predict")
-    page.get_by_role("textbox", name="DNA sequence").fill(
-        f">first\n{SITE[:36]}\n>second\n{SITE}\n>third\n{SITE[:36]}"
-    )
-    page.get_by_test_id("stBaseButton-primary").click()
+    page = pasted(server, open_page, f">first\n{SITE[:36]}\n>second\n{SITE}\n>third\n{SITE[:36]}")
     expect(page.get_by_role("heading", name="first")).to_be_visible()
     expect(page.get_by_text("No site")).to_be_visible()
     at_rest(page)

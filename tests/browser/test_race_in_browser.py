@@ -1,17 +1,16 @@
 """The charts of sweeps of any size, and what a browser still does beside them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
 import pytest
-from driving import CHART, Server, at_rest, serve, wait_until
+from driving import CHART, Server, at_rest, wait_until
 from playwright.sync_api import Page, expect
 from raced import make_race
 from stand_in import make_run
-from toy import toy_home
 
 from tfbind import runs
 from tfbind.data.leaks import Leaks
@@ -21,6 +20,7 @@ from tfbind.store.schema import write_json
 
 MOST_MS = 200  # between two calls of a timer of 50 ms
 LOOK_MS = 2_000
+NARROW = 390
 LONG = "fitted to all of the training windows " * 4
 
 # The longest time for which the page did nothing else, over a while that begins now.
@@ -46,10 +46,7 @@ POINT = """([chart, trace, place]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(toy_home(tmp_path_factory.mktemp("race"))) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("toy")
 
 
 def await_calm(page: Page) -> None:
@@ -74,7 +71,7 @@ def open_race(server: Server, open_page: Callable[..., Page], count: int, width:
     return page
 
 
-@pytest.mark.parametrize(("runs_of_it", "width"), [(8, 1280), (21, 1280), (50, 1280), (50, 390)])
+@pytest.mark.parametrize(("runs_of_it", "width"), [(8, 1280), (50, 1280), (50, 390)])
 def test_a_sweep_of_any_size_is_drawn_and_leaves_the_tab_alive(
     server: Server, open_page: Callable[..., Page], runs_of_it: int, width: int
 ) -> None:
@@ -140,12 +137,11 @@ def long_baselines(home: Path) -> runs.Run:
     return run
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_long_names_of_level_lines_leave_the_chart_its_room(
-    server: Server, open_page: Callable[..., Page], width: int
+def test_long_names_of_level_lines_leave_a_narrow_chart_its_room(
+    server: Server, open_page: Callable[..., Page]
 ) -> None:
     run = long_baselines(server.home)
-    page = open_page(f"{server.url}/?run={run.id}", width=width)
+    page = open_page(f"{server.url}/?run={run.id}", width=NARROW)
     names = page.locator(".live-chart").nth(1).locator(".annotation")
     expect(names).to_have_count(3)
     await_calm(page)
@@ -155,6 +151,6 @@ def test_long_names_of_level_lines_leave_the_chart_its_room(
     assert all(text.startswith("a matrix of") and text.endswith("…") for text in names.all_text_contents())
     for box in [name.bounding_box() for name in names.all()]:
         assert box
-        assert box["x"] + box["width"] <= width
+        assert box["x"] + box["width"] <= NARROW
     names.nth(0).hover()
     expect(page.locator(".live-chart .hovertext").first).to_contain_text("training windows")

@@ -1,40 +1,22 @@
 """A sweep from the example to its winner, as a user drives it."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from driving import CHART, Server, pick, serve, wait_until
+from driving import CHART, Server, pick, wait_until
 from playwright.sync_api import Page, expect
-from toy import toy_home
 
 from tfbind import runs
-from tfbind.sweeps import controller, sweep_folder
+from tfbind.sweeps import sweep_folder
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(toy_home(tmp_path_factory.mktemp("sweep"))) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def no_sweep_left(home: Path) -> Iterator[None]:
-    yield
-    for sweep in sweep_folder.list_sweeps(home):
-        if runs.read_status(sweep).active:
-            with suppress(ValueError):  # it has just ended
-                controller.stop(sweep)
-
-
-def test_from_the_example_to_the_winner(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
+def test_from_the_example_to_the_winner(server: Server, home: Path, toy: str, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server.url}/sweep")
     page.get_by_role("button", name="Use the example").click()
     expect(page.get_by_role("textbox", name="Sweep file")).to_have_value(sweep_folder.EXAMPLE.read_text())
-    pick(page, "Data set", "toy")
-    expect(page.get_by_test_id("stCode").first).to_contain_text("--dataset toy")
+    pick(page, "Data set", toy)
+    expect(page.get_by_test_id("stCode").first).to_contain_text(f"--dataset {toy}")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("runs ended").first).to_be_visible()
     expect(page.locator(CHART).first).to_be_visible()

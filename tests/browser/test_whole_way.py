@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from driving import CHART, free_port, serve, stop_workers, wait_until
+from driving import CHART, Server, free_port, serve, stop_workers, wait_until
 from playwright.sync_api import Page, expect
 
 from tfbind import runs
@@ -16,15 +16,16 @@ SECONDS = 240
 EPOCHS = 12  # the three of the preset may be over before the page is read
 
 
-@pytest.fixture(autouse=True)
-def no_worker_left(tmp_path: Path) -> Iterator[None]:
-    yield
+@pytest.fixture
+def own_home(tmp_path: Path) -> Iterator[Path]:
+    """A home of which no worker is left."""
+    yield tmp_path
     stop_workers(tmp_path)
 
 
-def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+def test_start_refresh_restart_finished(own_home: Path, open_page: Callable[..., Page]) -> None:
     port = free_port()
-    with serve(tmp_path, port) as server:
+    with serve(own_home, port) as server:
         page = open_page(server.url)
         page.get_by_role("button", name="Quick look").click()
         # What is typed before the preset is there may be lost, or keep it from coming.
@@ -37,7 +38,7 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
         page.wait_for_url("**/?run=*", timeout=60_000)
         expect(page.get_by_text(f"of {EPOCHS} · batch")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("This run takes now: CPU")).to_be_visible()
-        (run,) = runs.list_runs(tmp_path)
+        (run,) = runs.list_runs(own_home)
         worker = psutil.Process(runs.read_status(run).pid)
         worker.suspend()  # else a quick machine may be at the end before the server is
         page.reload()
@@ -46,7 +47,7 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
         page.close()
     assert runs.read_status(run).active, "the run ended with the server"
     worker.resume()
-    with serve(tmp_path, port):
+    with serve(own_home, port):
         page = open_page(address)
         expect(page.get_by_text("How good it is on windows")).to_be_visible(timeout=SECONDS * 1000)
         expect(page.get_by_text("finished", exact=True).first).to_be_visible()
@@ -58,20 +59,18 @@ def test_start_refresh_restart_finished(tmp_path: Path, open_page: Callable[...,
     assert rows[-1]["val_pearsonr"] > 0.9
 
 
-def test_stop_and_resume(tmp_path: Path, open_page: Callable[..., Page]) -> None:
+def test_stop_and_resume(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
     config = TrainConfig(num_channels=4, num_res_blocks=0, num_epochs=10_000, early_stopping_patience=10_000)
-    with serve(tmp_path) as server:
-        run = launch.submit(tmp_path, config)
-        page = open_page(f"{server.url}/?run={run.id}")
-        wait_until(lambda: len(runs.read_rows(run)) >= 1, SECONDS, lambda: log.tail(run))
-        page.get_by_role("button", name="Stop").click()
-        expect(page.get_by_text("killed", exact=True).first).to_be_visible()
-        kept = len(runs.read_rows(run))
-        page.get_by_role("button", name="Resume").click()
-        expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        wait_until(lambda: len(runs.read_rows(run)) > kept, SECONDS, lambda: log.tail(run))
-        page.get_by_role("button", name="Stop").click()
-        wait_until(lambda: not runs.read_status(run).active, 30)
-        page.close()
+    run = launch.submit(home, config)
+    page = open_page(f"{server.url}/?run={run.id}")
+    wait_until(lambda: len(runs.read_rows(run)) >= 1, SECONDS, lambda: log.tail(run))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("killed", exact=True).first).to_be_visible()
+    kept = len(runs.read_rows(run))
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    wait_until(lambda: len(runs.read_rows(run)) > kept, SECONDS, lambda: log.tail(run))
+    page.get_by_role("button", name="Stop").click()
+    wait_until(lambda: not runs.read_status(run).active, 30)
     epochs = [row["epoch"] for row in runs.read_rows(run)]
     assert epochs == list(range(1, len(epochs) + 1))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driven import APP, button, checked, words
+from driven import checked, click, opened, read, words
 from stand_in import CONFIG, crash, make_rows, make_run
 from streamlit.testing.v1 import AppTest
 
@@ -14,6 +14,7 @@ from tfbind.data.splits import split
 from tfbind.evaluation import baselines
 from tfbind.runs import folder, record
 from tfbind.runs.folder import Run
+from tfbind.store.schema import write_json
 from ui.compare.select import table_key
 from ui.widgets.session import plain
 
@@ -23,10 +24,7 @@ HOSTILE = "**B** <img src=x> ![i](http://evil) :material/home: $x$"
 
 
 def compare(**address: str) -> AppTest:
-    page = AppTest.from_file(APP, default_timeout=60).run()
-    for key, value in address.items():
-        page.query_params[key] = value
-    return checked(page.switch_page("pages/compare.py").run())
+    return opened("compare", **address)
 
 
 def finished(
@@ -87,7 +85,7 @@ def test_an_empty_home_says_what_to_do() -> None:
 @pytest.mark.usefixtures("sweep")
 def test_the_newest_sweep_is_compared_at_once() -> None:
     page = compare()
-    assert "learning_rate 0.01 wins" in words(page).replace("\\", "")
+    assert "learning_rate 0.01 wins" in read(page)
     assert charts(page) == 4
     assert "None" not in page.success[0].value
 
@@ -118,7 +116,7 @@ def test_the_filter_narrows_the_table_and_not_the_selection() -> None:
     assert len(page.dataframe[0].value) == 3
     assert len(page.session_state["compare-selected"]) == 6
     assert "3 selected runs are hidden by the filter and counted below all the same." in words(page)
-    checked(button(page, "Clear them").click().run())
+    click(page, "Clear them")
     assert len(page.session_state["compare-selected"]) == 3
     assert "hidden by the filter" not in words(page)
     assert "One setting only" in words(page)
@@ -150,37 +148,27 @@ def test_a_command_for_many_runs_names_their_table(home: Path) -> None:
 def test_metric_place_and_direction_can_be_chosen() -> None:
     page = compare()
     page.selectbox("compare-metric").set_value("val_loss").run()
-    assert "validation loss (lower is better) at the epoch with the lowest validation loss" in words(page).replace(
-        "\\", ""
-    )
+    assert "validation loss (lower is better) at the epoch with the lowest validation loss" in read(page)
     page.segmented_control("compare-when").set_value("epoch").run()
     assert "at epoch 3" in words(checked(page))
 
 
-def test_other_data_are_refused_in_words(sweep: list[Run], home: Path) -> None:
-    config = CONFIG.model_copy(update={"dataset": "other"})
-    run = make_run(home, "finished", config=config, dataset_hash="cd")
-    page = compare(runs=f"{sweep[0].id},{run.id}")
-    assert "2 different data sets" in page.warning[0].value
-    assert "No baselines of these data sets have been computed" in words(page)
-
-
-def test_runs_on_several_data_have_the_baselines_of_each(home: Path) -> None:
+def test_other_data_are_refused_in_words_and_have_baselines_of_their_own(home: Path) -> None:
     data = make_builtin(home, windows=300)
-    other = replace(data, meta={**data.meta, "hash": "cd" * 32})
     parts = split(data, TrainConfig())
     chosen = []
-    for name, windows in (("first", data), ("second", other)):
+    for name, windows in (("first", data), ("second", replace(data, meta={**data.meta, "hash": "cd" * 32}))):
+        config, facts = CONFIG.model_copy(update={"dataset": name}), {"split_hash": parts.hash}
+        chosen.append(make_run(home, "finished", 1, config=config, dataset_hash=windows.hash))
+        write_json(chosen[-1].folder / folder.CONFIG, folder.read_record(chosen[-1]) | facts)
+    page = compare(runs=",".join(run.id for run in chosen))
+    assert "2 different data sets" in page.warning[0].value
+    assert "No baselines of these data sets have been computed" in words(page)
+    for windows in (data, replace(data, meta={**data.meta, "hash": "cd" * 32})):
         made = baselines.make(home, windows, parts).baselines
-        facts = {"dataset_hash": windows.hash, "split_hash": parts.hash}
-        config = CONFIG.model_copy(update={"dataset": name})
-        run = folder.create(home, config, facts=facts)
-        folder.append_row(run, make_rows(1)[0])
-        folder.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
-        chosen.append(run)
     page = compare(runs=",".join(run.id for run in chosen))
     table = next(element.value for element in page.dataframe if "baseline" in element.value)
-    names = [one.name for one in made if one.val_pearsonr is not None]
+    names = [baseline.name for baseline in made if baseline.val_pearsonr is not None]
     assert list(zip(table["data set"], table["baseline"], strict=True)) == [
         (data_set, name) for data_set in ("second", "first") for name in names
     ]
@@ -209,22 +197,15 @@ def test_active_crashed_and_damaged_runs_do_not_hide_the_others(sweep: list[Run]
     assert {"running", "crashed"} <= set(states)
 
 
-def test_a_changed_run_is_read_again(sweep: list[Run]) -> None:
-    page = compare()
-    folder.rename(sweep[0], "renamed")
-    page.run()
-    assert "renamed" in page.dataframe[0].value["name"].tolist()
-
-
-def test_tags_and_note_are_saved_and_shown(sweep: list[Run]) -> None:
+def test_a_changed_run_is_read_again_and_tags_and_note_are_saved_and_shown(sweep: list[Run]) -> None:
     page = compare(runs=sweep[0].id)
+    folder.rename(sweep[0], "renamed")
+    assert "renamed" in checked(page.run()).dataframe[0].value["name"].tolist()
     page.text_input(f"tags-{sweep[0].id}").set_value("keep, paper").run()
     page.text_area(f"note-{sweep[0].id}").set_value("the one").run()
-    button(page, "Save").click().run()
-    checked(page)
-    found = record.local(sweep[0])
-    assert (found.tags, found.note) == (["keep", "paper"], "the one")
+    click(page, "Save")
+    saved = record.local(sweep[0])
+    assert (saved.tags, saved.note) == (["keep", "paper"], "the one")
     assert "keep, paper" in page.dataframe[0].value["tags"].tolist()
     page.text_input(f"tags-{sweep[0].id}").set_value("x" * 50).run()
-    button(page, "Save").click().run()
-    assert "at most 40" in checked(page).error[0].value
+    assert "at most 40" in click(page, "Save").error[0].value

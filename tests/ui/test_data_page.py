@@ -1,11 +1,10 @@
 """The Data page: what it lists, what it takes, what it refuses."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from driven import app, button, checked, labels, words
+from driven import checked, click, labels, opened as open_page, words
 from driving import wait_until
 from pair_files import edited_pair, score_table, sequence_table, write_pair
 from stand_in import make_pair
@@ -34,41 +33,30 @@ def small(home: Path, tmp_path: Path) -> str:
 
 
 def data_page() -> AppTest:
-    return checked(app().switch_page("pages/data.py").run())
+    return open_page("data")
 
 
 def test_data_page_of_an_empty_home() -> None:
-    page = data_page()
+    page = click(data_page(), "Import")
     assert "No data set" in words(page)
-    button(page, "Import").click().run()
-    assert checked(page).error[0].value == "Still to be given: sequences, scores, name."
-    button(page, "Make the built-in data set").click().run(timeout=120)
-    assert list(checked(page).dataframe[0].value["Name"]) == ["builtin"]
+    assert page.error[0].value == "Still to be given: sequences, scores, name."
+    click(page, "Make the built-in data set")
+    assert list(page.dataframe[0].value["Name"]) == ["builtin"]
     assert page.subheader[0].value == "builtin"
 
 
 def test_built_in_data_that_cannot_be_kept_say_why(home: Path) -> None:
     home.mkdir()
     (home / "data").write_text("")
-    page = checked(button(data_page(), "Make the built-in data set").click().run(timeout=120))
+    page = click(data_page(), "Make the built-in data set")
     assert plain(str(home / "data")) in page.error[0].value
-
-
-@pytest.mark.usefixtures("small")
-def test_data_page_lists_what_is_there() -> None:
-    table = data_page().dataframe[0].value
-    assert list(table["Name"]) == ["small"]
-    assert list(table["Windows"]) == [40]
-    assert list(table["Bases per window"]) == [30]
-    assert table["Scored bases"][0] == pytest.approx(10 / 30)
 
 
 def upload(page: AppTest, sequences: Path, scores: Path, name: str) -> AppTest:
     page.file_uploader[0].upload(sequences.name, sequences.read_bytes())
     page.file_uploader[1].upload(scores.name, scores.read_bytes())
     page.text_input("import-name").set_value(name).run()
-    button(page, "Import").click().run()
-    return checked(page)
+    return click(page, "Import")
 
 
 def test_import_and_train_on_it(home: Path, tmp_path: Path) -> None:
@@ -76,8 +64,7 @@ def test_import_and_train_on_it(home: Path, tmp_path: Path) -> None:
     assert "40 windows of 30 bases" in page.success[0].value
     assert [data["name"] for data in list_datasets(home)] == ["mine"]
     assert list(home.glob(".upload.*")) == []
-    button(page, "Train on it").click().run()
-    assert checked(page).selectbox("config-dataset").value == "mine"
+    assert click(page, "Train on it").selectbox("config-dataset").value == "mine"
 
 
 def test_bad_files_are_one_line_and_leave_nothing(home: Path, tmp_path: Path) -> None:
@@ -107,22 +94,16 @@ def test_dozens_of_damaged_pairs_are_each_refused_in_one_line(home: Path, tmp_pa
     assert list(home.glob(".upload.*")) == []
 
 
-def test_what_was_wrong_with_some_files_is_not_said_of_others(tmp_path: Path) -> None:
+def test_transposed_scores_are_offered_to_be_turned_and_that_is_not_said_of_other_files(tmp_path: Path) -> None:
     sequences, scores = make_pair(tmp_path, turned=True)
     page = upload(data_page(), sequences, scores, "turned")
     assert len(page.error) == 1
     other = tmp_path / "other.txt"
     other.write_text("else\n")
     page.file_uploader[1].upload(other.name, other.read_bytes())
-    checked(page.run())
-    assert not page.error
-    assert "Read the scores with one row per window" not in [button.label for button in page.button]
-
-
-def test_transposed_scores_are_offered_to_be_turned(tmp_path: Path) -> None:
-    sequences, scores = make_pair(tmp_path, turned=True)
-    page = upload(data_page(), sequences, scores, "mine")
-    assert len(page.error) == 1
+    assert not checked(page.run()).error
+    assert "Read the scores with one row per window" not in labels(page)
+    page = upload(page, sequences, scores, "mine")
     page.button("turned").click().run()
     assert "40 windows of 30 bases" in checked(page).success[0].value
 
@@ -134,14 +115,20 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
 
 
 def look_at(name: str) -> AppTest:
-    page = app()
-    page.query_params["data"] = name
-    return checked(page.switch_page("pages/data.py").run())
+    return open_page("data", data=name)
 
 
 @pytest.mark.usefixtures("small")
 def test_a_data_set_is_shown_with_what_it_holds(home: Path) -> None:
     page = look_at("small")
+    assert page.dataframe[0].value.iloc[0].to_dict() | {"Origin": "", "Made": ""} == {
+        "Name": "small",
+        "Origin": "",
+        "Windows": 40,
+        "Bases per window": 30,
+        "Scored bases": pytest.approx(10 / 30),
+        "Made": "",
+    }
     figures = {metric.label: metric.value for metric in page.metric}
     assert figures["Windows"] == "40"
     assert figures["Bases per window"] == "30"
@@ -159,32 +146,27 @@ def opened(page: AppTest, tab: str) -> AppTest:
     return checked(page.run())
 
 
-def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_is(home: Path) -> None:
-    make_builtin(home, windows=800)
-    page = look_at("builtin")
-    assert "A motif scan made these scores." not in words(page)
-    page = opened(page, "Motif behind the scores")
-    assert "A motif scan made these scores." in words(page)
-    assert "not what happens in a cell" in words(page)
+MADE_BY_SCAN = "A motif scan made these scores."
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda scores: scores / 10 - 0.1, "A score is 0.1 times nats, minus 0.1."),
-        (lambda scores: scores > 0, "The scored stretches share one motif"),
-    ],
-)
-def test_scores_of_other_units_and_marks_are_called_what_they_are(
-    home: Path, tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], said: str
-) -> None:
+def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_is(home: Path, tmp_path: Path) -> None:
     builtin = make_builtin(home, windows=800)
+    page = look_at("builtin")
+    assert MADE_BY_SCAN not in words(page)
+    opened(page, "Motif behind the scores")
+    assert MADE_BY_SCAN in words(page)
+    assert "not what happens in a cell" in words(page)
     names = [name.decode() for name in builtin.names.tolist()]
-    scores = score_table(names, change(np.asarray(builtin.scores)).astype(np.float32))
-    import_pair(home, *write_pair(tmp_path, sequence_table(names, map(decode, builtin.codes)), scores), "other")
-    page = opened(look_at("other"), "Motif behind the scores")
-    assert said in words(page)
-    assert ("A motif scan made these scores." in words(page)) == ("nats" in said)
+    sequences, scores = sequence_table(names, map(decode, builtin.codes)), np.asarray(builtin.scores)
+    for name, change, message in (
+        ("other", scores / 10 - 0.1, "A score is 0.1 times nats, minus 0.1."),
+        ("marks", scores > 0, "The scored stretches share one motif"),
+    ):
+        pair = write_pair(tmp_path / name, sequences, score_table(names, change.astype(np.float32)))
+        import_pair(home, *pair, name)
+        page = opened(look_at(name), "Motif behind the scores")
+        assert message in words(page)
+        assert (MADE_BY_SCAN in words(page)) == (name == "other")
 
 
 def test_a_scan_that_explains_a_part_of_the_scores_is_not_said_to_have_made_them() -> None:
@@ -236,7 +218,7 @@ def test_a_genome_and_a_motif_become_a_data_set(home: Path) -> None:
     page.file_uploader("motif-genome").upload("g.fa", f">chr1\n{GENOME}\n".encode())
     page.text_input("motif-id").set_value("MA0148.5")
     page.text_input("motif-name").set_value("own").run()
-    page.button("build-motif").click().run(timeout=120)
+    page.button("build-motif").click().run()
     assert "windows of 300 bases are ready" in checked(page).success[0].value
     data = open_dataset(home, "own")
     assert data.meta["origin"]["matrix_id"] == "MA0148.5"
@@ -257,13 +239,13 @@ def test_the_lowest_score_the_chromosomes_and_windows_without_a_hit_are_chosen_a
     page.text_input("motif--threshold").set_value("8.25")
     page.text_input("motif-contigs").set_value("chr2 chr3")
     page.checkbox("motif-every").set_value(True)
-    page.button("build-motif").click().run(timeout=120)
+    page.button("build-motif").click().run()
     assert "102 windows of 300 bases are ready" in checked(page).success[0].value
     origin = open_dataset(home, "own").meta["origin"]
     assert (origin["threshold"], origin["chromosomes"], origin["every_window"]) == (8.25, ["chr2", "chr3"], True)
     page.text_input("motif-name").set_value("more").run()
     page.text_input("motif--threshold").set_value("-1")
-    page.button("build-motif").click().run(timeout=120)
+    page.button("build-motif").click().run()
     assert plain("threshold, -1: no hit") in checked(page).error[0].value
 
 
@@ -272,7 +254,7 @@ def test_what_cannot_be_built_is_said_in_the_words_of_the_command(home: Path) ->
     page.file_uploader("motif-genome").upload("g.fa", f">chr1\n{GENOME[:100]}\n".encode())
     page.text_input("motif-id").set_value("no such motif")
     page.text_input("motif-name").set_value("own").run()
-    page.button("build-motif").click().run(timeout=120)
+    page.button("build-motif").click().run()
     assert plain("not in JASPAR 2026") in checked(page).error[0].value
     assert list_datasets(home) == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driven import app, button, checked, labels, words
+from driven import app, button, checked, click, labels, words
 from stand_in import CONFIG, crash, make_pair, make_run, report_progress, write_validation
 from streamlit.testing.v1 import AppTest
 
@@ -40,6 +40,12 @@ def ended(home: Path) -> Iterator[None]:
         if status.active and status.pid != os.getpid():
             with contextlib.suppress(ValueError):  # it has just ended
                 launch.stop(run, grace=5)
+
+
+@pytest.fixture
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A press of Start makes a run, and no process begins to work on it."""
+    monkeypatch.setattr(launch, "start", lambda *_: None)
 
 
 def progress(page: AppTest) -> str:
@@ -75,40 +81,30 @@ def chosen_preset(page: AppTest) -> list[str]:
     return [name for name in PRESETS if page.button(key=f"preset-{name}").proto.icon]
 
 
-def test_presets_fill_the_form() -> None:
+def test_presets_fill_the_form_and_a_changed_field_belongs_to_none() -> None:
     page = app()
     for name in ("seed", "quick", "recommended"):
         page.button(key=f"preset-{name}").click().run()
         assert page.text_input("config-learning_rate").value == f"{PRESETS[name].learning_rate:g}"
         assert page.number_input("config-num_epochs").value == PRESETS[name].num_epochs
         assert chosen_preset(page) == [name]
-
-
-def test_a_changed_field_belongs_to_no_preset() -> None:
-    page = app()
     page.number_input("config-num_epochs").set_value(7).run()
     assert chosen_preset(page) == []
     assert "--num-epochs 7" in page.code[0].value
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [("learning_rate", "fast", "Learning rate: 'fast'"), ("dropout_rate", "2", "Dropout rate: '2'")],
-)
-def test_a_bad_field_is_one_clear_line_and_no_start(field: str, value: str, said: str) -> None:
-    page = app()
-    page.text_input(f"config-{field}").set_value(value).run()
-    checked(page)
-    assert len(page.error) == 1
-    assert plain(said) in page.error[0].value
-    assert "\n" not in page.error[0].value
-    assert button(page, "Start").disabled
-
-
-def test_an_even_kernel_is_refused() -> None:
-    page = app()
-    page.number_input("config-kernel_size").set_value(4).run()
-    assert "odd" in page.error[0].value
+def test_a_bad_field_is_one_clear_line_and_no_start() -> None:
+    for kind, field, value, message in (
+        ("text_input", "learning_rate", "fast", "Learning rate: 'fast'"),
+        ("text_input", "dropout_rate", "2", "Dropout rate: '2'"),
+        ("number_input", "kernel_size", 4, "odd"),
+    ):
+        page = app()
+        checked(getattr(page, kind)(f"config-{field}").set_value(value).run())
+        (error,) = page.error
+        assert plain(message) in error.value
+        assert "\n" not in error.value
+        assert button(page, "Start").disabled
 
 
 def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> None:
@@ -116,39 +112,29 @@ def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> No
     page.selectbox("config-dataset").select(small).run()
     page.number_input("config-num_epochs").set_value(1).run()
     shown = page.code[0].value
-    button(page, "Start").click().run()
-    checked(page)
+    click(page, "Start")
     (run,) = folder.list_runs(home)
     assert page.query_params["run"] == run.id
     assert f"--id {run.id}" in shown
     assert f"--dataset {small}" in shown
     assert folder.read_config(run).num_epochs == 1
-    assert launch.holds_within(60, lambda: not folder.read_status(run).active)
+    assert launch.holds_within(240, lambda: not folder.read_status(run).active)
     assert folder.read_status(run).state == "finished"
 
 
-def test_a_second_click_on_start_opens_the_same_run(small: str, home: Path) -> None:
+@pytest.mark.usefixtures("no_worker")
+def test_a_second_click_on_start_opens_the_same_run_and_another_tab_makes_another(small: str, home: Path) -> None:
     """Both clicks of a double click carry the id that was drawn with the button."""
-    first, second = app(), app()
+    first, second, other = app(), app(), app()
     id = second.session_state["next_run_id"]
-    for page in (first, second):
-        page.session_state["next_run_id"] = id
-        page.run()
-        page.selectbox("config-dataset").select(small).run()
+    first.session_state["next_run_id"] = id
+    for page in (first, second, other):
+        checked(page.selectbox("config-dataset").select(small).run())
         button(page, "Start").click()
-    first.run()
-    assert len(folder.list_runs(home)) == 1
-    checked(second.run())
-    assert len(folder.list_runs(home)) == 1
+    for page, count in ((first, 1), (second, 1), (other, 2)):
+        checked(page.run())
+        assert len(folder.list_runs(home)) == count
     assert second.query_params["run"] == id
-
-
-def test_two_tabs_pressing_start_make_two_runs(small: str, home: Path) -> None:
-    for page in (app(), app()):
-        page.selectbox("config-dataset").select(small).run()
-        button(page, "Start").click().run()
-        checked(page)
-    assert len(folder.list_runs(home)) == 2
 
 
 def test_a_data_set_that_cannot_be_split_is_one_line(small: str, home: Path) -> None:
@@ -177,7 +163,7 @@ def test_earlier_runs_are_listed_newest_first_and_all_when_asked_for(home: Path)
 # Train, a run
 
 
-@pytest.mark.parametrize("id", ["gone", "../../etc", "..", "A B", "x" * 500, "<img src=x>"])
+@pytest.mark.parametrize("id", ["gone", "../../etc", "x" * 500, "<img src=x>"])
 def test_unknown_run_is_one_line_and_the_form(id: str) -> None:
     page = app(id)
     assert len(page.error) == 1
@@ -194,6 +180,13 @@ def test_running(home: Path) -> None:
     assert "CPU, 2 threads" in words(page)
     assert {"Stop", "Clone"} <= set(labels(page))
     assert not {"Resume", "Move to trash"} & set(labels(page))
+    click(page, "Stop")
+    assert folder.stop_requested(run)
+    assert button(page, "Stop").disabled
+    assert "Force stop" not in labels(page)
+    past = time.time() - launch.GRACE_SECONDS - 1
+    os.utime(run.folder / folder.STOP, (past, past))
+    assert "Force stop" in labels(app(run.id))
 
 
 def test_running_before_the_first_batch(home: Path) -> None:
@@ -203,29 +196,12 @@ def test_running_before_the_first_batch(home: Path) -> None:
     assert progress(app(run.id)).startswith("Starting: the first batch")
 
 
-def test_stop_asks_once(home: Path) -> None:
-    run = make_run(home, "running", 2)
-    page = app(run.id)
-    button(page, "Stop").click().run()
-    assert folder.stop_requested(run)
-    assert button(checked(page), "Stop").disabled
-    assert "Force stop" not in labels(page)
-
-
-def test_force_stop_is_offered_after_a_grace(home: Path) -> None:
-    run = make_run(home, "running", 2)
-    folder.request_stop(run)
-    past = time.time() - launch.GRACE_SECONDS - 1
-    os.utime(run.folder / folder.STOP, (past, past))
-    assert "Force stop" in labels(app(run.id))
-
-
 def test_pending_says_how_many_are_before_it(home: Path) -> None:
     make_run(home, "running", 1, id="a")
     waiting = make_run(home, "pending", 0, id="b")
     page = app(waiting.id)
     assert "1 before you" in words(page)
-    button(page, "Cancel").click().run()
+    click(page, "Cancel")
     assert folder.stop_requested(waiting)
 
 
@@ -241,7 +217,7 @@ def test_failed_shows_why_and_the_log(home: Path) -> None:
     assert "Resume" in labels(page)
 
 
-def test_crashed_shows_the_log_and_blames_no_setting(home: Path) -> None:
+def test_crashed_shows_the_log_blames_no_setting_and_says_where_resume_goes_on(home: Path) -> None:
     run = make_run(home, "running", 2)
     (run.folder / folder.LOG).write_text("Killed\n")
     crash(run)
@@ -249,6 +225,9 @@ def test_crashed_shows_the_log_and_blames_no_setting(home: Path) -> None:
     assert "crashed" in words(page)
     assert "Killed" in page.code[0].value
     assert not page.info
+    (error,) = page.error
+    assert "killed from outside" in error.value
+    assert error.value.endswith(plain("Resume goes on after epoch 2."))
 
 
 def test_finished_shows_windows_and_a_hint(small: str, home: Path) -> None:
@@ -274,40 +253,28 @@ def test_finished_with_other_data_under_the_same_name_says_so(small: str, home: 
     assert "has changed" in app(run.id).warning[0].value
 
 
-def test_clone_fills_the_form(home: Path) -> None:
-    config = CONFIG.model_copy(update={"num_epochs": 9, "optimizer_type": "SGD", "learning_rate": 0.3})
-    page = app(make_run(home, "finished", 5, config=config).id)
-    button(page, "Clone").click().run()
-    checked(page)
+def test_clone_fills_the_form_and_says_that_the_data_are_missing(home: Path) -> None:
+    changes = {"num_epochs": 9, "optimizer_type": "SGD", "learning_rate": 0.3, "dataset": "gone"}
+    page = click(app(make_run(home, "finished", 5, config=CONFIG.model_copy(update=changes)).id), "Clone")
     assert page.number_input("config-num_epochs").value == 9
     assert page.selectbox("config-optimizer_type").value == "SGD"
     assert page.text_input("config-learning_rate").value == "0.3"
+    assert "not on this disk" in page.warning[0].value
 
 
-def test_clone_of_a_run_on_missing_data_says_so(home: Path) -> None:
-    page = app(make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": "gone"})).id)
-    button(page, "Clone").click().run()
-    assert "not on this disk" in checked(page).warning[0].value
-
-
-def test_more_epochs_start_from_the_best_weights(small: str, home: Path) -> None:
-    config = CONFIG.model_copy(update={"dataset": small})
-    run = make_run(home, "finished", 5, config=config, name="mother")
+@pytest.mark.usefixtures("no_worker")
+def test_more_epochs_start_from_the_best_weights_and_are_logged_as_the_run_was(small: str, home: Path) -> None:
+    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}), name="mother")
     (run.folder / folder.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
     page = app(run.id)
+    assert "--wandb" not in words(page)
     page.number_input("more-epochs").set_value(2).run()
-    button(page, "Start").click().run()
+    click(page, "Start")
     (child,) = [other for other in folder.list_runs(home) if other != run]
     assert folder.read_record(child)["from"] == run.id
     assert folder.read_config(child).num_epochs == 2
     assert folder.read_labels(child)["name"] == "mother + 2 epochs"
     assert page.query_params["run"] == child.id
-
-
-def test_more_epochs_are_logged_as_the_run_was_and_the_command_says_so(small: str, home: Path) -> None:
-    run = make_run(home, "finished", 5, config=CONFIG.model_copy(update={"dataset": small}))
-    (run.folder / folder.BEST).write_bytes(pack({"first": np.ones(4, np.float32)}, {}))
-    assert "--wandb" not in words(app(run.id))
     write_json(run.folder / folder.CONFIG, read_json(run.folder / folder.CONFIG) | {"wandb": "offline"})
     (command,) = [code.value for code in app(run.id).code if f"--from {run.id}" in code.value]
     assert "--wandb offline" in command
@@ -331,25 +298,18 @@ def test_a_damaged_run_is_one_line_and_hides_no_other(home: Path, file: str) -> 
     assert not app(good.id).error
 
 
-def test_rename(home: Path) -> None:
+def test_rename_and_delete_which_moves_to_the_trash(home: Path) -> None:
     run = make_run(home, "finished", 5)
     page = app(run.id)
     page.text_input(f"name-{run.id}").set_value("better")
-    button(page, "Save").click().run()
-    assert checked(page).header[0].value == "better"
+    assert click(page, "Save").header[0].value == "better"
     page.text_input(f"name-{run.id}").set_value("  ")
-    button(page, "Save").click().run()
-    assert len(checked(page).error) == 1
+    assert len(click(page, "Save").error) == 1
     assert folder.read_labels(run)["name"] == "better"
-
-
-def test_delete_moves_to_the_trash(home: Path) -> None:
-    run = make_run(home, "finished", 5)
-    page = app(run.id)
-    button(page, "Move to trash").click().run()
+    click(page, "Move to trash")
     assert folder.list_runs(home) == []
     assert (home / "trash" / run.id).is_dir()
-    assert button(checked(page), "Start")
+    assert button(page, "Start")
 
 
 # Every page
@@ -364,13 +324,9 @@ def test_side_bar_lists_active_runs(home: Path) -> None:
 
 
 def test_names_are_shown_as_they_were_written(home: Path) -> None:
-    run = make_run(home, "running", 2, name=HOSTILE)
-    page = app(run.id)
-    said = [page.header[0].value, page.sidebar.get("page_link")[0].proto.label]
-    for text in said:
-        assert "**" not in text.replace("\\*", "")
-        assert "<" not in text.replace("\\<", "")
-        assert "http:" not in text.replace("http\\:\u2060", "")
+    page = app(make_run(home, "running", 2, name=HOSTILE).id)
+    assert page.header[0].value == plain(HOSTILE)
+    assert plain("**B** <img src=x>") in page.sidebar.get("page_link")[0].proto.label  # where it is cut off
 
 
 def test_the_plan_counts_the_windows_of_each_part_and_finds_leaks(small: str) -> None:
@@ -379,8 +335,7 @@ def test_the_plan_counts_the_windows_of_each_part_and_finds_leaks(small: str) ->
     page.text_input("config-test_split").set_value("0.25").run()
     assert {metric.label: metric.value for metric in page.metric}["Training windows"] == "22"
     assert "judged on 8 other windows of 30 bases · 10 stay sealed for a test" in words(page)
-    checked(button(page, "Check for leaks").click().run())
-    assert "Leaks: " in words(page)
+    assert "Leaks: " in words(click(page, "Check for leaks"))
     page.number_input("config-seed").set_value(3).run()
     assert "Leaks: " not in words(page)
 
@@ -390,11 +345,3 @@ def test_a_run_that_stopped_early_says_why_it_has_fewer_epochs(home: Path) -> No
     assert "stopped early, after 10 without a lower validation loss" in words(app(run.id))
     whole = make_run(home, "finished", 5)
     assert "stopped early" not in words(app(whole.id))
-
-
-def test_a_crashed_run_says_where_resume_goes_on(home: Path) -> None:
-    run = make_run(home, "running", 2)
-    crash(run)
-    (said,) = [error.value for error in app(run.id).error]
-    assert "killed from outside" in said
-    assert said.endswith(plain("Resume goes on after epoch 2."))

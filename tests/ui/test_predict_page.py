@@ -3,15 +3,14 @@
 import base64
 import json
 import shlex
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from driven import app, button, checked, labels, words
+from driven import checked, click, labels, opened, read
+from driving import wait_until
 from streamlit.testing.v1 import AppTest
 
 from tfbind.data.dataset import make_builtin
@@ -27,23 +26,34 @@ from ui.widgets import cache, url_state
 pytestmark = pytest.mark.usefixtures("home")
 
 SITE = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGG" + "TGTTTACTTAGG" + "ATCTCAGGCTATCGCAGGCTCCATGCGCTACCGG"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+KILLED = f"{SITE[:40]}[T/C]{SITE[41:]}"  # with a variant in brackets that destroys the site
 
 
 def predict(text: str = "") -> AppTest:
-    page = checked(app().switch_page("pages/predict.py").run())
-    return checked(page.text_area[0].set_value(text).run()) if text else page
+    page = opened("predict")
+    return typed(page, text) if text else page
 
 
-def read(page: AppTest) -> str:
-    """What the page says as its reader sees it, without the signs that keep Markdown out."""
-    return words(page).replace("\\", "").replace("\u2060", "")
+def typed(page: AppTest, text: str) -> AppTest:
+    return checked(page.text_area(key="dna").set_value(text).run())
+
+
+def vary(page: AppTest, variant: str) -> AppTest:
+    return checked(page.text_input(key="variant").set_value(variant).run())
+
+
+def open_file(page: AppTest, content: str | bytes, name: str = "genes.fa") -> AppTest:
+    page.file_uploader(key="file").upload(name, content if isinstance(content, bytes) else content.encode())
+    return checked(page.run())
+
+
+def choose(page: AppTest, record: int) -> AppTest:
+    page.session_state["records"] = {"selection": {"rows": [record], "columns": [], "cells": []}}
+    return checked(page.run())
+
+
+def use(page: AppTest, model: str) -> AppTest:
+    return checked(page.selectbox(key="model").set_value(model).run())
 
 
 def drawn(page: AppTest) -> set[str]:
@@ -70,79 +80,59 @@ def sites(page: AppTest):
     return page.dataframe[-1].value
 
 
-def test_an_empty_page_says_what_to_do() -> None:
+def test_an_empty_page_says_what_to_do_and_the_example_has_a_record_with_a_site_and_one_without() -> None:
     page = predict()
-    assert "Nothing to score yet: paste a sequence, or try the example." in words(page)
-    assert {"Score", "Try an example"} <= set(labels(page))
-
-
-def test_the_example_has_a_record_with_a_site_and_one_without() -> None:
-    page = checked(button(predict(), "Try an example").click().run())
-    table = page.dataframe[0].value
+    assert "Nothing to score yet: paste a sequence, or try the example." in read(page)
+    assert "Up to 10,000 sequences with 2 million bases in all. Files up to 20 MB" in read(page)
+    assert "Score" in labels(page)
+    table = click(page, "Try an example").dataframe[0].value
     assert list(table["Record"]) == ["strong_site", "no_site"]
     assert table["Highest score"][0] > 7 > 1 > table["Highest score"][1]
-    assert "1 site" in words(page)
+    assert "1 site" in read(page)
 
 
-def test_a_planted_site_is_found_where_it_is() -> None:
+def test_a_planted_site_is_found_a_change_of_its_base_destroys_it_and_undo_brings_it_back() -> None:
     page = predict(SITE)
-    found = sites(page).iloc[0]
+    site = sites(page).iloc[0]
     # GTAAACA, the core of the motif, stands on the other strand at bases 37 to 43.
-    assert found["start"] <= 37
-    assert found["end"] >= 43
-    assert found["strand"] == "-"
-    assert found["sequence"] == SITE[found["start"] - 1 : found["end"]]
-
-
-def test_changing_a_base_of_the_site_destroys_it_and_undo_brings_it_back() -> None:
-    page = predict(SITE)
-    before = sites(page)["score"].max()
+    assert site["start"] <= 37 < 43 <= site["end"]
+    assert site["strand"] == "-"
+    assert site["sequence"] == SITE[site["start"] - 1 : site["end"]]
     checked(page.number_input(key="edit-position").set_value(41).run())
-    checked(button(page, "C").click().run())
+    click(page, "C")
     assert "Changed: 41 T>C." in read(page)
     assert "Destroys the site at" in read(page)
-    assert "No site" in words(page)
-    checked(button(page, "Undo").click().run())
-    assert sites(page)["score"].max() == before
+    assert "No site" in read(page)
+    assert sites(click(page, "Undo"))["score"].max() == site["score"]
 
 
 @pytest.mark.parametrize(
-    ("text", "typed", "said"),
+    ("text", "variant"),
     [
-        (SITE, "41 T>C", "Destroys the site at"),
-        (SITE, "T41C", "Changed: 41 T>C."),
-        (f">chr22_1000_{1000 + len(SITE) - 1}\n{SITE}", "chr22:1041 T>C", "Changed: 41 T>C."),
-        (f">other\nACGT\n>named\n{SITE}", "named:41 T>C", "Destroys the site at"),
-        (f"{SITE[:40]}[T/C]{SITE[41:]}", "", "Destroys the site at"),
-        (f">mine\n{SITE[:40]}[T/C]{SITE[41:]}", "", "Destroys the site at"),
+        (SITE, "41 T>C"),
+        (f">chr22_1000_{1000 + len(SITE) - 1}\n{SITE}", "chr22:1041 T>C"),
+        (f">other\nACGT\n>named\n{SITE}", "named:41 T>C"),
+        (f">mine\n{KILLED}", ""),
     ],
 )
-def test_a_variant_is_taken_in_every_form_that_is_offered(text: str, typed: str, said: str) -> None:
+def test_a_variant_is_taken_wherever_it_may_stand(text: str, variant: str) -> None:
     page = predict(text)
-    if typed:
-        checked(page.text_input(key="variant").set_value(typed).run())
-        assert page.text_input(key="variant").value == ""
-    assert said in read(page)
+    if variant:
+        assert vary(page, variant).text_input(key="variant").value == ""
+    assert "Changed: 41 T>C." in read(page)
+    assert "Destroys the site at" in read(page)
     assert {"original", "changed"} <= drawn(page)
-    checked(button(page, "Back to the original").click().run())
-    assert "1 site" in words(page)
+    assert "1 site" in read(click(page, "Back to the original"))
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        ("41 G>C", "sequence_1 has 'T' there, not 'G'"),
-        ("900 A>G", "in no sequence here"),
-        ("41 A>A", "both alleles are the same"),
-        ("nonsense", "is no change of a base"),
-    ],
+    ("variant", "message"), [("41 G>C", "sequence_1 has 'T' there, not 'G'"), (KILLED, "for the page's box of DNA")]
 )
-def test_a_variant_that_cannot_be_is_one_line_and_stays_in_its_box(typed: str, said: str) -> None:
-    page = predict(SITE)
-    checked(page.text_input(key="variant").set_value(typed).run())
-    assert [said in error.value.replace("\\", "") for error in page.error] == [True]
-    assert page.text_input(key="variant").value == typed
-    assert "1 site" in words(page)
+def test_a_variant_that_cannot_be_is_one_line_and_stays_in_its_box(variant: str, message: str) -> None:
+    page = vary(predict(SITE), variant)
+    assert [message in read(page) for _ in page.error] == [True]
+    assert (page.text_input(key="variant").value, page.text_area[0].value) == (variant, SITE)
+    assert "1 site" in read(page)
 
 
 def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Path) -> None:
@@ -150,95 +140,44 @@ def test_what_was_pasted_comes_back_by_its_id_and_is_not_in_the_address(home: Pa
     id = page.query_params["q"]
     assert url_state.load(home, id) == SITE
     assert SITE not in str(dict(page.query_params))
-    again = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
-    again.query_params["q"] = id
-    checked(again.run())
-    checked(again.switch_page("pages/predict.py").run())
-    assert again.text_area[0].value == SITE
+    assert opened("predict", q=id).text_area[0].value == SITE
 
 
 def test_an_unknown_id_is_one_line_and_an_empty_box() -> None:
-    page = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=60)
-    page.query_params["q"] = "0" * 16
-    checked(page.run())
-    checked(page.switch_page("pages/predict.py").run())
+    page = opened("predict", q="0" * 16)
     assert "nothing is kept under" in page.warning[0].value.replace("\\", "")
     assert page.text_area[0].value == ""
 
 
-def test_what_was_pasted_is_there_after_a_visit_to_another_page() -> None:
-    page = predict(SITE)
-    checked(page.switch_page("pages/data.py").run())
-    checked(page.switch_page("pages/predict.py").run())
-    assert page.text_area[0].value == SITE
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("ACGTJACGT", "letter 'J' at position 5"),
-        (">p\nMKVLAETRRPFQQWLMKVLSEFIPQ", "looks like a protein"),
-        ("<html><body>hello</body></html>", "a web page"),
-        (">header", "record header: no letters"),
-    ],
-)
-def test_what_cannot_be_read_is_one_line_and_the_text_stays(text: str, said: str) -> None:
-    page = predict(text)
-    assert len(page.error) == 1
-    assert said in page.error[0].value.replace("\\", "").replace("\u2060", "")
-    assert page.text_area[0].value == text
-
-
-def test_a_bad_letter_is_shown_in_place_and_mended_by_one_click() -> None:
-    page = predict("ACGTJACGT")
-    assert page.code[0].value == "ACGT[J]ACGT"
-    checked(button(page, "Go on with J at 5 read as N").click().run())
+def test_markdown_in_a_header_is_shown_as_written_and_brackets_in_it_are_no_variant() -> None:
+    page = predict(f">**B**<img/src=x> FOXA1 [Homo sapiens]\n{SITE}")
+    assert "\\*\\*B\\*\\*" in page.subheader[0].value
+    assert "\\<img" in page.subheader[0].value
     assert not page.error
-    assert page.text_area[0].value == "ACGTJACGT"
+    assert "1 site" in read(page)
 
 
-def test_markdown_in_a_header_is_shown_as_written() -> None:
-    page = predict(f">**B**<img/src=x> x\n{SITE}")
-    heading = page.subheader[0].value
-    assert "\\*\\*B\\*\\*" in heading
-    assert "\\<img" in heading
-
-
-def test_brackets_in_a_header_are_no_variant() -> None:
-    page = predict(f">NM_004496.5 FOXA1 [Homo sapiens]\n{SITE}")
-    assert not page.error
-    assert "1 site" in words(page)
-
-
-def test_one_base_has_a_profile() -> None:
-    page = predict("A")
-    assert not page.error
-    assert "No site" in words(page)
-
-
-@pytest.mark.parametrize(("bases", "shaded"), [(30, False), (31, True)])
-def test_bases_are_said_to_be_shaded_where_some_are(bases: int, shaded: bool) -> None:
-    page = predict(SITE[:bases])
-    assert ("shaded: the 15 bases at each end" in read(page)) == shaded
-    grey = [shape for shape in figure(page)["layout"].get("shapes", []) if shape["fillcolor"].startswith("rgba(128")]
-    assert len(grey) == 2 * shaded
+def test_bases_are_said_to_be_shaded_where_some_are() -> None:
+    for bases, shaded in ((30, False), (31, True)):
+        page = predict(SITE[:bases])
+        assert ("shaded: the 15 bases at each end" in read(page)) == shaded
+        shapes = figure(page)["layout"].get("shapes", [])
+        assert len([shape for shape in shapes if shape["fillcolor"].startswith("rgba(128")]) == 2 * shaded
 
 
 def test_a_window_of_a_data_set_is_drawn_with_its_observed_scores(home: Path) -> None:
-    data = make_builtin(home)
+    data = make_builtin(home, windows=300)
     page = predict()
     checked(page.text_input(key="window-name").set_value("nowhere").run())
-    checked(button(page, "Take this window").click().run())
-    assert "has no window 'nowhere'" in page.error[0].value.replace("\\", "")
+    assert "has no window 'nowhere'" in read(click(page, "Take this window"))
     name = data.names[7].decode()
     checked(page.text_input(key="window-name").set_value(name).run())
-    checked(button(page, "Take this window").click().run())
+    click(page, "Take this window")
     assert page.text_area[0].value == f">{name}\n{decode(data.codes[7])}\n"
     assert line(page, "observed") == pytest.approx(data.scores[7], abs=1e-3)
     r = np.corrcoef(data.scores[7], score(load_model(home, "builtin"), data.codes[7]).scores)[0, 1]
     assert f"observed: data set builtin, Pearson {r:.3f}" in read(page)
-    checked(page.text_area[0].set_value(f">{name}\nACGT").run())
-    assert "but with other letters" in read(page)
+    assert "but with other letters" in read(typed(page, f">{name}\nACGT"))
     assert "observed" not in drawn(page)
 
 
@@ -249,8 +188,7 @@ def test_a_chosen_site_is_shown_close_and_all_again() -> None:
     page.session_state[f"sites-{key}"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     checked(page.run())
     assert figure(page)["layout"]["xaxis"]["range"] == [start - 0.5 - AROUND_FOCUS, end + 0.5 + AROUND_FOCUS]
-    checked(button(page, "Show all").click().run())
-    assert figure(page)["layout"]["xaxis"]["range"] == [0.5, len(SITE) + 0.5]
+    assert figure(click(page, "Show all"))["layout"]["xaxis"]["range"] == [0.5, len(SITE) + 0.5]
 
 
 def test_several_records_are_drawn_small_the_highest_twenty_at_most() -> None:
@@ -288,28 +226,26 @@ def test_what_has_not_changed_is_neither_drawn_nor_scored_again(monkeypatch: pyt
     assert done == Counter(first, profile_figure=1, mutagenesis_figure=1, stacked_figure=1)
     checked(page.number_input(key="threshold").set_value(9.0).run())  # the site is gone
     assert done == Counter(first, profile_figure=2, mutagenesis_figure=1, stacked_figure=1)
-    checked(button(page, "C").click().run())
+    click(page, "C")
     assert (done["profile_figure"], done["mutagenesis_figure"], done["stacked_figure"]) == (3, 2, 1)
     assert {"original", "changed"} <= drawn(page)
-    checked(button(page, "Undo").click().run())
+    click(page, "Undo")
     assert (done["profile_figure"], done["mutagenesis_figure"], done["stacked_figure"]) == (3, 2, 1)
     assert "original" not in drawn(page)
 
 
 def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) -> None:
-    page = predict()
-    page.file_uploader[0].upload("my genes.fa", f">a\n{SITE}\n".encode())
-    checked(page.run())
+    page = open_file(predict(), f">a\n{SITE}\n", "my genes.fa")
     shown = next(block.value for block in page.code if "tfbind predict" in block.value)
-    checked(button(page, "Start").click().run())
+    click(page, "Start")
     (job,) = jobs.list_jobs(home)
     assert shlex.split(shown) == jobs.command(job, jobs.read_order(job))
-    wait_for(lambda: jobs.read_status(job).state == "finished", 60)
+    wait_until(lambda: jobs.read_status(job).state == "finished", 60)
     checked(page.run())
     assert "my genes.fa" in read(page)
     assert "1 record, 82 bases" in read(page)
-    assert any(label.startswith("Download (") for label in (entry.label for entry in page.get("download_button")))
-    checked(button(page, "Move to trash").click().run())
+    assert any(entry.label.startswith("Download (") for entry in page.get("download_button"))
+    click(page, "Move to trash")
     assert jobs.list_jobs(home) == []
 
 

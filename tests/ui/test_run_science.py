@@ -1,10 +1,11 @@
 """The section of a run's page that says what its figures are worth."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from driven import app, button, checked, words
+from driven import app, button, checked, click, labels, words
 from pair_files import score_table, sequence_table, write_pair
 from toy import Toy, toy_config, toy_data, toy_home
 
@@ -19,15 +20,26 @@ from tfbind.runs.worker import Worker
 from ui.widgets.session import plain
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = toy_home(tmp_path)
-    monkeypatch.setenv("TFBIND_HOME", str(home))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the data set `toy` and the run `one` on it."""
+    home = toy_home(tmp_path_factory.mktemp("made"))
+    trained(home)
     return home
 
 
-def trained(home: Path, **settings: object) -> runs.Run:
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one")).create()
+@pytest.fixture
+def home(home: Path, made: Path) -> Path:
+    return shutil.copytree(made, home)
+
+
+@pytest.fixture
+def run(home: Path) -> runs.Run:
+    return runs.find(home, "one")
+
+
+def trained(home: Path, id: str = "one", **settings: object) -> runs.Run:
+    run = launch.prepare(home, toy_config(**settings), launch.Order(id=id)).create()
     assert Worker(run).work() == "finished"
     return run
 
@@ -37,8 +49,7 @@ def appraise(home: Path, run: runs.Run) -> baselines.Appraisal:
     return baselines.make(home, data, split(data, runs.read_config(run)))
 
 
-def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: Path) -> None:
-    run = trained(home)
+def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: Path, run: runs.Run) -> None:
     known = appraise(home, run)
     page = app(run.id)
     said = words(page)
@@ -48,6 +59,7 @@ def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: P
     assert scored.loc["mean", "Loss"] == pytest.approx(known.baselines[0].val_loss)
     assert "AUPRC" not in table  # where a signal has no sites, there is no column for them
     assert plain(known.leaks.words) in said
+    assert "Open it now" not in labels(page)  # there is no test set
     assert "95 % bootstrap interval" in said
     assert ("Grey lines" in said) == any(base.val_pearsonr is not None for base in known.baselines)
     best = runs.best_row(runs.read_rows(run))["val_pearsonr"]
@@ -55,17 +67,18 @@ def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: P
     assert ("A simpler model does" in said) == bool(better)
 
 
-def test_while_nothing_is_known_of_the_split_the_rest_is_shown_and_it_can_be_asked_for(home: Path) -> None:
-    page = app(trained(home).id)
+def test_while_nothing_is_known_of_the_split_the_rest_is_shown_and_it_can_be_asked_for(
+    run: runs.Run,
+) -> None:
+    page = app(run.id)
     assert "95 % bootstrap interval" in words(page)
     assert not page.warning
-    checked(button(page, "Measure simpler models").click().run())
-    assert "Measure simpler models" not in [found.label for found in page.button]
+    click(page, "Measure simpler models")
+    assert "Measure simpler models" not in labels(page)
     assert any("Model" in element.value for element in page.dataframe)
 
 
-def test_a_damaged_appraisal_is_one_line(home: Path) -> None:
-    run = trained(home)
+def test_a_damaged_appraisal_is_one_line(home: Path, run: runs.Run) -> None:
     appraise(home, run)
     (kept,) = (home / baselines.FOLDER).glob("*.json")
     kept.write_text("{")
@@ -87,7 +100,7 @@ def test_whole_chromosomes_are_drawn_where_they_are_what_was_held_out(
     names = [f"chr{place % chromosomes}_{place * 20}_{place * 20 + 19}" for place in range(len(data.codes))]
     letters = [decode(codes) for codes in data.codes]
     import_pair(home, *write_pair(tmp_path, sequence_table(names, letters), score_table(names, data.scores)), "far")
-    run = trained(home, dataset="far", split_by="chromosomes", num_epochs=1)
+    run = trained(home, "far", dataset="far", split_by="chromosomes", num_epochs=1)
     assert plain(said) in plain(words(app(run.id)))
 
 
@@ -96,8 +109,8 @@ def test_planted_leaks_are_found_before_training_and_said_on_the_run(home: Path,
     expected = plain("1 identical to, 1 the reverse complement of, 1 nearly the same as, 1 overlapping a window")
     page = app()
     page.selectbox("config-dataset").set_value("leaky").run()
-    assert expected in words(checked(button(page, "Check for leaks").click().run()))
-    run = trained(home, dataset="leaky", num_epochs=1)
+    assert expected in words(click(page, "Check for leaks"))
+    run = trained(home, "leaky", dataset="leaky", num_epochs=1)
     appraise(home, run)
     assert expected in words(app(run.id))
 
@@ -122,7 +135,7 @@ def with_leaks(folder: Path) -> tuple[Path, Path]:
 
 
 def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:
-    run = trained(home, test_split=0.3)
+    run = trained(home, "sealed", test_split=0.3)
     page = app(run.id)
     assert test_set.opened(run) is None
     checked(page.button("open-test").click().run())
@@ -130,13 +143,13 @@ def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:
     assert f"over {result.windows} windows" in words(page)
     (table,) = (element.value for element in page.dataframe if "Model" in element.value)
     assert list(table["Model"]) == ["this run", *(base.name for base in result.baselines)]
-    assert "Open it now" not in [found.label for found in page.button]
+    assert "Open it now" not in labels(page)
     assert "over 15 windows" in words(app(run.id))
 
 
 def test_sites_of_simpler_models_stand_beside_those_of_the_run(home: Path) -> None:
     make_builtin(home, windows=300)
-    run = trained(home, dataset="builtin", num_epochs=1)
+    run = trained(home, "builtin", dataset="builtin", num_epochs=1)
     known = appraise(home, run)
     page = app(run.id)
     table = next(element.value for element in page.dataframe if "Model" in element.value).set_index("Model")
@@ -147,9 +160,8 @@ def test_sites_of_simpler_models_stand_beside_those_of_the_run(home: Path) -> No
 
 
 def test_a_renamed_data_set_is_still_that_of_its_run_and_another_of_its_name_is_not(
-    home: Path, tmp_path: Path
+    home: Path, run: runs.Run, tmp_path: Path
 ) -> None:
-    run = trained(home, num_epochs=1)
     manage.rename(home, "toy", "mine", runs.active_on)
     import_pair(home, *with_leaks(tmp_path), "toy")
     page = app(run.id)
@@ -161,16 +173,12 @@ def test_a_renamed_data_set_is_still_that_of_its_run_and_another_of_its_name_is_
     (said,) = (warning.value for warning in page.warning)
     assert plain("are not here: the data set toy has changed since") in said
     assert "95 % bootstrap interval" not in words(page)
-    assert checked(button(page, "Clone").click().run()).selectbox("config-dataset").value == "toy"
-
-
-def test_a_run_without_a_test_offers_none(home: Path) -> None:
-    assert all(found.label != "Open it now" for found in app(trained(home).id).button)
+    assert click(page, "Clone").selectbox("config-dataset").value == "toy"
 
 
 def test_a_worker_has_the_split_of_a_large_data_set_appraised(home: Path) -> None:
     make_builtin(home, windows=baselines.FEWEST_WINDOWS)
-    run = trained(home, dataset="builtin", num_epochs=1)
+    run = trained(home, "builtin", dataset="builtin", num_epochs=1)
     record = runs.read_record(run)
     known = appraise(home, run)  # waits for the process that the worker has started, if it is not done
     assert known == baselines.stored(home, record)

@@ -129,8 +129,11 @@ def test_a_label_is_one_paragraph_of_the_same_text(text: str) -> None:
     words = visible(" ".join(text.split()))
     assert [tag for tag, _ in page.tags] == (["p", "/p"] if words else [])
     assert page.text.replace(JOINER, "").strip("\n") == words.replace(JOINER, "")
-    # Streamlit looks for these in the finished text, whatever was escaped.
+    # Streamlit looks for these in the finished text, whatever was escaped,
     assert not re.search(rf"[:@](?!{JOINER})|www(?!{JOINER})", page.text)
+    # and reads marks that this reader of Markdown does not know.
+    bare = plain(text).replace("\\\\", "")
+    assert all(bare[place - 1] == "\\" for place, mark in enumerate(bare) if mark in "*_`<>[]()!$:#~|{}&")
 
 
 @tried

@@ -4,9 +4,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from driven import app, button, checked, labels
+from driven import address, checked, click, opened, read
+from driving import wait_until
 from streamlit.testing.v1 import AppTest
-from test_predict_page import SITE, drawn, line, predict, read, wait_for
+from test_predict_page import SITE, drawn, line, predict
 
 from tfbind.scoring import jobs
 from tfbind.variants.parse import MAX_CALLS
@@ -26,6 +27,15 @@ def with_variants(page: AppTest, text: str) -> AppTest:
     return checked(page.text_area(key=VARIANTS.box).set_value(text).run())
 
 
+def with_genome(page: AppTest, path: str | Path) -> AppTest:
+    return checked(page.text_input(key=GENOME_PATH).set_value(str(path)).run())
+
+
+def open_vcf(page: AppTest, text: str, name: str = "mine.vcf") -> AppTest:
+    page.file_uploader(key=FILE.name).upload(name, text.encode())
+    return checked(page.run())
+
+
 def effects(page: AppTest):
     (table,) = [frame.value for frame in page.dataframe if "Effect" in frame.value]
     return table
@@ -37,23 +47,28 @@ def refused(page: AppTest) -> dict[int, str]:
     return dict(zip(table["Line"], table["Why"], strict=True))
 
 
-def genome(folder: Path, name: str = "chr22") -> Path:
-    path = folder / "genome.fa"
-    path.write_text(f">{name}\n{'N' * 1000}{SITE}{'N' * 500}\n")
+@pytest.fixture
+def genome(tmp_path: Path) -> Path:
+    path = tmp_path / "genome.fa"
+    path.write_text(f">chr22\n{'N' * 1000}{SITE}{'N' * 500}\n")
     return path
 
 
-@pytest.mark.parametrize("text", [HEADER + KILLS + FAR, KILLS + FAR, "chr22:1041 T>C\nchr22:1003 A>G"])
-def test_effects_come_with_the_largest_first_and_its_profiles(text: str) -> None:
-    page = with_variants(predict(PLACED), text)
-    table = effects(page)
-    assert [name.removeprefix("chr") for name in table["Variant"]] == ["22:1041 T>C", "22:1003 A>G"]
-    assert table["Effect"][0] < -2
-    assert abs(table["Effect"][1]) < 0.5
-    assert list(table["Lost"]) == [1, 0]
-    assert {"reference", "with the variant"} <= drawn(page)
-    assert "2 variants scored, the largest effect first" in read(page)
-    assert line(page, "reference").max() > line(page, "with the variant").max() + 2
+def test_effects_come_with_the_largest_first_and_its_profiles_and_come_back_by_an_id() -> None:
+    page = predict(PLACED)
+    for text in ("chr22:1041 T>C\nchr22:1003 A>G", HEADER + KILLS + FAR):
+        table = effects(with_variants(page, text))
+        assert [name.removeprefix("chr") for name in table["Variant"]] == ["22:1041 T>C", "22:1003 A>G"]
+        assert table["Effect"][0] < -2
+        assert abs(table["Effect"][1]) < 0.5
+        assert list(table["Lost"]) == [1, 0]
+        assert {"reference", "with the variant"} <= drawn(page)
+        assert "2 variants scored, the largest effect first" in read(page)
+        assert line(page, "reference").max() > line(page, "with the variant").max() + 2
+    assert "1041" not in str(address(page))
+    page = opened("predict", **address(page))
+    assert page.text_area(key=VARIANTS.box).value == HEADER + KILLS + FAR
+    assert effects(page)["Lost"][0] == 1
 
 
 def test_a_deletion_is_scored_and_the_page_says_which_positions_are_drawn() -> None:
@@ -71,81 +86,42 @@ def test_lines_without_a_score_say_why_and_the_others_are_scored() -> None:
     assert "'T'" in why[4]
     assert "'G'" in why[4]
     assert why[5] == "outside the sequence, which has the positions 1,001 to 1,082"
+    (reason,) = refused(with_variants(page, "hello there")).values()
+    assert "is no change of a base" in reason
+    assert "with the variant" not in drawn(page)
 
 
-def test_a_variant_without_its_bases_says_what_to_paste_or_open() -> None:
-    page = with_variants(predict(), "chr22:1041 T>C")
+def test_bases_come_from_a_genome_named_with_chr_or_without(genome: Path) -> None:
+    page = with_variants(predict(), HEADER + KILLS)
     assert "The bases around the variants are missing" in read(page)
-
-
-def test_bases_come_from_a_genome_named_with_chr_or_without(tmp_path: Path) -> None:
-    page = predict()
-    checked(page.text_input(key=GENOME_PATH).set_value(str(genome(tmp_path))).run())
-    page = with_variants(page, HEADER + KILLS)
-    assert effects(page)["Lost"][0] == 1
+    assert effects(with_genome(page, genome))["Lost"][0] == 1
     assert "bases from genome.fa" in read(page)
 
 
 def test_a_genome_that_is_not_there_is_one_line_and_the_list_stays() -> None:
-    page = predict()
-    checked(page.text_input(key=GENOME_PATH).set_value("/no/such/genome.fa").run())
-    page = with_variants(page, HEADER + KILLS)
+    page = with_variants(with_genome(predict(), "/no/such/genome.fa"), HEADER + KILLS)
     assert ["/no/such/genome.fa" in error.value.replace("\\", "") for error in page.error] == [True]
     assert page.text_area(key=VARIANTS.box).value == HEADER + KILLS
 
 
-def test_words_that_are_no_variant_are_one_line() -> None:
-    page = with_variants(predict(PLACED), "hello there")
-    (why,) = refused(page).values()
-    assert "is no change of a base" in why
-    assert "with the variant" not in drawn(page)
-
-
 def test_an_uploaded_vcf_counts_before_the_box() -> None:
-    page = with_variants(predict(PLACED), "chr22:1003 A>G")
-    page.file_uploader(key=FILE.name).upload("mine.vcf", (HEADER + KILLS).encode())
-    checked(page.run())
+    page = open_vcf(with_variants(predict(PLACED), "chr22:1003 A>G"), HEADER + KILLS)
     assert list(effects(page)["ID"]) == ["rs1"]
     assert "From the file mine.vcf" in read(page)
-    checked(button(page, "Clear variants").click().run())
-    assert "mine.vcf" not in read(page)
+    assert "mine.vcf" not in read(click(page, "Clear variants"))
     assert not page.text_area(key=VARIANTS.box).value
 
 
-def test_a_vcf_in_the_dna_box_is_offered_to_be_read_as_variants() -> None:
-    page = predict(HEADER + KILLS)
-    assert "Read it as variants" in labels(page)
-    checked(button(page, "Read it as variants").click().run())
-    assert page.text_area(key=VARIANTS.box).value == HEADER + KILLS
-    assert not page.text_area[0].value
-
-
-def test_variants_come_back_by_their_id_and_do_not_stand_in_the_address() -> None:
-    page = with_variants(predict(PLACED), HEADER + KILLS)
-    parameters = {name: page.query_params[name] for name in page.query_params}
-    assert "1041" not in str(parameters)
-    again = app()
-    for name, value in parameters.items():
-        again.query_params[name] = value
-    again = checked(again.switch_page("pages/predict.py").run())
-    assert again.text_area(key=VARIANTS.box).value == HEADER + KILLS
-    assert effects(again)["Lost"][0] == 1
-
-
-def test_a_list_too_long_for_the_page_goes_on_in_the_background(home: Path, tmp_path: Path) -> None:
-    page = predict()
-    checked(page.text_input(key=GENOME_PATH).set_value(str(genome(tmp_path))).run())
-    page.file_uploader(key=FILE.name).upload("many.vcf", (HEADER + KILLS + ELSEWHERE * (MAX_CALLS + 100)).encode())
-    checked(page.run())
+def test_a_list_too_long_for_the_page_goes_on_in_the_background(home: Path, genome: Path) -> None:
+    page = open_vcf(with_genome(predict(), genome), HEADER + KILLS + ELSEWHERE * (MAX_CALLS + 100), "many.vcf")
     assert "The list goes on: the first 20,000 lines are here." in read(page)
     shown = next(block.value for block in page.code if "tfbind variants" in block.value)
-    checked(button(page, "Start").click().run())
+    click(page, "Start")
     (job,) = jobs.list_jobs(home)
     assert shlex.split(shown) == jobs.command(job, jobs.read_order(job))
-    wait_for(lambda: jobs.read_status(job).state != "running", 60)
+    wait_until(lambda: jobs.read_status(job).state != "running", 60)
     assert jobs.read_status(job).state == "finished", jobs.read_status(job).said
-    checked(page.run())
-    assert "Effects of variants (TSV)" in read(page)
+    assert "Effects of variants (TSV)" in read(checked(page.run()))
     written = jobs.output(job, jobs.read_order(job)).read_text()
     lines = [text for text in written.splitlines() if text and not text.startswith("#")]
     assert len(lines) == 1 + 1 + MAX_CALLS + 100  # the names of the columns, then every variant
