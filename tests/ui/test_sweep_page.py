@@ -218,7 +218,8 @@ def test_a_ray_cluster_is_part_of_the_command_and_of_the_race_and_promises_no_ti
     page = checked(page.text_input("sweep-ray").set_value("http://10.0.0.1").run())
     assert plain("expected auto or HOST:PORT") in words(page)
     assert button(page, "Start").disabled
-    sweep = sweep_folder.create(
+    config = TrainConfig(dataset="toy", device="cuda")
+    sweep = sweep_folder.create(home, parse_spec(TEXT, config), ray="10.0.0.1:6379")
         home, parse_spec(TEXT, TrainConfig(dataset="toy", device="cuda")), ray="10.0.0.1:6379"
     )
     assert f"on the Ray cluster at {plain('10.0.0.1:6379')}" in words(page_of(sweep))
