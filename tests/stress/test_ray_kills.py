@@ -209,7 +209,9 @@ class Watched:
             elif status.state == "failed":
                 assert REASONS.match(status.error or ""), place
             elif status.state == "killed":  # and the sweep is about to go on with it, or has just begun to
-                assert folder.stop_reason(run) == sweep_folder.WITH_SWEEP or folder.read_status(run) != status, place
+                request = folder.read_stop(run)
+                with_sweep = request is not None and request.reason is folder.StopReason.WITH_SWEEP
+                assert with_sweep or folder.read_status(run) != status, place
             else:
                 assert (status.state, status.error) == ("finished", None), place
                 assert len(rows) in (EPOCHS, 0), place

@@ -25,6 +25,7 @@ from torch.nn.functional import mse_loss
 
 from tfbind.config import TrainConfig
 from tfbind.data import split
+from tfbind.errors import TfbindError
 from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
 from tfbind.nn.kernels import batch_norm, layer_norm
 from tfbind.nn.kernels.pack import Spread, fits
@@ -51,8 +52,11 @@ class Data(Protocol):
     def scores(self) -> NDArray[np.float32]: ...
 
 
-class Diverged(ArithmeticError):
+class Diverged(TfbindError):
     """The loss is no longer a finite number."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found, reason="diverged")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tfbind.runs import folder as runs
-from tfbind.store import TRASH, is_draft, read_fields, remove_drafts, write_json
+from tfbind.store import TRASH, Facts, KeptFile, is_draft, kept_file, remove_drafts
 
 FILES = "files directly in it"
 DRAFTS = "drafts"
@@ -130,6 +130,13 @@ def parse(text: str) -> int | None:
     return round(size)
 
 
+class _Budget(Facts):
+    bytes: int
+
+
+BUDGET_FILE: KeptFile[dict[str, int]] = kept_file(FILE, _Budget)
+
+
 def set_budget(home: Path, limit: int | None) -> None:
     """Keep the limit in the home, in bytes; None takes it away.
 
@@ -140,7 +147,7 @@ def set_budget(home: Path, limit: int | None) -> None:
     if limit is None:
         (home / FILE).unlink(missing_ok=True)
     else:
-        write_json(home / FILE, {"bytes": limit})
+        BUDGET_FILE.write(home / FILE, {"bytes": limit})
 
 
 def budget_of(home: Path) -> int | None:
@@ -151,7 +158,7 @@ def budget_of(home: Path) -> int | None:
     """
     if not (home / FILE).exists():
         return None
-    limit: int = read_fields(home / FILE, {"bytes": int})["bytes"]
+    limit: int = BUDGET_FILE.read(home / FILE)["bytes"]
     if limit <= 0:
         raise ValueError(f"{home / FILE}: {limit} bytes; set the budget again")
     return limit
