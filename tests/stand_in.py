@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfbind.config import TrainConfig
+from tfbind.errors import Reason
 from tfbind.runs import folder as runs
 from tfbind.runs.folder import Row, Run
 from tfbind.store.schema import read_json, write_json
@@ -39,6 +40,7 @@ def make_run(
     epochs: int = 5,
     *,
     error: str | None = None,
+    reason: Reason | None = None,
     config: TrainConfig = CONFIG,
     dataset_hash: str | None = None,
     **created: Any,
@@ -50,7 +52,8 @@ def make_run(
         runs.append_row(run, row)
     began = time.time() - 60
     ended = None if state in runs.ACTIVE else began + 30
-    runs.take_over(run, state, started=None if state == "pending" else began, ended=ended, device="cpu", error=error)
+    began_if_at_all = None if state == "pending" else began
+    runs.take_over(run, state, started=began_if_at_all, ended=ended, device="cpu", error=error, reason=reason)
     return run
 
 

@@ -4,7 +4,9 @@ Exit codes: 0; 2 the input is wrong; 1 something outside failed; 130 interrupted
 `--json` the last line of standard output is one JSON object.
 """
 
+import contextlib
 import importlib
+import os
 import select
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tfbind.cli import Parser, complain
+from tfbind.errors import FAILURE
 from tfbind.store import keep_private, words as said_of
 from tfbind.text import shown_on, visible_output
 
@@ -87,15 +90,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return code
     except ValueError as error:
-        return complain(error, 2)
+        return _fail(error, 2)
     except FileNotFoundError as error:
-        return complain(f"{error.filename}: no such file or folder", 2)
+        return _fail(f"{error.filename}: no such file or folder", 2)
     except IsADirectoryError as error:
-        return complain(f"{error.filename}: a folder; expected a file", 2)
+        return _fail(f"{error.filename}: a folder; expected a file", 2)
     except OSError as error:
-        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else complain(said_of(error), 1)
+        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else _fail(said_of(error), 1)
     except KeyboardInterrupt:
-        return complain("interrupted", 130)
+        return _fail("interrupted", 130)
+
+
+def _fail(error: object, code: int) -> int:
+    """Say why the command fails, on stderr and to the process that started it where that has asked."""
+    if path := os.environ.get(FAILURE):
+        from tfbind.scoring import keep_failure
+
+        with contextlib.suppress(OSError):  # on a full disk stderr alone says it
+            keep_failure(Path(path), error)
+    return complain(error, code)
 
 
 def _nobody_reads() -> bool:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from platformdirs import user_data_dir
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from tfbind.errors import Setting, SettingsError
+
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -161,7 +163,8 @@ class TrainConfig(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise ValueError("; ".join(_explain(problem) for problem in error.errors())) from None
+                parts = [part for problem in error.errors() for part in ("; ", *_explain(problem))]
+                raise SettingsError(*parts[1:]) from None
 
     @property
     def first_kernel(self) -> int:
@@ -201,7 +204,7 @@ def parse_config(values: Mapping[str, Any], base: TrainConfig | None = None) -> 
     """The configuration that `values` (numbers or text) describe, on top of `base`.
 
     Raises:
-        ValueError: one line that names the field, the value given and what is allowed.
+        SettingsError: one line that names the field, the value given and what is allowed.
     """
     return TrainConfig(**{**(base or TrainConfig()).model_dump(), **values})
 
@@ -219,15 +222,15 @@ def check_continuation(config: TrainConfig, parent: TrainConfig) -> None:
             raise ValueError(f"{field}: {ours} differs from {theirs}, that of the run whose weights are to be used")
 
 
-def _explain(problem: Any) -> str:
+def _explain(problem: Any) -> tuple[str | Setting, str]:
     field = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
-        return f"{field}: no such hyperparameter; known: {', '.join(TrainConfig.model_fields)}"
+        return field, f": no such hyperparameter; known: {', '.join(TrainConfig.model_fields)}"
     said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").partition(", unable to parse")[0]
     given = problem["input"]
     if isinstance(given, str) and _DECIMAL_COMMA.fullmatch(given):
         said += f", with a point: {given.replace(',', '.')}"
-    return f"{field}: {given!r} {said}"
+    return Setting(field, field), f": {given!r} {said}"
 
 
 def flag(field: str) -> str:

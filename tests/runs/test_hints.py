@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from tfbind.config import TrainConfig
-from tfbind.runs.hints import Kind, Steps, fall_per_epoch, few_steps, hint, lost_its_loss
+from tfbind.runs.hints import Kind, Steps, fall_per_epoch, few_steps, hint
 
 
 def rows(val_losses: list[float], train_losses: list[float] | None = None) -> list[dict[str, float]]:
@@ -58,16 +58,6 @@ def test_diverged_says_numbers_and_a_way_out() -> None:
     assert "1.5" in found.text
     assert "3.0 times" in found.text
     assert "lower" in found.text
-
-
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_a_loss_that_is_no_number_is_told_from_other_errors(value: str) -> None:
-    assert lost_its_loss(f"train_loss became {value} in epoch 1, batch 64")
-
-
-def test_another_error_is_no_divergence() -> None:
-    assert not lost_its_loss("information: no space left on device, nanoseconds before the end")
-    assert not lost_its_loss(None)
 
 
 def test_overfitting_names_the_best_epoch() -> None:

@@ -18,7 +18,7 @@ from tfbind.config import PRESETS
 from tfbind.nn.weight_files import pack
 from tfbind.runs import folder as runs
 from tfbind.store.process import AHEAD_SECONDS, FRESH_SECONDS
-from tfbind.store.schema import write_json
+from tfbind.store.schema import read_json, write_json
 
 
 @pytest.fixture
@@ -169,6 +169,34 @@ def test_a_process_lives_on_when_the_clock_is_set(run, hours, monkeypatch):
     assert runs.read_status(run).state == "running"
     write_state(run, process_started=runs.read_state(run).process_started - 100)
     assert runs.read_status(run).state == "crashed", "another process has that number now"
+
+
+@pytest.mark.parametrize(
+    ("written", "reason", "detail"),
+    [
+        ("", runs.StopReason.ASKED, ""),
+        ("stopped with its sweep", runs.StopReason.WITH_SWEEP, ""),
+        ("its runs go on", runs.StopReason.LEAVE_RUNS, ""),
+        ("pruned: val_loss is high: 3", runs.StopReason.PRUNED, "val_loss is high: 3"),
+        ("stopped on W&B", runs.StopReason.ON_WANDB, ""),
+        ("pruned by hand", runs.StopReason.ASKED, "pruned by hand"),
+    ],
+)
+def test_a_request_to_stop_has_a_reason_that_older_versions_wrote_too(run, written, reason, detail):
+    assert runs.read_stop(run) is None
+    (run.folder / runs.STOP).write_text(written)
+    request = runs.read_stop(run)
+    assert request == runs.StopRequest(reason, detail)
+    assert str(request) == written
+    runs.request_stop(run, request.reason, request.detail)
+    assert runs.read_stop(run) == request
+
+
+def test_a_state_without_a_reason_is_read(run):
+    state = read_json(run.folder / runs.STATE)
+    assert state.pop("reason", "none") is None
+    write_json(run.folder / runs.STATE, state)
+    assert runs.read_status(run).reason is None
 
 
 def test_dead_after_a_request_to_stop_is_killed(run):

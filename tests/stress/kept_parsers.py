@@ -1,4 +1,7 @@
-"""What reads what the program has kept beside runs, sweeps and models, each with a valid file to begin from."""
+"""What reads more of a kept file than its model says, each with a valid file to begin from.
+
+Files that are as their model says are damaged in tests/store/test_kept_files.py.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,12 +10,8 @@ from pathlib import Path
 
 from toy import toy_config
 
-from tfbind.data.leaks import Leaks, Shared
-from tfbind.evaluation import baselines, filters, test_set
-from tfbind.evaluation.baselines import Appraisal, Baseline
-from tfbind.evaluation.test_set import TestedBaseline, TestResult
+from tfbind.evaluation import filters
 from tfbind.motifs.logo import motif_logo
-from tfbind.nn import weight_files
 from tfbind.runs import folder as runs, log
 from tfbind.runs.folder import Run
 from tfbind.runs.log import note
@@ -21,14 +20,10 @@ from tfbind.scoring.checkpoint import FLOAT_BYTES, Parts, checksum
 from tfbind.store.process import this_process
 from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.sweep_folder import Sweep
-from tfbind.tracking import logger
-from tfbind.tracking.logger import Logged
 
 Read = Callable[[bytes, Path], object]
 TAKE_ALL = ("log", "parts-done", "job-done")  # readers to whom what is damaged is as if it were not there
 
-FIGURES = {"test_loss": 0.5, "test_pearsonr": 0.9, "test_pearsonr_window": None, "test_windows_undefined": 3}
-TESTED = TestResult("2026-01-01", 40, split_hash="0" * 64, baselines=[TestedBaseline("mean", "Mean", "")], **FIGURES)
 FILTERS = {
     "filters": [
         {
@@ -44,28 +39,8 @@ FILTERS = {
     "windows": 40,
     "behind": "TGTTTAC",
 }
-LOGGED = Logged(
-    **asdict(this_process()),
-    asked="online",
-    mode="online",
-    state="finished",
-    base_url="http://localhost",
-    id="x",
-    project="p",
-    rows=3,
-)
-CARD = weight_files.Card("mine", "w.pt", "0" * 64, 5_000, 15, 300, "2026-01-01")
 SPEC = b"method: random\nrun_cap: 3\nparameters: {learning_rate: {min: 0.001, max: 0.1}}\n"
 SETTINGS = {"name": "s", "base": toy_config().model_dump(), "parallel": 2, "wandb": "off", "created": "2026"}
-SPLIT = {"dataset_hash": "d" * 64, "split_hash": "s" * 64}
-KNOWN = Appraisal(
-    [
-        Baseline("mean", "Mean", "the same everywhere", 0.5, None, None, 3, 0.1, 0.2, None),
-        Baseline("ceiling", "Ceiling", "what can be seen", 0.1, 0.99, 0.98, 0, 1.0, 1.0, 1.0),
-        Baseline("kmers", "10-mers", "too few windows to fit one"),
-    ],
-    Leaks(50, 1, (Shared("validation", "train", 10, 1, 2, 1, 3, 4, ("a", "b")),)),
-)
 CODES, SCORES = b"\0\1\2\3\4", bytes(20)
 ORDER = jobs.Order("dna.fa", "builtin", ".csv", "forward", 3.0, False)
 
@@ -111,37 +86,21 @@ def _written_log(folder: Path) -> bytes:
 
 def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
     """Name, a valid file, and the reader; `folder` is for making the files."""
-    job, process = json.dumps(asdict(ORDER)).encode(), jobs.Process(this_process(), 0, 0, 1.0)
     parts = _written_parts(folder / "p.parts")
     return [
-        (
-            "baselines",
-            json.dumps(asdict(KNOWN)).encode(),
-            _in_folder(str(baselines._path(Path(), **SPLIT)), _appraisal),
-        ),
-        (
-            "parts-about",
-            parts.about.read_bytes(),
-            _in_folder("p.parts/about.json", lambda found: Parts(found).read_about(), codes_u8=CODES),
-        ),
         ("parts-done", parts.done.read_bytes(), _in_folder("p.parts/done.json", _done, scores_f32=SCORES)),
         ("filters", json.dumps(FILTERS).encode(), _of_run(runs.FILTERS, _drawn)),
-        ("sealed-test", json.dumps(asdict(TESTED)).encode(), _of_run(runs.TEST, test_set.opened)),
-        ("wandb-state", json.dumps(asdict(LOGGED)).encode(), _of_run(runs.WANDB, logger.said)),
         ("log", _written_log(folder), _of_run(runs.LOG, log.tail)),
-        ("card", json.dumps(asdict(CARD)).encode(), _in_folder("models/mine/card.json", _card)),
         (
             "sweep-settings",
             json.dumps(SETTINGS).encode(),
             _in_folder("sweeps/s/sweep.json", _sweep, spec_yaml=SPEC),
         ),
-        ("job", job, _in_folder("jobs/j/job.json", _job, process_json=json.dumps(asdict(process)).encode())),
         (
             "job-done",
             parts.done.read_bytes(),
             _in_folder("jobs/j/predictions.csv.parts/done.json", _job_under_way, codes_u8=CODES, about_json=b"{}"),
         ),
-        ("job-process", json.dumps(asdict(process)).encode(), _in_folder("jobs/j/process.json", _job, job_json=job)),
     ]
 
 
@@ -164,24 +123,8 @@ def _done(folder: Path) -> object:
     return bases
 
 
-def _appraisal(folder: Path) -> object:
-    """What the pages and `compare` say of it."""
-    found = baselines.stored(folder.parent, SPLIT)
-    assert found is not None
-    beside = baselines.beside(folder.parent, [SPLIT], "val_pearsonr")
-    return baselines.remark(found.baselines, 0.9), found.leaks.words, found.leaks.found, [one.mean for one in beside]
-
-
-def _card(folder: Path) -> object:
-    return weight_files.read_card(folder.parents[1], folder.name)
-
-
 def _sweep(folder: Path) -> object:
     return sweep_folder.read_spec(Sweep(folder))
-
-
-def _job(folder: Path) -> object:
-    return jobs.read_status(jobs.Job(folder))
 
 
 def _job_under_way(parts: Path) -> object:

@@ -1,39 +1,26 @@
 """Torn and corrupted files of every kind that a home holds: whatever meets one says in one line which it is and what
-is wrong with it, pages go on, and no other file changes."""
+is wrong with it, pages go on, and no other file changes.
 
-import io
+What each JSON file may not hold, and that every command and page says so, is in tests/store/test_kept_files.py; here
+a sample of values goes deeper, and so do files of other kinds.
+"""
+
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import yaml
 from driven import APP, words
-from life import SEED, as_read, contents, wait_until
+from kept_home import CLOSED, COMMANDS, NEEDED, SHOWN, WRITERS, make_home, run
+from life import SEED, as_read, contents
 from mutation import mutant, other_values
 from streamlit.testing.v1 import AppTest
-from toy import toy_config, toy_home
 
-from tfbind import runs
-from tfbind.__main__ import main
-from tfbind.runs import launch
-from tfbind.runs.worker import Worker
-from tfbind.scoring import jobs, predict
+from tfbind.scoring import predict
 from tfbind.scoring.model import load_model
-from tfbind.store.process import this_process
-from tfbind.store.schema import write_json
-from tfbind.sweeps import sweep_folder
-from tfbind.tracking import cache
-from tfbind.tracking.logger import Logged
-from ui.widgets import url_state
 
-MUTANTS, PAGE_MUTANTS, FLIPS = 8, 3, 5
-DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
-JOB = "20260101-000000-00000"
-QUERY = "0123456789abcdef"
-CLOSED = "http://127.0.0.1:9"  # a port that nobody listens on
+VALUES, MUTANTS, FLIPS = 8, 2, 5
 
 # What nobody can take for a file of its kind.
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -46,114 +33,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a file of every kind, each written by what writes it."""
-    folder = tmp_path_factory.mktemp("whole")
-    home = toy_home(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TFBIND_HOME", str(home))
-        tested = toy_config(num_epochs=4, test_split=0.2)
-        done = launch.prepare(home, tested, launch.Order(id="whole")).create()
-        assert Worker(done).work() == "finished"
-        for command in (("test", "whole"), ("baselines", "--dataset", "toy", "--test-split", "0.2")):
-            assert main(command) == 0
-        write_json(done.folder / runs.FILTERS, {"filters": [], "windows": 10, "behind": None})
-        stop = launch.prepare(home, tested, launch.Order(id="torn", parent=done)).create()
-        Worker(stop, on_row=lambda row: row["epoch"] == 2 and runs.request_stop(stop)).work()
-        logged = Logged(
-            **asdict(this_process()), asked="online", mode="online", state="incomplete", base_url=CLOSED,
-            id="torn", project="p", rows=1, error="the server does not answer",
-        )  # fmt: skip
-        write_json(stop.folder / runs.WANDB, asdict(logged))
-        fixed = {name: {"value": value} for name, value in toy_config().model_dump(exclude_none=True).items()}
-        spec = folder / "spec.yaml"
-        spec.write_text(yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": [1, 2]}}}))
-        assert main(["sweep", str(spec), "--id", "race"]) == 0
-        assert main(["model", "import", str(done.folder / runs.BEST), "--name", "mine"]) == 0
-        cache.keep_offline(cache.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
-        cache.save_names(cache.offline_project(home, "pulled"), {"lr": "learning_rate"})
-        (home / url_state.FOLDER).mkdir()
-        (home / url_state.FOLDER / f"{QUERY}.txt").write_text(DNA)
-        order = jobs.Order("dna.fa", "whole", ".csv", "forward", 3.0, True)
-        job = jobs.submit(home, order, io.BytesIO(DNA.encode()), JOB)
-        wait_until(lambda: jobs.read_status(job).state == "finished", 60)
-    return home
-
-
-PULLED = {
-    "id": "p1",
-    "project": "pulled",
-    "name": "theirs",
-    "state": "finished",
-    "config": {"lr": 0.01, "batch_size": 8},
-    "summary": {"val_loss": 0.5},
-    "sweep": None,
-    "group": "",
-    "tags": ["t"],
-    "note": "",
-    "created": "2026-01-01T00:00:00Z",
-}
-PULLED_ROWS = [{"epoch": 1, "val_loss": 0.9}, {"epoch": 2, "val_loss": 0.5}]
-
-COMMANDS = {
-    "runs": "runs",
-    "run": "runs torn",
-    "repeat": "runs torn --command",
-    "stop": "stop torn",
-    "predict": "predict --model torn --data OUT/dna.fa --out OUT/p.csv --pad",
-    "mine": "predict --model mine --data OUT/dna.fa --out OUT/q.csv --pad",
-    "compare": "compare torn whole --out OUT/report.html",
-    "pulled": "compare p1 whole",
-    "export": "data export toy --to OUT",
-    "motif": "data motif toy",
-    "data": "data list",
-    "leaks": "leaks --dataset toy",
-    "test": "test whole",
-    "baselines": "baselines --dataset toy --test-split 0.2",
-    "sweeps": "sweep --list",
-    "models": "model list",
-    "disk": "disk",
-    "doctor": "doctor",
-}
-WRITERS = {
-    "resume": ("resume torn", "runs/torn/"),
-    # A changed file may ask for another run, of the built-in data if it names none.
-    "again": ("sweep --resume race", "sweeps/race/", "runs/2", "data/builtin/", "data/.lock", "baselines/"),
-    "train": (f"train --dataset toy --id fresh {' '.join(launch.flags(toy_config(num_epochs=1)))}", "runs/fresh/"),
-}
-# Who cannot do without a file, and has to say so.
-NEEDED = {
-    f"runs/torn/{runs.CONFIG}": "runs run repeat predict compare resume doctor",
-    f"runs/torn/{runs.STATE}": "run doctor",
-    f"runs/torn/{runs.LABELS}": "runs run compare doctor",
-    f"runs/torn/{runs.METRICS}": "",
-    f"runs/torn/{runs.CHECKPOINT}": "resume",
-    f"runs/torn/{runs.BEST}": "predict",
-    f"runs/torn/{runs.VALIDATION}": "",
-    f"runs/torn/{runs.INITIAL}": "resume",
-    f"runs/torn/{runs.PROGRESS}": "",
-    f"runs/torn/{runs.WANDB}": "run",
-    f"runs/torn/{runs.LOG}": "",
-    f"runs/whole/{runs.GRAPH}": "",
-    f"runs/whole/{runs.TEST}": "test",
-    f"runs/whole/{runs.FILTERS}": "",
-    f"sweeps/race/{sweep_folder.SPEC}": "sweeps again doctor",
-    f"sweeps/race/{sweep_folder.SETTINGS}": "sweeps again doctor",
-    f"sweeps/race/{runs.STATE}": "doctor",
-    "data/toy/meta.json": "export motif leaks baselines train resume doctor",
-    "data/toy/names.npy": "export motif leaks baselines train resume doctor",
-    "data/toy/codes.npy": "export motif leaks baselines train resume doctor",
-    "data/toy/scores.npy": "export motif leaks baselines train resume doctor",
-    "models/mine/card.json": "models",
-    "models/mine/weights.safetensors": "mine",
-    f"queries/{QUERY}.txt": "",
-    f"jobs/{JOB}/job.json": "",
-    f"jobs/{JOB}/process.json": "",
-    f"jobs/{JOB}/printed.txt": "",
-    "wandb/projects/*/project.json": "pulled",
-    "wandb/projects/*/names.json": "pulled",
-    "wandb/projects/*/histories/*.json": "pulled",
-    "baselines/*.json": "baselines",
-}
+    return make_home(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture
@@ -177,16 +57,15 @@ def kept(home: Path, *but: str) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if not name.startswith(("locks/", "cache/", *but))}
 
 
-def run(command: str, out: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """The exit code of a command, and what it said."""
-    shutil.rmtree(out)
-    out.mkdir()
-    (out / "dna.fa").write_text(DNA)
-    capsys.readouterr()
-    code = main([word.replace("OUT", str(out)) for word in command.split()])
-    said = capsys.readouterr()
-    assert len(said.err.splitlines()) <= 1 or not said.err.count("tfbind:"), f"{command}: {said.err}"
-    return code, said.out + said.err
+def damages(path: Path) -> dict[str, bytes]:
+    """A file of JSON with other values, a file of another kind torn, each also mutated."""
+    valid = path.read_bytes()
+    if path.suffix in (".json", ".jsonl"):
+        values = list(other_values(valid))
+        found = dict(random.Random(SEED).sample(values, min(VALUES, len(values))))
+    else:
+        found = {what: damage(valid) for what, damage in DAMAGES.items()}
+    return found | {f"mutant {number}": mutant([valid], SEED, number) for number in range(MUTANTS)}
 
 
 @pytest.mark.timeout(1200)
@@ -202,13 +81,12 @@ def test_a_damaged_file_is_named_and_no_other_changes(
 ) -> None:
     out = tmp_path / "out"
     (path,) = home.glob(file)
-    name, valid = path.relative_to(home), path.read_bytes()
-    commands = {**{key: (command,) for key, command in COMMANDS.items()}, **WRITERS}
+    name = path.relative_to(home)
+    every = {**{key: (command,) for key, command in COMMANDS.items()}, **WRITERS}
+    commands = {key: every[key] for key in {"run", "doctor", *NEEDED[file].split()}}
     sound = {key: run(command, out, capsys)[0] for key, (command, *_) in commands.items()}
-    damaged = {what: damage(valid) for what, damage in DAMAGES.items()}
-    damaged |= {f"mutant {number}": mutant([valid], SEED, number) for number in range(MUTANTS)}
     wrong = []
-    for number, (what, content) in enumerate(damaged.items(), 1):
+    for number, (what, content) in enumerate(damages(path).items(), 1):
         home = fresh(whole, tmp_path, number, monkeypatch)
         (home / name).write_bytes(content)
         for key, (command, *own) in commands.items():
@@ -227,39 +105,6 @@ def test_a_damaged_file_is_named_and_no_other_changes(
     assert not wrong, "\n".join(wrong)
 
 
-# The page on which a file is looked at, with what its address says; True where it has to name the file.
-SHOWN = {
-    f"runs/torn/{runs.CONFIG}": ("train", "run=torn", True),
-    f"runs/torn/{runs.STATE}": ("train", "run=torn", True),
-    f"runs/torn/{runs.LABELS}": ("train", "run=torn", True),
-    f"runs/torn/{runs.METRICS}": ("train", "run=torn", False),
-    f"runs/torn/{runs.PROGRESS}": ("train", "run=torn", False),
-    f"runs/torn/{runs.BEST}": ("predict", "model=torn", False),
-    f"runs/torn/{runs.VALIDATION}": ("train", "run=torn", True),
-    f"runs/torn/{runs.WANDB}": ("train", "run=torn", True),
-    f"runs/torn/{runs.LOG}": ("train", "run=torn", False),
-    f"runs/whole/{runs.TEST}": ("train", "run=whole", True),
-    f"runs/whole/{runs.FILTERS}": ("train", "run=whole", True),
-    f"sweeps/race/{sweep_folder.SPEC}": ("sweep", "sweep=race", True),
-    f"sweeps/race/{sweep_folder.SETTINGS}": ("sweep", "sweep=race", True),
-    f"sweeps/race/{runs.STATE}": ("sweep", "sweep=race", True),
-    "data/toy/meta.json": ("data", "data=toy", False),
-    "data/toy/names.npy": ("data", "data=toy", True),
-    "data/toy/codes.npy": ("data", "data=toy", True),
-    "data/toy/scores.npy": ("data", "data=toy", True),
-    "models/mine/card.json": ("predict", "", False),
-    "models/mine/weights.safetensors": ("predict", "", False),
-    f"queries/{QUERY}.txt": ("predict", f"q={QUERY}", False),
-    f"jobs/{JOB}/job.json": ("predict", "", True),
-    f"jobs/{JOB}/process.json": ("predict", "", True),
-    f"jobs/{JOB}/printed.txt": ("predict", "", False),
-    "wandb/projects/*/project.json": ("compare", "", True),
-    "wandb/projects/*/names.json": ("compare", "", True),
-    "wandb/projects/*/histories/*.json": ("compare", "", True),
-    "baselines/*.json": ("train", "run=whole", True),
-}
-
-
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
 @pytest.mark.parametrize("file", SHOWN)
@@ -268,12 +113,8 @@ def test_a_page_on_a_damaged_file_says_so_and_goes_on(
 ) -> None:
     page, address, named = SHOWN[file]
     (path,) = whole.glob(file)
-    valid = path.read_bytes()
-    damaged = {what: damage(valid) for what, damage in DAMAGES.items()}
-    damaged |= {f"mutant {number}": mutant([valid], SEED, number) for number in range(PAGE_MUTANTS)}
-    damaged |= dict(other_values(valid)) if path.suffix in (".json", ".jsonl") else {}
     wrong = []
-    for number, (what, content) in enumerate(damaged.items()):
+    for number, (what, content) in enumerate(damages(path).items()):
         home = fresh(whole, tmp_path, number, monkeypatch)
         (home / path.relative_to(whole)).write_bytes(content)
         before = kept(home)

@@ -20,6 +20,7 @@ from tfbind.config import PROJECT
 from tfbind.data import manage
 from tfbind.data.dataset import import_pair, keep, open_dataset
 from tfbind.data.pairs import Pair
+from tfbind.errors import reason_of
 from tfbind.runs import launch
 from tfbind.runs.folder import ACTIVE
 from tfbind.store.atomic import words
@@ -160,6 +161,7 @@ def test_a_stop_that_comes_before_the_controller_of_a_resumed_sweep_is_heeded(ho
 KILLED_AFTER_START = """
 import os, sys
 from pathlib import Path
+from tfbind.errors import reason_of
 from tfbind.runs import launch
 from tfbind.sweeps import controller as sweep_control, sweep_folder
 from tfbind.config import PRESETS
@@ -352,7 +354,7 @@ def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_d
     )
     no_room = OSError(errno.ENOSPC, "No space left on device", str(full.folder / runs.CHECKPOINT))
     for run, error in ((full, no_room), (own, ValueError("the loss is not finite"))):
-        runs.take_over(run, "failed", ended=time.time(), error=words(error))
+        runs.take_over(run, "failed", ended=time.time(), error=words(error), reason=reason_of(error))
     assert sweep_control.Controller(sweep).work() == "finished"
     assert [runs.read_status(run).state for run in (full, own)] == ["finished", "failed"]
     assert len(sweep_folder.sweep_runs(sweep)) == 2

@@ -206,7 +206,7 @@ def test_pending_says_how_many_are_before_it(home: Path) -> None:
 
 
 def test_failed_shows_why_and_the_log(home: Path) -> None:
-    run = make_run(home, "failed", 2, error="train_loss became nan in epoch 3")
+    run = make_run(home, "failed", 2, error="train_loss became nan in epoch 3", reason="diverged")
     (run.folder / folder.LOG).write_text("first\nlast line\n")
     log.note(run, "failed: train_loss became nan", state="failed")
     page = app(run.id)

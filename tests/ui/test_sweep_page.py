@@ -171,7 +171,7 @@ def test_stop_asks_the_sweep_and_its_runs(home: Path) -> None:
     assert (folder.stop_requested(first), folder.stop_requested(second)) == (True, False)
     button(checked(page), "Stop all").click().run()
     assert folder.stop_requested(checked(page) and second)
-    assert folder.stop_reason(second) == sweep_folder.WITH_SWEEP
+    assert folder.read_stop(second) == folder.StopRequest(folder.StopReason.WITH_SWEEP)
     assert button(page, "Stop all").disabled
 
 
@@ -220,8 +220,6 @@ def test_a_ray_cluster_is_part_of_the_command_and_of_the_race_and_promises_no_ti
     assert button(page, "Start").disabled
     config = TrainConfig(dataset="toy", device="cuda")
     sweep = sweep_folder.create(home, parse_spec(TEXT, config), ray="10.0.0.1:6379")
-        home, parse_spec(TEXT, TrainConfig(dataset="toy", device="cuda")), ray="10.0.0.1:6379"
-    )
     assert f"on the Ray cluster at {plain('10.0.0.1:6379')}" in words(page_of(sweep))
 
 
@@ -229,9 +227,9 @@ def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: P
     launch.prepare(home, toy_config(), Order(id="a")).create()
     waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto")).create()
     assert "waits for its turn" in words(app(waiting.id))
-    log.note(waiting, "waits for 1 free CPU of the Ray cluster at auto; goes on by itself", "WARNING")
+    folder.take_over(waiting, "pending", waits="waits for 1 free CPU of the Ray cluster at auto; goes on by itself")
     assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
-    log.note(waiting, "its worker was lost; goes on from the last checkpoint", "WARNING")
+    folder.take_over(waiting, "pending")
     assert "waits for its turn" in words(app(waiting.id))
 
 
@@ -254,12 +252,10 @@ def columns_of(table: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page_or_a_list(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page(home: Path) -> None:
     sweep = make_sweep(home, ["killed", "finished"], TEXT.replace("0.1, 0.01", "0.00025, 0.01"))
     first, second = sweep_folder.sweep_runs(sweep)
-    folder.request_stop(first, "pruned: val_loss is not among the best")
+    folder.request_stop(first, folder.StopReason.PRUNED, "val_loss is not among the best")
     for run, loss in ((first, 0.0000123), (second, 2.8e65)):
         folder.complete_rows(run, [row | {"val_loss": loss} for row in folder.read_rows(run)])
     page = page_of(sweep)
@@ -271,6 +267,13 @@ def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page_or
     assert columns["val_pearsonr"]["type_config"]["format"] == "%.4f"
     assert columns["Learning rate"]["type_config"]["format"] == "%g"
     assert columns_of(page_of().dataframe[0])["Learning rate"]["type_config"]["format"] == "%g"
+
+
+def test_the_best_run_of_a_listed_sweep_is_called_pruned(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = make_sweep(home, ["killed", "finished"])
+    first, second = sweep_folder.sweep_runs(sweep)
+    folder.request_stop(first, folder.StopReason.PRUNED, "val_loss is not among the best")
+    folder.complete_rows(second, [row | {"val_loss": 2.8e65} for row in folder.read_rows(second)])
     assert main(["sweep", "--list"]) == 0
     assert f"best run {first.id} (pruned)" in capsys.readouterr().out
     assert main(["runs", second.id]) == 0

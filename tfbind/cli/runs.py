@@ -16,7 +16,7 @@ from tfbind.cluster import Cluster
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
 from tfbind.data import Split, Windows, name_now
 from tfbind.evaluation import baselines
-from tfbind.runs import Order, Run, few_steps, log, lost_its_loss, settle
+from tfbind.runs import Order, Run, few_steps, log, settle
 from tfbind.text import figure, significant
 from tfbind.tracking import logger
 
@@ -189,7 +189,7 @@ def _outcome(run: Run, state: str) -> str:
 def _what_next(run: Run, state: str) -> str:
     if state == "finished":
         return ""
-    if lost_its_loss(runs.read_status(run).error):
+    if runs.read_status(run).diverged:
         return (
             f"; resume would only repeat it: `python -m tfbind runs {run.id} --command` prints the command, to be "
             "run with a lower --learning-rate"

@@ -14,9 +14,10 @@ from typing import Any
 from tfbind import runs
 from tfbind.cluster.protocol import Driver, Gone, Message
 from tfbind.config import TrainConfig
+from tfbind.errors import Reason, reason_of
 from tfbind.evaluation import baselines
 from tfbind.runs import Row, Run, State, log
-from tfbind.store import counted, heard, words, write_bytes, write_json
+from tfbind.store import counted, heard, words, write_bytes
 
 HEARTBEAT_SECONDS = 10.0
 WAIT_SECONDS = 0.3
@@ -37,7 +38,8 @@ class _Held:
     config: TrainConfig
     lock: contextlib.ExitStack
     state: State = "pending"
-    waits: bool = False  # for a node that is not there
+    waits: str | None = None  # for what, as far as the cluster has said so
+    homeless: bool = False  # waits for a node that is not there
     attempt: int = 0
     losses: int = 0
     beaten: float = 0.0
@@ -185,7 +187,7 @@ class Cluster:
             getattr(self, f"_on_{message.facts['event']}")(held, message)
         except (OSError, ValueError) as error:  # such as a full disk, or a damaged file in this run
             self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._fail(held, words(error))
+            self._fail(held, words(error), reason_of(error))
 
     def _on_running(self, held: _Held, message: Message) -> None:
         node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")
@@ -193,15 +195,14 @@ class Cluster:
         if message.facts["torch"] != ours:
             said = f"torch {message.facts['torch']} there, {ours} here: results may differ"
             self._note(held, said, "WARNING")
-        held.state = "running"
+        held.state, held.waits = "running", None
         runs.take_over(held.run, "running", started=time.time(), device=held.config.device)
         if held.attempt == 0:
             baselines.start_sidecars(held.run)
 
     def _on_waits(self, held: _Held, _: Message) -> None:
         needs = counted(held.config.threads or 1, "free CPU") + " and a GPU" * (held.config.device == "cuda")
-        said = f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself"
-        self._note(held, said, "WARNING")
+        said = self._hold(held, f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself")
         # A sweep has one more run in line than there is room for, and a lost worker's CPU may be told as taken.
         if held.attempt == 0 and all(each.state == "pending" for each in self._held.values()):
             self.tell(f"run {held.run.id} {said}")
@@ -210,7 +211,7 @@ class Cluster:
         self._log(held, message)
         if "rows" in message.facts:
             runs.complete_rows(held.run, message.facts["rows"])
-        write_json(held.run.folder / runs.PROGRESS, message.facts["progress"])
+        runs.PROGRESS_FILE.write(held.run.folder / runs.PROGRESS, message.facts["progress"])
         self.on_progress(message.facts["progress"])
 
     def _on_row(self, held: _Held, message: Message) -> None:
@@ -226,7 +227,7 @@ class Cluster:
         if runs.GRAPH in message.files:
             write_bytes(held.run.folder / runs.GRAPH, message.files[runs.GRAPH])
         self._log(held, message)
-        self._end(held, message.facts["state"], message.facts["error"], say=False)
+        self._end(held, message.facts["state"], message.facts["error"], message.facts["reason"], say=False)
 
     def _on_stopped(self, held: _Held, _: Message) -> None:
         self._end(held, "killed")
@@ -247,7 +248,7 @@ class Cluster:
         said = f"its worker was lost ({error}); goes on from the last checkpoint"
         self._note(held, said, "WARNING", error=error, losses=held.losses)
         held.attempt += 1
-        held.state = "pending"
+        held.state, held.waits = "pending", None
         runs.take_over(held.run, "pending")
         self._order(held)
 
@@ -264,26 +265,32 @@ class Cluster:
 
     def _heed_room(self, held: _Held) -> None:
         waits = held.state == "pending" and not self._places(held.config)
-        if waits and not held.waits:
-            said = f"waits: {self._nowhere(held.config)}"
-            self._note(held, said, "WARNING")
-            self.tell(f"run {held.run.id} {said}")
-        held.waits = waits
+        if waits and not held.homeless:
+            self.tell(f"run {held.run.id} {self._hold(held, f'waits: {self._nowhere(held.config)}')}")
+        held.homeless = waits
+
+    def _hold(self, held: _Held, waits: str) -> str:
+        """Say in the log of a run for what it waits, and with the beat that follows in its state."""
+        self._note(held, waits, "WARNING")
+        held.waits, held.beaten = waits, -HEARTBEAT_SECONDS
+        return waits
 
     def _beat(self, held: _Held) -> None:
         if held.run.id in self._held and self.clock() - held.beaten >= HEARTBEAT_SECONDS:
             held.beaten = self.clock()
-            runs.take_over(held.run, held.state)
+            runs.take_over(held.run, held.state, waits=held.waits)
             with contextlib.suppress(OSError):  # as in _note
                 log.trim(held.run)
 
-    def _fail(self, held: _Held, error: str) -> None:
+    def _fail(self, held: _Held, error: str, reason: Reason | None = None) -> None:
         if runs.stop_requested(held.run):
             self._end(held, "killed")
         else:
-            self._end(held, "failed", error)
+            self._end(held, "failed", error, reason)
 
-    def _end(self, held: _Held, state: State, error: str | None = None, *, say: bool = True) -> None:
+    def _end(
+        self, held: _Held, state: State, error: str | None = None, reason: Reason | None = None, *, say: bool = True
+    ) -> None:
         del self._held[held.run.id]
         with held.lock:
             if not _is_there(held.run):
@@ -291,7 +298,7 @@ class Cluster:
             if say:
                 said = state if error is None else f"{state}: {error}"
                 self._note(held, said, state=state, error=error)
-            runs.take_over(held.run, state, ended=time.time(), error=error)
+            runs.take_over(held.run, state, ended=time.time(), error=error, reason=reason)
 
     def _note(self, held: _Held, said: str, level: str = "INFO", **facts: Any) -> None:
         with contextlib.suppress(OSError, ValueError):  # a log that takes no line, as on a full disk, ends no run

@@ -29,7 +29,7 @@ from tfbind.cluster.protocol import Driver
 from tfbind.dna import Codes
 from tfbind.runs import Row, Run, Worker
 from tfbind.scoring import Model, Options, Piece, ScorePieces, Scores, make_model, read_members, score_piece
-from tfbind.store import Owner, keep_private, this_process, write_json, written
+from tfbind.store import Owner, keep_private, this_process, written
 
 AHEAD = 2  # pieces under way for each CPU: one that is scored, one on its way
 WAIT_SECONDS = 1.0
@@ -131,8 +131,8 @@ def train(
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         run = Run(Path(folder) / "runs" / id)
         run.folder.mkdir(parents=True)
-        write_json(run.folder / runs.STATE, asdict(runs.owned("pending")))
-        write_json(run.folder / runs.CONFIG, record)
+        runs.STATE_FILE.write(run.folder / runs.STATE, runs.owned("pending"))
+        runs.CONFIG_FILE.write(run.folder / runs.CONFIG, record)
         for name, content in files.items():
             (run.folder / name).write_bytes(content)
         reporter = _Reporter(run)
@@ -198,8 +198,9 @@ class _Reporter:
         self._said.put(({"event": "row", "row": row}, files | self._log()))
 
     def end(self, state: str) -> None:
-        error = runs.read_status(self.run).error
-        self._said.put(({"event": "end", "state": state, "error": error}, self._changed(runs.GRAPH) | self._log()))
+        status = runs.read_status(self.run)
+        facts = {"event": "end", "state": state, "error": status.error, "reason": status.reason}
+        self._said.put((facts, self._changed(runs.GRAPH) | self._log()))
 
     def events(self, thread: threading.Thread) -> Iterator[Event]:
         """All events up to the end.

@@ -7,7 +7,6 @@ nothing that exists is overwritten.
 
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,38 +17,59 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import AfterValidator, PositiveInt, model_validator
 
 from tfbind.data.pairs import Pair, Progress, nothing_to_learn, one_score, read_pair, report
 from tfbind.data.simulate import LENGTH, SEED, WINDOWS, Simulation, simulate_windows
 from tfbind.dna import LETTERS, Codes
-from tfbind.store import counted, first_lines, naming, read_json, regular, shown, unlike
+from tfbind.store import Facts, KeptFile, counted, first_lines, kept_file, naming, regular, shown
 
 FORMAT = 1
 META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
 ARRAYS = (NAMES, CODES, SCORES)
-IN_META = {
-    "created": str,
-    "windows": PositiveInt,
-    "length": PositiveInt,
-    "hash": str,
-    "origin": dict,
-    "letters": dict[str, int],
-    "scored": int | float,
-    "coordinates": str | None,
-    "notes": list[str],
-}
 BUILTIN = "builtin"
 SIMULATED = "simulation"  # the kind of its origin
 INCOMING, LOCK = ".incoming", ".lock"
 PAIR_SUFFIXES = ("_sequences.txt", "_scores.txt")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+class _Origin(Facts):
+    kind: str
+
+
+def _all_letters(letters: dict[str, int]) -> dict[str, int]:
+    if not set(LETTERS) <= set(letters):
+        raise ValueError(f"counts of {LETTERS} are missing")
+    return letters
+
+
+class _Meta(Facts):
+    created: str
+    windows: PositiveInt
+    length: PositiveInt
+    hash: str
+    origin: _Origin
+    letters: Annotated[dict[str, int], AfterValidator(_all_letters)]
+    scored: int | float
+    coordinates: str | None
+    notes: list[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_format(cls, meta: dict[str, Any]) -> dict[str, Any]:
+        if meta.get("format") != FORMAT:
+            raise ValueError(f"not a data set of format {FORMAT}, which this version reads")
+        return meta
+
+
+META_FILE: KeptFile[dict[str, Any]] = kept_file(META, _Meta)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -59,14 +79,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
         ValueError: the file is missing, damaged, or of another version.
     """
     path = folder / META
-    meta = read_json(path)
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{path}: not a data set of format {FORMAT}, which this version reads")
-    wrong = unlike(meta, IN_META)
-    if wrong or "kind" not in meta["origin"] or not set(LETTERS) <= set(meta["letters"]):
-        said = f"{', '.join(wrong) or 'origin or letters'} missing or of another kind"
-        raise ValueError(f"{path}: {said}; expected the file that an import wrote")
-    return meta
+    return META_FILE.read(path)
 
 
 def map_array(path: Path) -> NDArray[Any]:
@@ -405,7 +418,7 @@ def _write(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
         "origin": origin,
         **asdict(report(pair)),
     }
-    (folder / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    META_FILE.write(folder / META, meta)
     for path in (*folder.iterdir(), folder):
         _sync(path)
 

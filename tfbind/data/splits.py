@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
 from tfbind.dna import Codes, window_places
+from tfbind.errors import Setting, SettingsError
 
 Places = NDArray[np.intp]
 
@@ -80,13 +81,16 @@ def split(data: Data, config: TrainConfig) -> Split:
 def _checked(found: Split, config: TrainConfig, count: int) -> Split:
     if len(found.train) and len(found.validation) and (len(found.test) or not config.test_split):
         return found
-    test = f", test_split {config.test_split}" if config.test_split else ""
+    test = (", ", Setting("test_split", "test_split"), f" {config.test_split}") if config.test_split else ()
     sizes = f"{len(found.train)} for training and {len(found.validation)} for validation"
     windows = f"{count:,} window{'s' * (count != 1)}"
-    raise ValueError(
-        f"validation_split {config.validation_split}{test} of {windows} by {config.split_by} leaves {sizes}"
+    raise SettingsError(
+        Setting("validation_split", "validation_split"),
+        f" {config.validation_split}",
+        *test,
+        f" of {windows} by {config.split_by} leaves {sizes}"
         f"{f' and {len(found.test)} for the test' if test else ''}; expected at least 1 in each"
-        f"{'. A split by blocks divides chromosomes, too' if config.split_by == 'chromosomes' else ''}"
+        f"{'. A split by blocks divides chromosomes, too' if config.split_by == 'chromosomes' else ''}",
     )
 
 
@@ -99,9 +103,9 @@ def coordinates(data: Data) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     chromosomes, starts = window_places(data.names, data.codes.shape[1])
     if (chromosomes < 0).any():
         shown = data.names[int(chromosomes.argmin())].decode(errors="replace")[:40]
-        raise ValueError(
-            f"split_by: window {shown!r} has no coordinates; expected names CHROMOSOME_START_END or "
-            "CHROMOSOME:START-END"
+        raise SettingsError(
+            Setting("split_by", "split_by"),
+            f": window {shown!r} has no coordinates; expected names CHROMOSOME_START_END or CHROMOSOME:START-END",
         )
     return chromosomes, starts
 

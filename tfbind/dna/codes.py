@@ -30,7 +30,7 @@ BLANK = b" \t\n\r\v\f"
 GAPS = "-."
 SHORT_NAME = 60
 
-Changes = Counter[tuple[str, str]]  # what was done, to what; how often
+Changes = Counter[tuple[str, str, int]]  # what was done, to what, at which place (from 1; 0: not kept); how often
 
 _AMINO_ACIDS = set(b"ACDEFGHIKLMNPQRSTVWYXBZ*")
 _NOT_DNA = set(b"EFILPQ")
@@ -171,7 +171,7 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
 def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
     first, last = _ends(body)
     if first or last < len(body):
-        changes["removed", "ends"] += 1
+        changes["removed", "ends", 0] += 1
     rest = body[first:last]
     if _FIRST_END.match(rest) or _LAST_END.search(rest, max(0, len(rest) - _END_BYTES)):
         raise ValueError(f"record {short(record)}: written from 3' to 5'; expected the letters from 5' to 3'")
@@ -193,7 +193,7 @@ def without_numbers(body: bytes, changes: Changes) -> bytes:
         body = _ODD_SPACES.sub(" ", body.decode(errors="replace")).encode()
     body, numbers = _NUMBER.subn(b" ", body)
     if numbers:
-        changes["removed", "numbers"] += numbers
+        changes["removed", "numbers", 0] += numbers
     return body
 
 
@@ -213,7 +213,7 @@ def _repaired(letters: bytes, before: int, changes: Changes) -> bytes:
     found = Counter(re.findall(f"[^ACGTNU{AMBIGUOUS}]", text))
     for sign, times in found.items():
         how = "as N" if sign.isalpha() else "gap" if sign in GAPS else "left out"
-        changes[how, f"{printable(sign) or 'unprintable'} at {before + text.index(sign) + 1:,}"] += times
+        changes[how, printable(sign) or "unprintable", before + text.index(sign) + 1] += times
     return text.translate({ord(sign): "N" if sign.isalpha() else "" for sign in found}).encode()
 
 
@@ -238,19 +238,19 @@ def _count(body: bytes, kinds: Codes, changes: Changes) -> None:
     if len(kinds) and kinds.max() >= _URACIL:
         found = np.bincount(kinds[kinds >= _URACIL])
         for kind in np.flatnonzero(found).tolist():
-            changes["read as T" if kind == _URACIL else "read as N", chr(_ALLOWED[kind])] += int(found[kind])
+            changes["read as T" if kind == _URACIL else "read as N", chr(_ALLOWED[kind]), 0] += int(found[kind])
         if 2 * np.count_nonzero(kinds > _URACIL) > len(kinds):
-            changes["doubted", ""] += 1
+            changes["doubted", "", 0] += 1
     if spaces := body.count(b" ") + body.count(b"\t"):
-        changes["removed", "spaces"] += spaces
+        changes["removed", "spaces", 0] += spaces
     if lower := len(body.translate(None, _NOT_LOWER)):
-        changes["read as upper case", "lower-case letter"] += lower
+        changes["read as upper case", "lower-case letter", 0] += lower
 
 
 def describe(changes: Changes) -> list[str]:
     """The changes in words."""
     done: dict[str, Counter[str]] = {}
-    for (how, what), times in sorted(changes.items()):
+    for (how, what, _), times in sorted(changes.items()):
         done.setdefault(how, Counter())[what] += times
     notes = []
     if (case := done.get("read as upper case")) is not None:
@@ -283,16 +283,15 @@ def _describe_removed(removed: Counter[str]) -> list[str]:
 
 def describe_repairs(changes: Changes) -> list[str]:
     """What was done to signs that cannot be used, in words, with the place (from 1) of the first of each."""
-    done = [(how, what, times) for (how, what), times in changes.items()]
-    notes = [f"{_placed(what, times)} read as N" for how, what, times in done if how == "as N"]
-    if gaps := sum(times for how, _, times in done if how == "gap"):
+    done = [(how, _placed(sign, place, times)) for (how, sign, place), times in changes.items()]
+    notes = [f"{what} read as N" for how, what in done if how == "as N"]
+    if gaps := sum(times for (how, _, _), times in changes.items() if how == "gap"):
         notes.append(f"{counted(gaps, 'gap')} removed")
-    return notes + [f"{_placed(what, times)} removed" for how, what, times in done if how == "left out"]
+    return notes + [f"{what} removed" for how, what in done if how == "left out"]
 
 
-def _placed(what: str, times: int) -> str:
-    sign, _, place = what.partition(" at ")
-    return what if times == 1 else f"{times:,} {sign} (the first at {place})"
+def _placed(sign: str, place: int, times: int) -> str:
+    return f"{sign} at {place:,}" if times == 1 else f"{times:,} {sign} (the first at {place:,})"
 
 
 def printable(text: str) -> str:

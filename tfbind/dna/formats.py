@@ -78,7 +78,7 @@ def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
             "bedtools getfasta write it"
         )
     tabbed = _with_tabs(text)
-    done = Changes({("table", ""): 1} if tabbed is not text else {})
+    done = Changes({("table", "", 0): 1} if tabbed is not text else {})
     first = tabbed.partition(b"\n")[0]
     cells = first.lower().split(b"\t")
     if b"sequence" in cells or len(cells) > 2:
@@ -104,10 +104,10 @@ def _bare(text: bytes) -> tuple[list[tuple[bytes, bytes]], Changes]:
         if _is_readable(below) and not mostly_other(below.upper()):
             found, done = _bare(below)
             if len(found) == 1:
-                return [(lines[0], below)], done + Changes({("named", ""): 1})
+                return [(lines[0], below)], done + Changes({("named", "", 0): 1})
     if b"\n\n" not in text.strip(BLANK) and _is_wrapped(lines):
-        return [(b"", text)], Changes({("joined", ""): len(lines)})
-    return [(b"", line) for line in lines], Changes({("split", ""): 1})
+        return [(b"", text)], Changes({("joined", "", 0): len(lines)})
+    return [(b"", line) for line in lines], Changes({("split", "", 0): 1})
 
 
 def _is_title(line: bytes) -> bool:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tfbind.dna import UNKNOWN, Codes
 from tfbind.metrics import figures, of_part, pearson
 from tfbind.motifs import Behind, Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind
 from tfbind.runs import Run, log
-from tfbind.store import read_as, words, write_json
+from tfbind.store import DamagedFile, KeptFile, kept_file, words
 from tfbind.tracking import logger
 
 WORDS = (10, 8, 6)
@@ -236,6 +236,9 @@ class Appraisal:
     leaks: Leaks
 
 
+APPRAISAL_FILE: KeptFile[Appraisal] = kept_file("baselines/*.json", Appraisal)
+
+
 def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
     """What is known of the split of a run, from its `config.json`; None while that has not been computed.
 
@@ -248,9 +251,9 @@ def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
     if not path.exists():
         return None
     try:
-        return read_as(path, Appraisal)
-    except ValueError as error:
-        raise ValueError(f"{error}; delete it, and it is computed again") from None
+        return APPRAISAL_FILE.read(path)
+    except DamagedFile as error:
+        raise DamagedFile(path, f"{error.detail}; delete it, and it is computed again") from None
 
 
 @dataclass(frozen=True)
@@ -316,7 +319,7 @@ def make(home: Path, data: Windows, parts: Split) -> Appraisal:
         found = stored(home, record)
         if found is None:
             found = Appraisal(compute(data, parts), find_leaks(data, parts))
-            write_json(path, asdict(found))
+            APPRAISAL_FILE.write(path, found)
     return found
 
 

@@ -6,7 +6,7 @@ Columns at the ends that say next to nothing are cut off.
 """
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from tfbind.dna import LETTERS, Codes
 from tfbind.motifs import Match, Motif, from_counts, information, motif_behind, nearest, resemblance, trimmed
 from tfbind.nn import read_tensors
 from tfbind.runs import Run, read_held_out
-from tfbind.store import read_as, write_json
+from tfbind.store import DAMAGED, DamagedFile, KeptFile, kept_file
 
 FIRST_LAYER = "initial_conv.weight"
 EXCITED = 0.5
@@ -87,7 +87,7 @@ def learnt(run: Run, data: Windows) -> Learnt:
     result = Learnt(filters, len(codes), own.consensus if own else None)
     kept = _Kept([_packed(one) for one in result.filters], result.windows, result.behind)
     path = run.folder / runs.FILTERS
-    write_json(path, asdict(kept))
+    KEPT_FILE.write(path, kept)
     written = max(path.stat().st_mtime, weights.stat().st_mtime)  # the clock may have been set back in between
     os.utime(path, (written, written))
     return result
@@ -98,11 +98,11 @@ def stored(run: Run) -> Learnt | None:
     path, weights = run.folder / runs.FILTERS, run.folder / runs.BEST
     if not path.exists() or path.stat().st_mtime < weights.stat().st_mtime:
         return None
-    kept = read_as(path, _Kept)
+    kept = KEPT_FILE.read(path)
     try:
         return Learnt([_unpacked(one) for one in kept.filters], kept.windows, kept.behind)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; the file was damaged") from None
+        raise DamagedFile(path, f"{error}; {DAMAGED}") from None
 
 
 def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
@@ -143,6 +143,9 @@ class _Kept:
     filters: list[_KeptFilter]
     windows: int
     behind: str | None
+
+
+KEPT_FILE: KeptFile[_Kept] = kept_file(runs.FILTERS, _Kept)
 
 
 def _packed(one: Filter) -> _KeptFilter:

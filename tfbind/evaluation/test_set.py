@@ -3,7 +3,7 @@
 Whoever looks at a test again and again, and trains until it looks good, has a second validation part and no test.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,7 +14,7 @@ from tfbind.evaluation.baselines import measured, name_of
 from tfbind.metrics import figures, of_part
 from tfbind.runs import Run, log
 from tfbind.scoring import load_model, score_windows
-from tfbind.store import read_as, write_json
+from tfbind.store import KeptFile, kept_file
 from tfbind.text import figure
 
 
@@ -62,6 +62,9 @@ class TestResult:
     baselines: list[TestedBaseline] = field(default_factory=list)
 
 
+RESULT_FILE: KeptFile[TestResult] = kept_file(runs.TEST, TestResult)
+
+
 def opened(run: Run) -> TestResult | None:
     """The result of the one opening, None while the test is sealed.
 
@@ -69,7 +72,7 @@ def opened(run: Run) -> TestResult | None:
         ValueError: the file that holds it is damaged.
     """
     path = run.folder / runs.TEST
-    return read_as(path, TestResult) if path.exists() else None
+    return RESULT_FILE.read(path) if path.exists() else None
 
 
 def open_test(run: Run) -> TestResult:
@@ -103,7 +106,7 @@ def open_test(run: Run) -> TestResult:
             baselines=[TestedBaseline(**one) for one in measured(data, parts.train, parts.test, "test")],
             **of_part("test", figures(predicted, truth)),
         )
-        write_json(run.folder / runs.TEST, asdict(result))
+        RESULT_FILE.write(run.folder / runs.TEST, result)
         said = f"test opened: {result.windows} windows, loss {figure(result.test_loss)}"
         log.note(run, said, windows=result.windows, test_loss=result.test_loss)
     return result

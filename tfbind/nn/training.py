@@ -24,6 +24,7 @@ from torch.nn.functional import mse_loss
 
 from tfbind.config import TrainConfig
 from tfbind.data import Split, split
+from tfbind.errors import TfbindError
 from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
 from tfbind.nn.kernels import ParallelMap, is_supported, loss_and_grad, predict
 from tfbind.nn.model import BindingPredictorCNN
@@ -49,8 +50,11 @@ class Data(Protocol):
     def scores(self) -> NDArray[np.float32]: ...
 
 
-class Diverged(ArithmeticError):
+class Diverged(TfbindError):
     """The loss is no longer a finite number."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found, reason="diverged")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 
 from tfbind.config import PROJECT
 from tfbind.nn.onnx import read_shape
-from tfbind.store import claimed, drafted, read_as, regular, scratch, to_trash, write_json
+from tfbind.store import DamagedFile, KeptFile, claimed, drafted, kept_file, regular, scratch, to_trash
 
 HASH = "tfbind_sha256"
 LOWEST_LABEL = "lowest_label"  # the fact that holds the lowest score above 0 of the data that the weights learnt from
@@ -109,6 +109,9 @@ class Card:
     imported: str
 
 
+CARD_FILE: KeptFile[Card] = kept_file(CARD, Card)
+
+
 def import_model(home: Path, source: Path, name: str | None = None) -> Card:
     """Keep the weights in `source` as a model of this home, called like the file unless `name` is given.
 
@@ -125,7 +128,7 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
     with scratch(_folder(home), name) as draft:
         convert(source, draft / WEIGHTS)
         card = _describe(name, source, draft / WEIGHTS)
-        write_json(draft / CARD, asdict(card))
+        CARD_FILE.write(draft / CARD, card)
         if not claimed(draft, _folder(home) / name):
             raise _taken(name)
     return card
@@ -233,9 +236,9 @@ def read_card(home: Path, name: str) -> Card:
         ValueError: its card is damaged.
     """
     try:
-        return read_as(_folder(home) / name / CARD, Card)
-    except ValueError as error:
-        raise ValueError(f"{error}; delete the model and import it again") from None
+        return CARD_FILE.read(_folder(home) / name / CARD)
+    except DamagedFile as error:
+        raise DamagedFile(Path(error.place), f"{error.detail}; delete the model and import it again") from None
 
 
 def delete_model(home: Path, name: str) -> Path:

@@ -14,6 +14,7 @@ from .folder import (
     BEST as BEST,
     CHECKPOINT as CHECKPOINT,
     CONFIG as CONFIG,
+    CONFIG_FILE as CONFIG_FILE,
     FILTERS as FILTERS,
     GRAPH as GRAPH,
     INITIAL as INITIAL,
@@ -23,8 +24,10 @@ from .folder import (
     MOVED as MOVED,
     NAME_LENGTH as NAME_LENGTH,
     PROGRESS as PROGRESS,
+    PROGRESS_FILE as PROGRESS_FILE,
     RUN_ID as RUN_ID,
     STATE as STATE,
+    STATE_FILE as STATE_FILE,
     STOP as STOP,
     TEST as TEST,
     VALIDATION as VALIDATION,
@@ -54,16 +57,16 @@ from .folder import (
     read_rows as read_rows,
     read_state as read_state,
     read_status as read_status,
+    read_stop as read_stop,
     rename as rename,
     request_stop as request_stop,
     sole_worker as sole_worker,
-    stop_reason as stop_reason,
     stop_requested as stop_requested,
     summary as summary,
     take_over as take_over,
     training_windows as training_windows,
 )
-from .hints import Hint as Hint, Steps as Steps, few_steps as few_steps, hint as hint, lost_its_loss as lost_its_loss
+from .hints import Hint as Hint, Steps as Steps, few_steps as few_steps, hint as hint
 from .launch import (
     GRACE_SECONDS as GRACE_SECONDS,
     Order as Order,
@@ -86,6 +89,7 @@ from .launch import (
     until_heard as until_heard,
     watch as watch,
 )
+from .models import StopReason as StopReason, StopRequest as StopRequest
 from .record import (
     Past as Past,
     Stamp as Stamp,

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tfbind.config import TrainConfig
+from tfbind.errors import Setting, SettingsError
 from tfbind.store import cpu_cores
 
 
@@ -68,7 +69,7 @@ def settle(config: TrainConfig) -> TrainConfig:
     here = available()
     device = here[0] if config.device == "auto" else config.device
     if device not in here:
-        raise ValueError(f"--device {device}: not on this machine; here: {', '.join(here)}")
+        raise SettingsError(Setting("device", "--device"), f" {device}: not on this machine; here: {', '.join(here)}")
     return config.model_copy(update={"device": device, "threads": config.threads or cpu_cores()})
 
 

@@ -21,26 +21,28 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import NonNegativeInt, PositiveInt
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
+from tfbind.errors import Reason
 from tfbind.nn import read_tensors
+from tfbind.runs import models
+from tfbind.runs.models import StopReason, StopRequest
 from tfbind.store import (
+    DAMAGED,
     MOST_BYTES,
     Busy,
+    DamagedFile,
+    KeptFile,
     Owner,
     claimed,
+    kept_file,
     naming,
-    put_json,
-    read_as,
-    read_fields,
     regular,
     scratch,
     this_process,
     to_trash,
     write_chunks,
-    write_json,
 )
 
 if TYPE_CHECKING:
@@ -60,9 +62,8 @@ TEST = "test.json"  # what its best weights reached on the sealed test windows, 
 FILTERS = "filters.json"  # what the filters of the first layer look for, once that was asked
 LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
-STOP = "stop"  # there when somebody asked the run to stop
+STOP = "stop"  # there when somebody asked the run to stop; a StopRequest
 
-GIVEN = ("sweep", "wandb", "ray", "dataset_hash", "split_hash")  # texts in `config.json`, where there are any
 FIGURES = ("train_loss", "val_loss", "learning_rate", "seconds", "windows_per_second")  # numbers in every row
 COUNTS = ("torch", "numpy")  # packages whose versions change results
 State = Literal["pending", "running", "finished", "failed", "crashed", "killed"]
@@ -151,7 +152,8 @@ class Run:
 class Status(Owner):
     """Where a run stands, and which process owns it. Times are seconds since 1970.
 
-    `command` has the arguments of the command that the run was made by, or for: the same command takes it up.
+    command: arguments of the command that the run was made by, or for: the same command takes it up.
+    error: for a reader; what can be done is decided by `reason`.
     """
 
     state: State
@@ -160,10 +162,23 @@ class Status(Owner):
     device: str | None = None
     error: str | None = None
     command: list[str] | None = None
+    reason: Reason | None = None
+    waits: str | None = None  # for what a pending run on a cluster waits
 
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it failed because a loss became NaN or infinite, which would only happen again."""
+        return self.reason == "diverged"
+
+
+CONFIG_FILE: KeptFile[dict[str, Any]] = kept_file(CONFIG, models.Config)
+STATE_FILE: KeptFile[Status] = kept_file(STATE, Status)
+LABELS_FILE: KeptFile[dict[str, Any]] = kept_file(LABELS, models.Labels)
+PROGRESS_FILE: KeptFile[dict[str, Any]] = kept_file(PROGRESS, models.Progress)
 
 
 def new_id() -> str:
@@ -202,9 +217,10 @@ def create(
         **(facts or {}),
     }
     with scratch(run.folder.parent, run.id) as draft:
-        write_json(draft / CONFIG, record)
-        write_json(draft / LABELS, {"name": checked_name(name or default_name(config)), "tags": [], "note": ""})
-        write_json(draft / STATE, asdict(owned("pending")) | {"command": command and list(command)})
+        CONFIG_FILE.write(draft / CONFIG, record)
+        labels = {"name": checked_name(name or default_name(config)), "tags": [], "note": ""}
+        LABELS_FILE.write(draft / LABELS, labels)
+        STATE_FILE.write(draft / STATE, replace(owned("pending"), command=list(command) if command else None))
         if parent:
             _copy_weights(parent, draft / INITIAL)
         if not claimed(draft, run.folder):
@@ -275,16 +291,12 @@ def read_config(run: Run) -> TrainConfig:
     try:
         return parse_config({field: record[field] for field in TrainConfig.model_fields if field in record})
     except ValueError as error:
-        raise ValueError(f"{run.folder / CONFIG}: {error}; the file was damaged") from None
+        raise DamagedFile(run.folder / CONFIG, f"{error}; {DAMAGED}") from None
 
 
 def read_record(run: Run) -> dict[str, Any]:
     """All of `config.json`: the hyperparameters and where the run came from."""
-    return read_fields(
-        run.folder / CONFIG,
-        {"created": str, "dataset": str, "from": str | None, "versions": dict[str, str]},
-        {**dict.fromkeys(GIVEN, str), "split_windows": dict[str, int], "windows": int, "length": int},
-    )
+    return CONFIG_FILE.read(run.folder / CONFIG)
 
 
 def training_windows(run: Run) -> int | None:
@@ -294,12 +306,12 @@ def training_windows(run: Run) -> int | None:
 
 def read_labels(run: Run) -> dict[str, Any]:
     """Name, tags and note of a run."""
-    return read_fields(run.folder / LABELS, {"name": str, "tags": list[str], "note": str})
+    return LABELS_FILE.read(run.folder / LABELS)
 
 
 def rename(run: Run, name: str) -> None:
     """Give a run another name; its id stays."""
-    write_json(run.folder / LABELS, {**read_labels(run), "name": checked_name(name)})
+    LABELS_FILE.write(run.folder / LABELS, {**read_labels(run), "name": checked_name(name)})
 
 
 def read_status(run: Run) -> Status:
@@ -318,7 +330,7 @@ def read_status(run: Run) -> Status:
 
 def read_state(run: Run) -> Status:
     """The state of a run as it was last written; a ValueError says that the file is missing or damaged."""
-    return read_as(run.folder / STATE, Status)
+    return STATE_FILE.read(run.folder / STATE)
 
 
 def take_over(run: Run, state: State, **changes: Any) -> None:
@@ -330,7 +342,7 @@ def take_over(run: Run, state: State, **changes: Any) -> None:
     with contextlib.suppress(ValueError):
         before = read_state(run)
         kept = {"started": before.started, "device": before.device, "command": before.command}
-    put_json(run.folder / STATE, asdict(owned(state)) | kept | changes)
+    STATE_FILE.put(run.folder / STATE, asdict(owned(state)) | kept | changes)
 
 
 def owned(state: State) -> Status:
@@ -344,9 +356,9 @@ def waiting_before(run: Run, device: str) -> list[Run]:
     return [other for other in older if read_status(other).state == "pending" and read_config(other).device == device]
 
 
-def request_stop(run: Run, reason: str = "") -> None:
+def request_stop(run: Run, reason: StopReason = StopReason.ASKED, detail: str = "") -> None:
     """Ask the worker to stop; it keeps the best weights and all finished epochs."""
-    write_chunks(run.folder / STOP, [reason.encode()])
+    write_chunks(run.folder / STOP, [str(StopRequest(reason, detail)).encode()])
 
 
 def clear_stop(run: Run) -> None:
@@ -359,9 +371,16 @@ def stop_requested(run: Run) -> bool:
     return (run.folder / STOP).exists()
 
 
-def stop_reason(run: Run) -> str:
-    """Why the run was asked to stop; "" when nobody asked, or gave no reason."""
-    return (run.folder / STOP).read_text(errors="replace") if stop_requested(run) else ""
+def read_stop(run: Run) -> StopRequest | None:
+    """The request to stop; None when nobody asked."""
+    if not stop_requested(run):
+        return None
+    text = (run.folder / STOP).read_text(errors="replace")
+    reason, _, detail = text.partition(": ")
+    try:
+        return StopRequest(StopReason(reason), detail)
+    except ValueError:  # what another program wrote
+        return StopRequest(detail=text)
 
 
 @contextlib.contextmanager
@@ -399,15 +418,15 @@ def read_rows(run: Run) -> list[Row]:
     try:
         text = regular(path, MOST_BYTES).read_bytes() if path.exists() else b""
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DamagedFile(path, f"cannot be read ({error.strerror})") from None
     try:
         lines = text.split(b"\n")[:-1]
         rows = json.loads(b"[" + b",".join(lines) + b"]", parse_constant=float)  # one call: half the time of many
     except (ValueError, RecursionError):
-        raise ValueError(f"{path}: a line is not JSON; the file was damaged") from None
+        raise DamagedFile(path, f"a line is not JSON; {DAMAGED}") from None
     for epoch, row in enumerate(rows, start=1):
         if not _is_row(row, epoch):
-            raise ValueError(f"{path}: line {epoch} is not the row of epoch {epoch}; the file was damaged")
+            raise DamagedFile(path, f"line {epoch} is not the row of epoch {epoch}; {DAMAGED}")
     return rows
 
 
@@ -440,10 +459,7 @@ def read_progress(run: Run) -> dict[str, Any]:
         ValueError: the file is damaged.
     """
     path = run.folder / PROGRESS
-    counts = {**dict.fromkeys(("epoch", "num_epochs", "batches_per_epoch"), PositiveInt), "batches": NonNegativeInt}
-    pace = dict.fromkeys(("windows_per_second", "seconds_left"), float | None)
-    load = dict.fromkeys(("cores", "memory", "gpu_memory", "gpu_busy"), float)
-    return read_fields(path, {**counts, **pace}, load) if path.exists() else {}
+    return PROGRESS_FILE.read(path) if path.exists() else {}
 
 
 def summary(run: Run) -> dict[str, Any]:

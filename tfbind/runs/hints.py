@@ -16,7 +16,6 @@ A rule that needs more epochs than there are does not hold.
 """
 
 import math
-import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -44,7 +43,6 @@ OVERFITTING_FACTOR = 1.03
 FALLING_SHARE = 0.02
 FALLING_EPOCHS = 3  # the fall at the end is the mean of the steps between these: one lucky step is not enough
 ANNEALED_SHARE = 0.1
-NOT_A_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
 NO_CORRELATION = 0.1
 USUAL_RATE = 0.01  # the published one; nothing above it is called too low
 FEW_STEPS = 100  # 96 steps of the published model reach r 0.30, 192 0.77, 600 0.93
@@ -86,11 +84,6 @@ def few_steps(windows: int, config: TrainConfig) -> str | None:
         return None
     few = ": few to learn from" if config.num_epochs * steps.per_epoch < FEW_STEPS else ""
     return f"{steps.words(config.num_epochs)}{few}; a smaller batch_size takes more steps"
-
-
-def lost_its_loss(error: str | None) -> bool:
-    """Whether a run failed because a loss became NaN or infinite, which would only happen again."""
-    return bool(error and NOT_A_NUMBER.search(error))
 
 
 def hint(

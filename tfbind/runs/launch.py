@@ -19,6 +19,7 @@ from typing import Protocol
 
 from tfbind.config import TrainConfig, check_continuation, flags, python_path
 from tfbind.data import Split, Windows, check_learnable, open_dataset, splits
+from tfbind.errors import reason_of
 from tfbind.runs import devices, folder
 from tfbind.runs.folder import Run, Status
 from tfbind.store import Busy, atomic, heard
@@ -218,7 +219,7 @@ def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = No
     try:
         child = _spawn(run, words, secrets or {})
     except (ValueError, OSError) as error:
-        folder.take_over(run, "failed", ended=time.time(), error=atomic.words(error))
+        folder.take_over(run, "failed", ended=time.time(), error=atomic.words(error), reason=reason_of(error))
         raise
     threading.Thread(target=_reap, args=(run, child, waiting), daemon=True).start()
 

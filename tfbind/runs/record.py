@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tfbind.runs import folder
 from tfbind.runs.folder import Row, Run
-from tfbind.store import atomic, regular, write_json
+from tfbind.store import atomic, regular
 
 Source = Literal["local", "wandb", "offline"]
 Stamp = tuple[int, ...]
@@ -123,7 +123,7 @@ def annotate(run: Run, tags: str, note: str) -> None:
     text = " ".join(note.split())
     if len(text) > NOTE_LENGTH or not text.isprintable():
         raise ValueError(f"note {text[:20]!r}: expected at most {NOTE_LENGTH} printable characters")
-    write_json(run.folder / folder.LABELS, {**folder.read_labels(run), "tags": words, "note": text})
+    folder.LABELS_FILE.write(run.folder / folder.LABELS, {**folder.read_labels(run), "tags": words, "note": text})
 
 
 class HeldOut(NamedTuple):

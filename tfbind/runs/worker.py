@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from tfbind.config import TrainConfig
 from tfbind.data import Split, Windows, check_content, open_learnt
+from tfbind.errors import Reason, reason_of
 from tfbind.metrics import lowest_label
 from tfbind.nn import LOWEST_LABEL, build_graph, read_tensors
 from tfbind.runs import devices, folder, log as run_log
 from tfbind.runs.folder import Row, Run, State
 from tfbind.runs.record import pack_held_out
-from tfbind.store import GpuMeter, Meter, heard, remove_drafts, words, write_bytes, write_json
+from tfbind.store import GpuMeter, Meter, heard, remove_drafts, words, write_bytes
 from tfbind.text import figure
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ class Worker:
             except Exception as error:
                 self._check_folder()
                 log.exception("failed")
-                return self._end("failed", _one_line(error))
+                return self._end("failed", _one_line(error), reason_of(error))
 
-    def _end(self, state: State, error: str | None = None) -> State:
+    def _end(self, state: State, error: str | None = None, reason: Reason | None = None) -> State:
         said = state if error is None else f"{state}: {error}"
         log.info("%s", said, extra={"facts": {"state": state, "error": error}})
-        folder.take_over(self.run, state, ended=time.time(), error=error)
+        folder.take_over(self.run, state, ended=time.time(), error=error, reason=reason)
         return state
 
     def _work(self) -> None:
@@ -193,7 +194,7 @@ class Worker:
     def _report(self, training: "Training") -> None:
         self._reported = self.clock()
         progress = training.progress() | self._meter.read() | _gpu_use(self._gpu)
-        write_json(self.run.folder / folder.PROGRESS, progress)
+        folder.PROGRESS_FILE.write(self.run.folder / folder.PROGRESS, progress)
         self.on_progress(progress)
 
     def _beat(self, state: State) -> None:

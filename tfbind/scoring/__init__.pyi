@@ -28,7 +28,7 @@ from .ism import (
     apply_variant as apply_variant,
     mutagenesis as mutagenesis,
 )
-from .jobs import MAX_MB as MAX_MB, Job as Job, Order as Order, Status as Status
+from .jobs import MAX_MB as MAX_MB, Job as Job, Order as Order, Status as Status, keep_failure as keep_failure
 from .meaning import (
     BUILTIN as BUILTIN,
     SHIPPED as SHIPPED,

@@ -20,11 +20,27 @@ from pydantic import NonNegativeInt
 
 from tfbind.dna import Codes
 from tfbind.scoring.model import Model, Profile, Scores, score, score_windows
-from tfbind.store import read_fields, write_json
+from tfbind.store import Facts, KeptFile, kept_file
 
 SHORT = 4096  # longer records are scored one by one
 FLOAT_BYTES = 4
 CHUNK_BYTES = 1 << 20
+
+
+class _About(Facts):
+    identity: dict[str, Any]
+    records: list[Any]
+    codes: int
+    crc32: int
+
+
+class _Done(Facts):
+    bases: NonNegativeInt
+    crc32: dict[str, int]
+
+
+ABOUT_FILE: KeptFile[dict[str, Any]] = kept_file("about.json", _About)
+DONE_FILE: KeptFile[dict[str, Any]] = kept_file("done.json", _Done)
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ class Parts:
 
     @property
     def about(self) -> Path:
-        return self.folder / "about.json"
+        return self.folder / ABOUT_FILE.name
 
     @property
     def codes(self) -> Path:
@@ -114,12 +130,12 @@ class Parts:
 
     @property
     def done(self) -> Path:
-        return self.folder / "done.json"
+        return self.folder / DONE_FILE.name
 
     def keep_about(self, identity: Mapping[str, Any], records: Iterable[Any]) -> None:
         """Say what prediction this is, and which records lie in the codes that were written."""
         about = {"identity": identity, "records": records, "codes": checksum(self.codes)}
-        write_json(self.about, {**about, "crc32": _checksum_of(about)})
+        ABOUT_FILE.write(self.about, {**about, "crc32": _checksum_of(about)})
 
     def read_about(self) -> tuple[dict[str, Any], list[Any]]:
         """The identity and the records that were kept.
@@ -127,20 +143,20 @@ class Parts:
         Raises:
             ValueError: this, or the codes, are missing or not as they were written.
         """
-        about = read_fields(self.about, {"identity": dict, "records": list, "codes": int, "crc32": int})
+        about = ABOUT_FILE.read(self.about)
         if about.pop("crc32") != _checksum_of(about) or about["codes"] != checksum(self.codes):
             raise ValueError(f"{self.folder}: other parts than were written; the files were damaged")
         return about["identity"], about["records"]
 
     def keep_done(self, bases: int, checksums: Mapping[str, int]) -> None:
         """Say that so many bases have their scores, in files of these names and checksums."""
-        write_json(self.done, {"bases": bases, "crc32": checksums})
+        DONE_FILE.write(self.done, {"bases": bases, "crc32": checksums})
 
     def read_done(self, paths: Iterable[Path]) -> tuple[int, dict[str, int]]:
         """How many bases have their scores in all of `paths`, with the checksums of these; none where any of it is
         missing, or not as it was written."""
         try:
-            done = read_fields(self.done, {"bases": NonNegativeInt, "crc32": dict[str, int]})
+            done = DONE_FILE.read(self.done)
         except ValueError:
             return 0, {}
         bases = done["bases"]

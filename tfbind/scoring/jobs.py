@@ -1,8 +1,8 @@
 """Files that are scored in the background: `python -m tfbind predict` or `variants`, outliving the page.
 
 A job is the folder `<home>/jobs/<id>/`: `job.json` says what was asked for, `process.json` which process works on it,
-`input` is the file of DNA or of variants, `printed.txt` what the command printed. How far a job is follows from the
-files that the command itself writes, so nothing has to be told to anybody.
+`input` is the file of DNA or of variants, `printed.txt` what the command printed, `failure.json` why it failed. How
+far a job is follows from the files that the command itself writes, so nothing has to be told to anybody.
 """
 
 import contextlib
@@ -16,33 +16,33 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import psutil
 from filelock import FileLock
-from pydantic import NonNegativeInt
 
 from tfbind.config import python_path
-from tfbind.scoring.checkpoint import Parts
+from tfbind.errors import FAILURE, TfbindError
+from tfbind.scoring.checkpoint import DONE_FILE, Parts
 from tfbind.scoring.formats import writer_of
 from tfbind.store import (
+    KeptFile,
     Owner,
+    kept_file,
     naming,
     of_process,
-    read_as,
-    read_fields,
     regular_or_new,
     scratch,
     this_process,
     to_trash,
-    write_json,
 )
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
 JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
+WHY = "failure.json"
 FOLDER, LOCK = "jobs", ".lock"
 MAX_MB = 200
 DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
@@ -51,7 +51,6 @@ COPY_BYTES = 1 << 20
 KILL_SECONDS = 10.0  # to end, on being asked and on being killed
 LOCK_SECONDS = 60.0
 TAIL_BYTES = 1 << 16
-ERROR = "tfbind: "
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,14 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why the command of a job failed: what is wrong, and the file in which, "" for none."""
+
+    place: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Status:
     """How a job stands.
 
@@ -118,6 +125,11 @@ class Status:
     total: int
     seconds_left: float | None
     said: str
+
+
+ORDER_FILE: KeptFile[Order] = kept_file(JOB, Order)
+PROCESS_FILE: KeptFile[Process] = kept_file(PROCESS, Process)
+FAILURE_FILE: KeptFile[Failure] = kept_file(WHY, Failure)
 
 
 def new_id() -> str:
@@ -142,7 +154,13 @@ def read_order(job: Job) -> Order:
     Raises:
         ValueError: the file is damaged.
     """
-    return read_as(job.folder / JOB, Order)
+    return ORDER_FILE.read(job.folder / JOB)
+
+
+def keep_failure(path: Path, error: object) -> None:
+    """Say in a file why a command fails, in parts if it has any."""
+    parts = (error.place, error.detail) if isinstance(error, TfbindError) else ("", str(error))
+    FAILURE_FILE.write(path, Failure(*(" ".join(part.split()) for part in parts)))
 
 
 def command(job: Job, order: Order) -> list[str]:
@@ -175,7 +193,7 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
     with scratch(job.folder.parent, job.id) as draft:
         with naming(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
-        write_json(draft / JOB, asdict(order))
+        ORDER_FILE.write(draft / JOB, order)
         (draft / LOG).touch()
         with _alone(home):
             if job.folder.exists():
@@ -227,7 +245,8 @@ def _start(job: Job, order: Order) -> None:
     for draft in _drafts(output(job, order)):
         draft.unlink()
     _, done, _ = _progress(job, order)
-    environment = {**os.environ, "TFBIND_HOME": str(job.home), "PYTHONPATH": python_path()}
+    (job.folder / WHY).unlink(missing_ok=True)
+    own = {"TFBIND_HOME": str(job.home), "PYTHONPATH": python_path(), FAILURE: str(job.folder / WHY)}
     with regular_or_new(job.folder / LOG).open("ab") as log:
         printed = log.tell()
         _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
@@ -236,7 +255,7 @@ def _start(job: Job, order: Order) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=environment,
+            env={**os.environ, **own},
             start_new_session=True,
         )
     process = psutil.Process(child.pid)
@@ -286,11 +305,11 @@ def delete(job: Job) -> Path:
 
 def _own(job: Job, owner: Owner, printed: int, done: int) -> None:
     """Say which process works on a job from now on."""
-    write_json(job.folder / PROCESS, asdict(Process(owner, printed, done, time.time())))
+    PROCESS_FILE.write(job.folder / PROCESS, Process(owner, printed, done, time.time()))
 
 
 def _process(job: Job) -> Process:
-    return read_as(job.folder / PROCESS, Process)
+    return PROCESS_FILE.read(job.folder / PROCESS)
 
 
 def owner_of(job: Job) -> Owner:
@@ -323,15 +342,14 @@ def read_status(job: Job) -> Status:
     stage, done, total = _progress(job, order)
     if _process(job).owner.alive:
         return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
-    said = _said(job)
     if out.exists():
-        return Status("finished", "writing", total, total, None, said.removesuffix(f": {out}"))
+        return Status("finished", "writing", total, total, None, _said(job).removesuffix(f": {out}"))
     if (job.folder / STOP).exists():
         return Status("stopped", stage, done, total, None, "")
-    if said.startswith(ERROR):
-        why = said.removeprefix(ERROR)
-        named = f"{order.file}{why.removeprefix(INPUT)}" if why.startswith(f"{INPUT}: ") else why
-        return Status("failed", stage, done, total, None, named)
+    if (job.folder / WHY).exists():
+        failure = FAILURE_FILE.read(job.folder / WHY)
+        place = order.file if failure.place == INPUT else failure.place
+        return Status("failed", stage, done, total, None, ": ".join(filter(None, (place, failure.detail))))
     if _unnamed(job):
         return Status("running", stage, done, total, None, "")
     return Status("crashed", stage, done, total, None, "the process ended without a word")
@@ -354,7 +372,7 @@ def _progress(job: Job, order: Order) -> tuple[str, int, int]:
         total = parts.codes.stat().st_size
         if not parts.about.exists():
             return "reading", total, 0
-        done = int(read_fields(parts.done, {"bases": NonNegativeInt})["bases"]) if parts.done.exists() else 0
+        done = int(DONE_FILE.read(parts.done)["bases"]) if parts.done.exists() else 0
     except (FileNotFoundError, ValueError):  # between two of its steps, or the command will say what is wrong
         return ("writing" if out.exists() else "reading"), 0, 0
     return ("scoring" if done < total else "writing"), done, total

@@ -22,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from tfbind.dna import Changes, Codes, describe, read_pieces, short, unique_names
+from tfbind.errors import TfbindError
 from tfbind.scoring import formats
 from tfbind.scoring.checkpoint import FLOAT_BYTES, Options, Parts, Piece, rows_of, score_piece
 from tfbind.scoring.formats import About, Track
@@ -209,7 +210,7 @@ def _read(
         try:
             read = _copy_codes(parts.codes, stream, check_disk, on_progress)
         except ValueError as error:
-            raise ValueError(f"{_source(stream)}: {error}") from None
+            raise TfbindError(str(error), place=_source(stream)) from None
         except OSError:
             parts.codes.unlink(missing_ok=True)  # of no use until all is read
             raise
@@ -221,7 +222,7 @@ def _read(
     notes = [
         f"{short(name)}: {', '.join(words)}"
         for (name, renamed), changed in zip(named, changes, strict=True)
-        if (words := renamed + describe(Changes({(how, what): times for how, what, times in changed})))
+        if (words := renamed + describe(Changes({(how, what, 0): times for how, what, times in changed})))
     ]
     return records, notes
 
@@ -256,7 +257,7 @@ def _copy_codes(
             on_progress("reading", total, 0)
             if len(read) == MOST_RECORDS:
                 raise ValueError(f"over {MOST_RECORDS:,} records; expected fewer, or several files")
-            read.append((header, total - before, [(how, what, times) for (how, what), times in changes.items()]))
+            read.append((header, total - before, [(how, what, times) for (how, what, _), times in changes.items()]))
     return read
 
 

@@ -1,6 +1,5 @@
 from . import atomic as atomic
 from .atomic import (
-    IS_FULL as IS_FULL,
     MOST_BYTES as MOST_BYTES,
     ODD_BYTES as ODD_BYTES,
     TRASH as TRASH,
@@ -40,12 +39,12 @@ from .process import (
     this_process as this_process,
 )
 from .schema import (
-    put_json as put_json,
-    read_as as read_as,
-    read_fields as read_fields,
-    read_json as read_json,
-    unlike as unlike,
-    write_json as write_json,
+    DAMAGED as DAMAGED,
+    KEPT_FILES as KEPT_FILES,
+    DamagedFile as DamagedFile,
+    Facts as Facts,
+    KeptFile as KeptFile,
+    kept_file as kept_file,
 )
 from .tsv import (
     LONGEST_HEADER as LONGEST_HEADER,

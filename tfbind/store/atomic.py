@@ -3,7 +3,6 @@
 And what is no file where one belongs, and folders that are thrown away: they move to the trash of their home.
 """
 
-import errno
 import glob
 import os
 import re
@@ -19,9 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from tfbind.errors import FULL, TfbindError
+
 TRASH = "trash"
-FULL = (errno.ENOSPC, errno.EDQUOT)
-IS_FULL = "the disk is full"
 MOST_BYTES = 1 << 28  # of a file that is read as a whole
 OTHERS = 0o077  # the rights of group and others
 ABANDONED_SECONDS = 86_400  # what another host has not touched for so long, it does not write any more
@@ -184,7 +183,7 @@ def words(error: Exception) -> str:
     """What an error says, for a reader: of the system's, which file and why, without a number."""
     if not isinstance(error, OSError) or error.strerror is None:
         return " ".join(str(error).split())
-    reason = IS_FULL if error.errno in FULL else error.strerror[:1].lower() + error.strerror[1:]
+    reason = "the disk is full" if error.errno in FULL else error.strerror[:1].lower() + error.strerror[1:]
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
@@ -227,9 +226,9 @@ def regular(path: Path, most: int | None = None) -> Path:
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         what = "a folder" if stat.S_ISDIR(facts.st_mode) else "a FIFO, a socket or a device"
-        raise ValueError(f"{path}: {what}; expected a file")
+        raise TfbindError(what, place=str(path), expected="a file")
     if most is not None and facts.st_size > most:
-        raise ValueError(f"{path}: {facts.st_size:,} bytes; expected at most {most:,}")
+        raise TfbindError(f"{facts.st_size:,} bytes", place=str(path), expected=f"at most {most:,}")
     return path
 
 
@@ -247,8 +246,8 @@ def read_text(path: Path) -> str:
     try:
         return regular(path, MOST_BYTES).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ValueError(f"{path}: the file is missing") from None
+        raise TfbindError("the file is missing", place=str(path)) from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not text in UTF-8; the file was damaged") from None
+        raise TfbindError("not text in UTF-8; the file was damaged", place=str(path)) from None
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+        raise TfbindError(f"cannot be read ({error.strerror})", place=str(path)) from None

@@ -1,22 +1,23 @@
-"""What is kept as JSON: replaced as a whole, and read by the kinds that it was written in.
+"""The JSON files of a home, each registered with its model by the package that owns it.
 
-A file that was damaged, or written by another program, says so where it is read, and not somewhere in a page.
+They are replaced as a whole, and read by their model: a file that was damaged, or written by another program, says so
+where it is read, and not somewhere in a page.
 """
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from tfbind.store.atomic import FULL, drafted, naming, read_text
+from tfbind.errors import FULL, TfbindError
+from tfbind.store.atomic import drafted, naming, read_text
 
 LONGEST_INTEGER = len(str(-(2**63)))  # characters
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+DAMAGED = "the file was damaged"
 
 Kept = TypeVar("Kept")
 
@@ -27,35 +28,29 @@ def write_json(path: Path, value: Any) -> None:
         draft.write_text(json.dumps(value, allow_nan=False, indent=1))
 
 
-def put_json(path: Path, value: Any) -> None:
-    """Replace a JSON file; on a full disk write over it, in one piece, on the room that it has already.
+class DamagedFile(TfbindError):
+    """A file of a home that is missing, or not as it was written."""
 
-    Raises:
-        OSError: it cannot be written, and is as it was.
-    """
-    try:
-        write_json(path, value)
-    except OSError as error:
-        there, content = path.stat(), json.dumps(value, allow_nan=False).encode()
-        if error.errno not in FULL or len(content) > there.st_blocks * 512:
-            raise
-        with naming(path), path.open("r+b", buffering=0) as file:
-            file.write(content.ljust(there.st_size))
+    def __init__(self, path: Path, found: str, *, expected: str = "") -> None:
+        super().__init__(found, place=str(path), expected=expected)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, its numbers finite and in 64 bits, as tables and charts hold them.
 
     Raises:
-        ValueError: the file is missing, damaged, or holds something else.
+        DamagedFile: it is missing or damaged, or holds something else.
     """
-    text = read_text(path)
+    try:
+        text = read_text(path)
+    except TfbindError as error:
+        raise DamagedFile(path, error.found, expected=error.expected) from None
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
-        raise ValueError(f"{path}: not JSON; the file was damaged") from None
+        raise DamagedFile(path, f"not JSON; {DAMAGED}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: expected a JSON object")
+        raise DamagedFile(path, "expected a JSON object")
     return value
 
 
@@ -72,51 +67,81 @@ def _finite(text: str) -> float:
     return number
 
 
-def read_fields(path: Path, expected: Mapping[str, Any], optional: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
-    """The object in a JSON file, which has a value of the `expected` kind under each of these keys, and one of the
-    `optional` kind, or null, or nothing under each of those.
+class Facts(BaseModel):
+    """The model of a file that is read as a dict: other keys may stand beside these."""
 
-    Raises:
-        ValueError: as `read_json`, or a value is missing or of another kind.
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+@dataclass(frozen=True)
+class KeptFile(Generic[Kept]):
+    """A JSON file of a home.
+
+    Args:
+        name: what it is called; `*` where each such file has a name of its own.
+        model: what it holds: a dataclass, or a subclass of `Facts`, as which it is checked and read as a dict.
     """
-    value = read_json(path)
-    wrong = unlike(value, {**expected, **{key: kind | None for key, kind in optional.items() if key in value}})
-    if wrong:
-        raise _damaged(path, wrong)
-    return value
+
+    name: str
+    model: type
+
+    def read(self, path: Path) -> Kept:
+        """What the file at `path` holds.
+
+        Raises:
+            DamagedFile: it is missing or damaged, or a value in it is missing, of another kind, or unknown to a
+                dataclass.
+        """
+        value = read_json(path)
+        facts = issubclass(self.model, Facts)
+        try:
+            made = _adapter(self.model).validate_python(value, extra=None if facts else "forbid")
+        except ValidationError as error:
+            raise DamagedFile(path, _wrong(error)) from None
+        return cast(Kept, value if facts else made)
+
+    def write(self, path: Path, value: Any) -> None:
+        """Replace the file at `path` as a whole: a reader sees the old one or the new one."""
+        write_json(path, _plain(value))
+
+    def put(self, path: Path, value: Any) -> None:
+        """Replace it; on a full disk write over it, in one piece, on the room that it has already.
+
+        Raises:
+            OSError: it cannot be written, and is as it was.
+        """
+        try:
+            self.write(path, value)
+        except OSError as error:
+            there, content = path.stat(), json.dumps(_plain(value), allow_nan=False).encode()
+            if error.errno not in FULL or len(content) > there.st_blocks * 512:
+                raise
+            with naming(path), path.open("r+b", buffering=0) as file:
+                file.write(content.ljust(there.st_size))
 
 
-def unlike(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> list[str]:
-    """The keys under which an object that was read from JSON has no value, or one of another kind."""
-    return [key for key, kind in kinds.items() if key not in value or not _is(value[key], kind)]
+KEPT_FILES: dict[str, KeptFile[Any]] = {}
 
 
-def _is(value: Any, kind: Any) -> bool:
-    try:
-        _adapter(kind).validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
-
-
-def read_as(path: Path, kind: type[Kept]) -> Kept:
-    """The object in a JSON file as a dataclass, whose annotations say of what kind each value is.
-
-    Raises:
-        ValueError: as `read_json`, or a value is missing, unknown or of another kind.
-    """
-    value = read_json(path)
-    try:
-        made: Kept = _adapter(cast(Any, kind)).validate_python(value, extra="forbid")
-    except ValidationError as error:
-        raise _damaged(path, dict.fromkeys(str(one["loc"][0]) for one in error.errors())) from None
-    return made
+def kept_file(name: str, model: type) -> KeptFile[Any]:
+    """Register a JSON file of a home."""
+    assert name not in KEPT_FILES, f"{name} is registered already"
+    return KEPT_FILES.setdefault(name, KeptFile(name, model))
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter(model: type) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
-def _damaged(path: Path, names: Iterable[str]) -> ValueError:
-    return ValueError(f"{path}: {', '.join(names):.200} missing or of another kind; the file was damaged")
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _wrong(error: ValidationError) -> str:
+    """What is wrong with a file: what a validator of the whole says, or the names of the values that are."""
+    problems = error.errors()
+    if not problems[0]["loc"]:
+        return str(problems[0]["ctx"]["error"])
+    names = dict.fromkeys(str(problem["loc"][0]) for problem in problems)
+    return f"{', '.join(names):.200} missing or of another kind; {DAMAGED}"

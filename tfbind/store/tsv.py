@@ -12,6 +12,7 @@ from typing import BinaryIO, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.errors import TfbindError
 from tfbind.store.atomic import regular
 
 MAGIC = b"\x1f\x8b"
@@ -197,7 +198,8 @@ def whole_lines(path: Path) -> Iterator[bytes]:
             begun = []
         begun.append(chunk[cut:])
         if sum(map(len, begun)) > LONGEST_LINE:
-            raise ValueError(f"{label(path)}: a line of over {LONGEST_LINE >> 20} MB; expected a tab-separated table")
+            too_long = f"a line of over {LONGEST_LINE >> 20} MB"
+            raise TfbindError(too_long, place=label(path), expected="a tab-separated table")
     if last := b"".join(begun).removesuffix(b"\r"):
         yield last + b"\n"
 
@@ -223,7 +225,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             while chunk := stream.read(CHUNK):
                 yield chunk
     except UNREADABLE as error:
-        raise ValueError(f"{label(path)}: {reason(error)}") from None
+        raise TfbindError(reason(error), place=label(path)) from None
 
 
 def numbers(

@@ -15,11 +15,11 @@ from typing import Any
 from tfbind import runs
 from tfbind.cluster import Cluster
 from tfbind.config import TrainConfig
-from tfbind.runs import ACTIVE, Order, Past, Run, State, devices
-from tfbind.store import IS_FULL, Busy, cpu_cores, heard, words
+from tfbind.runs import ACTIVE, Order, Past, Run, State, StopReason, devices
+from tfbind.store import Busy, cpu_cores, heard, words
 from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.search import Spec, generator, losing, next_configs, point
-from tfbind.sweeps.sweep_folder import WITH_SWEEP, Known, Sweep
+from tfbind.sweeps.sweep_folder import Known, Sweep
 
 POLL_SECONDS = 0.3
 HEARTBEAT_SECONDS = 10.0
@@ -92,8 +92,8 @@ class Controller:
         young = self._young_dead()
         past = sweep_folder.past(self.sweep, self._known)
         self.on_step(spec, past)
-        for id, reason in losing(spec, past).items():
-            runs.request_stop(runs.find(self.sweep.home, id), reason)
+        for id, detail in losing(spec, past).items():
+            runs.request_stop(runs.find(self.sweep.home, id), StopReason.PRUNED, detail)
         started = self._fill(spec, past, young)
         return started > 0 or any(run.state in ACTIVE for run in past) or bool(young)
 
@@ -106,7 +106,7 @@ class Controller:
     def _give_up_runs(self, error: str) -> None:
         """Runs on a cluster end with the process that leads them; the sweep goes on with them when it is resumed."""
         for run in self.cluster.end_all(error) if self.cluster else []:
-            runs.request_stop(run, WITH_SWEEP)
+            runs.request_stop(run, StopReason.WITH_SWEEP)
 
     def _fill(self, spec: Spec, past: Sequence[Past], young: Collection[str]) -> int:
         """Start as many runs as there is room for, none of the `young` ones; how many that were."""
@@ -146,8 +146,8 @@ class Controller:
         """Runs that died with an earlier controller, or found no room on the disk, are gone on with."""
         for run in sweep_folder.sweep_runs(self.sweep):
             status = runs.read_status(run)
-            if status.state == "crashed" or (status.error or "").endswith(IS_FULL):
-                runs.request_stop(run, WITH_SWEEP)
+            if status.state == "crashed" or status.reason == "disk full":
+                runs.request_stop(run, StopReason.WITH_SWEEP)
 
     def _young_dead(self) -> list[str]:
         """Runs that look dead, but whose worker may only be on its way."""
@@ -161,7 +161,8 @@ class Controller:
             runs.take_over(self.sweep, "running")
 
     def _stop_runs(self) -> None:
-        if runs.stop_reason(self.sweep) != LEAVE_RUNS:
+        stop = runs.read_stop(self.sweep)
+        if stop is None or stop.reason is not StopReason.LEAVE_RUNS:
             stop_runs(self.sweep)
             if not self.cluster:
                 runs.holds_within(runs.GRACE_SECONDS, lambda: not active_runs(self.sweep))
@@ -171,9 +172,6 @@ class Controller:
 
     def _note_signal(self) -> None:
         self._signalled = True
-
-
-LEAVE_RUNS = "its runs go on"
 
 
 def room_for(base: TrainConfig) -> int:
@@ -255,7 +253,7 @@ def check_resumable(sweep: Sweep) -> None:
 def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
     """Ask a sweep to stop, and its active runs unless they are to be left; resume goes on with all of them."""
     if runs.read_status(sweep).active:
-        runs.request_stop(sweep, LEAVE_RUNS if leave_runs else "")
+        runs.request_stop(sweep, StopReason.LEAVE_RUNS if leave_runs else StopReason.ASKED)
     if not leave_runs:
         stop_runs(sweep)
 
@@ -286,7 +284,7 @@ def stop_runs(sweep: Sweep) -> None:
     """Ask every active run of a sweep to stop."""
     for run in active_runs(sweep):
         if not runs.stop_requested(run):
-            runs.request_stop(run, WITH_SWEEP)
+            runs.request_stop(run, StopReason.WITH_SWEEP)
 
 
 def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None = None) -> Run:
@@ -326,5 +324,5 @@ def mark_failed(sweep: Sweep) -> int:
     if not failed:
         raise ValueError(f"sweep {sweep.id}: no run of it has failed")
     for run in failed:
-        runs.request_stop(run, WITH_SWEEP)
+        runs.request_stop(run, StopReason.WITH_SWEEP)
     return len(failed)

@@ -1,7 +1,7 @@
 """How much a sweep is: its runs before it starts, how long they take, and how far it is."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
@@ -58,14 +58,15 @@ def plan_sweep(
     return Plan(configs, total, at_once, time, disk)
 
 
-def words(spec: Spec, sizes: Mapping[str, tuple[int, int]]) -> list[str]:
+def words(spec: Spec, sizes: Mapping[str, tuple[int, int]], label: Callable[[str], str] = str) -> list[str]:
     """What a sweep does that its file does not show at a glance, a line each: from where to where each range really
     goes, at which epochs runs are ended, how few steps some take, and that there are fewer runs than were asked for.
 
     Args:
         sizes: as for `plan`; of a data set that is not there, nothing is said of steps.
+        label: what a hyperparameter is called.
     """
-    said = [_range(spec, each) for each in spec.parameters if not each.values]
+    said = [f"{label(each.field)}: {_range(spec, each)}" for each in spec.parameters if not each.values]
     return [*said, *_early(spec), *_few_steps(spec, sizes), *_fewer(spec)]
 
 
@@ -73,12 +74,12 @@ def _range(spec: Spec, parameter: Parameter) -> str:
     low, high = parameter.at(0.0), parameter.at(1.0)
     multiples = f" in multiples of {parameter.q:g}" if parameter.q else ""
     if low == high:
-        return f"{parameter.field}: always {low:g}{f', the only value{multiples}' if multiples else ''}"
+        return f"always {low:g}{f', the only value{multiples}' if multiples else ''}"
     if parameter.step:
         how = "every whole number" if parameter.step == 1 else "every odd number"
-        return f"{parameter.field}: {low} to {high}, {how}{'' if spec.method == 'grid' else ' equally likely'}"
+        return f"{low} to {high}, {how}{'' if spec.method == 'grid' else ' equally likely'}"
     scale = f" on a log scale{_exponents(parameter)}" if parameter.log else ""
-    return f"{parameter.field}: {low:g} to {high:g}{multiples}, drawn evenly{scale}"
+    return f"{low:g} to {high:g}{multiples}, drawn evenly{scale}"
 
 
 def _exponents(parameter: Parameter) -> str:

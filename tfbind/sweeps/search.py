@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 MACHINE = ("device", "threads")  # where a configuration runs, not what it is
 MISSES = 1_000  # so many draws in a row that were there already mean that nothing is left
 SUGGESTIONS = 50
-PRUNED = "pruned"
 USUAL: dict[str, Goal] = {"val_pearsonr": "maximize", "val_loss": "minimize"}
 
 Point = tuple[Any, ...]
@@ -254,7 +253,7 @@ def disagreement(spec: Spec, past: Sequence[Past]) -> tuple[str, Past] | None:
 
 
 def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
-    """The running runs that early termination ends, by id, each with the reason.
+    """The running runs that early termination ends, by id, each with what it lost by.
 
     A run is judged at the last milestone it has passed, against all runs that have passed it. Unless the rule is
     `strict`, what it reached since counts as well: the best run so far goes on.
@@ -266,7 +265,7 @@ def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
         passed = [epoch for epoch in spec.early_stop.milestones if epoch <= len(run.rows)]
         judged = run.state == "running" and passed and passed[-1] < _config(run).num_epochs
         if judged and (said := _behind(spec, run, past, passed[-1])):
-            lost[run.id] = f"{PRUNED}: {said}"
+            lost[run.id] = said
     return lost
 
 

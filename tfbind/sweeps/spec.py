@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from tfbind.config import TrainConfig, parse_config
+from tfbind.errors import Setting, SettingsError
 from tfbind.sweeps.search import (
     INTEGER_FIELDS,
     MAX_RUNS,
@@ -154,31 +155,37 @@ def _parameters(given: Any, base: TrainConfig) -> tuple[Parameter, ...]:
     return tuple(_parameter(field, about, base) for field, about in given.items())
 
 
+def _of(field: str) -> Setting:
+    return Setting(field, f"parameters.{field}")
+
+
 def _parameter(field: str, about: Any, base: TrainConfig) -> Parameter:
-    where = f"parameters.{field}"
+    where = _of(field)
     if not isinstance(about, dict):
-        raise ValueError(f"{where}: {_shown(about)}; expected {{value: …}}, {{values: […]}} or {{min: …, max: …}}")
+        raise SettingsError(where, f": {_shown(about)}; expected {{value: …}}, {{values: […]}} or {{min: …, max: …}}")
     if "parameters" in about:
-        raise ValueError(f"{where}.parameters: hyperparameters have no parts here; name each one by itself")
+        raise SettingsError(where.at("parameters"), ": hyperparameters have no parts here; name each one by itself")
     distribution = about.get("distribution")
     if distribution is not None:  # first, since one that is not known brings keys that are not
-        _one_of(f"{where}.distribution", distribution, DISTRIBUTIONS)
+        _one_of(where.at("distribution"), distribution, DISTRIBUTIONS)
     _check_keys(f"{where}.", about, PARAMETER_KEYS)
     ways = [way for way, keys in (("value",) * 2, ("values",) * 2, ("range", "min max")) if _any(keys, about)]
     if len(ways) != 1:
-        raise ValueError(f"{where}: expected one of value, values, or min with max; given: {', '.join(about) or '-'}")
+        raise SettingsError(
+            where, f": expected one of value, values, or min with max; given: {', '.join(about) or '-'}"
+        )
     allowed = {"value": ("constant",), "values": ("categorical",), "range": RANGES}[ways[0]]
     if distribution is not None:
-        _one_of(f"{where}.distribution", distribution, allowed, f" with {', '.join(about)}")
+        _one_of(where.at("distribution"), distribution, allowed, f" with {', '.join(about)}")
     if ways == ["range"]:
         return _range(field, about, base)
     if ways == ["value"]:
         return Parameter(field, (_checked(field, about["value"], base),))
     values = about["values"]
     if not isinstance(values, list) or not values:
-        raise ValueError(f"{where}.values: {_shown(values)}; expected a list, such as [0.01, 0.001]")
+        raise SettingsError(where.at("values"), f": {_shown(values)}; expected a list, such as [0.01, 0.001]")
     if len(values) > MAX_RUNS:
-        raise ValueError(f"{where}.values: {len(values):,} values; at most {MAX_RUNS:,}")
+        raise SettingsError(where.at("values"), f": {len(values):,} values; at most {MAX_RUNS:,}")
     return Parameter(field, tuple(dict.fromkeys(_checked(field, value, base) for value in values)))
 
 
@@ -187,33 +194,37 @@ def _any(keys: str, about: dict[str, Any]) -> bool:
 
 
 def _range(field: str, about: dict[str, Any], base: TrainConfig) -> Parameter:
-    where = f"parameters.{field}"
+    where = _of(field)
     if "min" not in about or "max" not in about:
-        raise ValueError(f"{where}: min and max belong together; given: {', '.join(about)}")
-    low, high = (_number(f"{where}.{key}", about[key]) for key in ("min", "max"))
+        raise SettingsError(where, f": min and max belong together; given: {', '.join(about)}")
+    low, high = (_number(where.at(key), about[key]) for key in ("min", "max"))
     whole = field in INTEGER_FIELDS
     both_whole = low.is_integer() and high.is_integer()
     distribution = about.get("distribution") or ("int_uniform" if whole and both_whole else "uniform")
     if low > high:
-        raise ValueError(f"{where}: min {low:g} is above max {high:g}")
+        raise SettingsError(where, f": min {low:g} is above max {high:g}")
     q = _quantum(where, about, distribution, whole)
     if distribution in LOG_EXPONENTS and high > 700:
-        raise ValueError(f"{where}.max: e to the {high:g} is too large; for plain values say log_uniform_values")
+        raise SettingsError(
+            where.at("max"), f": e to the {high:g} is too large; for plain values say log_uniform_values"
+        )
     log = distribution in LOG_RANGES
     if log and distribution not in LOG_EXPONENTS:
         if low <= 0:
-            raise ValueError(f"{where}.min: {low:g}; a range on a log scale must begin above 0")
+            raise SettingsError(where.at("min"), f": {low:g}; a range on a log scale must begin above 0")
         low, high = math.log(low), math.log(high)
     if distribution == "int_uniform":
         return _whole_range(field, low, high, base)
     if whole and q is None:
-        raise ValueError(f"{where}: {distribution} gives fractions, and {field} is a whole number; say int_uniform")
+        raise SettingsError(
+            where, f": {distribution} gives fractions, and {field} is a whole number; say int_uniform"
+        )
     parameter = Parameter(field, low=low, high=high, log=log, q=q, exponents=distribution in LOG_EXPONENTS)
     try:
         for place in (0.0, 1.0):
             _checked(field, parameter.at(place), base)
-    except ValueError as error:
-        raise ValueError(f"{error}{_plain_instead(distribution)}") from None
+    except SettingsError as error:
+        raise SettingsError(*error.parts, _plain_instead(distribution)) from None
     return parameter
 
 
@@ -224,30 +235,32 @@ def _plain_instead(distribution: str) -> str:
     return f"; {distribution} takes min and max as exponents of e, for plain values say {distribution}_values"
 
 
-def _quantum(where: str, about: dict[str, Any], distribution: str, whole: bool) -> float | None:
+def _quantum(where: Setting, about: dict[str, Any], distribution: str, whole: bool) -> float | None:
     if not distribution.startswith("q_"):
         if "q" in about:
-            raise ValueError(f"{where}.q: only for the distributions that begin with q_, not for {distribution}")
+            raise SettingsError(
+                where.at("q"), f": only for the distributions that begin with q_, not for {distribution}"
+            )
         return None
-    q = _number(f"{where}.q", about.get("q", 1))
+    q = _number(where.at("q"), about.get("q", 1))
     if q <= 0 or (whole and not q.is_integer()):
-        raise ValueError(f"{where}.q: {q:g}; expected a {'whole ' if whole else ''}number above 0")
+        raise SettingsError(where.at("q"), f": {q:g}; expected a {'whole ' if whole else ''}number above 0")
     return q
 
 
 def _whole_range(field: str, low: float, high: float, base: TrainConfig) -> Parameter:
     """From the first allowed number to the last; every second one where the even ones are not allowed."""
-    where = f"parameters.{field}"
+    where = _of(field)
     if field not in INTEGER_FIELDS:
-        raise ValueError(f"{where}: int_uniform is for whole numbers; say uniform or log_uniform_values")
+        raise SettingsError(where, ": int_uniform is for whole numbers; say uniform or log_uniform_values")
     if not (low.is_integer() and high.is_integer()):
-        raise ValueError(f"{where}: int_uniform needs whole numbers; given: {low:g} to {high:g}")
+        raise SettingsError(where, f": int_uniform needs whole numbers; given: {low:g} to {high:g}")
     step = 2 if "kernel" in field else 1
     first, last = int(low), int(high)
     if step == 2:
         first, last = first + (first % 2 == 0), last - (last % 2 == 0)
         if first > last:
-            raise ValueError(f"{where}: no odd number from {low:g} to {high:g}")
+            raise SettingsError(where, f": no odd number from {low:g} to {high:g}")
     for end in (first, last):
         _checked(field, end, base)
     return Parameter(field, low=first, high=last, step=step)
@@ -255,15 +268,15 @@ def _whole_range(field: str, low: float, high: float, base: TrainConfig) -> Para
 
 def _checked(field: str, value: Any, base: TrainConfig) -> Any:
     """A value as TrainConfig takes it: `1e-5`, which YAML reads as text, is a number for a field of numbers."""
-    where = f"parameters.{field}"
+    where = _of(field)
     if isinstance(value, bool) or not isinstance(value, int | float | str | None):
-        raise ValueError(f"{where}: {_shown(value)}; expected a number or a word")
+        raise SettingsError(where, f": {_shown(value)}; expected a number or a word")
     if len(str(value)) > 200:
-        raise ValueError(f"{where}: {_shown(value)} is too long")
+        raise SettingsError(where, f": {_shown(value)} is too long")
     try:
         return getattr(parse_config({field: value}, base), field)
-    except ValueError as error:
-        raise ValueError(f"parameters.{error}") from None
+    except SettingsError as error:
+        raise SettingsError(where, *error.parts[1:]) from None
 
 
 def _metric(given: Any, method: str) -> tuple[str, Goal, list[str]]:
@@ -333,12 +346,12 @@ def _check_together(spec: Spec) -> None:
     for parameter in spec.parameters:
         unset = {"device": "auto", "threads": None}.get(parameter.field, parameter)
         if parameter.varied and unset in parameter.values:
-            raise ValueError(f"parameters.{parameter.field}: {unset} stands for one of the others; leave it out")
+            raise SettingsError(_of(parameter.field), f": {unset} stands for one of the others; leave it out")
     if spec.seeds[-1] >= 2**31:
         raise ValueError(f"replicates: the last seed would be {spec.seeds[-1]}; at most {2**31 - 1}")
     for parameter in spec.parameters:
         if spec.method == "grid" and parameter.all() is None:
-            raise ValueError(f"parameters.{parameter.field}: a grid needs value or values, or whole numbers")
+            raise SettingsError(_of(parameter.field), ": a grid needs value or values, or whole numbers")
     size = spec.size()
     if size is None:
         raise ValueError(f"run_cap: missing; a {spec.method} search ends nowhere by itself, so say how many runs")
@@ -358,20 +371,20 @@ def _unknown(name: Any, known: Iterable[str], kind: str) -> str:
     return f"{str(name)[:SHOWN]}: no such {kind}; {hint}"
 
 
-def _one_of(where: str, given: Any, allowed: Iterable[str], about: str = "") -> str:
+def _one_of(where: str | Setting, given: Any, allowed: Iterable[str], about: str = "") -> str:
     if isinstance(given, str) and given in allowed:
         return given
     found = "missing" if given is None else _shown(given)
-    raise ValueError(f"{where}: {found}{about}; allowed: {', '.join(allowed)}")
+    raise SettingsError(where, f": {found}{about}; allowed: {', '.join(allowed)}")
 
 
-def _number(where: str, given: Any) -> float:
+def _number(where: str | Setting, given: Any) -> float:
     try:
         number = math.nan if isinstance(given, bool) else float(given)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{where}: {_shown(given)}; expected a number")
+        raise SettingsError(where, f": {_shown(given)}; expected a number")
     return number
 
 
@@ -380,12 +393,12 @@ def _whole(where: str, given: Any, low: int, high: int) -> int:
         number = _number(where, given)
         if number.is_integer() and low <= number <= high:
             return int(number)
-    raise ValueError(f"{where}: {_shown(given)}; expected a whole number from {low} to {high:,}")
+    raise SettingsError(where, f": {_shown(given)}; expected a whole number from {low} to {high:,}")
 
 
 def _text(where: str, given: Any) -> str:
     if not isinstance(given, str):
-        raise ValueError(f"{where}: {_shown(given)}; expected text")
+        raise SettingsError(where, f": {_shown(given)}; expected text")
     return given
 
 

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfbind import runs
 from tfbind.config import TrainConfig, home_folder, parse_config
 from tfbind.data import check_learnable, contents, name_now, open_dataset, split
-from tfbind.runs import Past, Run, Stamp, Status, devices, record as history
-from tfbind.store import atomic, claimed, read_fields, scratch, write_bytes, write_json
-from tfbind.sweeps.search import PRUNED, Spec
+from tfbind.errors import Setting, SettingsError
+from tfbind.runs import Past, Run, Stamp, Status, StopReason, devices, record as history
+from tfbind.store import DamagedFile, Facts, KeptFile, atomic, claimed, kept_file, scratch, write_bytes
+from tfbind.sweeps.search import Spec
 from tfbind.sweeps.spec import parse_spec
 
 if TYPE_CHECKING:
@@ -27,10 +28,21 @@ if TYPE_CHECKING:
 
 SPEC = "spec.yaml"  # as the user wrote it; an earlier one that was replaced is spec-1.yaml, and so on
 SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B, Ray; never rewritten
-WITH_SWEEP = "stopped with its sweep"  # why a run was asked to stop that its sweep goes on with when it is resumed
 EXAMPLE = Path(__file__).parent / "examples" / "seed_sweep.yaml"
 
 Known = dict[Path, tuple[Stamp, Past]]
+
+
+class _Settings(Facts):
+    name: str
+    base: dict[str, Any]
+    parallel: int | None
+    wandb: str
+    created: str
+    ray: str | None = None
+
+
+SETTINGS_FILE: KeptFile[dict[str, Any]] = kept_file(SETTINGS, _Settings)
 
 
 class Sweep(Run):
@@ -136,8 +148,8 @@ def create(
     }
     with scratch(sweep.folder.parent, sweep.id) as draft:
         write_bytes(draft / SPEC, spec.text.encode())
-        write_json(draft / SETTINGS, settings)
-        write_json(draft / runs.STATE, asdict(runs.owned("pending")))
+        SETTINGS_FILE.write(draft / SETTINGS, settings)
+        runs.STATE_FILE.write(draft / runs.STATE, runs.owned("pending"))
         if not claimed(draft, sweep.folder):
             raise ValueError(f"--id {sweep.id}: that sweep exists already")
     return sweep
@@ -157,7 +169,8 @@ def check_data(home: Path, spec: Spec, here: bool = True) -> None:
     for dataset in _possible(spec, "dataset"):
         data = open_dataset(home, dataset_now(home, spec, dataset))
         if (same := names.setdefault(data.hash, dataset)) != dataset:
-            raise ValueError(f"dataset: {same} and {dataset} are the same data; a sweep takes them once")
+            twice = f": {same} and {dataset} are the same data; a sweep takes them once"
+            raise SettingsError(Setting("dataset", "dataset"), twice)
         for values in itertools.product(*(_ends(_possible(spec, field)) for field in ways)):
             parts = split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
             check_learnable(data, parts.train)
@@ -219,8 +232,7 @@ def read_settings(sweep: Sweep) -> dict[str, Any]:
     Raises:
         ValueError: the file is damaged.
     """
-    expected = {"name": str, "base": dict, "parallel": int | None, "wandb": str, "created": str}
-    return read_fields(sweep.folder / SETTINGS, expected, {"ray": str})
+    return SETTINGS_FILE.read(sweep.folder / SETTINGS)
 
 
 def sweep_name(sweep: Sweep) -> str:
@@ -250,7 +262,7 @@ def read_spec(sweep: Sweep) -> Spec:
     try:
         return replace(parse_spec(text, base), contents=_contents(sweep))
     except ValueError as error:
-        raise ValueError(f"{sweep.folder / SPEC}: {error}") from None
+        raise DamagedFile(sweep.folder / SPEC, str(error)) from None
 
 
 def judged_by(home: Path, id: str) -> tuple[str, Literal["min", "max"]] | None:
@@ -270,7 +282,7 @@ def _base(sweep: Sweep) -> TrainConfig:
     try:
         return parse_config(settings["base"])
     except ValueError as error:
-        raise ValueError(f"{sweep.folder / SETTINGS}: {error!s:.300}") from None
+        raise DamagedFile(sweep.folder / SETTINGS, f"{error!s:.300}") from None
 
 
 def extend(sweep: Sweep, text: str) -> Spec:
@@ -347,9 +359,9 @@ def _past(run: Run, known: Known) -> Past:
     except ValueError as error:  # its configuration was run all the same
         record = runs.read_record(run)
         found = Past(run.id, run.id, run.id, "crashed", "local", record["sweep"], record, [], error=str(error))
-    reason = runs.stop_reason(run)
-    if found.state == "killed" and reason:
-        found = replace(found, state=PRUNED if reason.startswith(PRUNED) else "killed", error=reason)
+    stop = runs.read_stop(run)
+    if found.state == "killed" and stop and str(stop):
+        found = replace(found, state="pruned" if stop.reason is StopReason.PRUNED else "killed", error=str(stop))
     if found.state not in runs.ACTIVE:
         known[run.folder] = (stamp, found)
     return found
@@ -357,11 +369,9 @@ def _past(run: Run, known: Known) -> Past:
 
 def to_continue(sweep: Sweep) -> list[Run]:
     """The runs that were stopped with their sweep, or are to be tried again."""
-    return [
-        run
-        for run in sweep_runs(sweep)
-        if runs.stop_reason(run) == WITH_SWEEP and runs.read_status(run).state in ("killed", "crashed", "failed")
-    ]
+    stopped = ((run, runs.read_stop(run)) for run in sweep_runs(sweep))
+    with_sweep = [run for run, stop in stopped if stop and stop.reason is StopReason.WITH_SWEEP]
+    return [run for run in with_sweep if runs.read_status(run).state in ("killed", "crashed", "failed")]
 
 
 def active_sweeps(home: Path) -> Iterator[tuple[Sweep, Status]]:

@@ -11,18 +11,58 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from tfbind.runs import Past
-from tfbind.store import read_fields, read_json, to_trash, unlike, write_json, written
+from tfbind.store import DAMAGED, Facts, KeptFile, kept_file, to_trash, written
 from tfbind.tracking.client import FOLDER
 from tfbind.tracking.mapping import check_names, flat, is_number, kept_number, merge, settings
 
 INDEX, NAMES, HISTORIES = "project", "names", "histories"
 
-IN_INDEX = {"path": str, "base_url": str, "source": str, "scopes": dict[str, str], "runs": dict[str, dict[str, Any]]}
-FACTS: dict[str, Any] = {"id": str, "name": str, "state": str, "config": dict, "summary": dict, "tags": list[str]}
-FACTS |= dict.fromkeys(("sweep", "group", "created", "note"), str | None)
+
+class _Run(Facts):
+    id: str
+    name: str
+    state: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    tags: list[str]
+    sweep: str | None
+    group: str | None
+    created: str | None
+    note: str | None
+
+
+class _Project(Facts):
+    path: str
+    base_url: str
+    source: str
+    scopes: dict[str, str]
+    runs: dict[str, _Run]
+
+
+class _Names(Facts):
+    __pydantic_extra__: dict[str, str]
+
+
+class _History(Facts):
+    count: int | None
+    sampled: bool
+    columns: dict[str, list[float | Literal["NaN", "Infinity", "-Infinity"] | None]]
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> "_History":
+        if len({len(column) for column in self.columns.values()}) > 1:
+            raise ValueError(f"columns of different lengths; {DAMAGED}")
+        return self
+
+
+PROJECT_FILE: KeptFile[dict[str, Any]] = kept_file(f"{INDEX}.json", _Project)
+NAMES_FILE: KeptFile[dict[str, str]] = kept_file(f"{NAMES}.json", _Names)
+HISTORY_FILE: KeptFile[dict[str, Any]] = kept_file(f"{HISTORIES}/*.json", _History)
 
 _SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
 
@@ -54,10 +94,7 @@ class Project:
     def names(self) -> dict[str, str]:
         """Names of other people's code, and what they are called here."""
         path = self.folder / f"{NAMES}.json"
-        kept = read_json(path) if path.exists() else {}
-        if not all(isinstance(ours, str) for ours in kept.values()):
-            raise ValueError(f"{path}: expected a name for each name; the file was damaged")
-        return kept
+        return NAMES_FILE.read(path) if path.exists() else {}
 
 
 def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:
@@ -66,7 +103,7 @@ def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: i
     columns = {name: [kept_number(row.get(name)) for row in rows] for name in sorted(names)}
     path = _history_path(project, id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"count": count, "sampled": sampled, "columns": columns})
+    HISTORY_FILE.write(path, {"count": count, "sampled": sampled, "columns": columns})
 
 
 def _history_path(project: Project, id: str) -> Path:
@@ -117,7 +154,7 @@ def save_names(project: Project, names: dict[str, str]) -> None:
     Raises:
         ValueError: two names become one, or a name becomes one that nobody knows.
     """
-    write_json(project.folder / f"{NAMES}.json", check_names(names))
+    NAMES_FILE.write(project.folder / f"{NAMES}.json", check_names(names))
 
 
 def names_in(project: Project) -> tuple[list[str], list[str]]:
@@ -164,19 +201,16 @@ def read_project(folder: Path) -> Project:
         ValueError: its file is damaged.
     """
     path = folder / f"{INDEX}.json"
-    kept = read_fields(path, IN_INDEX)
-    for id, facts in kept["runs"].items():
-        if unlike(facts, FACTS):
-            raise ValueError(f"{path}: not the facts of a run: {id!r:.40}; the file was damaged")
-    return Project(folder, *(kept[name] for name in IN_INDEX))
+    kept = PROJECT_FILE.read(path)
+    return Project(folder, *(kept[name] for name in _Project.model_fields))
 
 
 def save_project(project: Project) -> None:
     """Keep the list of runs."""
     project.folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({name: getattr(project, name) for name in IN_INDEX}, default=str)
+    text = json.dumps({name: getattr(project, name) for name in _Project.model_fields}, default=str)
     kept = json.loads(text, parse_constant=str, parse_int=lambda digits: kept_number(int(digits)))
-    write_json(project.folder / f"{INDEX}.json", kept)
+    PROJECT_FILE.write(project.folder / f"{INDEX}.json", kept)
 
 
 def key_of(project: Project, id: str) -> str:
@@ -226,10 +260,4 @@ def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp:
 
 @lru_cache(maxsize=4096)
 def _load(path: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001 - a file that changed is another one
-    kept = read_fields(path, {"count": int | None, "sampled": bool, "columns": dict})
-    columns = kept["columns"].values()
-    if not all(isinstance(column, list) and all(v is None or is_number(v) for v in column) for column in columns):
-        raise ValueError(f"{path}: expected columns of numbers; the file was damaged")
-    if len({len(column) for column in columns}) > 1:
-        raise ValueError(f"{path}: columns of different lengths; the file was damaged")
-    return kept
+    return HISTORY_FILE.read(path)

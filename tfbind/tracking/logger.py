@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from tfbind import runs
 from tfbind.runs import Run
-from tfbind.store import Owner, of_process, read_as, this_process, write_json
+from tfbind.store import KeptFile, Owner, kept_file, of_process, this_process
 from tfbind.tracking.client import (
     FOLDER,
     KEY,
@@ -76,6 +76,9 @@ class Logged(Owner):
         return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
 
 
+LOGGED_FILE: KeptFile[Logged] = kept_file(runs.WANDB, Logged)
+
+
 def asked(record: Mapping[str, Any]) -> str:
     """How a run with this record is to be logged: off, offline or online; records of early versions do not say."""
     return record.get("wandb") or "off"
@@ -90,7 +93,7 @@ def read_logged(run: Run) -> Logged | None:
     path = run.folder / runs.WANDB
     if not path.exists():
         return None
-    logged = read_as(path, Logged)
+    logged = LOGGED_FILE.read(path)
     if logged.state in WORKING and not logged.alive:
         return Logged(
             **asdict(logged) | {"state": "incomplete", "error": "the process that logs ended without a word"}
@@ -149,7 +152,7 @@ def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
     if before:  # whoever looks now sees that it is under way
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and said why
             owner = asdict(of_process(psutil.Process(child.pid)))
-            write_json(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
+            LOGGED_FILE.write(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
     return child
 
 
@@ -240,7 +243,7 @@ class _Log:
 
     def _note(self, **changes: Any) -> None:
         self.logged |= changes
-        write_json(self.run.folder / runs.WANDB, asdict(this_process()) | self.logged)
+        LOGGED_FILE.write(self.run.folder / runs.WANDB, asdict(this_process()) | self.logged)
 
     def _watch(self) -> None:
         """End this process when the client hangs after the run has ended: the rest can be sent again."""
@@ -341,7 +344,7 @@ class _Log:
                     return
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:  # somebody pressed Stop on the server
-                runs.request_stop(self.run, "stopped on W&B")
+                runs.request_stop(self.run, runs.StopReason.ON_WANDB)
 
     def _send(self) -> None:
         for row in runs.read_rows(self.run)[self.first - 1 :]:

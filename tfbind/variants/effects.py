@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tfbind.dna import Codes, Genome, decode, encode, reverse_complement, short, slice_of
+from tfbind.errors import TfbindError
 from tfbind.scoring import About, Model, Scores, Variant, about_line, quoted, replaced, safe_cell, score_windows
 from tfbind.store import ODD_BYTES, check_not_read, counted, label, shown
 from tfbind.variants import edits
@@ -46,7 +47,7 @@ HEADER = (
 )
 
 
-class Unfit(ValueError):
+class Unfit(TfbindError):
     """A variant that its reference does not bear out, with its line and place."""
 
 
@@ -165,7 +166,7 @@ class Scorer:
         except Unfit as error:
             if strict:
                 raise
-            return str(error).removeprefix(_where(call))
+            return error.detail
 
     def _task(self, call: Call, bases: int) -> Task | str:
         stretches = self._stretches(call.chromosome)
@@ -200,13 +201,14 @@ class Scorer:
             extents = [f"{stretch.first + 1:,} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
             more = ", ..." if len(stretches) > SAID else ""
             outside = f"outside {self.reference.called(stretches[0])}, which has the positions"
-            raise Unfit(f"{_where(call)}{outside} {', '.join(extents)}{more}")
+            raise Unfit(f"{outside} {', '.join(extents)}{more}", place=_where(call))
         there = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
         for stretch, codes in zip(inside, there, strict=True):
             if np.array_equal(codes, reference):
                 return stretch
         found, given = (shown(decode(codes)) for codes in (there[0], reference))
-        raise Unfit(f"{_where(call)}REF is {given}; {source} has {found} there; expected the same assembly in both")
+        there_is = f"REF is {given}; {source} has {found} there; expected the same assembly in both"
+        raise Unfit(there_is, place=_where(call))
 
     def check_contigs(self) -> None:
         """Refuse a reference that has none of the contigs of the calls.
@@ -232,7 +234,7 @@ class Scorer:
 
 
 def _where(call: Call) -> str:
-    return f"line {call.line}: {short(call.chromosome)}:{call.position}: "
+    return f"line {call.line}: {short(call.chromosome)}:{call.position}"
 
 
 def _turned(variant: Variant, length: int) -> Variant:
@@ -398,9 +400,9 @@ def score_variants(
             file.writelines(table_lines(model, scored, names, threshold, out.suffix, both))
             scorer.check_contigs()
         except Unfit as error:
-            raise ValueError(f"{label(variants)}: {error}") from None
+            raise TfbindError(str(error), place=label(variants)) from None
         if keep_going and not scorer.reasons:
-            raise ValueError(f"{label(variants)}: no variant in it; {EXPECTED}")
+            raise TfbindError(f"no variant in it; {EXPECTED}", place=label(variants))
         file.writelines(unused_lines(bad))
     counts = scorer.reasons
     total, scored_calls = counts.total(), counts.pop("", 0)
@@ -423,9 +425,8 @@ def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame
         scored = list(scorer.effects(read_calls(variants), strict))
         scorer.check_contigs()
     except Unfit as error:
-        raise ValueError(f"{label(variants)}: {error}") from None
-    empty = [None] * len(AlleleEffect._fields)
-    rows = [[*call[1:6], *(effect or empty), call.skipped] for call, effect in scored]
+        raise TfbindError(str(error), place=label(variants)) from None
+    rows = [[*call[1:6], *(effect or [None] * len(AlleleEffect._fields)), call.skipped] for call, effect in scored]
     return pd.DataFrame(rows, columns=list(HEADER))
 
 

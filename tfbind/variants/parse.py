@@ -27,6 +27,7 @@ from tfbind.dna import (
     unpacked,
     with_newlines,
 )
+from tfbind.errors import TfbindError
 from tfbind.scoring import Variant
 from tfbind.store import label, shown, whole_lines
 
@@ -261,7 +262,7 @@ def read_calls(path: Path) -> Iterator[Call]:
                 except ValueError as error:
                     _refuse(path, number, str(error))
     if not seen_header:
-        raise ValueError(f"{label(path)}: no header of a VCF; expected a file that starts ##fileformat=VCF")
+        raise TfbindError("no header of a VCF", place=label(path), expected="a file that starts ##fileformat=VCF")
 
 
 def calls_of(number: int, line: bytes) -> Iterator[Call]:
@@ -307,7 +308,7 @@ def _why_skipped(reference: str, alternative: str) -> str:
 
 
 def _refuse(path: Path, number: int, what: str) -> NoReturn:
-    raise ValueError(f"{label(path)}: line {number}: {what}")
+    raise TfbindError(f"line {number}: {what}", place=label(path))
 
 
 class BadLine(NamedTuple):

@@ -77,7 +77,7 @@ def new_sweep() -> None:
             _side(text, dataset, preset, options, sizes)
         except ValueError as error:
             st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
-            said = str(error) if way == WRITE else in_labels(str(error))
+            said = str(error) if way == WRITE else in_labels(error)
             (st.error if text.strip() else st.info)(plain(said))
     _earlier()
 
@@ -288,8 +288,8 @@ def _show_plan(spec: Spec, found: Plan, sizes: dict[str, tuple[int, int]]) -> No
     else:
         st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
     room_warning(found.disk)
-    for line in sweep_plan.words(spec, sizes):
-        st.caption(plain(f"{in_labels(line)}."))
+    for line in sweep_plan.words(spec, sizes, label):
+        st.caption(plain(f"{line}."))
     for note in spec.notes:
         st.caption(plain(f"Note: {note}."))
     if not found.configs:

@@ -1,6 +1,5 @@
 """The form made from TrainConfig: one widget per field with its bounds and help, and what the split holds out."""
 
-import re
 from typing import Any
 
 import streamlit as st
@@ -8,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from tfbind.config import PRESETS, TrainConfig, flag, parse_config
 from tfbind.data import Windows, check_learnable, find_leaks, list_datasets, open_dataset, split
+from tfbind.errors import Setting, SettingsError
 from ui.widgets.cache import remembered, split_of
 from ui.widgets.session import home, plain
 
@@ -37,10 +37,7 @@ START_PRESET = "recommended"
 PLAN_FIRST = """<style>@media (max-width: 640px) {
 [data-testid="stColumn"]:has(.st-key-plan) { order: -1; }
 }</style>"""
-_NAMED = re.compile(
-    rf"(^|; |, )(?:--|parameters\.)?({'|'.join(TrainConfig.model_fields)})(\.values|\.min|\.max|)(?=:| \w)"
-)
-_ENDS = {".min": " from", ".max": " to"}
+_ENDS = {"": "", "values": "", "min": " from", "max": " to"}
 
 _schema: dict[str, dict[str, Any]] = TrainConfig.model_json_schema()["properties"]
 CHECKED = "leaks-checked"
@@ -55,9 +52,13 @@ def label(field: str) -> str:
     return LABELS.get(field, field.replace("_", " ").capitalize())
 
 
-def in_labels(said: str) -> str:
+def in_labels(error: ValueError) -> str:
     """What is wrong with settings, or with the sweep file made of a form, said by the labels that the form shows."""
-    return _NAMED.sub(lambda found: found[1] + label(found[2]) + _ENDS.get(found[3], ""), said)
+    return error.named(_label_of) if isinstance(error, SettingsError) else str(error)
+
+
+def _label_of(setting: Setting) -> str:
+    return label(setting.field) + _ENDS[setting.key] if setting.key in _ENDS else str(setting)
 
 
 def parse_form(values: dict[str, Any], base: TrainConfig | None = None) -> TrainConfig:
@@ -65,7 +66,7 @@ def parse_form(values: dict[str, Any], base: TrainConfig | None = None) -> Train
     try:
         return parse_config(values, base)
     except ValueError as error:
-        raise ValueError(in_labels(str(error))) from None
+        raise ValueError(in_labels(error)) from None
 
 
 def fill(config: TrainConfig) -> None:

@@ -30,7 +30,7 @@ def new_run() -> None:
         try:
             config, problem = devices.settle(config_form(list(sizes))), ""
         except ValueError as error:
-            config, problem = None, in_labels(str(error))
+            config, problem = None, in_labels(error)
     with plan:
         if config:
             order = _plan(config, *sizes[config.dataset])
@@ -51,7 +51,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> runs.Order:
         data = data_of(config)
         parts, problem = counts(data, config, windows), ""
     except ValueError as error:
-        data, parts, problem = None, {}, in_labels(str(error))
+        data, parts, problem = None, {}, in_labels(error)
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
     order = runs.Order(name, id, wandb=wandb_mode())

@@ -13,7 +13,7 @@ from tfbind.config import TrainConfig
 from tfbind.data import name_now
 from tfbind.evaluation import Appraisal, as_good_as_the_rule
 from tfbind.figures import curve
-from tfbind.runs import Hint, Row, Run, Status, Steps, devices, duration, hint, log, lost_its_loss
+from tfbind.runs import Hint, Row, Run, Status, Steps, devices, duration, hint, log
 from tfbind.text import figure, visible
 from tfbind.tracking import logger
 from ui.predict.model import MODEL
@@ -46,7 +46,7 @@ MEANINGS = {
 def actions(run: Run, status: Status) -> None:
     """Draw the buttons that the state of the run allows, other than Stop."""
     with st.container(horizontal=True, key="actions"):
-        hopeless = lost_its_loss(status.error)
+        hopeless = status.diverged
         kind: Literal["primary", "secondary"] = "secondary" if hopeless else "primary"
         if status.state in RESUMABLE and st.button("Resume", type=kind, icon=":material/resume:"):
             attempt(lambda: runs.resume(run, secrets()))
@@ -186,8 +186,7 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
 def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:
     if status.state == "pending":
         if runs.read_record(run).get("ray"):
-            said = log.tail(run, 1).partition(" WARNING waits")[2]  # the cluster alone knows its turn
-            return [plain(f"waits{said or ' for its turn'}")]
+            return [plain(status.waits or "waits for its turn")]  # the cluster alone knows its turn
         ahead = runs.ahead(run)
         return [f"{ahead} before you on this device" if ahead else "next on this device"]
     facts = [f"data set {plain(config.dataset)}", devices.describe(config.device, config.threads or 1)]
@@ -238,7 +237,7 @@ def _load(now: dict[str, Any]) -> str:
 
 
 def _hint(run: Run, config: TrainConfig, status: Status, rows: list[Row], known: Appraisal | None) -> Hint | None:
-    if lost_its_loss(status.error):
+    if status.diverged:
         return None
     windows = runs.training_windows(run)
     steps = Steps(windows, config.batch_size) if windows else None
@@ -253,12 +252,12 @@ def _outcome(run: Run, status: Status, rows: list[Row], found: Hint | None) -> N
         st.info(found.text, icon=":material/lightbulb:")
     tail = log.tail(run, LOG_LINES) if status.error else ""
     if tail:
-        with st.expander("The last lines of its log", expanded=not lost_its_loss(status.error)):
+        with st.expander("The last lines of its log", expanded=not status.diverged):
             st.code(visible(tail), language=None)
 
 
 def _what_next(status: Status, rows: list[Row]) -> str:
-    if lost_its_loss(status.error):
+    if status.diverged:
         return "Resume would only repeat it; Clone fills the form with these settings, to be changed."
     if status.state != "crashed":
         return ""
