@@ -5,13 +5,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from tfbind.store import keep_private, words as said_of
+from tfbind.store import format_error as said_of, set_private_umask
 from ui.widgets.chart import install_plotly
 from ui.widgets.panels import panel
 from ui.widgets.session import login, plain
 from ui.widgets.sidebar import jobs
 
-keep_private()
+set_private_umask()
 st.set_page_config(page_title="tfbind", page_icon="🧬", layout="wide", initial_sidebar_state=230)
 
 

@@ -32,7 +32,7 @@ def main(count: int, epochs: int) -> None:
             run.summary = run.history[-1]
         os.environ |= {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url}
         report("the list, with settings and last values", server, lambda: pull.pull_runs(home, f"{ENTITY}/big"))
-        keys = [past.key for past in cache.stored(home)]
+        keys = [past.key for past in cache.stored_runs(home)]
         report("the curves of 20 runs", server, lambda: pull.fetch_histories(home, keys[:20]))
         report("the curves of the others", server, lambda: pull.fetch_histories(home, keys))
         with ProcessPoolExecutor(1) as another:
@@ -43,7 +43,7 @@ def main(count: int, epochs: int) -> None:
 
 def count_rows(home: Path) -> int:
     """Read all runs of a home."""
-    return sum(len(past.rows) for past in cache.stored(home))
+    return sum(len(past.rows) for past in cache.stored_runs(home))
 
 
 def report(what: str, server: WandbServer, act: Callable[[], object]) -> None:

@@ -3,26 +3,26 @@
 import streamlit as st
 
 from tfbind.compare import DEFAULT_METRIC, choose, known_runs
-from tfbind.runs import Past, local_runs
+from tfbind.runs import RunRecord, read_run_records
 from ui.compare.panels import labels_editor, panels
-from ui.compare.pull import curves_of, elsewhere
+from ui.compare.pull import curves_of, external_runs
 from ui.compare.select import choice_of, past_of, run_table, selected
 from ui.widgets.panels import panel
 from ui.widgets.session import SWEEP_PAGE, home, inside_app, plain
 
 
-def known() -> tuple[list[Past], list[str]]:
+def known() -> tuple[list[RunRecord], list[str]]:
     """Every run there is, and what cannot be read; those of this home whatever comes from elsewhere."""
     with panel("runs from elsewhere"):
         return known_runs(home(), past_of)
-    return local_runs(home(), past_of)
+    return read_run_records(home(), past_of)
 
 
 inside_app()
 
 st.title("Compare runs", anchor=False)
 with panel("Runs from Weights & Biases"):
-    elsewhere()
+    external_runs()
 pasts, problems = known()
 for problem in problems[:3]:
     st.warning(plain(problem))

@@ -5,13 +5,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tfbind.data import BUILTIN, list_datasets, make_builtin, open_checked, open_dataset
-from tfbind.store import words
+from tfbind.data import BUILTIN, list_datasets, make_builtin, open_dataset, open_validated
+from tfbind.store import format_error
 from ui.data.add import add_data, announce
 from ui.data.detail import detail, origin
 from ui.widgets.disk import storage
 from ui.widgets.panels import panel
-from ui.widgets.session import attempt, cells, home, inside_app, plain
+from ui.widgets.session import cells, home, inside_app, plain, run_action
 
 TABLE = "data-table"
 
@@ -69,9 +69,9 @@ if names:
     if chosen:
         with st.container(border=True):
             try:
-                data = open_checked(home(), chosen)
+                data = open_validated(home(), chosen)
             except (ValueError, OSError) as error:
-                st.error(plain(words(error)))
+                st.error(plain(format_error(error)))
             else:
                 with panel("data set"):
                     detail(data)
@@ -82,7 +82,7 @@ else:
     )
     if st.button("Make the built-in data set", icon=":material/science:"):
         with st.spinner("Simulating DNA and scanning it"):
-            attempt(lambda: make_builtin(home()), lambda: st.query_params.update(data=BUILTIN))
+            run_action(lambda: make_builtin(home()), lambda: st.query_params.update(data=BUILTIN))
 with panel("ways to more data"):
     add_data()
 with panel("storage"):

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from tfbind.store import words
+from tfbind.store import format_error
 from ui.lesson.steps import STEPS
 from ui.widgets.session import inside_app, plain
 
@@ -28,7 +28,7 @@ st.header(f"{number}. {step.title}", anchor=False)
 try:
     done = step.draw()
 except (ValueError, OSError) as error:
-    st.error(plain(words(error)))
+    st.error(plain(format_error(error)))
     done = False
 with st.container(horizontal=True):
     if number > 1:

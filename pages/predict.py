@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from tfbind.store import counted
+from tfbind.store import plural
 from ui.predict.input import (
     FILE,
     choose_record,
@@ -12,7 +12,7 @@ from ui.predict.input import (
     show_cautions,
     show_notes,
 )
-from ui.predict.jobs import background_jobs, downloads, offer
+from ui.predict.jobs import background_jobs, downloads, offer_job
 from ui.predict.model import settings
 from ui.predict.variants import variant_input, variant_view
 from ui.predict.view import sequence_view
@@ -30,7 +30,7 @@ with box:
     forget_other_list(records)
     file = FILE.file()
     if file and chosen and read is not None:
-        offer(file, chosen, too_large=not records)
+        offer_job(file, chosen, too_large=not records)
     variants = variant_input(records)
 if variants and chosen:
     with panel("variants"):
@@ -40,7 +40,7 @@ if records:
 if records and chosen:
     record = choose_record(records, chosen)
     st.subheader(plain(record.name), anchor=False)
-    bases = counted(len(record.codes), "base")
+    bases = plural(len(record.codes), "base")
     st.caption(plain(f"{chosen.main.label} · {bases} · {chosen.model.meaning.words}"))
     show_cautions(record, chosen.model)
     sequence_view(record, records, chosen, lambda meant: open_record(meant, records))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfbind.runs.record import Past, Source
+from tfbind.runs.record import RunRecord, Source
 
 SETTINGS = {"dataset": "chr22", "dataset_hash": "ab", "num_epochs": 5, "batch_size": 64, "validation_split": 0.2}
 
@@ -18,7 +18,7 @@ def past(
     name: str = "",
     group: str = "",
     **config: Any,
-) -> Past:
+) -> RunRecord:
     """A run whose val_pearsonr is `figure` at its last epoch, also its best, and 0.02 less at each before."""
     made = [
         {
@@ -31,10 +31,10 @@ def past(
         for epoch in range(1, epochs + 1)
     ]
     known = {key: value for key, value in {**SETTINGS, **config}.items() if value is not None}
-    return Past(key, key, name or key, state, source, group, known, made if rows is None else rows)
+    return RunRecord(key, key, name or key, state, source, group, known, made if rows is None else rows)
 
 
-def replicates(rate: float, figures: list[float], **config: Any) -> list[Past]:
+def replicates(rate: float, figures: list[float], **config: Any) -> list[RunRecord]:
     """Runs of one learning rate with seeds 0, 1, and so on."""
     return [
         past(f"lr{rate}-{seed}", figure, learning_rate=rate, seed=seed, **config)
@@ -42,7 +42,7 @@ def replicates(rate: float, figures: list[float], **config: Any) -> list[Past]:
     ]
 
 
-def logged(key: str, rate: float, figure: float) -> Past:
+def logged(key: str, rate: float, figure: float) -> RunRecord:
     """A run that another program logged to W&B: no seed, no data set, fewer settings, no windows."""
     return past(
         key,

@@ -3,17 +3,17 @@
 import numpy as np
 from past_runs import past, replicates
 
-from tfbind.compare.curves import MeanCurve, Race, race
+from tfbind.compare.curves import CurveCrossing, MeanCurve, curve_crossing
 from tfbind.compare.runs import choose
 from tfbind.compare.verdict import judge
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 
 PEARSON = choose("val_pearsonr")
 SPREAD = 0.005  # standard deviation over seeds of every setting
 CURVES = {"first": (0.8, 1.0), "second": (0.9, 6.0)}  # final value, and epochs until about two thirds of it
 
 
-def settings(counts: tuple[int, ...], rng: np.random.Generator, gap: float = 0.0) -> list[Past]:
+def settings(counts: tuple[int, ...], rng: np.random.Generator, gap: float = 0.0) -> list[RunRecord]:
     """Settings with so many seeds each, of which the first is better by `gap`."""
     figures = [rng.normal(0.85 + gap * (place == 0), SPREAD, count).tolist() for place, count in enumerate(counts)]
     return [run for rate, values in enumerate(figures, 1) for run in replicates(rate, values, epochs=1)]
@@ -61,11 +61,11 @@ def races_of_equals(epochs: int, seeds: int, draws: int) -> list[str]:
     for _ in range(draws):
         steps = rng.normal(0, 0.005, (2, seeds, epochs)).cumsum(axis=2) + rng.normal(0, 0.01, (2, seeds, epochs))
         first, second = 0.9 * (1 - np.exp(-np.arange(1, epochs + 1) / 3)) + steps
-        kinds.append(race(mean_of(first), mean_of(second), "max").kind)
+        kinds.append(curve_crossing(mean_of(first), mean_of(second), "max").kind)
     return kinds
 
 
-def crossings(draws: int) -> tuple[int, list[Race]]:
+def crossings(draws: int) -> tuple[int, list[CurveCrossing]]:
     """The epoch at which two true curves cross, and those races of noisy ones that are said to cross."""
     rng, epochs = np.random.default_rng(4), np.arange(1, 41)
     first, second = (final * (1 - np.exp(-epochs / pace)) for final, pace in CURVES.values())
@@ -75,5 +75,5 @@ def crossings(draws: int) -> tuple[int, list[Race]]:
             mean_of(curve + rng.normal(0, 0.01, (3, 1)) + rng.normal(0, 0.01, (3, len(epochs))))
             for curve in (first, second)
         ]
-        races.append(race(drawn[0], drawn[1], "max"))
+        races.append(curve_crossing(drawn[0], drawn[1], "max"))
     return int(np.argmax(second > first)) + 1, [each for each in races if each.kind == "crossed"]

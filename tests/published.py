@@ -7,7 +7,7 @@ from past_runs import curve, past
 from tfbind.config import TrainConfig, parse_config
 from tfbind.runs import folder, record
 from tfbind.runs.folder import Row
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 
 HASH = "ab" * 32
 # The best epoch's val_pearsonr and val_loss, seeds 0 to 3, on all windows of chr22.
@@ -20,11 +20,11 @@ PULLED = {0.01: (0.8809, 0.5548), 0.001: (0.8686, 0.6159), 0.0001: (0.6542, 1.41
 STATED = ("optimizer_type", "weight_decay", "batch_size", "num_epochs", "num_channels", "kernel_size", "dropout_rate")
 
 
-def pulled(**config: object) -> list[Past]:
+def pulled(**config: object) -> list[RunRecord]:
     """The three runs as pulled: they state what their sweep states, neither seed nor data set."""
     stated = {name: getattr(TrainConfig(), name) for name in STATED} | config
     return [
-        Past(
+        RunRecord(
             f"wandb:p:w{rate:g}",
             f"w{rate:g}",
             f"sweep {rate:g}",
@@ -38,7 +38,7 @@ def pulled(**config: object) -> list[Past]:
     ]
 
 
-def measured(seeds: tuple[int, ...] = (0, 1, 2, 3), **config: object) -> list[Past]:
+def measured(seeds: tuple[int, ...] = (0, 1, 2, 3), **config: object) -> list[RunRecord]:
     """Runs of this home with these seeds."""
     return [
         past(
@@ -60,7 +60,7 @@ def _rows(pearson: float, loss: float) -> list[Row]:
     return curve([2.0, loss], val_pearsonr=[0.1, pearson], train_loss=[2.0, loss], seconds=[2.0, 2.0])
 
 
-def keep(home: Path) -> list[Past]:
+def keep(home: Path) -> list[RunRecord]:
     """All of `measured`, as folders in a home."""
     kept = []
     for one in measured():
@@ -68,6 +68,6 @@ def keep(home: Path) -> list[Past]:
         run = folder.create(home, config, id=one.id.replace(".", "p"), facts={"dataset_hash": HASH, "sweep": "real"})
         for row in one.rows:
             folder.append_row(run, row | {"learning_rate": config.learning_rate, "windows_per_second": 900.0})
-        folder.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
-        kept.append(record.local(run))
+        folder.set_state(run, "finished", started=0.0, ended=1.0, device="cpu")
+        kept.append(record.read_run_record(run))
     return kept

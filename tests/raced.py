@@ -40,8 +40,8 @@ def make_race(home: Path, count: int, diverged: int = 0, pruned: int = 0, state:
         if place < pruned:
             folder.request_stop(run, folder.StopReason.PRUNED, "val_loss is not among the best")
         ended = {"ended": time.time(), "device": "cpu"}
-        folder.take_over(run, "killed" if place < pruned else "finished", started=time.time() - 60, **ended)
-    folder.take_over(sweep, state, started=time.time() - 60)
+        folder.set_state(run, "killed" if place < pruned else "finished", started=time.time() - 60, **ended)
+    folder.set_state(sweep, state, started=time.time() - 60)
     return sweep
 
 

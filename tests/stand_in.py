@@ -53,7 +53,7 @@ def make_run(
     began = time.time() - 60
     ended = None if state in runs.ACTIVE else began + 30
     began_if_at_all = None if state == "pending" else began
-    runs.take_over(run, state, started=began_if_at_all, ended=ended, device="cpu", error=error, reason=reason)
+    runs.set_state(run, state, started=began_if_at_all, ended=ended, device="cpu", error=error, reason=reason)
     return run
 
 

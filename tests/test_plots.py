@@ -6,8 +6,8 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 from past_runs import replicates
 
-from tfbind.compare.plots import Look, learning_curves, parallel
-from tfbind.compare.runs import choose, group
+from tfbind.compare.plots import PlotOptions, learning_curves, parallel
+from tfbind.compare.runs import choose, group_runs
 from tfbind.figures import CURVE_POINTS, Sight, curve, exemplary, pearson_histogram, profiles, sight, thin
 
 CHOICE = choose("val_pearsonr")
@@ -107,10 +107,12 @@ def test_histogram_of_nothing_is_empty() -> None:
 
 def test_few_epochs_have_a_mark_each_and_none_between() -> None:
     for epochs, step in ((10, 1), (11, None)):
-        settings = group([run for rate in (0.1, 0.2) for run in replicates(rate, [0.8, 0.9], epochs=epochs)], CHOICE)
-        assert learning_curves(settings, "val_pearsonr", Look()).layout.xaxis.dtick == step
-    assert learning_curves(settings, "val_pearsonr", Look(axis="seconds")).layout.xaxis.dtick is None
-    assert learning_curves([], "val_pearsonr", Look()).layout.xaxis.type == "linear"
+        settings = group_runs(
+            [run for rate in (0.1, 0.2) for run in replicates(rate, [0.8, 0.9], epochs=epochs)], CHOICE
+        )
+        assert learning_curves(settings, "val_pearsonr", PlotOptions()).layout.xaxis.dtick == step
+    assert learning_curves(settings, "val_pearsonr", PlotOptions(axis="seconds")).layout.xaxis.dtick is None
+    assert learning_curves([], "val_pearsonr", PlotOptions()).layout.xaxis.type == "linear"
 
 
 def test_the_numbers_along_an_axis_keep_apart() -> None:
@@ -150,12 +152,12 @@ def test_most_runs_may_have_diverged_at_once_and_a_run_alone_later() -> None:
 def test_a_comparison_of_losses_keeps_in_sight_what_did_not_diverge() -> None:
     well, lost = replicates(0.1, [0.8, 0.9]), replicates(10.0, [0.1])
     lost[0].rows[-1]["val_loss"] = 2.8e65
-    settings = group([*well, *lost], choose("val_loss"))
-    figure = learning_curves(settings, "val_loss", Look())
+    settings = group_runs([*well, *lost], choose("val_loss"))
+    figure = learning_curves(settings, "val_loss", PlotOptions())
     assert 1 < figure.layout.yaxis.range[1] < 1.2
     assert [note.text for note in figure.layout.annotations] == ["1 run beyond"]
     for other in (
-        learning_curves(settings, "val_loss", Look(log_y=True)),
-        learning_curves(settings, "val_pearsonr", Look()),
+        learning_curves(settings, "val_loss", PlotOptions(log_y=True)),
+        learning_curves(settings, "val_pearsonr", PlotOptions()),
     ):
         assert (other.layout.yaxis.range, other.layout.annotations) == (None, ())

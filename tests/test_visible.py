@@ -15,7 +15,7 @@ from wandb_server import ENTITY, StoredRun, WandbServer
 
 from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.cli.output import CLEARED, draw
+from tfbind.cli.output import CLEARED, draw_status
 from tfbind.store.schema import read_json, write_json
 from tfbind.text import Visible, visible, visible_output
 
@@ -59,7 +59,7 @@ def test_the_programs_own_way_to_steer_stays(monkeypatch: pytest.MonkeyPatch) ->
     terminal = io.StringIO()
     monkeypatch.setattr("sys.stderr", terminal)
     with visible_output():
-        draw(f"1 of 2 {CLEARED}")
+        draw_status(f"1 of 2 {CLEARED}")
     assert terminal.getvalue() == rf"{CLEARED}1 of 2 \x0d\x1b[K"
 
 

@@ -14,9 +14,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
-from tfbind.cli import Parser, complain
+from tfbind.cli import Parser, print_error
 from tfbind.errors import FAILURE
-from tfbind.store import keep_private, words as said_of
+from tfbind.store import format_error as said_of, set_private_umask
 from tfbind.text import shown_on, visible_output
 
 # The module of tfbind/cli/ that is imported when a command is called, the function that adds it there, its help.
@@ -74,7 +74,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    keep_private()
+    set_private_umask()
     with visible_output():
         return _run(arguments)
 
@@ -108,7 +108,7 @@ def _fail(error: object, code: int) -> int:
 
         with contextlib.suppress(OSError):  # on a full disk stderr alone says it
             keep_failure(Path(path), error)
-    return complain(error, code)
+    return print_error(error, code)
 
 
 def _nobody_reads() -> bool:

@@ -20,7 +20,7 @@ from visitor import Visitor, visiting
 from tfbind import runs
 from tfbind.data.leaks import Leaks
 from tfbind.evaluation import baselines
-from tfbind.evaluation.baselines import Appraisal, Baseline
+from tfbind.evaluation.baselines import Baseline, SplitBaselines
 from tfbind.runs.folder import Run
 from tfbind.store.schema import write_json
 
@@ -150,7 +150,7 @@ def test_polling_ends_with_the_run(server: Server, home: Path, open_page: Callab
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.evaluate(COUNT_MESSAGES)
     page.wait_for_function("window.sent >= 2")
-    runs.take_over(run, "finished", ended=time.time())
+    runs.set_state(run, "finished", ended=time.time())
     expect(page.get_by_text("finished", exact=True).first).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     at_rest(page)
@@ -169,7 +169,7 @@ def test_a_timer_that_is_late_does_not_start_a_run_of_its_own(server: Server, ho
     visitor = Visitor(query=f"run={run.id}")
     with visiting(server, [visitor]):
         wait_until(lambda: visitor.offers("Stop") and visitor.updates > 2, 30, visitor.words)
-        runs.take_over(run, "finished", ended=time.time())
+        runs.set_state(run, "finished", ended=time.time())
         wait_until(lambda: "[finished]" in visitor.words(), 30, visitor.words)
         time.sleep(1)
         updates = visitor.updates
@@ -193,7 +193,7 @@ def appraised(home: Path) -> Run:
     ]
     kept = home / baselines.FOLDER / f"{'a' * 24}-{'b' * 24}-{baselines.FORMAT}.json"
     kept.parent.mkdir(exist_ok=True)
-    write_json(kept, asdict(Appraisal(simpler, Leaks(0, 0, ()))))
+    write_json(kept, asdict(SplitBaselines(simpler, Leaks(0, 0, ()))))
     return run
 
 

@@ -15,7 +15,7 @@ from stand_in import make_run
 from tfbind import runs
 from tfbind.data.leaks import Leaks
 from tfbind.evaluation import baselines
-from tfbind.evaluation.baselines import Appraisal, Baseline
+from tfbind.evaluation.baselines import Baseline, SplitBaselines
 from tfbind.store.schema import write_json
 
 MOST_MS = 200  # between two calls of a timer of 50 ms
@@ -133,7 +133,7 @@ def long_baselines(home: Path) -> runs.Run:
     ]
     kept = home / baselines.FOLDER / f"{'c' * 24}-{'d' * 24}-{baselines.FORMAT}.json"
     kept.parent.mkdir(exist_ok=True)
-    write_json(kept, asdict(Appraisal(simpler, Leaks(0, 0, ()))))
+    write_json(kept, asdict(SplitBaselines(simpler, Leaks(0, 0, ()))))
     return run
 
 

@@ -158,7 +158,7 @@ def test_gpus_that_torch_cannot_use_are_told_with_the_remedy():
     assert "make setup TORCH_INDEX" in built.remedy
 
 
-@pytest.mark.skipif(devices.ask_driver()[0] > 0, reason="needs a machine without an NVIDIA GPU")
+@pytest.mark.skipif(devices.driver_gpu_count()[0] > 0, reason="needs a machine without an NVIDIA GPU")
 def test_a_torch_with_cuda_on_a_machine_without_a_driver_is_told(home, tmp_path):
     torch = tmp_path / "torch"
     torch.mkdir()

@@ -20,7 +20,7 @@ from tfbind.nn.model import build_model
 from tfbind.nn.weights import pack_weights
 from tfbind.runs import launch
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
@@ -123,7 +123,7 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
         def worker_of(run: Run) -> list[psutil.Process]:
             return [worker for worker in cluster.workers() if words_of(worker).startswith(f"ray::tfbind {run.id}")]
 
-        stopped, lost = (launch.submit(home, endless, Order(id=id), cluster=there) for id in ("stopped", "lost"))
+        stopped, lost = (launch.submit(home, endless, RunRequest(id=id), cluster=there) for id in ("stopped", "lost"))
         work_until(lambda: runs.read_rows(stopped) and runs.read_rows(lost))
         (worker,) = worker_of(lost)
         worker.kill()
@@ -143,7 +143,9 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
 
 def test_a_run_that_was_to_stop_is_killed_when_the_cluster_is_lost_before(cluster: RayCluster, home: Path) -> None:
     with Cluster(cluster.address) as there:
-        stopped, other = (launch.submit(home, toy_config(), Order(id=id), cluster=there) for id in ("to-stop", "on"))
+        stopped, other = (
+            launch.submit(home, toy_config(), RunRequest(id=id), cluster=there) for id in ("to-stop", "on")
+        )
         runs.request_stop(stopped)
         assert there.end_all("the cluster is gone") == [other]
     assert [runs.read_status(run).state for run in (stopped, other)] == ["killed", "failed"]
@@ -153,7 +155,7 @@ def test_a_run_that_was_to_stop_is_killed_when_the_cluster_is_lost_before(cluste
 def test_a_run_that_is_interrupted_before_it_is_led_is_killed(cluster: RayCluster, home: Path) -> None:
     def interrupted() -> None:
         with Cluster(cluster.address) as there:
-            launch.submit(home, toy_config(), Order(id="interrupted"), cluster=there)
+            launch.submit(home, toy_config(), RunRequest(id="interrupted"), cluster=there)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -9,14 +9,14 @@ from past_runs import SETTINGS, curve, past, replicates
 from toy import toy_home
 
 from tfbind.compare.runs import (
-    Point,
+    Measurement,
     best_epoch,
     canonical,
     choose,
     data_of,
     differing,
     goal_of,
-    group,
+    group_runs,
     measure,
     metrics,
     seconds,
@@ -26,23 +26,23 @@ from tfbind.compare.runs import (
 )
 from tfbind.config import TrainConfig
 from tfbind.data.dataset import open_dataset
-from tfbind.data.splits import facts, split
+from tfbind.data.splits import split, split_facts
 
 PEARSON = choose("val_pearsonr")
 
 
 def test_best_is_the_epoch_of_the_lowest_loss_whatever_the_metric() -> None:
     run = past("a", 0, rows=curve([0.9, 0.4, 0.5], val_pearsonr=[0.1, 0.7, 0.8]))
-    assert measure(run, PEARSON) == Point(2, 0.7)
-    assert measure(run, choose("val_pearsonr", "last")) == Point(3, 0.8)
-    assert measure(run, choose("val_pearsonr", "epoch", 1)) == Point(1, 0.1)
+    assert measure(run, PEARSON) == Measurement(2, 0.7)
+    assert measure(run, choose("val_pearsonr", "last")) == Measurement(3, 0.8)
+    assert measure(run, choose("val_pearsonr", "epoch", 1)) == Measurement(1, 0.1)
     assert measure(run, choose("val_pearsonr", "epoch", 4)) is None
 
 
 def test_without_a_loss_the_best_is_that_of_the_metric() -> None:
     run = past("a", 0, rows=curve([0.1, 0.9, 0.8], "val_pearsonr"))
-    assert measure(run, PEARSON) == Point(2, 0.9)
-    assert measure(run, choose("val_pearsonr", goal="min")) == Point(1, 0.1)
+    assert measure(run, PEARSON) == Measurement(2, 0.9)
+    assert measure(run, choose("val_pearsonr", goal="min")) == Measurement(1, 0.1)
 
 
 def test_undefined_values_are_never_the_best() -> None:
@@ -78,7 +78,7 @@ def test_seed_device_and_names_make_no_setting() -> None:
         past("b", 0.7, learning_rate=0.01, seed=1, device="cuda", threads=2, created="y", sweep="s"),
         past("c", 0.9, learning_rate=0.001, seed=0),
     ]
-    first, second = group(runs, PEARSON)
+    first, second = group_runs(runs, PEARSON)
     assert [run.key for run in first.pasts] == ["a", "b"]
     assert first.values == [0.5, 0.7]
     assert (first.label, second.label) == ("learning_rate 0.01", "learning_rate 0.001")
@@ -90,25 +90,25 @@ def test_seeds_that_hold_out_other_windows_are_replicates(tmp_path: Path, test_s
     runs = []
     for seed in range(3):
         config = TrainConfig(test_split=test_split, seed=seed)
-        runs.append(past(str(seed), 0.5, **config.model_dump(), **facts(split(data, config))))
+        runs.append(past(str(seed), 0.5, **config.model_dump(), **split_facts(split(data, config))))
     assert len({run.config["split_hash"] for run in runs}) == 3
-    (only,) = group(runs, PEARSON)
+    (only,) = group_runs(runs, PEARSON)
     assert "split" not in only.label
 
 
 def test_a_seed_that_was_run_twice_is_one_replicate() -> None:
     runs = [past("a", 0.5, seed=0), past("b", 0.6, seed=0), past("c", 0.9, seed=1)]
-    assert group(runs, PEARSON)[0].values == pytest.approx([0.55, 0.9])
+    assert group_runs(runs, PEARSON)[0].values == pytest.approx([0.55, 0.9])
 
 
 def test_runs_without_a_seed_are_replicates_of_their_own() -> None:
-    assert group([past("a", 0.5), past("b", 0.5)], PEARSON)[0].values == [0.5, 0.5]
+    assert group_runs([past("a", 0.5), past("b", 0.5)], PEARSON)[0].values == [0.5, 0.5]
 
 
 def test_text_numbers_and_unset_values_do_not_split_a_setting() -> None:
     runs = [past("a", 0.5, weight_decay="1e-5", first_kernel_size=None), past("b", 0.5, weight_decay=1e-5)]
     runs.append(past("c", 0.5, weight_decay=1e-5, batch_size=64.0))
-    assert len(group(runs, PEARSON)) == 1
+    assert len(group_runs(runs, PEARSON)) == 1
     assert canonical("nan") == "nan"
 
 
@@ -119,13 +119,13 @@ def test_every_configuration_value_can_be_a_key(value: object) -> None:
 
 
 def test_a_run_that_starts_from_another_is_another_setting() -> None:
-    assert len(group([past("a", 0.5), past("b", 0.6, **{"from": "a"})], PEARSON)) == 2
+    assert len(group_runs([past("a", 0.5), past("b", 0.6, **{"from": "a"})], PEARSON)) == 2
 
 
 def test_the_same_name_of_other_data_is_another_setting() -> None:
     runs = [past("a", 0.5), past("b", 0.5, dataset_hash="cd"), past("c", 0.5, dataset_hash=None)]
     assert data_of(runs) == {"a": "ab", "b": "cd", "c": "chr22"}
-    assert len(group(runs, PEARSON)) == 3
+    assert len(group_runs(runs, PEARSON)) == 3
     assert data_of([runs[0], runs[2]]) == {"a": "ab", "c": "ab"}
 
 
@@ -135,7 +135,7 @@ def test_labels_have_the_fewest_values_that_tell_settings_apart() -> None:
         for rate in (0.1, 0.2)
         for norm in ("layer", "batch")
     ]
-    assert [setting.label for setting in group(grid, PEARSON)] == [
+    assert [setting.label for setting in group_runs(grid, PEARSON)] == [
         "learning_rate 0.1, norm layer",
         "learning_rate 0.1, norm batch",
         "learning_rate 0.2, norm layer",

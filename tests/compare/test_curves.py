@@ -8,7 +8,7 @@ import pytest
 from past_runs import curve, past
 from scipy import stats
 
-from tfbind.compare.curves import MeanCurve, along, jitter, mean_curve, race, smoothed, trend
+from tfbind.compare.curves import MeanCurve, curve_crossing, curve_points, jitter, mean_curve, smooth, trend
 
 EPOCHS = np.arange(1, 41)
 NOISE = np.random.default_rng(0)
@@ -72,17 +72,17 @@ def test_the_gain_is_that_of_the_last_quarter() -> None:
 
 def test_curves_that_cross_say_where() -> None:
     first, second = 0.8 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 6.0))
-    found = race(mean(second), mean(first), "max")
+    found = curve_crossing(mean(second), mean(first), "max")
     ahead = int(np.argmax(second > first)) + 1
     assert (found.kind, found.leader, found.epoch) == ("crossed", 1, ahead)
     assert found.low <= ahead <= found.high <= ahead + 2
-    assert race(mean(-second), mean(-first), "min") == found
-    assert race(mean(second, 0.03), mean(first, 0.03), "max").high > found.high
+    assert curve_crossing(mean(-second), mean(-first), "min") == found
+    assert curve_crossing(mean(second, 0.03), mean(first, 0.03), "max").high > found.high
 
 
 def test_a_lead_that_is_lost_was_only_faster() -> None:
     fast, slow = 0.9 * (1 - np.exp(-EPOCHS / 1.0)), 0.9 * (1 - np.exp(-EPOCHS / 4.0))
-    found = race(mean(fast), mean(slow), "max")
+    found = curve_crossing(mean(fast), mean(slow), "max")
     gone = int(np.flatnonzero(fast - slow > stats.t.ppf(0.975, 4) * 0.005 * np.sqrt(2 / 3))[-1]) + 1
     assert (found.kind, found.leader, found.epoch) == ("faster", 0, gone)
     assert found.lead == pytest.approx((fast - slow).max())
@@ -96,7 +96,7 @@ def test_a_lead_within_the_spread_of_the_seeds_is_no_lead() -> None:
     ]
     first, second = (mean_curve(side, "val_loss") for side in runs)
     assert abs(first.mean[0] - second.mean[0]) > 0.01
-    assert race(first, second, "min").kind == "none"
+    assert curve_crossing(first, second, "min").kind == "none"
 
 
 @pytest.mark.parametrize(("epochs", "seeds"), [(10, 1), (10, 3), (40, 5)])
@@ -113,30 +113,32 @@ def test_the_interval_holds_the_epoch_at_which_the_true_curves_cross() -> None:
 def test_a_lead_that_stays_though_it_narrows_is_not_lost() -> None:
     fast = 0.9 * (1 - np.exp(-EPOCHS / 3.0))
     lead = np.where(EPOCHS <= 20, 0.02, 0.009)
-    assert race(mean(fast, 0.001), mean(fast - lead, 0.001), "max").kind == "none"
-    assert race(mean(fast, 5e-6), mean(fast - lead**2, 5e-6), "max").kind == "none"  # less, and clearly there
-    assert race(mean(fast, 1e-4), mean(fast - lead**2, 1e-4), "max").kind == "faster"
+    assert curve_crossing(mean(fast, 0.001), mean(fast - lead, 0.001), "max").kind == "none"
+    assert (
+        curve_crossing(mean(fast, 5e-6), mean(fast - lead**2, 5e-6), "max").kind == "none"
+    )  # less, and clearly there
+    assert curve_crossing(mean(fast, 1e-4), mean(fast - lead**2, 1e-4), "max").kind == "faster"
 
 
 def test_no_race_where_one_stays_ahead_or_nobody_leads() -> None:
     flat = np.linspace(0, 1, 20)
-    assert race(mean(flat + 0.1), mean(flat), "max").kind == "none"
-    assert race(mean(flat), mean(flat), "max").kind == "none"
-    assert race(mean(flat, 0), mean(flat + 1, 0), "max").kind == "none"
-    assert race(mean(flat[:3]), mean(flat), "max").kind == "none"
+    assert curve_crossing(mean(flat + 0.1), mean(flat), "max").kind == "none"
+    assert curve_crossing(mean(flat), mean(flat), "max").kind == "none"
+    assert curve_crossing(mean(flat, 0), mean(flat + 1, 0), "max").kind == "none"
+    assert curve_crossing(mean(flat[:3]), mean(flat), "max").kind == "none"
 
 
 def test_smoothing_is_fair_to_the_first_value_and_keeps_gaps() -> None:
-    assert smoothed([3.0, None, 3.0], 0.9) == pytest.approx([3.0, None, 3.0])
-    assert smoothed([0.0, 1.0], 0.5) == pytest.approx([0.0, 2 / 3])
-    assert smoothed([4.0, 2.0], 0.0) == [4.0, 2.0]
+    assert smooth([3.0, None, 3.0], 0.9) == pytest.approx([3.0, None, 3.0])
+    assert smooth([0.0, 1.0], 0.5) == pytest.approx([0.0, 2 / 3])
+    assert smooth([4.0, 2.0], 0.0) == [4.0, 2.0]
 
 
 def test_seconds_add_up_along_a_run_and_end_where_they_are_unknown() -> None:
     run = past("a", 0.5, epochs=3)
-    assert along(run, "seconds", "val_pearsonr")[0] == [2.0, 4.0, 6.0]
-    assert along(run, "epoch", "val_pearsonr")[0] == [1.0, 2.0, 3.0]
+    assert curve_points(run, "seconds", "val_pearsonr")[0] == [2.0, 4.0, 6.0]
+    assert curve_points(run, "epoch", "val_pearsonr")[0] == [1.0, 2.0, 3.0]
     torn = past("b", 0, rows=[{"epoch": 1, "seconds": 2.0, "val_loss": 1.0}, {"epoch": 2, "val_loss": 0.5}])
-    assert along(torn, "seconds", "val_loss") == ([2.0], [1.0])
+    assert curve_points(torn, "seconds", "val_loss") == ([2.0], [1.0])
     endless = past("c", 0, rows=[{"epoch": epoch, "seconds": 1.7e308, "val_loss": 1.0} for epoch in (1, 2)])
-    assert along(endless, "seconds", "val_loss") == ([1.7e308], [1.0])
+    assert curve_points(endless, "seconds", "val_loss") == ([1.7e308], [1.0])

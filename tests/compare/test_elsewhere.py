@@ -13,22 +13,22 @@ from wandb_server import ENTITY, StoredRun, WandbServer, seed_runs
 
 from tfbind import runs
 from tfbind.compare.report import facts
-from tfbind.compare.runs import choose, group, known_runs, originals, settings_of
+from tfbind.compare.runs import choose, group_runs, known_runs, originals, settings_of
 from tfbind.compare.verdict import judge
 from tfbind.runs import record
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 from tfbind.tracking import cache, pull
 
 PEARSON = choose("val_pearsonr")
 
 
 def test_pulled_runs_stand_apart_from_the_settings_of_this_home() -> None:
-    found = group([*pulled(), *measured()], PEARSON)
+    found = group_runs([*pulled(), *measured()], PEARSON)
     assert [len(setting.values) for setting in found] == [1, 1, 1, 4, 4, 4]
     assert facts(judge(pulled(), PEARSON, measured())) == facts(judge(pulled(), PEARSON))
 
 
-def as_pulled(mine: Past, project: str = "p") -> Past:
+def as_pulled(mine: RunRecord, project: str = "p") -> RunRecord:
     """A run of this program as W&B gives it back: settings within settings are joined by dots."""
     told = {"run": mine.id, "created": mine.created, "versions.torch": "2.13", "split_windows.train": 80, "ray": ""}
     return replace(mine, key=f"wandb:{project}:{mine.id}", source="wandb", config={**mine.config, **told})
@@ -36,7 +36,7 @@ def as_pulled(mine: Past, project: str = "p") -> Past:
 
 def test_seeds_that_this_program_logged_are_replicates_after_a_pull() -> None:
     mine = [replace(past, created=str(place)) for place, past in enumerate(measured((0, 1)))]
-    found = group([as_pulled(past) for past in mine], PEARSON)
+    found = group_runs([as_pulled(past) for past in mine], PEARSON)
     assert [len(setting.values) for setting in found] == [2, 2, 2]
     assert settings_of(as_pulled(mine[0])) == settings_of(mine[0])
 
@@ -83,24 +83,24 @@ def test_a_plain_id_is_the_run_of_this_home_and_its_copy_counts_nowhere(tmp_path
     for run in (copy, stranger):
         server.add(run)
     pull.pull_runs(tmp_path, f"{ENTITY}/tfbind")
-    assert len(cache.stored(tmp_path)) == 2
+    assert len(cache.stored_runs(tmp_path)) == 2
     known, problems = known_runs(tmp_path)
     assert problems == []
     assert [past.source for past in known if past.id == mine.id] == ["local"]
     assert [past.source for past in known if past.id == "0p01-1"] == ["local", "wandb"]
     found = compare(tmp_path, mine.id, "0p01-1")
     assert [setting["runs"] for setting in found["settings"]] == [[mine.id, "0p01-1"]]
-    assert record.local(runs.find(tmp_path, mine.id)) in known
+    assert record.read_run_record(runs.find(tmp_path, mine.id)) in known
 
 
 def test_a_run_that_the_system_cannot_read_hides_no_other(tmp_path: Path) -> None:
     """As on a disk that fails, or a shared one where another host has just deleted it."""
     first, *others = keep(tmp_path)
 
-    def read(run: runs.Run) -> Past:
+    def read(run: runs.Run) -> RunRecord:
         if run.id == first.id:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(run.folder / runs.METRICS))
-        return record.local(run)
+        return record.read_run_record(run)
 
     known, problems = known_runs(tmp_path, read)
     assert {past.id for past in known} == {past.id for past in others}

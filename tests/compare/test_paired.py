@@ -9,13 +9,13 @@ from stand_in import CONFIG, make_pair, make_run
 
 from tfbind import runs
 from tfbind.compare.runs import choose
-from tfbind.compare.significance import bootstrap, figure, read_held, same_windows
-from tfbind.compare.text import lines
+from tfbind.compare.significance import bootstrap, figure, read_window_sums, same_windows
+from tfbind.compare.text import verdict_lines
 from tfbind.compare.verdict import judge
 from tfbind.data.dataset import Windows, import_pair
 from tfbind.metrics import pearson, window_loss, window_pearson
 from tfbind.runs import record
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 from tfbind.store.schema import read_json, write_json
 
 WINDOWS = np.arange(0, 200, 2)
@@ -26,7 +26,7 @@ def data(tmp_path: Path) -> Windows:
     return import_pair(tmp_path / "home", *make_pair(tmp_path, windows=200), "small")
 
 
-def trained(data: Windows, noise: float, rate: float, seed: int = 0) -> Past:
+def trained(data: Windows, noise: float, rate: float, seed: int = 0) -> RunRecord:
     """A run that predicts the truth with noise, measured as the worker measures it."""
     config = CONFIG.model_copy(update={"dataset": "small", "learning_rate": rate, "seed": seed})
     run = make_run(data.path.parents[1], "finished", config=config, dataset_hash=data.hash)
@@ -40,10 +40,10 @@ def trained(data: Windows, noise: float, rate: float, seed: int = 0) -> Past:
         loss=window_loss(predictions, truth).astype(np.float32),
         pearson=window_pearson(predictions, truth).astype(np.float32),
     )
-    return record.local(run)
+    return record.read_run_record(run)
 
 
-def predictions_of(past: Past) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def predictions_of(past: RunRecord) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     assert past.validation is not None
     with np.load(past.validation) as saved:
         return np.asarray(saved["predictions"], float)
@@ -51,7 +51,7 @@ def predictions_of(past: Past) -> "np.ndarray[tuple[int, ...], np.dtype[np.float
 
 def test_the_sums_give_the_pearson_of_any_drawing(data: Windows) -> None:
     past = trained(data, 1.5, 0.01)
-    held, truth = read_held(past), np.asarray(data.scores[WINDOWS], float)
+    held, truth = read_window_sums(past), np.asarray(data.scores[WINDOWS], float)
     drawn = np.random.default_rng(3).integers(0, len(WINDOWS), len(WINDOWS))
     times = np.bincount(drawn, minlength=len(WINDOWS))[None]
     expected = pearson(predictions_of(past)[drawn], truth[drawn])
@@ -63,7 +63,7 @@ def test_the_sums_give_the_pearson_of_any_drawing(data: Windows) -> None:
 def test_the_interval_of_the_loss_is_that_of_scipy(data: Windows) -> None:
     first, second = trained(data, 1.0, 0.01), trained(data, 1.3, 0.001)
     found = bootstrap(first, second, "val_loss")
-    losses = [read_held(past).loss for past in (first, second)]
+    losses = [read_window_sums(past).loss for past in (first, second)]
     reference = stats.bootstrap(
         losses,
         lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
@@ -93,8 +93,8 @@ def test_it_is_about_the_pair_and_decides_nothing_about_the_settings(data: Windo
     assert found.rule == "none"
     assert not found.worse
     assert found.pair is not None
-    assert "This pair of runs, not the settings" in lines(verdict)[0]
-    assert "leaves out zero" in lines(verdict)[0]
+    assert "This pair of runs, not the settings" in verdict_lines(verdict)[0]
+    assert "leaves out zero" in verdict_lines(verdict)[0]
     assert judge([trained(data, 1.0, 0.1), trained(data, 1.6, 0.2)], choose("train_loss")).comparisons[0].pair is None
 
 
@@ -111,10 +111,10 @@ def test_what_cannot_be_drawn_is_one_line(data: Windows) -> None:
     meta = data.path / "meta.json"
     write_json(meta, {**read_json(meta), "hash": "another"})
     with pytest.raises(ValueError, match="the data set small has changed since"):
-        read_held(past)
+        read_window_sums(past)
     verdict = judge([past, trained_again(past)], choose("val_pearsonr"))
-    assert "has changed since" in lines(verdict)[0]
+    assert "has changed since" in verdict_lines(verdict)[0]
 
 
-def trained_again(past: Past) -> Past:
-    return Past(**{**vars(past), "key": "again", "config": {**past.config, "learning_rate": 0.5}})
+def trained_again(past: RunRecord) -> RunRecord:
+    return RunRecord(**{**vars(past), "key": "again", "config": {**past.config, "learning_rate": 0.5}})

@@ -26,7 +26,7 @@ from tfbind.compare.report import (
 from tfbind.compare.runs import choose, table
 from tfbind.compare.significance import setting_importance
 from tfbind.compare.verdict import judge
-from tfbind.evaluation.baselines import Beside
+from tfbind.evaluation.baselines import BaselineComparison
 from tfbind.runs import folder, record as history
 
 PROJECT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
 
 
 def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
-    words = Beside("words", "table of 10-mers", "for each word its score", [0.88, 0.89])
+    words = BaselineComparison("words", "table of 10-mers", "for each word its score", [0.88, 0.89])
     made = replace(report(), beside=[words])
     rows = standings_table(made.verdict, made.beside)
     assert [row["setting"] for row in rows] == [
@@ -146,7 +146,9 @@ def test_a_refusal_is_a_report_too() -> None:
     mixed = [past("a", 0.9), past("b", 0.8, dataset_hash="cd")]
     text = html_report(Report(mixed, judge(mixed, PEARSON), "x", "now"))
     assert "2 different data sets" in text
-    made = Report(mixed, judge(mixed, PEARSON), "x", "now", [Beside("mean", "mean", "everywhere", [0.25], "chr22")])
+    made = Report(
+        mixed, judge(mixed, PEARSON), "x", "now", [BaselineComparison("mean", "mean", "everywhere", [0.25], "chr22")]
+    )
     assert "<td>chr22</td><td>mean</td><td>0.2500</td><td>everywhere</td>" in html_report(made)
     assert "| chr22 | mean | 0.2500 | everywhere |" in markdown_report(made)
 
@@ -158,7 +160,7 @@ def home(tmp_path: Path) -> Path:
         facts = {"facts": {"sweep": "s1", "dataset_hash": "ab"}}
         run = folder.create(tmp_path, config, id=f"r{rate}".replace(".", "-"), **facts)
         folder.append_row(run, make_rows(1)[0] | {"val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0})
-        folder.take_over(run, state, started=0.0, ended=1.0, device="cpu")
+        folder.set_state(run, state, started=0.0, ended=1.0, device="cpu")
     return tmp_path
 
 
@@ -204,13 +206,13 @@ def test_bad_words_are_one_line_and_exit_code_2(home: Path, words: list[str], sa
 def test_tags_and_note_are_kept_and_bad_ones_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path, "finished")
     history.annotate(run, " good, , good ,second try", " the one\nto show ")
-    found = history.local(run)
+    found = history.read_run_record(run)
     assert (found.tags, found.note) == (["good", "second try"], "the one to show")
     assert found.name == folder.read_labels(run)["name"]
     for tags, note, said in (("x" * 41, "", "at most 40 printable"), ("a\x07", "", "tag"), ("", "n" * 501, "note")):
         with pytest.raises(ValueError, match=said):
             history.annotate(run, tags, note)
-    assert history.local(run).tags == ["good", "second try"]
+    assert history.read_run_record(run).tags == ["good", "second try"]
 
 
 def test_importance_finds_the_setting_that_matters() -> None:

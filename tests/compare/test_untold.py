@@ -9,17 +9,17 @@ from hypothesis import given, settings, strategies as st
 from past_runs import curve, logged, past, replicates
 
 from tfbind.compare.report import facts
-from tfbind.compare.runs import Choice, choose
-from tfbind.compare.text import headline, lines, next_steps
+from tfbind.compare.runs import RankBy, choose
+from tfbind.compare.text import headline, next_steps, verdict_lines
 from tfbind.compare.verdict import Verdict, judge
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 
 PEARSON = choose("val_pearsonr")
 GOOD, BAD = [0.883, 0.887, 0.879], [0.695, 0.690, 0.700]
 
 
 def everything(verdict: Verdict) -> str:
-    return "\n".join([headline(verdict), *lines(verdict), *verdict.notes])
+    return "\n".join([headline(verdict), *verdict_lines(verdict), *verdict.notes])
 
 
 # One run on a side
@@ -79,13 +79,13 @@ def test_replicates_that_are_selected_help_before_others() -> None:
 # Data that are not known
 
 
-def homes() -> dict[str, list[Past]]:
+def homes() -> dict[str, list[RunRecord]]:
     builtin = [run for rate in (0.02, 0.002) for run in replicates(rate, [0.98, 0.9801, 0.9802], dataset="builtin")]
     toy = replicates(0.01, [0.1, 0.9, 0.2, 0.8, 0.3], dataset="toy", dataset_hash="cd")
     return {"empty": [], "builtin": builtin, "toy": toy, "both": [*builtin, *toy]}
 
 
-def published(**config: object) -> list[Past]:
+def published(**config: object) -> list[RunRecord]:
     figures = ((0.01, 0.8809), (0.001, 0.8686), (0.0001, 0.6542))
     runs = [logged(f"w{rate:g}", rate, figure) for rate, figure in figures]
     return [replace(run, config={**run.config, **config}) for run in runs]
@@ -119,14 +119,14 @@ def test_known_and_unknown_data_are_not_called() -> None:
     assert all("seeds of each" not in step.text for step in next_steps(verdict))
 
 
-def unknown(figures: list[float]) -> list[Past]:
+def unknown(figures: list[float]) -> list[RunRecord]:
     return [logged(f"w{place}", 0.3, figure) for place, figure in enumerate(figures)]
 
 
 # Survivors
 
 
-def hyperband(rng: np.random.Generator, spread: float, truth: float) -> list[Past]:
+def hyperband(rng: np.random.Generator, spread: float, truth: float) -> list[RunRecord]:
     """A steady setting and a truly worse one that scatters more, ten seeds of each; after one of three epochs the
     worse two thirds are pruned."""
     drawn = [("steady", rng.normal(0.88, 0.002, 10)), ("wild", rng.normal(truth, spread, 10))]
@@ -223,7 +223,7 @@ def test_no_figure_among_the_best_is_worse_than_one_that_is_called_worse(drawn, 
             state = "failed" if place == lost and seed == 0 else "finished"
             rows = curve([0.5], figure=[middle + off])
             runs.append(past(f"{place}-{seed}", 0, rows=rows, state=state, learning_rate=place + 1, seed=seed))
-    verdict = judge(runs, Choice("figure", goal))
+    verdict = judge(runs, RankBy("figure", goal))
     sign = -1 if goal == "min" else 1
     best = {standing.setting.label: sign * standing.mean for standing in verdict.contenders}
     others = {standing.setting.label: sign * standing.mean for standing in verdict.standings} | {}

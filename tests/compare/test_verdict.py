@@ -11,16 +11,16 @@ from scipy import stats
 
 from tfbind.compare.runs import choose
 from tfbind.compare.significance import LEVEL
-from tfbind.compare.text import RULE, headline, lines, next_steps, repeat
+from tfbind.compare.text import RULE, headline, next_steps, repeat_command, verdict_lines
 from tfbind.compare.verdict import Verdict, judge
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 
 PEARSON = choose("val_pearsonr")
 LOSS = choose("val_loss")
 GOOD, SAME, BAD = [0.883, 0.887, 0.879], [0.882, 0.884, 0.885], [0.695, 0.690, 0.700]
 
 
-def three_rates() -> list[Past]:
+def three_rates() -> list[RunRecord]:
     return [*replicates(0.01, GOOD), *replicates(0.001, SAME), *replicates(0.0001, BAD)]
 
 
@@ -29,7 +29,7 @@ def calls(verdict: Verdict) -> dict[str, bool]:
 
 
 def everything(verdict: Verdict) -> str:
-    return "\n".join([headline(verdict), *lines(verdict), *verdict.notes])
+    return "\n".join([headline(verdict), *verdict_lines(verdict), *verdict.notes])
 
 
 # (i) replicates on both sides
@@ -74,7 +74,7 @@ def test_the_published_rates_0_0001_is_worse_and_the_others_cannot_be_told() -> 
 
 def test_what_is_worse_is_named() -> None:
     verdict = judge([*replicates(0.01, GOOD), *replicates(0.0001, BAD)], PEARSON)
-    assert "learning_rate 0.0001 is worse, p" in lines(verdict)[0]
+    assert "learning_rate 0.0001 is worse, p" in verdict_lines(verdict)[0]
 
 
 def test_a_low_metric_wins_where_low_is_better() -> None:
@@ -245,8 +245,8 @@ def test_a_curve_that_still_improves_asks_for_more_epochs() -> None:
 
 
 def test_a_run_of_another_program_has_no_command() -> None:
-    assert repeat(logged("w", 0.01, 0.9)) is None
-    assert repeat(past("a", 0.9, learning_rate=-1, seed=0)) is None
+    assert repeat_command(logged("w", 0.01, 0.9)) is None
+    assert repeat_command(past("a", 0.9, learning_rate=-1, seed=0)) is None
 
 
 def test_a_lead_that_was_lost_is_told() -> None:

@@ -11,12 +11,12 @@ import pytest
 from forkhead import HOMER
 from hypothesis import given, settings, strategies as st
 
-from tfbind.data.build import Rule, build_scan
+from tfbind.data.build import ScanRule, build_scan
 from tfbind.data.dataset import Windows, import_pair, list_datasets
 from tfbind.data.manage import compare
 from tfbind.dna.codes import UNKNOWN, decode
-from tfbind.dna.fasta import contigs, cut, stretches
-from tfbind.motifs.formats import Found, get_motif
+from tfbind.dna.fasta import contigs, cut_windows, genome_chunks
+from tfbind.motifs.formats import FileMotif, get_motif
 from tfbind.motifs.pwm import Motif
 
 # Columns of T, G, T/a, T: short enough that hits are common, not palindromic.
@@ -67,7 +67,7 @@ def built(folder: Path, text: str, **rule: object) -> Windows:
     genome = folder / "genome.fa"
     genome.write_text(text)
     return build_scan(
-        folder / "home", "own", genome, Found(MOTIF), Rule(**{"threshold": CROSSING, "length": 10, **rule})
+        folder / "home", "own", genome, FileMotif(MOTIF), ScanRule(**{"threshold": CROSSING, "length": 10, **rule})
     )
 
 
@@ -96,7 +96,7 @@ def test_a_gzip_genome_in_lower_case_gives_the_same_data(tmp_path: Path) -> None
     plain = built(tmp_path, text)
     packed = tmp_path / "genome.fa.gz"
     packed.write_bytes(gzip.compress(text.lower().replace(">chr", ">CHR").replace("CHR", "chr").encode()))
-    again = build_scan(tmp_path / "home", "packed", packed, Found(MOTIF), Rule(threshold=CROSSING, length=10))
+    again = build_scan(tmp_path / "home", "packed", packed, FileMotif(MOTIF), ScanRule(threshold=CROSSING, length=10))
     assert again.hash == plain.hash
     assert again.meta["origin"]["genome"]["file"] == "genome.fa.gz"
 
@@ -111,7 +111,7 @@ def test_chromosomes_are_chosen_by_either_convention(tmp_path: Path) -> None:
 def test_the_stretches_of_a_long_contig_hold_every_window_once_with_its_surroundings() -> None:
     codes = np.random.default_rng(0).integers(0, 4, 3_300_000, dtype=np.uint8)
     pieces = iter(np.array_split(codes, 41))
-    found = list(stretches("chr1", pieces, 300, 33))
+    found = list(genome_chunks("chr1", pieces, 300, 33))
     assert [part.first for part in found] + [found[-1].last] == [0, *(part.last for part in found)]
     assert found[-1].last == len(codes) // 300 * 300
     for part in found:
@@ -124,7 +124,7 @@ def test_the_stretches_of_a_long_contig_hold_every_window_once_with_its_surround
 def test_windows_are_cut_wherever_pieces_end(sizes: list[int], starts: list[int], length: int) -> None:
     codes = np.arange(sum(sizes)).astype(np.uint8)
     wanted = [start for start in sorted(starts) if start + length <= len(codes)]
-    found = list(cut(np.split(codes, np.cumsum(sizes)[:-1]), sorted(starts), length))
+    found = list(cut_windows(np.split(codes, np.cumsum(sizes)[:-1]), sorted(starts), length))
     assert [start for start, _ in found] == wanted
     for start, window in found:
         assert window.tolist() == codes[start : start + length].tolist()
@@ -136,9 +136,14 @@ def test_a_motif_files_threshold_counts_unless_another_is_given(tmp_path: Path) 
     rows = "\n".join("\t".join(f"{value:.3f}" for value in column) for column in COLUMNS.T)
     motif.write_text(f">TGTTA\tTGTT/test\t3.0\n{rows}\n")
     homer = get_motif(str(motif))
-    assert build_scan(tmp_path, "a", genome, homer, Rule(length=10)).meta["origin"]["threshold"] == 3.0
-    assert build_scan(tmp_path, "b", genome, homer, Rule(CROSSING, length=10)).meta["origin"]["threshold"] == CROSSING
-    by_chance = build_scan(tmp_path, "c", genome, homer, Rule(p_value=0.05, length=10)).meta["origin"]["threshold"]
+    assert build_scan(tmp_path, "a", genome, homer, ScanRule(length=10)).meta["origin"]["threshold"] == 3.0
+    assert (
+        build_scan(tmp_path, "b", genome, homer, ScanRule(CROSSING, length=10)).meta["origin"]["threshold"]
+        == CROSSING
+    )
+    by_chance = build_scan(tmp_path, "c", genome, homer, ScanRule(p_value=0.05, length=10)).meta["origin"][
+        "threshold"
+    ]
     words = np.stack(np.meshgrid(*[range(4)] * 4), -1).reshape(-1, 4)
     scores = MOTIF.log_odds[words, range(4)].sum(axis=1)
     assert (scores >= by_chance).mean() <= 0.05 < (scores >= by_chance - 0.3).mean()
@@ -178,7 +183,7 @@ def test_what_cannot_be_built_is_refused_in_one_line(
 def test_a_name_that_is_taken_is_refused_before_the_genome_is_read(tmp_path: Path) -> None:
     built(tmp_path, fasta({"chr1": letters(500)}))
     with pytest.raises(ValueError, match="'own': exists already and is not overwritten"):
-        build_scan(tmp_path / "home", "own", tmp_path / "no such genome", Found(MOTIF), Rule())
+        build_scan(tmp_path / "home", "own", tmp_path / "no such genome", FileMotif(MOTIF), ScanRule())
 
 
 def test_contigs_are_told_by_the_first_word(tmp_path: Path) -> None:
@@ -202,7 +207,7 @@ def test_the_courses_scores_come_back_from_a_genome_and_its_motif(
         genome[int(start) - first : int(end) + 1 - first] = codes
     (tmp_path / "chr22.fa").write_text(fasta({"chr22": decode(genome)}))
     (tmp_path / "foxa1.motif").write_text(HOMER)
-    data = build_scan(tmp_path, "again", tmp_path / "chr22.fa", get_motif(str(tmp_path / "foxa1.motif")), Rule())
+    data = build_scan(tmp_path, "again", tmp_path / "chr22.fa", get_motif(str(tmp_path / "foxa1.motif")), ScanRule())
     shifted = [f"chr22_{int(start) - first}_{int(end) - first}".encode() for _, start, end in names]
     course = replace(real, names=np.array(shifted), codes=kept, scores=real.scores[:4000])
     found = compare(data, course, 291)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tfbind.__main__ import main
-from tfbind.data.build import P_VALUE, Rule, chosen_threshold
+from tfbind.data.build import P_VALUE, ScanRule, chosen_threshold
 from tfbind.data.dataset import open_dataset
 from tfbind.dna.codes import decode
-from tfbind.motifs.formats import Found
+from tfbind.motifs.formats import FileMotif
 from tfbind.motifs.jaspar import find_motif, vertebrates
 from tfbind.motifs.pwm import Motif, threshold_of
 
@@ -32,18 +32,18 @@ USUAL = {
 @pytest.mark.parametrize("motif", USUAL)
 def test_the_usual_p_value_is_the_one_nearest_to_that_of_fimo_with_which_hits_can_be_told(motif: str) -> None:
     found = find_motif(motif)
-    threshold, p_value = chosen_threshold(Found(found), Rule())
+    threshold, p_value = chosen_threshold(FileMotif(found), ScanRule())
     assert p_value == pytest.approx(USUAL[motif])
     assert threshold == threshold_of(found, p_value) > 0
     between = [p_value * 10] if p_value < P_VALUE else [p_value / 10] if p_value > P_VALUE else []
     for nearer in between:
         with pytest.raises(ValueError, match=f"--p-value {nearer:g} gives the threshold, .*--p-value {p_value:g} "):
-            chosen_threshold(Found(found), Rule(p_value=nearer))
+            chosen_threshold(FileMotif(found), ScanRule(p_value=nearer))
 
 
 def test_every_vertebrate_motif_of_a_sample_can_be_used_as_usual() -> None:
     for motif in vertebrates()[::17]:
-        threshold, _ = chosen_threshold(Found(motif), Rule())
+        threshold, _ = chosen_threshold(FileMotif(motif), ScanRule())
         assert 0 < threshold <= motif.highest
 
 
@@ -78,11 +78,11 @@ def test_a_p_value_that_was_asked_for_is_taken_as_it_is_or_refused_with_one_that
     said = capsys.readouterr().err
     assert said.startswith("tfbind: --p-value 0.001 gives the threshold, -5.714: no hit of NFKB1 could be told")
     assert said.endswith("its best, such as --p-value 0.0001 gives\n")
-    assert chosen_threshold(Found(find_motif("NFKB1")), Rule(p_value=3e-5))[1] == 3e-5
+    assert chosen_threshold(FileMotif(find_motif("NFKB1")), ScanRule(p_value=3e-5))[1] == 3e-5
     assert list((home / "data").glob("*")) == []
 
 
 def test_a_motif_that_says_nothing_has_no_p_value() -> None:
     flat = Motif("flat", "", np.full((4, 8), 0.25))
     with pytest.raises(ValueError, match=r"at most 0\.0000, its best; no --p-value gives one"):
-        chosen_threshold(Found(flat), Rule())
+        chosen_threshold(FileMotif(flat), ScanRule())

@@ -13,10 +13,10 @@ import pybigtools
 import pytest
 from hypothesis import given, strategies as st
 
-from tfbind.data.build import SignalRule, Sources, build_signal, remarks
+from tfbind.data.build import SignalRule, SignalSources, build_signal, remarks
 from tfbind.data.dataset import Windows, list_datasets
 from tfbind.dna import bigwig, intervals
-from tfbind.dna.intervals import Region, elsewhere, read_regions
+from tfbind.dna.intervals import Region, random_windows, read_regions
 
 SIZES = {"chr1": 5000, "chr2": 3000}
 GENOME = {name: "".join(np.random.default_rng(size).choice(list("ACGT"), size)) for name, size in SIZES.items()}
@@ -26,8 +26,10 @@ BARE = 100
 RULE = SignalRule(length=100)
 
 
-def sources(folder: Path, regions: str, genome: dict[str, str] = GENOME, sizes: dict[str, int] = SIZES) -> Sources:
-    found = Sources(folder / "genome.fa.gz", folder / "signal.bw", folder / "regions.bed")
+def sources(
+    folder: Path, regions: str, genome: dict[str, str] = GENOME, sizes: dict[str, int] = SIZES
+) -> SignalSources:
+    found = SignalSources(folder / "genome.fa.gz", folder / "signal.bw", folder / "regions.bed")
     text = "".join(f">{name}\n{letters}\n" for name, letters in genome.items())
     found.genome.write_bytes(gzip.compress(text.encode()))
     rows = [
@@ -138,7 +140,7 @@ def test_the_share_that_is_told_rises_over_both_readings_of_the_genome(tmp_path:
 
 @given(st.integers(0, 12), st.integers(5, 40), st.integers(0, 99))
 def test_there_are_as_many_random_windows_as_there_is_room_for(count: int, length: int, seed: int) -> None:
-    found = elsewhere({"chr1": [(100, 120)]}, {"chr1": 220, "chr2": 3}, count, length, seed)
+    found = random_windows({"chr1": [(100, 120)]}, {"chr1": 220, "chr2": 3}, count, length, seed)
     starts = found.get("chr1", [])
     assert len(starts) <= count
     assert all(start + length <= 100 or start >= 120 for start in starts)
@@ -197,7 +199,7 @@ def test_another_assembly_is_seen_before_random_windows_are_drawn(tmp_path: Path
 
 def test_regions_of_whole_chromosomes_take_little_memory() -> None:
     tracemalloc.start()
-    assert elsewhere({"chr1": [(0, 30_000_000)]}, {"chr1": 30_000_000}, 1, 10, 0) == {}
+    assert random_windows({"chr1": [(0, 30_000_000)]}, {"chr1": 30_000_000}, 1, 10, 0) == {}
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 10_000_000

@@ -17,7 +17,7 @@ from toy import toy_home
 
 from tfbind.data import manage
 from tfbind.data.dataset import import_pair, list_datasets, make_builtin, open_dataset
-from tfbind.data.manage import Likeness
+from tfbind.data.manage import DatasetAgreement
 from tfbind.runs import folder as runs
 
 
@@ -97,10 +97,10 @@ def test_two_data_sets_are_compared_by_the_names_of_their_windows(home: Path) ->
     scores[0, 19] += 1  # the last base of one window
     scores[1, 4] += 0.005  # less than what counts as another score
     other = replace(data, names=names, codes=data.codes[10:][::-1], scores=scores[::-1])
-    assert manage.compare(data, other) == Likeness(40, 10, 0, pytest.approx(0.997, abs=0.003), 39 / 40)
+    assert manage.compare(data, other) == DatasetAgreement(40, 10, 0, pytest.approx(0.997, abs=0.003), 39 / 40)
     assert manage.compare(data, other, 19).exact == 1
     nothing = replace(other, names=np.array([b"x%d" % at for at in range(40)]))
-    assert manage.compare(data, nothing) == Likeness(0, 50, 40, None, None)
+    assert manage.compare(data, nothing) == DatasetAgreement(0, 50, 40, None, None)
     with pytest.raises(ValueError, match="the first 21 bases; expected 1 to 20"):
         manage.compare(data, other, 21)
 
@@ -131,14 +131,14 @@ def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:
 
 def test_data_that_a_run_learns_from_stay(home: Path) -> None:
     run = runs.create(home, CONFIG.model_copy(update={"dataset": "toy"}))
-    runs.take_over(run, "running", started=time.time(), pid=os.getpid(), host=socket.gethostname())
+    runs.set_state(run, "running", started=time.time(), pid=os.getpid(), host=socket.gethostname())
     for attempt in (
         lambda: manage.delete(home, "toy", runs.active_on),
         lambda: manage.rename(home, "toy", "mine", runs.active_on),
     ):
         with pytest.raises(ValueError, match=f"data set 'toy': in use by run {run.id}; stop it first"):
             attempt()
-    runs.take_over(run, "finished", ended=time.time())
+    runs.set_state(run, "finished", ended=time.time())
     manage.delete(home, "toy", runs.active_on)
 
 

@@ -30,8 +30,8 @@ from tfbind.data.dataset import (
     import_pair,
     list_datasets,
     make_builtin,
-    open_checked,
     open_dataset,
+    open_validated,
     sha256,
 )
 from tfbind.data.pairs import Pair, check_pair, coordinates, read_pair, report
@@ -206,13 +206,13 @@ def test_whatever_an_import_says_of_its_data_has_to_be_there(tmp_path: Path) -> 
 
 def test_content_that_has_changed_is_told_by_its_hash(tmp_path: Path) -> None:
     data = import_pair(tmp_path, *write_pair(tmp_path / "files"), "toy")
-    assert open_checked(tmp_path, "toy").hash == data.hash
+    assert open_validated(tmp_path, "toy").hash == data.hash
     codes = bytearray((data.path / dataset.CODES).read_bytes())
     codes[-1] = 77
     (data.path / dataset.CODES).write_bytes(codes)
     assert open_dataset(tmp_path, "toy").hash == data.hash
     with pytest.raises(ValueError, match=r"data/toy: .*codes\.npy.* do not have the hash in meta\.json"):
-        open_checked(tmp_path, "toy")
+        open_validated(tmp_path, "toy")
 
 
 def test_arrays_of_other_shapes_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from tfbind.config import TrainConfig
 from tfbind.data.dataset import import_pair
-from tfbind.data.leaks import Leaks, Shared, find_leaks
+from tfbind.data.leaks import Leaks, SharedWindows, find_leaks
 from tfbind.data.pairs import read_pair
 from tfbind.data.splits import Split, split
 from tfbind.dna.codes import UNKNOWN, reverse_complement
@@ -38,7 +38,7 @@ def halves(count: int) -> Split:
     return Split(train, validation, test, np.array([], dtype=np.intp))
 
 
-def only(data: Named) -> Shared:
+def only(data: Named) -> SharedWindows:
     """What the second half of some windows shares with the first, which trains."""
     train, validation = np.split(np.arange(len(data.codes)), 2)
     nothing = np.array([], dtype=np.intp)

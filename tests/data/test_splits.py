@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import TrainConfig
 from tfbind.data.dataset import import_pair
-from tfbind.data.splits import Split, coordinates, held_groups, split
+from tfbind.data.splits import Split, coordinates, split, validation_groups
 
 LENGTH = 10
 
@@ -147,10 +147,10 @@ def test_what_was_drawn_as_one_for_validation() -> None:
     settings = {"validation_split": 0.3, "split_by": "chromosomes"}
     held = parts(data, **settings).validation
     chromosome = [data.names[place].split(b"_")[0] for place in held]
-    groups = held_groups(data, TrainConfig(**settings))
+    groups = validation_groups(data, TrainConfig(**settings))
     assert [groups[place] == groups[0] for place in range(len(held))] == [one == chromosome[0] for one in chromosome]
     assert len(np.unique(groups)) == groups.max() + 1 == len(set(chromosome))
-    assert held_groups(data, TrainConfig(validation_split=0.3)).tolist() == list(range(5))
+    assert validation_groups(data, TrainConfig(validation_split=0.3)).tolist() == list(range(5))
 
 
 def test_data_of_one_chromosome_are_told_of_blocks() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tfbind.dna import bigwig_writer
-from tfbind.dna.bigwig_writer import BLOCK, SECTION, order, write
+from tfbind.dna.bigwig_writer import BLOCK, SECTION, chromosome_order, write
 
 PIECE = 20_000
 
@@ -20,7 +20,7 @@ def written(path, scores: dict[str, np.ndarray], size: int = PIECE):
     """The file with all scores, a piece of `size` bases at a time."""
     pieces = (
         (name, start, scores[name][start : start + size])
-        for name in order(scores)
+        for name in chromosome_order(scores)
         for start in range(0, len(scores[name]), size)
     )
     write(path, {name: len(values) for name, values in scores.items()}, pieces)

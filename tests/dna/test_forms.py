@@ -6,7 +6,7 @@ import io
 import pytest
 from test_records import TABLE, named
 
-from tfbind.dna.parser import assemble, read_pieces, read_records
+from tfbind.dna.parser import assemble_records, read_chunks, read_records
 
 GENBANK = """LOCUS       SCU49845     24 bp    DNA
 DEFINITION  a gene.
@@ -64,7 +64,7 @@ def test_every_form_is_read(text, expected):
     assert named(read_records(text)) == expected
     assert named(read_records(text.encode())) == expected
     assert named(read_records(gzip.compress(text.encode()))) == expected
-    assert named(assemble(read_pieces(io.BytesIO(text.encode())))) == expected
+    assert named(assemble_records(read_chunks(io.BytesIO(text.encode())))) == expected
 
 
 def test_lines_of_names_and_letters_are_said_to_be_read_as_a_table():

@@ -6,7 +6,7 @@ import pytest
 
 from tfbind.__main__ import main
 from tfbind.dna.codes import decode, encode, reverse_complement
-from tfbind.dna.intervals import Place, place_of, window_place
+from tfbind.dna.intervals import Position, position_of, window_place
 from tfbind.dna.parser import read_records
 from tfbind.scoring.formats import unplaced
 
@@ -49,7 +49,7 @@ PREDICTED = [FORWARD[0], FORWARD[5], FORWARD[11], *REVERSE[::4]]  # bedtools, sa
 @pytest.mark.parametrize("header", [*FORWARD, *REVERSE])
 def test_a_place_is_read_whatever_tool_wrote_it(header):
     (record,) = read_records(f">{header}\n{SITE}\n")
-    assert place_of(record.name, 28) == Place("chr1", 1000, reverse=header in REVERSE)
+    assert position_of(record.name, 28) == Position("chr1", 1000, reverse=header in REVERSE)
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +96,13 @@ def test_a_record_lies_where_its_name_says_whatever_tool_wrote_it(outcomes, head
 @pytest.mark.parametrize(
     ("name", "length", "expected"),
     [
-        ("NC_000001.11:101-128", 28, Place("NC_000001.11", 100)),
-        ("NC_000001.11:c128-101", 28, Place("NC_000001.11", 100, reverse=True)),
-        ("gi|568815597|ref|NC_000001.11|:101-128", 28, Place("NC_000001.11", 100)),
-        ("x::chr22_10510500_10510799", 300, Place("chr22", 10510500)),
-        ("chr1:1,000,001-1,000,028", 28, Place("chr1", 1_000_000)),
+        ("NC_000001.11:101-128", 28, Position("NC_000001.11", 100)),
+        ("NC_000001.11:c128-101", 28, Position("NC_000001.11", 100, reverse=True)),
+        ("gi|568815597|ref|NC_000001.11|:101-128", 28, Position("NC_000001.11", 100)),
+        ("x::chr22_10510500_10510799", 300, Position("chr22", 10510500)),
+        ("chr1:1,000,001-1,000,028", 28, Position("chr1", 1_000_000)),
         ("chr1:1,00-1,28", 28, None),  # no thousands
-        ("site1::chr1:100-128(+)", 29, Place("chr1", 99)),  # 29 bases: both ends are meant
+        ("site1::chr1:100-128(+)", 29, Position("chr1", 99)),  # 29 bases: both ends are meant
         ("site1::chr1:100-128(+)", 30, None),
         ("chr1:101-128/rc", 27, None),  # samtools counts from 1
         ("chr1:c101-128", 28, None),
@@ -111,7 +111,7 @@ def test_a_record_lies_where_its_name_says_whatever_tool_wrote_it(outcomes, head
     ],
 )
 def test_the_length_decides_how_a_place_is_counted_or_that_there_is_none(name, length, expected):
-    assert place_of(name, length) == expected
+    assert position_of(name, length) == expected
     if expected:
         assert window_place(name.encode(), length) == (expected.chromosome, expected.start)
 

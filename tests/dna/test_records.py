@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from tfbind.dna.codes import RefusedLetter, decode
-from tfbind.dna.parser import Record, TooLarge, assemble, fasta_pieces, read_pieces, read_records, unpacked
+from tfbind.dna.codes import InvalidLetter, decode
+from tfbind.dna.parser import (
+    Record,
+    TooLarge,
+    assemble_records,
+    decompressed,
+    read_chunks,
+    read_fasta_chunks,
+    read_records,
+)
 
 TABLE = "sequence\twindow_name\nACGT\tw1\nACGA\tw2\n"
 
@@ -165,7 +173,7 @@ def test_files_that_are_no_text_are_named(data, said):
 
 
 def test_a_refused_letter_comes_with_what_stands_around_it():
-    with pytest.raises(RefusedLetter) as caught:
+    with pytest.raises(InvalidLetter) as caught:
         read_records(">a\n" + "AC" * 20 + "\nJ" + "GT" * 20)
     error = caught.value
     assert (error.record, error.index, error.letter) == ("a", 40, "J")
@@ -192,7 +200,7 @@ def test_what_cannot_be_read_is_repaired_and_every_repair_said(text, letters, re
     ["GTT[T/C]ACTT", "GTT[T/C/G]ACTT", "GTT(T|C)ACTT", "MKVLSADTQ", "my gene\nAC\nGGT", "MKTAYIAKQRQISFVKSHFSRQ"],
 )
 def test_alternatives_proteins_and_words_are_not_repaired_into_dna(text):
-    with pytest.raises(RefusedLetter):
+    with pytest.raises(InvalidLetter):
         read_records(text, repair=True)
 
 
@@ -233,7 +241,7 @@ def test_a_line_that_is_no_dna_names_the_one_sequence_below_it_and_that_is_said(
     ],
 )
 def test_a_first_line_that_may_be_dna_or_belongs_to_no_one_sequence_is_no_name(text):
-    with pytest.raises(RefusedLetter):
+    with pytest.raises(InvalidLetter):
         read_records(text)
 
 
@@ -295,8 +303,8 @@ def test_reading_gives_records_or_one_line_and_repair_gives_what_can_be_read(dat
     assert all(name and name.isprintable() for name in names)
     assert all(len(record.codes) and record.codes.max() <= 4 for record in records or [])
     fixed, error = outcome(data, repair=True)
-    if isinstance(error, RefusedLetter):
-        assert "protein" in str(error) or set(unpacked(data, 1_000)) & set(b"[]{}()/|\\<>")
+    if isinstance(error, InvalidLetter):
+        assert "protein" in str(error) or set(decompressed(data, 1_000)) & set(b"[]{}()/|\\<>")
     assert not records or fixed
     if fixed:
         assert named(read_records(as_fasta(named(fixed)))) == named(fixed)
@@ -337,13 +345,13 @@ def test_a_fasta_in_pieces_is_the_fasta_at_once_wherever_it_is_cut(sequences, wi
         lines += [f">{name}", *(letters[start : start + width] for start in range(0, len(letters), width))]
     data = line_end.join(lines).encode()
     whole, cut = read_records(data), list(_cut_pieces(data, step))
-    assert named(assemble(cut)) == named(whole)
-    assert [record.notes for record in assemble(cut)] == [record.notes for record in whole]
+    assert named(assemble_records(cut)) == named(whole)
+    assert [record.notes for record in assemble_records(cut)] == [record.notes for record in whole]
 
 
 def _cut_pieces(data: bytes, step: int):
 
-    return fasta_pieces(data[start : start + step] for start in range(0, len(data), step))
+    return read_fasta_chunks(data[start : start + step] for start in range(0, len(data), step))
 
 
 def test_a_letter_in_a_later_piece_is_placed_in_its_record():
@@ -354,13 +362,13 @@ def test_a_letter_in_a_later_piece_is_placed_in_its_record():
 
 def test_a_stream_of_few_bytes_at_a_time_is_read():
     data = gzip.compress(b">a\nACGT\nAC\n>b\nGG\n")
-    assert named(assemble(read_pieces(io.BufferedReader(Trickle(data, 3))))) == [("a", "ACGTAC"), ("b", "GG")]
+    assert named(assemble_records(read_chunks(io.BufferedReader(Trickle(data, 3))))) == [("a", "ACGTAC"), ("b", "GG")]
 
 
 def test_the_courses_file_is_read_as_the_table_it_is(real_pair):
     path, _ = real_pair
     with path.open("rb") as stream:
-        records = assemble(read_pieces(stream))
+        records = assemble_records(read_chunks(stream))
     with gzip.open(path, "rt") as text:
         next(text)
         rows = [line.rstrip("\n").split("\t") for line in text]

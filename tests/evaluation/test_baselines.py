@@ -51,13 +51,13 @@ def test_kept_figures_that_call_the_scan_a_ceiling_open_under_its_name(tmp_path)
         {"key": "words", "name": "table", "about": "words"},
     ]
     kept.write_text(json.dumps({"baselines": rows, "leaks": {"windows": 1, "unplaced": 0, "pairs": []}}))
-    found = baselines.stored(tmp_path, {"dataset_hash": "a" * 64, "split_hash": "b" * 64})
+    found = baselines.read_baselines(tmp_path, {"dataset_hash": "a" * 64, "split_hash": "b" * 64})
     assert found is not None
     assert [(one.key, one.name) for one in found.baselines] == [("ceiling", "motif scan"), ("words", "table")]
 
 
 def test_the_rule_behind_the_labels_is_a_motif_scan_and_the_others_reach_it(builtin) -> None:
-    found = by_key(baselines.compute(builtin, split(builtin, TrainConfig())))
+    found = by_key(baselines.compute_baselines(builtin, split(builtin, TrainConfig())))
     assert list(found) == ["mean", "words", "pwm", "jaspar", "ceiling"]
     assert found["ceiling"].name == "motif scan"
     assert found["ceiling"].val_pearsonr == pytest.approx(0.987, abs=0.005)
@@ -84,7 +84,10 @@ def test_nothing_is_fitted_to_what_is_held_out(builtin) -> None:
     other[parts.validation] = np.random.default_rng(0).random((len(parts.validation), builtin.length))
     unlike = replace(builtin, scores=other, meta={**builtin.meta, "origin": {"kind": "pair"}})
     like = replace(builtin, meta=unlike.meta)
-    mine, theirs = by_key(baselines.compute(like, parts)), by_key(baselines.compute(unlike, parts))
+    mine, theirs = (
+        by_key(baselines.compute_baselines(like, parts)),
+        by_key(baselines.compute_baselines(unlike, parts)),
+    )
     assert mine["ceiling"].val_pearsonr > 0.98
     assert theirs["pwm"].val_pearsonr < 0.1
     assert [base.about for base in mine.values()] == [base.about for base in theirs.values()]
@@ -92,7 +95,7 @@ def test_nothing_is_fitted_to_what_is_held_out(builtin) -> None:
 
 def test_a_matrix_that_cannot_be_fitted_has_no_figures_but_says_why(builtin) -> None:
     flat = replace(builtin, scores=np.ones(builtin.scores.shape, np.float32), meta={"origin": {"kind": "pair"}})
-    found = by_key(baselines.compute(flat, split(flat, TrainConfig())))
+    found = by_key(baselines.compute_baselines(flat, split(flat, TrainConfig())))
     assert list(found) == ["mean", "words", "pwm", "jaspar"]
     assert found["pwm"].val_loss is None
     assert "no motif is to be found behind the training scores" in found["pwm"].about
@@ -111,40 +114,44 @@ def test_windows_shorter_than_a_word_are_no_error() -> None:
 def test_they_are_computed_once_for_a_split(tmp_path, builtin) -> None:
     parts = split(builtin, TrainConfig())
     record = {"dataset_hash": builtin.hash, "split_hash": parts.hash}
-    assert baselines.stored(tmp_path, record) is None
-    made = baselines.make(tmp_path, builtin, parts)
-    assert baselines.stored(tmp_path, record) == made
+    assert baselines.read_baselines(tmp_path, record) is None
+    made = baselines.ensure_baselines(tmp_path, builtin, parts)
+    assert baselines.read_baselines(tmp_path, record) == made
     assert made.leaks.held_out == 600
     (kept,) = (tmp_path / baselines.FOLDER).glob("*.json")
     written = kept.stat().st_mtime_ns
-    assert baselines.make(tmp_path, builtin, parts) == made
+    assert baselines.ensure_baselines(tmp_path, builtin, parts) == made
     assert kept.stat().st_mtime_ns == written
     kept.write_text('{"baselines": [{"key": 1}]}')
     with pytest.raises(ValueError, match=r"json: baselines, leaks missing or of another kind; .*; delete it"):
-        baselines.stored(tmp_path, record)
+        baselines.read_baselines(tmp_path, record)
 
 
 def test_in_a_comparison_they_have_one_value_for_each_split_of_the_runs(tmp_path) -> None:
     home = toy_home(tmp_path)
     data = open_dataset(home, "toy")
     parts = [split(data, TrainConfig(dataset="toy", seed=seed)) for seed in (0, 1)]
-    made = [baselines.make(home, data, one).baselines for one in parts]
+    made = [baselines.ensure_baselines(home, data, one).baselines for one in parts]
     records = [{"dataset_hash": data.hash, "split_hash": parts[seed].hash} for seed in (0, 1, 1)]
     unknown = {"dataset_hash": data.hash, "split_hash": "f" * 64}
-    rows = {row.key: row for row in baselines.beside(home, [*records, unknown, {}], "val_loss")}
+    rows = {row.key: row for row in baselines.compare_baselines(home, [*records, unknown, {}], "val_loss")}
     assert rows["mean"].values == [by_key(found)["mean"].val_loss for found in made]
     assert rows["mean"].mean == pytest.approx(sum(rows["mean"].values) / 2)
-    assert "mean" not in {row.key for row in baselines.beside(home, records, "val_pearsonr")}
+    assert "mean" not in {row.key for row in baselines.compare_baselines(home, records, "val_pearsonr")}
     other = {"dataset_hash": "e" * 64, "split_hash": parts[0].hash}
-    assert baselines.beside(home, [*records, other], "val_loss") == []  # no mean over two data sets
-    assert baselines.beside(home, records, "seconds") == baselines.beside(home, [unknown], "val_loss") == []
-    said = baselines.remark_beside(home, records, "val_pearsonr", 0.1, "learning_rate 0.01")
+    assert baselines.compare_baselines(home, [*records, other], "val_loss") == []  # no mean over two data sets
+    assert (
+        baselines.compare_baselines(home, records, "seconds")
+        == baselines.compare_baselines(home, [unknown], "val_loss")
+        == []
+    )
+    said = baselines.remark_on_best(home, records, "val_pearsonr", 0.1, "learning_rate 0.01")
     assert said is not None
     assert said.startswith("A simpler model does as well: table of 6-mers")
-    assert baselines.remark_beside(home, records, "val_loss", 0.1, "learning_rate 0.01") is None
+    assert baselines.remark_on_best(home, records, "val_loss", 0.1, "learning_rate 0.01") is None
     for elsewhere in (unknown, {"dataset_hash": None}, {}):
         some = [*records, elsewhere]
-        assert baselines.remark_beside(home, some, "val_pearsonr", 0.1, "learning_rate 0.01") is None
+        assert baselines.remark_on_best(home, some, "val_pearsonr", 0.1, "learning_rate 0.01") is None
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_the_remark_says_when_a_simpler_model_is_as_good_or_nothing_is_left(reac
 
 def test_a_table_of_words_reaches_what_is_known_of_the_real_data(tmp_path, real_pair) -> None:
     data = import_pair(tmp_path, *real_pair, "chr22")
-    found = by_key(baselines.compute(data, split(data, TrainConfig())))
+    found = by_key(baselines.compute_baselines(data, split(data, TrainConfig())))
     assert found["words"].name == "table of 10-mers"
     assert found["words"].val_pearsonr > 0.96
     assert found["words"].val_pearsonr_window > 0.97

@@ -12,11 +12,11 @@ from stand_in import CONFIG
 from tfbind.__main__ import main
 from tfbind.data.dataset import Windows, make_builtin
 from tfbind.evaluation import filters
-from tfbind.evaluation.filters import FIRST_LAYER, Learnt
+from tfbind.evaluation.filters import FIRST_LAYER, FilterReport
 from tfbind.motifs.pwm import jaspar_motif
 from tfbind.runs import folder
 from tfbind.runs.folder import Run
-from tfbind.runs.record import pack_held_out
+from tfbind.runs.record import pack_validation
 
 FOXA1 = jaspar_motif()
 
@@ -37,14 +37,14 @@ def run(tmp_path: Path) -> Run:
     flanked[3] = -1
     save_file({FIRST_LAYER: flanked}, made.folder / folder.BEST)
     nothing = np.zeros(900)
-    held = pack_held_out(np.arange(900), np.zeros((900, 300)), nothing, nothing)
+    held = pack_validation(np.arange(900), np.zeros((900, 300)), nothing, nothing)
     (made.folder / folder.VALIDATION).write_bytes(held)
     return made
 
 
 def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows) -> None:
     """One search for all: the comparison is compiled the first time it runs in an environment."""
-    found = filters.learnt(run, data)
+    found = filters.describe_filters(run, data)
     assert found.windows == 900
     first, second, constant, dead = found.filters
     assert first.motif is not None
@@ -60,12 +60,12 @@ def test_filters_are_told_by_the_words_that_excite_them(run: Run, data: Windows)
     assert first.matches[0].strand != second.matches[0].strand
     assert found.behind in (FOXA1.consensus, FOXA1.reverse_complement().consensus)
     assert found.for_the_labels == [first, second]
-    kept = filters.stored(run)
+    kept = filters.read_filters(run)
     assert kept is not None
     assert_same(kept, found)
 
 
-def assert_same(first: Learnt, second: Learnt) -> None:
+def assert_same(first: FilterReport, second: FilterReport) -> None:
     assert (first.windows, first.behind) == (second.windows, second.behind)
     for one, other in zip(first.filters, second.filters, strict=True):
         assert (one.number, one.words, one.windows, one.matches, one.behind) == (
@@ -86,25 +86,25 @@ def test_the_command_says_how_like_the_motif_of_the_labels_each_filter_is(
     monkeypatch.setenv("TFBIND_HOME", str(tmp_path))
     assert main(["filters", run.id]) == 0
     first, second, constant, dead = capsys.readouterr().out.splitlines()
-    found = filters.learnt(run, data).filters
+    found = filters.describe_filters(run, data).filters
     assert first.endswith(f"  like the labels' motif: p {found[0].behind:.1g}")
     assert second.endswith(f"  like the labels' motif: p {found[1].behind:.1g}")
     assert "labels" not in constant + dead
 
 
 def test_nothing_is_told_before_it_was_asked_or_after_the_weights_have_changed(run: Run) -> None:
-    assert filters.stored(run) is None
+    assert filters.read_filters(run) is None
     kept = run.folder / folder.FILTERS
     kept.write_text('{"filters": [], "windows": 3, "behind": null}')
-    assert filters.stored(run) == Learnt([], 3, None)
+    assert filters.read_filters(run) == FilterReport([], 3, None)
     later = time.time() + 10
     touch(run.folder / folder.BEST, later)
-    assert filters.stored(run) is None
+    assert filters.read_filters(run) is None
     touch(kept, later + 1)
     kept.write_text('{"filters": 3}')
     touch(kept, later + 1)
     with pytest.raises(ValueError, match=r"filters\.json: filters, windows, behind missing or of another kind"):
-        filters.stored(run)
+        filters.read_filters(run)
 
 
 def touch(path: Path, when: float) -> None:
@@ -114,4 +114,4 @@ def touch(path: Path, when: float) -> None:
 def test_a_run_without_weights_is_refused(tmp_path: Path, data: Windows) -> None:
     empty = folder.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
     with pytest.raises(ValueError, match="no weights yet; expected a run with a finished epoch"):
-        filters.learnt(empty, data)
+        filters.describe_filters(empty, data)

@@ -12,7 +12,7 @@ from toy import toy_config, toy_data, toy_home
 
 from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.compare.significance import read_held
+from tfbind.compare.significance import read_window_sums
 from tfbind.data.dataset import import_pair
 from tfbind.data.manage import delete, rename
 from tfbind.data.splits import split
@@ -32,14 +32,14 @@ def home(tmp_path, monkeypatch):
 
 
 def trained(home, **settings):
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one")).create()
+    run = launch.prepare(home, toy_config(**settings), launch.RunRequest(id="one")).create()
     assert Worker(run).work() == "finished"
     return run
 
 
 def test_it_is_opened_once_and_gives_the_figures_of_the_best_weights(home, capsys) -> None:
     run = trained(home, test_split=0.3)
-    assert test_set.opened(run) is None
+    assert test_set.read_test_result(run) is None
     with np.load(run.folder / runs.VALIDATION) as saved:
         validation = set(saved["windows"])
     parts = split(toy_data(), toy_config(test_split=0.3))
@@ -96,8 +96,8 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
     """Renamed, with other data under the old name; then gone."""
     home = toy_home(tmp_path)
     monkeypatch.setenv("TFBIND_HOME", str(home))
-    launch.prepare(home, toy_config(), launch.Order(id="one")).create()
-    runs.take_over(runs.find(home, "one"), "finished")
+    launch.prepare(home, toy_config(), launch.RunRequest(id="one")).create()
+    runs.set_state(runs.find(home, "one"), "finished")
     import_pair(home, *far_apart(tmp_path), "far")
     rename(home, "toy", "mine", runs.active_on)
     rename(home, "far", "toy", runs.active_on)
@@ -118,18 +118,18 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
 def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_path) -> None:
     """Renamed, with other data under the old name, before it trains and before its test is opened; then gone."""
     runs_of_toy = [
-        launch.prepare(home, toy_config(test_split=0.3), launch.Order(id=id)).create() for id in ("one", "two")
+        launch.prepare(home, toy_config(test_split=0.3), launch.RunRequest(id=id)).create() for id in ("one", "two")
     ]
     import_pair(home, *far_apart(tmp_path), "far")
     with pytest.raises(ValueError, match="data set 'toy': in use by run one"):
         rename(home, "toy", "mine", runs.active_on)
     for run in runs_of_toy:
-        runs.take_over(run, "killed")
+        runs.set_state(run, "killed")
     rename(home, "toy", "mine", runs.active_on)
     rename(home, "far", "toy", runs.active_on)
     one, two = runs_of_toy
     assert Worker(one).work() == "finished"
-    held, data = read_held(record.local(one)), toy_data()
+    held, data = read_window_sums(record.read_run_record(one)), toy_data()
     assert set(held.windows) == set(split(data, toy_config(test_split=0.3)).validation)
     assert held.loss.mean() == pytest.approx(runs.best_row(runs.read_rows(one))["val_loss"], rel=1e-3)
     assert test_set.open_test(one).windows == 15
@@ -141,7 +141,7 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     assert Worker(two).work() == "failed"
     assert gone in runs.read_status(two).error
     with pytest.raises(ValueError, match=f"run one: {gone}"):
-        read_held(record.local(one))
+        read_window_sums(record.read_run_record(one))
     assert main(["train", "--from", "one", "--id", "none"]) == 2
     assert main(["train", "--from", "one", "--dataset", "toy", "--num-epochs", "1", "--id", "other"]) == 0
 
@@ -163,8 +163,8 @@ def far_apart(folder: Path) -> tuple[Path, Path]:
     ],
 )
 def test_what_cannot_be_opened_says_why(home, capsys, settings, state, said) -> None:
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id="one")).create()
-    runs.take_over(run, state)
+    run = launch.prepare(home, toy_config(**settings), launch.RunRequest(id="one")).create()
+    runs.set_state(run, state)
     assert main(["test", "one"]) == 2
     assert capsys.readouterr().err == f"tfbind: {said}\n"
 

@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from tfbind import runs
 from tfbind.__main__ import COMMANDS, _parser, main
 from tfbind.config import TrainConfig
-from tfbind.runs.launch import Order, prepare
+from tfbind.runs.launch import RunRequest, prepare
 from tfbind.runs.worker import Worker
 from tfbind.scoring import jobs
 
@@ -232,7 +232,7 @@ def answers(folder: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
 def _predicted(home: Path) -> Path:
     """The folder of a finished job of the page."""
     id = "20260101-000000-00000"
-    order = jobs.Order("dna.fa", "one", ".csv", "forward", 3.0, False)
+    order = jobs.JobRequest("dna.fa", "one", ".csv", "forward", 3.0, False)
     os.environ["TFBIND_HOME"] = str(home)
     job = jobs.submit(home, order, io.BytesIO(f">dna\n{DNA}\n".encode()), id)
     deadline = time.monotonic() + 120
@@ -303,7 +303,7 @@ def make_home(folder: Path) -> None:
     with _inside(folder):
         _write_files()
         assert called(home, "train", "--id", "whole", *FLAGS)[0] == 0
-        half = prepare(home, TrainConfig(**TINY), Order("half", "half", None, None, "off")).create()
+        half = prepare(home, TrainConfig(**TINY), RunRequest("half", "half", None, None, "off")).create()
         Worker(half, on_row=lambda row: runs.request_stop(half) if row["epoch"] == HALF else None).work()
         assert called(home, "sweep", "good.yaml", "--id", "rates")[0] == 0
     shutil.rmtree(KEPT_HOME, ignore_errors=True)

@@ -7,13 +7,13 @@ from tfbind.dna.codes import Codes, encode
 from tfbind.metrics import pearson
 from tfbind.motifs.pwm import Motif, jaspar_motif, paint, threshold_of
 from tfbind.motifs.scan_models import (
-    Examples,
     Scan,
+    TrainingExamples,
     all_but_overhang,
-    fitted,
+    fit_scan,
     known_motif,
-    rule_behind,
-    rule_of_origin,
+    label_scan,
+    scan_of_origin,
 )
 
 PAIR = {"kind": "pair"}
@@ -24,14 +24,14 @@ def random_codes(windows: int, length: int, seed: int) -> Codes:
     return np.random.default_rng(seed).integers(0, 4, (windows, length), dtype=np.uint8)
 
 
-def painted(matrix_id: str, seed: int = 3, turned: bool = False) -> Examples:
+def painted(matrix_id: str, seed: int = 3, turned: bool = False) -> TrainingExamples:
     codes, motif = random_codes(2_000, 150, seed), jaspar_motif(matrix_id)
     motif = motif.reverse_complement() if turned else motif
-    return Examples(codes, paint(motif, codes, threshold_of(motif, 1e-3)))
+    return TrainingExamples(codes, paint(motif, codes, threshold_of(motif, 1e-3)))
 
 
 def test_a_matrix_fitted_to_painted_scores_predicts_windows_that_it_has_not_seen() -> None:
-    fit = fitted(painted("MA0080.7"))
+    fit = fit_scan(painted("MA0080.7"))
     assert fit is not None
     scan, behind = fit
     fresh = painted("MA0080.7", seed=4)
@@ -42,10 +42,10 @@ def test_a_matrix_fitted_to_painted_scores_predicts_windows_that_it_has_not_seen
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_matrix_fitted_to_scores_in_another_unit_paints_them_and_is_their_rule(turned: bool) -> None:
     examples = painted("MA0080.7", turned=turned)
-    moved = Examples(examples.codes, examples.scores / 10 - np.float32(0.1))
-    fit = fitted(moved)
+    moved = TrainingExamples(examples.codes, examples.scores / 10 - np.float32(0.1))
+    fit = fit_scan(moved)
     assert fit is not None
-    rule = rule_behind(PAIR, fit)
+    rule = label_scan(PAIR, fit)
     assert rule is not None
     np.testing.assert_allclose(rule(moved.codes), moved.scores, atol=1e-3)
     overhung = moved.scores.copy()
@@ -56,11 +56,11 @@ def test_a_matrix_fitted_to_scores_in_another_unit_paints_them_and_is_their_rule
 
 def test_marks_of_hits_are_predicted_by_the_motif_that_is_counted_from_them() -> None:
     examples = painted("MA0080.7")
-    fit = fitted(Examples(examples.codes, (examples.scores != 0).astype(np.float32)))
+    fit = fit_scan(TrainingExamples(examples.codes, (examples.scores != 0).astype(np.float32)))
     assert fit is not None
     fresh = painted("MA0080.7", seed=4)
     assert pearson(fit[0](fresh.codes), (fresh.scores != 0).astype(np.float32)) > 0.85
-    assert rule_behind(PAIR, fit) is None
+    assert label_scan(PAIR, fit) is None
 
 
 def test_a_matrix_is_found_under_a_signal_that_no_scan_has_painted() -> None:
@@ -70,16 +70,16 @@ def test_a_matrix_is_found_under_a_signal_that_no_scan_has_painted() -> None:
     bell = 5 * np.exp(-(((np.arange(200) - 98) / 15.0) ** 2))
     noise = np.random.default_rng(2).normal(1, 0.2, codes.shape)
     signal = (planted[:, None] * bell + noise).astype(np.float32)
-    fit = fitted(Examples(codes, signal))
+    fit = fit_scan(TrainingExamples(codes, signal))
     assert fit is not None
     assert fit[1].how == "enriched"
     assert pearson(fit[0](codes), signal) > 0.5
-    assert rule_behind(PAIR, fit) is None
+    assert label_scan(PAIR, fit) is None
 
 
 def test_where_all_scores_are_the_same_there_is_no_matrix() -> None:
     codes = random_codes(300, 60, 0)
-    assert fitted(Examples(codes, np.ones(codes.shape, np.float32))) is None
+    assert fit_scan(TrainingExamples(codes, np.ones(codes.shape, np.float32))) is None
 
 
 @pytest.mark.parametrize("matrix_id", ["MA0139.2", "MA0080.7"])
@@ -99,12 +99,12 @@ def test_data_made_here_know_their_motif_and_their_rule() -> None:
         "threshold": 5.5,
     }
     codes = random_codes(50, 40, 0)
-    scan, its_own = known_motif(origin, Examples(codes, np.zeros(codes.shape, np.float32)))
+    scan, its_own = known_motif(origin, TrainingExamples(codes, np.zeros(codes.shape, np.float32)))
     assert its_own
     assert scan.threshold == 5.5
     assert np.array_equal(scan(codes), paint(motif, codes, 5.5))
-    assert np.array_equal(rule_of_origin(origin)(codes), scan(codes))
-    assert rule_of_origin({"kind": "signal"}) is None
+    assert np.array_equal(scan_of_origin(origin)(codes), scan(codes))
+    assert scan_of_origin({"kind": "signal"}) is None
 
 
 def test_only_hits_across_an_edge_are_missing_from_what_a_window_shows() -> None:

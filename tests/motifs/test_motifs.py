@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from tfbind.data.pairs import read_pair
 from tfbind.dna.codes import encode, reverse_complement
-from tfbind.motifs.pwm import Motif, from_counts, hits, jaspar_motif, paint, scan, threshold_of
+from tfbind.motifs.pwm import Motif, find_hits, from_counts, jaspar_motif, paint, scan, threshold_of
 
 HALF = np.array([[0.5, 0.25], [0.25, 0.25], [0.125, 0.25], [0.125, 0.25]])
 
@@ -133,14 +133,14 @@ def test_a_p_value_outside_its_range_is_refused(p_value: float) -> None:
 def test_crowded_hits_are_thinned(scores: dict[int, float], kept: list[int]) -> None:
     row = np.full((1, 40), -9, dtype=np.float32)
     row[0, list(scores)] = list(scores.values())
-    rows, starts = hits(row, 6)
+    rows, starts = find_hits(row, 6)
     assert (rows.tolist(), starts.tolist()) == ([0] * len(kept), kept)
 
 
 def test_hits_of_different_sequences_do_not_crowd_each_other() -> None:
     scores = np.full((2, 10), -9, dtype=np.float32)
     scores[0, 9], scores[1, 0] = 7, 8
-    rows, starts = hits(scores, 6)
+    rows, starts = find_hits(scores, 6)
     assert (rows.tolist(), starts.tolist()) == ([0, 1], [9, 0])
 
 

@@ -9,7 +9,7 @@ from toy import Toy
 
 from tfbind.data.pairs import read_pair
 from tfbind.dna.codes import Codes
-from tfbind.motifs.discovery import agreement, motif_behind
+from tfbind.motifs.discovery import agreement, discover_motif
 from tfbind.motifs.pwm import Motif, information, jaspar_motif, paint, threshold_of
 
 FORKHEAD = np.array(COLUMNS).T  # the published forkhead motif behind the course's labels
@@ -32,7 +32,7 @@ def test_a_planted_motif_is_read_off_painted_scores(matrix_id: str) -> None:
     motif = jaspar_motif(matrix_id)
     codes = random_codes(4000, 120, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-3))
-    behind = motif_behind(Toy(codes, scores))
+    behind = discover_motif(Toy(codes, scores))
     assert behind is not None
     assert behind.how == "painted"
     assert behind.agreement is not None
@@ -45,7 +45,7 @@ def test_no_base_that_no_hit_has_makes_words_into_hits() -> None:
     """In a short motif such bases stand in every column of GATA1: what they get is not told by the hits alone."""
     motif = jaspar_motif("MA0035.5")
     codes = random_codes(4000, 300, 6)
-    behind = motif_behind(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-3))))
+    behind = discover_motif(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-3))))
     assert behind is not None
     assert behind.agreement is not None
     assert behind.agreement.exact > 0.97
@@ -54,7 +54,7 @@ def test_no_base_that_no_hit_has_makes_words_into_hits() -> None:
 def test_the_published_motif_comes_back_to_the_third_digit() -> None:
     codes = random_codes(6_000, 300, 0)
     motif = Motif("FOXA1", "", FORKHEAD / FORKHEAD.sum(axis=0))
-    behind = motif_behind(Toy(codes, paint(motif, codes, 6.3672)))
+    behind = discover_motif(Toy(codes, paint(motif, codes, 6.3672)))
     assert behind is not None
     assert behind.agreement is not None
     assert behind.agreement.exact > 0.999
@@ -66,7 +66,7 @@ def test_the_published_rule_rebuilds_the_courses_scores(real_pair: tuple[Path, P
     rebuilt = agreement(data, Motif("FOXA1", "", FORKHEAD / FORKHEAD.sum(axis=0)), 6.3662)
     assert rebuilt.r >= 0.985
     assert rebuilt.exact >= 0.975
-    behind = motif_behind(data)
+    behind = discover_motif(data)
     assert behind is not None
     assert same_letters(behind.motif, Motif("", "", FORKHEAD / FORKHEAD.sum(axis=0)), atol=0.032)
     assert behind.agreement is not None
@@ -87,7 +87,7 @@ def test_a_motif_is_found_under_the_peaks_of_a_signal(noise: float) -> None:
     place = np.arange(200)
     signal = bound[:, None] * 20 * np.exp(-((place - centres[:, None]) ** 2) / (2 * 25**2))
     scores = (signal + noise * rng.random((4000, 200))).astype(np.float32)
-    behind = motif_behind(Toy(codes, scores))
+    behind = discover_motif(Toy(codes, scores))
     assert behind is not None
     assert behind.how == "enriched"
     assert behind.motif.consensus in ("TGTTTAC", "GTAAACA")
@@ -108,7 +108,7 @@ UNITS = {
 def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id: str, unit: str) -> None:
     motif, codes = jaspar_motif(matrix_id), random_codes(4000, 200, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-3))
-    behind = motif_behind(Toy(codes, UNITS[unit](scores).astype(np.float32)))
+    behind = discover_motif(Toy(codes, UNITS[unit](scores).astype(np.float32)))
     assert behind is not None
     assert behind.how == "painted"
     assert same_letters(behind.motif, motif, atol=1e-3)
@@ -123,7 +123,7 @@ def test_the_matrix_comes_back_exactly_in_whatever_unit_the_scores_are(matrix_id
 def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: str) -> None:
     motif, codes = jaspar_motif("MA0148.5"), random_codes(9000, 200, 5)
     scores = paint(motif, codes, threshold_of(motif, 1e-4))
-    behind = motif_behind(Toy(codes, UNITS[unit](scores).astype(np.float32)))
+    behind = discover_motif(Toy(codes, UNITS[unit](scores).astype(np.float32)))
     assert behind is not None
     assert behind.how == "painted"
     assert same_letters(behind.motif, motif, atol=0.1)
@@ -136,7 +136,7 @@ def test_bases_that_no_hit_has_leave_the_unit_uncertain_by_a_few_percent(unit: s
 def test_of_labels_that_mark_the_hits_the_letters_are_counted(matrix_id: str) -> None:
     motif, codes = jaspar_motif(matrix_id), random_codes(4000, 200, 5)
     marks = (paint(motif, codes, threshold_of(motif, 1e-3)) != 0).astype(np.float32)
-    behind = motif_behind(Toy(codes, marks))
+    behind = discover_motif(Toy(codes, marks))
     assert behind is not None
     assert behind.how == "marked"
     assert behind.agreement is None
@@ -157,7 +157,7 @@ def test_a_planted_word_is_read_off_marks_and_found_in_the_middle_of_wide_peaks(
         codes[row, at : at + 8] = word if row % 4 else 3 - word[::-1]
         narrow[row, at : at + 8], wide[row, at - reach : at + reach] = 1, 1
     for scores, how in ((narrow, "marked"), (wide, "enriched")):
-        behind = motif_behind(Toy(codes, scores.astype(np.float32)))
+        behind = discover_motif(Toy(codes, scores.astype(np.float32)))
         assert behind is not None
         assert behind.how == how
         assert behind.motif.consensus in ("GATTACCA", "TGGTAATC")
@@ -167,7 +167,7 @@ def test_a_planted_word_is_read_off_marks_and_found_in_the_middle_of_wide_peaks(
 def test_too_few_hits_for_a_matrix_are_counted_and_not_called_painted() -> None:
     """A matrix of 31 columns has more unknown numbers than some hundred hits tell."""
     motif, codes = jaspar_motif("MA1929.2"), random_codes(2200, 300, 5)
-    behind = motif_behind(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-4))))
+    behind = discover_motif(Toy(codes, paint(motif, codes, threshold_of(motif, 1e-4))))
     assert behind is not None
     assert behind.how == "marked"
     assert behind.explained > 0.6
@@ -176,14 +176,14 @@ def test_too_few_hits_for_a_matrix_are_counted_and_not_called_painted() -> None:
 def test_stretches_of_one_width_on_random_letters_have_no_motif_read_off() -> None:
     rng, codes, scores = np.random.default_rng(0), random_codes(1000, 100, 6), np.zeros((1000, 100), np.float32)
     scores[np.arange(1000)[:, None], rng.integers(0, 90, 1000)[:, None] + np.arange(9)] = rng.random((1000, 1)) + 1
-    behind = motif_behind(Toy(codes, scores))
+    behind = discover_motif(Toy(codes, scores))
     assert behind is None or behind.how == "enriched"
 
 
 def test_where_nothing_varies_there_is_no_motif() -> None:
     codes = random_codes(500, 50, 0)
-    assert motif_behind(Toy(codes, np.zeros((500, 50), np.float32))) is None
-    assert motif_behind(Toy(codes[:20], paint(jaspar_motif(), codes[:20], 4.0))) is None
+    assert discover_motif(Toy(codes, np.zeros((500, 50), np.float32))) is None
+    assert discover_motif(Toy(codes[:20], paint(jaspar_motif(), codes[:20], 4.0))) is None
 
 
 def test_agreement_counts_windows_up_to_where_hits_hang_over_the_edge() -> None:

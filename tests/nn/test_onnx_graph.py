@@ -25,7 +25,7 @@ def test_the_model_ships_in_less_than_a_megabyte():
 
 def test_a_finished_run_leaves_a_graph_that_scores_as_its_weights_do(tmp_path):
     home = toy_home(tmp_path)
-    run = launch.prepare(home, toy_config(), launch.Order(id="done")).create()
+    run = launch.prepare(home, toy_config(), launch.RunRequest(id="done")).create()
     assert Worker(run).work() == "finished"
     graph = onnxruntime.InferenceSession(run.folder / runs.GRAPH, providers=["CPUExecutionProvider"])
     codes = toy_data().codes[:5]

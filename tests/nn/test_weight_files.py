@@ -138,9 +138,9 @@ def test_the_shipped_weights_have_their_hash() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     home = toy_home(tmp_path_factory.mktemp("trained"))
-    run = launch.prepare(home, toy_config(test_split=0.2), launch.Order(id="whole")).create()
+    run = launch.prepare(home, toy_config(test_split=0.2), launch.RunRequest(id="whole")).create()
     assert Worker(run).work() == "finished"
-    further = launch.prepare(home, toy_config(test_split=0.2), launch.Order(id="further", parent=run)).create()
+    further = launch.prepare(home, toy_config(test_split=0.2), launch.RunRequest(id="further", parent=run)).create()
     Worker(further, on_row=lambda _: runs.request_stop(further)).work()
     runs.clear_stop(further)
     with pytest.MonkeyPatch.context() as patch:
@@ -202,7 +202,7 @@ def test_a_checkpoint_with_a_flipped_bit_is_refused(trained: Run) -> None:
 
 def test_a_run_whose_best_weights_were_damaged_while_it_ran_says_so_at_its_end(trained: Run) -> None:
     """Its graph is made of them."""
-    run = launch.prepare(trained.home, toy_config(), launch.Order(id="while-it-ran")).create()
+    run = launch.prepare(trained.home, toy_config(), launch.RunRequest(id="while-it-ran")).create()
     best = run.folder / runs.BEST
 
     def damage(row: runs.Row) -> None:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from tfbind.runs.record import pack_held_out, read_held_out
+from tfbind.runs.record import pack_validation, read_validation
 
-WHOLE = pack_held_out(np.arange(3), np.linspace(0, 70_000, 12).reshape(3, 4), np.ones(3), np.zeros(3))
+WHOLE = pack_validation(np.arange(3), np.linspace(0, 70_000, 12).reshape(3, 4), np.ones(3), np.zeros(3))
 
 
 def test_what_was_packed_is_read(tmp_path: Path) -> None:
     path = tmp_path / "held.npz"
     path.write_bytes(WHOLE)
-    windows, predictions, loss, pearson = read_held_out(path, 3, 4)
+    windows, predictions, loss, pearson = read_validation(path, 3, 4)
     kinds = [str(array.dtype) for array in (windows, predictions, loss, pearson)]
     assert kinds == ["int64", "float16", "float32", "float32"]
     assert windows.tolist() == [0, 1, 2]
@@ -39,7 +39,7 @@ def test_damaged_predictions_are_one_line_that_names_the_file(tmp_path: Path, co
     else:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=f"^{path}: damaged; expected the predictions of its best epoch$"):
-        read_held_out(path, 3, 4)
+        read_validation(path, 3, 4)
 
 
 @given(place=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
@@ -48,19 +48,19 @@ def test_a_flipped_bit_is_told_or_changes_nothing(
 ) -> None:
     path = tmp_path_factory.mktemp("flipped") / "held.npz"
     path.write_bytes(WHOLE)
-    expected = read_held_out(path, 3, 4)
+    expected = read_validation(path, 3, 4)
     path.write_bytes(WHOLE[:place] + bytes([WHOLE[place] ^ 1 << bit]) + WHOLE[place + 1 :])
     try:
-        assert all(map(np.array_equal, read_held_out(path, 3, 4), expected))
+        assert all(map(np.array_equal, read_validation(path, 3, 4), expected))
     except ValueError as error:
         assert str(error) == f"{path}: damaged; expected the predictions of its best epoch"  # noqa: PT017
 
 
 def test_predictions_of_another_number_of_windows_are_damaged(tmp_path: Path) -> None:
     path = tmp_path / "held.npz"
-    path.write_bytes(pack_held_out(np.arange(2), np.zeros((3, 4)), np.ones(3), np.zeros(3)))
+    path.write_bytes(pack_validation(np.arange(2), np.zeros((3, 4)), np.ones(3), np.zeros(3)))
     with pytest.raises(ValueError, match="damaged"):
-        read_held_out(path, 3, 4)
+        read_validation(path, 3, 4)
 
 
 def claiming(shape: str, kind: str = "<i8") -> bytes:
@@ -85,7 +85,7 @@ def test_an_array_that_claims_what_it_has_not_is_damaged(tmp_path: Path, windows
         for name in whole.namelist():
             changed.writestr(name, windows if name == "windows.npy" else whole.read(name))
     with pytest.raises(ValueError, match=f"^{path}: damaged; expected the predictions of its best epoch$"):
-        read_held_out(path, 3, 4)
+        read_validation(path, 3, 4)
 
 
 @pytest.mark.parametrize(("windows", "length"), [(2, 4), (3, 5)])
@@ -93,7 +93,7 @@ def test_predictions_of_other_data_are_damaged(tmp_path: Path, windows: int, len
     path = tmp_path / "held.npz"
     path.write_bytes(WHOLE)
     with pytest.raises(ValueError, match="damaged"):
-        read_held_out(path, windows, length)
+        read_validation(path, windows, length)
 
 
 def test_predictions_that_unpack_to_gigabytes_are_damaged_at_once(tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ def test_predictions_that_unpack_to_gigabytes_are_damaged_at_once(tmp_path: Path
     path.write_bytes(buffer.getvalue())
     begun = time.process_time()
     with pytest.raises(ValueError, match="damaged"):
-        read_held_out(path, 3, 4)
+        read_validation(path, 3, 4)
     assert time.process_time() - begun < 0.5  # to unpack it takes several seconds

@@ -30,8 +30,8 @@ def hold(home, threads) -> subprocess.Popen:
 
 def test_what_is_said_without_torch_is_what_torch_says():
     assert devices.cuda_count() == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    assert ("mps" in devices.available()) == torch.backends.mps.is_available()
-    assert devices.available()[-1] == "cpu"
+    assert ("mps" in devices.available_devices()) == torch.backends.mps.is_available()
+    assert devices.available_devices()[-1] == "cpu"
 
 
 def driver(*, init: int = 0, gpus: int = 0) -> SimpleNamespace:
@@ -54,25 +54,25 @@ def driver(*, init: int = 0, gpus: int = 0) -> SimpleNamespace:
 
 
 def test_why_a_driver_shows_no_gpu_is_said_in_its_words():
-    assert devices.ask_driver(lambda _: driver(gpus=2)) == (2, "")
-    assert devices.ask_driver(lambda _: driver()) == (0, "NVIDIA's driver shows no GPU to this process")
+    assert devices.driver_gpu_count(lambda _: driver(gpus=2)) == (2, "")
+    assert devices.driver_gpu_count(lambda _: driver()) == (0, "NVIDIA's driver shows no GPU to this process")
     said = "NVIDIA's driver says: no CUDA-capable device is detected (CUDA error 100)"
-    assert devices.ask_driver(lambda _: driver(init=100, gpus=2)) == (0, said)
-    missing = devices.ask_driver(lambda name: ctypes.CDLL(f"no-{name}"))
+    assert devices.driver_gpu_count(lambda _: driver(init=100, gpus=2)) == (0, said)
+    missing = devices.driver_gpu_count(lambda name: ctypes.CDLL(f"no-{name}"))
     assert missing == (0, "NVIDIA's driver is not installed: there is no libcuda.so.1")
 
 
 def test_auto_and_empty_become_definite():
-    config = devices.settle(TrainConfig())
-    assert config.device == devices.available()[0]
+    config = devices.resolve_device(TrainConfig())
+    assert config.device == devices.available_devices()[0]
     assert config.threads == cpu_cores()
-    assert devices.settle(TrainConfig(device="cpu", threads=3)).threads == 3
+    assert devices.resolve_device(TrainConfig(device="cpu", threads=3)).threads == 3
 
 
 def test_a_missing_device_is_said_not_guessed():
-    missing = next(device for device in ("cuda", "mps") if device not in devices.available())
+    missing = next(device for device in ("cuda", "mps") if device not in devices.available_devices())
     with pytest.raises(ValueError, match=f"--device {missing}: not on this machine; here: .*cpu"):
-        devices.settle(TrainConfig(device=missing))
+        devices.resolve_device(TrainConfig(device=missing))
 
 
 def test_slots_count_threads_and_a_killed_holder_frees_them(tmp_path):
@@ -109,6 +109,6 @@ def test_slots_make_no_home_anew_that_was_moved(tmp_path):
 
 
 def test_devices_in_words():
-    assert devices.describe("cpu", 1) == "CPU, 1 thread"
-    assert devices.describe("cpu", 2) == "CPU, 2 threads"
-    assert devices.describe("cuda", 2) == "CUDA"
+    assert devices.describe_device("cpu", 1) == "CPU, 1 thread"
+    assert devices.describe_device("cpu", 2) == "CPU, 2 threads"
+    assert devices.describe_device("cuda", 2) == "CUDA"

@@ -11,11 +11,11 @@ from tfbind.runs import launch
 from tfbind.runs.estimate import (
     REFERENCE_SPEED,
     START_SECONDS,
-    Past,
+    SpeedSample,
     disk_needed,
     duration,
     estimate_run,
-    recent,
+    recent_samples,
     round_seconds,
 )
 from tfbind.runs.folder import METRICS, list_runs
@@ -24,8 +24,8 @@ from tfbind.runs.worker import Worker
 CPU = TrainConfig(device="cpu", threads=2, num_epochs=5, validation_split=0.2)
 
 
-def past(windows_per_second: float, **changes: object) -> Past:
-    return Past(CPU.model_copy(update=changes), 300, windows_per_second)
+def past(windows_per_second: float, **changes: object) -> SpeedSample:
+    return SpeedSample(CPU.model_copy(update=changes), 300, windows_per_second)
 
 
 def test_speed_of_the_same_model_gives_the_time() -> None:
@@ -104,7 +104,7 @@ def test_finished_runs_of_the_home_are_read_newest_first(tmp_path: Path) -> None
     damaged = make_run(tmp_path, "finished", 3, id="d", config=CPU)
     (damaged.folder / METRICS).write_text("{\n")
     make_run(tmp_path, "finished", 3, id="e", config=CPU.model_copy(update={"num_channels": 8}))
-    found = recent(list_runs(tmp_path))
+    found = recent_samples(list_runs(tmp_path))
     assert [run.config.num_channels for run in found] == [8, 32]
     assert [(run.length, run.windows_per_second) for run in found] == [(LENGTH, 1200.0)] * 2
 

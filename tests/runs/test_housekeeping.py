@@ -20,7 +20,7 @@ from tfbind.runs.worker import Worker
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     home = toy_home(tmp_path_factory.mktemp("trained"))
-    assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done")).create()).work() == "finished"
+    assert Worker(launch.prepare(home, toy_config(), launch.RunRequest(id="done")).create()).work() == "finished"
     return home
 
 
@@ -49,9 +49,9 @@ def test_usage_counts_every_byte_once(home, tmp_path):
 
 
 def test_only_checkpoints_of_finished_runs_are_dropped(home):
-    stopped = launch.prepare(home, toy_config(), launch.Order(id="stopped")).create()
+    stopped = launch.prepare(home, toy_config(), launch.RunRequest(id="stopped")).create()
     (stopped.folder / runs.CHECKPOINT).write_bytes(b"needed to go on")
-    runs.take_over(stopped, "killed")
+    runs.set_state(stopped, "killed")
     spent = (runs.find(home, "done").folder / runs.CHECKPOINT).stat().st_size
     kept = {path for path in home.rglob("*") if path.name != runs.CHECKPOINT}
     assert disk.usage(home).checkpoints == spent

@@ -20,7 +20,7 @@ from waiting import wait_for
 from tfbind.config import PRESETS
 from tfbind.data.dataset import open_dataset
 from tfbind.runs import devices, folder as runs, launch, log as run_log
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 from tfbind.runs.worker import Worker
 from tfbind.store import atomic
 from tfbind.store.process import cpu_cores
@@ -59,7 +59,7 @@ def weights(run) -> dict[str, bytes]:
 
 def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
     with devices.slots(home, "cpu", cpu_cores()):  # so that it waits
-        order = Order("a b; c", "shown")
+        order = RunRequest("a b; c", "shown")
         run = launch.submit(home, toy_config(), order)
         assert state(run) == "pending"
         wait_for(lambda: runs.read_status(run).pid != os.getpid())
@@ -87,7 +87,7 @@ def command_of(home, *words: str) -> tuple[int, str]:
 def test_a_run_is_taken_up_by_the_command_that_it_was_made_for_and_by_no_other(home):
     """The flags are not read a second time, or these would be refused: the folder says all."""
     words = ["train", "--id", "made", "--learning-rate", "none"]
-    run = launch.prepare(home, toy_config(), Order(id="made")).create(words)
+    run = launch.prepare(home, toy_config(), RunRequest(id="made")).create(words)
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
     for other in (["train", "--dataset", "toy", "--id", "made"], [*words[:-1], "0.1", "--dataset", "toy"]):
         assert command_of(home, *other) == (2, "tfbind: --id made: that run exists already\n")
@@ -105,7 +105,7 @@ def test_a_run_whose_worker_died_in_line_is_taken_up_by_the_same_command(home):
             [sys.executable, "-m", "tfbind", *words], env={**os.environ, "TFBIND_HOME": str(home)}
         )
         log = home / "runs" / "waits" / runs.LOG
-        wait_for(lambda: 0 < atomic.written(log) < atomic.written(log.with_name(runs.STATE)))
+        wait_for(lambda: 0 < atomic.mtime_ns(log) < atomic.mtime_ns(log.with_name(runs.STATE)))
         first.kill()
         first.wait()
     assert command_of(home, *words) == (0, "")
@@ -114,19 +114,19 @@ def test_a_run_whose_worker_died_in_line_is_taken_up_by_the_same_command(home):
 
 def test_a_state_that_names_no_command_is_taken_up_by_none_and_resumed(home):
     """As versions before 0.2 wrote it."""
-    run = launch.prepare(home, toy_config(num_epochs=1), Order(id="old")).create(["train", "--id", "old"])
+    run = launch.prepare(home, toy_config(num_epochs=1), RunRequest(id="old")).create(["train", "--id", "old"])
     path = run.folder / runs.STATE
     written = json.loads(path.read_text())
     del written["command"]
     path.write_text(json.dumps(written))
-    assert launch.made_for(home, "old", ["train", "--id", "old"]) is None
+    assert launch.find_prepared(home, "old", ["train", "--id", "old"]) is None
     assert command_of(home, "resume", "old") == (0, "")
 
 
 def test_a_worker_learns_from_what_was_opened_for_it(home):
     """Here the data set has been deleted since; and what has changed since is refused, as where a worker opens it."""
     for id in ("gone", "damaged"):
-        prepared = launch.prepare(home, toy_config(num_epochs=1, threads=1), Order(id=id))
+        prepared = launch.prepare(home, toy_config(num_epochs=1, threads=1), RunRequest(id=id))
         run = prepared.create()
         codes = prepared.dataset.path / "codes.npy"
         if id == "gone":
@@ -149,7 +149,7 @@ def test_bad_input_is_refused_before_a_run_exists(home):
         (toy_config(device="cuda"), "--device cuda: not on this machine; here: cpu"),
         (toy_config(validation_split=0.01), "validation_split"),
     ]:
-        if config.device in devices.available():
+        if config.device in devices.available_devices():
             continue
         with pytest.raises(ValueError, match=said):
             launch.submit(home, config)
@@ -167,7 +167,7 @@ def test_of_two_starts_at_once_one_runs_and_one_waits(home):
     first, second = runs.list_runs(home)
     wait_for(lambda: len(runs.read_rows(first)) > 1)
     assert (state(first), state(second)) == ("running", "pending")
-    assert (launch.ahead(first), launch.ahead(second)) == (1, 1)
+    assert (launch.queue_position(first), launch.queue_position(second)) == (1, 1)
     os.kill(runs.read_status(first).pid, signal.SIGKILL)
     wait_for(lambda: state(second) == "running")
     assert state(first) == "crashed"
@@ -206,10 +206,10 @@ def test_a_stop_or_sigterm_keeps_every_finished_epoch_and_resume_goes_on(home):
 def test_a_run_that_a_worker_from_elsewhere_has_just_begun_is_not_resumed_over_it(home):
     """In the moment between its lock and its first word; what was written over that was a lie until its next one."""
     run = launch.prepare(home, toy_config()).create()
-    runs.take_over(run, "killed", ended=1.0)
+    runs.set_state(run, "killed", ended=1.0)
     runs.request_stop(run)
     before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
-    with runs.sole_worker(run), pytest.raises(ValueError, match="another process is working on it"):
+    with runs.worker_lock(run), pytest.raises(ValueError, match="another process is working on it"):
         launch.resume(run)
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
 
@@ -224,13 +224,13 @@ def test_a_worker_that_does_not_listen_is_killed_after_the_grace(home):
 
 def test_a_run_that_ends_with_the_grace_was_stopped_in_good_time(home, monkeypatch):
     run = runs.create(home, toy_config())
-    runs.take_over(run, "running")
+    runs.set_state(run, "running")
 
     def wait_in_vain(_seconds, _holds):
-        runs.take_over(run, "killed", ended=time.time())
+        runs.set_state(run, "killed", ended=time.time())
         return False
 
-    monkeypatch.setattr(launch, "holds_within", wait_in_vain)
+    monkeypatch.setattr(launch, "wait_until", wait_in_vain)
     launch.stop(run)
     assert state(run) == "killed"
 
@@ -263,7 +263,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):
 
 def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
     run = runs.create(home, toy_config())
-    launch.start(run, [sys.executable, "-c", "raise SystemExit(3)"])
+    launch.start_process(run, [sys.executable, "-c", "raise SystemExit(3)"])
     wait_for(lambda: state(run) == "crashed")
     assert runs.read_status(run).error == "the worker ended with exit code 3 before it began"
 
@@ -271,9 +271,9 @@ def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
 def test_the_end_of_an_earlier_worker_says_nothing_of_a_run_that_was_resumed_since(home):
     run, others = runs.create(home, toy_config()), set(threading.enumerate())
     waits = f"import time; from pathlib import Path\nwhile not Path({str(home / 'end')!r}).exists(): time.sleep(0.02)"
-    launch.start(run, [sys.executable, "-c", f"{waits}\nraise SystemExit(3)"])
+    launch.start_process(run, [sys.executable, "-c", f"{waits}\nraise SystemExit(3)"])
     (reaper,) = set(threading.enumerate()) - others
-    runs.take_over(run, "pending")
+    runs.set_state(run, "pending")
     (home / "end").touch()
     reaper.join(60)
     assert not reaper.is_alive()
@@ -284,7 +284,7 @@ def test_a_launcher_that_dies_with_its_group_before_the_worker_has_come_does_not
     code = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from toy import toy_config; from tfbind.runs import launch\n"
-        "launch.submit(Path(sys.argv[1]), toy_config(), launch.Order(id='orphan')); os.killpg(0, 9)"
+        "launch.submit(Path(sys.argv[1]), toy_config(), launch.RunRequest(id='orphan')); os.killpg(0, 9)"
     )
     words = [sys.executable, "-c", code, home, str(Path(__file__).parents[1])]
     assert subprocess.run(words, start_new_session=True).returncode == -signal.SIGKILL
@@ -306,7 +306,7 @@ def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home)
     wait_for(lambda: (home / "runs" / "trains" / runs.METRICS).exists())
     waits = start_command(home, "--id", "waits", "--threads", cores)
     log, status = (home / "runs" / "waits" / name for name in (runs.LOG, runs.STATE))
-    wait_for(lambda: 0 < atomic.written(log) < atomic.written(status))  # then its log is open, and it waits
+    wait_for(lambda: 0 < atomic.mtime_ns(log) < atomic.mtime_ns(status))  # then its log is open, and it waits
     moved = home.rename(home.with_name("elsewhere"))
     for id, process in (("trains", trains), ("waits", waits)):
         _, err = process.communicate(timeout=60)
@@ -345,8 +345,8 @@ def test_more_epochs_start_from_the_best_weights_of_the_parent(home):
     with pytest.raises(ValueError, match=f"python -m tfbind train --from {parent.id}"):
         launch.resume(parent)
     with pytest.raises(ValueError, match="num_channels: 4 differs from 8"):
-        launch.submit(home, toy_config(num_channels=4), Order(parent=parent))
-    child = launch.prepare(home, toy_config(num_epochs=1, learning_rate=1e-6), Order(parent=parent)).create()
+        launch.submit(home, toy_config(num_channels=4), RunRequest(parent=parent))
+    child = launch.prepare(home, toy_config(num_epochs=1, learning_rate=1e-6), RunRequest(parent=parent)).create()
     assert Worker(child).work() == "finished"
     best = runs.best_row(runs.read_rows(parent))["val_loss"]
     assert runs.read_rows(child)[0]["val_loss"] == pytest.approx(best, rel=0.01)
@@ -355,7 +355,7 @@ def test_more_epochs_start_from_the_best_weights_of_the_parent(home):
 
 def test_only_an_active_run_can_be_stopped(home):
     run = runs.create(home, toy_config())
-    runs.take_over(run, "finished")
+    runs.set_state(run, "finished")
     for act in (launch.cancel, launch.kill, launch.stop):
         with pytest.raises(ValueError, match="is finished; only a pending or running run can be stopped"):
             act(run)
@@ -363,7 +363,7 @@ def test_only_an_active_run_can_be_stopped(home):
 
 
 def test_command_of_a_preset_is_what_one_would_type():
-    words = launch.command(PRESETS["recommended"], Order("x"))
+    words = launch.command(PRESETS["recommended"], RunRequest("x"))
     assert words[:6] == [sys.executable, "-m", "tfbind", "train", "--dataset", "builtin"]
     assert words[-2:] == ["--name", "x"]
     assert words[words.index("--lr-schedule") + 1] == "one_cycle"

@@ -13,7 +13,7 @@ from test_hints import rows
 
 from tfbind import runs
 from tfbind.compare.runs import choose
-from tfbind.compare.text import lines
+from tfbind.compare.text import verdict_lines
 from tfbind.compare.verdict import judge
 from tfbind.data.leaks import Leaks
 from tfbind.evaluation import baselines
@@ -58,7 +58,7 @@ def test_one_run_each_tells_no_crossing_since_nothing_tells_chance() -> None:
         r = 0.9 * (1 - np.exp(-epochs / speed)) + rate
         alone.append(past(str(rate), 0, rows=curve((1 - r).tolist(), val_pearsonr=r.tolist()), learning_rate=rate))
     verdict = judge(alone, PEARSON)
-    said = " ".join(lines(verdict))
+    said = " ".join(verdict_lines(verdict))
     assert "nothing here shows how far chance goes" in said
     assert "within noise" not in said
     assert "cross" not in said

@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with two data sets and a finished run, read-only: for root by a mount, since root ignores modes."""
     home = toy_home(tmp_path_factory.mktemp("read-only"))
     make_builtin(home, windows=200)
-    assert Worker(launch.prepare(home, toy_config(), launch.Order(id="done")).create()).work() == "finished"
+    assert Worker(launch.prepare(home, toy_config(), launch.RunRequest(id="done")).create()).work() == "finished"
     folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
     if os.geteuid():
         for folder in folders:
@@ -95,9 +95,9 @@ def test_start_says_in_one_line_why_it_cannot(home: Path, page: str, step: str) 
 
 
 def test_a_folder_is_said_to_be_unwritable_only_when_it_is(home: Path, tmp_path: Path) -> None:
-    assert "cannot be written" in atomic.unwritable(home)
-    assert "cannot be written" in atomic.unwritable(home / "new" / "deep")
-    assert atomic.unwritable(tmp_path) == ""
-    assert atomic.unwritable(tmp_path / "new" / "deep") == ""
+    assert "cannot be written" in atomic.why_unwritable(home)
+    assert "cannot be written" in atomic.why_unwritable(home / "new" / "deep")
+    assert atomic.why_unwritable(tmp_path) == ""
+    assert atomic.why_unwritable(tmp_path / "new" / "deep") == ""
     (tmp_path / "file").touch()
-    assert "expected a folder" in atomic.unwritable(tmp_path / "file")
+    assert "expected a folder" in atomic.why_unwritable(tmp_path / "file")

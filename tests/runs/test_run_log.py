@@ -74,7 +74,7 @@ def test_every_line_of_a_worker_is_an_object_that_says_when_who_and_what(home):
 
 def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
     config = toy_config(optimizer_type="SGD", learning_rate=10.0, norm="batch", num_epochs=50)
-    run = launch.submit(home, config, launch.Order(id="lost"))
+    run = launch.submit(home, config, launch.RunRequest(id="lost"))
     assert ended(run) == "failed"
     wait_for(lambda: lines(run)[-1].startswith("tfbind: "))  # what the command says to a terminal comes last
     *_, failed, end, printed = lines(run)

@@ -234,7 +234,7 @@ def test_a_damaged_state_is_a_crash_with_its_reason_and_hides_no_other_run(tmp_p
 
 def test_what_is_damaged_beside_the_checkpoint_is_made_good(run):
     (run.folder / runs.STATE).write_text("{")
-    runs.take_over(run, "running", started=5.0)
+    runs.set_state(run, "running", started=5.0)
     assert (runs.read_status(run).state, runs.read_status(run).started) == ("running", 5.0)
     for damaged in ("not a row\n", f"{json.dumps(row_of(1) | {'val_loss': 7.0})}\n"):
         (run.folder / runs.METRICS).write_text(damaged)
@@ -243,8 +243,8 @@ def test_what_is_damaged_beside_the_checkpoint_is_made_good(run):
 
 
 def test_taking_over_keeps_when_and_where_it_ran(run):
-    runs.take_over(run, "running", started=5.0, device="cpu")
-    runs.take_over(run, "finished", ended=9.0)
+    runs.set_state(run, "running", started=5.0, device="cpu")
+    runs.set_state(run, "finished", ended=9.0)
     status = runs.read_status(run)
     assert (status.started, status.ended, status.device, status.error) == (5.0, 9.0, "cpu", None)
     assert (status.pid, status.host) == (os.getpid(), socket.gethostname())
@@ -253,10 +253,10 @@ def test_taking_over_keeps_when_and_where_it_ran(run):
 @pytest.mark.parametrize("kind", ["run", "sweep"])
 def test_one_process_works_on_a_run_or_a_sweep(tmp_path, kind):
     run = runs.Run(tmp_path / f"{kind}s" / "mine")
-    with runs.sole_worker(run):
+    with runs.worker_lock(run):
         code = (
             "import sys; from pathlib import Path; from tfbind.runs import folder as runs\n"
-            "try:\n    runs.sole_worker(runs.Run(Path(sys.argv[1]))).__enter__()\n"
+            "try:\n    runs.worker_lock(runs.Run(Path(sys.argv[1]))).__enter__()\n"
             "except ValueError as error:\n    print(error)"
         )
         said = subprocess.run([sys.executable, "-c", code, run.folder], capture_output=True, text=True, check=True)
@@ -264,25 +264,25 @@ def test_one_process_works_on_a_run_or_a_sweep(tmp_path, kind):
 
 
 def test_who_only_looks_whether_a_run_is_worked_on_keeps_nobody_from_it(run, monkeypatch):
-    with runs.sole_worker(run):
+    with runs.worker_lock(run):
         pass
     (lock,) = (run.home / "locks").iterdir()
     looking = FileLock(lock, thread_local=False)
     looking.acquire()
     monkeypatch.setattr(time, "sleep", lambda _: looking.release())  # it is let go while it is waited for
-    with runs.sole_worker(run):
+    with runs.worker_lock(run):
         assert not looking.is_locked
 
 
 def test_delete_moves_to_the_trash_and_leaves_active_runs_alone(tmp_path, run):
     with pytest.raises(ValueError, match="is pending; stop it first"):
         runs.delete(run)
-    runs.take_over(run, "finished")
+    runs.set_state(run, "finished")
     moved = runs.delete(run)
     assert runs.list_runs(tmp_path) == []
     assert json.loads((moved / runs.LABELS).read_text())["name"] == "first"
     again = runs.create(tmp_path, toy_config(), id=run.id)
-    runs.take_over(again, "finished")
+    runs.set_state(again, "finished")
     assert runs.delete(again) != moved
     assert len(list((tmp_path / "trash").iterdir())) == 2
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from tfbind.dna.codes import encode
-from tfbind.dna.intervals import Place, places
+from tfbind.dna.intervals import Position, place_records
 from tfbind.dna.parser import read_records
 from tfbind.scoring import formats
 from tfbind.scoring.formats import About, Track, as_bytes, facts, track, write
@@ -152,17 +152,17 @@ def test_fasta_has_the_letters_of_the_sites():
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        ("chr22_10510500_10510505", Place("chr22", 10510500)),  # the course: 0-based, end inclusive
-        ("chrUn_KI270302v1_0_5", Place("chrUn_KI270302v1", 0)),
-        ("chr1:101-106", Place("chr1", 100)),  # samtools: bases 101 to 106, counted from 1
-        ("chr1:100-106", Place("chr1", 100)),  # bedtools: 6 bases, so the end is exclusive
-        ("HLA-A*01:01:1-6", Place("HLA-A*01:01", 0)),
-        ("chr1:0-6", Place("chr1", 0)),
-        ("chr1:101-106(+)", Place("chr1", 100)),
-        ("chr1:101-106(-)", Place("chr1", 100, reverse=True)),
-        ("chr22_100_105(-)", Place("chr22", 100, reverse=True)),
+        ("chr22_10510500_10510505", Position("chr22", 10510500)),  # the course: 0-based, end inclusive
+        ("chrUn_KI270302v1_0_5", Position("chrUn_KI270302v1", 0)),
+        ("chr1:101-106", Position("chr1", 100)),  # samtools: bases 101 to 106, counted from 1
+        ("chr1:100-106", Position("chr1", 100)),  # bedtools: 6 bases, so the end is exclusive
+        ("HLA-A*01:01:1-6", Position("HLA-A*01:01", 0)),
+        ("chr1:0-6", Position("chr1", 0)),
+        ("chr1:101-106(+)", Position("chr1", 100)),
+        ("chr1:101-106(-)", Position("chr1", 100, reverse=True)),
+        ("chr22_100_105(-)", Position("chr22", 100, reverse=True)),
         ("chr1:0-5", None),  # there is no base 0 when counting from 1, and 5 bases are not 6
-        ("chr1:101-107", Place("chr1", 101)),
+        ("chr1:101-107", Position("chr1", 101)),
         ("chr1:101-110", None),
         ("chr22_10510500_10510506", None),
         ("chr22_10510505_10510500", None),
@@ -172,16 +172,16 @@ def test_fasta_has_the_letters_of_the_sites():
     ],
 )
 def test_places_in_a_genome_by_name_and_length(name, place):
-    found = places([(name, 6)])
-    assert found.places == [place or Place(name, 0)]
+    found = place_records([(name, 6)])
+    assert found.places == [place or Position(name, 0)]
     misfit = not place and name not in ("chr1:-5-1", "promoter")
     said = f"the numbers in its name are no place of its length, its own chromosome from 0: {name}"
     assert found.note == (said if misfit else "")
 
 
 def test_a_record_without_a_place_is_its_own_chromosome_and_is_named_while_the_others_keep_theirs():
-    found = places([("chr1:101-106", 6), ("my oligo", 6), ("x", 6)])
-    assert found.places == [Place("chr1", 100), Place("my_oligo", 0), Place("x", 0)]
+    found = place_records([("chr1:101-106", 6), ("my oligo", 6), ("x", 6)])
+    assert found.places == [Position("chr1", 100), Position("my_oligo", 0), Position("x", 0)]
     assert found.note == "without a place in its name, its own chromosome from 0: my oligo and 1 more"
     lines = text(".bedgraph", made("chr1:101-106"), made("my oligo")).splitlines()
     assert [line.split("\t")[:2] for line in lines[1::6]] == [["chr1", "100"], ["my_oligo", "0"]]
@@ -221,8 +221,8 @@ def test_a_long_reverse_strand_is_written_in_pieces_as_at_once(monkeypatch, tmp_
 
 def test_names_that_follow_two_rules_place_nothing_and_that_is_said():
     # samtools' and bedtools' ways in one file cannot both be meant
-    found = places([("chr1:101-106", 6), ("chr1:200-206", 6)])
-    assert found.places == [Place("chr1:101-106", 0), Place("chr1:200-206", 0)]
+    found = place_records([("chr1:101-106", 6), ("chr1:200-206", 6)])
+    assert found.places == [Position("chr1:101-106", 0), Position("chr1:200-206", 0)]
     assert "by more than one rule" in found.note
 
 
@@ -273,7 +273,7 @@ def test_a_name_is_no_formula_and_no_column():
 
 
 def test_chromosomes_are_one_word_and_differ():
-    found = places([(name, 6) for name in ("my first", "my_first", "#x", "track")]).places
+    found = place_records([(name, 6) for name in ("my first", "my_first", "#x", "track")]).places
     assert [place.chromosome for place in found] == ["my_first_1", "my_first_2", "_#x_3", "_track_4"]
 
 

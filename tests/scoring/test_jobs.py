@@ -16,10 +16,10 @@ import pytest
 from waiting import wait_for
 
 from tfbind.scoring import jobs
-from tfbind.scoring.jobs import Order
+from tfbind.scoring.jobs import JobRequest
 from tfbind.store.schema import read_json, write_json
 
-ORDER = Order(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
+ORDER = JobRequest(file="genome.fa", model="builtin", suffix=".bedgraph", strand="forward", threshold=3.0, pad=False)
 BASES = 12_000_000
 
 
@@ -170,8 +170,8 @@ where = sys.argv[2]
 if where == "copy": jobs.shutil.copyfileobj = die
 elif where == "order": type(jobs.ORDER_FILE).write = die
 elif where == "process": jobs.subprocess.Popen = die
-else: jobs.of_process = die
-order = jobs.Order("a.fa", "builtin", ".tsv", "forward", 3.0, False)
+else: jobs.identify_process = die
+order = jobs.JobRequest("a.fa", "builtin", ".tsv", "forward", 3.0, False)
 jobs.submit(pathlib.Path(sys.argv[1]), order, io.BytesIO(b"ACGT" * (10**6 if where == "owner" else 1)))
 """
 

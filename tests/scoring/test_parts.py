@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbind.scoring.checkpoint import Parts, checksum
+from tfbind.scoring.checkpoint import PredictionCheckpoint, checksum
 from tfbind.store.schema import write_json
 
 
 def test_scores_count_as_far_as_they_are_there_and_as_they_were_written(tmp_path: Path) -> None:
-    parts = Parts(tmp_path)
+    parts = PredictionCheckpoint(tmp_path)
     np.arange(4, dtype=np.float32).tofile(parts.scores)
     found = checksum(parts.scores, 12)
     assert found is not None

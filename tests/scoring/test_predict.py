@@ -22,7 +22,7 @@ from scorers import FIXED, LENGTH, LOCAL, fasta, home_of_both, network, sequence
 from tfbind.__main__ import main
 from tfbind.dna.codes import decode, encode, one_hot
 from tfbind.scoring import predict
-from tfbind.scoring.checkpoint import Options, score_piece
+from tfbind.scoring.checkpoint import ScoringOptions, score_batch
 from tfbind.scoring.model import load_model, score
 from tfbind.store.schema import read_json
 
@@ -202,12 +202,12 @@ def test_the_score_of_a_long_record_does_not_depend_on_its_regions(home, tmp_pat
     codes = sequence(max(length, LENGTH), length)
     path = tmp_path_factory.mktemp("codes") / "codes"
     path.write_bytes(b"\x04" * 7 + codes.tobytes() + b"\x04" * 5)
-    stored = predict.Stored("a", 7, len(codes))
+    stored = predict.StoredRecord("a", 7, len(codes))
     regions = [
         predict.region(model, path, stored, start, min(start + size, len(codes)))
         for start in range(0, len(codes), size)
     ]
-    parts = [score_piece(model, Options(both), region)[0] for region in regions]
+    parts = [score_batch(model, ScoringOptions(both), region)[0] for region in regions]
     assert np.abs(np.concatenate(parts) - score(model, codes, both=both).scores).max() < 1e-5
 
 
@@ -272,7 +272,7 @@ def test_parts_of_another_question_are_not_taken_up(home, tmp_path, change):
     if change == "data":
         data.write_bytes(VALID.replace(b"TTGC", b"TTTT"))
     model = load_model(home, "fixed" if change == "model" else "local")
-    options = Options(both=change == "strand")
+    options = ScoringOptions(both=change == "strand")
     predict.predict_file(model, data, out, options)
     predict.predict_file(model, data, tmp_path / "fresh.csv", options)
     assert out.read_bytes() == (tmp_path / "fresh.csv").read_bytes()

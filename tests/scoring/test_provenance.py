@@ -24,7 +24,7 @@ from tfbind.scoring.model import load_model
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = toy_home(tmp_path_factory.mktemp("provenance"))
-    run = launch.prepare(home, toy_config(num_epochs=1, test_split=0.2, seed=4), launch.Order(id="one")).create()
+    run = launch.prepare(home, toy_config(num_epochs=1, test_split=0.2, seed=4), launch.RunRequest(id="one")).create()
     assert Worker(run).work() == "finished"
     return home
 

@@ -19,7 +19,7 @@ from tfbind.store.process import this_process
 from tfbind.store.schema import write_json
 from tfbind.sweeps import sweep_folder
 from tfbind.tracking import cache
-from tfbind.tracking.logger import Logged
+from tfbind.tracking.logger import LogStatus
 from ui.widgets import url_state
 
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
@@ -143,14 +143,14 @@ def make_home(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TFBIND_HOME", str(home))
         tested = toy_config(num_epochs=4, test_split=0.2)
-        done = launch.prepare(home, tested, launch.Order(id="whole"))
+        done = launch.prepare(home, tested, launch.RunRequest(id="whole"))
         assert Worker(done).work() == "finished"
         for command in (("test", "whole"), ("baselines", "--dataset", "toy", "--test-split", "0.2")):
             assert main(command) == 0
         write_json(done.folder / runs.FILTERS, {"filters": [], "windows": 10, "behind": None})
-        stop = launch.prepare(home, tested, launch.Order(id="torn", parent=done))
+        stop = launch.prepare(home, tested, launch.RunRequest(id="torn", parent=done))
         Worker(stop, on_row=lambda row: row["epoch"] == 2 and runs.request_stop(stop)).work()
-        logged = Logged(
+        logged = LogStatus(
             **asdict(this_process()), asked="online", mode="online", state="incomplete", base_url=CLOSED,
             id="torn", project="p", rows=1, error="the server does not answer",
         )  # fmt: skip
@@ -160,11 +160,11 @@ def make_home(folder: Path) -> Path:
         spec.write_text(yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": [1, 2]}}}))
         assert main(["sweep", str(spec), "--id", "race"]) == 0
         assert main(["model", "import", str(done.folder / runs.BEST), "--name", "mine"]) == 0
-        cache.keep_offline(cache.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
+        cache.save_offline_run(cache.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
         cache.save_names(cache.offline_project(home, "pulled"), {"lr": "learning_rate"})
         (home / url_state.FOLDER).mkdir()
         (home / url_state.FOLDER / f"{QUERY}.txt").write_text(DNA)
-        order = jobs.Order("dna.fa", "whole", ".csv", "forward", 3.0, True)
+        order = jobs.JobRequest("dna.fa", "whole", ".csv", "forward", 3.0, True)
         job = jobs.submit(home, order, io.BytesIO(DNA.encode()), JOB)
         wait_until(lambda: jobs.read_status(job).state == "finished", 60)
     return home

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tfbind.config import PROJECT
-from tfbind.dna.parser import read_pieces
+from tfbind.dna.parser import read_chunks
 from tfbind.motifs.formats import read_motifs
 from tfbind.variants.parse import read_calls, read_list, read_with_variants
 
@@ -22,7 +22,7 @@ SECONDS, MEGABYTES = 120, 2_500
 READ = {
     "motifs": "from tfbind.motifs.formats import read_motifs; read_motifs(path)",
     "variants": "from tfbind.variants.parse import read_list; read_list(path.read_bytes())",
-    "dna": "from tfbind.dna.parser import read_pieces; list(read_pieces(path.open('rb')))",
+    "dna": "from tfbind.dna.parser import read_chunks; list(read_chunks(path.open('rb')))",
 }
 PROGRAM = """
 import resource, sys
@@ -75,7 +75,7 @@ def test_dna_that_is_not_fasta_is_held_few_times(header: bytes, line: bytes, cop
     (tmp_path / "dna.txt").write_bytes(header + line * 4_000)
     with (tmp_path / "dna.txt").open("rb") as file:
         tracemalloc.start()
-        bases = sum(len(piece.codes) for piece in read_pieces(file))
+        bases = sum(len(piece.codes) for piece in read_chunks(file))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert bases == 40_000_000

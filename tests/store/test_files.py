@@ -14,13 +14,13 @@ import pytest
 
 from tfbind.store.atomic import (
     ABANDONED_SECONDS,
-    claimed,
     draft_of,
+    format_error,
+    mtime_ns,
     remove_drafts,
+    rename_exclusive,
     scratch,
-    words,
     write_bytes,
-    written,
 )
 from tfbind.store.schema import read_json, write_json
 
@@ -64,20 +64,20 @@ def test_a_folder_takes_its_place_only_where_none_is_and_other_errors_are_told(t
         draft.mkdir()
         (draft / "name").write_text(draft.name)
     place = tmp_path / "place"
-    assert [claimed(draft, place) for draft in drafts] == [True, False]
+    assert [rename_exclusive(draft, place) for draft in drafts] == [True, False]
     assert (place / "name").read_text() == ".first"
     assert (drafts[1] / "name").exists()
     with pytest.raises(FileNotFoundError):
-        claimed(drafts[1], tmp_path / "no folder" / "place")
+        rename_exclusive(drafts[1], tmp_path / "no folder" / "place")
 
 
 def test_a_file_that_is_not_there_was_never_written(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    assert [written(path), written(tmp_path / "no folder" / "state.json")] == [0, 0]
+    assert [mtime_ns(path), mtime_ns(tmp_path / "no folder" / "state.json")] == [0, 0]
     path.touch()
     os.utime(path, ns=(5, 1_700_000_000_123_456_789))
-    assert written(path) == 1_700_000_000_123_456_789
-    assert written(path / "below a file") == 0
+    assert mtime_ns(path) == 1_700_000_000_123_456_789
+    assert mtime_ns(path / "below a file") == 0
 
 
 def test_the_next_writer_of_a_file_removes_what_a_killed_one_left_of_it(tmp_path: Path) -> None:
@@ -156,10 +156,10 @@ def test_what_cannot_be_written_leaves_the_old_file_no_draft_and_its_name(tmp_pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, old)
-    assert words(refused.value) == f"{path}: file too large"
+    assert format_error(refused.value) == f"{path}: file too large"
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
 
 
 def test_a_full_disk_is_called_that() -> None:
-    assert words(OSError(errno.ENOSPC, "No space left on device", "/home/x")) == "/home/x: the disk is full"
-    assert words(OSError("the server\nis away")) == "the server is away"
+    assert format_error(OSError(errno.ENOSPC, "No space left on device", "/home/x")) == "/home/x: the disk is full"
+    assert format_error(OSError("the server\nis away")) == "the server is away"

@@ -15,13 +15,13 @@ from stand_in import make_run, report_progress
 
 from tfbind import runs
 from tfbind.runs.devices import cuda_count
-from tfbind.store.process import GpuMeter, Meter
+from tfbind.store.process import GpuMeter, ProcessMeter
 from tfbind.store.schema import read_json, write_json
 from ui.widgets.session import plain
 
 
 def test_a_process_that_sleeps_takes_no_core_and_one_that_counts_takes_one() -> None:
-    meter = Meter()
+    meter = ProcessMeter()
     time.sleep(0.3)
     assert meter.read()["cores"] < 0.3
 
@@ -43,8 +43,8 @@ def test_a_process_that_sleeps_takes_no_core_and_one_that_counts_takes_one() -> 
 
 def test_memory_is_that_of_the_process() -> None:
     code = (
-        "import numpy as np; from tfbind.store.process import Meter\n"
-        "meter = Meter(); before = meter.read()['memory']\n"
+        "import numpy as np; from tfbind.store.process import ProcessMeter\n"
+        "meter = ProcessMeter(); before = meter.read()['memory']\n"
         "held = np.ones(40_000_000); print(meter.read()['memory'] - before)"
     )
     grown = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)

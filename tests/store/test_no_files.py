@@ -94,7 +94,7 @@ def test_dna_may_come_through_a_fifo(folder: Path) -> None:
 def test_a_run_that_cannot_write_its_rows_says_so_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = launch.prepare(folder / "home", toy_config(num_epochs=1), launch.Order(id="toy")).create()
+    run = launch.prepare(folder / "home", toy_config(num_epochs=1), launch.RunRequest(id="toy")).create()
     (run.folder / runs.METRICS).mkdir()
     assert main(["resume", "toy"]) == 2
     assert capsys.readouterr().err == f"tfbind: {run.folder / runs.METRICS}: a folder; expected a file\n"

@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain") / ODD
     folder.mkdir()
     home = toy_home(folder)
-    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(id="done")).create()
+    run = launch.prepare(home, toy_config(num_epochs=1), launch.RunRequest(id="done")).create()
     assert Worker(run).work() == "finished"
     return home
 

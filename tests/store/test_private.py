@@ -22,7 +22,7 @@ from driven import app
 app()
 from tfbind.scoring import jobs
 from tfbind.config import home_folder
-order = jobs.Order("x.fa", "builtin", ".csv", "forward", 3.0, False)
+order = jobs.JobRequest("x.fa", "builtin", ".csv", "forward", 3.0, False)
 job = jobs.submit(home_folder(), order, io.BytesIO(b">a\\nACGT\\n"))
 while jobs.read_status(job).state == "running":
     time.sleep(0.05)

@@ -15,9 +15,9 @@ from zipped import bgzip
 from tfbind.__main__ import main
 from tfbind.dna.fasta import Genome, contigs, keep_fasta
 from tfbind.dna.intervals import read_regions
-from tfbind.dna.parser import read_pieces, read_records
+from tfbind.dna.parser import read_chunks, read_records
 from tfbind.motifs.formats import read_motifs
-from tfbind.store.tsv import END_MARKER, is_bgzip, unzipped, whole_lines
+from tfbind.store.tsv import END_MARKER, decompress, is_bgzip, read_whole_lines
 from tfbind.variants.parse import read_calls, read_lines, read_list
 
 FASTA = b"".join(b">chr%d\n%s\n" % (number, b"ACGTTGCA" * 5) for number in range(1, 9))
@@ -42,7 +42,7 @@ def kept(path: Path) -> list[bytes]:
 
 
 READERS = {
-    "pieces of FASTA": (FASTA, of_bytes(lambda raw: read_pieces(io.BytesIO(raw)))),
+    "pieces of FASTA": (FASTA, of_bytes(lambda raw: read_chunks(io.BytesIO(raw)))),
     "records": (FASTA, of_bytes(read_records)),
     "one pass over a genome": (FASTA, lambda path: [name for name, pieces in contigs(path) if list(pieces)]),
     "a genome from the middle": (FASTA, lambda path: Genome(path, path.parent / "cache").lengths),
@@ -52,7 +52,7 @@ READERS = {
     "lines of variants": (VCF, read_lines),
     "regions": (BED, read_regions),
     "motifs": (MOTIFS, read_motifs),
-    "tables": (BED, whole_lines),
+    "tables": (BED, read_whole_lines),
 }
 
 
@@ -80,7 +80,7 @@ def test_gzip_in_several_members_and_bgzip_joined_to_bgzip_are_whole(tmp_path, k
 
 def test_an_end_marker_alone_is_an_empty_file(tmp_path):
     assert bgzip(b"") == END_MARKER
-    with unzipped(io.BytesIO(END_MARKER)) as stream:
+    with decompress(io.BytesIO(END_MARKER)) as stream:
         assert stream.read() == b""
     with pytest.raises(ValueError, match=r"x\.gz: no region"):
         read_all(tmp_path / "x.gz", END_MARKER, read_regions)
@@ -93,7 +93,7 @@ def test_bgzip_is_told_by_its_subfield_also_behind_another_one():
     for other in (gzip.compress(b"a"), END_MARKER[:10], END_MARKER[:14], b"", b"ACGT" * 9):
         assert not is_bgzip(other)
     with pytest.raises(EOFError, match=SAID):
-        unzipped(io.BytesIO(behind[:-1]))
+        decompress(io.BytesIO(behind[:-1]))
 
 
 @pytest.mark.parametrize("cut", [0, len(END_MARKER)])
@@ -103,7 +103,7 @@ def test_a_stream_that_cannot_be_read_from_the_middle_is_judged_at_its_end(cut):
     os.write(sending, content[: len(content) - cut])
     os.close(sending)
     with os.fdopen(receiving, "rb") as pipe:
-        stream = unzipped(pipe)
+        stream = decompress(pipe)
         if not cut:
             assert stream.read() == FASTA
             return

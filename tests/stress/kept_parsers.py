@@ -16,7 +16,7 @@ from tfbind.runs import folder as runs, log
 from tfbind.runs.folder import Run
 from tfbind.runs.log import note
 from tfbind.scoring import jobs
-from tfbind.scoring.checkpoint import FLOAT_BYTES, Parts, checksum
+from tfbind.scoring.checkpoint import FLOAT_BYTES, PredictionCheckpoint, checksum
 from tfbind.store.process import this_process
 from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.sweep_folder import Sweep
@@ -42,7 +42,7 @@ FILTERS = {
 SPEC = b"method: random\nrun_cap: 3\nparameters: {learning_rate: {min: 0.001, max: 0.1}}\n"
 SETTINGS = {"name": "s", "base": toy_config().model_dump(), "parallel": 2, "wandb": "off", "created": "2026"}
 CODES, SCORES = b"\0\1\2\3\4", bytes(20)
-ORDER = jobs.Order("dna.fa", "builtin", ".csv", "forward", 3.0, False)
+ORDER = jobs.JobRequest("dna.fa", "builtin", ".csv", "forward", 3.0, False)
 
 
 def _of_run(file: str, reader: Callable[[Run], object]) -> Read:
@@ -73,7 +73,7 @@ def _in_folder(place: str, reader: Callable[[Path], object], **others: bytes) ->
 
 def _drawn(run: Run) -> object:
     """What the page draws of filters."""
-    found = filters.stored(run)
+    found = filters.read_filters(run)
     telling = [one for one in found.filters if one.motif] if found else []
     return [(one.matches[0].e_value, one.motif and motif_logo(one.motif, height=110)) for one in telling]
 
@@ -104,10 +104,10 @@ def kept(folder: Path) -> list[tuple[str, bytes, Read]]:
     ]
 
 
-def _written_parts(folder: Path) -> Parts:
+def _written_parts(folder: Path) -> PredictionCheckpoint:
     """What a prediction that was killed half way leaves."""
     folder.mkdir()
-    parts = Parts(folder)
+    parts = PredictionCheckpoint(folder)
     parts.codes.write_bytes(CODES)
     parts.scores.write_bytes(SCORES)
     parts.keep_about({"source": ["dna.fa", 20, 1], "model": "0" * 64}, [["a", 5, [["U", "T", 2]]]])
@@ -117,8 +117,8 @@ def _written_parts(folder: Path) -> Parts:
 
 def _done(folder: Path) -> object:
     """Bases that count as scored are bases whose scores are there."""
-    scores = Parts(folder).scores
-    bases, _ = Parts(folder).read_done([scores])
+    scores = PredictionCheckpoint(folder).scores
+    bases, _ = PredictionCheckpoint(folder).read_done([scores])
     assert bases * FLOAT_BYTES <= scores.stat().st_size
     return bases
 
@@ -130,7 +130,7 @@ def _sweep(folder: Path) -> object:
 def _job_under_way(parts: Path) -> object:
     job = jobs.Job(parts.parent)
     (job.folder / jobs.JOB).write_text(json.dumps(asdict(ORDER)))
-    (job.folder / jobs.PROCESS).write_text(json.dumps(asdict(jobs.Process(this_process(), 0, 0, 1.0))))
+    (job.folder / jobs.PROCESS).write_text(json.dumps(asdict(jobs.JobProcess(this_process(), 0, 0, 1.0))))
     status = jobs.read_status(job)
     assert status.done >= 0
     return status

@@ -23,19 +23,19 @@ from toy import toy_config, toy_home
 from zipped import bgzip
 
 from tfbind.cli.compare import read_keys
-from tfbind.data.dataset import ARRAYS, META, open_checked
+from tfbind.data.dataset import ARRAYS, META, open_validated
 from tfbind.data.pairs import read_pair
 from tfbind.dna import bigwig
 from tfbind.dna.codes import encode
 from tfbind.dna.fasta import Genome, contigs
 from tfbind.dna.intervals import read_regions
-from tfbind.dna.parser import Record, read_pieces, read_records
+from tfbind.dna.parser import Record, read_chunks, read_records
 from tfbind.motifs.formats import read_motifs
 from tfbind.nn.model import build_model
 from tfbind.nn.weights import convert, pack_weights
 from tfbind.runs import folder as runs
 from tfbind.runs.folder import Run
-from tfbind.runs.record import local, pack_held_out, read_held_out
+from tfbind.runs.record import pack_validation, read_run_record, read_validation
 from tfbind.scoring.model import load_weights
 from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import EXAMPLE
@@ -136,7 +136,7 @@ def _pieces(data: bytes, folder: Path) -> object:
     path = folder / "dna.fa"
     path.write_bytes(data)
     with path.open("rb") as stream:
-        return list(read_pieces(stream))
+        return list(read_chunks(stream))
 
 
 def _sequences(data: bytes, folder: Path) -> object:
@@ -188,7 +188,7 @@ def _pulled_with(file: str) -> Callable[[bytes, Path], object]:
         was = path.read_bytes()
         path.write_bytes(data)
         try:
-            return cache.stored(folder)
+            return cache.stored_runs(folder)
         finally:
             path.write_bytes(was)
 
@@ -199,7 +199,7 @@ def _keep_pulled(home: Path) -> None:
     facts = {"id": "p1", "name": "theirs", "state": "finished", "config": {"lr": 0.01}, "summary": {"val_loss": 0.5}}
     facts |= {"sweep": None, "group": "", "tags": ["t"], "note": "", "created": "2026-01-01T00:00:00Z"}
     project = cache.offline_project(home, "pulled")
-    project = cache.keep_offline(project, facts, [{"epoch": 1, "val_loss": 0.9}, {"epoch": 2, "val_loss": 0.5}])
+    project = cache.save_offline_run(project, facts, [{"epoch": 1, "val_loss": 0.9}, {"epoch": 2, "val_loss": 0.5}])
     cache.save_names(project, {"lr": "learning_rate"})
 
 
@@ -219,7 +219,7 @@ def _data_with(file: str) -> Callable[[bytes, Path], object]:
         was = path.read_bytes()
         path.write_bytes(data)
         try:
-            return open_checked(home, "toy")
+            return open_validated(home, "toy")
         finally:
             path.write_bytes(was)
 
@@ -234,7 +234,7 @@ def _data_files() -> dict[str, bytes]:
 
 def _held_out() -> bytes:
     figures = np.array([0.25, 0.5], np.float32)
-    return pack_held_out(np.array([3, 7]), np.zeros((2, 20), np.float32), figures, figures)
+    return pack_validation(np.array([3, 7]), np.zeros((2, 20), np.float32), figures, figures)
 
 
 def _weights() -> list[bytes]:
@@ -305,7 +305,7 @@ def _run_with(file: str) -> Callable[[bytes, Path], object]:
         (run.folder / file).write_bytes(data)
         try:
             runs.read_status(run)
-            return runs.summary(run), runs.read_progress(run), local(run), runs.read_config(run)
+            return runs.summary(run), runs.read_progress(run), read_run_record(run), runs.read_config(run)
         finally:
             (run.folder / file).write_bytes(was)
 
@@ -316,7 +316,7 @@ def _make_run(folder: Path) -> Run:
     run = runs.create(folder, toy_config(), id="toy", facts={"sweep": None, "dataset_hash": "0" * 64})
     for row in ROWS:
         runs.append_row(run, row)
-    runs.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+    runs.set_state(run, "finished", started=1.0, ended=2.0, device="cpu")
     (run.folder / runs.PROGRESS).write_text(
         '{"epoch": 2, "num_epochs": 3, "batches": 4, "batches_per_epoch": 5, "windows_per_second": 9.5, '
         '"seconds_left": null, "cores": 1.5, "memory": 10}'
@@ -374,7 +374,7 @@ PARSERS = [
     Parser("table-of-runs", [TABLE_OF_RUNS], _read_by(read_keys)),
     Parser("weights", _weights(), _read_by(load_weights)),
     Parser("torch", [_state_dict()], _torch, most=SLOW),
-    Parser("held-out", [_held_out()], _read_by(lambda path: read_held_out(path, 8, 20))),
+    Parser("held-out", [_held_out()], _read_by(lambda path: read_validation(path, 8, 20))),
     *(Parser(f"data-{name}", [content], _data_with(name), most=SLOW) for name, content in _data_files().items()),
     *(
         Parser(f"pulled-{name}", [content], _pulled_with(name.replace("history", "histories/*")), most=SLOW)

@@ -29,8 +29,8 @@ from visitor import Visitor, visiting
 from tfbind import runs
 from tfbind.runs import launch
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
-from tfbind.store.atomic import written
+from tfbind.runs.launch import RunRequest
+from tfbind.store.atomic import mtime_ns
 from tfbind.store.schema import read_json
 
 CROWD = 20
@@ -61,7 +61,7 @@ def slow_epochs(home: Path, count: int) -> Run:
     assert tfbind(home, "data", "build", "builtin").returncode == 0
     small = {"num_channels": 4, "num_res_blocks": 1, "batch_size": 128}
     config = toy_config(dataset="builtin", num_epochs=count, early_stopping_patience=count, **small)
-    return launch.submit(home, config, Order(id="watched"))
+    return launch.submit(home, config, RunRequest(id="watched"))
 
 
 def processor_clock(run: Run) -> int:
@@ -168,7 +168,7 @@ def test_a_thousand_epochs_before_five_sessions_take_no_more_memory(
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")  # else each thread keeps for itself what it has let go
     epochs = 1_000
     config = toy_config(num_epochs=epochs, early_stopping_patience=epochs)
-    run = launch.submit(home, config, Order(id="long"))
+    run = launch.submit(home, config, RunRequest(id="long"))
     visitors = [Visitor(f"run={run.id}") for _ in range(5)]
     seen: list[int] = []
     taken: dict[str, list[int]] = {"server": [], "worker": []}
@@ -196,7 +196,7 @@ def test_a_thousand_epochs_before_five_sessions_take_no_more_memory(
 
 def fill_home(home: Path, count: int) -> None:
     """So many finished runs: copies of a real one, each with a configuration of its own, the other files shared."""
-    first = launch.submit(home, toy_config(), Order(id="a-real-one"))
+    first = launch.submit(home, toy_config(), RunRequest(id="a-real-one"))
     assert wait_for_end(first) == "finished"
     record = read_json(first.folder / runs.CONFIG)
     for number in range(count - 1):
@@ -230,7 +230,7 @@ def test_two_thousand_runs_are_listed_shown_and_do_not_hold_up_the_next(home: Pa
                 taken[f"{page}, {visit}"] = seconds_of(lambda visitor=visitor: wait_until(lambda: visitor.shown))
             assert visitor.complaints() == []
     pressed = time.time()
-    run = launch.submit(home, toy_config(), Order(id="next"))
+    run = launch.submit(home, toy_config(), RunRequest(id="next"))
     wait_until(lambda: runs.read_status(run).started)
     taken["start"] = (runs.read_status(run).started or 0) - pressed
     print({what: round(seconds, 2) for what, seconds in taken.items()})
@@ -273,7 +273,7 @@ def test_two_apps_on_one_home_share_it(home: Path, server: Server) -> None:
             assert wait_for_end(run) == "finished"
             assert len(runs.read_rows(run)) > runs.read_config(run).early_stopping_patience
         former, latter = sorted((mine, theirs), key=lambda run: runs.read_status(run).started)
-        last_row = written(former.folder / runs.METRICS) / 1e9  # its end is noted when the device is free already
+        last_row = mtime_ns(former.folder / runs.METRICS) / 1e9  # its end is noted when the device is free already
         assert last_row <= runs.read_status(latter).started, "both had the device at once"
         two.goto(f"{second.url}/?run={mine.id}")
         for page in (one, two):

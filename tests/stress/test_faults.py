@@ -13,7 +13,7 @@ from toy import toy_config
 
 from tfbind.runs import folder, launch
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 
 KILLS = 50
 STATE_BYTES = 1_000  # a file that cannot grow to this size may be too small for the state with its reason
@@ -22,7 +22,7 @@ EPOCHS = 40
 
 @pytest.fixture
 def undisturbed(home: Path) -> Run:
-    run = launch.submit(home, toy_config(num_epochs=EPOCHS), Order(id="undisturbed"))
+    run = launch.submit(home, toy_config(num_epochs=EPOCHS), RunRequest(id="undisturbed"))
     assert wait_for_end(run) == "finished"
     return run
 
@@ -38,7 +38,7 @@ def test_a_worker_killed_at_any_instant_of_its_life(home: Path, undisturbed: Run
     kills, number = 0, 0
     while kills < KILLS:
         number += 1
-        run = launch.submit(home, toy_config(num_epochs=EPOCHS), Order(id=f"killed-{number}"))
+        run = launch.submit(home, toy_config(num_epochs=EPOCHS), RunRequest(id=f"killed-{number}"))
         seen: list[dict[str, object]] = []
         while wait_for_kill(run, rng.uniform(0, started + status.ended - status.started)):
             kills += 1
@@ -119,7 +119,7 @@ REFUSED = re.compile(r"tfbind: /\S+: read-only file system")
 @pytest.mark.timeout(600)
 def test_a_home_that_cannot_be_written(tmp_path: Path, undisturbed: Run) -> None:
     home, out = undisturbed.home, tmp_path / "out"
-    killed = launch.submit(home, toy_config(**LONG), Order(id="killed"))
+    killed = launch.submit(home, toy_config(**LONG), RunRequest(id="killed"))
     wait_until(lambda: len(folder.read_rows(killed)) > 1)
     launch.kill(killed)
     assert wait_for_end(killed) == "killed"

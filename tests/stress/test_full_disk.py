@@ -30,10 +30,10 @@ from tfbind.evaluation import baselines, filters, test_set
 from tfbind.nn.onnx import build_graph
 from tfbind.nn.weight_files import read_tensors
 from tfbind.runs import folder as runs, launch, record
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 from tfbind.runs.worker import Worker
 from tfbind.scoring import jobs
-from tfbind.store.atomic import words
+from tfbind.store.atomic import format_error
 from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.spec import parse_spec
 from tfbind.tracking import cache
@@ -65,7 +65,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files to work on, and a home with a data set and a finished run."""
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
-    run = launch.prepare(home, toy_config(test_split=0.2), Order(id="whole")).create()
+    run = launch.prepare(home, toy_config(test_split=0.2), RunRequest(id="whole")).create()
     assert Worker(run).work() == "finished"
     shutil.copy(run.folder / runs.BEST, folder / "w.safetensors")
     (folder / "dna.fa").write_text(DNA)
@@ -166,16 +166,16 @@ def sweep_text(seeds: int = 2, **settings: object) -> str:
     return yaml.safe_dump({"method": "grid", "parameters": fixed | {"seed": {"values": list(range(seeds))}}})
 
 
-JOB = jobs.Order("dna.fa", "whole", ".tsv", "forward", 3.0, True)
+JOB = jobs.JobRequest("dna.fa", "whole", ".tsv", "forward", 3.0, True)
 ACTIONS: dict[str, Callable[[Path], object]] = {
     "query": lambda home: url_state.save(home, DNA),
     "rename": lambda home: runs.rename(runs.find(home, "whole"), "another name"),
     "note": lambda home: record.annotate(runs.find(home, "whole"), "a, b", "a note"),
-    "run": lambda home: launch.prepare(home, toy_config(), Order(id="new")).create(),
+    "run": lambda home: launch.prepare(home, toy_config(), RunRequest(id="new")).create(),
     "sweep": lambda home: sweep_folder.create(home, parse_spec(sweep_text(), toy_config()), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
     "test": lambda home: test_set.open_test(runs.find(home, "whole")),
-    "filters": lambda home: filters.learnt(runs.find(home, "whole"), open_dataset(home, "toy")),
+    "filters": lambda home: filters.describe_filters(runs.find(home, "whole"), open_dataset(home, "toy")),
     "baselines": lambda home: appraise(home),
     "pulled": lambda home: cache.save_names(cache.offline_project(home, "p"), {"lr": "learning_rate"}),
 }
@@ -183,18 +183,18 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
 
 def appraise(home: Path) -> None:
     data = open_dataset(home, "toy")
-    baselines.make(home, data, split(data, toy_config()))
+    baselines.ensure_baselines(home, data, split(data, toy_config()))
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_what_a_page_keeps_on_a_full_disk(action: str, disk: Path) -> None:
     home = disk / "home"
     sweep_folder.create(home, parse_spec(sweep_text(), toy_config()), id="race")
-    cache.keep_offline(cache.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
+    cache.save_offline_run(cache.offline_project(home, "p"), dict(PULLED), [{"epoch": 1, "val_loss": 0.5}])
     before = kept(disk)
     with full(disk), pytest.raises(OSError, match=str(disk)) as caught:
         ACTIONS[action](home)
-    assert re.fullmatch(r"/\S+: the disk is full", words(caught.value))
+    assert re.fullmatch(r"/\S+: the disk is full", format_error(caught.value))
     assert kept(disk) == before
     ACTIONS[action](home)
     assert kept(disk) != before
@@ -246,7 +246,7 @@ def process_of(run: runs.Run) -> psutil.Process:
 
 def test_training_on_a_full_disk(disk: Path) -> None:
     """Filled while a run writes: the run says so, also where no room is left for saying it, and goes on later."""
-    run = launch.submit(disk / "home", toy_config(**LONG), Order(id="full"))
+    run = launch.submit(disk / "home", toy_config(**LONG), RunRequest(id="full"))
     wait_until(lambda: len(runs.read_rows(run)) >= 3)
     with stays_full(disk):
         wait_until(lambda: not runs.read_status(run).active)
@@ -274,14 +274,14 @@ def test_a_test_that_only_the_log_has_no_room_for(disk: Path) -> None:
     log.write_bytes(b"\n" * PAGE)
     with full(disk, PAGE), pytest.raises(OSError, match="No space left") as caught:
         test_set.open_test(run)
-    assert words(caught.value) == f"{log}: the disk is full"
-    assert test_set.open_test(run) == test_set.opened(run)
+    assert format_error(caught.value) == f"{log}: the disk is full"
+    assert test_set.open_test(run) == test_set.read_test_result(run)
     assert log.read_bytes() == b"\n" * PAGE
 
 
 def test_a_graph_on_a_full_disk(disk: Path) -> None:
     """Filled after the last epoch: nothing of the run is lost, and resumed it has only its graph to write."""
-    run = launch.prepare(disk / "home", toy_config(), Order(id="graph")).create()
+    run = launch.prepare(disk / "home", toy_config(), RunRequest(id="graph")).create()
     with ExitStack() as until_the_end:
 
         def fill_up(row: runs.Row) -> None:
@@ -302,7 +302,7 @@ def test_a_sweep_on_a_full_disk(disk: Path) -> None:
     home = disk / "home"
     text = sweep_text(seeds=3, num_epochs=EPOCHS, early_stopping_patience=EPOCHS)
     sweep = sweep_folder.create(home, parse_spec(text, toy_config()), id="life", parallel=2)
-    launch.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
+    launch.start_process(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
     hold(lambda: sweep_folder.sweep_runs(sweep), 2, 3, process_of)
     with stays_full(disk):
         for run in sweep_folder.sweep_runs(sweep):

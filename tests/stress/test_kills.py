@@ -25,7 +25,7 @@ from wandb_server import ENTITY, WandbServer
 from tfbind.config import TrainConfig
 from tfbind.runs import folder, launch
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 from tfbind.store.atomic import is_draft
 from tfbind.sweeps import controller as sweep_control, sweep_folder
 from tfbind.sweeps.spec import parse_spec
@@ -52,7 +52,7 @@ def grid(rates: list[float], epochs: int) -> str:
 def start_sweep(home: Path, id: str) -> Sweep:
     """A sweep of four runs, started as a page starts it."""
     sweep = sweep_folder.create(home, parse_spec(grid(RATES, EPOCHS), TrainConfig(dataset="toy")), id=id)
-    launch.start(sweep, sweep_control.command(home, id, "toy", "seed"))
+    launch.start_process(sweep, sweep_control.command(home, id, "toy", "seed"))
     return sweep
 
 
@@ -157,7 +157,7 @@ def test_a_server_killed_at_any_instant_takes_no_run_with_it(home: Path) -> None
     """From its first import to well after a press: each is asked to stop the run if it runs, else to resume it."""
     rng, port = random.Random(SEED), free_port()
     run = launch.submit(
-        home, toy_config(**LONG), Order(id=f"served-{os.getpid()}")
+        home, toy_config(**LONG), RunRequest(id=f"served-{os.getpid()}")
     )  # no other test, of now or before, has a worker of this name
     wait_until(lambda: len(folder.read_rows(run)) > 5)
     users = contents(home / "data")
@@ -229,7 +229,7 @@ def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(
     kills, number = 0, 0
     while kills < KILLS:
         number += 1
-        run = launch.submit(home, toy_config(num_epochs=300, early_stopping_patience=300), Order(wandb="online"))
+        run = launch.submit(home, toy_config(num_epochs=300, early_stopping_patience=300), RunRequest(wandb="online"))
         wait_until(lambda run=run: (run.folder / folder.WANDB).exists() and wandb_logged.read_logged(run))
         logger = psutil.Process(wandb_logged.read_logged(run).pid)
         while live(logger, rng.uniform(0, 6)):
@@ -237,7 +237,7 @@ def test_a_logging_process_killed_at_any_instant_costs_no_epoch_on_the_server(
             logged = wandb_logged.read_logged(run)
             said = f"seed {SEED}, run {number}: {logged}"
             assert logged.state == "finished" or (logged.state == "incomplete" and logged.error), said
-            logger = psutil.Process(wandb_log.begin_sending(run).pid)
+            logger = psutil.Process(wandb_log.start_sending(run).pid)
         assert wait_for_end(run) == "finished", f"seed {SEED}, run {number}"
         sent = tfbind(home, "runs", run.id, "--log")
         assert sent.returncode == 0, f"seed {SEED}, run {number}: {sent.stderr}"

@@ -106,7 +106,7 @@ def be_command(words: list[str], home: str, printed: str, published: manage.Sour
 
 def be_server(home: str, dna: str, id: str) -> None:
     """Be the process of a server that starts a job."""
-    order = jobs.Order("dna.fa", "builtin", ".bed", "forward", 3.0, pad=False)
+    order = jobs.JobRequest("dna.fa", "builtin", ".bed", "forward", 3.0, pad=False)
     jobs.submit(Path(home), order, io.BytesIO(Path(dna).read_bytes()), id)
 
 
@@ -165,7 +165,9 @@ def copied(tmp_path_factory: pytest.TempPathFactory, forks: ForkServerContext) -
     folder = tmp_path_factory.mktemp("source")
     home = toy_home(folder)
     for seed, id in enumerate(("done", "two")):
-        run = launch.prepare(home, toy_config(num_epochs=2, test_split=0.2, seed=seed), launch.Order(id=id)).create()
+        run = launch.prepare(
+            home, toy_config(num_epochs=2, test_split=0.2, seed=seed), launch.RunRequest(id=id)
+        ).create()
         assert Worker(run).work() == "finished"
     for number in range(40):
         shutil.copytree(run.folder, home / "trash" / f"old-{number}")
@@ -264,13 +266,13 @@ def half_made(parts: tuple[str, ...]) -> bool:
 def check_lists(home: Path) -> None:
     """Everything that is listed can be read, and `doctor` finds nothing wrong."""
     for entry in dataset.list_datasets(home):
-        dataset.open_checked(home, entry["name"])
+        dataset.open_validated(home, entry["name"])
     for run in runs.list_runs(home):
         assert runs.summary(run)["state"] == "finished"
-        test_set.opened(run)
-        filters.stored(run)
+        test_set.read_test_result(run)
+        filters.read_filters(run)
     weight_files.list_models(home)
-    cache.stored(home)
+    cache.stored_runs(home)
     wrong = [finding for finding in doctor.examine(home) if finding.state == "wrong" and finding.subject != "disk"]
     assert wrong == [], f"seed {SEED}"
 

@@ -22,7 +22,7 @@ from tfbind import runs
 from tfbind.dna.codes import encode
 from tfbind.runs import launch
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 from tfbind.scoring.model import load_model, score
 
 CROWD = 20
@@ -73,7 +73,7 @@ def test_twenty_people_who_score_dna_of_their_own_each_see_its_scores(home: Path
 
 def alive(home: Path, number: int) -> Run:
     """A run with some epochs that goes on for long."""
-    run = launch.submit(home, toy_config(**LONG), Order(id=f"pressed-{number}-{os.getpid()}"))
+    run = launch.submit(home, toy_config(**LONG), RunRequest(id=f"pressed-{number}-{os.getpid()}"))
     wait_until(lambda: len(runs.read_rows(run)) > 3)
     return run
 

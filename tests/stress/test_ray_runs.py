@@ -14,7 +14,7 @@ from tfbind import runs
 from tfbind.cluster.runs import Cluster
 from tfbind.runs import launch, log
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirements-ray.txt")
 
@@ -79,7 +79,7 @@ def test_a_run_and_a_sweep_that_wait_for_busy_cpus_say_so(cluster: RayCluster, t
     spec.write_text(yaml.safe_dump({"method": "grid", "parameters": {"learning_rate": {"values": [0.01]}}}))
     endless = toy_config(num_epochs=10_000, early_stopping_patience=10_000)
     with Cluster(cluster.address) as busy:
-        others = [launch.submit(home, endless, Order(id=id), cluster=busy) for id in ("first", "second")]
+        others = [launch.submit(home, endless, RunRequest(id=id), cluster=busy) for id in ("first", "second")]
         work_until(busy, lambda: all(map(runs.read_rows, others)))
         commands = [
             start_command(home, "train", *LONG, "--id", "mine", "--ray", cluster.address),

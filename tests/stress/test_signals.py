@@ -18,7 +18,7 @@ from toy import toy_config
 from tfbind.cli import doctor
 from tfbind.runs import folder, launch
 from tfbind.runs.folder import Run
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 from tfbind.sweeps import controller, sweep_folder
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -50,11 +50,11 @@ def freeze(process: psutil.Process, run: Run) -> None:
 @pytest.mark.timeout(600)
 def test_a_worker_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> None:
     rng, begun = random.Random(SEED), time.monotonic()
-    undisturbed = launch.submit(home, toy_config(num_epochs=EPOCHS), Order(id="undisturbed"))
+    undisturbed = launch.submit(home, toy_config(num_epochs=EPOCHS), RunRequest(id="undisturbed"))
     assert wait_for_end(undisturbed) == "finished"
     lives, told = time.monotonic() - begun, []
     for number, number_of_signal in enumerate((*ENDING, signal.SIGSTOP)):
-        run = launch.submit(home, toy_config(num_epochs=EPOCHS), Order(id=f"signalled-{number}"))
+        run = launch.submit(home, toy_config(num_epochs=EPOCHS), RunRequest(id=f"signalled-{number}"))
         time.sleep(rng.uniform(0, lives))
         with contextlib.suppress(psutil.NoSuchProcess):  # it ends just now
             if worker := child("train", run.id):
@@ -71,7 +71,7 @@ def test_a_worker_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_frozen_worker_is_stopped_all_the_same(home: Path) -> None:
-    run = launch.submit(home, toy_config(**LONG), Order(id="frozen"))
+    run = launch.submit(home, toy_config(**LONG), RunRequest(id="frozen"))
     wait_until(lambda: len(folder.read_rows(run)) > 3)
     halt(psutil.Process(folder.read_status(run).pid))
     rows = folder.read_rows(run)
@@ -104,7 +104,10 @@ def test_a_controller_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> N
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number_of_signal", ENDING)
 def test_a_server_that_is_asked_to_end_or_hung_up_on_takes_no_run_with_it(home: Path, number_of_signal: int) -> None:
-    run, port = launch.submit(home, toy_config(**LONG), Order(id=f"beside-{number_of_signal}-{SEED}")), free_port()
+    run, port = (
+        launch.submit(home, toy_config(**LONG), RunRequest(id=f"beside-{number_of_signal}-{SEED}")),
+        free_port(),
+    )
     server = start_server(home, port)
     wait_until(lambda: healthy(port) and len(folder.read_rows(run)) > 3)
     rows = folder.read_rows(run)

@@ -67,7 +67,7 @@ def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
         run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
         folder.append_row(run, make_rows(1)[0] | reached)
-        folder.take_over(run, "finished")
+        folder.set_state(run, "finished")
     said = words(page("4"))
     assert plain("Learning rate 0.02 wins: Pearson r 0.9010") in said
     assert plain(". Learning rate 0.0002 is worse, p") in said
@@ -81,7 +81,7 @@ def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> No
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
         folder.append_row(run, make_rows(1)[0] | reached)
         lost = config.learning_rate == lesson.RATES[1] and config.seed == 0
-        folder.take_over(run, "killed" if lost else "finished")
+        folder.set_state(run, "killed" if lost else "finished")
     said = words(page("4"))
     assert plain("learning rate 0.002 (1 of 3 runs ended early)") in said
     assert plain("Learning rate 0.002 is worse") not in said
@@ -91,7 +91,9 @@ def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> No
 def test_pasted_dna_is_read_as_on_the_predict_page(home: Path) -> None:
     sweep = sweep_folder.create(home, parse_spec(lesson.kernels_sweep(), lesson.BASE))
     config = next(iter(parse_spec(lesson.kernels_sweep(), lesson.BASE).grid()))
-    run = launch.prepare(home, config.model_copy(update={"num_epochs": 1}), launch.Order(sweep=sweep.id)).create()
+    run = launch.prepare(
+        home, config.model_copy(update={"num_epochs": 1}), launch.RunRequest(sweep=sweep.id)
+    ).create()
     assert Worker(run).work() == "finished"
     step = page("7")
     assert "with a first kernel of 3 bases" in words(step)

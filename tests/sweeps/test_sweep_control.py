@@ -18,12 +18,12 @@ from waiting import wait_for
 from tfbind import runs
 from tfbind.config import PROJECT
 from tfbind.data import manage
-from tfbind.data.dataset import import_pair, keep, open_dataset
+from tfbind.data.dataset import import_pair, open_dataset, save_dataset
 from tfbind.data.pairs import Pair
 from tfbind.errors import reason_of
 from tfbind.runs import launch
 from tfbind.runs.folder import ACTIVE
-from tfbind.store.atomic import words
+from tfbind.store.atomic import format_error
 from tfbind.store.schema import read_json, write_json
 from tfbind.sweeps import controller as sweep_control, sweep_folder
 from tfbind.sweeps.spec import parse_spec
@@ -117,7 +117,7 @@ def _extend_and_retry(sweep: Sweep) -> None:
     wait_for(lambda: not runs.read_status(added).active)
     with pytest.raises(ValueError, match=f"run {added.id} of this sweep has that configuration already"):
         sweep_control.add_run(sweep, runs.read_config(added))
-    runs.take_over(added, "failed", error="a full disk")
+    runs.set_state(added, "failed", error="a full disk")
     (added.folder / runs.METRICS).write_text("")
     sweep_folder.extend(sweep, grid([0.1, 0.03, 0.01, 0.3], 60))
     sweep_control.retry(sweep)
@@ -152,7 +152,7 @@ def test_sigterm_stops_the_runs_and_resume_goes_on_with_them(home: Path):
 
 def test_a_stop_that_comes_before_the_controller_of_a_resumed_sweep_is_heeded(home: Path):
     sweep = sweep_folder.create(home, parse_spec(grid([0.1], 10_000), toy_config()))
-    runs.take_over(sweep, "killed", ended=time.time())
+    runs.set_state(sweep, "killed", ended=time.time())
     sweep_control.resume(sweep)
     sweep_control.cancel(sweep)
     wait_for(lambda: runs.read_status(sweep).state == "killed")
@@ -168,7 +168,7 @@ from tfbind.config import PRESETS
 from tfbind.sweeps.spec import parse_spec
 home, base = Path(sys.argv[1]), PRESETS["quick"].model_copy(update={"dataset": "toy"})
 sweep = sweep_folder.create(home, parse_spec(sys.argv[2], base), id="mine")
-launch.start(sweep, sweep_control.command(home, "mine", "toy", "quick"))
+launch.start_process(sweep, sweep_control.command(home, "mine", "toy", "quick"))
 os.kill(os.getpid(), 9)
 """
 
@@ -204,7 +204,7 @@ def test_what_has_lost_is_pruned_and_the_sweep_ends(home: Path):
     done = command(home, write(home, text), "--dataset", "toy", "--parallel", "2")
     _, complaint = done.communicate(timeout=150)
     assert done.returncode == 0, complaint
-    past = sweep_folder.past(the_sweep(home))
+    past = sweep_folder.run_records(the_sweep(home))
     states = {run.config["learning_rate"]: run.state for run in past}
     assert states == {0.01: "finished", 1e-9: "pruned", 1e-8: "pruned"}
     assert all(len(run.rows) < 400 for run in past if run.state == "pruned")
@@ -240,10 +240,10 @@ def test_many_shares_to_hold_out_are_checked_soon(home: Path):
 
 def test_a_run_that_somebody_resumes_at_the_same_instant_does_not_fail_its_sweep(home: Path):
     sweep = sweep_folder.create(home, parse_spec(grid([0.1], 1), toy_config()))
-    run = launch.prepare(home, toy_config(num_epochs=1), launch.Order(sweep=sweep.id)).create()
+    run = launch.prepare(home, toy_config(num_epochs=1), launch.RunRequest(sweep=sweep.id)).create()
     for each in (run, sweep):
-        runs.take_over(each, "crashed", ended=1.0)
-    with runs.sole_worker(run):
+        runs.set_state(each, "crashed", ended=1.0)
+    with runs.worker_lock(run):
         sweep_control.resume(sweep)
         wait_for(lambda: len(sweep_folder.sweep_runs(sweep)) == 2)
         time.sleep(2)  # it has looked at the run several times
@@ -265,7 +265,7 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
     assert sweep_control.Controller(sweep).work() == "finished"
     learnt = manage.rename(home, "toy", "mine", runs.active_on).hash
     stored = open_dataset(home, "mine")
-    keep(home, "toy", Pair(stored.names, stored.codes, stored.scores + 1), {"kind": "pair"})
+    save_dataset(home, "toy", Pair(stored.names, stored.codes, stored.scores + 1), {"kind": "pair"})
     sweep_folder.extend(sweep, grid([0.1, 0.01], 1))
     sweep_control.resume(sweep)  # as the page does
     wait_for(lambda: not runs.read_status(sweep).active)
@@ -286,18 +286,18 @@ def test_a_sweep_finds_its_data_by_their_content_and_repeats_nothing_of_it(home:
     with pytest.raises(ValueError, match="are not here: the data set toy has changed since"):
         sweep_folder.extend(sweep, grid([0.1, 0.01, 0.001], 1))
     assert sweep_folder.read_spec(sweep).size() == 2
-    assert [run.state for run in sweep_folder.past(sweep)] == ["finished", "finished"]
+    assert [run.state for run in sweep_folder.run_records(sweep)] == ["finished", "finished"]
 
 
 def test_a_run_that_its_user_stopped_is_left_alone(home: Path):
     sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.RunRequest(sweep=sweep.id)).create()
     runs.request_stop(run)
-    runs.take_over(run, "killed", ended=time.time())
+    runs.set_state(run, "killed", ended=time.time())
     assert sweep_control.Controller(sweep).work() == "finished"
     assert runs.read_status(run).state == "killed"
-    assert [each.state for each in sweep_folder.past(sweep)] == ["killed"]
-    assert not any(each.state in ACTIVE for each in sweep_folder.past(sweep))
+    assert [each.state for each in sweep_folder.run_records(sweep)] == ["killed"]
+    assert not any(each.state in ACTIVE for each in sweep_folder.run_records(sweep))
 
 
 def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_its_way(
@@ -305,7 +305,7 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
 ) -> None:
     """The time in which one may still come ends while the controller decides what to do."""
     sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.RunRequest(sweep=sweep.id)).create()
     controller = subprocess.Popen([sys.executable, "-c", ""])
     controller.wait()
     old = {"pid": controller.pid, "heartbeat": time.time() - 2 * sweep_control.STARTING_SECONDS}
@@ -319,7 +319,7 @@ def test_a_run_whose_worker_never_came_is_gone_on_with_once_no_worker_can_be_on_
 def test_a_dead_run_whose_last_sign_of_life_is_to_come_holds_no_sweep_up(home: Path) -> None:
     """As when the clock was set back, or the file was damaged."""
     sweep = sweep_folder.create(home, parse_spec(grid([0.1], 3), toy_config()))
-    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.Order(sweep=sweep.id)).create()
+    run = launch.prepare(home, next(sweep_folder.read_spec(sweep).grid()), launch.RunRequest(sweep=sweep.id)).create()
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     state = read_json(run.folder / runs.STATE)
@@ -338,7 +338,7 @@ def test_a_sweep_of_another_host_is_to_be_stopped_there_and_no_process_here_is_k
             sweep_control.stop(sweep, grace=0.1)
         other.communicate(b"\n")
     assert other.returncode == 0
-    runs.take_over(sweep, "killed", ended=time.time())
+    runs.set_state(sweep, "killed", ended=time.time())
 
 
 def stop_after(sweep: Sweep, began: float, seconds: float = 60) -> None:
@@ -349,12 +349,12 @@ def stop_after(sweep: Sweep, began: float, seconds: float = 60) -> None:
 def test_of_runs_that_failed_a_resumed_sweep_goes_on_with_those_that_found_the_disk_full(home: Path):
     sweep = sweep_folder.create(home, parse_spec(grid([0.1, 0.01], 3), toy_config()))
     full, own = (
-        launch.prepare(home, config, launch.Order(sweep=sweep.id)).create()
+        launch.prepare(home, config, launch.RunRequest(sweep=sweep.id)).create()
         for config in sweep_folder.read_spec(sweep).grid()
     )
     no_room = OSError(errno.ENOSPC, "No space left on device", str(full.folder / runs.CHECKPOINT))
     for run, error in ((full, no_room), (own, ValueError("the loss is not finite"))):
-        runs.take_over(run, "failed", ended=time.time(), error=words(error), reason=reason_of(error))
+        runs.set_state(run, "failed", ended=time.time(), error=format_error(error), reason=reason_of(error))
     assert sweep_control.Controller(sweep).work() == "finished"
     assert [runs.read_status(run).state for run in (full, own)] == ["finished", "failed"]
     assert len(sweep_folder.sweep_runs(sweep)) == 2

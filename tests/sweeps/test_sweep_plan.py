@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfbind.sweeps.plan import words
+from tfbind.sweeps.plan import describe_plan
 from tfbind.sweeps.spec import parse_spec
 
 SIZES = {"builtin": (12_000, 300)}
@@ -12,7 +12,7 @@ RATE = "method: random\nrun_cap: 5\nparameters: {learning_rate: "
 
 
 def said(text: str) -> list[str]:
-    return words(parse_spec(text), MANY)
+    return describe_plan(parse_spec(text), MANY)
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def test_the_milestones_of_hyperband_are_said():
 
 def test_few_steps_are_said_with_the_batch_that_makes_them_few():
     grid = "method: grid\nparameters: {batch_size: {values: [64, 50000]}, num_epochs: {values: [4, 5]}}"
-    assert words(parse_spec(grid), SIZES) == [
+    assert describe_plan(parse_spec(grid), SIZES) == [
         "2 of 4 runs take few steps, such as one step an epoch, 4 in all (a batch of 50,000 holds all 9,600 training "
         "windows): few to learn from; a smaller batch_size takes more steps"
     ]
-    assert words(parse_spec(grid.replace("50000", "32")), SIZES) == []
-    assert words(parse_spec(grid), {}) == []
+    assert describe_plan(parse_spec(grid.replace("50000", "32")), SIZES) == []
+    assert describe_plan(parse_spec(grid), {}) == []
     one = "method: grid\nparameters: {batch_size: {value: 2000}, num_epochs: {value: 4}}"
-    assert words(parse_spec(one), SIZES)[0].startswith(
+    assert describe_plan(parse_spec(one), SIZES)[0].startswith(
         "it takes 5 steps an epoch, 20 in all (batches of 2,000 from 9"
     )
     guided = "method: bayes\nmetric: {name: val_loss}\nrun_cap: 9\nparameters: {batch_size: {min: 16, max: 9999}}"
-    assert words(parse_spec(guided), SIZES)[1].startswith("a run may take only one step an epoch, 5 in all")
+    assert describe_plan(parse_spec(guided), SIZES)[1].startswith("a run may take only one step an epoch, 5 in all")
 
 
 def test_fewer_runs_than_were_asked_for_are_explained():

@@ -36,8 +36,8 @@ def finished(home: Path, text: str, id: str, figures: dict[float, tuple[float, f
         run = folder.create(home, config, id=f"{id}-{rate}".replace(".", "p"), name=f"rate {rate:g}", facts=facts)
         for row in make_rows(2):
             folder.append_row(run, row | {"val_loss": loss + 2 - row["epoch"], "val_pearsonr": pearson})
-        folder.take_over(run, "finished", started=0.0, ended=1.0, device="cpu")
-    folder.take_over(sweep, "finished", started=0.0, ended=1.0)
+        folder.set_state(run, "finished", started=0.0, ended=1.0, device="cpu")
+    folder.set_state(sweep, "finished", started=0.0, ended=1.0)
     return sweep
 
 
@@ -116,8 +116,8 @@ def test_the_sweep_says_where_the_metrics_disagree(home: Path) -> None:
     assert plain(line) in words(page_of("pages/sweep.py", sweep="s-loss"))
     listed = command(home, "sweep", "--list")
     assert "best run s-loss-0p001 by val_loss, but s-loss-0p01 by val_pearsonr" in listed
-    spec, past = sweep_folder.read_spec(sweep), sweep_folder.past(sweep)
+    spec, past = sweep_folder.read_spec(sweep), sweep_folder.run_records(sweep)
     assert search.disagreement(spec, past[1:]) is None
     agreed = finished(home, GRID + "metric: {name: val_pearsonr, goal: maximize}\n", "s-one", {0.5: (0.4, 0.95)})
-    assert search.disagreement(sweep_folder.read_spec(agreed), sweep_folder.past(agreed)) is None
+    assert search.disagreement(sweep_folder.read_spec(agreed), sweep_folder.run_records(agreed)) is None
     assert "disagree" not in words(page_of("pages/sweep.py", sweep="s-one"))

@@ -7,7 +7,7 @@ import pytest
 from stand_in import make_rows
 
 from tfbind.config import TrainConfig
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 from tfbind.sweeps import controller, search
 from tfbind.sweeps.controller import share_of_cores
 from tfbind.sweeps.plan import makespan, plan_sweep, progress
@@ -25,17 +25,17 @@ parameters:
 
 def ran(
     spec: Spec, config: TrainConfig, number: int, state: str = "finished", losses: list[float] | None = None
-) -> Past:
+) -> RunRecord:
     """A run of `config` as a comparison sees it, on this machine's device and threads."""
     values = [1.0] if losses is None else losses
     rows = [row | {"val_loss": loss} for row, loss in zip(make_rows(len(values)), values, strict=True)]
     record = config.model_copy(update={"device": "cpu", "threads": 2}).model_dump()
-    return Past(f"r{number}", f"r{number}", controller.run_name(spec, config), state, "local", "s", record, rows)
+    return RunRecord(f"r{number}", f"r{number}", controller.run_name(spec, config), state, "local", "s", record, rows)
 
 
-def all_runs(spec: Spec, loss: Callable[[TrainConfig], float]) -> list[Past]:
+def all_runs(spec: Spec, loss: Callable[[TrainConfig], float]) -> list[RunRecord]:
     """Every run of a sweep, one after the other, where training gives `loss`."""
-    past: list[Past] = []
+    past: list[RunRecord] = []
     while configs := search.next_configs(spec, past, search.generator(spec, past)):
         past += [ran(spec, config, len(past) + place, losses=[loss(config)]) for place, config in enumerate(configs)]
     return past
@@ -113,10 +113,10 @@ def test_the_best_run_is_that_of_the_best_epoch_by_the_goal():
     past = [
         ran(spec, TrainConfig(), number, losses=losses) for number, losses in enumerate([[3, 1, 2], [2, 1.5], []])
     ]
-    best = search.best(spec, past)
+    best = search.best_run(spec, past)
     assert best
-    assert (best.id, search.value(spec, best), search.value(spec, past[2])) == ("r0", 1, None)
-    assert search.best(spec, past[2:]) is None
+    assert (best.id, search.metric_value(spec, best), search.metric_value(spec, past[2])) == ("r0", 1, None)
+    assert search.best_run(spec, past[2:]) is None
 
 
 def test_hyperband_ends_the_worse_two_thirds_at_each_milestone():
@@ -128,7 +128,7 @@ def test_hyperband_ends_the_worse_two_thirds_at_each_milestone():
 
     def judged(*curves: list[float], state: str = "running") -> set[str]:
         past = [ran(spec, config, number, state, losses) for number, losses in enumerate(curves)]
-        return set(search.losing(spec, past))
+        return set(search.runs_to_prune(spec, past))
 
     assert judged([5.0], [4.0], [3.0]) == set()  # nobody has reached epoch 2
     assert judged([9, 1.0], [9, 2.0], [9, 3.0]) == {"r1", "r2"}
@@ -147,7 +147,9 @@ def test_a_run_is_judged_by_its_best_so_far_and_where_strict_by_the_milestone():
             f"early_terminate: {{type: hyperband, min_iter: 2, eta: 3{more}}}"
         )
         signed = [[sign * value for value in curve] for curve in curves]
-        return search.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(signed)])
+        return search.runs_to_prune(
+            spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(signed)]
+        )
 
     assert judged("") == judged(", strict: false") == judged("", "maximize", -1) == {}
     assert set(judged(", strict: true")) == set(judged(", strict: true", "maximize", -1)) == {"r2", "r3"}
@@ -163,7 +165,9 @@ def test_nobody_is_judged_between_milestones_or_at_the_last_epoch():
             f"early_terminate: {{type: hyperband, {about}}}"
         )
         return set(
-            search.losing(spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(curves)])
+            search.runs_to_prune(
+                spec, [ran(spec, spec.base, place, "running", one) for place, one in enumerate(curves)]
+            )
         )
 
     curves = [[5, 1, 1, 1.0], [5, 1, 3, 4.0]]
@@ -209,7 +213,7 @@ def test_hyperband_spares_the_run_that_is_best_by_now_though_it_was_not_at_the_m
 
     def judged(*curves: list[float]) -> list[str]:
         return list(
-            search.losing(spec, [ran(spec, spec.base, n, "running", curve) for n, curve in enumerate(curves)])
+            search.runs_to_prune(spec, [ran(spec, spec.base, n, "running", curve) for n, curve in enumerate(curves)])
         )
 
     assert judged([9, 8, 3, 1, 0.5], [9, 8, 2], [9, 8, 2.5]) == ["r2"]

@@ -28,7 +28,7 @@ def wanted(home, state: str, epochs: int, mode: str = "online", **created):
     return run
 
 
-def log(run, url: str = "") -> logger.Logged:
+def log(run, url: str = "") -> logger.LogStatus:
     """Log a run to its end, to the server of the environment or another."""
     logger.start(run, secrets={URL: url}).wait(120)
     logged = logger.read_logged(run)
@@ -63,12 +63,12 @@ def test_each_epoch_is_one_row_with_the_names_of_this_project_and_a_resumed_run_
         assert row["_step"] == row["epoch"]
     for row in make_rows(5)[3:]:
         runs.append_row(run, row)
-    runs.take_over(run, "finished", ended=time.time())
+    runs.set_state(run, "finished", ended=time.time())
     assert log(run).rows == 5
     assert epochs(server, run) == [1, 2, 3, 4, 5]
     assert on_server(server, run).state == "finished"
     assert server.unknown == []
-    assert logger.said(run) == f"W&B: logged online, 5 epochs, {logged.url}"
+    assert logger.describe_status(run) == f"W&B: logged online, 5 epochs, {logged.url}"
     assert holds_key(tmp_path) == []
     sent = "\n".join(server.seen)
     private = (socket.gethostname(), f'"{getpass.getuser()}"', str(tmp_path), sys.executable)
@@ -81,7 +81,7 @@ def test_without_a_server_it_is_logged_offline_said_so_and_sent_later(tmp_path, 
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     logged = log(run)
     assert (logged.asked, logged.mode, logged.state, logged.rows) == ("online", "offline", "finished", 4)
-    assert logger.said(run).startswith(
+    assert logger.describe_status(run).startswith(
         "W&B at http://127.0.0.1:9 could not be reached: connection refused; logged offline instead, 4 epochs in "
     )
     (offline,) = (tmp_path / "wandb").glob("offline-run-*")
@@ -143,7 +143,9 @@ def test_rows_that_the_server_refuses_are_not_called_logged_and_can_be_sent_agai
     logged = log(run)
     assert (logged.mode, logged.state) == ("online", "incomplete")
     assert epochs(server, run) == []
-    assert logger.said(run) == not_arrived(server, run, "has 0 of 3 epochs: it refuses or has not taken them")
+    assert logger.describe_status(run) == not_arrived(
+        server, run, "has 0 of 3 epochs: it refuses or has not taken them"
+    )
     server.fault = None
     assert logger.send(run).state == "finished"
     assert epochs(server, run) == [1, 2, 3]
@@ -168,11 +170,11 @@ def test_a_server_that_fails_while_the_run_goes_on_is_named_until_rows_get_throu
     server.fault = Fault(kind)
     runs.append_row(run, make_rows(2)[1])
     well = f"W&B: logging, 2 epochs so far, {server.url}/{ENTITY}/tfbind/runs/{run.id}"
-    wait_for(lambda: logger.said(run) == f"{well}; rows do not get through (W&B at {server.url} {why})")
+    wait_for(lambda: logger.describe_status(run) == f"{well}; rows do not get through (W&B at {server.url} {why})")
     server.fault = None
     server.released.set()
-    wait_for(lambda: logger.said(run) == well)
-    runs.take_over(run, "finished", ended=time.time())
+    wait_for(lambda: logger.describe_status(run) == well)
+    runs.set_state(run, "finished", ended=time.time())
     assert child.wait(60) == 0
     assert epochs(server, run) == [1, 2]
 
@@ -181,13 +183,13 @@ def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     run = wanted(tmp_path, "running", 1)
     server.fault = Fault("401", "file_stream")
     child = logger.start(run)
-    wait_for(lambda: "has 0 of 1 epochs: it refuses" in logger.said(run))
+    wait_for(lambda: "has 0 of 1 epochs: it refuses" in logger.describe_status(run))
     for row in make_rows(8)[1:]:
         runs.append_row(run, row)
     wait_for(lambda: logger.read_logged(run).rows == 8)
-    assert "it refuses or has not taken them" in logger.said(run)
-    assert logger.said(run).startswith("W&B: logging, ")
-    runs.take_over(run, "finished", ended=time.time())
+    assert "it refuses or has not taken them" in logger.describe_status(run)
+    assert logger.describe_status(run).startswith("W&B: logging, ")
+    runs.set_state(run, "finished", ended=time.time())
     assert child.wait(60) == 0
     server.fault = None
     assert logger.send(run).error == ""
@@ -203,9 +205,9 @@ def test_a_logging_process_that_is_killed_loses_nothing(tmp_path, server):
     child.kill()
     child.wait()
     assert logger.read_logged(run).state == "incomplete"
-    assert "the process that logs ended without a word" in logger.said(run)
+    assert "the process that logs ended without a word" in logger.describe_status(run)
     runs.append_row(run, make_rows(3)[2])
-    runs.take_over(run, "finished", ended=time.time())
+    runs.set_state(run, "finished", ended=time.time())
     assert logger.send(run).state == "finished"
     assert epochs(server, run) == [1, 2, 3]
 
@@ -222,7 +224,7 @@ def test_that_a_run_is_sent_is_said_also_by_a_process_that_comes_late_to_say_so(
         return child
 
     monkeypatch.setattr(logger, "start", start_and_rest)
-    child = logger.begin_sending(run)
+    child = logger.start_sending(run)
     assert logger.read_logged(run).state == "starting"
     child.kill()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer
 
-from tfbind.tracking.cache import stored
+from tfbind.tracking.cache import stored_runs
 from tfbind.tracking.pull import pull_runs
 
 
@@ -31,7 +31,7 @@ def test_numbers_that_no_table_holds_spoil_neither_their_run_nor_the_others(tmp_
         server.add(other)
         pulled = pull_runs(tmp_path, "lab/big", server.url, KEY, histories=True)
     odd, plain = sorted(pulled.pasts, key=lambda past: past.id)
-    assert stored(tmp_path) in ([odd, plain], [plain, odd])
+    assert stored_runs(tmp_path) in ([odd, plain], [plain, odd])
     assert (odd.config["lr"], len(odd.rows), plain.rows) == ("Infinity", 2, other.history)
     assert max(name.count(".") for name in odd.config) < 30
     assert [row["val_loss"] for row in odd.rows] == [math.inf, -math.inf]

@@ -12,12 +12,12 @@ import wandb_server
 from golden.make import called
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
-from tfbind.compare.plots import Look, learning_curves
+from tfbind.compare.plots import PlotOptions, learning_curves
 from tfbind.compare.report import csv_table
 from tfbind.compare.runs import choose, table, why_left_out
 from tfbind.compare.verdict import judge
 from tfbind.tracking import cache
-from tfbind.tracking.cache import stored
+from tfbind.tracking.cache import stored_runs
 from tfbind.tracking.client import STALL_SECONDS, NotThereError, WandbError, base_url, find_key
 from tfbind.tracking.mapping import merge, suggest
 from tfbind.tracking.pull import fetch_histories, parse_path, pull_runs
@@ -98,7 +98,7 @@ def test_every_fault_is_one_clear_sentence_in_time(tmp_path, server, kind, where
     assert said.startswith(f"W&B at {server.url} {LISTED[kind]}")
     assert "\n" not in said
     assert KEY not in said
-    assert stored(tmp_path) == []
+    assert stored_runs(tmp_path) == []
 
 
 @pytest.mark.parametrize("kind", ["429", "drop", "null"])
@@ -108,13 +108,13 @@ def test_a_fault_after_some_curves_is_said_at_once_and_the_next_pull_goes_on_fro
     with pytest.raises(WandbError) as error:
         pull_runs(tmp_path, "lab/big", histories=True)
     assert time.monotonic() - server.fault.met < 15
-    had = {past.id for past in stored(tmp_path) if not past.sampled}
+    had = {past.id for past in stored_runs(tmp_path) if not past.sampled}
     said = str(error.value)
     assert said.startswith(f"W&B at {server.url} {FAULTS[kind].replace('lab/seed', 'lab/big')}")
     assert said.endswith(
         f"; {len(had)} of 40 curves came before that and are kept, so that the next pull goes on from there"
     )
-    assert len(stored(tmp_path)) == 40
+    assert len(stored_runs(tmp_path)) == 40
     assert len(had) <= 10
     assert server.requests["RunFullHistory"] < 40  # those that waited were not sent
     server.fault = None
@@ -141,10 +141,10 @@ def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, serv
     server.fault = Fault("500", "RunFullHistory")
     with pytest.raises(WandbError, match="is out of order"):
         fetch_histories(tmp_path, [past.key for past in first.pasts])
-    assert stored(tmp_path) == first.pasts
+    assert stored_runs(tmp_path) == first.pasts
     server.fault = Fault("slow", "RunFullHistory")
     fetch_histories(tmp_path, [past.key for past in first.pasts])
-    assert [(len(past.rows), past.sampled) for past in stored(tmp_path)] == [(5, False)] * 3
+    assert [(len(past.rows), past.sampled) for past in stored_runs(tmp_path)] == [(5, False)] * 3
 
 
 def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(tmp_path, server):
@@ -160,16 +160,16 @@ def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(
     assert server.requests["RunFullHistory"] == 4
     fetch_histories(tmp_path, keys)
     assert server.requests["RunFullHistory"] == 4
-    full = {past.key: past for past in stored(tmp_path)}
+    full = {past.key: past for past in stored_runs(tmp_path)}
     assert [len(full[key].rows) for key in keys] == [100] * 4
     assert [row["epoch"] for row in full[keys[0]].rows] == list(range(1, 101))
-    assert stored(tmp_path)[5] is stored(tmp_path)[5]
+    assert stored_runs(tmp_path)[5] is stored_runs(tmp_path)[5]
     assert pull_runs(tmp_path, "lab/big").fresh is False
     server.find(ENTITY, "big", "run11").history.append({"_step": 100, "epoch": 101, "val_loss": 0.0})
     pull_runs(tmp_path, "lab/big", refresh=True)
     fetch_histories(tmp_path, keys)
     assert server.requests["RunFullHistory"] == 5
-    assert len({past.id: past for past in stored(tmp_path)}["run11"].rows) == 101
+    assert len({past.id: past for past in stored_runs(tmp_path)}["run11"].rows) == 101
 
 
 def test_a_curve_that_the_server_thins_is_read_in_full_or_called_sampled(tmp_path, server):
@@ -206,7 +206,7 @@ def test_a_run_that_was_deleted_since_does_not_keep_the_others_from_their_curves
     with pytest.raises(WandbError) as error:
         fetch_histories(tmp_path, [past.key for past in kept])
     assert str(error.value) == f"W&B at {server.url} has no longer run1 in lab/big; their last values stay"
-    assert sorted(len(past.rows) for past in stored(tmp_path)) == [1, *[5] * (count - 1)]
+    assert sorted(len(past.rows) for past in stored_runs(tmp_path)) == [1, *[5] * (count - 1)]
 
 
 def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept(tmp_path, server):
@@ -220,15 +220,15 @@ def test_what_the_server_does_not_have_is_an_error_also_when_its_project_is_kept
     code, out, err = pull(tmp_path, "lab/none")
     assert (code, out) == (2, "")
     assert err.startswith(f"tfbind: W&B at {server.url} has no lab/none (404); ")
-    assert len(stored(tmp_path)) == 3
+    assert len(stored_runs(tmp_path)) == 3
 
 
 def test_the_command_forgets_a_project_of_this_server(tmp_path, server):
     pull_runs(tmp_path, "lab/seed")
     assert pull(tmp_path, "lab/seed/sweeps/abcd1234", "--forget")[0] == 2
-    assert len(stored(tmp_path)) == 3
+    assert len(stored_runs(tmp_path)) == 3
     assert pull(tmp_path, "lab/seed", "--forget") == (0, f"lab/seed at {server.url}: moved to the trash\n", "")
-    assert stored(tmp_path) == []
+    assert stored_runs(tmp_path) == []
     nothing = (2, "", f"tfbind: nothing of lab/seed at {server.url} is kept here\n")
     assert pull(tmp_path, "lab/seed", "--forget") == nothing
 
@@ -240,15 +240,15 @@ def test_a_sweep_that_is_newer_than_what_is_kept_of_its_project_is_asked_for(tmp
     del server.runs[ENTITY, "seed"]["seed0"]
     found = pull_runs(tmp_path, "lab/seed/sweeps/abcd1234", refresh=True).pasts
     assert [past.id for past in found] == ["seed1", "seed2"]
-    assert len(stored(tmp_path)) == 3
+    assert len(stored_runs(tmp_path)) == 3
 
 
 def test_a_sweep_is_a_part_of_its_project(tmp_path, server):
     server.add(StoredRun(ENTITY, "seed", "alone", "alone", state="running"))
     assert len(pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").pasts) == 3
-    assert len(stored(tmp_path)) == 3
+    assert len(stored_runs(tmp_path)) == 3
     whole = pull_runs(tmp_path, "https://wandb.ai/lab/seed/workspace")
-    assert (whole.fresh, len(whole.pasts), len(stored(tmp_path))) == (True, 4, 4)
+    assert (whole.fresh, len(whole.pasts), len(stored_runs(tmp_path))) == (True, 4, 4)
     assert pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").fresh is False
 
 
@@ -257,7 +257,7 @@ def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made
     server.add(run)
     thin = pull_runs(tmp_path, "lab/ends").pasts
     fetch_histories(tmp_path, [past.key for past in thin])
-    whole = stored(tmp_path)
+    whole = stored_runs(tmp_path)
     assert [(past.rows[0]["val_loss"], past.last_only, past.sampled) for past in (*thin, *whole)] == [
         (0.5, True, True),  # its curve can be asked for
         (0.5, True, False),  # the server has none
@@ -276,7 +276,7 @@ def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made
     verdict = judge(whole, best)
     assert "Of 1 of 1 runs only the last values are known, and stand for the best." in verdict.notes
     assert verdict.standings[0].trend is None
-    drawn = learning_curves(verdict.settings, "val_loss", Look()).data
+    drawn = learning_curves(verdict.settings, "val_loss", PlotOptions()).data
     assert [list(trace.x) for trace in drawn] == [[]]
     said = pull(tmp_path, "lab/ends")[1]
     assert ": 1 run, " in said.splitlines()[0]
@@ -295,7 +295,7 @@ def test_one_path_on_two_servers_is_two_projects_and_a_key_goes_to_its_own_serve
         assert sorted(rows) == sorted([*first, *((other.url, id, loss + 1) for _, id, loss in first)])
         del server.runs[ENTITY, "seed"]["seed0"]
         pull_runs(tmp_path, "lab/seed", refresh=True)
-        assert len(stored(tmp_path)) == 5
+        assert len(stored_runs(tmp_path)) == 5
         assert len(pull_runs(tmp_path, "lab/seed", other.url).pasts) == 3
         for words, why in (
             (["seed1"], "2 runs have the id 'seed1'; name one by its key: wandb:"),
@@ -308,16 +308,16 @@ def test_one_path_on_two_servers_is_two_projects_and_a_key_goes_to_its_own_serve
         monkeypatch.setenv("HOME", str(tmp_path))
         before = other.requests.total()
         with pytest.raises(WandbError, match=r"^no W&B key: set WANDB_API_KEY, or keep one for 127.0.0.1 in netrc$"):
-            fetch_histories(tmp_path, [past.key for past in stored(tmp_path)], server.url, KEY)
+            fetch_histories(tmp_path, [past.key for past in stored_runs(tmp_path)], server.url, KEY)
         assert other.requests.total() == before
-    assert sorted((past.server == server.url, len(past.rows)) for past in stored(tmp_path)) == [
+    assert sorted((past.server == server.url, len(past.rows)) for past in stored_runs(tmp_path)) == [
         *[(False, 1)] * 3,
         *[(True, 5)] * 2,
     ]
 
 
 def both(home) -> list[dict]:
-    return table(stored(home), choose("val_loss"))
+    return table(stored_runs(home), choose("val_loss"))
 
 
 def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
@@ -334,13 +334,13 @@ def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
     with pytest.raises(ValueError, match="cannot both become val_loss"):
         cache.save_names(pulled.project, {"a": "val_loss", "b": "val_loss"})
     cache.save_names(pulled.project, likely)
-    (past,) = stored(tmp_path)
+    (past,) = stored_runs(tmp_path)
     assert past.config == {"learning_rate": 0.001, "model.act": "relu"}
     assert [row["val_pearsonr"] for row in past.rows] == [0.5, 0.6, 0.7]
     assert [row["epoch"] for row in past.rows] == [1, 2, 3]
     assert all(math.isnan(row["val_loss"]) for row in past.rows)
     pull_runs(tmp_path, "lab/theirs", refresh=True)
-    assert stored(tmp_path)[0].config["learning_rate"] == 0.001
+    assert stored_runs(tmp_path)[0].config["learning_rate"] == 0.001
     shown = json.loads(pull(tmp_path, "lab/theirs", "--json")[1])
     assert shown["runs"][0]["rows"][0] == {"epoch": 1, "val_loss": None, "val_pearsonr": 0.5}
 

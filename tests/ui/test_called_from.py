@@ -18,7 +18,7 @@ from tfbind.metrics import lowest_label, site_agreement
 from tfbind.nn.weight_files import LOWEST_LABEL, read_facts
 from tfbind.runs import folder
 from tfbind.runs.worker import Worker
-from tfbind.scoring.meaning import SHIPPED, UNKNOWN, meaning_of
+from tfbind.scoring.meaning import SHIPPED, UNKNOWN, read_score_target
 from tfbind.scoring.model import load_model
 from tfbind.store.schema import read_json, write_json
 
@@ -30,7 +30,7 @@ def data_with(home: Path, name: str, lowest: float) -> dataset.Windows:
     scores[:, 5:15] = lowest + rng.random((40, 1))
     scores[3, 5:15] = lowest
     names = np.array([f"chr1_{at}_{at + 29}".encode() for at in range(0, 1200, 30)])
-    return dataset.keep(
+    return dataset.save_dataset(
         home, name, Pair(names, rng.integers(0, 4, (40, 30), dtype=np.uint8), scores), {"kind": "pair"}
     )
 
@@ -79,7 +79,7 @@ def test_a_run_stores_it_with_its_weights_and_they_take_it_along(
     shutil.copy(run.folder / folder.BEST, tmp_path / "w.safetensors")
     assert main(["model", "import", str(tmp_path / "w.safetensors"), "--name", "mine"]) == 0
     for name in (run.id, str(tmp_path / "w.safetensors"), "mine"):
-        assert meaning_of(home, name).threshold == 0.85
+        assert read_score_target(home, name).threshold == 0.85
         assert load_model(home, name).meaning.own_threshold == 0.85
     capsys.readouterr()
     (tmp_path / "x.fa").write_text(f">a\n{SITE}\n")
@@ -97,11 +97,11 @@ def test_an_older_run_takes_it_from_its_data_where_they_are_and_says_so_where_no
     record = home / "runs" / run.id / folder.CONFIG
     data = data_with(home, "sites", 2.5)
     write_json(record, read_json(record) | {"dataset_hash": data.hash})
-    assert meaning_of(home, run.id).threshold == 1.25
+    assert read_score_target(home, run.id).threshold == 1.25
     (home / "data" / "sites").rename(home / "data" / "renamed")
-    assert meaning_of(home, run.id).threshold == 1.25
+    assert read_score_target(home, run.id).threshold == 1.25
     shutil.rmtree(home / "data" / "renamed")
-    assert (meaning_of(home, run.id).own_threshold, meaning_of(home, run.id).threshold) == (None, 3)
+    assert (read_score_target(home, run.id).own_threshold, read_score_target(home, run.id).threshold) == (None, 3)
     (tmp_path / "x.fa").write_text(f">chr1\n{SITE}\n")
     said = "sites are called from 3, since the lowest score of a site in the data behind the model is not known"
     model = ["--model", "old", "--data", str(tmp_path / "x.fa"), "--out"]
@@ -131,11 +131,11 @@ def test_an_average_has_the_mean_of_its_members_and_none_where_one_has_none(home
     for name, lowest in (("one", "2.0"), ("two", "5.0")):
         keep(home, name, {LOWEST_LABEL: lowest})
     keep(home, "none")
-    assert meaning_of(home, "one,two").threshold == 1.75
-    assert meaning_of(home, "one, one").threshold == 1
-    assert meaning_of(home, "one,builtin").threshold == pytest.approx((1 + 2.183) / 2, abs=1e-3)
-    assert meaning_of(home, "one,none").own_threshold is None
-    assert meaning_of(home, str(home / "nothing.safetensors")) is UNKNOWN
+    assert read_score_target(home, "one,two").threshold == 1.75
+    assert read_score_target(home, "one, one").threshold == 1
+    assert read_score_target(home, "one,builtin").threshold == pytest.approx((1 + 2.183) / 2, abs=1e-3)
+    assert read_score_target(home, "one,none").own_threshold is None
+    assert read_score_target(home, str(home / "nothing.safetensors")) is UNKNOWN
 
 
 @pytest.mark.parametrize("stored", ["nan", "0", "much"])

@@ -10,7 +10,7 @@ import pytest
 from driving import wait_until
 
 from tfbind.data.dataset import open_dataset
-from ui.widgets.command import Beside, command
+from ui.widgets.command import BackgroundCommand, command
 
 BUILD = ("--motif", "MA0148.5", "--json", "--progress")
 
@@ -69,7 +69,7 @@ def test_a_command_beside_the_pages_says_how_far_it_is_and_leaves_nothing_when_i
     monkeypatch.setenv("TFBIND_HOME", str(tmp_path))
     with stalled(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + bytes(1_000_000)) as port:
         address = f"http://127.0.0.1:{port}/"
-        fetch = Beside("data", "fetch", "course-chr22", "--from", address, "--progress", seconds=120)
+        fetch = BackgroundCommand("data", "fetch", "course-chr22", "--from", address, "--progress", seconds=120)
         wait_until(lambda: fetch.share > 0.2, 60, lambda: fetch.error)
         assert fetch.words == f"chr22_sequences.txt.gz: {4 * fetch.share:.1f} of 4.0 MB"
         assert fetch.running
@@ -80,7 +80,7 @@ def test_a_command_beside_the_pages_says_how_far_it_is_and_leaves_nothing_when_i
 
 
 def test_a_command_beside_the_pages_complains_in_one_line() -> None:
-    listed = Beside("data", "fetch", "chr1", seconds=60)
+    listed = BackgroundCommand("data", "fetch", "chr1", seconds=60)
     wait_until(lambda: not listed.running, 60)
     assert "invalid choice: 'chr1'" in (listed.error or "")
 

@@ -38,7 +38,7 @@ def finished(
         epoch = row["epoch"]
         loss = {"train_loss": 1 / epoch, "val_loss": 1 / epoch}
         folder.append_row(run, row | loss | {"val_pearsonr": final - (3 - epoch) / 50})
-    folder.take_over(run, "finished", started=1.0, ended=2.0, device="cpu")
+    folder.set_state(run, "finished", started=1.0, ended=2.0, device="cpu")
     return run
 
 
@@ -57,7 +57,7 @@ def test_baselines_of_the_same_split_are_rows_beside_the_settings(home: Path) ->
     parts = split(data, TrainConfig())
     for rate, reached in ((0.01, 0.98), (0.001, 0.7)):
         finished(home, rate, 0, reached, facts={"dataset_hash": data.hash, "split_hash": parts.hash})
-    known = baselines.make(home, data, parts).baselines
+    known = baselines.ensure_baselines(home, data, parts).baselines
     names = [one.name for one in known if one.val_pearsonr is not None]
     expected = [f"baseline: {name}" for name in names]
     page = compare()
@@ -165,7 +165,7 @@ def test_other_data_are_refused_in_words_and_have_baselines_of_their_own(home: P
     assert "2 different data sets" in page.warning[0].value
     assert "No baselines of these data sets have been computed" in words(page)
     for windows in (data, replace(data, meta={**data.meta, "hash": "cd" * 32})):
-        made = baselines.make(home, windows, parts).baselines
+        made = baselines.ensure_baselines(home, windows, parts).baselines
     page = compare(runs=",".join(run.id for run in chosen))
     table = next(element.value for element in page.dataframe if "baseline" in element.value)
     names = [baseline.name for baseline in made if baseline.val_pearsonr is not None]
@@ -178,7 +178,7 @@ def test_other_data_are_refused_in_words_and_have_baselines_of_their_own(home: P
 @pytest.mark.usefixtures("sweep")
 def test_hostile_names_are_shown_as_written(home: Path) -> None:
     run = finished(home, 0.3, 0, 0.1, sweep="rates", name=HOSTILE)
-    folder.take_over(run, "failed", error=HOSTILE)
+    folder.set_state(run, "failed", error=HOSTILE)
     page = compare()
     said = words(page)
     assert plain(HOSTILE) in said
@@ -204,7 +204,7 @@ def test_a_changed_run_is_read_again_and_tags_and_note_are_saved_and_shown(sweep
     page.text_input(f"tags-{sweep[0].id}").set_value("keep, paper").run()
     page.text_area(f"note-{sweep[0].id}").set_value("the one").run()
     click(page, "Save")
-    saved = record.local(sweep[0])
+    saved = record.read_run_record(sweep[0])
     assert (saved.tags, saved.note) == (["keep", "paper"], "the one")
     assert "keep, paper" in page.dataframe[0].value["tags"].tolist()
     page.text_input(f"tags-{sweep[0].id}").set_value("x" * 50).run()

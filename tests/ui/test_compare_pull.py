@@ -48,7 +48,7 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     click(page, "Get their curves")
     assert page.dataframe[0].value["best_epoch"].tolist() == [5, 5, 5]
     assert "Only the last values of these runs are known." not in words(page)
-    assert all(len(past.rows) == 5 for past in cache.stored(home))
+    assert all(len(past.rows) == 5 for past in cache.stored_runs(home))
     assert "Get their curves" not in labels(page)
     kept = [path for path in home.rglob("*") if path.is_file()]
     assert kept
@@ -63,7 +63,7 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     assert server.requests.total() == 0
     server.fault = None
     click(page, "Move to the trash")
-    assert cache.stored(home) == []
+    assert cache.stored_runs(home) == []
     assert "Kept here" not in words(page)
     assert len(list((home / "trash").glob("wandb-*"))) == 1
     assert plain("3 runs of lab/seed, just now.") in words(pull(page, server, "lab/seed"))
@@ -99,11 +99,11 @@ def test_a_server_that_fails_while_curves_are_read_is_said_and_what_came_stays(h
     (error,) = page.error
     assert plain(f"W&B at {server.url} forbids it (403); this key may not see lab/seed; ") in error.value
     server.fault = None
-    came = sum(not past.sampled for past in cache.stored(home))
+    came = sum(not past.sampled for past in cache.stored_runs(home))
     assert page.dataframe[0].value["best_epoch"].notna().sum() == came
     assert plain(f"; {came} of 3 curves came before that and are kept") in error.value
     click(page, "Get their curves")
-    assert (came < 3, [len(past.rows) for past in cache.stored(home)]) == (True, [5, 5, 5])
+    assert (came < 3, [len(past.rows) for past in cache.stored_runs(home)]) == (True, [5, 5, 5])
 
 
 def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) -> None:
@@ -116,6 +116,6 @@ def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) 
     assert page.selectbox(f"name-{project.key}-lr").value == "learning_rate"
     page.selectbox(f"name-{project.key}-val/r").set_value("val_pearsonr")
     click(page, "Save names")
-    (past,) = cache.stored(home)
+    (past,) = cache.stored_runs(home)
     assert past.config["learning_rate"] == 0.1
     assert past.rows[-1]["val_pearsonr"] == 0.5

@@ -15,11 +15,11 @@ from test_tables import BAD as BAD_SCORES
 
 from tfbind.data.dataset import import_pair, list_datasets, make_builtin, open_dataset
 from tfbind.dna.codes import decode
-from tfbind.motifs.discovery import Agreement, Behind
+from tfbind.motifs.discovery import DiscoveredMotif, MotifAgreement
 from tfbind.motifs.pwm import jaspar_motif
 from ui.data.add import _downloads
 from ui.data.detail import TABS, _said
-from ui.widgets.command import Beside
+from ui.widgets.command import BackgroundCommand
 from ui.widgets.disk import DISK
 from ui.widgets.session import plain
 
@@ -170,7 +170,7 @@ def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_i
 
 
 def test_a_scan_that_explains_a_part_of_the_scores_is_not_said_to_have_made_them() -> None:
-    half = Behind(jaspar_motif(), "painted", 200, 0.7, 5.0, Agreement(0.84, 0.1))
+    half = DiscoveredMotif(jaspar_motif(), "painted", 200, 0.7, 5.0, MotifAgreement(0.84, 0.1))
     assert "made a part of these scores" in _said(half)
     assert "exactly" not in _said(half)
 
@@ -286,7 +286,7 @@ def test_a_download_is_cancelled_from_the_page(home: Path, monkeypatch: pytest.M
 def test_how_far_a_download_is_stands_on_the_page(home: Path) -> None:
     with stalled(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + bytes(2_000_000)) as port:
         address = f"http://127.0.0.1:{port}/"
-        fetching = Beside("data", "fetch", "course-chr22", "--from", address, "--progress", seconds=120)
+        fetching = BackgroundCommand("data", "fetch", "course-chr22", "--from", address, "--progress", seconds=120)
         _downloads()[home] = ("course-chr22", fetching)
         wait_until(lambda: fetching.share > 0.49, 60, lambda: fetching.error)  # all that comes, but for a part
         bar = data_page().get("progress")[0].proto

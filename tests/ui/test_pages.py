@@ -45,7 +45,7 @@ def ended(home: Path) -> Iterator[None]:
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A press of Start makes a run, and no process begins to work on it."""
-    monkeypatch.setattr(launch, "start", lambda *_: None)
+    monkeypatch.setattr(launch, "start_process", lambda *_: None)
 
 
 def progress(page: AppTest) -> str:
@@ -118,7 +118,7 @@ def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> No
     assert f"--id {run.id}" in shown
     assert f"--dataset {small}" in shown
     assert folder.read_config(run).num_epochs == 1
-    assert launch.holds_within(240, lambda: not folder.read_status(run).active)
+    assert launch.wait_until(240, lambda: not folder.read_status(run).active)
     assert folder.read_status(run).state == "finished"
 
 

@@ -91,7 +91,14 @@ def fail(*_: Any, **__: Any) -> NoReturn:
     raise KeyError("planted \x1b]52;c;aGk=\x07 \u202e")
 
 
-PANELS = ("ranking", "beside_each", "learning_curves", "setting_columns", "differing", "take_away")
+PANELS = (
+    "ranking",
+    "compare_baselines_by_data",
+    "learning_curves",
+    "setting_columns",
+    "differing",
+    "export_comparison",
+)
 
 
 @pytest.fixture

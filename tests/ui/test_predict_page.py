@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from tfbind.data.dataset import make_builtin
 from tfbind.dna.codes import decode
 from tfbind.scoring import jobs
-from tfbind.scoring.jobs import Status
+from tfbind.scoring.jobs import JobStatus
 from tfbind.scoring.model import load_model, score
 from tfbind.scoring.plots import AROUND_FOCUS
 from ui.predict import input, view
@@ -250,5 +250,5 @@ def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) ->
 
 
 def test_the_hours_that_a_background_job_still_takes_are_said_as_hours() -> None:
-    status = Status("running", "scoring", 10, 100, 7384.0, "")
+    status = JobStatus("running", "scoring", 10, 100, 7384.0, "")
     assert _how_far(status, "bases") == "scoring: 10 of 100 bases, about 2 h 3 min left"

@@ -39,14 +39,14 @@ def run(home: Path) -> runs.Run:
 
 
 def trained(home: Path, id: str = "one", **settings: object) -> runs.Run:
-    run = launch.prepare(home, toy_config(**settings), launch.Order(id=id)).create()
+    run = launch.prepare(home, toy_config(**settings), launch.RunRequest(id=id)).create()
     assert Worker(run).work() == "finished"
     return run
 
 
-def appraise(home: Path, run: runs.Run) -> baselines.Appraisal:
+def appraise(home: Path, run: runs.Run) -> baselines.SplitBaselines:
     data = open_dataset(home, runs.read_config(run).dataset)
-    return baselines.make(home, data, split(data, runs.read_config(run)))
+    return baselines.ensure_baselines(home, data, split(data, runs.read_config(run)))
 
 
 def test_simpler_models_stand_beside_the_run_and_what_is_as_good_is_said(home: Path, run: runs.Run) -> None:
@@ -137,9 +137,9 @@ def with_leaks(folder: Path) -> tuple[Path, Path]:
 def test_the_test_is_opened_from_the_page_and_then_shown(home: Path) -> None:
     run = trained(home, "sealed", test_split=0.3)
     page = app(run.id)
-    assert test_set.opened(run) is None
+    assert test_set.read_test_result(run) is None
     checked(page.button("open-test").click().run())
-    result = test_set.opened(run)
+    result = test_set.read_test_result(run)
     assert f"over {result.windows} windows" in words(page)
     (table,) = (element.value for element in page.dataframe if "Model" in element.value)
     assert list(table["Model"]) == ["this run", *(base.name for base in result.baselines)]
@@ -181,6 +181,6 @@ def test_a_worker_has_the_split_of_a_large_data_set_appraised(home: Path) -> Non
     run = trained(home, "builtin", dataset="builtin", num_epochs=1)
     record = runs.read_record(run)
     known = appraise(home, run)  # waits for the process that the worker has started, if it is not done
-    assert known == baselines.stored(home, record)
+    assert known == baselines.read_baselines(home, record)
     assert known.leaks.held_out == 100
     assert button(app(run.id), "Clone")

@@ -18,7 +18,7 @@ from toy import toy_config, toy_home
 from tfbind.__main__ import main
 from tfbind.config import TrainConfig
 from tfbind.runs import folder, launch, log
-from tfbind.runs.launch import Order
+from tfbind.runs.launch import RunRequest
 from tfbind.sweeps import controller, sweep_folder
 from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
@@ -63,9 +63,9 @@ def make_sweep(home: Path, states: list[str], text: str = TEXT, name: str = "min
             folder.append_row(run, row | {"val_loss": row["val_loss"] + place})
         ended = None if state in folder.ACTIVE else time.time()
         error = "the steps were too large" if state == "failed" else None
-        folder.take_over(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
+        folder.set_state(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
     active = any(state in folder.ACTIVE for state in states)
-    folder.take_over(sweep, "running" if active else "finished", started=time.time() - 60)
+    folder.set_state(sweep, "running" if active else "finished", started=time.time() - 60)
     return sweep
 
 
@@ -224,12 +224,12 @@ def test_a_ray_cluster_is_part_of_the_command_and_of_the_race_and_promises_no_ti
 
 
 def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: Path) -> None:
-    launch.prepare(home, toy_config(), Order(id="a")).create()
-    waiting = launch.prepare(home, toy_config(), Order(id="b", ray="auto")).create()
+    launch.prepare(home, toy_config(), RunRequest(id="a")).create()
+    waiting = launch.prepare(home, toy_config(), RunRequest(id="b", ray="auto")).create()
     assert "waits for its turn" in words(app(waiting.id))
-    folder.take_over(waiting, "pending", waits="waits for 1 free CPU of the Ray cluster at auto; goes on by itself")
+    folder.set_state(waiting, "pending", waits="waits for 1 free CPU of the Ray cluster at auto; goes on by itself")
     assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
-    folder.take_over(waiting, "pending")
+    folder.set_state(waiting, "pending")
     assert "waits for its turn" in words(app(waiting.id))
 
 

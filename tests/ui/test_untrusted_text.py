@@ -26,7 +26,7 @@ from tfbind.data import manage
 from tfbind.data.dataset import check_free
 from tfbind.figures import plain as plain_in_figure
 from tfbind.nn import weight_files
-from tfbind.runs.record import Past
+from tfbind.runs.record import RunRecord
 from tfbind.scoring.formats import TEXT_FORMATS, About, track
 from tfbind.sweeps import sweep_folder
 from tfbind.text import visible
@@ -147,13 +147,13 @@ def test_words_in_a_figure_are_no_markup(text: str) -> None:
 # In files to take away
 
 
-def hostile_past(text: str) -> Past:
+def hostile_past(text: str) -> RunRecord:
     """A run as W&B could give it: all that somebody else has written is `text`."""
     made = past("odd", 0.4, state="failed", name=text, learning_rate=0.5, seed=0, added=text, source="wandb")
     return replace(made, note=text, tags=[text], group=text, error=text)
 
 
-def runs_with(text: str) -> list[Past]:
+def runs_with(text: str) -> list[RunRecord]:
     return [*replicates(0.01, [0.88, 0.87]), hostile_past(text)]
 
 

@@ -45,11 +45,11 @@ def test_the_page_of_a_live_run_says_that_rows_do_not_get_through(home, monkeypa
         write_json(run.folder / runs.CONFIG, read_json(run.folder / runs.CONFIG) | {"wandb": "online"})
         child = logger.start(run)
         wait_until(lambda: server.fault.met, 60)
-        wait_until(lambda: "do not get through" in logger.said(run), 30)
+        wait_until(lambda: "do not get through" in logger.describe_status(run), 30)
         page = app(run.id)
-        assert plain(logger.said(run)) in words(page)
+        assert plain(logger.describe_status(run)) in words(page)
         server.fault = None  # else the client tries again for a while after the end
-        runs.take_over(run, "killed")
+        runs.set_state(run, "killed")
         child.wait(60)
 
 

@@ -50,7 +50,7 @@ def in_the_list(model: Model, record: Record, call: Call, threshold: float = 3.0
     return effect
 
 
-def in_the_record(model: Model, codes: Codes, change: Variant, threshold: float, both: bool) -> edits.Effect:
+def in_the_record(model: Model, codes: Codes, change: Variant, threshold: float, both: bool) -> edits.VariantEffect:
     """As the page has it."""
     changed = edits.edit(codes, [change])
     if found := effect_in_window(model, codes, changed, threshold, both):
@@ -295,7 +295,7 @@ def test_by_hand_the_stretch_that_every_spelling_may_name() -> None:
 
 def test_a_model_of_one_length_sees_a_change_on_the_page_as_in_the_list(home: Path) -> None:
     run = keep(home, "fixed", FIXED)
-    runs.take_over(run, "finished")
+    runs.set_state(run, "finished")
     page = app()
     page.query_params["model"] = "fixed"
     page = checked(page.switch_page("pages/predict.py").run())

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tfbind.compare import Goal, Verdict
     from tfbind.data import Windows
     from tfbind.dna import Codes
-    from tfbind.motifs import Behind
+    from tfbind.motifs import DiscoveredMotif
     from tfbind.runs import Run
-    from tfbind.scoring import Model, Outcome, Scores, Site
+    from tfbind.scoring import Model, PredictionReport, Scores, Site
 
 Home = str | Path | None
 Strings = list[str] | tuple[str, ...]
@@ -89,7 +89,7 @@ def list_datasets(*, home: Home = None) -> list[dict[str, Any]]:
     return datasets.list_datasets(_home(home))
 
 
-def discover_motif(data: "Windows") -> "Behind | None":
+def discover_motif(data: "Windows") -> "DiscoveredMotif | None":
     """The motif behind the scores of a data set: read off where a scan painted them, else what is common where
     scores are high.
 
@@ -103,7 +103,7 @@ def discover_motif(data: "Windows") -> "Behind | None":
     >>> found.how, found.motif.width
     ('painted', 8)
     """
-    return motifs.motif_behind(data)
+    return motifs.discover_motif(data)
 
 
 def train(
@@ -178,7 +178,7 @@ def submit(
     """
     folder = _home(home)
     chosen = _on_data(config or TrainConfig(), data, folder)
-    return folders.submit(folder, chosen, folders.Order(name=name, parent=parent, wandb=wandb))
+    return folders.submit(folder, chosen, folders.RunRequest(name=name, parent=parent, wandb=wandb))
 
 
 def list_runs(*, home: Home = None) -> "list[Run]":
@@ -233,7 +233,10 @@ def compare_runs(
     if metric is None:
         metric, goal = (judged_by[0], goal or judged_by[1]) if judged_by else (compare.DEFAULT_METRIC, goal)
     pool, _ = compare.known_runs(folder)
-    pasts = [folders.record.local(run) if isinstance(run, folders.Run) else compare.one_of(pool, run) for run in runs]
+    pasts = [
+        folders.record.read_run_record(run) if isinstance(run, folders.Run) else compare.select_run(pool, run)
+        for run in runs
+    ]
     available = compare.metrics(pasts)
     if metric not in available:
         raise ValueError(f"metric {metric!r}: not recorded; there are: {', '.join(available) or 'none'}")
@@ -302,8 +305,8 @@ def score(
     if not codes:
         return np.empty_like(dna, np.float32) if isinstance(dna, np.ndarray) else []
     lengths = [len(one) for one in codes]
-    piece = scoring.Piece(np.concatenate(codes), lengths, 0, sum(lengths))
-    scores = scoring.score_piece(model, scoring.Options(both, pad), piece)[0]
+    piece = scoring.Batch(np.concatenate(codes), lengths, 0, sum(lengths))
+    scores = scoring.score_batch(model, scoring.ScoringOptions(both, pad), piece)[0]
     if isinstance(dna, np.ndarray):
         return scores.reshape(dna.shape)
     return scores if isinstance(dna, str) else np.split(scores, np.cumsum(lengths)[:-1])
@@ -404,7 +407,7 @@ def predict_file(
     pad: bool = False,
     threshold: float | None = None,
     home: Home = None,
-) -> "Outcome":
+) -> "PredictionReport":
     """Score a file of DNA and write the predictions, in memory that does not grow with the file.
 
     Args:
@@ -426,7 +429,7 @@ def predict_file(
     >>> tf.predict_file(tf.load_model(), "peaks.fa", "scores.tsv").bases
     16
     """
-    how = scoring.Options(both, pad, threshold)
+    how = scoring.ScoringOptions(both, pad, threshold)
     outcome = scoring.predict_file(model, Path(data), Path(out), how)
     scoring.write_beside(Path(out), _home(home), model, **asdict(how) | outcome.about)
     return outcome

@@ -8,4 +8,4 @@ from . import (
     ui as ui,
     wandb as wandb,
 )
-from .output import SHARE as SHARE, Parser as Parser, complain as complain
+from .output import SHARE as SHARE, Parser as Parser, print_error as print_error

@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfbind import runs, sweeps
-from tfbind.cli.output import Parser, add_command, answer
-from tfbind.compare import DEFAULT_METRIC, Choice, Goal, choose, goal_of, known_runs, listed, metrics, named, words_of
+from tfbind.cli.output import Parser, add_command, print_result
+from tfbind.compare import (
+    DEFAULT_METRIC,
+    Goal,
+    RankBy,
+    choose,
+    goal_of,
+    known_runs,
+    listed,
+    metric_label,
+    metrics,
+    select_runs,
+)
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
-from tfbind.evaluation import SPLIT, baselines, make
-from tfbind.runs import Past
-from tfbind.store import MOST_BYTES, ODD_BYTES, regular, write_bytes
+from tfbind.evaluation import SPLIT, baselines, ensure_baselines
+from tfbind.runs import RunRecord
+from tfbind.store import MOST_BYTES, ODD_BYTES, require_regular_file, write_bytes
 from tfbind.text import figure
 
 if TYPE_CHECKING:
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".html", ".csv", ".md")
 
 
-def add(commands: Any) -> None:
+def add_compare(commands: Any) -> None:
     """Add `compare`."""
     command = add_command(commands, "compare", compare)
     command.add_argument("ids", nargs="*", metavar="ID", help="the runs to compare")
@@ -42,7 +53,7 @@ def add(commands: Any) -> None:
 def compare(options: argparse.Namespace) -> int:
     """Say which setting is best, by how much, and whether that is beyond chance."""
     # Figures and statistics take half a second to import, which no other command should wait for.
-    from tfbind.compare import Report, facts, judge, next_steps, now, words
+    from tfbind.compare import Report, facts, judge, next_steps, now, verdict_text
 
     if options.out and options.out.suffix not in SUFFIXES:
         raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
@@ -55,31 +66,31 @@ def compare(options: argparse.Namespace) -> int:
     if choice.metric not in available:
         raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
     verdict = judge(pasts, choice, pool)
-    beside = baselines.beside_each(home_folder(), [past.config for past in pasts], choice.metric)
+    beside = baselines.compare_baselines_by_data(home_folder(), [past.config for past in pasts], choice.metric)
     written = {}
     if options.out:
         report = Report(pasts, verdict, _command(options, choice), now(), beside)
         _write(options.out, report)
         written = {"out": str(options.out)}
-    said = words(verdict)
+    said = verdict_text(verdict)
     said += [
-        f"baseline {one.name} ({one.data}): {words_of(choice.metric)} {figure(one.mean)}, {one.about}"
+        f"baseline {one.name} ({one.data}): {metric_label(choice.metric)} {figure(one.mean)}, {one.about}"
         for one in beside
     ]
     if best := verdict.best:
         records = [past.config for past in best.setting.counted]
-        remark = baselines.remark_beside(home_folder(), records, choice.metric, best.mean, best.setting.label)
+        remark = baselines.remark_on_best(home_folder(), records, choice.metric, best.mean, best.setting.label)
         said += [remark] if remark else []
     for step in next_steps(verdict):
         said += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
-    return answer(
+    return print_result(
         options.json,
         {**facts(verdict), "baselines": [asdict(one) for one in beside], **written},
         [*said, *written.values()],
     )
 
 
-def _choice(options: argparse.Namespace) -> Choice:
+def _choice(options: argparse.Namespace) -> RankBy:
     metric, goal = _judged_by(options)
     if options.at in ("best", "last"):
         return choose(metric, options.at, None, goal)
@@ -97,7 +108,7 @@ def _judged_by(options: argparse.Namespace) -> tuple[str, Goal | None]:
     return metric, options.goal or goal
 
 
-def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) -> list[Past]:
+def _chosen(pool: list[RunRecord], problems: list[str], options: argparse.Namespace) -> list[RunRecord]:
     if not (options.ids or options.sweep or options.table):
         raise ValueError("compare: name runs, or --sweep ID, or --table; `python -m tfbind runs` lists them")
     ids = [*options.ids, *(read_keys(options.table) if options.table else [])]
@@ -105,15 +116,15 @@ def _chosen(pool: list[Past], problems: list[str], options: argparse.Namespace) 
     for id in ids:
         if id not in known:
             _check_id(id, pool, problems)
-    asked = {past.key for past in named(pool, ids)}
+    asked = {past.key for past in select_runs(pool, ids)}
     if options.sweep:
         asked |= _members(pool, options.sweep)
     return [past for past in reversed(pool) if past.key in asked]
 
 
-def _check_id(id: str, pool: list[Past], problems: list[str]) -> None:
+def _check_id(id: str, pool: list[RunRecord], problems: list[str]) -> None:
     """Refuse what is the id of no run, or of several."""
-    found = named(pool, [id])
+    found = select_runs(pool, [id])
     if not found:
         damaged = sorted(problems, key=lambda problem: id not in problem)[:1]
         raise ValueError("; ".join([f"no run {id!r} here that can be read", *damaged]))
@@ -122,7 +133,7 @@ def _check_id(id: str, pool: list[Past], problems: list[str]) -> None:
         raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
 
 
-def _members(pool: list[Past], sweep: str) -> set[str]:
+def _members(pool: list[RunRecord], sweep: str) -> set[str]:
     """The keys of the runs of a sweep."""
     members = [past for past in pool if past.group == sweep]
     servers = sorted({past.server for past in members} - {""})
@@ -140,7 +151,7 @@ def read_keys(path: Path) -> list[str]:
         ValueError: one line: no such table.
     """
     try:
-        with regular(path, MOST_BYTES).open(newline="", encoding="utf-8") as file:
+        with require_regular_file(path, MOST_BYTES).open(newline="", encoding="utf-8") as file:
             return [row["key"] for row in csv.DictReader(file)]
     except (KeyError, csv.Error, UnicodeDecodeError):
         raise ValueError(
@@ -148,7 +159,7 @@ def read_keys(path: Path) -> list[str]:
         ) from None
 
 
-def _command(options: argparse.Namespace, choice: Choice) -> str:
+def _command(options: argparse.Namespace, choice: RankBy) -> str:
     words = ["python", "-m", "tfbind", "compare", *options.ids]
     words += ["--sweep", options.sweep] if options.sweep else []
     words += ["--table", options.table.name] if options.table else []
@@ -192,23 +203,23 @@ def _config(options: argparse.Namespace) -> TrainConfig:
 
 def leaks(options: argparse.Namespace) -> int:
     """Say what the parts of a split share."""
-    from tfbind.data import find_leaks, open_checked, split
+    from tfbind.data import find_leaks, open_validated, split
 
     config = _config(options)
-    data = open_checked(home_folder(), config.dataset)
+    data = open_validated(home_folder(), config.dataset)
     found = find_leaks(data, split(data, config))
-    return answer(options.json, {**asdict(found), "found": found.found}, [found.words])
+    return print_result(options.json, {**asdict(found), "found": found.found}, [found.words])
 
 
 def find_baselines(options: argparse.Namespace) -> int:
     """Measure far simpler models on a split, and the rule behind the labels where it is known."""
-    from tfbind.data import open_checked, split
+    from tfbind.data import open_validated, split
 
     config, home = _config(options), home_folder()
-    data = open_checked(home, config.dataset)
-    found = make(home, data, split(data, config)).baselines
+    data = open_validated(home, config.dataset)
+    found = ensure_baselines(home, data, split(data, config)).baselines
     lines = [_figures_line(asdict(base), "val") for base in found]
-    return answer(options.json, {"baselines": [asdict(base) for base in found]}, lines)
+    return print_result(options.json, {"baselines": [asdict(base) for base in found]}, lines)
 
 
 def _figures_line(one: dict[str, Any], part: str) -> str:
@@ -230,7 +241,7 @@ def test(options: argparse.Namespace) -> int:
     from tfbind.evaluation import test_set
 
     run = runs.find(home_folder(), options.id)
-    before = test_set.opened(run)
+    before = test_set.read_test_result(run)
     result = test_set.open_test(run)
     said = "opened before, on" if before else "opened now,"
     lines = [
@@ -238,16 +249,16 @@ def test(options: argparse.Namespace) -> int:
         _figures_line({"name": "this run", "about": "the weights of its best epoch", **asdict(result)}, "test"),
         *(_figures_line(asdict(base), "test") for base in result.baselines),
     ]
-    return answer(options.json, {"id": run.id, **asdict(result)}, lines)
+    return print_result(options.json, {"id": run.id, **asdict(result)}, lines)
 
 
 def filters(options: argparse.Namespace) -> int:
     """Say what the filters of a run's first layer look for, and which known motifs that resembles."""
-    from tfbind.data import open_learnt
-    from tfbind.evaluation import learnt
+    from tfbind.data import open_training_data
+    from tfbind.evaluation import describe_filters
 
     run = runs.find(home_folder(), options.id)
-    found = learnt(run, open_learnt(run.home, runs.read_record(run)))
+    found = describe_filters(run, open_training_data(run.home, runs.read_record(run)))
     facts, lines = [], []
     for one in found.filters:
         near = f"{one.match.name} {one.match.matrix_id}  E-value {one.match.e_value:.1g}" if one.match else "-"
@@ -263,4 +274,4 @@ def filters(options: argparse.Namespace) -> int:
                 "matches": [asdict(match) for match in one.matches],
             }
         )
-    return answer(options.json, {"windows": found.windows, "behind": found.behind, "filters": facts}, lines)
+    return print_result(options.json, {"windows": found.windows, "behind": found.behind, "filters": facts}, lines)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import runs
-from tfbind.cli.output import Parser, add_command, add_progress, answer, how_far, number
+from tfbind.cli.output import Parser, add_command, add_progress, number, print_result, progress_printer
 from tfbind.config import home_folder
 from tfbind.data import Windows, build, dataset, manage, pairs
-from tfbind.motifs import discovery, get_motif, nearest
+from tfbind.motifs import discovery, get_motif, nearest_motifs
 from tfbind.runs import disk
-from tfbind.store import heard, interrupt
+from tfbind.store import handle_signals, raise_keyboard_interrupt
 from tfbind.text import figure
 
 OF_MOTIF = ("motif_name", "threshold", "p_value", "chromosome", "every_window")
@@ -66,7 +66,7 @@ def build_data(options: argparse.Namespace) -> int:
     facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
     notes = [*data.meta["notes"], *build.remarks(data.meta["origin"])]
     line = f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"
-    return answer(options.json, facts | {"notes": notes}, [line, *notes])
+    return print_result(options.json, facts | {"notes": notes}, [line, *notes])
 
 
 def _built(options: argparse.Namespace) -> Windows:
@@ -77,7 +77,7 @@ def _built(options: argparse.Namespace) -> Windows:
             "expected `builtin`, or --genome FILE with --motif FILE|ID, or --genome FILE with --signal and --regions"
         )
     _refuse(options, OF_SIGNAL if options.motif else OF_MOTIF)
-    progress = how_far(options)
+    progress = progress_printer(options)
     return _from_motif(options, progress) if options.motif else _from_signal(options, progress)
 
 
@@ -91,7 +91,7 @@ def _refuse(options: argparse.Namespace, others: tuple[str, ...]) -> None:
 
 def _from_motif(options: argparse.Namespace, progress: Callable[[float], None]) -> Windows:
     found = get_motif(options.motif, options.motif_name)
-    rule = build.Rule(
+    rule = build.ScanRule(
         options.threshold, options.p_value, options.length, tuple(options.chromosome), options.every_window
     )
     return build.build_scan(home_folder(), options.name, options.genome, found, rule, progress)
@@ -107,11 +107,11 @@ def _from_signal(options: argparse.Namespace, progress: Callable[[float], None])
         missing="refuse" if options.refuse_missing else "zero",
         seed=build.SEED if options.seed is None else options.seed,
     )
-    sources = build.Sources(options.genome, options.signal, options.regions)
+    sources = build.SignalSources(options.genome, options.signal, options.regions)
     return build.build_signal(home_folder(), options.name, sources, rule, progress)
 
 
-def add(commands: Any) -> None:
+def add_data(commands: Any) -> None:
     """Add `data` and its actions."""
     data = commands.add_parser(
         "data", help="Data sets: list, build, import, fetch, check, and more.", allow_abbrev=False
@@ -165,7 +165,7 @@ def list_data(options: argparse.Namespace) -> int:
     found = dataset.list_datasets(home)
     lines = [f"{data['name']}  {data['windows']} windows of {data['length']} bases  {data['path']}" for data in found]
     none = f"no data sets in {home}; `{dataset.BUILTIN}` is made when needed"
-    return answer(options.json, {"datasets": found}, lines or [none])
+    return print_result(options.json, {"datasets": found}, lines or [none])
 
 
 def import_data(options: argparse.Namespace) -> int:
@@ -179,13 +179,15 @@ def import_data(options: argparse.Namespace) -> int:
 def _answer_data(options: argparse.Namespace, data: dataset.Windows, notes: Sequence[str] = ()) -> int:
     facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
     line = f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"
-    return answer(options.json, facts | {"notes": list(notes)}, [line, *notes])
+    return print_result(options.json, facts | {"notes": list(notes)}, [line, *notes])
 
 
 def fetch_data(options: argparse.Namespace) -> int:
     """Download a public pair of files and keep it as a data set."""
-    with heard(interrupt):  # SIGTERM too leaves no half of a file
-        data = manage.fetch(home_folder(), options.source, options.name, options.address, tell=how_far(options))
+    with handle_signals(raise_keyboard_interrupt):  # SIGTERM too leaves no half of a file
+        data = manage.fetch(
+            home_folder(), options.source, options.name, options.address, tell=progress_printer(options)
+        )
     return _answer_data(options, data, data.meta["notes"])
 
 
@@ -196,13 +198,13 @@ def rename_data(options: argparse.Namespace) -> int:
 
 def export_data(options: argparse.Namespace) -> int:
     """Write a data set as the course's pair of files."""
-    paths = [str(path) for path in manage.export(dataset.open_checked(home_folder(), options.name), options.to)]
-    return answer(options.json, {"files": paths}, paths)
+    paths = [str(path) for path in manage.export(dataset.open_validated(home_folder(), options.name), options.to)]
+    return print_result(options.json, {"files": paths}, paths)
 
 
 def compare_data(options: argparse.Namespace) -> int:
     """Say how far two data sets have the same scores in the windows of one name."""
-    first, second = (dataset.open_checked(home_folder(), name) for name in (options.name, options.other))
+    first, second = (dataset.open_validated(home_folder(), name) for name in (options.name, options.other))
     found = manage.compare(first, second, options.first)
     judged = f"positions 0-{options.first - 1}" if options.first else "all positions"
     lines = [
@@ -211,33 +213,33 @@ def compare_data(options: argparse.Namespace) -> int:
     ]
     if found.exact is not None:
         lines.append(f"R {figure(found.r)} over all bases; {found.exact:.1%} of the windows exact on {judged}")
-    return answer(options.json, asdict(found), lines)
+    return print_result(options.json, asdict(found), lines)
 
 
 def delete_data(options: argparse.Namespace) -> int:
     """Move a data set to the trash."""
     path = manage.delete(home_folder(), options.name, runs.active_on)
-    return answer(options.json, {"path": str(path)}, [f"{options.name} lies in {path}"])
+    return print_result(options.json, {"path": str(path)}, [f"{options.name} lies in {path}"])
 
 
 def find_motif(options: argparse.Namespace) -> int:
     """Say which motif is behind the scores, or how far a given one explains them."""
-    data = dataset.open_checked(home_folder(), options.name)
+    data = dataset.open_validated(home_folder(), options.name)
     if options.motif is None:
-        return _answer_behind(options, discovery.motif_behind(data))
+        return _answer_behind(options, discovery.discover_motif(data))
     given = get_motif(options.motif, options.motif_name)
     threshold = options.threshold if options.threshold is not None else given.threshold
     if threshold is None:
         raise ValueError("--threshold: this motif has none of its own; expected the score of its lowest hit, in nats")
     found = discovery.agreement(data, given.motif, threshold)
     words = f"R {found.r:.4f} over all bases; {found.exact:.1%} of the windows exact, but for what overhangs the edge"
-    return answer(options.json, {**asdict(found), "threshold": threshold}, [words])
+    return print_result(options.json, {**asdict(found), "threshold": threshold}, [words])
 
 
-def _answer_behind(options: argparse.Namespace, behind: discovery.Behind | None) -> int:
+def _answer_behind(options: argparse.Namespace, behind: discovery.DiscoveredMotif | None) -> int:
     if behind is None:
-        return answer(options.json, {"motif": None}, [f"{options.name}: no motif was found behind the scores"])
-    (matches,) = nearest([behind.motif])
+        return print_result(options.json, {"motif": None}, [f"{options.name}: no motif was found behind the scores"])
+    (matches,) = nearest_motifs([behind.motif])
     facts = {
         "how": behind.how,
         "consensus": behind.motif.consensus,
@@ -251,14 +253,14 @@ def _answer_behind(options: argparse.Namespace, behind: discovery.Behind | None)
     }
     lines = [f"{behind.motif.consensus}, {behind.how}: explains {behind.explained:.1%} of the variance of the scores"]
     lines += [f"  nearest: {match.name} {match.matrix_id}  E-value {match.e_value:.1g}" for match in matches]
-    return answer(options.json, facts, lines)
+    return print_result(options.json, facts, lines)
 
 
 def check_data(options: argparse.Namespace) -> int:
     """Check the course's pair of files without keeping anything."""
     report = pairs.check_pair(options.sequences, options.scores, transpose=options.transpose)
     lines = [f"{report.windows} windows of {report.length} bases, {report.scored:.1%} of the bases scored"]
-    return answer(options.json, asdict(report), lines + report.notes)
+    return print_result(options.json, asdict(report), lines + report.notes)
 
 
 def add_disk(commands: Any) -> None:
@@ -296,4 +298,4 @@ def disk_use(options: argparse.Namespace) -> int:
         "spent_checkpoints": now.checkpoints,
         "freed": freed,
     }
-    return answer(options.json, facts, lines)
+    return print_result(options.json, facts, lines)

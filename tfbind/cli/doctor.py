@@ -23,9 +23,9 @@ from packaging.requirements import Requirement
 from tfbind import __version__, runs
 from tfbind.cli.output import add_command
 from tfbind.config import CHECKOUT, PACKAGE, PROJECT, home_folder
-from tfbind.data import BUILTIN, list_datasets, open_checked
+from tfbind.data import BUILTIN, list_datasets, open_validated
 from tfbind.runs import devices, free_disk, size
-from tfbind.store import cpu_cores, nearest, open_to_others, unwritable, words
+from tfbind.store import cpu_cores, format_error, is_open_to_others, nearest_existing, why_unwritable
 from tfbind.sweeps import Sweep, list_sweeps, read_spec
 from tfbind.tracking import BASE_URL, KEY, URL
 
@@ -64,7 +64,7 @@ def _ask(url: str, seconds: float) -> str:
         return f"the answer is {error.code} {responses.get(error.code, '')}" if down else ""
     except (OSError, ValueError, InvalidURL) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return words(reason if isinstance(reason, Exception) else Exception(reason))
+        return format_error(reason if isinstance(reason, Exception) else Exception(reason))
     except HTTPException:
         return "the answer is not that of a web server"  # and may hold anything
 
@@ -172,11 +172,11 @@ def _remedy(key: str, packages: list[Requirement]) -> str:
 
 
 def _devices(_home: Path) -> Iterator[Finding]:
-    found = devices.available()
+    found = devices.available_devices()
     memory = psutil.virtual_memory().total
     said = f"{', '.join(found)}; {cpu_cores()} CPU cores, {size(memory)} of memory"
     yield Finding("devices", "ok", said)
-    yield from unused_gpus(devices.torch_has_cuda(), *devices.ask_driver())
+    yield from unused_gpus(devices.torch_has_cuda(), *devices.driver_gpu_count())
 
 
 def unused_gpus(built: bool, shown: int, trouble: str) -> Iterator[Finding]:
@@ -192,12 +192,12 @@ def unused_gpus(built: bool, shown: int, trouble: str) -> Iterator[Finding]:
 
 
 def _home(home: Path) -> Iterator[Finding]:
-    reason = unwritable(home)
+    reason = why_unwritable(home)
     if reason:
         yield Finding("home", "wrong", reason, "set TFBIND_HOME to a folder that you may write to")
     else:
         yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
-    if open_to_others(home):
+    if is_open_to_others(home):
         said = f"{home}: other accounts of this machine may look into it, as into one that an older version made"
         yield Finding("home", "note", said, shlex.join(["chmod", "-R", "go=", str(home)]))
 
@@ -207,7 +207,7 @@ def _disk(home: Path) -> Iterator[Finding]:
     low = free < LOW_DISK_BYTES
     remedy = "`python -m tfbind disk` shows what takes room here; `--empty-trash` and `--drop-checkpoints` make some"
     yield Finding("disk", "wrong" if low else "ok", f"{size(free)} free", remedy if low else "")
-    entries = os.statvfs(nearest(home))
+    entries = os.statvfs(nearest_existing(home))
     if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
         said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
         yield Finding("disk", "wrong", said, remedy)
@@ -237,7 +237,7 @@ def _standing(
             runs.read_state(job)
             states.setdefault(state(job), []).append(job.id)
         except (ValueError, KeyError, OSError) as error:
-            damaged.append(f"{job.id} ({words(error)})")
+            damaged.append(f"{job.id} ({format_error(error)})")
     counts = ", ".join(f"{len(ids)} {state}" for state, ids in sorted(states.items()))
     yield Finding(subject, "ok", counts or "none")
     if states.get("crashed"):
@@ -252,9 +252,9 @@ def _data(home: Path) -> Iterator[Finding]:
     damaged = {}
     for path in filter(Path.is_dir, sorted(folder.glob("[!.]*")) if folder.is_dir() else ()):
         try:
-            open_checked(home, path.name)
+            open_validated(home, path.name)
         except (ValueError, OSError) as error:
-            damaged[path.name] = words(error)
+            damaged[path.name] = format_error(error)
     sound = ", ".join(entry["name"] for entry in list_datasets(home) if entry["name"] not in damaged)
     yield Finding("data sets", "ok", sound or f"none; `{BUILTIN}` is made when needed")
     for name, said in damaged.items():
@@ -278,7 +278,7 @@ def _wandb(_home: Path) -> Iterator[Finding]:
         yield Finding("W&B", "ok", f"{url} answers; {key}")
 
 
-def add(commands: Any) -> None:
+def add_doctor(commands: Any) -> None:
     """Add `doctor`."""
     add_command(commands, "doctor", doctor)
 

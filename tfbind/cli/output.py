@@ -32,23 +32,23 @@ def number(text: str) -> float:
     return found
 
 
-def complain(what: object, code: int) -> int:
+def print_error(what: object, code: int) -> int:
     """One line on stderr."""
     print(f"tfbind: {' '.join(str(what).split())}", file=sys.stderr)
     return code
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line about work that goes on."""
     _show(f"{line}\n", sys.stdout)
 
 
-def remark(line: str) -> None:
+def print_remark(line: str) -> None:
     """Print a line about work that goes on to stderr, in place of the bar that a terminal shows there."""
     _show(f"{line}\n", sys.stderr, CLEARED if sys.stderr.isatty() else "")
 
 
-def draw(text: str) -> None:
+def draw_status(text: str) -> None:
     """Show `text` on the terminal, in place of the bar there."""
     _show(text, sys.stderr, CLEARED)
 
@@ -63,20 +63,20 @@ def _show(text: str, file: TextIO, control: str = "") -> None:
             raise
 
 
-def answer(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:
+def print_result(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> int:
     """Print a result: as one JSON object, or as lines for a reader."""
     print(json.dumps(value, default=str) if as_json else "\n".join(lines))
     return 0
 
 
-def readable(found: Iterable[Found], read: Callable[[Found], dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+def read_each(found: Iterable[Found], read: Callable[[Found], dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
     """What `read` tells of each, and the exit code: 1 where some are damaged, of which stderr has a line each."""
     told, code = [], 0
     for each in found:
         try:
             told.append(read(each))
         except ValueError as error:
-            code = complain(error, 1)
+            code = print_error(error, 1)
     return told, code
 
 
@@ -92,7 +92,7 @@ def add_progress(command: Parser) -> None:
     )
 
 
-def how_far(options: argparse.Namespace) -> Callable[..., None]:
+def progress_printer(options: argparse.Namespace) -> Callable[..., None]:
     """What is called with the share that is done, and words if there are any: it prints lines for a program with
     `--progress`, draws a bar on a terminal, or does nothing."""
     with_bar = not options.json and sys.stderr.isatty()
@@ -105,7 +105,7 @@ def _say_share(share: float, words: str = "") -> None:
 
 def _draw_bar(share: float, words: str = "") -> None:
     end = "\n" if share >= 1 else ""
-    draw(f"{bar(share)}  {share:4.0%}  {words}{end}")
+    draw_status(f"{bar(share)}  {share:4.0%}  {words}{end}")
 
 
 def add_command(commands: Any, name: str, run: Callable[..., int], **id: str | None) -> Parser:

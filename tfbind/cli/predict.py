@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfbind.cli.output import add_command, answer, bar, draw, number, remark
+from tfbind.cli.output import add_command, bar, draw_status, number, print_remark, print_result
 from tfbind.config import home_folder, sees
 from tfbind.nn import weight_files
 from tfbind.scoring import THRESHOLD
-from tfbind.store import counted
+from tfbind.store import plural
 
 if TYPE_CHECKING:
     from tfbind.scoring import Model
@@ -23,7 +23,7 @@ NOTES = 20
 GPU_FROM = 4 << 20  # bytes of a file whose scan on a CPU takes longer than starting torch does
 
 
-def add(commands: Any) -> None:
+def add_predict(commands: Any) -> None:
     """Add `predict`."""
     command = add_command(commands, "predict", predict_file)
     command.add_argument("--model", required=True, help="builtin, a run, or weights; several, with commas: averaged")
@@ -53,35 +53,35 @@ def add(commands: Any) -> None:
 def predict_file(options: argparse.Namespace) -> int:
     """Score a file of DNA and write the predictions, in the format that the suffix of --out names."""
     from tfbind.cluster import scorer
-    from tfbind.scoring import Options, predict_file, write_beside
+    from tfbind.scoring import ScoringOptions, predict_file, write_beside
 
     data = sys.stdin.buffer if options.data == "-" else Path(options.data)
     device = _device(options, data)
     model = _load(options.model, device)
-    how = Options(options.strand == "both", options.pad, options.threshold)
+    how = ScoringOptions(options.strand == "both", options.pad, options.threshold)
     with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
     terminal = sys.stderr.isatty()
-    cluster = scorer(options.ray, home_folder(), options.model, how, remark) if options.ray else nullcontext()
+    cluster = scorer(options.ray, home_folder(), options.model, how, print_remark) if options.ray else nullcontext()
     try:
         with cluster as score_pieces:
             watch = _stage_bar() if terminal else lambda _stage, _done, _total: None
             outcome = predict_file(model, data, options.out, how, watch, score_pieces=score_pieces)
     finally:
         if terminal:
-            draw("")
+            draw_status("")
     write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
     if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
         print(said, file=sys.stderr)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
     if not options.json and len(outcome.notes) > NOTES:
-        print(f"and {counted(len(outcome.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
+        print(f"and {plural(len(outcome.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
     if note := outcome.unplaced:
         print(note, file=sys.stderr)
     facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
     where = " on a GPU" if device == "cuda" else ""
-    what = f"{counted(outcome.records, 'record')}, {counted(outcome.bases, 'base')}"
-    return answer(options.json, facts, [f"{what} in {outcome.seconds:.1f} s{where}: {outcome.out}"])
+    what = f"{plural(outcome.records, 'record')}, {plural(outcome.bases, 'base')}"
+    return print_result(options.json, facts, [f"{what} in {outcome.seconds:.1f} s{where}: {outcome.out}"])
 
 
 def _device(options: argparse.Namespace, data: object) -> str:
@@ -98,7 +98,7 @@ def _device(options: argparse.Namespace, data: object) -> str:
             raise ValueError(f"--device {asked}: with --ray the nodes score, on their CPUs; expected one of the two")
         return "cpu"
     if asked == "cuda" and not devices.cuda_count():
-        raise ValueError(f"--device cuda: not on this machine; here: {', '.join(devices.available())}")
+        raise ValueError(f"--device cuda: not on this machine; here: {', '.join(devices.available_devices())}")
     if asked != "auto":
         return asked
     large = isinstance(data, Path) and data.is_file() and data.stat().st_size >= GPU_FROM
@@ -132,7 +132,7 @@ def _stage_bar() -> Callable[[str, int, int], None]:
         if total and done > first:
             left = (now - started) * (total - done) / (done - first)
             said = f"{stage} {bar(done / total)} {done:,} of {total:,} bases  {left:.0f} s left"
-        draw(said)
+        draw_status(said)
 
     return tell
 
@@ -164,7 +164,7 @@ def add_variants(commands: Any) -> None:
 def variants(options: argparse.Namespace) -> int:
     """Score what each variant of a VCF file changes in the binding around it."""
     from tfbind.scoring import load_model, write_beside
-    from tfbind.store import counted
+    from tfbind.store import plural
     from tfbind.variants import score_variants
 
     home = home_folder()
@@ -179,9 +179,9 @@ def variants(options: argparse.Namespace) -> int:
     for note in [] if options.json else said_of_sites + outcome.notes:
         print(note, file=sys.stderr)
     said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
-    said += [f"{counted(outcome.unused, 'line')} without a variant: below the table"] * bool(outcome.unused)
+    said += [f"{plural(outcome.unused, 'line')} without a variant: below the table"] * bool(outcome.unused)
     said += [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
-    return answer(options.json, asdict(outcome), said)
+    return print_result(options.json, asdict(outcome), said)
 
 
 def add_bundle(commands: Any) -> None:
@@ -197,7 +197,7 @@ def export_bundle(options: argparse.Namespace) -> int:
 
     made = export_bundle(home_folder(), options.id, options.out)
     said = f"{made.out}: checked on {made.windows} windows, differs from our scores by at most {made.difference:.1e}"
-    return answer(options.json, asdict(made), [said])
+    return print_result(options.json, asdict(made), [said])
 
 
 def add_model(commands: Any) -> None:
@@ -214,14 +214,14 @@ def add_model(commands: Any) -> None:
 def import_model(options: argparse.Namespace) -> int:
     """Keep weights from elsewhere as a model of this home."""
     card = weight_files.import_model(home_folder(), options.file, options.name)
-    return answer(options.json, asdict(card), [_line(card), f"score with it: --model {card.name}"])
+    return print_result(options.json, asdict(card), [_line(card), f"score with it: --model {card.name}"])
 
 
 def list_models(options: argparse.Namespace) -> int:
     """List the imported models. Finished runs and `builtin` are models without being imported."""
     cards = weight_files.list_models(home_folder())
     lines = [_line(card) for card in cards] or ["no imported models; builtin and finished runs need no import"]
-    return answer(options.json, {"models": [asdict(card) for card in cards]}, lines)
+    return print_result(options.json, {"models": [asdict(card) for card in cards]}, lines)
 
 
 def _line(card: weight_files.Card) -> str:
@@ -233,4 +233,4 @@ def _line(card: weight_files.Card) -> str:
 def delete_model(options: argparse.Namespace) -> int:
     """Move an imported model to the trash of the home."""
     kept = weight_files.delete_model(home_folder(), options.name)
-    return answer(options.json, {"name": options.name, "trash": kept}, [f"{options.name}: moved to {kept}"])
+    return print_result(options.json, {"name": options.name, "trash": kept}, [f"{options.name}: moved to {kept}"])

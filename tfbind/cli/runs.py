@@ -11,12 +11,22 @@ from typing import Any
 
 from tfbind import runs
 from tfbind.cli import sweep
-from tfbind.cli.output import add_command, answer, bar, complain, draw, number, readable, remark, say
+from tfbind.cli.output import (
+    add_command,
+    bar,
+    draw_status,
+    number,
+    print_error,
+    print_line,
+    print_remark,
+    print_result,
+    read_each,
+)
 from tfbind.cluster import Cluster
 from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, parse_config
-from tfbind.data import Split, Windows, name_now
+from tfbind.data import Split, Windows, resolve_name
 from tfbind.evaluation import baselines
-from tfbind.runs import Order, Run, few_steps, log, settle
+from tfbind.runs import Run, RunRequest, few_steps, log, resolve_device
 from tfbind.text import figure, significant
 from tfbind.tracking import logger
 
@@ -24,7 +34,7 @@ RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine"
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 
-def add(commands: Any) -> None:
+def add_runs(commands: Any) -> None:
     """Add `train`, `runs`, `stop` and `resume`."""
     _add_train(commands)
     show = add_command(commands, "runs", show_runs, id="?")
@@ -67,15 +77,17 @@ def train(options: argparse.Namespace) -> int:
     if options.ray:
         config, order = _config_and_order(home, options, id)
         return _lead(options, lambda cluster: runs.submit(home, config, order, cluster=cluster))
-    with runs.until_heard(Run(home / "runs" / id)):
-        if run := runs.made_for(home, id, options.arguments):  # by a page, which may be gone: it lacks its worker
+    with runs.stopped_on_interrupt(Run(home / "runs" / id)):
+        if run := runs.find_prepared(
+            home, id, options.arguments
+        ):  # by a page, which may be gone: it lacks its worker
             return _work(run, options.json)
         prepared = runs.prepare(home, *_config_and_order(home, options, id))
         run = prepared.create(options.arguments)
         return _work(run, options.json, prepared.dataset, prepared.split)
 
 
-def _config_and_order(home: Path, options: argparse.Namespace, id: str) -> tuple[TrainConfig, Order]:
+def _config_and_order(home: Path, options: argparse.Namespace, id: str) -> tuple[TrainConfig, RunRequest]:
     """What the flags ask for.
 
     Raises:
@@ -85,8 +97,8 @@ def _config_and_order(home: Path, options: argparse.Namespace, id: str) -> tuple
     base = runs.read_config(parent) if parent else PRESETS[options.preset]
     given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
     if parent and "dataset" not in given:
-        given["dataset"] = name_now(home, runs.read_record(parent))
-    return parse_config(given, base), Order(options.name, id, parent, options.sweep, options.wandb)
+        given["dataset"] = resolve_name(home, runs.read_record(parent))
+    return parse_config(given, base), RunRequest(options.name, id, parent, options.sweep, options.wandb)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -97,7 +109,7 @@ def resume(options: argparse.Namespace) -> int:
     if options.ray and options.ray != "off":
         return _lead(options, lambda cluster: runs.resume(run, cluster=cluster))
     if runs.read_status(run).state != "pending":  # else a page has resumed it, and may have stopped it since
-        settle(runs.read_config(run))
+        resolve_device(runs.read_config(run))
         runs.check_resumable(run)
         runs.clear_stop(run)
     return _work(run, options.json)
@@ -114,7 +126,7 @@ def _work(run: Run, as_json: bool, data: Windows | None = None, split: Split | N
 
 def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
     """Lead the run that `start` hands to the Ray cluster, to its end."""
-    with Cluster(options.ray, *_watching(options.json), remark) as cluster:
+    with Cluster(options.ray, *_watching(options.json), print_remark) as cluster:
         run = start(cluster)
         if not options.json:
             _open(run)
@@ -126,10 +138,10 @@ def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
 
 def _open(run: Run) -> None:
     """What is said of a run before it trains."""
-    say(f"run {run.id}: {runs.read_labels(run)['name']}")
+    print_line(f"run {run.id}: {runs.read_labels(run)['name']}")
     windows = runs.training_windows(run)
     if windows and (few := few_steps(windows, runs.read_config(run))):
-        say(f"it takes {few}")
+        print_line(f"it takes {few}")
 
 
 def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:
@@ -144,16 +156,16 @@ def _told(run: Run, state: str, as_json: bool) -> int:
     told = json.dumps(_result(run)) if as_json else _outcome(run, state)  # first: what cannot be read is all there is
     error = runs.read_status(run).error
     if error:
-        complain(error, 1)
+        print_error(error, 1)
     print(told)
     return EXIT_CODES[state]
 
 
 def _await_log(run: Run, as_json: bool) -> None:
     """The run has ended; what is logged of it is under way, and a caller may be about to end everything."""
-    if logger.asked(runs.read_record(run)) != "off":
+    if logger.requested_mode(runs.read_record(run)) != "off":
         logger.wait(run)
-        print(logger.said(run), file=sys.stderr if as_json else sys.stdout, flush=True)
+        print(logger.describe_status(run), file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def _result(run: Run) -> dict[str, Any]:
@@ -168,13 +180,13 @@ def _draw_bar(progress: dict[str, Any]) -> None:
     if progress["windows_per_second"]:
         said += [f"loss {figure(progress['train_loss'])}", f"{progress['windows_per_second']:.0f} windows/s"]
         said += [f"{progress['seconds_left']:.0f} s left"]
-    draw("  ".join(said))
+    draw_status("  ".join(said))
 
 
 def _print_row(row: runs.Row, terminal: bool) -> None:
     if terminal:
-        draw("")
-    say(
+        draw_status("")
+    print_line(
         f"epoch {row['epoch']}: train_loss {figure(row['train_loss'])}, val_loss {figure(row['val_loss'])}, "
         f"val_pearsonr {figure(row['val_pearsonr'])}, {row['seconds']:.1f} s"
     )
@@ -203,9 +215,9 @@ def show_runs(options: argparse.Namespace) -> int:
     if not options.id:
         if options.command:
             raise ValueError("--command: name the run, as in `python -m tfbind runs ID --command`")
-        summaries, code = readable(runs.list_runs(home), runs.summary)
+        summaries, code = read_each(runs.list_runs(home), runs.summary)
         lines = [_run_line(summary) for summary in summaries] or [f"no runs in {home}"] * (not code)
-        return answer(options.json, {"runs": summaries}, lines) or code
+        return print_result(options.json, {"runs": summaries}, lines) or code
     run = runs.find(home, options.id)
     if options.command:
         print(_repeat(run))
@@ -215,7 +227,7 @@ def show_runs(options: argparse.Namespace) -> int:
     summary = runs.summary(run)
     rows = runs.read_rows(run)
     lines = [_run_line(summary), _repeat(run)] + [f"error: {summary['error']}"] * bool(summary["error"])
-    lines += filter(None, [logger.said(run)])
+    lines += filter(None, [logger.describe_status(run)])
     if not options.json:
         for row in rows:
             lines.append(
@@ -223,25 +235,25 @@ def show_runs(options: argparse.Namespace) -> int:
             )
         if summary["error"] and (tail := log.tail(run)):
             lines += ["the last lines of its log:", tail]
-    return answer(options.json, {**summary, "rows": rows, "wandb": logger.said(run)}, lines)
+    return print_result(options.json, {**summary, "rows": rows, "wandb": logger.describe_status(run)}, lines)
 
 
 def _log(run: Run, as_json: bool) -> int:
     logged = logger.send(run)
     code = 0 if (logged.mode, logged.state) == ("online", "finished") else 1
     if code and not as_json:
-        return complain(logger.said(run), code)
-    return answer(as_json, {"id": run.id, **logged.shown}, [logger.said(run)]) or code
+        return print_error(logger.describe_status(run), code)
+    return print_result(as_json, {"id": run.id, **logged.shown}, [logger.describe_status(run)]) or code
 
 
 def _repeat(run: Run) -> str:
     record, config = runs.read_record(run), runs.read_config(run)
     parent = runs.find(run.home, record["from"]) if record["from"] else None
-    order = Order(parent=parent, wandb=logger.asked(record), ray=record.get("ray", ""))
+    order = RunRequest(parent=parent, wandb=logger.requested_mode(record), ray=record.get("ray", ""))
     try:
-        config = config.model_copy(update={"dataset": name_now(run.home, record)})
+        config = config.model_copy(update={"dataset": resolve_name(run.home, record)})
     except ValueError as error:
-        complain(f"run {run.id} cannot be repeated: {error}", 0)
+        print_error(f"run {run.id} cannot be repeated: {error}", 0)
     words = runs.command(config, order)
     return shlex.join(["python", *words[1:]])
 
@@ -260,4 +272,4 @@ def stop(options: argparse.Namespace) -> int:
     run = runs.find(home_folder(), options.id)
     runs.stop(run, options.grace)
     state = runs.read_status(run).state
-    return answer(options.json, {"id": run.id, "state": state}, [f"run {run.id}: {state}"])
+    return print_result(options.json, {"id": run.id, "state": state}, [f"run {run.id}: {state}"])

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import runs, sweeps
-from tfbind.cli.output import Parser, add_command, answer, complain, readable, remark, say
+from tfbind.cli.output import Parser, add_command, print_error, print_line, print_remark, print_result, read_each
 from tfbind.cluster import Cluster, protocol
 from tfbind.config import PRESETS, home_folder, parse_config
 from tfbind.data import dataset
-from tfbind.runs import ACTIVE, Past
-from tfbind.store import MOST_BYTES, counted, heard, interrupt, regular
-from tfbind.sweeps import Controller, Spec, Sweep, search, words
+from tfbind.runs import ACTIVE, RunRecord
+from tfbind.store import MOST_BYTES, handle_signals, plural, raise_keyboard_interrupt, require_regular_file
+from tfbind.sweeps import Controller, Spec, Sweep, describe_plan, search
 from tfbind.text import figure
 
 RAY_HELP = "train on the Ray cluster at HOST:PORT; auto: that of this machine; off: here, though it began there"
 EXIT_CODES = {"finished": 0, "failed": 1, "killed": 130}
 
 
-def add(commands: Any) -> None:
+def add_sweep(commands: Any) -> None:
     """Add `sweep`."""
     command = add_command(commands, "sweep", sweep)
     command.add_argument("spec", nargs="?", type=Path, metavar="SPEC", help="a sweep file, in the format of W&B")
@@ -53,9 +53,9 @@ def sweep(options: argparse.Namespace) -> int:
     if ray:
         protocol.resolve(ray)
     if options.list:
-        found, code = readable(sweeps.list_sweeps(home), summary)
+        found, code = read_each(sweeps.list_sweeps(home), summary)
         lines = [_line(each) for each in found] or [f"no sweeps in {home}"] * (not code)
-        return answer(options.json, {"sweeps": found}, lines) or code
+        return print_result(options.json, {"sweeps": found}, lines) or code
     if options.parallel is not None and options.parallel < 1:
         raise ValueError(f"--parallel: {options.parallel}; expected 1 or more")
     id = options.resume or options.retry or options.extend
@@ -65,7 +65,7 @@ def sweep(options: argparse.Namespace) -> int:
     base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
     spec = sweeps.parse_spec(text, base)
     id = options.id or runs.new_id()
-    with runs.until_heard(Sweep(home / "sweeps" / id)):
+    with runs.stopped_on_interrupt(Sweep(home / "sweeps" / id)):
         chosen = _adopt(home, spec, options.id)
         if chosen is None:
             details = {"id": id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
@@ -77,7 +77,7 @@ def _read(path: Path | None) -> str:
     if path is None:
         raise ValueError("SPEC: name a sweep file, as in `python -m tfbind sweep FILE.yaml`")
     try:
-        return regular(path, MOST_BYTES).read_text(encoding="utf-8")
+        return require_regular_file(path, MOST_BYTES).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
 
@@ -130,26 +130,26 @@ def stop(options: argparse.Namespace) -> int:
     found = sweeps.find(home_folder(), options.id)
     sweeps.stop(found, grace=options.grace)
     state = runs.read_status(found).state
-    return answer(options.json, {"id": found.id, "state": state}, [f"sweep {found.id}: {state}"])
+    return print_result(options.json, {"id": found.id, "state": state}, [f"sweep {found.id}: {state}"])
 
 
 def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
     """Lead a sweep: on the cluster at `ray`, on this machine if that is "", where it began if None."""
     said: dict[str, str] = {}
     if not as_json:
-        say(f"sweep {found.id}: {sweeps.read_settings(found)['name']}")
+        print_line(f"sweep {found.id}: {sweeps.read_settings(found)['name']}")
         spec = sweeps.read_spec(found)
         for note in spec.notes:
-            remark(note)
-        for line in words(spec, dataset.sizes(found.home)):
-            say(line)
+            print_remark(note)
+        for line in describe_plan(spec, dataset.dataset_sizes(found.home)):
+            print_line(line)
 
-    def tell(spec: Spec, past: Sequence[Past]) -> None:
+    def tell(spec: Spec, past: Sequence[RunRecord]) -> None:
         for run in past:
             if run.state not in ACTIVE and said.get(run.id) != run.state:
                 said[run.id] = run.state
-                metric = figure(search.value(spec, run))
-                say(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}")
+                metric = figure(search.metric_value(spec, run))
+                print_line(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}")
 
     address = sweeps.read_settings(found).get("ray", "") if ray is None else ray
     with _cluster(found, address) as cluster:
@@ -157,7 +157,7 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
     told = _outcome(found, state, as_json)  # first: what cannot be read is all there is to say
     error = runs.read_status(found).error
     if error:
-        complain(error, EXIT_CODES[state])
+        print_error(error, EXIT_CODES[state])
     print(told)
     return EXIT_CODES[state]
 
@@ -179,14 +179,14 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
         yield None
         return
     try:
-        with heard(interrupt):
-            cluster = Cluster(address, tell=remark)
+        with handle_signals(raise_keyboard_interrupt):
+            cluster = Cluster(address, tell=print_remark)
     except KeyboardInterrupt:
-        runs.take_over(found, "killed", ended=time.time(), error=None)
+        runs.set_state(found, "killed", ended=time.time(), error=None)
         raise
     except (OSError, ValueError) as error:
         said = f"{error}; `python -m tfbind sweep --resume {found.id} --ray ADDRESS` goes on there, off: here"
-        runs.take_over(found, "failed", ended=time.time(), error=said)
+        runs.set_state(found, "failed", ended=time.time(), error=said)
         raise type(error)(said) from None
     with cluster:
         yield cluster
@@ -194,16 +194,16 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
 
 def summary(found: Sweep) -> dict[str, Any]:
     """What a list shows of a sweep."""
-    past = sweeps.past(found)
+    past = sweeps.run_records(found)
     spec = sweeps.read_spec(found)
-    best, other = search.best(spec, past), search.disagreement(spec, past)
+    best, other = search.best_run(spec, past), search.disagreement(spec, past)
     return {
         "id": found.id,
         "name": sweeps.read_settings(found)["name"],
         "state": runs.read_status(found).state,
         "best": best.id if best else None,
         "best_state": best.state if best else None,
-        spec.metric: search.value(spec, best) if best else None,
+        spec.metric: search.metric_value(spec, best) if best else None,
         "metric": spec.metric,
         "disagrees": {"metric": other[0], "best": other[1].id} if other else None,
         "runs": [run.id for run in past],
@@ -215,4 +215,4 @@ def _line(facts: dict[str, Any]) -> str:
     best = f"best run {facts['best']}{ended} by {facts['metric']}" if facts["best"] else "no result yet"
     if other := facts["disagrees"]:
         best += f", but {other['best']} by {other['metric']}"
-    return f"{facts['id']}  {facts['state']:9}{counted(len(facts['runs']), 'run')}, {best}  {facts['name']}"
+    return f"{facts['id']}  {facts['state']:9}{plural(len(facts['runs']), 'run')}, {best}  {facts['name']}"

@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 ANSWER_SECONDS = 1.0
 
 
-def add(commands: Any) -> None:
+def add_ui(commands: Any) -> None:
     """Add `ui`."""
     words = (ui.__doc__ or "").strip()
     command = commands.add_parser("ui", help=words, description=words, allow_abbrev=False)

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tfbind.cli.output import add_command, answer, draw
+from tfbind.cli.output import add_command, draw_status, print_result
 from tfbind.config import home_folder
-from tfbind.runs import Past
-from tfbind.store import counted
+from tfbind.runs import RunRecord
+from tfbind.store import plural
 from tfbind.text import figure
 from tfbind.tracking import base_url, cache, pull, suggest
 
 
-def add(commands: Any) -> None:
+def add_pull(commands: Any) -> None:
     """Add `pull`."""
     command = add_command(commands, "pull", pull_project)
     command.add_argument("path", nargs="?", metavar="ENTITY/PROJECT[/sweeps/ID]", help="a project, or a sweep of it")
@@ -45,8 +45,8 @@ def pull_project(options: argparse.Namespace) -> int:
         names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
         cache.save_names(pulled.project, {**pulled.project.names, **names})
     chosen = {past.key for past in pulled.pasts}
-    pasts = [past for past in cache.stored(home) if past.key in chosen]
-    return answer(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
+    pasts = [past for past in cache.stored_runs(home) if past.key in chosen]
+    return print_result(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
 
 
 def _forget(options: argparse.Namespace, home: Path) -> int:
@@ -57,15 +57,15 @@ def _forget(options: argparse.Namespace, home: Path) -> int:
     project = next(found, None)
     if project is None:
         raise ValueError(f"nothing of {name} at {url} is kept here")
-    cache.forget(home, project)
-    return answer(options.json, {"forgotten": project.place}, [f"{project.place}: moved to the trash"])
+    cache.discard_project(home, project)
+    return print_result(options.json, {"forgotten": project.place}, [f"{project.place}: moved to the trash"])
 
 
 def _tell(done: int, total: int) -> None:
-    draw(f"{done} of {total} curves" + "\n" * (done == total))
+    draw_status(f"{done} of {total} curves" + "\n" * (done == total))
 
 
-def _shown(past: Past) -> dict[str, Any]:
+def _shown(past: RunRecord) -> dict[str, Any]:
     rows = [{name: _plain(value) for name, value in row.items()} for row in past.rows]
     kept = {"id": past.id, "name": past.name, "state": past.state, "config": past.config, "rows": rows}
     return {**kept, "sampled": past.sampled, "last_only": past.last_only}
@@ -76,10 +76,10 @@ def _plain(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def _lines(pulled: pull.Pulled, pasts: list[Past]) -> list[str]:
+def _lines(pulled: pull.Pulled, pasts: list[RunRecord]) -> list[str]:
     project = pulled.project
     when = "asked just now" if pulled.fresh else f"kept since {pulled.when}"
-    lines = [f"{project.place}: {counted(len(pasts), 'run')}, {when}"]
+    lines = [f"{project.place}: {plural(len(pasts), 'run')}, {when}"]
     for past in pasts:
         last = past.rows[-1] if past.rows else {}
         thin = "  sampled" if past.sampled else ""

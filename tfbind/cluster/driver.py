@@ -36,10 +36,10 @@ from tfbind import runs
 from tfbind.cluster import task as ray_task
 from tfbind.cluster.protocol import LOST, Message, knock, read, write
 from tfbind.config import PACKAGE
-from tfbind.data import open_learnt
+from tfbind.data import open_training_data
 from tfbind.runs import Run
-from tfbind.scoring import THREADS, Options, Piece
-from tfbind.store import words
+from tfbind.scoring import THREADS, Batch, ScoringOptions
+from tfbind.store import format_error
 
 POLL_SECONDS = 0.2
 NODES_SECONDS = 2.0
@@ -122,14 +122,14 @@ class Tasks:
     def _arrays(self, home: Path, record: dict[str, Any]) -> list[ObjectRef]:
         known = record.get("dataset_hash")
         if known not in self._data:
-            data = open_learnt(home, record)
+            data = open_training_data(home, record)
             known = data.hash
             self._data[known] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
         return self._data[known]
 
     def model(self, message: Message) -> None:
         """Have pieces scored by this model from now on."""
-        options = Options(**message.facts["options"])
+        options = ScoringOptions(**message.facts["options"])
         self._model = tuple(map(ray.put, (message.facts["name"], list(message.files.values()), options)))
 
     def score(self, message: Message) -> None:
@@ -138,7 +138,7 @@ class Tasks:
         if not self._under_way:  # else it is its own pieces that have the CPUs
             self._look_for_room(order["key"])
         name, members, options = self._model
-        piece = Piece(codes, order["lengths"], order["first"], order["last"])
+        piece = Batch(codes, order["lengths"], order["first"], order["last"])
         self._start(order["key"], partial(_score.remote, name, members, piece, options))
 
     def cancel(self, message: Message) -> None:
@@ -333,7 +333,7 @@ def main() -> int:
         try:
             here = connect(sys.argv[1])
         except OSError as error:
-            write(out, {"refused": words(error)})
+            write(out, {"refused": format_error(error)})
             return 1
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own way ends as when it has lost its cluster
         threading.Thread(target=watch, args=(here,), daemon=True).start()

@@ -17,7 +17,7 @@ from tfbind.config import TrainConfig
 from tfbind.errors import Reason, reason_of
 from tfbind.evaluation import baselines
 from tfbind.runs import Row, Run, State, log
-from tfbind.store import counted, heard, words, write_bytes
+from tfbind.store import format_error, handle_signals, plural, write_bytes
 
 HEARTBEAT_SECONDS = 10.0
 WAIT_SECONDS = 0.3
@@ -128,10 +128,10 @@ class Cluster:
             ValueError: another process is working on it.
         """
         lock = contextlib.ExitStack()
-        lock.enter_context(runs.sole_worker(run))
+        lock.enter_context(runs.worker_lock(run))
         held = self._held[run.id] = _Held(run, runs.read_config(run), lock)
         log.trim(run)
-        runs.take_over(run, "pending", ended=None, error=None)
+        runs.set_state(run, "pending", ended=None, error=None)
         self._order(held)
 
     def _order(self, held: _Held) -> None:
@@ -160,7 +160,7 @@ class Cluster:
     def lead(self) -> None:
         """Work until no run is left. SIGTERM and SIGINT are requests to stop; with the cluster the runs fail, and one
         whose folder is moved or deleted is let go."""
-        with heard(self._stop_all):
+        with handle_signals(self._stop_all):
             while self.busy:
                 try:
                     self.step(WAIT_SECONDS)
@@ -187,7 +187,7 @@ class Cluster:
             getattr(self, f"_on_{message.facts['event']}")(held, message)
         except (OSError, ValueError) as error:  # such as a full disk, or a damaged file in this run
             self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._fail(held, words(error), reason_of(error))
+            self._fail(held, format_error(error), reason_of(error))
 
     def _on_running(self, held: _Held, message: Message) -> None:
         node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")
@@ -196,12 +196,12 @@ class Cluster:
             said = f"torch {message.facts['torch']} there, {ours} here: results may differ"
             self._note(held, said, "WARNING")
         held.state, held.waits = "running", None
-        runs.take_over(held.run, "running", started=time.time(), device=held.config.device)
+        runs.set_state(held.run, "running", started=time.time(), device=held.config.device)
         if held.attempt == 0:
             baselines.start_sidecars(held.run)
 
     def _on_waits(self, held: _Held, _: Message) -> None:
-        needs = counted(held.config.threads or 1, "free CPU") + " and a GPU" * (held.config.device == "cuda")
+        needs = plural(held.config.threads or 1, "free CPU") + " and a GPU" * (held.config.device == "cuda")
         said = self._hold(held, f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself")
         # A sweep has one more run in line than there is room for, and a lost worker's CPU may be told as taken.
         if held.attempt == 0 and all(each.state == "pending" for each in self._held.values()):
@@ -249,7 +249,7 @@ class Cluster:
         self._note(held, said, "WARNING", error=error, losses=held.losses)
         held.attempt += 1
         held.state, held.waits = "pending", None
-        runs.take_over(held.run, "pending")
+        runs.set_state(held.run, "pending")
         self._order(held)
 
     def _heed_stop(self, held: _Held) -> None:
@@ -278,7 +278,7 @@ class Cluster:
     def _beat(self, held: _Held) -> None:
         if held.run.id in self._held and self.clock() - held.beaten >= HEARTBEAT_SECONDS:
             held.beaten = self.clock()
-            runs.take_over(held.run, held.state, waits=held.waits)
+            runs.set_state(held.run, held.state, waits=held.waits)
             with contextlib.suppress(OSError):  # as in _note
                 log.trim(held.run)
 
@@ -298,7 +298,7 @@ class Cluster:
             if say:
                 said = state if error is None else f"{state}: {error}"
                 self._note(held, said, state=state, error=error)
-            runs.take_over(held.run, state, ended=time.time(), error=error, reason=reason)
+            runs.set_state(held.run, state, ended=time.time(), error=error, reason=reason)
 
     def _note(self, held: _Held, said: str, level: str = "INFO", **facts: Any) -> None:
         with contextlib.suppress(OSError, ValueError):  # a log that takes no line, as on a full disk, ends no run

@@ -28,8 +28,8 @@ from tfbind import runs
 from tfbind.cluster.protocol import Driver
 from tfbind.dna import Codes
 from tfbind.runs import Row, Run, Worker
-from tfbind.scoring import Model, Options, Piece, ScorePieces, Scores, make_model, read_members, score_piece
-from tfbind.store import Owner, keep_private, this_process, written
+from tfbind.scoring import Batch, Model, ScorePieces, Scores, ScoringOptions, make_model, read_members, score_batch
+from tfbind.store import ProcessIdentity, mtime_ns, set_private_umask, this_process
 
 AHEAD = 2  # pieces under way for each CPU: one that is scored, one on its way
 WAIT_SECONDS = 1.0
@@ -43,7 +43,7 @@ Event = tuple[dict[str, Any], Files]
 
 @contextmanager
 def scorer(
-    address: str, home: Path, names: str, options: Options, tell: Callable[[str], None]
+    address: str, home: Path, names: str, options: ScoringOptions, tell: Callable[[str], None]
 ) -> Iterator[ScorePieces]:
     """What scores pieces on the cluster at `address`, with the model of `names`.
 
@@ -62,7 +62,7 @@ def scorer(
         driver.close()
 
 
-def _scores(driver: Driver, pieces: Iterable[Piece], tell: Callable[[str], None]) -> Iterator[Scores]:
+def _scores(driver: Driver, pieces: Iterable[Batch], tell: Callable[[str], None]) -> Iterator[Scores]:
     done: dict[int, Scores] = {}
     sent = taken = 0
     for piece in pieces:
@@ -126,12 +126,12 @@ def train(
         record: its `config.json`.
         files: the files of its folder to go on from, by name.
     """
-    keep_private()  # Ray starts its processes itself
+    set_private_umask()  # Ray starts its processes itself
     _remove_left()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         run = Run(Path(folder) / "runs" / id)
         run.folder.mkdir(parents=True)
-        runs.STATE_FILE.write(run.folder / runs.STATE, runs.owned("pending"))
+        runs.STATE_FILE.write(run.folder / runs.STATE, runs.owned_status("pending"))
         runs.CONFIG_FILE.write(run.folder / runs.CONFIG, record)
         for name, content in files.items():
             (run.folder / name).write_bytes(content)
@@ -158,14 +158,14 @@ def _remove_left() -> None:
 
 def end(process: Mapping[str, Any]) -> None:
     """Kill a process of this node that trains, as `running` named it."""
-    owner = Owner(**process)
+    owner = ProcessIdentity(**process)
     if owner.alive:
         os.kill(owner.pid, signal.SIGKILL)
 
 
-def score(name: str, members: Sequence[bytes], piece: Piece, options: Options) -> Scores:
+def score(name: str, members: Sequence[bytes], piece: Batch, options: ScoringOptions) -> Scores:
     """The scores of a piece, by the model with these members, each a file of weights."""
-    return score_piece(_model(name, tuple(members)), options, piece)
+    return score_batch(_model(name, tuple(members)), options, piece)
 
 
 @lru_cache(maxsize=1)
@@ -224,7 +224,7 @@ class _Reporter:
         found = {}
         for name in names:
             path = self.run.folder / name
-            stamp = written(path)
+            stamp = mtime_ns(path)
             if stamp != self._known.get(name, 0):
                 found[name] = path.read_bytes()
                 self._known[name] = stamp

@@ -1,6 +1,6 @@
 from .plots import (
     Axis as Axis,
-    Look as Look,
+    PlotOptions as PlotOptions,
     against as against,
     importance_bars as importance_bars,
     learning_curves as learning_curves,
@@ -24,27 +24,33 @@ from .report import (
 )
 from .runs import (
     DEFAULT_METRIC as DEFAULT_METRIC,
-    Choice as Choice,
+    Configuration as Configuration,
     Goal as Goal,
-    Setting as Setting,
+    RankBy as RankBy,
     When as When,
     choose as choose,
     choose_at as choose_at,
     columns_of as columns_of,
     differing as differing,
     goal_of as goal_of,
-    group as group,
+    group_runs as group_runs,
     known_runs as known_runs,
     listed as listed,
+    metric_label as metric_label,
     metrics as metrics,
-    named as named,
     number as number,
-    one_of as one_of,
     originals as originals,
+    select_run as select_run,
+    select_runs as select_runs,
     shown as shown,
     table as table,
-    words_of as words_of,
 )
 from .significance import FEWEST as FEWEST, interval as interval, setting_importance as setting_importance
-from .text import RULE as RULE, headline as headline, lines as lines, next_steps as next_steps, words as words
+from .text import (
+    RULE as RULE,
+    headline as headline,
+    next_steps as next_steps,
+    verdict_lines as verdict_lines,
+    verdict_text as verdict_text,
+)
 from .verdict import Verdict as Verdict, judge as judge

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tfbind.compare.runs import Goal, number
 from tfbind.compare.significance import LEVEL, t_quantile, welch
-from tfbind.runs import Past
+from tfbind.runs import RunRecord
 
 Values = NDArray[np.float64]
 Shape = Literal["short", "improving", "overfitting", "worsening", "settled"]
@@ -49,7 +49,7 @@ class Trend:
 
 
 @dataclass(frozen=True)
-class Race:
+class CurveCrossing:
     """How two settings stand to each other along the epochs.
 
     `kind`: `crossed` (one leads first, the other later, from `epoch` on; with other seeds it would be an epoch from
@@ -66,7 +66,7 @@ class Race:
     high: int = 0
 
 
-def mean_curve(pasts: Sequence[Past], metric: str) -> MeanCurve:
+def mean_curve(pasts: Sequence[RunRecord], metric: str) -> MeanCurve:
     """The mean curve of runs of one setting, over the epochs at which all of them have the metric.
 
     Runs of which not every epoch is here count only where all are such; those without a curve never do.
@@ -117,7 +117,7 @@ def trend(values: Values, goal: Goal, train: Values | None = None) -> Trend:
     return Trend("settled", gain, tail)
 
 
-def trend_of(pasts: Sequence[Past], metric: str, goal: Goal) -> Trend:
+def trend_of(pasts: Sequence[RunRecord], metric: str, goal: Goal) -> Trend:
     """The trend of a setting: of its val_loss where that was recorded, else of the metric."""
     curve = mean_curve(pasts, "val_loss")
     if len(curve.epochs):
@@ -126,7 +126,7 @@ def trend_of(pasts: Sequence[Past], metric: str, goal: Goal) -> Trend:
     return replace(trend(mean_curve(pasts, metric).mean, goal), metric=metric)
 
 
-def race(first: MeanCurve, second: MeanCurve, goal: Goal, level: float = LEVEL) -> Race:
+def curve_crossing(first: MeanCurve, second: MeanCurve, goal: Goal, level: float = LEVEL) -> CurveCrossing:
     """Where two settings change places, or one loses its lead: down to less than a third of it in the last quarter.
 
     Nothing is said of fewer than `FEWEST` runs on a side. A lead is one in the mean of the first, or of the last,
@@ -134,21 +134,21 @@ def race(first: MeanCurve, second: MeanCurve, goal: Goal, level: float = LEVEL) 
     """
     epochs, here, there = np.intersect1d(first.epochs, second.epochs, return_indices=True)
     if len(epochs) < SHORTEST or min(first.runs, second.runs) < FEWEST:
-        return Race("none")
+        return CurveCrossing("none")
     sides = [curve.values[:, kept] * (-1 if goal == "min" else 1) for curve, kept in ((first, here), (second, there))]
     quarter = -(-len(epochs) // 4)
     start = _ahead([side[:, :quarter] for side in sides], level)
     end = _ahead([side[:, -quarter:] for side in sides], level)
     lead = start * (sides[0].mean(0) - sides[1].mean(0))
     peak = int(np.argmax(lead))
-    found = Race("none", 0 if start > 0 else 1, lead=float(lead[peak]), peak=int(epochs[peak]))
+    found = CurveCrossing("none", 0 if start > 0 else 1, lead=float(lead[peak]), peak=int(epochs[peak]))
     if start and end == -start:
         return _crossing(found, epochs, lead, _margin(sides, 0.95))
     ahead = np.flatnonzero(lead > _margin(sides, 0.975))
     narrow = 3 * float(np.abs(lead[-quarter:]).mean()) < found.lead
     if start and not end and narrow and len(ahead) and ahead[-1] < 0.75 * (len(epochs) - 1):
         return replace(found, kind="faster", epoch=int(epochs[ahead[-1]]))
-    return Race("none")
+    return CurveCrossing("none")
 
 
 def _ahead(sides: Sequence[Values], level: float) -> int:
@@ -161,14 +161,14 @@ def _ahead(sides: Sequence[Values], level: float) -> int:
     return int(np.sign(difference)) if welch(difference, parts, 2).single < level else 0
 
 
-def _crossing(found: Race, epochs: NDArray[np.int64], lead: Values, margin: Values) -> Race:
+def _crossing(found: CurveCrossing, epochs: NDArray[np.int64], lead: Values, margin: Values) -> CurveCrossing:
     """`found` with the epoch from which the other leads, between the last at which the first is clearly ahead and the
     first from which it is clearly behind; no race where either is missing."""
     turn = int(np.flatnonzero(lead > 0)[-1]) + 1
     before = np.flatnonzero(lead[:turn] > margin[:turn])
     after = np.flatnonzero(lead[turn:] < -margin[turn:]) + turn
     if not len(before) or not len(after):
-        return Race("none")
+        return CurveCrossing("none")
     low, high = int(epochs[before[-1] + 1]), int(epochs[after[0]])
     return replace(found, kind="crossed", epoch=int(epochs[turn]), low=low, high=high)
 
@@ -181,7 +181,7 @@ def _margin(sides: Sequence[Values], share: float) -> Values:
     return np.asarray(t_quantile(share, sum(len(side) for side in sides) - 2) * steady)
 
 
-def smoothed(values: Sequence[float | None], strength: float) -> list[float | None]:
+def smooth(values: Sequence[float | None], strength: float) -> list[float | None]:
     """An exponential moving average that is fair to the first values: `strength` 0 leaves the curve alone, 0.99 all
     but flattens it. A gap stays a gap."""
     total, weight = 0.0, 0.0
@@ -195,7 +195,9 @@ def smoothed(values: Sequence[float | None], strength: float) -> list[float | No
     return result
 
 
-def along(past: Past, axis: Literal["epoch", "seconds"], metric: str) -> tuple[list[float], list[float | None]]:
+def curve_points(
+    past: RunRecord, axis: Literal["epoch", "seconds"], metric: str
+) -> tuple[list[float], list[float | None]]:
     """A run's curve: x (epochs, or the seconds spent by the end of each) and the metric, None where undefined.
 
     Epochs whose duration was not recorded have no place in time, so from there on the curve in seconds ends. A run of

@@ -7,12 +7,12 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from tfbind.compare.curves import along, mean_curve, smoothed
-from tfbind.compare.runs import Choice, Setting, number, words_of
+from tfbind.compare.curves import curve_points, mean_curve, smooth
+from tfbind.compare.runs import Configuration, RankBy, metric_label, number
 from tfbind.compare.verdict import Verdict
 from tfbind.figures import CURVE_POINTS, OBSERVED, plain, sight, thin
-from tfbind.runs import Past
-from tfbind.store import counted
+from tfbind.runs import RunRecord
+from tfbind.store import plural
 
 COLOURS = ("#1a7fc4", "#d9691a", "#12936f", "#c2609b", "#a3842a", "#6f7bd0", "#5a9bb0")
 SCALE = ((0.0, "#8a8f98"), (0.5, "#1a7fc4"), (1.0, "#dc9f10"))  # from worst to best, seen on white and on black
@@ -26,7 +26,7 @@ Axis = Literal["epoch", "seconds"]
 
 
 @dataclass(frozen=True)
-class Look:
+class PlotOptions:
     """How curves are drawn: against what, on which axes, how smooth (0 to 0.99), seeds as a mean with its range."""
 
     axis: Axis = "epoch"
@@ -50,7 +50,7 @@ def _short(label: str) -> str:
     return plain(label if len(label) <= 60 else f"{label[:59]}…")
 
 
-def learning_curves(settings: Sequence[Setting], metric: str, look: Look) -> go.Figure:
+def learning_curves(settings: Sequence[Configuration], metric: str, look: PlotOptions) -> go.Figure:
     """The metric of every run along the epochs or seconds, settings in the order of their ranking.
 
     With `grouped`, the seeds of a setting are one line, their mean, in a band from the lowest to the highest.
@@ -68,20 +68,20 @@ def learning_curves(settings: Sequence[Setting], metric: str, look: Look) -> go.
     figure.update_xaxes(title=title, type="log" if look.log_x else "linear")
     if look.axis == "epoch" and not look.log_x and _last_epoch(figure) <= FEW_EPOCHS:  # else half epochs are marked
         figure.update_xaxes(dtick=1)
-    figure.update_yaxes(title=plain(words_of(metric)), type="log" if look.log_y else "linear")
+    figure.update_yaxes(title=plain(metric_label(metric)), type="log" if look.log_y else "linear")
     if "loss" in metric and not look.log_y:
         _keep_in_sight(figure, settings, metric, look)
     named = sum(trace.showlegend is not False for trace in figure.data)
     return _framed(figure, 420, legend=named > 1)
 
 
-def _keep_in_sight(figure: go.Figure, settings: Sequence[Setting], metric: str, look: Look) -> None:
+def _keep_in_sight(figure: go.Figure, settings: Sequence[Configuration], metric: str, look: PlotOptions) -> None:
     """Show the part of the axis on which the runs are that did not diverge, and say how many are beyond."""
     found = sight([_drawn(past, metric, look)[1] for setting in settings for past in setting.pasts])
     if found.limits:
         figure.update_yaxes(range=found.limits)
         place = {"xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "top"}
-        figure.add_annotation(text=f"{counted(found.beyond, 'run')} beyond", showarrow=False, **place)
+        figure.add_annotation(text=f"{plural(found.beyond, 'run')} beyond", showarrow=False, **place)
 
 
 def _last_epoch(figure: go.Figure) -> float:
@@ -92,12 +92,13 @@ def _style(place: int) -> dict[str, Any]:
     return {"color": colour(place), "dash": DASHES[place // len(COLOURS) % len(DASHES)], "width": 2}
 
 
-def _band(figure: go.Figure, setting: Setting, drawn: Sequence[Past], metric: str, place: int, look: Look) -> None:
+def _band(
+    figure: go.Figure, setting: Configuration, drawn: Sequence[RunRecord], metric: str, place: int, look: PlotOptions
+) -> None:
     curve = mean_curve(drawn, metric)
     kept = thin(curve.mean, CURVE_POINTS) if len(curve.mean) else np.empty(0, np.intp)
     low, mean, high = (
-        np.array(smoothed(values.tolist(), look.smooth), float)[kept]
-        for values in (curve.low, curve.mean, curve.high)
+        np.array(smooth(values.tolist(), look.smooth), float)[kept] for values in (curve.low, curve.mean, curve.high)
     )
     epochs = curve.epochs[kept]
     figure.add_scatter(
@@ -123,7 +124,9 @@ def _band(figure: go.Figure, setting: Setting, drawn: Sequence[Past], metric: st
     )
 
 
-def _line(figure: go.Figure, past: Past, label: str, metric: str, place: int, look: Look, *, first: bool) -> None:
+def _line(
+    figure: go.Figure, past: RunRecord, label: str, metric: str, place: int, look: PlotOptions, *, first: bool
+) -> None:
     x, y = _drawn(past, metric, look)
     figure.add_scatter(
         x=x,
@@ -138,16 +141,16 @@ def _line(figure: go.Figure, past: Past, label: str, metric: str, place: int, lo
     )
 
 
-def _drawn(past: Past, metric: str, look: Look) -> tuple[list[float], list[float | None]]:
-    x, y = along(past, look.axis, metric)
-    y = smoothed(y, look.smooth)
+def _drawn(past: RunRecord, metric: str, look: PlotOptions) -> tuple[list[float], list[float | None]]:
+    x, y = curve_points(past, look.axis, metric)
+    y = smooth(y, look.smooth)
     if len(x) > CURVE_POINTS:
         kept = thin(np.array(y, float), CURVE_POINTS)
         x, y = [x[place] for place in kept], [y[place] for place in kept]
     return x, y
 
 
-def _grey(figure: go.Figure, pasts: Sequence[Past], metric: str, look: Look) -> None:
+def _grey(figure: go.Figure, pasts: Sequence[RunRecord], metric: str, look: PlotOptions) -> None:
     """All remaining runs as one trace with gaps: many traces are slow, many points are not."""
     if not pasts:
         return
@@ -209,7 +212,7 @@ def ranking(verdict: Verdict) -> go.Figure:
             hovertemplate="mean %{x:.5g}<extra></extra>",
         )
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title=plain(words_of(verdict.choice.metric)))
+    figure.update_xaxes(title=plain(metric_label(verdict.choice.metric)))
     return _framed(figure, 90 + 34 * max(2, len(shown)))
 
 
@@ -253,7 +256,7 @@ def spans_decades(values: Sequence[Any]) -> bool:
     return len(positive) == len(known) and len(known) > 0 and max(positive) >= 20 * min(positive)
 
 
-def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice) -> go.Figure:
+def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: RankBy) -> go.Figure:
     """A line for each run through its settings to its figure; runs without a figure are left out.
 
     Args:
@@ -268,7 +271,7 @@ def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choic
             dimensions.append(_dimension(column, values, spans_decades(values)))
     results = [record[choice.metric] for record in known]
     if results:
-        dimensions.append(_dimension(words_of(choice.metric), results, log=False))
+        dimensions.append(_dimension(metric_label(choice.metric), results, log=False))
     figure = go.Figure(
         go.Parcoords(
             line={
@@ -292,7 +295,7 @@ def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choic
     return figure
 
 
-def against(records: Sequence[Mapping[str, Any]], column: str, choice: Choice, log: bool) -> go.Figure:
+def against(records: Sequence[Mapping[str, Any]], column: str, choice: RankBy, log: bool) -> go.Figure:
     """The figure of every run against one of its settings."""
     known = [record for record in records if record[choice.metric] is not None]
     values = [record[column] for record in known]
@@ -310,7 +313,7 @@ def against(records: Sequence[Mapping[str, Any]], column: str, choice: Choice, l
     figure.update_xaxes(
         title=plain(column), type="category" if words else "log" if log else "linear", exponentformat="e"
     )
-    figure.update_yaxes(title=plain(words_of(choice.metric)))
+    figure.update_yaxes(title=plain(metric_label(choice.metric)))
     return _framed(figure, 320)
 
 

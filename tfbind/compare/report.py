@@ -15,12 +15,12 @@ from typing import Any
 import plotly
 
 from tfbind import __version__
-from tfbind.compare.plots import Look, learning_curves, parallel, ranking
-from tfbind.compare.runs import Choice, columns_of, differing, shown, table, words_of
-from tfbind.compare.text import RULE, amount, headline, lines, next_steps, repeat, trend_words
+from tfbind.compare.plots import PlotOptions, learning_curves, parallel, ranking
+from tfbind.compare.runs import RankBy, columns_of, differing, metric_label, shown, table
+from tfbind.compare.text import RULE, amount, headline, next_steps, repeat_command, trend_words, verdict_lines
 from tfbind.compare.verdict import Verdict
-from tfbind.evaluation import Beside
-from tfbind.runs import Past
+from tfbind.evaluation import BaselineComparison
+from tfbind.runs import RunRecord
 from tfbind.scoring import quoted, safe_cell
 from tfbind.text import significant, visible
 
@@ -48,14 +48,14 @@ MOST_COLUMNS = 8  # axes of parallel coordinates that can still be read
 class Report:
     """What a report is made from; `command` makes it again, `made` is when, `beside` are baselines of the splits."""
 
-    pasts: Sequence[Past]
+    pasts: Sequence[RunRecord]
     verdict: Verdict
     command: str
     made: str
-    beside: Sequence[Beside] = ()
+    beside: Sequence[BaselineComparison] = ()
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> RankBy:
         return self.verdict.choice
 
 
@@ -64,7 +64,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(sep=" ", timespec="minutes").replace("+00:00", " UTC")
 
 
-def csv_table(pasts: Sequence[Past], choice: Choice) -> str:
+def csv_table(pasts: Sequence[RunRecord], choice: RankBy) -> str:
     """The table of runs, as `compare.table` has it, and what each comes from; no cell is taken for a formula by a
     spreadsheet."""
     records = [record | _provenance(past) for record, past in zip(table(pasts, choice), pasts, strict=True)]
@@ -77,7 +77,7 @@ def _csv_cell(value: object) -> str:
     return "" if value is None else quoted(safe_cell(visible(value)) if isinstance(value, str) else str(value))
 
 
-def _provenance(past: Past) -> dict[str, Any]:
+def _provenance(past: RunRecord) -> dict[str, Any]:
     known = {key: past.config.get(key) for key in PROVENANCE}
     return {key: json.dumps(value) if isinstance(value, dict) else value for key, value in known.items()}
 
@@ -125,13 +125,13 @@ def facts(verdict: Verdict) -> dict[str, Any]:
         ],
         "noise": vars(verdict.noise) if verdict.noise else None,
         "optimism": verdict.optimism,
-        "lines": lines(verdict),
+        "lines": verdict_lines(verdict),
         "notes": verdict.notes,
         "next": [{"text": step.text, "commands": list(step.commands)} for step in next_steps(verdict)],
     }
 
 
-def standings_table(verdict: Verdict, beside: Sequence[Beside] = ()) -> list[dict[str, Any]]:
+def standings_table(verdict: Verdict, beside: Sequence[BaselineComparison] = ()) -> list[dict[str, Any]]:
     """One record for each setting, the best first: its figures over seeds, and how its curves end; then baselines."""
     if not verdict.standings:
         return []
@@ -143,10 +143,15 @@ def standings_table(verdict: Verdict, beside: Sequence[Beside] = ()) -> list[dic
     return rows + [_standing(metric, f"baseline: {one.name}", len(one.values), one.values, "–") for one in beside]
 
 
-def baseline_table(beside: Sequence[Beside], metric: str) -> list[dict[str, Any]]:
+def baseline_table(beside: Sequence[BaselineComparison], metric: str) -> list[dict[str, Any]]:
     """One record for each baseline of each data set, for runs whose figures have no common table."""
     return [
-        {"data set": one.data, "baseline": one.name, words_of(metric): amount(fmean(one.values)), "about": one.about}
+        {
+            "data set": one.data,
+            "baseline": one.name,
+            metric_label(metric): amount(fmean(one.values)),
+            "about": one.about,
+        }
         for one in beside
     ]
 
@@ -155,7 +160,7 @@ def _standing(metric: str, label: str, seeds: int, values: Sequence[float], ends
     return {
         "setting": label,
         "seeds": seeds,
-        f"mean {words_of(metric)}": amount(fmean(values)),
+        f"mean {metric_label(metric)}": amount(fmean(values)),
         "standard deviation": amount(stdev(values)) if len(values) > 1 else "–",
         "lowest": amount(min(values)),
         "highest": amount(max(values)),
@@ -169,7 +174,7 @@ def ranked(verdict: Verdict) -> list[Any]:
     return first + [setting for setting in verdict.settings if setting not in first]
 
 
-def setting_columns(records: Sequence[dict[str, Any]], pasts: Sequence[Past]) -> list[str]:
+def setting_columns(records: Sequence[dict[str, Any]], pasts: Sequence[RunRecord]) -> list[str]:
     """The columns of a table that are settings in which the runs differ, without the seed, those that most runs state
     first."""
     differ = differing([columns_of(past) for past in pasts])
@@ -177,21 +182,21 @@ def setting_columns(records: Sequence[dict[str, Any]], pasts: Sequence[Past]) ->
     return sorted(columns, key=lambda name: sum(record[name] is None for record in records))[:64]
 
 
-def shared(pasts: Sequence[Past]) -> dict[str, Any]:
+def shared(pasts: Sequence[RunRecord]) -> dict[str, Any]:
     """What all runs have in common."""
     configs = [columns_of(past) for past in pasts]
     differ = set(differing(configs))
     return {key: value for key, value in configs[0].items() if key not in differ} if configs else {}
 
 
-def versions(pasts: Sequence[Past]) -> list[str]:
+def versions(pasts: Sequence[RunRecord]) -> list[str]:
     """The programs that made the runs, each combination once, and the one that made the report."""
     made = {json.dumps(past.config["versions"], sort_keys=True) for past in pasts if past.config.get("versions")}
     said = [", ".join(f"{key} {value}" for key, value in json.loads(one).items()) for one in sorted(made)]
     return [f"report: tfbind {__version__}", *(f"runs: {one}" for one in said)]
 
 
-def data_lines(pasts: Sequence[Past]) -> list[str]:
+def data_lines(pasts: Sequence[RunRecord]) -> list[str]:
     """The data sets of the runs, with the hash of their content."""
     found = {
         (past.config.get("dataset"), past.config.get("dataset_hash"), past.config.get("windows")) for past in pasts
@@ -204,7 +209,7 @@ def data_lines(pasts: Sequence[Past]) -> list[str]:
     ]
 
 
-def split_lines(pasts: Sequence[Past]) -> list[str]:
+def split_lines(pasts: Sequence[RunRecord]) -> list[str]:
     """How each run was divided and where it ran: the hash of its split, its seed, its device."""
     return [
         f"{past.id}: split SHA-256 {past.config['split_hash']}, seed {past.config.get('seed')}, "
@@ -214,7 +219,7 @@ def split_lines(pasts: Sequence[Past]) -> list[str]:
     ]
 
 
-def _origins(pasts: Sequence[Past]) -> list[str]:
+def _origins(pasts: Sequence[RunRecord]) -> list[str]:
     return [*data_lines(pasts), *split_lines(pasts), *versions(pasts)]
 
 
@@ -250,7 +255,7 @@ def verdict_html(verdict: Verdict) -> str:
     """A verdict for a notebook: the answer, its table, and what every comparison shows."""
     steps = [step.text for step in next_steps(verdict)]
     table = _html_table(standings_table(verdict)) if verdict.standings else ""
-    rest = _list([*lines(verdict), *verdict.notes, *steps])
+    rest = _list([*verdict_lines(verdict), *verdict.notes, *steps])
     judged = f"<p>Judged by {escape(verdict.choice.words)}.</p>"
     return visible(f"<p><b>{escape(headline(verdict))}</b></p>{judged}{table}{rest}")
 
@@ -259,12 +264,12 @@ def verdict_markdown(verdict: Verdict) -> str:
     """The same as Markdown."""
     steps = [step.text for step in next_steps(verdict)]
     parts = [f"**{_mark(headline(verdict))}**", f"Judged by {_mark(verdict.choice.words)}."]
-    parts += [_markdown_table(standings_table(verdict)), _bullets([*lines(verdict), *verdict.notes, *steps])]
+    parts += [_markdown_table(standings_table(verdict)), _bullets([*verdict_lines(verdict), *verdict.notes, *steps])]
     return visible("\n\n".join(part for part in parts if part))
 
 
-def _verdict_html(verdict: Verdict, beside: Sequence[Beside]) -> list[str]:
-    parts = [_html_table(standings_table(verdict, beside)), *_about(beside), _list(lines(verdict))]
+def _verdict_html(verdict: Verdict, beside: Sequence[BaselineComparison]) -> list[str]:
+    parts = [_html_table(standings_table(verdict, beside)), *_about(beside), _list(verdict_lines(verdict))]
     parts += [f'<p class="small">{escape(note)}</p>' for note in verdict.notes]
     if verdict.standings:
         parts.append(_figure(ranking(verdict), "ranking"))
@@ -276,11 +281,11 @@ def _verdict_html(verdict: Verdict, beside: Sequence[Beside]) -> list[str]:
     return parts
 
 
-def _about(beside: Sequence[Beside]) -> list[str]:
+def _about(beside: Sequence[BaselineComparison]) -> list[str]:
     return [f'<p class="small">{escape(baseline_words(beside))}</p>'] if beside else []
 
 
-def baseline_words(beside: Sequence[Beside]) -> str:
+def baseline_words(beside: Sequence[BaselineComparison]) -> str:
     """What the baselines are."""
     return "Baselines, on the same held-out windows. " + " ".join(f"{one.name}: {one.about}." for one in beside)
 
@@ -290,7 +295,7 @@ def _figures(report: Report) -> list[str]:
     names = list(dict.fromkeys([choice.metric, "val_loss"]))
     curves = [past.rows for past in report.pasts if not past.last_only]
     drawn = [name for name in names if any(name in row for rows in curves for row in rows)]
-    parts = [_figure(learning_curves(settings, name, Look()), f"curves-{name}") for name in drawn]
+    parts = [_figure(learning_curves(settings, name, PlotOptions()), f"curves-{name}") for name in drawn]
     parts += [] if curves else ['<p class="small">Only the last values of these runs are known.</p>']
     records = table(report.pasts, choice)
     columns = setting_columns(records, report.pasts) if records else []
@@ -342,8 +347,8 @@ def _list(items: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
 
 
-def _repeats(pasts: Sequence[Past]) -> list[str]:
-    return [command for past in pasts if (command := repeat(past))]
+def _repeats(pasts: Sequence[RunRecord]) -> list[str]:
+    return [command for past in pasts if (command := repeat_command(past))]
 
 
 def markdown_report(report: Report) -> str:
@@ -357,7 +362,7 @@ def markdown_report(report: Report) -> str:
         _markdown_table(standings_table(verdict, report.beside)),
         _markdown_table(baseline_table(report.beside, report.choice.metric)) if verdict.refused else "",
         _mark(baseline_words(report.beside)) if report.beside and not verdict.refused else "",
-        _bullets([*lines(verdict), *verdict.notes]),
+        _bullets([*verdict_lines(verdict), *verdict.notes]),
     ]
     if steps:
         parts += ["## What would settle the rest", _bullets(step.text for step in steps)]

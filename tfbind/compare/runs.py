@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfbind.config import TrainConfig
-from tfbind.runs import ACTIVE, Past, Row, Run, local, local_runs
-from tfbind.store import words
+from tfbind.runs import ACTIVE, Row, Run, RunRecord, read_run_record, read_run_records
+from tfbind.store import format_error
 from tfbind.tracking import cache
 
 Goal = Literal["min", "max"]
@@ -40,7 +40,7 @@ NESTED = ("versions.", "split_windows.")  # the same as W&B gives it back
 
 
 @dataclass(frozen=True)
-class Choice:
+class RankBy:
     """The figure by which runs are compared: which metric, which way is better, and at which epoch.
 
     `best` is the epoch with the lowest val_loss, or, for a run without val_loss, with its best value of the metric.
@@ -59,11 +59,11 @@ class Choice:
     def words(self) -> str:
         """Such as `Pearson r (higher is better) at the epoch with the lowest validation loss`."""
         places = {"best": "at the epoch with the lowest validation loss", "last": "at the last epoch"}
-        return f"{words_of(self.metric)} ({self.better}) {places.get(self.when, f'at epoch {self.epoch}')}"
+        return f"{metric_label(self.metric)} ({self.better}) {places.get(self.when, f'at epoch {self.epoch}')}"
 
 
 @dataclass(frozen=True)
-class Point:
+class Measurement:
     """A run's figure: the value of the metric, and the epoch it was reached at, None where that is not known."""
 
     epoch: int | None
@@ -71,21 +71,21 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Configuration:
     """Runs of one configuration. `points` has the runs that count, by key; `left_out` says why others do not."""
 
     label: str
     config: dict[str, Any]
-    pasts: tuple[Past, ...]
-    points: dict[str, Point]
+    pasts: tuple[RunRecord, ...]
+    points: dict[str, Measurement]
     left_out: dict[str, str]
 
     @property
-    def counted(self) -> list[Past]:
+    def counted(self) -> list[RunRecord]:
         return [past for past in self.pasts if past.key in self.points]
 
     @property
-    def lost(self) -> list[Past]:
+    def lost(self) -> list[RunRecord]:
         """Runs that ended without a figure, in whose place no run of that seed counts: they failed, were pruned or
         stopped. Those that count are the survivors, and flatter the setting."""
         seeds = {past.config.get("seed") for past in self.counted} - {None}
@@ -108,7 +108,7 @@ class Setting:
         return [sum(values) / len(values) for values in by_seed.values()]
 
 
-def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goal | None = None) -> Choice:
+def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goal | None = None) -> RankBy:
     """A `Choice`, with the direction that the metric's name suggests unless it is given.
 
     Raises:
@@ -116,10 +116,10 @@ def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goa
     """
     if when == "epoch" and (epoch is None or epoch < 1):
         raise ValueError(f"epoch {epoch}: expected a whole number from 1 on")
-    return Choice(metric, goal or goal_of(metric), when, epoch if when == "epoch" else None)
+    return RankBy(metric, goal or goal_of(metric), when, epoch if when == "epoch" else None)
 
 
-def choose_at(metric: str, at: str | int, goal: Goal | None = None) -> Choice:
+def choose_at(metric: str, at: str | int, goal: Goal | None = None) -> RankBy:
     """A `Choice` at `best`, `last` or the epoch of this number.
 
     Raises:
@@ -134,7 +134,7 @@ def choose_at(metric: str, at: str | int, goal: Goal | None = None) -> Choice:
     return choose(metric, "epoch", at, goal)
 
 
-def words_of(metric: str) -> str:
+def metric_label(metric: str) -> str:
     """What a metric is called where people read it; one of other people's code has its own name only."""
     return METRIC_WORDS.get(metric, metric)
 
@@ -151,7 +151,7 @@ def number(value: object) -> float | None:
     return float(value)
 
 
-def metrics(pasts: Iterable[Past]) -> list[str]:
+def metrics(pasts: Iterable[RunRecord]) -> list[str]:
     """The numeric keys of the rows, the most asked for first."""
     known: set[str] = set()
     for past in pasts:
@@ -161,7 +161,7 @@ def metrics(pasts: Iterable[Past]) -> list[str]:
     return [key for key in FIRST_METRICS if key in known] + sorted(known.difference(FIRST_METRICS))
 
 
-def best_epoch(rows: Sequence[Row], choice: Choice) -> Row | None:
+def best_epoch(rows: Sequence[Row], choice: RankBy) -> Row | None:
     """The row with the lowest val_loss; of rows without one, that with the best value of the metric."""
     key, sign = ("val_loss", 1) if _has(rows, "val_loss") else (choice.metric, 1 if choice.goal == "min" else -1)
     best, lowest = None, math.inf
@@ -176,12 +176,12 @@ def _has(rows: Sequence[Row], key: str) -> bool:
     return any(number(row.get(key)) is not None for row in rows)
 
 
-def measure(past: Past, choice: Choice) -> Point | None:
+def measure(past: RunRecord, choice: RankBy) -> Measurement | None:
     """The figure of a run, None where it has none. Of one without a curve the last value stands for that of its best
     epoch."""
     if past.last_only:
         last = number(past.rows[-1].get(choice.metric)) if past.rows and choice.when != "epoch" else None
-        return None if last is None else Point(None, last)
+        return None if last is None else Measurement(None, last)
     if choice.when == "best":
         row = best_epoch(past.rows, choice)
     elif choice.when == "last":
@@ -189,10 +189,10 @@ def measure(past: Past, choice: Choice) -> Point | None:
     else:
         row = next((row for row in past.rows if row["epoch"] == choice.epoch), None)
     value = number(row.get(choice.metric)) if row else None
-    return None if row is None or value is None else Point(int(row["epoch"]), value)
+    return None if row is None or value is None else Measurement(int(row["epoch"]), value)
 
 
-def why_left_out(past: Past, choice: Choice) -> str | None:
+def why_left_out(past: RunRecord, choice: RankBy) -> str | None:
     """Why a run does not count, None if it does. One that did not finish counts at an epoch that it has reached."""
     reached = past.state
     if not past.last_only:
@@ -205,10 +205,10 @@ def why_left_out(past: Past, choice: Choice) -> str | None:
         return "only its last values are known"
     if choice.when == "epoch" and all(row["epoch"] != choice.epoch for row in past.rows):
         return f"{reached}, without epoch {choice.epoch}"
-    return f"{words_of(choice.metric)} undefined there"
+    return f"{metric_label(choice.metric)} undefined there"
 
 
-def settings_of(past: Past) -> dict[str, Any]:
+def settings_of(past: RunRecord) -> dict[str, Any]:
     """The configuration without bookkeeping, data and unset values, each value in one spelling."""
     kept = {key: canonical(value) for key, value in past.config.items() if key not in (*BOOKKEEPING, *DATA)}
     return {key: value for key, value in kept.items() if value is not None and not key.startswith(("_", *NESTED))}
@@ -225,7 +225,7 @@ def canonical(value: Any) -> Any:
     return json.dumps(value, sort_keys=True, default=str) if isinstance(value, list | dict | tuple) else value
 
 
-def data_of(pasts: Iterable[Past]) -> dict[str, str | None]:
+def data_of(pasts: Iterable[RunRecord]) -> dict[str, str | None]:
     """What identifies the data set of each run, by key: its hash, else its name; None where neither was recorded.
 
     A run that recorded only the name is taken to have learnt from the one data set of that name, if there is one.
@@ -251,9 +251,9 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in ordered if len({config.get(key, missing) for config in configs}) > 1]
 
 
-def group(pasts: Sequence[Past], choice: Choice) -> list[Setting]:
+def group_runs(pasts: Sequence[RunRecord], choice: RankBy) -> list[Configuration]:
     """The settings among these runs, in the order in which they appear."""
-    members: dict[tuple[Any, ...], list[Past]] = {}
+    members: dict[tuple[Any, ...], list[RunRecord]] = {}
     data = data_of(pasts)
     for past in pasts:
         key = (data[past.key], *sorted(settings_of(past).items()))
@@ -266,10 +266,10 @@ def group(pasts: Sequence[Past], choice: Choice) -> list[Setting]:
     ]
 
 
-def _setting(label: str, config: dict[str, Any], pasts: list[Past], choice: Choice) -> Setting:
+def _setting(label: str, config: dict[str, Any], pasts: list[RunRecord], choice: RankBy) -> Configuration:
     reasons = {past.key: why_left_out(past, choice) for past in pasts}
     points = {past.key: measure(past, choice) for past in pasts if reasons[past.key] is None}
-    return Setting(
+    return Configuration(
         label,
         config,
         tuple(pasts),
@@ -299,20 +299,20 @@ def _labels(configs: list[dict[str, Any]], names: list[str]) -> list[str]:
     return [f"{label} ({name})" if label in again else label for label, name in zip(labels, names, strict=True)]
 
 
-def named(pasts: Sequence[Past], names: Iterable[str]) -> list[Past]:
+def select_runs(pasts: Sequence[RunRecord], names: Iterable[str]) -> list[RunRecord]:
     """The runs that go by one of these names: those with such a key, else those with such an id."""
     asked = set(names)
     ids = asked - {past.key for past in pasts}
     return [past for past in pasts if past.key in asked or past.id in ids]
 
 
-def one_of(pasts: Sequence[Past], name: str) -> Past:
+def select_run(pasts: Sequence[RunRecord], name: str) -> RunRecord:
     """The one run that goes by this name.
 
     Raises:
         ValueError: there is none, or several.
     """
-    found = named(pasts, [name])
+    found = select_runs(pasts, [name])
     if len(found) != 1:
         raise ValueError(f"run {name!r}: {len(found) or 'no'} such run{'s' * (len(found) > 1)}")
     return found[0]
@@ -333,7 +333,7 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def table(pasts: Sequence[Past], choice: Choice) -> list[dict[str, Any]]:
+def table(pasts: Sequence[RunRecord], choice: RankBy) -> list[dict[str, Any]]:
     """One record for each run: what it is, its figure, and the settings in which these runs differ.
 
     Keys: key, id, name, state, source, server, group, tags, note, created, epochs, seconds, best_epoch (None, as
@@ -362,38 +362,38 @@ def table(pasts: Sequence[Past], choice: Choice) -> list[dict[str, Any]]:
     return records
 
 
-def columns_of(past: Past) -> dict[str, Any]:
+def columns_of(past: RunRecord) -> dict[str, Any]:
     """What may differ between runs and is worth a column: the settings, the data set, the seed."""
     extra = {key: canonical(past.config.get(key)) for key in ("dataset", "seed")}
     return settings_of(past) | {key: value for key, value in extra.items() if value is not None}
 
 
-def seconds(past: Past) -> float | None:
+def seconds(past: RunRecord) -> float | None:
     """How long the epochs took together, None where that was not recorded for all of them, or is beyond numbers."""
     spent = [number(row.get("seconds")) for row in past.rows]
     return None if not spent or None in spent else number(sum(value for value in spent if value is not None))
 
 
-def known_runs(home: Path, read: Callable[[Run], Past] = local) -> tuple[list[Past], list[str]]:
+def known_runs(home: Path, read: Callable[[Run], RunRecord] = read_run_record) -> tuple[list[RunRecord], list[str]]:
     """Every run that a comparison may use, those of this home as `read` has them, newest first, and a line for each
     that cannot be read.
 
     What W&B has of a run of this home is that run.
     """
-    found, problems = local_runs(home, read)
+    found, problems = read_run_records(home, read)
     try:
-        return originals([*found, *cache.stored(home)], found), problems
+        return originals([*found, *cache.stored_runs(home)], found), problems
     except (ValueError, OSError) as error:
-        return found, [*problems, words(error)]
+        return found, [*problems, format_error(error)]
 
 
-def originals(pasts: Iterable[Past], known: Iterable[Past]) -> list[Past]:
+def originals(pasts: Iterable[RunRecord], known: Iterable[RunRecord]) -> list[RunRecord]:
     """These runs, none twice, with the run of this home among `known` in place of what it logged to W&B."""
     here = {past.key: past for past in known if past.source == "local"}
     found = [_original(past, here) for past in pasts]
     return list({past.key: past for past in found}.values())
 
 
-def _original(past: Past, here: dict[str, Past]) -> Past:
+def _original(past: RunRecord, here: dict[str, RunRecord]) -> RunRecord:
     mine = here.get(str(past.config.get("run")))
     return mine if mine and mine.created == past.config.get("created") else past

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from tfbind import runs
-from tfbind.compare.runs import Choice, Setting, number
-from tfbind.data import open_learnt
-from tfbind.runs import Past, read_held_out
+from tfbind.compare.runs import Configuration, RankBy, number
+from tfbind.data import open_training_data
+from tfbind.runs import RunRecord, read_validation
 
 ALMOST_ALL = 1e-14  # what is left out of a distribution at either end
 REACH = 9.0  # standard deviations of a normal distribution beyond which there is nothing
@@ -37,7 +37,7 @@ DRAWS = 2000
 SAME_SPLIT = ("dataset_hash", "seed", "validation_split", "split_by", "test_split")
 
 Array = NDArray[np.float64]
-Rule = Literal["seeds", "copies", "none", "lost", "data"]
+CriticalValues = Literal["seeds", "copies", "none", "lost", "data"]
 
 FEWEST = 8  # runs with a figure, below which shares of importance are noise
 LEVEL = 0.02
@@ -94,7 +94,7 @@ def expected_best(count: int) -> float:
 
 
 @dataclass(frozen=True)
-class Paired:
+class BootstrapDifference:
     """The metric of the first run minus that of the second, with a 95 % interval over `windows` windows."""
 
     difference: float
@@ -104,7 +104,7 @@ class Paired:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class WindowSums:
     """What is known of each held-out window (M,): sums (M, 6) of 1, x, y, xx, yy, xy over its bases, with x the
     predictions and y the true scores, both centred; mean squared error; Pearson r, NaN where undefined."""
 
@@ -114,13 +114,13 @@ class Held:
     pearson: Array
 
 
-def same_windows(first: Past, second: Past) -> bool:
+def same_windows(first: RunRecord, second: RunRecord) -> bool:
     """Whether two runs were measured on the same windows: both local, the same data, seed and share held out."""
     known = all(past.validation and past.config.get("dataset_hash") for past in (first, second))
     return known and all(first.config.get(key) == second.config.get(key) for key in SAME_SPLIT)
 
 
-def bootstrap(first: Past, second: Past, metric: str, draws: int = DRAWS) -> Paired:
+def bootstrap(first: RunRecord, second: RunRecord, metric: str, draws: int = DRAWS) -> BootstrapDifference:
     """Draw held-out windows with replacement, the same for both runs, and take the metric of both each time.
 
     Windows are drawn as if they were independent of each other. The percentiles are those of `draws` drawings from a
@@ -132,7 +132,7 @@ def bootstrap(first: Past, second: Past, metric: str, draws: int = DRAWS) -> Pai
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
-    held = [read_held(past) for past in (first, second)]
+    held = [read_window_sums(past) for past in (first, second)]
     if not np.array_equal(held[0].windows, held[1].windows):
         raise ValueError(f"runs {first.id} and {second.id}: measured on different windows")
     count = len(held[0].windows)
@@ -142,10 +142,10 @@ def bootstrap(first: Past, second: Past, metric: str, draws: int = DRAWS) -> Pai
     here, there = (figure(one, metric, drawn) for one in held)
     low, high = np.nanpercentile(here - there, [2.5, 97.5])
     difference = figure(held[0], metric, once)[0] - figure(held[1], metric, once)[0]
-    return Paired(float(difference), float(low), float(high), count)
+    return BootstrapDifference(float(difference), float(low), float(high), count)
 
 
-def interval(past: Past, metric: str, groups: NDArray[np.intp], draws: int = DRAWS) -> tuple[float, float]:
+def interval(past: RunRecord, metric: str, groups: NDArray[np.intp], draws: int = DRAWS) -> tuple[float, float]:
     """The 95 % bootstrap interval of a run's metric over its held-out windows: how far it hangs on which they are.
 
     Args:
@@ -156,7 +156,7 @@ def interval(past: Past, metric: str, groups: NDArray[np.intp], draws: int = DRA
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
-    held = read_held(past)
+    held = read_window_sums(past)
     count = int(groups.max()) + 1
     rng = np.random.default_rng(0)
     drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(draws)])
@@ -164,7 +164,7 @@ def interval(past: Past, metric: str, groups: NDArray[np.intp], draws: int = DRA
     return float(low), float(high)
 
 
-def figure(held: Held, metric: str, times: NDArray[Any]) -> Array:
+def figure(held: WindowSums, metric: str, times: NDArray[Any]) -> Array:
     """The metric over windows of which each counts `times` (B, M) times: (B,), NaN where it is undefined."""
     times = times.astype(float)
     if metric == "val_loss":
@@ -177,7 +177,7 @@ def figure(held: Held, metric: str, times: NDArray[Any]) -> Array:
         return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
-def read_held(past: Past) -> Held:
+def read_window_sums(past: RunRecord) -> WindowSums:
     """The best epoch's predictions of a run as sums for each held-out window.
 
     Raises:
@@ -186,10 +186,10 @@ def read_held(past: Past) -> Held:
     if past.validation is None:
         raise ValueError(f"run {past.id}: no predictions on held-out windows are kept of it")
     try:
-        data = open_learnt(runs.Run(past.validation.parent).home, past.config)
+        data = open_training_data(runs.Run(past.validation.parent).home, past.config)
     except ValueError as error:
         raise ValueError(f"run {past.id}: {error}") from None
-    windows, halves, loss, pearson = read_held_out(past.validation, len(data), data.length)
+    windows, halves, loss, pearson = read_validation(past.validation, len(data), data.length)
     predictions = halves.astype(np.float64)
     if not np.isfinite(predictions).all():
         raise ValueError(f"run {past.id}: its predictions are not all finite")
@@ -200,11 +200,11 @@ def read_held(past: Past) -> Held:
         [np.full(len(x), float(x.shape[1])), x.sum(1), y.sum(1), (x * x).sum(1), (y * y).sum(1), (x * y).sum(1)],
         axis=1,
     )
-    return Held(windows, sums, loss.astype(np.float64), pearson.astype(np.float64))
+    return WindowSums(windows, sums, loss.astype(np.float64), pearson.astype(np.float64))
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedDeviation:
     """A standard deviation over the seeds of one setting, from `seeds` values of the runs with the keys `runs`."""
 
     sd: float
@@ -230,7 +230,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Test:
+class MeanTest:
     """A difference of means against chance: its standard error and degrees of freedom, among `settings` settings."""
 
     difference: float
@@ -260,20 +260,20 @@ class Test:
         return t_quantile((1 + CONFIDENCE) / 2, self.freedom) * self.error
 
 
-def welch(difference: float, parts: Sequence[tuple[float, float]], settings: int) -> Test:
+def welch(difference: float, parts: Sequence[tuple[float, float]], settings: int) -> MeanTest:
     """The test of a difference whose variance is the sum of `parts`: estimates with their degrees of freedom."""
     total = sum(part for part, _ in parts)
     freedom = total**2 / sum(part**2 / own for part, own in parts)
-    return Test(difference, float(np.sqrt(total)), freedom, settings)
+    return MeanTest(difference, float(np.sqrt(total)), freedom, settings)
 
 
-def own_spreads(best: Setting, other: Setting) -> tuple[Spread, ...]:
+def own_spreads(best: Configuration, other: Configuration) -> tuple[SeedDeviation, ...]:
     """What is taken for the spread of two settings with replicates, () where the replicates of both are copies."""
     own = _spread(best), _spread(other)
     return _steadied(*own) if any(spread.sd for spread in own) else ()
 
 
-def pooled(settings: Sequence[Setting], origin: Literal["selected", "others"]) -> Noise | None:
+def pooled_deviation(settings: Sequence[Configuration], origin: Literal["selected", "others"]) -> Noise | None:
     """One standard deviation over the seeds of all these settings, None where none has replicates that differ."""
     known = [_spread(setting) for setting in settings if len(set(setting.values)) > 1]
     if not known:
@@ -283,7 +283,7 @@ def pooled(settings: Sequence[Setting], origin: Literal["selected", "others"]) -
     return Noise(float(np.sqrt(squares / freedom)), origin, sum(spread.seeds for spread in known), len(known))
 
 
-def published(metric: str) -> Noise | None:
+def published_deviation(metric: str) -> Noise | None:
     """The spread over seeds of the published model, None for a metric of which it was not measured."""
     if metric not in PUBLISHED_SPREAD:
         return None
@@ -291,7 +291,7 @@ def published(metric: str) -> Noise | None:
     return Noise(most, "published", least=least)
 
 
-def _steadied(first: Spread, second: Spread) -> tuple[Spread, ...]:
+def _steadied(first: SeedDeviation, second: SeedDeviation) -> tuple[SeedDeviation, ...]:
     """Both spreads, a doubtful one replaced by the other where that is larger."""
     larger = max(first, second, key=lambda spread: spread.sd)
     return tuple(
@@ -300,7 +300,7 @@ def _steadied(first: Spread, second: Spread) -> tuple[Spread, ...]:
     )
 
 
-def variances(spreads: Sequence[Spread], seeds: tuple[int, int]) -> list[tuple[float, float]]:
+def variances(spreads: Sequence[SeedDeviation], seeds: tuple[int, int]) -> list[tuple[float, float]]:
     """The variance that each standard deviation brings into a difference of means over so many seeds, and its degrees
     of freedom. One that stands for both sides is one estimate."""
     parts: dict[frozenset[str], tuple[float, float]] = {}
@@ -315,13 +315,13 @@ def deviation(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(set(values)) > 1 else 0.0
 
 
-def _spread(setting: Setting) -> Spread:
+def _spread(setting: Configuration) -> SeedDeviation:
     values = setting.values
-    return Spread(deviation(values), len(values), setting.label, frozenset(setting.points))
+    return SeedDeviation(deviation(values), len(values), setting.label, frozenset(setting.points))
 
 
 def setting_importance(
-    records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: Choice
+    records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: RankBy
 ) -> dict[str, float]:
     """The share of importance of each setting, the largest first; {} for too few runs or nothing that varies.
 

@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfbind.compare.curves import Race
-from tfbind.compare.runs import Setting, listed, words_of
-from tfbind.compare.significance import LEVEL, Noise, Spread, Test, expected_best
-from tfbind.compare.verdict import SEEDS, TESTED, Comparison, Standing, Verdict
+from tfbind.compare.curves import CurveCrossing
+from tfbind.compare.runs import Configuration, listed, metric_label
+from tfbind.compare.significance import LEVEL, MeanTest, Noise, SeedDeviation, expected_best
+from tfbind.compare.verdict import SEEDS, TESTED, Comparison, Ranking, Verdict
 from tfbind.config import TrainConfig, flags, parse_config
-from tfbind.runs import Past
+from tfbind.runs import RunRecord
 from tfbind.text import significant
 
 RULE = (
@@ -41,7 +41,7 @@ MANY_SEEDS = 30
 
 
 @dataclass(frozen=True)
-class Next:
+class Suggestion:
     """A step that would settle more: in words, and as commands where they are known."""
 
     text: str
@@ -57,7 +57,7 @@ def amount(value: float) -> str:
 
 def headline(verdict: Verdict) -> str:
     """The answer in one or two sentences."""
-    metric = words_of(verdict.choice.metric)
+    metric = metric_label(verdict.choice.metric)
     if verdict.refused:
         return verdict.refused
     best = verdict.best
@@ -86,20 +86,20 @@ def headline(verdict: Verdict) -> str:
     return said
 
 
-def _with_reason(standing: Standing) -> str:
+def _with_reason(standing: Ranking) -> str:
     """The label of a setting and, in brackets, why no call is made about it."""
     if standing.setting.lost:
         return f"{standing.setting.label} ({_lost(standing.setting)})"
     return standing.setting.label + (" (one run)" if standing.seeds == 1 else "")
 
 
-def _lost(setting: Setting) -> str:
+def _lost(setting: Configuration) -> str:
     ended = len(setting.lost)
     every = ended + len(setting.counted)
     return f"{ended} of {every} runs ended early"
 
 
-def figures(standing: Standing, metric: str) -> str:
+def figures(standing: Ranking, metric: str) -> str:
     """`Pearson r 0.9012 (3 seeds, standard deviation 0.0021)`."""
     seeds = "one run" if standing.seeds == 1 else f"{standing.seeds} seeds"
     sd = "" if standing.sd is None else f", standard deviation {amount(standing.sd)}"
@@ -114,22 +114,22 @@ def _interval(comparison: Comparison) -> str:
     return f" (95 % interval {amount(low)} to {amount(high)})"
 
 
-def lines(verdict: Verdict) -> list[str]:
+def verdict_lines(verdict: Verdict) -> list[str]:
     """What every comparison shows, one sentence or a few for each, then the optimism."""
-    said = [compared(comparison, verdict) for comparison in verdict.comparisons]
+    said = [describe_comparison(comparison, verdict) for comparison in verdict.comparisons]
     rest = len(verdict.standings) - 1 - len(verdict.comparisons)
     if rest > 0:
         said.append(f"{rest} further settings beside these {TESTED + 1} were not tested one by one.")
-    return said + optimism(verdict)
+    return said + selection_bias(verdict)
 
 
-def words(verdict: Verdict) -> list[str]:
+def verdict_text(verdict: Verdict) -> list[str]:
     """The answer, by which figure, what every comparison shows, and what to know before believing it."""
-    points = [f"- {line}" for line in lines(verdict)]
+    points = [f"- {line}" for line in verdict_lines(verdict)]
     return [headline(verdict), f"Judged by {verdict.choice.words}.", *points, *verdict.notes]
 
 
-def optimism(verdict: Verdict) -> list[str]:
+def selection_bias(verdict: Verdict) -> list[str]:
     """How much the winner's own figure flatters it; [] if that cannot be known or there is no choice."""
     count = len(verdict.standings)
     if count < 2:
@@ -146,7 +146,7 @@ def optimism(verdict: Verdict) -> list[str]:
     ]
 
 
-def compared(comparison: Comparison, verdict: Verdict) -> str:
+def describe_comparison(comparison: Comparison, verdict: Verdict) -> str:
     """One comparison: how big the difference is, how far chance goes, and what follows."""
     gap = amount(abs(comparison.difference))
     start = f"{comparison.best.label} against {comparison.other.label}: better by {gap}"
@@ -203,7 +203,7 @@ def _help(gap: float, noise: Noise) -> str:
     )
 
 
-def _source(spread: Spread) -> str:
+def _source(spread: SeedDeviation) -> str:
     return f"{amount(spread.sd)} of the {spread.seeds} seeds of {spread.label}"
 
 
@@ -218,7 +218,7 @@ def _borrowed(comparison: Comparison) -> str:
     )
 
 
-def _almost(comparison: Comparison, test: Test) -> str:
+def _almost(comparison: Comparison, test: MeanTest) -> str:
     """Why a difference that is beyond its own margin is not called."""
     if comparison.worse or abs(comparison.difference) <= test.margin:
         return ""
@@ -235,7 +235,7 @@ def _pair(comparison: Comparison) -> str:
     )
 
 
-def _race(comparison: Comparison, found: Race, metric: str) -> str:
+def _race(comparison: Comparison, found: CurveCrossing, metric: str) -> str:
     first, second = comparison.best.label, comparison.other.label
     if found.leader:
         first, second = second, first
@@ -246,17 +246,17 @@ def _race(comparison: Comparison, found: Race, metric: str) -> str:
             f"{found.epoch} (5 to 95 % over seeds: {found.low} to {found.high})."
         )
     return (
-        f"{first} was only faster at first: its lead in {words_of(metric)} was {amount(found.lead)} at epoch "
+        f"{first} was only faster at first: its lead in {metric_label(metric)} was {amount(found.lead)} at epoch "
         f"{found.peak}, and is within noise after epoch {found.epoch}."
     )
 
 
-def trend_words(standing: Standing) -> str:
+def trend_words(standing: Ranking) -> str:
     """How the curves of a setting end."""
     trend = standing.trend
     if trend is None:
         return "not looked at"
-    metric = words_of(trend.metric)
+    metric = metric_label(trend.metric)
     gain = f"{metric} {amount(abs(trend.gain))}"
     return {
         "short": "too few epochs to see a trend",
@@ -267,7 +267,7 @@ def trend_words(standing: Standing) -> str:
     }[trend.shape]
 
 
-def next_steps(verdict: Verdict) -> list[Next]:
+def next_steps(verdict: Verdict) -> list[Suggestion]:
     """What to run to learn more, the most telling first."""
     if verdict.refused or not verdict.standings:
         return []
@@ -292,29 +292,29 @@ def next_steps(verdict: Verdict) -> list[Next]:
     return steps
 
 
-def _select(waiting: Sequence[Standing], verdict: Verdict) -> Next:
+def _select(waiting: Sequence[Ranking], verdict: Verdict) -> Suggestion:
     """Seeds that have been run already: what is still missing depends on them."""
     more = listed([f"{len(standing.unselected)} of {standing.setting.label}" for standing in waiting])
     others = [past for standing in waiting for past in standing.unselected]
     keys = [past.key for past in (*(past for one in verdict.settings for past in one.pasts), *others)]
-    return Next(
+    return Suggestion(
         f"Select the other seeds that are there already: {more}. What to run next can be told then.",
         (shlex.join(["python", "-m", "tfbind", "compare", *keys]),),
     )
 
 
-def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Next:
+def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Suggestion:
     asked = [unknown[0].best, *(comparison.other for comparison in unknown[:2])]
     sides = [standing for standing in verdict.standings if standing.setting in asked]
     sides = [standing for standing in sides if standing.seeds < FEWEST_SEEDS] or sides
     label = listed([standing.setting.label for standing in sides])
-    return Next(
+    return Suggestion(
         f"{label}: {FEWEST_SEEDS} different seeds of each, to see how far chance goes.",
         _seed_commands(sides, FEWEST_SEEDS),
     )
 
 
-def _earlier(verdict: Verdict) -> Next:
+def _earlier(verdict: Verdict) -> Suggestion:
     """Compare at the last epoch that all seeds have reached, those that ended early, too."""
     settings = [one for one in verdict.settings if one.points or all(past.rows for past in one.lost)]
     pasts = [past for setting in settings for past in (*setting.counted, *setting.lost)]
@@ -322,60 +322,62 @@ def _earlier(verdict: Verdict) -> Next:
     choice = verdict.choice
     if not min(reached) or choice.when == "epoch":
         lost = [past for setting in settings for past in setting.lost]
-        commands = tuple(command for past in lost if (command := repeat(past)))
-        return Next(f"Resume or repeat the {len(lost)} runs that ended early: only survivors are known.", commands)
+        commands = tuple(command for past in lost if (command := repeat_command(past)))
+        return Suggestion(
+            f"Resume or repeat the {len(lost)} runs that ended early: only survivors are known.", commands
+        )
     words = ["python", "-m", "tfbind", "compare", *(past.key for past in pasts)]
     words += ["--metric", choice.metric, "--goal", choice.goal, "--at", str(min(reached))]
-    return Next(
+    return Suggestion(
         f"Compare at epoch {min(reached)}: all seeds have reached it, those that ended early, too.",
         (shlex.join(words),),
     )
 
 
-def _more_seeds(comparison: Comparison, verdict: Verdict) -> Next:
+def _more_seeds(comparison: Comparison, verdict: Verdict) -> Suggestion:
     both = (comparison.best, comparison.other)
     sides = [standing for standing in verdict.standings if standing.setting in both]
     labels = f"{comparison.best.label} against {comparison.other.label}"
     needed = comparison.seeds_needed
     if needed is None or needed > MANY_SEEDS:
         count = f"more than {SEEDS[-1]}" if needed is None else f"about {needed}"
-        return Next(
+        return Suggestion(
             f"{labels}: it would take {count} seeds of each to tell a difference of "
             f"{amount(abs(comparison.difference))} apart. For most purposes the two are equal: take either."
         )
     target = max(needed, FEWEST_SEEDS, *(standing.seeds + 1 for standing in sides))
     more = listed([f"{target - standing.seeds} more of {standing.setting.label}" for standing in sides])
-    return Next(
+    return Suggestion(
         f"{labels}: {target} seeds of each ({more}) would settle it, if the difference and the spread stay as they "
         "are. If the difference shrinks instead, it was chance.",
         _seed_commands(sides, target),
     )
 
 
-def _seed_commands(sides: Sequence[Standing], target: int) -> tuple[str, ...]:
+def _seed_commands(sides: Sequence[Ranking], target: int) -> tuple[str, ...]:
     commands = []
     for standing in sides:
         used = {past.config.get("seed") for past in standing.setting.pasts}
         fresh = (seed for seed in range(10_000) if seed not in used)
         for _ in range(target - standing.seeds):
-            commands.append(repeat(standing.setting.pasts[0], seed=next(fresh)))
+            commands.append(repeat_command(standing.setting.pasts[0], seed=next(fresh)))
     return tuple(command for command in commands if command)
 
 
-def _more_epochs(improving: Sequence[Standing]) -> Next:
+def _more_epochs(improving: Sequence[Ranking]) -> Suggestion:
     label = listed([standing.setting.label for standing in improving])
     commands = []
     longest = max(len(past.rows) for standing in improving for past in standing.setting.counted)
     more = max(5, round(longest / 2))
     for standing in improving:
-        commands.append(repeat(standing.setting.counted[0], num_epochs=longest + more))
-    return Next(
+        commands.append(repeat_command(standing.setting.counted[0], num_epochs=longest + more))
+    return Suggestion(
         f"{label}: {more} more epochs ({longest + more} in all), since the curve was still improving at the end.",
         tuple(command for command in commands if command),
     )
 
 
-def repeat(past: Past, **changes: object) -> str | None:
+def repeat_command(past: RunRecord, **changes: object) -> str | None:
     """The command that repeats a run, with `changes`; None where its configuration is not one of this project."""
     known = {field: past.config[field] for field in TrainConfig.model_fields if field in past.config}
     if not {"dataset", "learning_rate", "seed"} <= set(known):

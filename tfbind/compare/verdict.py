@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfbind.compare.curves import Race, Trend, mean_curve, race, trend_of
-from tfbind.compare.runs import Choice, Setting, choose, data_of, group, words_of
+from tfbind.compare.curves import CurveCrossing, Trend, curve_crossing, mean_curve, trend_of
+from tfbind.compare.runs import Configuration, RankBy, choose, data_of, group_runs, metric_label
 from tfbind.compare.significance import (
     LEVEL,
     METRICS as WINDOW_METRICS,
+    BootstrapDifference,
+    CriticalValues,
+    MeanTest,
     Noise,
-    Paired,
-    Rule,
-    Spread,
-    Test,
+    SeedDeviation,
     bootstrap,
     deviation,
     expected_best,
     own_spreads,
-    pooled,
-    published,
+    pooled_deviation,
+    published_deviation,
     same_windows,
     variances,
     welch,
 )
-from tfbind.runs import Past
+from tfbind.runs import RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,15 +54,15 @@ class Comparison:
     setting has one run and both were measured on the same windows.
     """
 
-    best: Setting
-    other: Setting
+    best: Configuration
+    other: Configuration
     difference: float
-    rule: Rule
-    test: Test | None = None
-    spreads: tuple[Spread, ...] = ()
-    pair: Paired | None = None
+    rule: CriticalValues
+    test: MeanTest | None = None
+    spreads: tuple[SeedDeviation, ...] = ()
+    pair: BootstrapDifference | None = None
     pair_problem: str | None = None
-    race: Race | None = None
+    race: CurveCrossing | None = None
 
     @property
     def worse(self) -> bool:
@@ -95,16 +95,16 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Ranking:
     """A setting with its figures, one value for each seed; `trend` is None below the `TESTED` next to the best, and
     where no curve is known. `unselected` are further seeds of it that have been run and are not compared."""
 
-    setting: Setting
+    setting: Configuration
     mean: float
     sd: float | None
     seeds: int
     trend: Trend | None = None
-    unselected: tuple[Past, ...] = ()
+    unselected: tuple[RunRecord, ...] = ()
 
     @property
     def judged(self) -> bool:
@@ -118,9 +118,9 @@ class Verdict:
     that can be judged against `TESTED` others. `optimism`: how much the best of as many equal settings would look too
     good by chance. `noise` helps where one run shows nothing of it. `refused` says why nothing was compared."""
 
-    choice: Choice
-    settings: list[Setting]
-    standings: list[Standing]
+    choice: RankBy
+    settings: list[Configuration]
+    standings: list[Ranking]
     comparisons: list[Comparison]
     optimism: float | None
     notes: list[str]
@@ -128,11 +128,11 @@ class Verdict:
     noise: Noise | None = None
 
     @property
-    def best(self) -> Standing | None:
+    def best(self) -> Ranking | None:
         return self.standings[0] if self.standings else None
 
     @property
-    def rankings(self) -> list[Standing]:
+    def rankings(self) -> list[Ranking]:
         """The settings with their figures, the best first."""
         return self.standings
 
@@ -152,7 +152,7 @@ class Verdict:
         columns = ["setting", "seeds", *numbers, "may_be_best", "runs"]
         return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
 
-    def _row(self, standing: Standing, comparison: Comparison | None) -> dict[str, Any]:
+    def _row(self, standing: Ranking, comparison: Comparison | None) -> dict[str, Any]:
         low, high = (comparison and comparison.interval) or (None, None)
         return {
             "setting": standing.setting.label,
@@ -171,7 +171,7 @@ class Verdict:
         """All that is said of the runs, a line each."""
         from tfbind.compare import text  # which is built on this module
 
-        return "\n".join([*text.words(self), *(f"next: {step.text}" for step in text.next_steps(self))])
+        return "\n".join([*text.verdict_text(self), *(f"next: {step.text}" for step in text.next_steps(self))])
 
     def _repr_html_(self) -> str:
         from tfbind.compare import report
@@ -189,7 +189,7 @@ class Verdict:
         return [comparison for comparison in self.comparisons if not comparison.worse]
 
     @cached_property
-    def contenders(self) -> list[Standing]:
+    def contenders(self) -> list[Ranking]:
         """Those that may be the best: no figure among them is lower than one that is called worse."""
         worse = {id(comparison.other) for comparison in self.comparisons if comparison.worse}
         compared = {id(setting) for one in self.comparisons for setting in (one.best, one.other)}
@@ -201,13 +201,13 @@ class Verdict:
         return self.standings[: last + 1]
 
     @property
-    def open(self) -> list[Standing]:
+    def open(self) -> list[Ranking]:
         """Those with a lower figure than one that is called worse, of which that cannot be told."""
         behind = {id(setting) for one in self.tied for setting in (one.best, one.other)}
         return [one for one in self.standings[len(self.contenders) :] if id(one.setting) in behind]
 
 
-def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> Verdict:
+def judge(pasts: Sequence[RunRecord], choice: RankBy, pool: Sequence[RunRecord] = ()) -> Verdict:
     """Compare the settings of these runs.
 
     Args:
@@ -218,8 +218,8 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
     """
     refused = _unlike(pasts)
     if refused:
-        return Verdict(choice, group(pasts, choice), [], [], None, [], refused)
-    settings = group(pasts, choice)
+        return Verdict(choice, group_runs(pasts, choice), [], [], None, [], refused)
+    settings = group_runs(pasts, choice)
     standings = sorted(
         (_standing(setting) for setting in settings if setting.values),
         key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
@@ -242,7 +242,9 @@ def judge(pasts: Sequence[Past], choice: Choice, pool: Sequence[Past] = ()) -> V
     return Verdict(choice, settings, standings, comparisons, _optimism(standings, noise), notes, noise=noise)
 
 
-def _noise(first: Setting, settings: Sequence[Setting], known: Sequence[Setting], choice: Choice) -> Noise | None:
+def _noise(
+    first: Configuration, settings: Sequence[Configuration], known: Sequence[Configuration], choice: RankBy
+) -> Noise | None:
     """How far seeds scatter: by the selected runs on the data of `first`, else by others on the same known data and
     split, else, where the data are not known, by the published model."""
     mine = first.pasts[0].config
@@ -257,12 +259,12 @@ def _noise(first: Setting, settings: Sequence[Setting], known: Sequence[Setting]
         and all(setting.pasts[0].config.get(key) == mine.get(key) for key in ("dataset_hash", *SPLIT))
         and not setting.lost
     ]
-    found = pooled(here, "selected") or pooled(alike, "others")
-    return found or (None if hash or mine.get("dataset") else published(choice.metric))
+    found = pooled_deviation(here, "selected") or pooled_deviation(alike, "others")
+    return found or (None if hash or mine.get("dataset") else published_deviation(choice.metric))
 
 
 def _comparisons(
-    first: Standing, standings: Sequence[Standing], data: Mapping[str, str | None], choice: Choice
+    first: Ranking, standings: Sequence[Ranking], data: Mapping[str, str | None], choice: RankBy
 ) -> list[Comparison]:
     """`first` against the `TESTED` others that can be judged best, in the order of their figures."""
     others = [standing for standing in standings if standing is not first]
@@ -277,7 +279,7 @@ def _comparisons(
     return found
 
 
-def _rule(first: Standing, other: Standing, data: Mapping[str, str | None]) -> Rule:
+def _rule(first: Ranking, other: Ranking, data: Mapping[str, str | None]) -> CriticalValues:
     known = [data[standing.setting.pasts[0].key] for standing in (first, other)]
     if (known[0] is None) != (known[1] is None):
         return "data"
@@ -286,22 +288,22 @@ def _rule(first: Standing, other: Standing, data: Mapping[str, str | None]) -> R
     return "lost" if first.setting.lost or other.setting.lost else "none"
 
 
-def _known(pasts: Sequence[Past], pool: Sequence[Past], choice: Choice) -> list[Setting]:
+def _known(pasts: Sequence[RunRecord], pool: Sequence[RunRecord], choice: RankBy) -> list[Configuration]:
     """The settings among all runs that are known."""
     selected = {past.key for past in pasts}
-    return group([*pasts, *(past for past in pool if past.key not in selected)], choice)
+    return group_runs([*pasts, *(past for past in pool if past.key not in selected)], choice)
 
 
-def _unselected(setting: Setting, whole: Mapping[str, Setting]) -> tuple[Past, ...]:
+def _unselected(setting: Configuration, whole: Mapping[str, Configuration]) -> tuple[RunRecord, ...]:
     seeds = {past.config.get("seed") for past in setting.counted} - {None}
     keys = {past.key for past in setting.pasts}
     others = (past for past in whole[setting.pasts[0].key].counted if past.key not in keys)
     return tuple(past for past in others if past.config.get("seed") not in seeds)
 
 
-def _unlike(pasts: Sequence[Past]) -> str | None:
+def _unlike(pasts: Sequence[RunRecord]) -> str | None:
     data = data_of(pasts)
-    kinds: dict[str, list[Past]] = {}
+    kinds: dict[str, list[RunRecord]] = {}
     for past in pasts:
         if identity := data[past.key]:
             kinds.setdefault(identity, []).append(past)
@@ -314,19 +316,21 @@ def _unlike(pasts: Sequence[Past]) -> str | None:
     )
 
 
-def _standing(setting: Setting) -> Standing:
+def _standing(setting: Configuration) -> Ranking:
     values = setting.values
     sd = deviation(values) if len(values) > 1 else None
-    return Standing(setting, float(np.mean(values)), sd, len(values))
+    return Ranking(setting, float(np.mean(values)), sd, len(values))
 
 
-def _with_trend(standing: Standing, choice: Choice) -> Standing:
+def _with_trend(standing: Ranking, choice: RankBy) -> Ranking:
     if all(past.last_only for past in standing.setting.counted):
         return standing
     return replace(standing, trend=trend_of(standing.setting.counted, choice.metric, choice.goal))
 
 
-def _compare(best: Standing, other: Standing, rule: Rule, counts: tuple[int, int], choice: Choice) -> Comparison:
+def _compare(
+    best: Ranking, other: Ranking, rule: CriticalValues, counts: tuple[int, int], choice: RankBy
+) -> Comparison:
     """`counts`: how many settings can be judged, and how many comparisons there are."""
     difference = best.mean - other.mean
     spreads = own_spreads(best.setting, other.setting) if rule == "seeds" else ()
@@ -345,17 +349,17 @@ def _compare(best: Standing, other: Standing, rule: Rule, counts: tuple[int, int
     )
 
 
-def _race(best: Standing, other: Standing, choice: Choice, level: float) -> Race:
+def _race(best: Ranking, other: Ranking, choice: RankBy, level: float) -> CurveCrossing:
     first, second = (mean_curve(_one_of_each(standing.setting), choice.metric) for standing in (best, other))
-    return race(first, second, choice.goal, level)
+    return curve_crossing(first, second, choice.goal, level)
 
 
-def _one_of_each(setting: Setting) -> list[Past]:
+def _one_of_each(setting: Configuration) -> list[RunRecord]:
     """A run of each seed: further ones of it show nothing of chance."""
     return list({past.config.get("seed", past.key): past for past in setting.counted}.values())
 
 
-def _pair(best: Standing, other: Standing, choice: Choice) -> tuple[Paired | None, str | None]:
+def _pair(best: Ranking, other: Ranking, choice: RankBy) -> tuple[BootstrapDifference | None, str | None]:
     first, second = best.setting.counted, other.setting.counted
     if choice.when != "best" or choice.metric not in WINDOW_METRICS or (len(first), len(second)) != (1, 1):
         return None, None
@@ -367,7 +371,7 @@ def _pair(best: Standing, other: Standing, choice: Choice) -> tuple[Paired | Non
         return None, str(error)
 
 
-def _optimism(standings: Sequence[Standing], noise: Noise | None) -> float | None:
+def _optimism(standings: Sequence[Ranking], noise: Noise | None) -> float | None:
     if len(standings) < 2:
         return None
     sds = [standing.sd for standing in standings if standing.sd]
@@ -378,11 +382,11 @@ def _optimism(standings: Sequence[Standing], noise: Noise | None) -> float | Non
     return expected_best(len(standings)) * spread / float(np.sqrt(standings[0].seeds))
 
 
-def _disagreement(pasts: Sequence[Past], standings: Sequence[Standing], choice: Choice) -> Iterator[str]:
+def _disagreement(pasts: Sequence[RunRecord], standings: Sequence[Ranking], choice: RankBy) -> Iterator[str]:
     """That another metric has another winner."""
     for metric in WINNERS:
         other = choose(metric, choice.when, choice.epoch)
-        found = [_standing(setting) for setting in group(pasts, other) if setting.values]
+        found = [_standing(setting) for setting in group_runs(pasts, other) if setting.values]
         if metric == choice.metric or len(standings) < 2 or len(found) < 2:
             continue
         best = (min if other.goal == "min" else max)(found, key=lambda standing: standing.mean)
@@ -390,18 +394,18 @@ def _disagreement(pasts: Sequence[Past], standings: Sequence[Standing], choice: 
         mine = next((one for one in found if one.setting.pasts[0].key == key), None)
         if mine and mine.mean != best.mean:
             yield (
-                f"The metrics disagree: by {words_of(metric)} the best figure is that of {best.setting.label}, "
+                f"The metrics disagree: by {metric_label(metric)} the best figure is that of {best.setting.label}, "
                 f"{best.mean:.4g} against {mine.mean:.4g}."
             )
 
 
-def _notes(settings: Sequence[Setting], standings: Sequence[Standing]) -> list[str]:
+def _notes(settings: Sequence[Configuration], standings: Sequence[Ranking]) -> list[str]:
     """What a reader has to know before believing the figures."""
     counted = [past for standing in standings for past in standing.setting.counted]
     return [*_not_counted(settings), *_not_known(counted)]
 
 
-def _not_counted(settings: Sequence[Setting]) -> Iterator[str]:
+def _not_counted(settings: Sequence[Configuration]) -> Iterator[str]:
     left_out = [
         f"{past.name}: {setting.left_out[past.key]}"
         for setting in settings
@@ -419,7 +423,7 @@ def _not_counted(settings: Sequence[Setting]) -> Iterator[str]:
         )
 
 
-def _not_known(counted: Sequence[Past]) -> Iterator[str]:
+def _not_known(counted: Sequence[RunRecord]) -> Iterator[str]:
     """What is not known of runs that are counted."""
     data = data_of(counted)
     unknown = sum(data[past.key] is None for past in counted)

@@ -5,22 +5,22 @@ from .dataset import (
     Windows as Windows,
     check_content as check_content,
     check_learnable as check_learnable,
-    contents as contents,
+    content_hashes as content_hashes,
     import_pair as import_pair,
     list_datasets as list_datasets,
     make_builtin as make_builtin,
-    name_now as name_now,
-    open_checked as open_checked,
     open_dataset as open_dataset,
-    open_learnt as open_learnt,
+    open_training_data as open_training_data,
+    open_validated as open_validated,
+    resolve_name as resolve_name,
     simulate_dataset as simulate_dataset,
 )
 from .leaks import Leaks as Leaks, find_leaks as find_leaks
 from .manage import SOURCES as SOURCES
-from .pairs import nothing_to_learn as nothing_to_learn, one_score as one_score
+from .pairs import constant_score as constant_score, constant_score_message as constant_score_message
 from .simulate import (
     LENGTH as LENGTH,
     simulate_chromosome as simulate_chromosome,
     simulate_windows as simulate_windows,
 )
-from .splits import Places as Places, Split as Split, held_groups as held_groups, split as split
+from .splits import Places as Places, Split as Split, split as split, validation_groups as validation_groups

@@ -16,25 +16,25 @@ from typing import IO, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.data.dataset import Windows, check_free, keep, sha256
+from tfbind.data.dataset import Windows, check_free, save_dataset, sha256
 from tfbind.data.pairs import Pair
 from tfbind.dna import (
     UNKNOWN,
     Codes,
     Progress,
     Region,
-    around,
     bigwig,
     contigs,
-    cut,
-    elsewhere,
-    other_name,
+    cut_windows,
+    genome_chunks,
+    match_chromosomes,
+    other_chromosome_name,
+    random_windows,
     read_regions,
-    renamed,
-    stretches,
+    windows_around,
 )
-from tfbind.motifs import CROWDED, Found, Motif, Scores, paint, threshold_of
-from tfbind.store import counted, label, naming, regular, scratch
+from tfbind.motifs import CROWDED, FileMotif, Motif, Scores, paint, threshold_of
+from tfbind.store import annotate_oserror, file_label, plural, require_regular_file, scratch
 
 WINDOW_LENGTH = 300
 LENGTHS = range(10, 100_001)
@@ -64,7 +64,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Rule:
+class ScanRule:
     """Which hits count, and which windows are kept. One of `threshold` and `p_value`, or neither.
 
     With neither the motif file's own threshold is taken, or else the p-value of `usual_p_value`. `chromosomes` is
@@ -79,7 +79,7 @@ class Rule:
 
 
 def build_scan(
-    home: Path, name: str, genome: Path, found: Found, rule: Rule, progress: Progress = lambda _: None
+    home: Path, name: str, genome: Path, found: FileMotif, rule: ScanRule, progress: Progress = lambda _: None
 ) -> Windows:
     """Scan a genome with a motif and store the windows that hold a hit as a data set.
 
@@ -94,11 +94,11 @@ def build_scan(
     check_free(home, name)
     threshold, p_value = chosen_threshold(found, rule)
     home.mkdir(parents=True, exist_ok=True)
-    with Spool(home, rule.length) as spool:
+    with WindowSpool(home, rule.length) as spool:
         scanned, skipped = _scan(genome, found.motif, threshold, rule, spool, progress)
         if not spool.names:
-            where = counted(len(scanned), "chromosome")
-            raise ValueError(f"{label(genome)}: no window with a hit of {threshold:g} or more on {where}")
+            where = plural(len(scanned), "chromosome")
+            raise ValueError(f"{file_label(genome)}: no window with a hit of {threshold:g} or more on {where}")
         origin = {
             "kind": "motif",
             "genome": {"file": genome.name, "sha256": sha256(genome)},
@@ -112,7 +112,7 @@ def build_scan(
             "left_out": dict(skipped),
             "chosen": _said_of_chance(p_value) if rule.p_value is None else [],
         }
-        return keep(home, name, spool.pair(), origin)
+        return save_dataset(home, name, spool.pair(), origin)
 
 
 def remarks(origin: Mapping[str, Any]) -> list[str]:
@@ -122,7 +122,7 @@ def remarks(origin: Mapping[str, Any]) -> list[str]:
     return left_out + list(origin.get("renamed", [])) + list(origin.get("chosen", []))
 
 
-def chosen_threshold(found: Found, rule: Rule) -> tuple[float, float | None]:
+def chosen_threshold(found: FileMotif, rule: ScanRule) -> tuple[float, float | None]:
     """The lowest score of a hit, and the p-value that it is of, None where it was not chosen by one.
 
     Raises:
@@ -138,12 +138,12 @@ def chosen_threshold(found: Found, rule: Rule) -> tuple[float, float | None]:
         return _checked(rule.threshold, found.motif, "--threshold"), None
     if rule.p_value is None and found.threshold is not None:
         return _checked(found.threshold, found.motif, "the motif file's threshold"), None
-    p_value = (usual_p_value(found.motif) or P_VALUE) if rule.p_value is None else rule.p_value
+    p_value = (default_p_value(found.motif) or P_VALUE) if rule.p_value is None else rule.p_value
     threshold = threshold_of(found.motif, p_value)
     return _checked(threshold, found.motif, f"--p-value {p_value:g} gives the threshold"), p_value
 
 
-def usual_p_value(motif: Motif) -> float | None:
+def default_p_value(motif: Motif) -> float | None:
     """The p-value of a hit unless another is given: 1e-4, less by powers of ten where the threshold of that is not
     above 0, more where no sequence reaches it; None for a motif with which no p-value tells hits."""
     return next((p_value for p_value in P_VALUES if 0 < threshold_of(motif, p_value) <= motif.highest), None)
@@ -160,7 +160,7 @@ def _said_of_chance(p_value: float | None) -> list[str]:
 def _checked(threshold: float, motif: Motif, what: str) -> float:
     if 0 < threshold <= motif.highest:
         return threshold
-    usual = usual_p_value(motif)
+    usual = default_p_value(motif)
     said = f", such as --p-value {usual:g} gives" if usual else "; no --p-value gives one"
     raise ValueError(
         f"{what}, {threshold:g}: no hit of {motif.name or 'the motif'} could be told from none; expected a score "
@@ -169,7 +169,7 @@ def _checked(threshold: float, motif: Motif, what: str) -> float:
 
 
 def _scan(
-    genome: Path, motif: Motif, threshold: float, rule: Rule, spool: "Spool", progress: Progress
+    genome: Path, motif: Motif, threshold: float, rule: ScanRule, spool: "WindowSpool", progress: Progress
 ) -> tuple[list[str], Counter[str]]:
     """Fill the spool; the chromosomes that were scanned, and how many windows were left out why."""
     wanted = set(rule.chromosomes)
@@ -178,12 +178,12 @@ def _scan(
     skipped: Counter[str] = Counter()
     for contig, pieces in contigs(genome, progress):
         met.append(contig)
-        asked = {contig, other_name(contig)} & wanted
+        asked = {contig, other_chromosome_name(contig)} & wanted
         if rule.chromosomes and not asked:
             continue
         wanted -= asked
         scanned.append(contig)
-        for stretch in stretches(contig, pieces, rule.length, 2 * motif.width + CROWDED):
+        for stretch in genome_chunks(contig, pieces, rule.length, 2 * motif.width + CROWDED):
             inside = slice(stretch.first - stretch.start, stretch.last - stretch.start)
             window = (np.arange(len(stretch.codes)) + stretch.start) // rule.length
             painted = paint(motif, stretch.codes[None], threshold, window)[0, inside].reshape(-1, rule.length)
@@ -196,7 +196,7 @@ def _scan(
             spool.add(window_names(contig, starts, rule.length), codes[kept], painted[kept])
     if wanted:
         listed = f"{', '.join(met[:5])}{', ...' if len(met) > 5 else ''}"
-        raise ValueError(f"{label(genome)}: no chromosome {', '.join(sorted(wanted))}; there are: {listed}")
+        raise ValueError(f"{file_label(genome)}: no chromosome {', '.join(sorted(wanted))}; there are: {listed}")
     return scanned, skipped
 
 
@@ -206,7 +206,7 @@ def window_names(contig: str, starts: Collection[int], length: int) -> list[str]
 
 
 @dataclass
-class Spool:
+class WindowSpool:
     """Windows on their way into a data set, on the disk, in files without a name: they are gone with the process."""
 
     folder: Path
@@ -215,7 +215,7 @@ class Spool:
 
     def __enter__(self) -> Self:
         self._open = ExitStack()
-        self._open.enter_context(naming(self.folder))
+        self._open.enter_context(annotate_oserror(self.folder))
         self._files: list[IO[bytes]] = [
             self._open.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115
             for _ in range(2)
@@ -244,7 +244,7 @@ class Spool:
 
 
 @dataclass(frozen=True)
-class Sources:
+class SignalSources:
     """The three files: a genome (FASTA), a signal (bigWig), regions (BED or narrowPeak)."""
 
     genome: Path
@@ -268,7 +268,7 @@ class SignalRule:
 
 
 def build_signal(
-    home: Path, name: str, sources: Sources, rule: SignalRule, progress: Progress = lambda _: None
+    home: Path, name: str, sources: SignalSources, rule: SignalRule, progress: Progress = lambda _: None
 ) -> Windows:
     """Cut windows around regions, with the signal of every base, and store them as a data set.
 
@@ -281,14 +281,14 @@ def build_signal(
         raise ValueError(f"windows of {rule.length} bases; expected {LENGTHS[0]} to {LENGTHS[-1]:,}")
     if rule.random < 0:
         raise ValueError(f"{rule.random} random windows; expected 0 or more")
-    sizes = bigwig.chromosomes(regular(sources.signal))
+    sizes = bigwig.chromosomes(require_regular_file(sources.signal))
     found = read_regions(sources.regions)
     passes = 2 if rule.random else 1
     starts, notes, skipped = _starts(sources, found, sizes, rule, lambda share: progress(share / passes))
     home.mkdir(parents=True, exist_ok=True)
-    with Spool(home, rule.length) as spool, scratch(home, "build") as folder:
+    with WindowSpool(home, rule.length) as spool, scratch(home, "build") as folder:
         for contig, pieces in contigs(sources.genome, lambda share: progress((passes - 1 + share) / passes)):
-            named = renamed([contig], starts).get(contig)
+            named = match_chromosomes([contig], starts).get(contig)
             if named is not None:
                 notes += _said(named, contig, sources.signal, sources.genome)
                 kept, codes = _cut(_Counted(pieces, contig, sizes[named], sources), starts.pop(named), rule, skipped)
@@ -298,17 +298,17 @@ def build_signal(
                     scores = _transformed(measured, windows, rule, sources.signal, skipped)
                     spool.add(window_names(contig, kept, rule.length), codes, scores)
         if starts:
-            skipped[f"on chromosomes that {label(sources.genome)} lacks"] += sum(map(len, starts.values()))
+            skipped[f"on chromosomes that {file_label(sources.genome)} lacks"] += sum(map(len, starts.values()))
         if not spool.names:
             raise ValueError(
-                f"{label(sources.regions)}: no window without an N lies in {label(sources.genome)}; "
+                f"{file_label(sources.regions)}: no window without an N lies in {file_label(sources.genome)}; "
                 f"left out: {', '.join(f'{count} {why}' for why, count in skipped.items() if count)}"
             )
         files = {
             role: {"file": path.name, "sha256": sha256(path)}
             for role, path in zip(("genome", "signal", "regions"), vars(sources).values(), strict=True)
         }
-        return keep(
+        return save_dataset(
             home,
             name,
             spool.pair(),
@@ -317,18 +317,18 @@ def build_signal(
 
 
 def _starts(
-    sources: Sources, found: list[Region], sizes: dict[str, int], rule: SignalRule, progress: Progress
+    sources: SignalSources, found: list[Region], sizes: dict[str, int], rule: SignalRule, progress: Progress
 ) -> tuple[dict[str, list[int]], list[str], Counter[str]]:
     """The starts of all windows by the bigWig's chromosomes, which names had to be matched, and what was left out."""
     names = {region.contig for region in found}
-    called = renamed(sorted(names), sizes)
+    called = match_chromosomes(sorted(names), sizes)
     if not called:
         raise ValueError(
-            f"{label(sources.regions)} and {label(sources.signal)} have no chromosome in common: "
+            f"{file_label(sources.regions)} and {file_label(sources.signal)} have no chromosome in common: "
             f"{', '.join(sorted(names)[:3])} against {', '.join(sorted(sizes)[:3]) or 'none'}"
         )
     notes = [note for name, there in called.items() for note in _said(name, there, sources.regions, sources.signal)]
-    starts = around(found, sizes, called, rule.length, sources.regions)
+    starts = windows_around(found, sizes, called, rule.length, sources.regions)
     skipped: Counter[str] = Counter()
     skipped["on chromosomes without signal"] = sum(region.contig not in called for region in found)
     skipped["over an end, or the same window again"] = (
@@ -337,7 +337,7 @@ def _starts(
     if rule.random:
         # A window on a chromosome that the genome lacks would be lost, so its names are read first.
         bases = {name: sum(map(len, pieces)) for name, pieces in contigs(sources.genome, progress)}
-        there = renamed(bases, called.values())
+        there = match_chromosomes(bases, called.values())
         for name, contig in there.items():
             _check_length(name, bases[name], sizes[contig], sources)
         drawn = _drawn(found, called, starts, {contig: sizes[contig] for contig in there.values()}, rule)
@@ -354,17 +354,17 @@ def _drawn(
     for region in found:
         if region.contig in called:
             taken.setdefault(called[region.contig], []).append((region.start, region.end))
-    return elsewhere(taken, sizes, rule.random, rule.length, rule.seed)
+    return random_windows(taken, sizes, rule.random, rule.length, rule.seed)
 
 
 def _said(name: str, there: str, path: Path, other: Path) -> list[str]:
-    return [f"{name} of {label(path)} is {there} of {label(other)}"] if name != there else []
+    return [f"{name} of {file_label(path)} is {there} of {file_label(other)}"] if name != there else []
 
 
 class _Counted:
     """The pieces of a contig; when they end, its bases must be as many as the bigWig says."""
 
-    def __init__(self, pieces: Iterator[Codes], contig: str, expected: int, sources: Sources) -> None:
+    def __init__(self, pieces: Iterator[Codes], contig: str, expected: int, sources: SignalSources) -> None:
         self._pieces, self._contig, self._expected, self._sources = pieces, contig, expected, sources
 
     def __iter__(self) -> Iterator[Codes]:
@@ -375,11 +375,11 @@ class _Counted:
         _check_length(self._contig, bases, self._expected, self._sources)
 
 
-def _check_length(contig: str, bases: int, expected: int, sources: Sources) -> None:
+def _check_length(contig: str, bases: int, expected: int, sources: SignalSources) -> None:
     if bases != expected:
         raise ValueError(
-            f"{contig} has {counted(bases, 'base')} in {label(sources.genome)} and {expected:,} in "
-            f"{label(sources.signal)}; expected one assembly"
+            f"{contig} has {plural(bases, 'base')} in {file_label(sources.genome)} and {expected:,} in "
+            f"{file_label(sources.signal)}; expected one assembly"
         )
 
 
@@ -388,7 +388,7 @@ def _cut(
 ) -> tuple[list[int], NDArray[np.uint8]]:
     """The windows without an N: their starts, and their codes (n, L)."""
     kept, parts = [], []
-    for start, codes in cut(pieces, starts, rule.length):
+    for start, codes in cut_windows(pieces, starts, rule.length):
         if (codes == UNKNOWN).any():
             skipped["with an N"] += 1
         else:
@@ -406,7 +406,7 @@ def _transformed(
         if bad.any():
             row, base = np.argwhere(bad)[0].tolist()
             chromosome, start = windows[row]
-            raise ValueError(f"{label(path)}: {chromosome}:{start + base} (0-based) {what}")
+            raise ValueError(f"{file_label(path)}: {chromosome}:{start + base} (0-based) {what}")
 
     missing = np.isnan(measured)
     if rule.missing == "refuse":

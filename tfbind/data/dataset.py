@@ -24,10 +24,19 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import AfterValidator, PositiveInt, model_validator
 
-from tfbind.data.pairs import Pair, Progress, nothing_to_learn, one_score, read_pair, report
+from tfbind.data.pairs import Pair, Progress, constant_score, constant_score_message, read_pair, report
 from tfbind.data.simulate import LENGTH, SEED, WINDOWS, Simulation, simulate_windows
 from tfbind.dna import LETTERS, Codes
-from tfbind.store import Facts, KeptFile, counted, first_lines, kept_file, naming, regular, shown
+from tfbind.store import (
+    Facts,
+    KeptFile,
+    annotate_oserror,
+    first_lines,
+    kept_file,
+    plural,
+    quote,
+    require_regular_file,
+)
 
 FORMAT = 1
 META, NAMES, CODES, SCORES = "meta.json", "names.npy", "codes.npy", "scores.npy"
@@ -91,7 +100,7 @@ def map_array(path: Path) -> NDArray[Any]:
     """
     try:
         with np.errstate(over="raise"):  # of a shape that no file has
-            return np.lib.format.open_memmap(regular(path), mode="r")
+            return np.lib.format.open_memmap(require_regular_file(path), mode="r")
     except (ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError, TokenError, TypeError, ValueError):
         raise ValueError(f"{path}: not a readable array; expected the file that an import wrote") from None
 
@@ -154,7 +163,7 @@ def list_datasets(home: Path) -> list[dict[str, Any]]:
     ]
 
 
-def sizes(home: Path) -> dict[str, tuple[int, int]]:
+def dataset_sizes(home: Path) -> dict[str, tuple[int, int]]:
     """Windows, and bases per window, of each data set by name; first the built-in one, also before it is made."""
     found = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home)}
     return {BUILTIN: (WINDOWS, LENGTH), **found}
@@ -166,7 +175,7 @@ def find_content(home: Path, hash: str | None) -> tuple[str, dict[str, Any]] | N
     return next(found, None)
 
 
-def contents(home: Path) -> dict[str, str]:
+def content_hashes(home: Path) -> dict[str, str]:
     """The hash of the content of each data set by its name; damaged ones are left out."""
     return {folder.name: meta["hash"] for folder, meta in _metas(home)}
 
@@ -204,7 +213,7 @@ def open_stored(home: Path, name: str) -> Windows:
     if _is_stored(home, name):
         return _open(data_folder(home) / name)
     known = {BUILTIN, *(entry["name"] for entry in list_datasets(home))} - {name}
-    raise ValueError(f"data set {shown(name)}: not found; there are: {', '.join(sorted(known)) or 'none'}")
+    raise ValueError(f"data set {quote(name)}: not found; there are: {', '.join(sorted(known)) or 'none'}")
 
 
 def _is_stored(home: Path, name: str) -> bool:
@@ -224,13 +233,13 @@ def check_learnable(data: Windows, train: NDArray[np.intp]) -> None:
     Raises:
         ValueError: so have those at the places `train`.
     """
-    if (same := one_score(data.scores, train)) is not None:
+    if (same := constant_score(data.scores, train)) is not None:
         raise ValueError(
-            f"data set {shown(data.name)}: {counted(len(train), 'window')} to train on; {nothing_to_learn(same)}"
+            f"data set {quote(data.name)}: {plural(len(train), 'window')} to train on; {constant_score_message(same)}"
         )
 
 
-def open_checked(home: Path, name_or_folder: str) -> Windows:
+def open_validated(home: Path, name_or_folder: str) -> Windows:
     """The same, for whoever is going to read all of it: names, codes and scores are those that were stored.
 
     Raises:
@@ -251,16 +260,16 @@ def check_content(data: Windows, content: str | None = None) -> None:
         raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
 
 
-def open_learnt(home: Path, record: Mapping[str, Any]) -> Windows:
+def open_training_data(home: Path, record: Mapping[str, Any]) -> Windows:
     """The data that a run with this record learnt from, whatever they are called now.
 
     Raises:
         ValueError: they are not here, or damaged.
     """
-    return open_checked(home, name_now(home, record))
+    return open_validated(home, resolve_name(home, record))
 
 
-def name_now(home: Path, record: Mapping[str, Any]) -> str:
+def resolve_name(home: Path, record: Mapping[str, Any]) -> str:
     """The name by which `open_dataset` finds the data of a run with this record, also after a rename.
 
     Records of pulled runs and of early versions have no `dataset_hash`: the name is all that is known of their data.
@@ -309,11 +318,11 @@ def simulate_dataset(home: Path, name: str, windows: int, seed: int = SEED) -> W
         raise ValueError(f"windows {windows}: expected 1 or more")
     if not _is_stored(home, name):
         check_free(home, name)
-        return keep(home, name, *_simulated(simulate_windows(windows, seed)))
+        return save_dataset(home, name, *_simulated(simulate_windows(windows, seed)))
     data = open_stored(home, name)
     origin = data.meta["origin"]
     if (origin["kind"], origin.get("seed"), len(data)) != (SIMULATED, seed, windows):
-        raise ValueError(f"data set {shown(name)}: exists already, and is another one; choose another name")
+        raise ValueError(f"data set {quote(name)}: exists already, and is another one; choose another name")
     return data
 
 
@@ -340,10 +349,10 @@ def import_pair(
         OSError: a file cannot be read or written.
     """
     check_free(home, name)
-    return keep(home, name, *_read_pair(sequences, scores, transpose, progress))
+    return save_dataset(home, name, *_read_pair(sequences, scores, transpose, progress))
 
 
-def keep(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
+def save_dataset(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
     """Store windows that were read or made as a data set; `origin` says from what, its `kind` first.
 
     Raises:
@@ -358,7 +367,7 @@ def keep(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
-    with regular(path).open("rb") as stream:
+    with require_regular_file(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -377,7 +386,7 @@ def check_free(home: Path, name: str, kind: str = "") -> None:
     """Refuse a name that is taken, or cannot be used for data whose origin is of this kind."""
     if not NAME.fullmatch(name):
         rule = "1 to 80 of A-Z a-z 0-9 . _ - that begin with a letter or digit"
-        raise ValueError(f"data set name {shown(name)}: expected {rule}")
+        raise ValueError(f"data set name {quote(name)}: expected {rule}")
     if name == BUILTIN and kind != SIMULATED:
         raise ValueError(f"data set name {name!r}: kept for the built-in data set; choose another name")
     if (data_folder(home) / name).exists():
@@ -394,7 +403,7 @@ def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
         shutil.rmtree(incoming)
     incoming.mkdir()
     try:
-        with naming(folder):
+        with annotate_oserror(folder):
             _write(incoming, pair, origin)
             incoming.rename(folder)
     except OSError as error:
@@ -486,6 +495,6 @@ def _only_file(folder: Path, suffix: str) -> Path:
     found = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(suffix))
     if len(found) != 1:
         raise ValueError(
-            f"{folder}: {counted(len(found), 'file')} *{suffix}[.gz]; expected one, or a data set of this project"
+            f"{folder}: {plural(len(found), 'file')} *{suffix}[.gz]; expected one, or a data set of this project"
         )
     return found[0]

@@ -32,7 +32,7 @@ SharedWords = tuple[Places, Places, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedWindows:
     """How many of the `windows` of one `part` are the same as one of the `other` part, the reverse complement of one,
     nearly the same as one, overlap one along the genome, or lie edge to edge with one.
 
@@ -83,7 +83,7 @@ class Leaks:
 
     windows: int
     unplaced: int
-    pairs: tuple[Shared, ...]
+    pairs: tuple[SharedWindows, ...]
 
     @property
     def held_out(self) -> int:
@@ -120,7 +120,7 @@ def find_leaks(data: Data, parts: Split) -> Leaks:
 
 def _shared(
     data: Data, where: tuple[Places, NDArray[np.int64]], part: tuple[str, Places], other: tuple[Earlier, Places]
-) -> Shared:
+) -> SharedWindows:
     ours, theirs = np.asarray(data.codes[part[1]]), np.asarray(data.codes[other[1]])
     same = _first_equal(ours, theirs)
     mirrored = np.where(same < 0, _first_equal(reverse_complement(ours), theirs), -1)
@@ -128,7 +128,7 @@ def _shared(
     counts = [int(np.count_nonzero(found >= 0)) for found in (same, mirrored, near)]
     places = _distances(*where, data.codes.shape[1], part[1], other[1])
     example = _example(data, part[1], other[1], (same, mirrored, near))
-    return Shared(part[0], other[0], len(ours), counts[0], counts[1], counts[2], *places, example)
+    return SharedWindows(part[0], other[0], len(ours), counts[0], counts[1], counts[2], *places, example)
 
 
 def _rows(codes: Codes) -> NDArray[np.void]:

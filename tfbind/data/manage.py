@@ -13,7 +13,7 @@ from tfbind.data.dataset import Windows, check_free, data_folder, import_pair, l
 from tfbind.dna import decode
 from tfbind.metrics import pearson
 from tfbind.motifs import EQUAL
-from tfbind.store import drafted, fill, scratch, to_trash
+from tfbind.store import atomic_write, move_to_trash, scratch, write_draft
 
 DOWNLOADS = "downloads"
 SECONDS = 30.0  # without an answer
@@ -161,7 +161,7 @@ def delete(home: Path, name: str, users: Users) -> Path:
         ValueError: there is none of that name, or a run is using it.
     """
     with lock(home):
-        return to_trash(home, _free(home, name, users).path, f"data-{name}")
+        return move_to_trash(home, _free(home, name, users).path, f"data-{name}")
 
 
 def _free(home: Path, name: str, users: Users) -> Windows:
@@ -175,7 +175,7 @@ def _free(home: Path, name: str, users: Users) -> Windows:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class DatasetAgreement:
     """How far two data sets agree on the windows of one name.
 
     `r` is Pearson's over all of their bases, `exact` the share of windows that have the same scores, to 0.01, at all
@@ -189,7 +189,7 @@ class Likeness:
     exact: float | None
 
 
-def compare(first: Windows, second: Windows, bases: int | None = None) -> Likeness:
+def compare(first: Windows, second: Windows, bases: int | None = None) -> DatasetAgreement:
     """Compare two data sets by the names of their windows; `exact` is judged on so many first bases, or on all.
 
     Raises:
@@ -204,7 +204,7 @@ def compare(first: Windows, second: Windows, bases: int | None = None) -> Likene
     theirs = [place[first.names[at]] for at in mine]
     x, y = np.asarray(first.scores[mine]), np.asarray(second.scores[theirs])
     exact = (np.abs(x - y)[:, :bases] < EQUAL).all(axis=1)
-    return Likeness(
+    return DatasetAgreement(
         len(mine),
         len(first) - len(mine),
         len(second) - len(mine),
@@ -226,13 +226,13 @@ def export(data: Windows, folder: Path) -> tuple[Path, Path]:
     for path in paths:
         if path.exists():
             raise ValueError(f"{path}: exists already and is not overwritten")
-    with drafted(paths[0]) as sequences, drafted(paths[1]) as scores:  # one of the two is of no use
-        fill(sequences, packed(sequence_lines(data)))
-        fill(scores, packed(score_lines(data)))
+    with atomic_write(paths[0]) as sequences, atomic_write(paths[1]) as scores:  # one of the two is of no use
+        write_draft(sequences, gzip_lines(sequence_lines(data)))
+        write_draft(scores, gzip_lines(score_lines(data)))
     return paths
 
 
-def packed(lines: Iterator[bytes]) -> Iterator[bytes]:
+def gzip_lines(lines: Iterator[bytes]) -> Iterator[bytes]:
     """Lines as the pieces of a gzip file."""
     return (gzip.compress(block, 6, mtime=0) for block in _blocks(lines))
 

@@ -14,8 +14,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from tfbind.dna import LETTERS, NOT_A_LETTER, Codes, codes_of_bytes, refusal
-from tfbind.store import Block, blocks, counted, first_lines, is_number, label, numbers, shown
+from tfbind.dna import LETTERS, NOT_A_LETTER, Codes, codes_of_bytes, invalid_letter_message
+from tfbind.store import Block, file_label, first_lines, is_number, parse_numbers, plural, quote, read_blocks
 
 SEQUENCE_COLUMN, NAME_COLUMN = b"sequence", b"window_name"
 LONGEST_NAME = 200
@@ -79,12 +79,12 @@ def report(data: Pair) -> PairReport:
     unscored = int(np.count_nonzero(~scored.any(axis=1)))
     convention = coordinates(data)
     level = scored.any(axis=1) & (data.scores == data.scores[:, :1]).all(axis=1)
-    flat, same = int(np.count_nonzero(level)), one_score(data.scores)
+    flat, same = int(np.count_nonzero(level)), constant_score(data.scores)
     remarks = {
-        nothing_to_learn(same or 0.0): same is not None,
-        f"{counted(flat, 'window')} ({flat / len(level):.1%}) with one and the same score at every base": flat > 0,
-        f"{counted(letters['N'], 'letter')} N, read as no base": letters["N"] > 0,
-        f"{counted(unscored, 'window')} without any score": unscored > 0,
+        constant_score_message(same or 0.0): same is not None,
+        f"{plural(flat, 'window')} ({flat / len(level):.1%}) with one and the same score at every base": flat > 0,
+        f"{plural(letters['N'], 'letter')} N, read as no base": letters["N"] > 0,
+        f"{plural(unscored, 'window')} without any score": unscored > 0,
         "scores below zero": bool((data.scores < 0).any()),
         "window names that are not CHROMOSOME_START_END: no coordinates": convention is None,
     }
@@ -98,7 +98,7 @@ def report(data: Pair) -> PairReport:
     )
 
 
-def one_score(scores: Scores, places: NDArray[np.intp] | None = None) -> float | None:
+def constant_score(scores: Scores, places: NDArray[np.intp] | None = None) -> float | None:
     """The score that every base of the windows (N, L), or of those at some places, has; None where two differ."""
     chosen = np.arange(len(scores)) if places is None else places
     first = scores[chosen[0], 0]
@@ -106,7 +106,7 @@ def one_score(scores: Scores, places: NDArray[np.intp] | None = None) -> float |
     return float(first) if same else None
 
 
-def nothing_to_learn(score: float) -> str:
+def constant_score_message(score: float) -> str:
     """What to say of windows of which every base has this score."""
     return f"every score is {score:g}: there is nothing to learn from them, and no correlation is defined"
 
@@ -123,7 +123,7 @@ def coordinates(data: Pair) -> str | None:
 
 
 def _listed(names: Sequence[bytes]) -> str:
-    first = ", ".join(shown(name) for name in names[:3])
+    first = ", ".join(quote(name) for name in names[:3])
     return first if len(names) <= 3 else f"{first}, ..."
 
 
@@ -136,13 +136,13 @@ def _read_sequences(path: Path) -> tuple[list[bytes], Codes]:
         if header.count(column) != 1:
             swapped = "" if {SEQUENCE_COLUMN, NAME_COLUMN} & set(header) else "; were the two files swapped?"
             raise ValueError(
-                f"{label(path)}: line 1 has {counted(header.count(column), 'column')} named {shown(column)}; "
+                f"{file_label(path)}: line 1 has {plural(header.count(column), 'column')} named {quote(column)}; "
                 f"expected 'sequence' and 'window_name' once each, found {_listed(header)}{swapped}"
             )
     names: list[bytes] = []
     parts: list[Codes] = []
     needed, room = 0, psutil.virtual_memory().total // 2
-    for block in blocks(path, len(header)):
+    for block in read_blocks(path, len(header)):
         block_names = block.column(header.index(NAME_COLUMN))
         letters = block.column(header.index(SEQUENCE_COLUMN))
         parts.append(_codes(block, block_names, letters, parts[0].shape[1] if parts else len(letters[0])))
@@ -150,28 +150,26 @@ def _read_sequences(path: Path) -> tuple[list[bytes], Codes]:
         needed += BASE_BYTES * parts[-1].size + WINDOW_BYTES * len(block_names) + sum(map(len, block_names))
         if needed > room:
             raise ValueError(
-                f"{label(path)}: over {counted(len(names), 'window')}, which need more than half of this machine's "
-                f"memory of {2 * room / 1e9:.0f} GB; expected fewer"
+                f"{file_label(path)}: over {plural(len(names), 'window')}, which need more than half of this "
+                f"machine's memory of {2 * room / 1e9:.0f} GB; expected fewer"
             )
     if not names:
-        raise ValueError(f"{label(path)}: a header and no windows; expected one line per window below it")
+        raise ValueError(f"{file_label(path)}: a header and no windows; expected one line per window below it")
     _check_names(path, names, "line", first=2)
     return names, np.concatenate(parts)
 
 
 def _codes(block: Block, names: list[bytes], letters: list[bytes], length: int) -> Codes:
     def fail(row: int, what: str) -> NoReturn:
-        raise ValueError(f"{block.file}: line {block.first_line + row}, window {shown(names[row])}: {what}")
+        raise ValueError(f"{block.file}: line {block.first_line + row}, window {quote(names[row])}: {what}")
 
     for row, sequence in enumerate(letters):
         if len(sequence) != length or not length:
-            fail(
-                row, f"{counted(len(sequence), 'letter')}; expected {length or 'at least 1'}, as in the first window"
-            )
+            fail(row, f"{plural(len(sequence), 'letter')}; expected {length or 'at least 1'}, as in the first window")
     codes = codes_of_bytes(b"".join(letters)).reshape(len(letters), length)
     if (codes == NOT_A_LETTER).any():
         row, place = np.argwhere(codes == NOT_A_LETTER)[0].tolist()
-        fail(row, refusal(chr(letters[row][place]), place))
+        fail(row, invalid_letter_message(chr(letters[row][place]), place))
     return codes
 
 
@@ -181,14 +179,14 @@ def _check_names(path: Path, names: Sequence[bytes], what: str, first: int) -> N
     if min(lengths, default=1) == 0 or max(lengths, default=1) > LONGEST_NAME:
         place = next(place for place, length in enumerate(lengths) if not 0 < length <= LONGEST_NAME)
         raise ValueError(
-            f"{label(path)}: {what} {first + place}: a window name of {lengths[place]} characters; "
+            f"{file_label(path)}: {what} {first + place}: a window name of {lengths[place]} characters; "
             f"expected 1 to {LONGEST_NAME}"
         )
     if len(set(names)) < len(names):
         seen: dict[bytes, int] = {}
         number, name = next(pair for pair in enumerate(names, first) if seen.setdefault(pair[1], pair[0]) != pair[0])
         raise ValueError(
-            f"{label(path)}: window {shown(name)} is there twice, in {what} {seen[name]} and {what} {number}; "
+            f"{file_label(path)}: window {quote(name)} is there twice, in {what} {seen[name]} and {what} {number}; "
             "expected each window once"
         )
 
@@ -203,15 +201,15 @@ def _read_columns(path: Path, names: list[bytes], length: int, tell: Progress) -
     window = np.array([place_of[name] for name in header])
     scores = np.zeros((len(names), length), dtype=np.float32)
     read = 0
-    for block in blocks(path, len(header)):
-        rows, columns, values = numbers(block, 0, lambda _, column: header[column])
+    for block in read_blocks(path, len(header)):
+        rows, columns, values = parse_numbers(block, 0, lambda _, column: header[column])
         kept = rows < length - read
         scores[window[columns[kept]], rows[kept] + read] = values[kept]
         read += block.rows
         tell(min(read / length, 1.0))
     if read != length:
         raise ValueError(
-            f"{label(path)}: {counted(read, 'row')} of scores; expected {length}, one per letter of a sequence"
+            f"{file_label(path)}: {plural(read, 'row')} of scores; expected {length}, one per letter of a sequence"
         )
     return scores
 
@@ -223,15 +221,17 @@ def _check_columns(path: Path, names: list[bytes], length: int) -> list[bytes]:
     rows_named = header[0] not in known and below[0] in known  # below a header, or from the first line on
     rows_named |= header[0] in known and len(header) > 1 and header[1] not in known and is_number(header[1])
     if {SEQUENCE_COLUMN, NAME_COLUMN} <= set(header):
-        raise ValueError(f"{label(path)}: a table of sequences; expected scores: were the two files swapped?")
+        raise ValueError(f"{file_label(path)}: a table of sequences; expected scores: were the two files swapped?")
     if not header[0] and known.issuperset(header[1:]):
-        raise ValueError(f"{label(path)}: column 1 has no name; expected scores alone: was an index written too?")
+        raise ValueError(
+            f"{file_label(path)}: column 1 has no name; expected scores alone: was an index written too?"
+        )
     if rows_named or not known & set(header):
         turned = "; the rows seem to be windows: if each begins with its window's name, use --transpose"
-        theirs = f" in the sequences file, such as {shown(names[0])}" if names else ""
+        theirs = f" in the sequences file, such as {quote(names[0])}" if names else ""
         raise ValueError(
-            f"{label(path)}: line 1 has {counted(len(header), 'column')}, {_listed(header)}; expected one column per "
-            f"window, headed by its name{theirs}"
+            f"{file_label(path)}: line 1 has {plural(len(header), 'column')}, {_listed(header)}; expected one column "
+            f"per window, headed by its name{theirs}"
             f"{turned if rows_named or len(header) in (length, length + 1) else ''}"
         )
     _check_names(path, header, "column", first=1)
@@ -246,11 +246,11 @@ def _check_same(path: Path, found: Sequence[bytes], names: Sequence[bytes]) -> N
     missing = [name for name in names if name not in there]
     if surplus or missing:
         parts = [
-            f"{counted(len(group), 'window')} {what} ({_listed(group)})"
+            f"{plural(len(group), 'window')} {what} ({_listed(group)})"
             for group, what in ((missing, "without scores"), (surplus, "without a sequence"))
             if group
         ]
-        raise ValueError(f"{label(path)}: {' and '.join(parts)}; expected the same windows in both files")
+        raise ValueError(f"{file_label(path)}: {' and '.join(parts)}; expected the same windows in both files")
 
 
 def _read_rows(path: Path, names: list[bytes], length: int, tell: Progress) -> Scores:
@@ -258,18 +258,18 @@ def _read_rows(path: Path, names: list[bytes], length: int, tell: Progress) -> S
     first = first_lines(path)[0]
     place_of = {name: place for place, name in enumerate(names)}
     if set(first) == set(names):
-        raise ValueError(f"{label(path)}: line 1 names windows, so columns are windows: leave out --transpose")
+        raise ValueError(f"{file_label(path)}: line 1 names windows, so columns are windows: leave out --transpose")
     if len(first) != length + 1:
         raise ValueError(
-            f"{label(path)}: line 1 has {counted(len(first), 'column')}; expected {length + 1}: a window's name and "
-            f"its {length} scores, one per letter of its sequence"
+            f"{file_label(path)}: line 1 has {plural(len(first), 'column')}; expected {length + 1}: a window's name "
+            f"and its {length} scores, one per letter of its sequence"
         )
     scores = np.zeros((len(names), length), dtype=np.float32)
     found: list[bytes] = []
     first_line = 1 if first[0] in place_of else 2
-    for block in blocks(path, len(first), first_line):
+    for block in read_blocks(path, len(first), first_line):
         here = block.column(0)
-        rows, columns, values = numbers(block, 1, lambda row, _, here=here: here[row])  # type: ignore[misc]
+        rows, columns, values = parse_numbers(block, 1, lambda row, _, here=here: here[row])  # type: ignore[misc]
         window = np.array([place_of.get(name, -1) for name in here])[rows]
         kept = window >= 0
         scores[window[kept], columns[kept]] = values[kept]

@@ -110,7 +110,7 @@ def coordinates(data: Data) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     return chromosomes, starts
 
 
-def held_groups(data: Data, config: TrainConfig) -> NDArray[np.intp]:
+def validation_groups(data: Data, config: TrainConfig) -> NDArray[np.intp]:
     """What was drawn as one for validation, for each of its windows (M,), numbered from 0: the window itself, its
     block or its chromosome."""
     validation = split(data, config).validation
@@ -165,7 +165,7 @@ def _beside(
     return np.flatnonzero(near & (part_of == 0))
 
 
-def facts(found: Split) -> dict[str, Any]:
+def split_facts(found: Split) -> dict[str, Any]:
     """What a run records of its split."""
     return {
         "split_hash": found.hash,

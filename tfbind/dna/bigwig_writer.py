@@ -59,7 +59,7 @@ def write(path: Path, sizes: dict[str, int], pieces: Iterable[Piece]) -> None:
         ValueError: a chromosome is longer than the format can say.
         OSError: the file cannot be written.
     """
-    names = order(sizes)
+    names = chromosome_order(sizes)
     longest = max(names, key=lambda name: sizes[name])
     if sizes[longest] > LAST_POSITION:
         raise ValueError(f"{longest[:60]} reaches position {sizes[longest]:,}; a bigWig ends at {LAST_POSITION:,}")
@@ -97,7 +97,7 @@ def write(path: Path, sizes: dict[str, int], pieces: Iterable[Piece]) -> None:
         file.write(_TOTAL.pack(*total.figures))
 
 
-def order(names: Iterable[str]) -> list[str]:
+def chromosome_order(names: Iterable[str]) -> list[str]:
     """The chromosomes as they follow each other in the file."""
     return sorted(names, key=str.encode)
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.store import counted
+from tfbind.store import plural
 
 LETTERS = "ACGTN"
 UNKNOWN = LETTERS.index("N")
@@ -56,7 +56,7 @@ def codes_of_bytes(text: bytes) -> Codes:
     return np.frombuffer(bytearray(text.translate(_CODE_OF_BYTE)), dtype=np.uint8)
 
 
-def refusal(letter: str, index: int) -> str:
+def invalid_letter_message(letter: str, index: int) -> str:
     """What to say of a `letter` at the 0-based `index` of a sequence that training data may not hold."""
     return f"letter {letter!r} at position {index + 1} (1-based); allowed: A C G T N"
 
@@ -70,7 +70,7 @@ def encode(sequence: str) -> Codes:
     codes = codes_of_bytes(sequence.encode("ascii", errors="replace"))
     bad = np.flatnonzero(codes == NOT_A_LETTER)
     if len(bad):
-        raise ValueError(refusal(sequence[bad[0]], int(bad[0])))
+        raise ValueError(invalid_letter_message(sequence[bad[0]], int(bad[0])))
     return codes
 
 
@@ -118,7 +118,7 @@ def decode(codes: Codes) -> str:
     return _BYTE_OF_CODE[codes].tobytes().decode()
 
 
-def slice_of(codes: Codes, start: int, end: int) -> Codes:
+def take_slice(codes: Codes, start: int, end: int) -> Codes:
     """The codes from start to end (exclusive)."""
     return codes[start:end]
 
@@ -137,11 +137,11 @@ def one_hot(codes: Codes) -> NDArray[np.float32]:
     return X
 
 
-class RefusedLetter(ValueError):
+class InvalidLetter(ValueError):
     """A letter that cannot be used: `letter` at the 0-based `index` of `record`, between `before` and `after`."""
 
     def __init__(self, record: str, index: int, letter: str, before: str, after: str, why: str) -> None:
-        super().__init__(f"record {short(record)}: letter {letter!r} at position {index + 1} (1-based); {why}")
+        super().__init__(f"record {shorten(record)}: letter {letter!r} at position {index + 1} (1-based); {why}")
         self.record, self.index, self.letter, self.before, self.after = record, index, letter, before, after
 
 
@@ -158,7 +158,7 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
         return codes_of_bytes(body.translate(None, BLANK))
     letters = body.translate(_UPPER, BLANK)
     if letters.translate(None, _ALLOWED):
-        body = without_numbers(_without_ends(body, record, changes), changes)
+        body = strip_numbers(_without_ends(body, record, changes), changes)
         letters = body.translate(_UPPER, BLANK)
         letters = _repaired(letters, before, changes) if repair and _repairable(letters) else letters
     kinds = np.frombuffer(letters.translate(_KINDS), dtype=np.uint8)
@@ -174,7 +174,7 @@ def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
         changes["removed", "ends", 0] += 1
     rest = body[first:last]
     if _FIRST_END.match(rest) or _LAST_END.search(rest, max(0, len(rest) - _END_BYTES)):
-        raise ValueError(f"record {short(record)}: written from 3' to 5'; expected the letters from 5' to 3'")
+        raise ValueError(f"record {shorten(record)}: written from 3' to 5'; expected the letters from 5' to 3'")
     return rest
 
 
@@ -187,7 +187,7 @@ def _ends(body: bytes) -> tuple[int, int]:
     )
 
 
-def without_numbers(body: bytes, changes: Changes) -> bytes:
+def strip_numbers(body: bytes, changes: Changes) -> bytes:
     """The body without the numbers that stand between its letters, which are counted in `changes`."""
     if not body.isascii():
         body = _ODD_SPACES.sub(" ", body.decode(errors="replace")).encode()
@@ -220,7 +220,7 @@ def _repaired(letters: bytes, before: int, changes: Changes) -> bytes:
 def _refuse(letters: bytes, place: int, record: str, before: int) -> NoReturn:
     letter = letters[place:].decode(errors="replace")[0]
     around = letters[max(0, place - 20) : place].decode(), letters[place:].decode(errors="replace")[1:21]
-    raise RefusedLetter(record, before + place, letter, *around, _why(letter, letters[:2000]))
+    raise InvalidLetter(record, before + place, letter, *around, _why(letter, letters[:2000]))
 
 
 def _why(letter: str, letters: bytes) -> str:
@@ -254,11 +254,11 @@ def describe(changes: Changes) -> list[str]:
         done.setdefault(how, Counter())[what] += times
     notes = []
     if (case := done.get("read as upper case")) is not None:
-        notes.append(f"{counted(case.total(), 'lower-case letter')} read as upper case")
+        notes.append(f"{plural(case.total(), 'lower-case letter')} read as upper case")
     if (uracil := done.get("read as T")) is not None:
         notes.append(f"{uracil.total():,} U read as T")
     if (unknown := done.get("read as N")) is not None:
-        notes.append(f"{counted(unknown.total(), 'letter')} ({', '.join(unknown)}) read as N")
+        notes.append(f"{plural(unknown.total(), 'letter')} ({', '.join(unknown)}) read as N")
     if "doubted" in done:
         notes.append("most letters are no A C G T: is this a protein?")
     if (removed := done.get("removed")) is not None:
@@ -286,7 +286,7 @@ def describe_repairs(changes: Changes) -> list[str]:
     done = [(how, _placed(sign, place, times)) for (how, sign, place), times in changes.items()]
     notes = [f"{what} read as N" for how, what in done if how == "as N"]
     if gaps := sum(times for (how, _, _), times in changes.items() if how == "gap"):
-        notes.append(f"{counted(gaps, 'gap')} removed")
+        notes.append(f"{plural(gaps, 'gap')} removed")
     return notes + [f"{what} removed" for how, what in done if how == "left out"]
 
 
@@ -300,7 +300,7 @@ def printable(text: str) -> str:
     return " ".join(shown_text.split())
 
 
-def short(name: str) -> str:
+def shorten(name: str) -> str:
     """A name for a message: on one line, cut when long."""
     line = "".join(letter if letter.isprintable() else " " for letter in name[: SHORT_NAME + 1])
     return line if len(line) <= SHORT_NAME else f"{line[: SHORT_NAME - 3]}..."

@@ -19,23 +19,23 @@ from typing import BinaryIO
 import numpy as np
 from pyfaidx import Faidx, FastaIndexingError, UnsupportedCompressionFormat
 
-from tfbind.dna.codes import Codes, read_codes, short
-from tfbind.dna.parser import Piece, first_word, read_pieces
+from tfbind.dna.codes import Codes, read_codes, shorten
+from tfbind.dna.parser import SequenceChunk, first_word, read_chunks
 from tfbind.store import (
     LONGEST_HEADER as LONGEST_BGZIP_HEADER,
     MAGIC,
     MOST_BYTES,
     UNREADABLE,
-    check_end,
-    counted,
+    check_bgzip_end,
+    decompress,
+    decompression_error,
     draft_of,
+    file_label,
     is_bgzip,
-    label,
-    reason,
-    regular,
+    plural,
+    quote,
     remove_drafts,
-    shown,
-    unzipped,
+    require_regular_file,
     write_chunks,
 )
 
@@ -56,7 +56,7 @@ _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a 
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class GenomeChunk:
     """Whole windows `first` to `last` of a contig, within `codes` (L,), which begin at `start` and reach around."""
 
     contig: str
@@ -74,32 +74,32 @@ def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[s
         OSError: the file cannot be read.
     """
     seen: set[str] = set()
-    size = max(regular(path).stat().st_size, 1)
+    size = max(require_regular_file(path).stat().st_size, 1)
     with path.open("rb") as stream:
-        told = _told(read_pieces(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
+        told = _told(read_chunks(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
         for number, group in itertools.groupby(told, key=lambda piece: piece.number):
             first = next(group)
             name = first_word(first.header)
             if not 0 < len(name) <= LONGEST_NAME or name in seen:
                 why = "there twice" if name in seen else f"a name of {len(name)} characters"
                 raise ValueError(
-                    f"{label(path)}: sequence {number}, {shown(name)}: {why}; expected FASTA with headers such as "
-                    f">chr22, each once, of at most {LONGEST_NAME} characters"
+                    f"{file_label(path)}: sequence {number}, {quote(name)}: {why}; expected FASTA with headers such "
+                    f"as >chr22, each once, of at most {LONGEST_NAME} characters"
                 )
             seen.add(name)
             yield name, (piece.codes for piece in itertools.chain([first], group))
 
 
-def _told(pieces: Iterator[Piece], tell: Callable[[], None], path: Path) -> Iterator[Piece]:
+def _told(pieces: Iterator[SequenceChunk], tell: Callable[[], None], path: Path) -> Iterator[SequenceChunk]:
     try:
         for piece in pieces:
             tell()
             yield piece
     except ValueError as error:
-        raise ValueError(f"{label(path)}: {error}") from None
+        raise ValueError(f"{file_label(path)}: {error}") from None
 
 
-def stretches(contig: str, pieces: Pieces, length: int, margin: int) -> Iterator[Stretch]:
+def genome_chunks(contig: str, pieces: Pieces, length: int, margin: int) -> Iterator[GenomeChunk]:
     """A contig's windows on a grid of their length, about a million bases at a time, `margin` bases on each side.
 
     Bases after the last whole window are in no window, but in the margin.
@@ -109,15 +109,15 @@ def stretches(contig: str, pieces: Pieces, length: int, margin: int) -> Iterator
     for codes in pieces:
         held = np.concatenate([held, codes])
         while start + len(held) - done >= step + margin:
-            yield Stretch(contig, start, done, done + step, held[: done + step + margin - start])
+            yield GenomeChunk(contig, start, done, done + step, held[: done + step + margin - start])
             done += step
             held, start = held[max(0, done - margin) - start :], max(0, done - margin)
     last = done + (start + len(held) - done) // length * length
     if last > done:
-        yield Stretch(contig, start, done, last, held)
+        yield GenomeChunk(contig, start, done, last, held)
 
 
-def cut(pieces: Iterable[Codes], starts: list[int], length: int) -> Iterator[tuple[int, Codes]]:
+def cut_windows(pieces: Iterable[Codes], starts: list[int], length: int) -> Iterator[tuple[int, Codes]]:
     """The windows (length,) that begin at `starts`, which rise; those that reach past the end are not among them."""
     held, start, place = np.empty(0, np.uint8), 0, 0
     for codes in pieces:
@@ -156,14 +156,14 @@ def keep_fasta(content: BinaryIO, folder: Path) -> Path:
 def _unpacked(content: BinaryIO) -> Iterator[bytes]:
     size = 0
     try:
-        stream = unzipped(content)
+        stream = decompress(content)
         while chunk := stream.read(CHUNK):
             size += len(chunk)
             if size > LARGEST:
                 raise ValueError(f"over {LARGEST >> 20:,} MB when unpacked; expected less, or a file given by path")
             yield chunk
     except UNREADABLE as error:
-        raise ValueError(reason(error)) from None
+        raise ValueError(decompression_error(error)) from None
 
 
 class Genome:
@@ -201,26 +201,26 @@ class Genome:
             raise ValueError(f"{self.path}: damaged, or not completely copied: {error}") from None
         codes = read_codes(letters, contig, start, Counter(), repair=False)
         if len(codes) != end - start:
-            where = f"{self.path}: {short(contig)}, positions {start + 1} to {end}"
-            raise ValueError(f"{where}: {counted(len(codes), 'letter')}; expected lines of letters without blanks")
+            where = f"{self.path}: {shorten(contig)}, positions {start + 1} to {end}"
+            raise ValueError(f"{where}: {plural(len(codes), 'letter')}; expected lines of letters without blanks")
         return codes
 
 
 def _open(path: Path, cache: Path) -> Faidx:
     if not path.exists():
         raise ValueError(f"{path}: no such file; expected a FASTA file")
-    with regular(path).open("rb") as file:
+    with require_regular_file(path).open("rb") as file:
         begins = file.read(LONGEST_BGZIP_HEADER)
         file.seek(0)
         zipped = begins.startswith(MAGIC)
         try:
-            check_end(file)
+            check_bgzip_end(file)
         except UNREADABLE as error:
             raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
     if zipped and (not is_bgzip(begins) or path.suffix not in (".gz", ".bgz")):
         raise ValueError(
-            f"{path}: gzip, which cannot be read from the middle; `gunzip -k {label(path)}` makes a FASTA file that "
-            "can, `bgzip` a small one"
+            f"{path}: gzip, which cannot be read from the middle; `gunzip -k {file_label(path)}` makes a FASTA file "
+            "that can, `bgzip` a small one"
         )
     try:
         return _indexed(path, cache, zipped)
@@ -263,7 +263,7 @@ def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
 
 def _check_lines(path: Path) -> None:
     """Refuse a line that is too long for memory."""
-    with path.open("rb") as packed, unzipped(packed) as file:
+    with path.open("rb") as packed, decompress(packed) as file:
         length = 0
         while chunk := file.read(CHUNK):
             length = len(chunk) - 1 - chunk.rfind(b"\n") + (length if b"\n" not in chunk else 0)

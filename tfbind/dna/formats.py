@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tfbind.dna.codes import BLANK, Changes, is_dna, mostly_other, without_numbers
-from tfbind.store import counted, shown
+from tfbind.dna.codes import BLANK, Changes, is_dna, mostly_other, strip_numbers
+from tfbind.store import plural, quote
 
 WRAP_WIDTHS = range(50, 121)
 NAME_COLUMNS = (b"window_name", b"name")
@@ -117,7 +117,7 @@ def _is_title(line: bytes) -> bool:
 
 
 def _is_readable(body: bytes) -> bool:
-    return is_dna(body) or is_dna(without_numbers(body, Changes()))
+    return is_dna(body) or is_dna(strip_numbers(body, Changes()))
 
 
 def _with_tabs(text: bytes) -> bytes:
@@ -165,7 +165,7 @@ def _table(text: bytes) -> Iterator[tuple[bytes, bytes]]:
     names = [place for place, column in enumerate(columns) if column in NAME_COLUMNS]
     if len(names) != 1 or columns.count(b"sequence") != 1:
         raise ValueError(
-            f"a table whose first line is {shown(header)}; expected one column window_name, one sequence"
+            f"a table whose first line is {quote(header)}; expected one column window_name, one sequence"
         )
     if rows.tell() == len(text):
         raise ValueError("a table without lines; expected one line for each sequence")
@@ -179,7 +179,7 @@ def _rows(
     for number, line in enumerate(lines, first):
         cells = line.removesuffix(b"\n").split(b"\t")
         if len(cells) != columns:
-            raise ValueError(f"line {number}: {counted(len(cells), 'column')}; expected {columns}, as in line 1")
+            raise ValueError(f"line {number}: {plural(len(cells), 'column')}; expected {columns}, as in line 1")
         yield cells[name], cells[sequence]
 
 

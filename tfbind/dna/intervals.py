@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.dna.codes import short
-from tfbind.store import counted, label, shown, whole_lines
+from tfbind.dna.codes import shorten
+from tfbind.store import file_label, plural, quote, read_whole_lines
 
 _WINDOW = re.compile(rb"((?:(?!::).)+)_(\d{1,15})_(\d{1,15})")
 
@@ -27,27 +27,27 @@ SUMMIT = 9
 MOST_DIGITS = 12
 
 
-class Count(NamedTuple):
+class CoordinateConvention(NamedTuple):
     """A way of counting bases: the number of the first base, and 1 if the end is the last base, 0 if it is behind."""
 
     first: int
     inclusive: int
 
 
-FROM_ZERO, FROM_ONE, HALF_OPEN = Count(0, 1), Count(1, 1), Count(0, 0)
+FROM_ZERO, FROM_ONE, HALF_OPEN = CoordinateConvention(0, 1), CoordinateConvention(1, 1), CoordinateConvention(0, 0)
 
 
-class Span(NamedTuple):
+class NamedInterval(NamedTuple):
     """A place as a name gives it: both numbers as they stand there, the strand, and how they may be meant."""
 
     chromosome: str
     first: int
     last: int
     reverse: bool
-    counts: tuple[Count, ...]
+    counts: tuple[CoordinateConvention, ...]
 
 
-def read_span(name: str) -> Span | None:
+def parse_interval(name: str) -> NamedInterval | None:
     """The place that a name gives, None where it gives none.
 
     Names are those of the course (`chr22_300_599`), samtools (`chr22:301-600`, `/rc` behind it), bedtools
@@ -56,19 +56,21 @@ def read_span(name: str) -> Span | None:
     """
     name = name.rpartition("::")[2]
     if match := _ENSEMBL.fullmatch(name):
-        return Span(match[1], int(match[2]), int(match[3]), match[4] == "-1", (FROM_ONE,))
+        return NamedInterval(match[1], int(match[2]), int(match[3]), match[4] == "-1", (FROM_ONE,))
     stranded = _STRANDED.fullmatch(name)
     if stranded and stranded[4] and (match := _SEQKIT.fullmatch(stranded[1])):
-        return Span(match[1], int(match[2]), int(match[3]), stranded[4] == "-", (FROM_ONE,))
+        return NamedInterval(match[1], int(match[2]), int(match[3]), stranded[4] == "-", (FROM_ONE,))
     words, reverse = (stranded[1], "-" in stranded.groups("")[1:] or bool(stranded[3])) if stranded else (name, False)
     if match := _COURSE.fullmatch(words):
-        return Span(match[1], int(match[2]), int(match[3]), reverse, (FROM_ZERO,))
+        return NamedInterval(match[1], int(match[2]), int(match[3]), reverse, (FROM_ZERO,))
     if match := _RANGE.fullmatch(words):
         first, last = (int(number.replace(",", "")) for number in match.group(3, 4))
         if match[2]:
-            return Span(_accession(match[1]), last, first, not reverse, (FROM_ONE,))
+            return NamedInterval(_accession(match[1]), last, first, not reverse, (FROM_ONE,))
         only_one = stranded and stranded[3]
-        return Span(_accession(match[1]), first, last, reverse, (FROM_ONE,) if only_one else (FROM_ONE, HALF_OPEN))
+        return NamedInterval(
+            _accession(match[1]), first, last, reverse, (FROM_ONE,) if only_one else (FROM_ONE, HALF_OPEN)
+        )
     return None
 
 
@@ -77,16 +79,16 @@ def _accession(name: str) -> str:
     return name.split("|")[-2] if name.endswith("|") and name.count("|") > 1 else name
 
 
-def other_name(name: str) -> str:
+def other_chromosome_name(name: str) -> str:
     """The same chromosome as the other convention calls it: chr22 and 22, chrM and MT."""
     if name in ("chrM", "MT"):
         return "MT" if name == "chrM" else "chrM"
     return name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
 
 
-def renamed(wanted: Collection[str], there: Collection[str] | Mapping[str, int]) -> dict[str, str]:
+def match_chromosomes(wanted: Collection[str], there: Collection[str] | Mapping[str, int]) -> dict[str, str]:
     """What each of the names `wanted` is called in `there`; names that are in neither convention are left out."""
-    pairs = ((name, name if name in there else other_name(name)) for name in wanted)
+    pairs = ((name, name if name in there else other_chromosome_name(name)) for name in wanted)
     return {name: called for name, called in pairs if called in there}
 
 
@@ -98,7 +100,7 @@ def window_place(name: bytes, length: int) -> tuple[str, int] | None:
     """
     if match := _WINDOW.fullmatch(name):
         return match[1].decode(errors="replace"), int(match[2])
-    span = read_span(name.decode(errors="replace"))
+    span = parse_interval(name.decode(errors="replace"))
     if span is None:
         return None
     from_one = HALF_OPEN not in span.counts or span.last - span.first == length - 1
@@ -111,7 +113,7 @@ def window_places(names: NDArray[np.bytes_], length: int) -> tuple[NDArray[np.in
     found = [window_place(name, length) for name in names.tolist()]
     numbers: dict[str, int] = {}
     for chromosome in sorted({there[0] for there in found if there}):
-        numbers[chromosome] = numbers.get(other_name(chromosome), len(numbers))
+        numbers[chromosome] = numbers.get(other_chromosome_name(chromosome), len(numbers))
     chromosomes = [numbers[there[0]] if there else -1 for there in found]
     starts = [there[1] if there else 0 for there in found]
     return np.array(chromosomes, dtype=np.intp), np.array(starts, dtype=np.int64)
@@ -125,7 +127,7 @@ _RULES = (
 OWN = "each record is its own chromosome and starts at 0"
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """The chromosome of a record and its lowest place there, that of base 0, or of the last base in `reverse`."""
 
     chromosome: str
@@ -137,15 +139,15 @@ class Place(NamedTuple):
         return self.start + (length - end if self.reverse else start)
 
 
-class Placing(NamedTuple):
+class Placements(NamedTuple):
     """Where each record lies, the rule in words, and what is to be said of records without a place, "" if nothing."""
 
-    places: list[Place]
+    places: list[Position]
     rule: str
     note: str
 
 
-def places(records: Sequence[tuple[str, int]]) -> Placing:
+def place_records(records: Sequence[tuple[str, int]]) -> Placements:
     """Where records, given as name and length, lie.
 
     A rule has to fit the name and the length of a record: 0-based, end inclusive, as in the course's data
@@ -157,22 +159,22 @@ def places(records: Sequence[tuple[str, int]]) -> Placing:
     spans = [(_span(name), length) for name, length in records]
     found = [([_fit(*span, count) for span in spans], words) for count, words in _RULES]
     fitting = [(sure, words) for sure, words in found if any(sure)]
-    own = [Place(name, 0) for name in _chromosomes(records)]
+    own = [Position(name, 0) for name in _chromosomes(records)]
     if len(fitting) > 1:
         note = "their names give places in a genome by more than one rule, so that none is used"
-        return Placing(own, OWN, note)
+        return Placements(own, OWN, note)
     sure, words = fitting[0] if fitting else ([None] * len(own), OWN)
     if any(place and place.reverse for place in sure):
         words += "; records marked (-) run backwards along their place"
     lost = [(name, span) for (name, _), (span, _), place in zip(records, spans, sure, strict=True) if place is None]
     note = _note([name for name, span in lost if span is None]) if fitting else ""
     notes = note, _note_of_misfits([name for name, span in lost if span])
-    return Placing(
+    return Placements(
         [place or alone for place, alone in zip(sure, own, strict=True)], words, "; ".join(filter(None, notes))
     )
 
 
-def check_apart(records: Sequence[tuple[str, int]], where: Placing) -> None:
+def check_apart(records: Sequence[tuple[str, int]], where: Placements) -> None:
     """Whether a track can hold these records, given as name and length, which lie `where` `places` says.
 
     Raises:
@@ -182,8 +184,8 @@ def check_apart(records: Sequence[tuple[str, int]], where: Placing) -> None:
     for (chromosome, start, left, bases), (other, next_start, right, _) in itertools.pairwise(spans):
         if chromosome == other and next_start < start + bases:
             raise ValueError(
-                f"records {short(left)} and {short(right)} overlap on {chromosome}; a track has one score per base, "
-                "a .tsv holds both"
+                f"records {shorten(left)} and {shorten(right)} overlap on {chromosome}; a track has one score per "
+                "base, a .tsv holds both"
             )
 
 
@@ -197,34 +199,34 @@ def _note_of_misfits(lost: Sequence[str]) -> str:
 
 
 def _first_of(names: Sequence[str]) -> str:
-    return short(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
+    return shorten(names[0]) + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
-def place_of(name: str, length: int) -> Place | None:
+def position_of(name: str, length: int) -> Position | None:
     """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
     found = (_fit(_span(name), length, count) for count, _ in _RULES)
     return next((place for place in found if place is not None), None)
 
 
-def _span(name: str) -> Span | None:
-    return read_span(name) or read_span(name.partition(" ")[0])
+def _span(name: str) -> NamedInterval | None:
+    return parse_interval(name) or parse_interval(name.partition(" ")[0])
 
 
-def _fit(span: Span | None, length: int, count: Count) -> Place | None:
+def _fit(span: NamedInterval | None, length: int, count: CoordinateConvention) -> Position | None:
     if span is None or count not in span.counts:
         return None
     fits = span.first >= count.first and span.last - span.first + count.inclusive == length
-    return Place(column(span.chromosome), span.first - count.first, span.reverse) if fits else None
+    return Position(bed_name(span.chromosome), span.first - count.first, span.reverse) if fits else None
 
 
-def column(name: str) -> str:
+def bed_name(name: str) -> str:
     """A name as one column of a BED file that no reader takes for a comment or a track line."""
     word = re.sub(r"\s", "_", name)
     return f"_{word}" if word.startswith("#") or word in ("track", "browser") else word
 
 
 def _chromosomes(records: Sequence[tuple[str, int]]) -> list[str]:
-    names = [column(name) for name, _ in records]
+    names = [bed_name(name) for name, _ in records]
     if len(set(names)) == len(names):
         return names
     return [f"{name}_{number}" for number, name in enumerate(names, 1)]
@@ -251,16 +253,16 @@ def read_regions(path: Path) -> list[Region]:
     """
     found: list[Region] = []
     number = 0
-    for lines in whole_lines(path):
+    for lines in read_whole_lines(path):
         for raw in lines.split(b"\n")[:-1]:
             number += 1
             if number > MOST:
-                raise ValueError(f"{label(path)}: over {MOST:,} lines; expected fewer regions")
+                raise ValueError(f"{file_label(path)}: over {MOST:,} lines; expected fewer regions")
             text = raw.decode("ascii", "backslashreplace")
             if text.strip() and not text.startswith(("#", "track", "browser")):
-                found.append(_region(text.rstrip("\r"), f"{label(path)}: line {number}", number))
+                found.append(_region(text.rstrip("\r"), f"{file_label(path)}: line {number}", number))
     if not found:
-        raise ValueError(f"{label(path)}: no region; expected BED: chromosome, start and end, separated by tabs")
+        raise ValueError(f"{file_label(path)}: no region; expected BED: chromosome, start and end, separated by tabs")
     return found
 
 
@@ -268,7 +270,7 @@ def _region(text: str, place: str, number: int) -> Region:
     cells = text.split("\t") if "\t" in text else text.split()
     if len(cells) < 3 or not cells[0].strip() or not cells[0].isprintable():
         raise ValueError(
-            f"{place}: {shown(text)}; expected BED: chromosome, start and end, separated by tabs, such as "
+            f"{place}: {quote(text)}; expected BED: chromosome, start and end, separated by tabs, such as "
             "chr22 100 400"
         )
     start, end = _coordinate(cells[1], place, "start"), _coordinate(cells[2], place, "end")
@@ -287,13 +289,13 @@ def _region(text: str, place: str, number: int) -> Region:
 def _coordinate(cell: str, place: str, what: str) -> int:
     digits = cell.strip()
     if not (digits.isascii() and digits.isdigit()):
-        raise ValueError(f"{place}: {what} {shown(cell)}; expected a whole number, 0 or above")
+        raise ValueError(f"{place}: {what} {quote(cell)}; expected a whole number, 0 or above")
     if len(digits) > MOST_DIGITS:
-        raise ValueError(f"{place}: {what} {shown(cell)}; no chromosome is that long")
+        raise ValueError(f"{place}: {what} {quote(cell)}; no chromosome is that long")
     return int(digits)
 
 
-def around(
+def windows_around(
     regions: list[Region], sizes: Mapping[str, int], called: Mapping[str, str], length: int, path: Path
 ) -> dict[str, list[int]]:
     """The starts of windows around the middles of regions, by contig, in order, each once.
@@ -314,8 +316,8 @@ def around(
         contig = called[region.contig]
         if region.end > sizes[contig]:
             raise ValueError(
-                f"{label(path)}: line {region.line}: {region.contig}:{region.start}-{region.end} reaches past the "
-                f"end of {contig}, which has {counted(sizes[contig], 'base')}: made for another assembly?"
+                f"{file_label(path)}: line {region.line}: {region.contig}:{region.start}-{region.end} reaches past "
+                f"the end of {contig}, which has {plural(sizes[contig], 'base')}: made for another assembly?"
             )
         start = region.middle - length // 2
         if start >= 0 and start + length <= sizes[contig]:
@@ -323,7 +325,7 @@ def around(
     return {contig: sorted(places) for contig, places in starts.items()}
 
 
-def elsewhere(
+def random_windows(
     taken: Mapping[str, list[tuple[int, int]]], sizes: Mapping[str, int], count: int, length: int, seed: int
 ) -> dict[str, list[int]]:
     """Random windows that overlap none of the stretches `taken` nor each other, on the chromosomes of `sizes`.

@@ -13,10 +13,10 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from tfbind.dna.codes import BLANK, Changes, Codes, describe, describe_repairs, printable, read_codes, short
+from tfbind.dna.codes import BLANK, Changes, Codes, describe, describe_repairs, printable, read_codes, shorten
 from tfbind.dna.formats import bodies, plain_text
-from tfbind.dna.intervals import read_span
-from tfbind.store import UNREADABLE, counted, reason, unzipped
+from tfbind.dna.intervals import parse_interval
+from tfbind.store import UNREADABLE, decompress, decompression_error, plural
 
 MAX_RECORDS = 30_000
 MAX_BASES = 10_000_000
@@ -43,7 +43,7 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class SequenceChunk:
     """Consecutive bases of record `number` (from 1), as headed in the input, and how often what was changed."""
 
     number: int
@@ -76,13 +76,13 @@ def read_records(
         ValueError: one line that says what this is instead of DNA.
     """
     limit = 4 * max_bases + 1000 * max_records
-    text = unpacked(data, limit)
+    text = decompressed(data, limit)
     if len(text) > limit:
         raise TooLarge(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
-    return assemble(_pieces_of_text(text, repair), max_records, max_bases)
+    return assemble_records(_pieces_of_text(text, repair), max_records, max_bases)
 
 
-def unpacked(data: bytes | str, limit: int) -> bytes:
+def decompressed(data: bytes | str, limit: int) -> bytes:
     """The first bytes of a text or a file, gzip or not: one more than `limit` where there are more.
 
     Raises:
@@ -94,10 +94,12 @@ def unpacked(data: bytes | str, limit: int) -> bytes:
 
 
 def _bounds(records: int, bases: int) -> str:
-    return f"{counted(records, 'record')} and {counted(bases, 'base')} in all"
+    return f"{plural(records, 'record')} and {plural(bases, 'base')} in all"
 
 
-def assemble(pieces: Iterable[Piece], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES) -> list[Record]:
+def assemble_records(
+    pieces: Iterable[SequenceChunk], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES
+) -> list[Record]:
     """Whole records from their pieces."""
     headers, codes, changes, bases = [], [], [], 0
     for number, group in itertools.groupby(pieces, key=lambda piece: piece.number):
@@ -115,7 +117,7 @@ def assemble(pieces: Iterable[Piece], max_records: int = MAX_RECORDS, max_bases:
     ]
 
 
-def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
+def read_chunks(stream: BinaryIO) -> Iterator[SequenceChunk]:
     """The same from a stream of any length, a FASTA in pieces of bounded size.
 
     Raises:
@@ -125,7 +127,7 @@ def read_pieces(stream: BinaryIO) -> Iterator[Piece]:
         first = _read(plain_stream, PIECE_BYTES)
         if first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK).startswith(b">"):
             rest = iter(lambda: _read(plain_stream, PIECE_BYTES), b"")
-            yield from fasta_pieces(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
+            yield from read_fasta_chunks(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
             return
         plain_text(first)  # what is no text is refused before the rest is read
         yield from _pieces_of_text(_rest(plain_stream, first), False)
@@ -143,41 +145,41 @@ def _rest(stream: BinaryIO, first: bytes) -> bytes:
 
 def _opened(stream: BinaryIO) -> BinaryIO:
     try:
-        return unzipped(stream)
+        return decompress(stream)
     except UNREADABLE as error:
-        raise ValueError(reason(error)) from None
+        raise ValueError(decompression_error(error)) from None
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
     try:
         return stream.read(size)
     except UNREADABLE as error:
-        raise ValueError(reason(error)) from None
+        raise ValueError(decompression_error(error)) from None
 
 
-def _pieces_of_text(text: bytes, repair: bool) -> Iterator[Piece]:
+def _pieces_of_text(text: bytes, repair: bool) -> Iterator[SequenceChunk]:
     text = plain_text(text)
     if text.startswith(b">"):
-        return fasta_pieces([text + b"\n"], repair)
+        return read_fasta_chunks([text + b"\n"], repair)
     if text.count(b"\n") > MAX_TABLE_LINES:
         raise ValueError(f"over {MAX_TABLE_LINES:,} lines and not FASTA; expected FASTA for so many")
     return _pieces(*bodies(text), repair)
 
 
-def _pieces(found: Iterable[tuple[bytes, bytes]], done: Changes, repair: bool) -> Iterator[Piece]:
+def _pieces(found: Iterable[tuple[bytes, bytes]], done: Changes, repair: bool) -> Iterator[SequenceChunk]:
     for number, (header, body) in enumerate(found, 1):
         name, changes = _header(header), Changes(done)
         codes = read_codes(body, name or f"sequence_{number}", 0, changes, repair)
         if not len(codes):
             _no_letters(number, name)
-        yield Piece(number, name, codes, changes)
+        yield SequenceChunk(number, name, codes, changes)
 
 
 def _no_letters(number: int, header: str) -> NoReturn:
-    raise ValueError(f"record {short(first_word(header)) or number}: no letters; expected at least one base")
+    raise ValueError(f"record {shorten(first_word(header)) or number}: no letters; expected at least one base")
 
 
-def fasta_pieces(chunks: Iterable[bytes], repair: bool = False) -> Iterator[Piece]:
+def read_fasta_chunks(chunks: Iterable[bytes], repair: bool = False) -> Iterator[SequenceChunk]:
     """Pieces of a FASTA text that starts with `>` and comes in chunks."""
     number, header, bases = 0, "", 0
     for text in _cut(chunks):
@@ -193,7 +195,7 @@ def fasta_pieces(chunks: Iterable[bytes], repair: bool = False) -> Iterator[Piec
             codes = read_codes(body, first_word(header) or f"sequence_{number}", bases, changes, repair)
             bases += len(codes)
             if len(codes):
-                yield Piece(number, header, codes, changes)
+                yield SequenceChunk(number, header, codes, changes)
     if not bases:
         _no_letters(number, header)
 
@@ -234,7 +236,7 @@ def _region(header: str) -> str:
     is all of a chromosome that the first word names."""
     match = _UCSC.search(header) or _ENSEMBL.search(header)
     if not match:
-        return header if "::" in header and " " in header and read_span(header) else ""
+        return header if "::" in header and " " in header and parse_interval(header) else ""
     chromosome, start, end, strand = match.groups()
     if start == "1" and chromosome == first_word(header):
         return ""
@@ -269,7 +271,7 @@ def _renamed(name: str, unique: str, header: str, whole: bool) -> list[str]:
         notes = [f"name cut to {LONGEST_NAME} characters"]
     elif name and name != header:
         notes = [f"named by the {'first word' if header.startswith(f'{name} ') else 'place'} in its header"]
-    return notes + [f"the name {short(name)} is there twice; called {unique} here"] * bool(name and unique != name)
+    return notes + [f"the name {shorten(name)} is there twice; called {unique} here"] * bool(name and unique != name)
 
 
 def _repeats(names: list[str]) -> bool:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from tfbind import runs
 from tfbind.config import PROJECT, flag
-from tfbind.data import Leaks, Places, Split, Windows, find_leaks, name_now
+from tfbind.data import Leaks, Places, Split, Windows, find_leaks, resolve_name
 from tfbind.dna import UNKNOWN, Codes
 from tfbind.metrics import figures, of_part, pearson
-from tfbind.motifs import Behind, Examples, Scan, all_but_overhang, fitted, known_motif, rule_behind
+from tfbind.motifs import DiscoveredMotif, Scan, TrainingExamples, all_but_overhang, fit_scan, known_motif, label_scan
 from tfbind.runs import Run, log
-from tfbind.store import DamagedFile, KeptFile, kept_file, words
+from tfbind.store import DamagedFile, KeptFile, format_error, kept_file
 from tfbind.tracking import logger
 
 WORDS = (10, 8, 6)
@@ -74,7 +74,7 @@ def name_of(key: str, kept: str) -> str:
 
 
 @dataclass(frozen=True)
-class Simple:
+class FittedBaseline:
     """A simple model, fitted: scores (N, L) of codes (N, L). The true scores beside them are for the rule alone.
 
     One that could not be fitted predicts nothing: `about` says why.
@@ -86,12 +86,12 @@ class Simple:
     predict: Callable[[Codes, Scores], Scores] | None
 
 
-def compute(data: Windows, parts: Split) -> list[Baseline]:
+def compute_baselines(data: Windows, parts: Split) -> list[Baseline]:
     """The baselines of a split, from `measured`, with their figures on the validation part."""
-    return [Baseline(**one) for one in measured(data, parts.train, parts.validation, "val")]
+    return [Baseline(**one) for one in fit_baselines(data, parts.train, parts.validation, "val")]
 
 
-def measured(data: Windows, train: Places, held: Places, part: str) -> list[dict[str, Any]]:
+def fit_baselines(data: Windows, train: Places, held: Places, part: str) -> list[dict[str, Any]]:
     """All simple models, the rule behind the labels last where it is known: `key`, `name`, `about`, and the
     figures on the held-out windows under the names of their part.
 
@@ -105,42 +105,42 @@ def measured(data: Windows, train: Places, held: Places, part: str) -> list[dict
     return found
 
 
-def _simple_models(data: Windows, train: Places) -> list[Simple]:
+def _simple_models(data: Windows, train: Places) -> list[FittedBaseline]:
     codes, scores = np.asarray(data.codes), np.asarray(data.scores)
-    examples, origin = Examples(codes[train], scores[train]), data.meta["origin"]
-    word, fit = best_word(codes, scores, train), fitted(examples)
+    examples, origin = TrainingExamples(codes[train], scores[train]), data.meta["origin"]
+    word, fit = best_word(codes, scores, train), fit_scan(examples)
     known, its_own = known_motif(origin, examples)
     how = "which made these labels" if its_own else "of all vertebrate motifs the one nearest to the training scores"
     mean = examples.scores.mean()
     found = [
-        Simple("mean", "mean", "the mean score, everywhere", lambda _, truth: np.full_like(truth, mean)),
-        Simple(
+        FittedBaseline("mean", "mean", "the mean score, everywhere", lambda _, truth: np.full_like(truth, mean)),
+        FittedBaseline(
             "words",
             f"table of {word}-mers",
             f"for each word of {word} bases the score it had in training",
             _lined_up(word_table(codes, scores, train, word), examples),
         ),
         _fitted_matrix(fit, examples),
-        Simple(
+        FittedBaseline(
             "jaspar",
             f"JASPAR {known.motif.name}",
             f"a scan with {known.motif.matrix_id}, {how}",
             _lined_up(known, examples),
         ),
     ]
-    rule = rule_behind(origin, fit)
+    rule = label_scan(origin, fit)
     if rule:
-        found.append(Simple(RULE, SCAN, EXACT, partial(all_but_overhang, rule)))
+        found.append(FittedBaseline(RULE, SCAN, EXACT, partial(all_but_overhang, rule)))
     return found
 
 
-def _fitted_matrix(fit: tuple[Scan, Behind] | None, examples: Examples) -> Simple:
+def _fitted_matrix(fit: tuple[Scan, DiscoveredMotif] | None, examples: TrainingExamples) -> FittedBaseline:
     if fit is None:
         why = "cannot be fitted: no motif is to be found behind the training scores"
-        return Simple("pwm", "fitted matrix", why, None)
+        return FittedBaseline("pwm", "fitted matrix", why, None)
     scan, behind = fit
     about = f"a scan with {behind.motif.consensus}, {FITTED[behind.how]}"
-    return Simple("pwm", "fitted matrix", about, _lined_up(scan, examples))
+    return FittedBaseline("pwm", "fitted matrix", about, _lined_up(scan, examples))
 
 
 def best_word(codes: Codes, scores: Scores, train: Places) -> int:
@@ -213,7 +213,7 @@ def _values(windows: Codes, tables: dict[int, Scores], width: int) -> Scores:
     return np.nan_to_num(values, copy=False)
 
 
-def _lined_up(model: Callable[[Codes], Scores], examples: Examples) -> Callable[[Codes, Scores], Scores]:
+def _lined_up(model: Callable[[Codes], Scores], examples: TrainingExamples) -> Callable[[Codes, Scores], Scores]:
     """A model after the straight line that fits its scores to those of the training part best, which changes its loss
     and no correlation."""
     some = examples.some(FITTED_WINDOWS)
@@ -229,17 +229,17 @@ def _path(home: Path, dataset_hash: str, split_hash: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Appraisal:
+class SplitBaselines:
     """What is known of a split whatever is trained on it."""
 
     baselines: list[Baseline]
     leaks: Leaks
 
 
-APPRAISAL_FILE: KeptFile[Appraisal] = kept_file("baselines/*.json", Appraisal)
+APPRAISAL_FILE: KeptFile[SplitBaselines] = kept_file("baselines/*.json", SplitBaselines)
 
 
-def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
+def read_baselines(home: Path, record: dict[str, Any]) -> SplitBaselines | None:
     """What is known of the split of a run, from its `config.json`; None while that has not been computed.
 
     Raises:
@@ -257,7 +257,7 @@ def stored(home: Path, record: dict[str, Any]) -> Appraisal | None:
 
 
 @dataclass(frozen=True)
-class Beside:
+class BaselineComparison:
     """A baseline beside the runs of a comparison: one value of a metric for each of their splits, where defined;
     `data` names the data set."""
 
@@ -273,7 +273,7 @@ class Beside:
         return sum(self.values) / len(self.values) if self.values else None
 
 
-def beside(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> list[Beside]:
+def compare_baselines(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> list[BaselineComparison]:
     """The baselines of the splits of some runs, from their `config.json`; [] where none has such a metric, or where
     the runs are of several data sets, whose figures have no common mean.
 
@@ -283,17 +283,19 @@ def beside(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> lis
     splits = {(one.get("dataset_hash"), one.get("split_hash")): dict(one) for one in records}
     if len({content for content, _ in splits if content}) > 1:
         return []
-    known = [found for record in splits.values() if (found := stored(home, record))]
-    rows: dict[tuple[str, str], Beside] = {}
+    known = [found for record in splits.values() if (found := read_baselines(home, record))]
+    rows: dict[tuple[str, str], BaselineComparison] = {}
     for base in [base for found in known for base in found.baselines]:
         value = vars(base).get(metric)
-        row = rows.setdefault((base.key, base.name), Beside(base.key, base.name, base.about, []))
+        row = rows.setdefault((base.key, base.name), BaselineComparison(base.key, base.name, base.about, []))
         row.values.extend([] if value is None else [value])
     order = {base.key: place for found in known for place, base in enumerate(found.baselines)}
     return sorted((row for row in rows.values() if row.values), key=lambda row: order[row.key])
 
 
-def beside_each(home: Path, records: Sequence[Mapping[str, Any]], metric: str) -> list[Beside]:
+def compare_baselines_by_data(
+    home: Path, records: Sequence[Mapping[str, Any]], metric: str
+) -> list[BaselineComparison]:
     """As `beside`, for each of several data sets apart.
 
     Raises:
@@ -306,19 +308,19 @@ def beside_each(home: Path, records: Sequence[Mapping[str, Any]], metric: str) -
     return [
         replace(one, data=str(kind[0].get("dataset")))
         for kind in kinds.values()
-        for one in beside(home, kind, metric)
+        for one in compare_baselines(home, kind, metric)
     ]
 
 
-def make(home: Path, data: Windows, parts: Split) -> Appraisal:
+def ensure_baselines(home: Path, data: Windows, parts: Split) -> SplitBaselines:
     """What is known of a split, computed if it has not been; of several processes that ask, one computes."""
     record = {"dataset_hash": data.hash, "split_hash": parts.hash}
     path = _path(home, data.hash, parts.hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        found = stored(home, record)
+        found = read_baselines(home, record)
         if found is None:
-            found = Appraisal(compute(data, parts), find_leaks(data, parts))
+            found = SplitBaselines(compute_baselines(data, parts), find_leaks(data, parts))
             APPRAISAL_FILE.write(path, found)
     return found
 
@@ -329,13 +331,13 @@ def baselines_command(home: Path, record: Mapping[str, Any]) -> list[str]:
     Raises:
         ValueError: its data are not here.
     """
-    settings = {**record, "dataset": name_now(home, record)}
+    settings = {**record, "dataset": resolve_name(home, record)}
     return ["baselines", *(word for field in SPLIT for word in (flag(field), str(settings[field])))]
 
 
-def start(home: Path, record: dict[str, Any]) -> None:
+def start_baselines(home: Path, record: dict[str, Any]) -> None:
     """Have a process of low priority find out what is not known of the split of a run, if it is large enough."""
-    if not record.get("split_hash") or record.get("windows", 0) < FEWEST_WINDOWS or stored(home, record):
+    if not record.get("split_hash") or record.get("windows", 0) < FEWEST_WINDOWS or read_baselines(home, record):
         return
     child = subprocess.Popen(
         [sys.executable, "-m", "tfbind", *baselines_command(home, record)],
@@ -379,7 +381,7 @@ def as_good_as_the_rule(found: Sequence[Baseline]) -> float | None:
     return reached[0] - ALIKE if reached else None
 
 
-def remark_beside(
+def remark_on_best(
     home: Path, records: Sequence[Mapping[str, Any]], metric: str, value: float, model: str
 ) -> str | None:
     """The same for the best setting of a comparison, from the `config.json` of its runs; None where it is judged by
@@ -388,20 +390,20 @@ def remark_beside(
     Raises:
         ValueError: a file that holds baselines is damaged.
     """
-    if metric != "val_pearsonr" or not all(stored(home, dict(record)) for record in records):
+    if metric != "val_pearsonr" or not all(read_baselines(home, dict(record)) for record in records):
         return None
-    found = beside(home, records, metric)
+    found = compare_baselines(home, records, metric)
     return remark([Baseline(one.key, one.name, one.about, val_pearsonr=one.mean) for one in found], value, model)
 
 
 def start_sidecars(run: Run) -> None:
     """Start them. Neither ever stops a run: what keeps them from starting goes into its log."""
     record = runs.read_record(run)
-    if logger.asked(record) != "off":
+    if logger.requested_mode(record) != "off":
         with _noted(run, "not logged to W&B"):
             logger.start(run)
     with _noted(run, "no baselines"):  # a run is worth as much without figures to hold it against
-        start(run.home, record)
+        start_baselines(run.home, record)
 
 
 @contextlib.contextmanager
@@ -410,4 +412,4 @@ def _noted(run: Run, lacking: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         with contextlib.suppress(OSError, ValueError):  # a log that takes no line ends no run
-            log.note(run, f"{lacking}: {words(error)}", "WARNING")
+            log.note(run, f"{lacking}: {format_error(error)}", "WARNING")

@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 from tfbind import runs
 from tfbind.data import Windows
 from tfbind.dna import LETTERS, Codes
-from tfbind.motifs import Match, Motif, from_counts, information, motif_behind, nearest, resemblance, trimmed
+from tfbind.motifs import (
+    Motif,
+    MotifMatch,
+    discover_motif,
+    from_counts,
+    information,
+    nearest_motifs,
+    resemblance,
+    trimmed,
+)
 from tfbind.nn import read_tensors
-from tfbind.runs import Run, read_held_out
+from tfbind.runs import Run, read_validation
 from tfbind.store import DAMAGED, DamagedFile, KeptFile, kept_file
 
 FIRST_LAYER = "initial_conv.weight"
@@ -39,17 +48,17 @@ class Filter:
     words: int
     windows: int
     motif: Motif | None
-    matches: list[Match]
+    matches: list[MotifMatch]
     behind: float | None = None
 
     @property
-    def match(self) -> Match | None:
+    def match(self) -> MotifMatch | None:
         """The nearest known motif, if it is near."""
         return self.matches[0] if self.matches and self.matches[0].e_value <= RESEMBLES else None
 
 
 @dataclass(frozen=True)
-class Learnt:
+class FilterReport:
     """The filters of a run, how many windows they were shown, and the consensus of the motif behind the labels."""
 
     filters: list[Filter]
@@ -62,7 +71,7 @@ class Learnt:
         return [one for one in self.filters if one.behind is not None and one.behind * len(self.filters) <= RESEMBLES]
 
 
-def learnt(run: Run, data: Windows) -> Learnt:
+def describe_filters(run: Run, data: Windows) -> FilterReport:
     """Show the run's held-out windows to its filters, and compare what excites them with known motifs.
 
     They are compared with the motif behind the labels, too, where the data tell it. What is found is kept in the
@@ -74,17 +83,17 @@ def learnt(run: Run, data: Windows) -> Learnt:
     weights = run.folder / runs.BEST
     if not weights.exists():
         raise ValueError(f"run {run.id}: no weights yet; expected a run with a finished epoch")
-    held = read_held_out(run.folder / runs.VALIDATION, len(data), data.length)
+    held = read_validation(run.folder / runs.VALIDATION, len(data), data.length)
     shown = np.sort(held.windows)[:MOST_WINDOWS]
     codes = np.asarray(data.codes[shown])
-    behind = motif_behind(data)
+    behind = discover_motif(data)
     own = behind.motif if behind and behind.how != "enriched" else None
     found = [_filter(number, weight, codes) for number, weight in enumerate(read_tensors(weights)[FIRST_LAYER], 1)]
     motifs = [one.motif for one in found if one.motif]
-    matches = iter(nearest(motifs))
+    matches = iter(nearest_motifs(motifs))
     chances = iter(resemblance(motifs, own) if own else [None] * len(motifs))
     filters = [replace(one, matches=next(matches), behind=next(chances)) if one.motif else one for one in found]
-    result = Learnt(filters, len(codes), own.consensus if own else None)
+    result = FilterReport(filters, len(codes), own.consensus if own else None)
     kept = _Kept([_packed(one) for one in result.filters], result.windows, result.behind)
     path = run.folder / runs.FILTERS
     KEPT_FILE.write(path, kept)
@@ -93,14 +102,14 @@ def learnt(run: Run, data: Windows) -> Learnt:
     return result
 
 
-def stored(run: Run) -> Learnt | None:
+def read_filters(run: Run) -> FilterReport | None:
     """What `learnt` found last; None if it was never asked, or the weights have changed since."""
     path, weights = run.folder / runs.FILTERS, run.folder / runs.BEST
     if not path.exists() or path.stat().st_mtime < weights.stat().st_mtime:
         return None
     kept = KEPT_FILE.read(path)
     try:
-        return Learnt([_unpacked(one) for one in kept.filters], kept.windows, kept.behind)
+        return FilterReport([_unpacked(one) for one in kept.filters], kept.windows, kept.behind)
     except ValueError as error:
         raise DamagedFile(path, f"{error}; {DAMAGED}") from None
 
@@ -134,7 +143,7 @@ class _KeptFilter:
     words: int
     windows: int
     motif: list[list[float]] | None
-    matches: list[Match]
+    matches: list[MotifMatch]
     behind: float | None
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tfbind import runs
-from tfbind.data import open_learnt, split
-from tfbind.evaluation.baselines import measured, name_of
+from tfbind.data import open_training_data, split
+from tfbind.evaluation.baselines import fit_baselines, name_of
 from tfbind.metrics import figures, of_part
 from tfbind.runs import Run, log
 from tfbind.scoring import load_model, score_windows
@@ -65,7 +65,7 @@ class TestResult:
 RESULT_FILE: KeptFile[TestResult] = kept_file(runs.TEST, TestResult)
 
 
-def opened(run: Run) -> TestResult | None:
+def read_test_result(run: Run) -> TestResult | None:
     """The result of the one opening, None while the test is sealed.
 
     Raises:
@@ -81,7 +81,7 @@ def open_test(run: Run) -> TestResult:
     Raises:
         ValueError: the run has no test part or has not finished, or its data set is gone or has changed.
     """
-    kept = opened(run)
+    kept = read_test_result(run)
     if kept:
         return kept
     config, record, state = runs.read_config(run), runs.read_record(run), runs.read_status(run).state
@@ -89,12 +89,12 @@ def open_test(run: Run) -> TestResult:
         raise ValueError(f"run {run.id} has no test part; one is sealed by `train --test-split 0.1`")
     if state != "finished":
         raise ValueError(f"run {run.id} is {state}; the test of a run is opened when it has finished")
-    data = open_learnt(run.home, record)
+    data = open_training_data(run.home, record)
     parts = split(data, config)
     if parts.hash != record["split_hash"]:
         raise ValueError(f"run {run.id}: the program splits {data.name} otherwise now; its test windows are gone")
-    with runs.sole_worker(run):
-        kept = opened(run)
+    with runs.worker_lock(run):
+        kept = read_test_result(run)
         if kept:
             return kept
         truth = np.asarray(data.scores[parts.test])
@@ -103,7 +103,7 @@ def open_test(run: Run) -> TestResult:
             opened=datetime.now(UTC).isoformat(timespec="seconds"),
             windows=len(truth),
             split_hash=parts.hash,
-            baselines=[TestedBaseline(**one) for one in measured(data, parts.train, parts.test, "test")],
+            baselines=[TestedBaseline(**one) for one in fit_baselines(data, parts.train, parts.test, "test")],
             **of_part("test", figures(predicted, truth)),
         )
         RESULT_FILE.write(run.folder / runs.TEST, result)

@@ -2,18 +2,18 @@ from . import discovery as discovery
 from .discovery import (
     EQUAL as EQUAL,
     FEWEST_WINDOWS as FEWEST_WINDOWS,
-    Behind as Behind,
-    motif_behind as motif_behind,
+    DiscoveredMotif as DiscoveredMotif,
+    discover_motif as discover_motif,
 )
-from .formats import Found as Found, get_motif as get_motif
-from .jaspar import Match as Match, nearest as nearest, resemblance as resemblance
+from .formats import FileMotif as FileMotif, get_motif as get_motif
+from .jaspar import MotifMatch as MotifMatch, nearest_motifs as nearest_motifs, resemblance as resemblance
 from .logo import Letter as Letter, draw_letters as draw_letters, motif_logo as motif_logo
 from .pwm import (
     CROWDED as CROWDED,
     Motif as Motif,
     Scores as Scores,
+    find_hits as find_hits,
     from_counts as from_counts,
-    hits as hits,
     information as information,
     jaspar_motif as jaspar_motif,
     paint as paint,
@@ -22,11 +22,11 @@ from .pwm import (
     trimmed as trimmed,
 )
 from .scan_models import (
-    Examples as Examples,
     Scan as Scan,
+    TrainingExamples as TrainingExamples,
     all_but_overhang as all_but_overhang,
-    fitted as fitted,
+    fit_scan as fit_scan,
     known_motif as known_motif,
-    rule_behind as rule_behind,
-    rule_of_origin as rule_of_origin,
+    label_scan as label_scan,
+    scan_of_origin as scan_of_origin,
 )

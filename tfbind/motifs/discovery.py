@@ -116,7 +116,7 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True)
-class Agreement:
+class MotifAgreement:
     """How far scores are those that a motif paints.
 
     `r` is Pearson's over all bases. `exact` is the share of windows whose bases, all but the last W - 1, have the
@@ -128,7 +128,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Behind:
+class DiscoveredMotif:
     """A motif that explains scores.
 
     `how` is `painted` (read off stretches of one score each: a score is `base` plus `scale` times nats), `marked`
@@ -143,7 +143,7 @@ class Behind:
     hits: int
     explained: float
     threshold: float | None = None
-    agreement: Agreement | None = None
+    agreement: MotifAgreement | None = None
     base: float = 0.0
     scale: float = 1.0
 
@@ -156,7 +156,7 @@ class _Data:
     scores: Scores
 
 
-def motif_behind(data: Data) -> Behind | None:
+def discover_motif(data: Data) -> DiscoveredMotif | None:
     """The motif that explains the scores best; None where none is found."""
     base = _commonest_score(data.scores)
     rows, starts, lengths, values = _stretches(data.scores, base)
@@ -171,7 +171,7 @@ def motif_behind(data: Data) -> Behind | None:
     return _enriched(data)
 
 
-def _read_off(data: Data, words: Codes, values: Scores, base: float) -> Behind | None:
+def _read_off(data: Data, words: Codes, values: Scores, base: float) -> DiscoveredMotif | None:
     """The motif of words (n, W) and their scores above `base` (n,); None where none explains the data."""
     if len(words) < FEWEST_HITS:
         return None
@@ -183,12 +183,12 @@ def _read_off(data: Data, words: Codes, values: Scores, base: float) -> Behind |
     return marked if marked.explained >= TRUSTED else None
 
 
-def agreement(data: Data, motif: Motif, threshold: float) -> Agreement:
+def agreement(data: Data, motif: Motif, threshold: float) -> MotifAgreement:
     """Paint every window by itself with a motif, and compare."""
     painted = paint(motif, data.codes, threshold)
     inside = slice(0, data.codes.shape[1] - motif.width + 1)
     exact = (np.abs(painted[:, inside] - data.scores[:, inside]) < EQUAL).all(axis=1)
-    return Agreement(pearson(painted, data.scores) or 0.0, float(exact.mean()))
+    return MotifAgreement(pearson(painted, data.scores) or 0.0, float(exact.mean()))
 
 
 def _commonest_score(scores: Scores) -> float:
@@ -212,7 +212,7 @@ def _stretches(scores: Scores, base: float) -> tuple[Places, Places, Places, Sco
 # Painted scores
 
 
-def _painted(data: Data, words: Codes, values: Scores, base: float) -> Behind:
+def _painted(data: Data, words: Codes, values: Scores, base: float) -> DiscoveredMotif:
     """Solve for the log-odds from words (n, W) and their scores (n,), and for the strand of each by turns."""
     both = np.stack([words, reverse_complement(words)])
     order = np.argsort(-values, kind="stable")
@@ -230,7 +230,7 @@ def _painted(data: Data, words: Codes, values: Scores, base: float) -> Behind:
     # Words and their sums are the same on both strands, but where hits overlap, the strand says which covers which.
     strands = [(agreement(in_nats, one, threshold - ROUNDING), one) for one in (motif, motif.reverse_complement())]
     found, motif = max(strands, key=lambda strand: (strand[0].exact, strand[0].r))
-    return Behind(motif, "painted", len(words), found.r**2, threshold, found, base, scale)
+    return DiscoveredMotif(motif, "painted", len(words), found.r**2, threshold, found, base, scale)
 
 
 def _begun(word: Codes) -> NDArray[np.float64]:
@@ -342,7 +342,7 @@ def _shared(unseen: NDArray[np.bool_], most: NDArray[np.float64], left: float) -
 # Marked hits
 
 
-def _marked(data: Data, words: Codes, base: float) -> Behind:
+def _marked(data: Data, words: Codes, base: float) -> DiscoveredMotif:
     """Count the letters of words (n, W), each on the strand that fits better, by turns."""
     both = np.stack([words, reverse_complement(words)])
     motifs = [_counted(both, word) for word in words[:: max(1, len(words) // STARTS)]]
@@ -353,7 +353,7 @@ def _marked(data: Data, words: Codes, base: float) -> Behind:
     thresholds = np.quantile(_best_of_both(motif, both), LEFT_OUT) - ROUNDING
     r = [pearson((paint(motif, codes, threshold) != 0).astype(np.float32), scores) or 0.0 for threshold in thresholds]
     best = int(np.argmax(r))
-    return Behind(motif, "marked", len(words), r[best] ** 2, float(thresholds[best]), base=base)
+    return DiscoveredMotif(motif, "marked", len(words), r[best] ** 2, float(thresholds[best]), base=base)
 
 
 def _counted(both: Codes, word: Codes) -> Motif:
@@ -379,11 +379,11 @@ def _best_of_both(motif: Motif, both: Codes) -> NDArray[np.float64]:
 # Measured scores
 
 
-def _enriched(data: Data) -> Behind | None:
+def _enriched(data: Data) -> DiscoveredMotif | None:
     """The motif that is common around high scores, held against the means of all windows."""
     found = enriched_motif(data.codes, data.scores)
     if found is None:
         return None
     motif, windows = found
     best = np.maximum(*(scores.max(axis=1) for scores in scan(motif, data.codes)))
-    return Behind(motif, "enriched", windows, (pearson(best, data.scores.mean(axis=1)) or 0.0) ** 2)
+    return DiscoveredMotif(motif, "enriched", windows, (pearson(best, data.scores.mean(axis=1)) or 0.0) ** 2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tfbind.motifs.jaspar import find_motif
 from tfbind.motifs.pwm import Motif, from_counts
-from tfbind.store import label, shown, whole_lines
+from tfbind.store import file_label, quote, read_whole_lines
 
 SITES = 20  # what a probability matrix is taken to be made from when it holds zeros and does not say
 WIDEST = 200
@@ -29,14 +29,14 @@ Lines = Sequence[tuple[int, str]]
 
 
 @dataclass(frozen=True)
-class Found:
+class FileMotif:
     """A motif, and the log-odds threshold that its file gives, if it does (HOMER, natural logarithms)."""
 
     motif: Motif
     threshold: float | None = None
 
 
-def get_motif(file_id_or_name: str, name: str | None = None) -> Found:
+def get_motif(file_id_or_name: str, name: str | None = None) -> FileMotif:
     """A motif from a file where there is one of that name, else from JASPAR by id or name.
 
     Args:
@@ -50,10 +50,10 @@ def get_motif(file_id_or_name: str, name: str | None = None) -> Found:
         return choose(read_motifs(path), path, name)
     if "/" in file_id_or_name or path.suffix in (".motif", ".meme", ".jaspar", ".pfm", ".txt"):
         raise ValueError(f"{path}: no such file; expected a motif file (HOMER, MEME or JASPAR)")
-    return Found(find_motif(file_id_or_name))
+    return FileMotif(find_motif(file_id_or_name))
 
 
-def choose(found: Sequence[Found], path: Path, name: str | None) -> Found:
+def choose(found: Sequence[FileMotif], path: Path, name: str | None) -> FileMotif:
     """The one motif that is meant.
 
     Raises:
@@ -62,12 +62,12 @@ def choose(found: Sequence[Found], path: Path, name: str | None) -> Found:
     wanted = [one for one in found if name in (None, one.motif.name, one.motif.matrix_id)]
     if len(wanted) != 1:
         names = ", ".join(one.motif.name or one.motif.matrix_id for one in found[:10])
-        what = f"{len(wanted)} motifs" + (f" named {shown(name)}" if name else "")
-        raise ValueError(f"{label(path)}: {what}; name one of: {names}{', ...' if len(found) > 10 else ''}")
+        what = f"{len(wanted)} motifs" + (f" named {quote(name)}" if name else "")
+        raise ValueError(f"{file_label(path)}: {what}; name one of: {names}{', ...' if len(found) > 10 else ''}")
     return wanted[0]
 
 
-def read_motifs(path: Path) -> list[Found]:
+def read_motifs(path: Path) -> list[FileMotif]:
     """Every motif of a file.
 
     Probabilities are taken as they are written. A matrix of probabilities with a zero (or less than 1e-9) is read as
@@ -87,7 +87,7 @@ class _Reader:
         self.path = path
         self.lines: list[tuple[int, str]] = []
         letters = 0
-        numbered = enumerate((line for lines in whole_lines(path) for line in lines.split(b"\n")[:-1]), start=1)
+        numbered = enumerate((line for lines in read_whole_lines(path) for line in lines.split(b"\n")[:-1]), start=1)
         for number, raw in numbered:
             line = raw.decode("ascii", "backslashreplace").strip()
             letters += len(line)
@@ -96,9 +96,9 @@ class _Reader:
             if line and not line.startswith("#"):
                 self.lines.append((number, line))
 
-    def read(self) -> list[Found]:
+    def read(self) -> list[FileMotif]:
         if not self.lines:
-            raise ValueError(f"{label(self.path)}: no motif; expected a HOMER, MEME or JASPAR file")
+            raise ValueError(f"{file_label(self.path)}: no motif; expected a HOMER, MEME or JASPAR file")
         first = self.lines[0][1]
         if first.upper().startswith("MEME VERSION"):
             found = list(self._meme())
@@ -109,14 +109,14 @@ class _Reader:
         else:
             self._fail(
                 self.lines[0][0],
-                f"{shown(first)}; expected '>' and a name (HOMER, JASPAR), 'MEME version' or a row of counts",
+                f"{quote(first)}; expected '>' and a name (HOMER, JASPAR), 'MEME version' or a row of counts",
             )
         if not found:
-            raise ValueError(f"{label(self.path)}: no motif; expected a line that begins with 'MOTIF'")
+            raise ValueError(f"{file_label(self.path)}: no motif; expected a line that begins with 'MOTIF'")
         return found
 
     def _fail(self, line: int, what: str) -> NoReturn:
-        raise ValueError(f"{label(self.path)}: line {line}: {what}")
+        raise ValueError(f"{file_label(self.path)}: line {line}: {what}")
 
     def _is_row(self, line: str) -> bool:
         cells = re.sub(r"^[ACGT]\b[\s:|]*\[?|\]$", "", line).split()
@@ -128,10 +128,10 @@ class _Reader:
         for start, end in pairwise([*starts, len(self.lines)]):
             yield self.lines[start], self.lines[start + 1 : end]
 
-    def _one(self, header: tuple[int, str], rows: Lines) -> Found:
+    def _one(self, header: tuple[int, str], rows: Lines) -> FileMotif:
         number, line = header
         if not rows:
-            self._fail(number, f"{shown(line)} and no matrix below it")
+            self._fail(number, f"{quote(line)} and no matrix below it")
         words = line[1:].split("\t") if "\t" in line else line[1:].split()
         words = [word.strip() for word in words if word.strip()]
         lettered = rows[0][1][0] in "ACGT"
@@ -143,14 +143,14 @@ class _Reader:
         values = [self._numbers(number, line.split()) for number, line in rows]
         return all(len(row) == 4 and abs(sum(row) - 1) <= 2 * TOLERANCE for row in values)
 
-    def _homer(self, number: int, words: list[str], rows: Lines) -> Found:
+    def _homer(self, number: int, words: list[str], rows: Lines) -> FileMotif:
         threshold = None
         if len(words) > 2:
             threshold = self._numbers(number, words[2:3])[0]
         name = words[1] if len(words) > 1 else words[0] if words else ""
-        return Found(self._probabilities(name.split("/")[0], name, rows, SITES), threshold)
+        return FileMotif(self._probabilities(name.split("/")[0], name, rows, SITES), threshold)
 
-    def _counted(self, name: str, matrix_id: str, rows: Lines) -> Found:
+    def _counted(self, name: str, matrix_id: str, rows: Lines) -> FileMotif:
         """JASPAR: four rows A C G T, with or without letters and brackets."""
         first = rows[0][0]
         if len(rows) != 4:
@@ -160,7 +160,7 @@ class _Reader:
             body = line
             if line[0].isalpha():
                 if line[0] != letter:
-                    self._fail(number, f"a row of {shown(line[0])}; expected the row of {letter}")
+                    self._fail(number, f"a row of {quote(line[0])}; expected the row of {letter}")
                 body = line[1:].strip(" \t:|[]")
             counts.append(self._numbers(number, body.split()))
             if len(counts[-1]) != len(counts[0]):
@@ -173,26 +173,26 @@ class _Reader:
             column = int(matrix.sum(axis=0).argmin())
             self._fail(first, f"column {column + 1} holds no count; expected one of A, C, G or T at least")
         if np.allclose(matrix.sum(axis=0), 1, atol=TOLERANCE):
-            return Found(self._matrix(first, name, matrix_id, matrix, SITES))
-        return Found(from_counts(name, matrix_id, matrix))
+            return FileMotif(self._matrix(first, name, matrix_id, matrix, SITES))
+        return FileMotif(from_counts(name, matrix_id, matrix))
 
-    def _meme(self) -> Iterator[Found]:
+    def _meme(self) -> Iterator[FileMotif]:
         starts = [place for place, (_, line) in enumerate(self.lines) if re.match(r"MOTIF\b", line)]
         alphabet = [(number, line) for number, line in self.lines if line.upper().startswith("ALPHABET")]
         for number, line in alphabet:
             if line.split("=")[-1].strip().strip('"') != "ACGT" and "DNA" not in line.upper():
-                self._fail(number, f"{shown(line)}; expected ALPHABET= ACGT")
+                self._fail(number, f"{quote(line)}; expected ALPHABET= ACGT")
         for start, end in pairwise([*starts, len(self.lines)]):
             yield self._meme_motif(self.lines[start:end])
 
-    def _meme_motif(self, lines: Lines) -> Found:
+    def _meme_motif(self, lines: Lines) -> FileMotif:
         number, title = lines[0]
         words = title.split()[1:]
         if not words:
             self._fail(number, "a motif without a name; expected MOTIF and its name")
         heads = [place for place, (_, line) in enumerate(lines) if line.startswith("letter-probability matrix")]
         if len(heads) != 1:
-            self._fail(number, f"{len(heads)} matrices of {shown(words[0])}; expected one letter-probability matrix")
+            self._fail(number, f"{len(heads)} matrices of {quote(words[0])}; expected one letter-probability matrix")
         at, head = lines[heads[0]]
         said = {key: self._numbers(at, [value])[0] for key, value in re.findall(r"\b(\w+)\s*=\s*(\S+)", head)}
         if said.get("alength", 4) != 4:
@@ -210,7 +210,7 @@ class _Reader:
                 else "no matrix below it",
             )
         name = " ".join(words[1:]) or words[0]
-        return Found(self._probabilities(name, words[0], rows, said.get("nsites", SITES)))
+        return FileMotif(self._probabilities(name, words[0], rows, said.get("nsites", SITES)))
 
     def _probabilities(self, name: str, matrix_id: str, rows: Lines, sites: float) -> Motif:
         """A row per column of the motif, A C G T across."""
@@ -237,5 +237,5 @@ class _Reader:
     def _numbers(self, number: int, cells: Sequence[str]) -> list[float]:
         for cell in cells:
             if not NUMBER.fullmatch(cell) or abs(float(cell)) > 1e12:
-                self._fail(number, f"{shown(cell)} is not a number that can stand there")
+                self._fail(number, f"{quote(cell)} is not a number that can stand there")
         return [float(cell) for cell in cells]

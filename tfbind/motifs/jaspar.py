@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.motifs.pwm import Motif, from_counts, jaspar_motif
-from tfbind.store import shown
+from tfbind.store import quote
 
 RELEASE = "JASPAR2026"
 ID = re.compile(r"([A-Z]{2}\d{4})(?:\.(\d+))?", re.IGNORECASE)
@@ -50,7 +50,7 @@ def find_motif(id_or_name: str) -> Motif:
     ids = [f"{base}.{version}" for base, (version, _) in sorted(latest.items())]
     if not ids:
         raise ValueError(
-            f"motif {shown(wanted)}: not in JASPAR 2026; expected an id such as MA0148.5, a name such as FOXA1, or "
+            f"motif {quote(wanted)}: not in JASPAR 2026; expected an id such as MA0148.5, a name such as FOXA1, or "
             "a motif file"
         )
     if len(ids) > 1:
@@ -58,7 +58,7 @@ def find_motif(id_or_name: str) -> Motif:
             f"{base}.{version}": f"{group}, {width} bases" for base, version, group, width in _rows(ABOUT, wanted)
         }
         listed = "; ".join(f"{one} ({said[one]})" if one in said else one for one in ids)
-        raise ValueError(f"motif {shown(wanted)}: {len(ids)} profiles of JASPAR 2026; name one: {listed}")
+        raise ValueError(f"motif {quote(wanted)}: {len(ids)} profiles of JASPAR 2026; name one: {listed}")
     return jaspar_motif(ids[0])
 
 
@@ -96,7 +96,7 @@ def _rows(query: str, *wanted: str) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Match:
+class MotifMatch:
     """A known motif that resembles a query. `e_value`: how many of those searched would resemble it so by chance."""
 
     name: str
@@ -105,13 +105,13 @@ class Match:
     strand: str
 
 
-def nearest(queries: Sequence[Motif], best: int = BEST) -> list[list[Match]]:
+def nearest_motifs(queries: Sequence[Motif], best: int = BEST) -> list[list[MotifMatch]]:
     """The `best` matches of each query, the closest first, by TOMTOM (Gupta et al., Genome Biology 8, R24, 2007)."""
     known = vertebrates()
     chances, strands = _compared(queries, known)
     return [
         [
-            Match(
+            MotifMatch(
                 known[at].name, known[at].matrix_id, float(row[at]) * len(known), "-" if strands[place, at] else "+"
             )
             for at in np.argsort(row, kind="stable")[:best]

@@ -162,7 +162,7 @@ def threshold_of(motif: Motif, p_value: float) -> float:
     return (int(steps.min(axis=0).sum()) + reached) * RESOLUTION
 
 
-def hits(scores: Scores, threshold: float, crowded: int = CROWDED) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def find_hits(scores: Scores, threshold: float, crowded: int = CROWDED) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Where one strand has hits: scores of at least `threshold`, thinned where they crowd.
 
     Of two hits whose starts are fewer than `crowded` bases apart the lower is dropped, of two equal ones the
@@ -200,7 +200,7 @@ def paint(motif: Motif, codes: Codes, threshold: float, window: NDArray[np.intp]
 
 
 def _paint_strand(scores: Scores, threshold: float, width: int, window: NDArray[np.intp], order: int) -> Scores:
-    rows, starts = (place[::order] for place in hits(scores, threshold))
+    rows, starts = (place[::order] for place in find_hits(scores, threshold))
     painted = np.zeros((len(scores), len(window)), dtype=np.float32)
     bases = starts[:, None] + np.arange(width)
     here, column = np.nonzero(window[bases] == window[starts][:, None])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tfbind.dna import Codes
 from tfbind.metrics import pearson
-from tfbind.motifs.discovery import EQUAL, ROUNDING, Behind, motif_behind
+from tfbind.motifs.discovery import EQUAL, ROUNDING, DiscoveredMotif, discover_motif
 from tfbind.motifs.jaspar import ID, vertebrates
 from tfbind.motifs.pwm import Motif, Scores, jaspar_motif, paint, threshold_of
 
@@ -26,16 +26,16 @@ SURE = 0.9  # the share of windows that a rule has to paint exactly to be called
 
 
 @dataclass(frozen=True)
-class Examples:
+class TrainingExamples:
     """Codes (N, L) and their scores (N, L)."""
 
     codes: Codes
     scores: Scores
 
-    def some(self, count: int) -> "Examples":
+    def some(self, count: int) -> "TrainingExamples":
         """At most so many of them, evenly spread."""
         places = np.linspace(0, len(self.codes) - 1, min(count, len(self.codes))).astype(int)
-        return Examples(self.codes[places], self.scores[places])
+        return TrainingExamples(self.codes[places], self.scores[places])
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Scan:
         return paint(self.motif, codes, self.threshold) * np.float32(self.scale) + np.float32(self.base)
 
 
-def fitted(examples: Examples) -> tuple[Scan, Behind] | None:
+def fit_scan(examples: TrainingExamples) -> tuple[Scan, DiscoveredMotif] | None:
     """A matrix fitted to examples, and how; None where no motif is to be found behind their scores.
 
     Painted scores give matrix, threshold and unit exactly, marked hits a threshold too. Of other scores the motif is
     what is enriched where they are high, with the threshold that explains them best.
     """
-    behind = motif_behind(examples.some(MOST_WINDOWS))
+    behind = discover_motif(examples.some(MOST_WINDOWS))
     if behind is None:
         return None
     if behind.threshold is not None:
@@ -67,7 +67,7 @@ def fitted(examples: Examples) -> tuple[Scan, Behind] | None:
     return _with_best_threshold(behind.motif, examples.some(JUDGED)), behind
 
 
-def rule_of_origin(origin: Mapping[str, Any]) -> Scan | None:
+def scan_of_origin(origin: Mapping[str, Any]) -> Scan | None:
     """The scan that made the labels, where the data set was made here by one."""
     if origin["kind"] == "simulation":
         return Scan(jaspar_motif(origin["matrix_id"]), float(origin["threshold"]))
@@ -78,21 +78,21 @@ def rule_of_origin(origin: Mapping[str, Any]) -> Scan | None:
     return None
 
 
-def rule_behind(origin: Mapping[str, Any], fit: tuple[Scan, Behind] | None) -> Scan | None:
+def label_scan(origin: Mapping[str, Any], fit: tuple[Scan, DiscoveredMotif] | None) -> Scan | None:
     """The scan that made the labels: known from the origin of the data, or read off them beyond doubt."""
-    found = rule_of_origin(origin)
+    found = scan_of_origin(origin)
     if found is None and fit is not None:
         scan, behind = fit
         found = scan if behind.agreement and behind.agreement.exact >= SURE else None
     return found
 
 
-def known_motif(origin: Mapping[str, Any], examples: Examples) -> tuple[Scan, bool]:
+def known_motif(origin: Mapping[str, Any], examples: TrainingExamples) -> tuple[Scan, bool]:
     """A motif of JASPAR for a data set, and whether it was made with that one.
 
     Where it was not, that vertebrate motif is taken whose scan explains the examples best.
     """
-    rule = rule_of_origin(origin)
+    rule = scan_of_origin(origin)
     if rule and ID.fullmatch(rule.motif.matrix_id):
         return rule, True
     few, more = examples.some(FIRST_LOOK), examples.some(JUDGED)
@@ -103,12 +103,12 @@ def known_motif(origin: Mapping[str, Any], examples: Examples) -> tuple[Scan, bo
     return _with_best_threshold(best.motif, more), False
 
 
-def _with_best_threshold(motif: Motif, examples: Examples) -> Scan:
+def _with_best_threshold(motif: Motif, examples: TrainingExamples) -> Scan:
     scans = [Scan(motif, threshold_of(motif, p_value)) for p_value in P_VALUES]
     return max(scans, key=lambda scan: _explained(scan, examples))
 
 
-def _explained(scan: Scan, examples: Examples) -> float:
+def _explained(scan: Scan, examples: TrainingExamples) -> float:
     return pearson(scan(examples.codes), examples.scores) or 0.0
 
 

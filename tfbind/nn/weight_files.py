@@ -23,7 +23,16 @@ from safetensors.numpy import load, save
 
 from tfbind.config import PROJECT
 from tfbind.nn.onnx import read_shape
-from tfbind.store import DamagedFile, KeptFile, claimed, drafted, kept_file, regular, scratch, to_trash
+from tfbind.store import (
+    DamagedFile,
+    KeptFile,
+    atomic_write,
+    kept_file,
+    move_to_trash,
+    rename_exclusive,
+    require_regular_file,
+    scratch,
+)
 
 HASH = "tfbind_sha256"
 LOWEST_LABEL = "lowest_label"  # the fact that holds the lowest score above 0 of the data that the weights learnt from
@@ -51,7 +60,7 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         ValueError: one line: the file is missing, damaged, too large for a model, or no safetensors file.
     """
     try:
-        content = regular(path, MAX_BYTES).read_bytes()
+        content = require_regular_file(path, MAX_BYTES).read_bytes()
         tensors = load(content)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
@@ -67,7 +76,7 @@ def read_facts(path: Path) -> dict[str, str]:
     """The facts that a safetensors file was written with; none where it is missing, or no such file at all."""
     if not path.exists():
         return {}
-    with regular(path).open("rb") as file:
+    with require_regular_file(path).open("rb") as file:
         size = int.from_bytes(file.read(LENGTH_BYTES), "little")
         header = file.read(size) if size <= MAX_HEADER else b""
     try:
@@ -122,14 +131,14 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
     """
     if not source.exists():
         raise ValueError(f"{source}: no such file")
-    regular(source, MAX_BYTES)
+    require_regular_file(source, MAX_BYTES)
     name = name if name is not None else _name_of(source)
     _check_free(home, name)
     with scratch(_folder(home), name) as draft:
         convert(source, draft / WEIGHTS)
         card = _describe(name, source, draft / WEIGHTS)
         CARD_FILE.write(draft / CARD, card)
-        if not claimed(draft, _folder(home) / name):
+        if not rename_exclusive(draft, _folder(home) / name):
             raise _taken(name)
     return card
 
@@ -167,7 +176,7 @@ def _describe(name: str, source: Path, weights: Path) -> Card:
 
 
 def _sha256(path: Path) -> str:
-    with regular(path, MAX_BYTES).open("rb") as file:
+    with require_regular_file(path, MAX_BYTES).open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
@@ -203,7 +212,7 @@ def converted(home: Path, source: Path) -> Path:
     target = home / "cache" / "weights" / f"{_sha256(source)}.safetensors"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with drafted(target) as draft:
+        with atomic_write(target) as draft:
             convert(source, draft)
     return target
 
@@ -249,4 +258,4 @@ def delete_model(home: Path, name: str) -> Path:
     """
     if weights_of(home, name) is None:
         raise ValueError(f"no imported model {name[:80]!r}; `python -m tfbind model list` lists them")
-    return to_trash(home, _folder(home) / name, f"model-{name}")
+    return move_to_trash(home, _folder(home) / name, f"model-{name}")

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from tfbind.nn.model import BindingPredictorCNN
 from tfbind.nn.weight_files import LOWEST_LABEL, MAX_BYTES, check, pack, read_facts
-from tfbind.store import naming, regular, words
+from tfbind.store import annotate_oserror, format_error, require_regular_file
 
 Weights = Mapping[str, Tensor]
 
@@ -109,7 +109,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ValueError: the file is neither, was damaged, holds anything but named tensors, or is too large for a model.
     """
     try:
-        content = regular(path, MAX_BYTES).read_bytes()  # safetensors opens no path that is not in UTF-8
+        content = require_regular_file(path, MAX_BYTES).read_bytes()  # safetensors opens no path that is not in UTF-8
         weights = load(content)
         check(path, content)
     except FileNotFoundError:
@@ -183,7 +183,7 @@ def convert(source: Path, target: Path) -> None:
         packed = io.BytesIO()  # torch writes to a file itself without saying what went wrong
         torch.save(model.state_dict(), packed)
         content = packed.getvalue()
-    with naming(target):
+    with annotate_oserror(target):
         target.write_bytes(content)
 
 
@@ -193,10 +193,10 @@ def main(arguments: list[str]) -> int:
     try:
         convert(source, target)
     except ValueError as error:
-        print(words(error), file=sys.stderr)
+        print(format_error(error), file=sys.stderr)
         return 2
     except OSError as error:
-        print(words(error), file=sys.stderr)
+        print(format_error(error), file=sys.stderr)
         return 3
     return 0
 

@@ -1,12 +1,12 @@
 from . import devices as devices, disk as disk, estimate as estimate, folder as folder, log as log, record as record
-from .devices import settle as settle
+from .devices import resolve_device as resolve_device
 from .disk import size as size, usage as usage
 from .estimate import (
     Estimate as Estimate,
     disk_needed as disk_needed,
     duration as duration,
     estimate_run as estimate_run,
-    recent as recent,
+    recent_samples as recent_samples,
     round_seconds as round_seconds,
 )
 from .folder import (
@@ -49,7 +49,7 @@ from .folder import (
     is_run as is_run,
     list_runs as list_runs,
     new_id as new_id,
-    owned as owned,
+    owned_status as owned_status,
     read_config as read_config,
     read_labels as read_labels,
     read_progress as read_progress,
@@ -60,41 +60,41 @@ from .folder import (
     read_stop as read_stop,
     rename as rename,
     request_stop as request_stop,
-    sole_worker as sole_worker,
+    set_state as set_state,
     stop_requested as stop_requested,
     summary as summary,
-    take_over as take_over,
     training_windows as training_windows,
+    worker_lock as worker_lock,
 )
 from .hints import Hint as Hint, Steps as Steps, few_steps as few_steps, hint as hint
 from .launch import (
     GRACE_SECONDS as GRACE_SECONDS,
-    Order as Order,
     PreparedRun as PreparedRun,
-    ahead as ahead,
-    await_worker as await_worker,
+    RunRequest as RunRequest,
     cancel as cancel,
     check_resumable as check_resumable,
     command as command,
     end_process as end_process,
+    find_prepared as find_prepared,
     free_disk as free_disk,
-    holds_within as holds_within,
     kill as kill,
-    made_for as made_for,
+    mark_pending as mark_pending,
     prepare as prepare,
+    queue_position as queue_position,
     resume as resume,
-    start as start,
+    start_process as start_process,
     stop as stop,
+    stopped_on_interrupt as stopped_on_interrupt,
     submit as submit,
-    until_heard as until_heard,
+    wait_until as wait_until,
     watch as watch,
 )
 from .models import StopReason as StopReason, StopRequest as StopRequest
 from .record import (
-    Past as Past,
+    RunRecord as RunRecord,
     Stamp as Stamp,
-    local as local,
-    local_runs as local_runs,
-    read_held_out as read_held_out,
+    read_run_record as read_run_record,
+    read_run_records as read_run_records,
+    read_validation as read_validation,
 )
 from .worker import Worker as Worker

@@ -20,17 +20,17 @@ from tfbind.errors import Setting, SettingsError
 from tfbind.store import cpu_cores
 
 
-def available() -> list[str]:
+def available_devices() -> list[str]:
     """The devices that torch can train on here, the fastest first; `cpu` is always the last."""
     return ["cuda"] * bool(cuda_count()) + ["mps"] * _has_mps() + ["cpu"]
 
 
 def cuda_count() -> int:
     """How many NVIDIA GPUs the driver shows to this process, 0 where the installed torch was built without CUDA."""
-    return ask_driver()[0] if torch_has_cuda() else 0
+    return driver_gpu_count()[0] if torch_has_cuda() else 0
 
 
-def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[int, str]:
+def driver_gpu_count(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[int, str]:
     """How many GPUs NVIDIA's driver shows to this process, whatever torch can do with them; why none, in words.
 
     `load` opens the library of the driver.
@@ -60,20 +60,20 @@ def _has_mps() -> bool:
     return platform.system() == "Darwin" and platform.machine() == "arm64"
 
 
-def settle(config: TrainConfig) -> TrainConfig:
+def resolve_device(config: TrainConfig) -> TrainConfig:
     """`config` with its device and its number of threads made definite for this machine.
 
     Raises:
         ValueError: the device asked for is not here.
     """
-    here = available()
+    here = available_devices()
     device = here[0] if config.device == "auto" else config.device
     if device not in here:
         raise SettingsError(Setting("device", "--device"), f" {device}: not on this machine; here: {', '.join(here)}")
     return config.model_copy(update={"device": device, "threads": config.threads or cpu_cores()})
 
 
-def describe(device: str, threads: int) -> str:
+def describe_device(device: str, threads: int) -> str:
     """A device in a reader's words, such as `CPU, 2 threads`."""
     return f"CPU, {threads} thread{'s' * (threads != 1)}" if device == "cpu" else device.upper()
 

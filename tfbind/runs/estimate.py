@@ -24,7 +24,7 @@ FIXED_BYTES = 20_000  # settings, states, and what files take beside their conte
 
 
 @dataclass(frozen=True)
-class Past:
+class SpeedSample:
     """The speed of one finished run: what it trained, on windows of how many bases, how many a second."""
 
     config: TrainConfig
@@ -45,7 +45,7 @@ class Estimate:
         return duration(round_seconds(self.seconds))
 
 
-def estimate_run(config: TrainConfig, windows: int, length: int, past: Iterable[Past] = ()) -> Estimate:
+def estimate_run(config: TrainConfig, windows: int, length: int, past: Iterable[SpeedSample] = ()) -> Estimate:
     """How long `config` takes on `windows` windows of `length` bases.
 
     Args:
@@ -102,18 +102,18 @@ def _basis(count: int, same: bool) -> str:
     return f"measured in {runs} of this model" if same else f"scaled from {runs} of other models"
 
 
-def measured(runs: Iterable[Run]) -> Iterable[Past]:
+def speed_samples(runs: Iterable[Run]) -> Iterable[SpeedSample]:
     """The speeds of the finished ones among `runs`, in the same order."""
     for run in runs:
         with suppress(ValueError):  # a damaged run has nothing to say about speed
             rows, length = read_rows(run), read_record(run).get("length")
             if rows and length and read_status(run).state == "finished":
-                yield Past(read_config(run), length, median(row["windows_per_second"] for row in rows))
+                yield SpeedSample(read_config(run), length, median(row["windows_per_second"] for row in rows))
 
 
-def recent(runs: list[Run]) -> list[Past]:
+def recent_samples(runs: list[Run]) -> list[SpeedSample]:
     """The newest speeds among `runs`, given oldest first; older ones than the last 50 are not looked at."""
-    return list(measured(islice(reversed(runs), LOOK_BACK)))
+    return list(speed_samples(islice(reversed(runs), LOOK_BACK)))
 
 
 def round_seconds(seconds: float) -> float:

@@ -34,14 +34,14 @@ from tfbind.store import (
     Busy,
     DamagedFile,
     KeptFile,
-    Owner,
-    claimed,
+    ProcessIdentity,
+    annotate_oserror,
     kept_file,
-    naming,
-    regular,
+    move_to_trash,
+    rename_exclusive,
+    require_regular_file,
     scratch,
     this_process,
-    to_trash,
     write_chunks,
 )
 
@@ -149,7 +149,7 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status(Owner):
+class Status(ProcessIdentity):
     """Where a run stands, and which process owns it. Times are seconds since 1970.
 
     command: arguments of the command that the run was made by, or for: the same command takes it up.
@@ -220,10 +220,10 @@ def create(
         CONFIG_FILE.write(draft / CONFIG, record)
         labels = {"name": checked_name(name or default_name(config)), "tags": [], "note": ""}
         LABELS_FILE.write(draft / LABELS, labels)
-        STATE_FILE.write(draft / STATE, replace(owned("pending"), command=list(command) if command else None))
+        STATE_FILE.write(draft / STATE, replace(owned_status("pending"), command=list(command) if command else None))
         if parent:
             _copy_weights(parent, draft / INITIAL)
-        if not claimed(draft, run.folder):
+        if not rename_exclusive(draft, run.folder):
             raise ValueError(f"--id {run.id}: that run exists already")
     return run
 
@@ -333,7 +333,7 @@ def read_state(run: Run) -> Status:
     return STATE_FILE.read(run.folder / STATE)
 
 
-def take_over(run: Run, state: State, **changes: Any) -> None:
+def set_state(run: Run, state: State, **changes: Any) -> None:
     """Set the state of a run, with this process as its owner.
 
     One that is damaged was told as such, and is made good: what the run has learnt lies elsewhere.
@@ -342,10 +342,10 @@ def take_over(run: Run, state: State, **changes: Any) -> None:
     with contextlib.suppress(ValueError):
         before = read_state(run)
         kept = {"started": before.started, "device": before.device, "command": before.command}
-    STATE_FILE.put(run.folder / STATE, asdict(owned(state)) | kept | changes)
+    STATE_FILE.put(run.folder / STATE, asdict(owned_status(state)) | kept | changes)
 
 
-def owned(state: State) -> Status:
+def owned_status(state: State) -> Status:
     """A status whose owner is this process."""
     return Status(state=state, **asdict(this_process()))
 
@@ -384,7 +384,7 @@ def read_stop(run: Run) -> StopRequest | None:
 
 
 @contextlib.contextmanager
-def sole_worker(run: Run) -> Iterator[None]:
+def worker_lock(run: Run) -> Iterator[None]:
     """Hold the right to write into a run, which one process has at a time.
 
     Raises:
@@ -402,7 +402,7 @@ def sole_worker(run: Run) -> Iterator[None]:
 def append_row(run: Run, row: Row) -> None:
     """Add one finished epoch. The line reaches the disk before this returns."""
     path = run.folder / METRICS
-    with naming(path), path.open("ab") as file:
+    with annotate_oserror(path), path.open("ab") as file:
         file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
@@ -416,7 +416,7 @@ def read_rows(run: Run) -> list[Row]:
     """
     path = run.folder / METRICS
     try:
-        text = regular(path, MOST_BYTES).read_bytes() if path.exists() else b""
+        text = require_regular_file(path, MOST_BYTES).read_bytes() if path.exists() else b""
     except OSError as error:
         raise DamagedFile(path, f"cannot be read ({error.strerror})") from None
     try:
@@ -488,7 +488,7 @@ def delete(run: Run) -> Path:
     """
     if read_status(run).active:
         raise ValueError(f"run {run.id} is {read_status(run).state}; stop it first")
-    return to_trash(run.home, run.folder, run.id)
+    return move_to_trash(run.home, run.folder, run.id)
 
 
 def active_on(home: Path, name: str, content_hash: str) -> list[str]:

@@ -22,7 +22,7 @@ from tfbind.data import Split, Windows, check_learnable, open_dataset, splits
 from tfbind.errors import reason_of
 from tfbind.runs import devices, folder
 from tfbind.runs.folder import Run, Status
-from tfbind.store import Busy, atomic, heard
+from tfbind.store import Busy, atomic, handle_signals
 
 PROGRAM = (sys.executable, "-m", "tfbind")
 GRACE_SECONDS = 15.0
@@ -47,7 +47,7 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True)
-class Order:
+class RunRequest:
     """What a run is made with beside its hyperparameters.
 
     `parent` is the run whose weights it starts from, `sweep` the sweep it belongs to, `wandb` whether and how it is
@@ -62,7 +62,7 @@ class Order:
     ray: str = ""
 
 
-def command(config: TrainConfig, order: Order = Order()) -> list[str]:
+def command(config: TrainConfig, order: RunRequest = RunRequest()) -> list[str]:
     """The command line that trains `config`, as `submit` executes it."""
     parent = order.parent
     words = [*PROGRAM, "train", *flags(config, folder.read_config(parent) if parent else None)]
@@ -83,7 +83,7 @@ class PreparedRun:
 
     home: Path
     config: TrainConfig
-    order: Order
+    order: RunRequest
     dataset: Windows
     split: Split
 
@@ -102,7 +102,7 @@ class PreparedRun:
             "wandb": order.wandb,
             "ray": order.ray,
             "dataset_hash": data.hash,
-            **splits.facts(self.split),
+            **splits.split_facts(self.split),
             "windows": len(data),
             "length": data.length,
         }
@@ -117,7 +117,9 @@ class PreparedRun:
         )
 
 
-def prepare(home: Path, config: TrainConfig, order: Order = Order(), cluster: Executor | None = None) -> PreparedRun:
+def prepare(
+    home: Path, config: TrainConfig, order: RunRequest = RunRequest(), cluster: Executor | None = None
+) -> PreparedRun:
     """Do what a run needs before it has a folder: settle `config` for this machine, or for `cluster`, open and split
     its data set, and check that something can be learnt from it.
 
@@ -136,7 +138,7 @@ def prepare(home: Path, config: TrainConfig, order: Order = Order(), cluster: Ex
 def submit(
     home: Path,
     config: TrainConfig,
-    order: Order = Order(),
+    order: RunRequest = RunRequest(),
     secrets: Mapping[str, str] | None = None,
     cluster: Executor | None = None,
 ) -> Run:
@@ -154,11 +156,11 @@ def submit(
         return run
     words = command(prepared.config, order)
     run = prepared.create(words[len(PROGRAM) :])
-    start(run, words, secrets)
+    start_process(run, words, secrets)
     return run
 
 
-def made_for(home: Path, id: str, command: Sequence[str]) -> Run | None:
+def find_prepared(home: Path, id: str, command: Sequence[str]) -> Run | None:
     """The run with this id that waits for a worker, if it was made for the command with these arguments."""
     if not folder.is_run(home, id):
         return None
@@ -179,21 +181,21 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
         folder.clear_stop(run)
         cluster.start(run)
         return run
-    await_worker(run, lambda: check_resumable(run))
-    start(run, [*PROGRAM, "resume", run.id], secrets)
+    mark_pending(run, lambda: check_resumable(run))
+    start_process(run, [*PROGRAM, "resume", run.id], secrets)
     return run
 
 
-def await_worker(run: Run, check: Callable[[], None]) -> None:
+def mark_pending(run: Run, check: Callable[[], None]) -> None:
     """Have a run, or a sweep, wait for a process that this one is about to start, if `check` has no objection.
 
     Raises:
         ValueError: what `check` raises, or another process has begun to work on it.
     """
-    with folder.sole_worker(run):  # else what a worker from elsewhere has just said of itself is lost
+    with folder.worker_lock(run):  # else what a worker from elsewhere has just said of itself is lost
         check()
         folder.clear_stop(run)
-        folder.take_over(run, "pending", ended=None, error=None)
+        folder.set_state(run, "pending", ended=None, error=None)
 
 
 def check_resumable(run: Run) -> None:
@@ -207,7 +209,7 @@ def check_resumable(run: Run) -> None:
         )
 
 
-def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = None) -> None:
+def start_process(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = None) -> None:
     """Execute `words` in a session of its own, with `secrets` in its environment; what it complains of goes into the
     log of `run`.
 
@@ -219,7 +221,7 @@ def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = No
     try:
         child = _spawn(run, words, secrets or {})
     except (ValueError, OSError) as error:
-        folder.take_over(run, "failed", ended=time.time(), error=atomic.words(error), reason=reason_of(error))
+        folder.set_state(run, "failed", ended=time.time(), error=atomic.format_error(error), reason=reason_of(error))
         raise
     threading.Thread(target=_reap, args=(run, child, waiting), daemon=True).start()
 
@@ -227,7 +229,7 @@ def start(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = No
 def _spawn(run: Run, words: Sequence[str], secrets: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": python_path(), "PYTHONFAULTHANDLER": "1"}
     environment = {**os.environ, **given, **secrets}
-    with atomic.regular_or_new(run.folder / folder.LOG).open("ab") as log:
+    with atomic.require_regular_or_new(run.folder / folder.LOG).open("ab") as log:
         nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log
         return subprocess.Popen(
             words, stdin=nothing, stdout=nothing, stderr=log, env=environment, start_new_session=True
@@ -241,18 +243,21 @@ def _reap(run: Run, child: "subprocess.Popen[bytes]", waiting: Status) -> None:
     """
     code = child.wait()
     if run.folder.exists() and folder.read_status(run) == waiting:
-        folder.take_over(
+        folder.set_state(
             run, "crashed", ended=time.time(), error=f"the worker ended with exit code {code} before it began"
         )
 
 
 @contextlib.contextmanager
-def until_heard(run: Run) -> Iterator[None]:
+def stopped_on_interrupt(run: Run) -> Iterator[None]:
     """Have a run, or a sweep, that this process makes count as stopped where Ctrl-C comes before it listens."""
     try:
         yield
     except KeyboardInterrupt:
-        with heard(lambda: None), contextlib.suppress(ValueError):  # a second one changes nothing; it is not made yet
+        with (
+            handle_signals(lambda: None),
+            contextlib.suppress(ValueError),
+        ):  # a second one changes nothing; it is not made yet
             status = folder.read_state(run)
             if status.active and status.pid == os.getpid():
                 folder.request_stop(run)
@@ -300,12 +305,12 @@ def end_process(run: Run) -> None:
 def stop(run: Run, grace: float = GRACE_SECONDS) -> None:
     """Ask a run to stop, wait for it, and kill it when `grace` seconds were not enough."""
     cancel(run)
-    if not holds_within(grace, lambda: not folder.read_status(run).active):
+    if not wait_until(grace, lambda: not folder.read_status(run).active):
         end_process(run)
-        holds_within(KILL_SECONDS, lambda: not folder.read_status(run).active)
+        wait_until(KILL_SECONDS, lambda: not folder.read_status(run).active)
 
 
-def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
+def wait_until(seconds: float, condition: Callable[[], bool]) -> bool:
     """Wait until a condition holds, or for so long; whether it does."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -316,7 +321,7 @@ def holds_within(seconds: float, condition: Callable[[], bool]) -> bool:
 def watch(run: Run, drawn: bool | None = None) -> None:
     """Wait until a run has ended, with a bar on standard error if `drawn`; None: on a terminal or in a notebook."""
     drawn = sys.stderr.isatty() or "ipykernel" in sys.modules if drawn is None else drawn
-    while not holds_within(WATCH_SECONDS, lambda: not folder.read_status(run).active):
+    while not wait_until(WATCH_SECONDS, lambda: not folder.read_status(run).active):
         if drawn:
             _draw(_how_far(run))
     if drawn:
@@ -337,7 +342,7 @@ def _how_far(run: Run) -> str:
     return f"epoch {progress['epoch']}/{progress['num_epochs']} {'█' * done:·<{BAR_WIDTH}}{left}"
 
 
-def ahead(run: Run) -> int:
+def queue_position(run: Run) -> int:
     """How many runs a pending one waits for: the running ones on its device, and those pending longer."""
     device = folder.read_config(run).device
     running = [
@@ -350,4 +355,4 @@ def ahead(run: Run) -> int:
 
 def free_disk(home: Path) -> int:
     """Bytes free where the runs are kept."""
-    return shutil.disk_usage(atomic.nearest(home)).free
+    return shutil.disk_usage(atomic.nearest_existing(home)).free

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfbind.runs import folder
 from tfbind.runs.folder import Run
-from tfbind.store import naming, regular_or_new
+from tfbind.store import annotate_oserror, require_regular_or_new
 
 MOST_BYTES = 1 << 20
 TAIL_BYTES = 1 << 16
@@ -57,7 +57,7 @@ def append(run: Run, lines: bytes) -> None:
         OSError: it cannot be written.
     """
     path = run.folder / folder.LOG
-    with naming(path), regular_or_new(path).open("ab+") as file:
+    with annotate_oserror(path), require_regular_or_new(path).open("ab+") as file:
         file.seek(max(0, file.tell() - 1))
         torn = file.read() not in (b"", b"\n")
         file.write(b"\n" * torn + lines)

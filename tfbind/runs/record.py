@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tfbind.runs import folder
 from tfbind.runs.folder import Row, Run
-from tfbind.store import atomic, regular
+from tfbind.store import atomic, require_regular_file
 
 Source = Literal["local", "wandb", "offline"]
 Stamp = tuple[int, ...]
@@ -40,7 +40,7 @@ UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
 
 
 @dataclass(frozen=True)
-class Past:
+class RunRecord:
     """One run with its rows, one for each epoch, in order.
 
     `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none, and
@@ -68,7 +68,7 @@ class Past:
     validation: Path | None = None
 
 
-def local(run: Run) -> Past:
+def read_run_record(run: Run) -> RunRecord:
     """A run of this home.
 
     Raises:
@@ -76,7 +76,7 @@ def local(run: Run) -> Past:
     """
     record, labels, status = folder.read_record(run), folder.read_labels(run), folder.read_status(run)
     windows = run.folder / folder.VALIDATION
-    return Past(
+    return RunRecord(
         key=run.id,
         id=run.id,
         name=labels["name"],
@@ -96,17 +96,19 @@ def local(run: Run) -> Past:
 def stamp(run: Run) -> Stamp:
     """When the files of a run were written: as long as that stays the same, so does what `local` reads, but for a
     process that has died."""
-    return tuple(atomic.written(run.folder / name) for name in FILES)
+    return tuple(atomic.mtime_ns(run.folder / name) for name in FILES)
 
 
-def local_runs(home: Path, read: Callable[[Run], Past] = local) -> tuple[list[Past], list[str]]:
+def read_run_records(
+    home: Path, read: Callable[[Run], RunRecord] = read_run_record
+) -> tuple[list[RunRecord], list[str]]:
     """The runs of a home as `read` has them, newest first, and a line for each that cannot be read."""
     found, problems = [], []
     for run in reversed(folder.list_runs(home)):
         try:
             found.append(read(run))
         except (ValueError, OSError) as error:  # a disk or a network may fail, too
-            problems.append(atomic.words(error))
+            problems.append(atomic.format_error(error))
     return found, problems
 
 
@@ -126,7 +128,7 @@ def annotate(run: Run, tags: str, note: str) -> None:
     folder.LABELS_FILE.write(run.folder / folder.LABELS, {**folder.read_labels(run), "tags": words, "note": text})
 
 
-class HeldOut(NamedTuple):
+class ValidationPredictions(NamedTuple):
     """The held-out `windows`, (M,) indices into the data; `predictions` (M, L), `loss` and `pearson` (M,) of them."""
 
     windows: NDArray[np.int64]
@@ -136,36 +138,40 @@ class HeldOut(NamedTuple):
 
 
 KINDS = (np.int64, np.float16, np.float32, np.float32)
-MEMBERS = [f"{name}.npy" for name in HeldOut._fields]
+MEMBERS = [f"{name}.npy" for name in ValidationPredictions._fields]
 
 
-def pack_held_out(
+def pack_validation(
     windows: NDArray[Any], predictions: NDArray[Any], loss: NDArray[Any], pearson: NDArray[Any]
 ) -> bytes:
     """Held-out windows as the bytes of a file."""
     with np.errstate(over="ignore"):  # beyond 65,504 a prediction is kept as infinite: such a model is beyond use
         halves = predictions.astype(np.float16)
-    kept = HeldOut(windows.astype(np.int64), halves, loss.astype(np.float32), pearson.astype(np.float32))
+    kept = ValidationPredictions(
+        windows.astype(np.int64), halves, loss.astype(np.float32), pearson.astype(np.float32)
+    )
     buffer = io.BytesIO()
     np.savez(buffer, **kept._asdict())
     return buffer.getvalue()
 
 
-def read_held_out(path: Path, windows: int, length: int) -> HeldOut:
+def read_validation(path: Path, windows: int, length: int) -> ValidationPredictions:
     """The held-out windows in a file, of data that have so many `windows` of so many bases.
 
     Raises:
         ValueError: the file is missing, damaged, or that of other data.
     """
     try:
-        with regular(path).open("rb") as file, np.load(file, allow_pickle=False) as saved:
+        with require_regular_file(path).open("rb") as file, np.load(file, allow_pickle=False) as saved:
             packed = saved.zip.infolist()
             names = [member.filename for member in packed if member.compress_type == zipfile.ZIP_STORED]
             if names != MEMBERS or len(packed) > len(names):  # else a small file may hold gigabytes
                 raise _damaged(path)
             if saved.zip.testzip():  # first: NumPy may read what has changed as anything
                 raise _damaged(path)
-            found = HeldOut(*(np.asarray(saved[name]) for name in HeldOut._fields))  # bytes, where none was packed
+            found = ValidationPredictions(
+                *(np.asarray(saved[name]) for name in ValidationPredictions._fields)
+            )  # bytes, where none was packed
     except UNREADABLE:
         raise _damaged(path) from None
     count = found.windows.size

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfbind.config import TrainConfig
-from tfbind.data import Split, Windows, check_content, open_learnt
+from tfbind.data import Split, Windows, check_content, open_training_data
 from tfbind.errors import Reason, reason_of
 from tfbind.metrics import lowest_label
 from tfbind.nn import LOWEST_LABEL, build_graph, read_tensors
 from tfbind.runs import devices, folder, log as run_log
 from tfbind.runs.folder import Row, Run, State
-from tfbind.runs.record import pack_held_out
-from tfbind.store import GpuMeter, Meter, heard, remove_drafts, words, write_bytes
+from tfbind.runs.record import pack_validation
+from tfbind.store import GpuMeter, ProcessMeter, format_error, handle_signals, remove_drafts, write_bytes
 from tfbind.text import figure
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ LOGGED = ("epoch", "train_loss", "val_loss", "val_pearsonr", "seconds")  # of a 
 log = logging.getLogger("tfbind")
 
 
-class Stopped(Exception):
+class RunStopped(Exception):
     """Somebody asked the run to stop."""
 
 
@@ -61,7 +61,7 @@ class Worker:
     split: Split | None = None
     clock: Callable[[], float] = time.monotonic
     _signalled: bool = field(default=False, init=False)
-    _meter: Meter = field(default_factory=Meter, init=False)
+    _meter: ProcessMeter = field(default_factory=ProcessMeter, init=False)
     _gpu: GpuMeter | None = field(default=None, init=False)
     _reported: float = field(default=0.0, init=False)
     _beaten: float = field(default=0.0, init=False)
@@ -74,13 +74,13 @@ class Worker:
             ValueError: another process is working on this run.
             OSError: the folder of the run was moved or deleted.
         """
-        with folder.sole_worker(self.run), heard(self._note_signal), _log_to(self.run):
+        with folder.worker_lock(self.run), handle_signals(self._note_signal), _log_to(self.run):
             remove_drafts(self.run.folder)
             run_log.trim(self.run)
             try:
                 self._work()
                 return self._end("finished")
-            except Stopped:
+            except RunStopped:
                 return self._end("killed")
             except Exception as error:
                 self._check_folder()
@@ -90,14 +90,14 @@ class Worker:
     def _end(self, state: State, error: str | None = None, reason: Reason | None = None) -> State:
         said = state if error is None else f"{state}: {error}"
         log.info("%s", said, extra={"facts": {"state": state, "error": error}})
-        folder.take_over(self.run, state, ended=time.time(), error=error, reason=reason)
+        folder.set_state(self.run, state, ended=time.time(), error=error, reason=reason)
         return state
 
     def _work(self) -> None:
-        folder.take_over(self.run, "pending")
+        folder.set_state(self.run, "pending")
         config = folder.read_config(self.run)
         with self._wait_for_slots(config) as slots:
-            folder.take_over(self.run, "running", started=time.time(), device=config.device)
+            folder.set_state(self.run, "running", started=time.time(), device=config.device)
             self.on_start(self.run)
             self._train(config, f"cuda:{slots[0]}" if config.device == "cuda" else config.device)
 
@@ -111,7 +111,9 @@ class Worker:
                 with devices.slots(self.run.home, device, config.threads) as slots:
                     if slots is not None:
                         facts = {"device": device, "threads": config.threads}
-                        log.info("runs on %s", devices.describe(device, config.threads), extra={"facts": facts})
+                        log.info(
+                            "runs on %s", devices.describe_device(device, config.threads), extra={"facts": facts}
+                        )
                         yield slots
                         return
                 importlib.import_module("torch")  # takes seconds: while another run has the device, not after it
@@ -153,7 +155,7 @@ class Worker:
     def _open_data(self) -> "Data":
         try:
             if self.data is None:
-                return open_learnt(self.run.home, folder.read_record(self.run))
+                return open_training_data(self.run.home, folder.read_record(self.run))
             if isinstance(self.data, Windows):
                 check_content(self.data)
             return self.data
@@ -178,7 +180,7 @@ class Worker:
             write_bytes(self.run.folder / folder.BEST, pack_weights(training.model, facts))
             assert training.validation is not None
             held = training.validation
-            packed = pack_held_out(held.windows, held.predictions, held.loss, held.pearson)
+            packed = pack_validation(held.windows, held.predictions, held.loss, held.pearson)
             write_bytes(self.run.folder / folder.VALIDATION, packed)
         buffer = io.BytesIO()
         torch.save(training.checkpoint(), buffer)
@@ -200,7 +202,7 @@ class Worker:
     def _beat(self, state: State) -> None:
         if self.clock() - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = self.clock()
-            folder.take_over(self.run, state)
+            folder.set_state(self.run, state)
             with contextlib.suppress(OSError):  # as in _LogFile
                 run_log.trim(self.run)
 
@@ -214,7 +216,7 @@ class Worker:
     def _check_stop(self) -> None:
         self._check_folder()
         if self._signalled or folder.stop_requested(self.run):
-            raise Stopped
+            raise RunStopped
 
     def _note_signal(self) -> None:
         self._signalled = True
@@ -267,7 +269,7 @@ def _log_to(run: Run) -> Iterator[None]:
 
 
 def _one_line(error: Exception) -> str:
-    text = words(error)
+    text = format_error(error)
     return text if isinstance(error, ValueError | ArithmeticError | OSError) else f"{type(error).__name__}: {text}"
 
 

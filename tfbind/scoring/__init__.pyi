@@ -5,7 +5,7 @@ from .bundle import (
     provenance as provenance,
     write_beside as write_beside,
 )
-from .checkpoint import Options as Options, Piece as Piece, score_piece as score_piece
+from .checkpoint import Batch as Batch, ScoringOptions as ScoringOptions, score_batch as score_batch
 from .formats import (
     BESIDE as BESIDE,
     About as About,
@@ -28,14 +28,20 @@ from .ism import (
     apply_variant as apply_variant,
     mutagenesis as mutagenesis,
 )
-from .jobs import MAX_MB as MAX_MB, Job as Job, Order as Order, Status as Status, keep_failure as keep_failure
+from .jobs import (
+    MAX_MB as MAX_MB,
+    Job as Job,
+    JobRequest as JobRequest,
+    JobStatus as JobStatus,
+    keep_failure as keep_failure,
+)
 from .meaning import (
     BUILTIN as BUILTIN,
     SHIPPED as SHIPPED,
     THRESHOLD as THRESHOLD,
     UNKNOWN as UNKNOWN,
-    Meaning as Meaning,
-    meaning_of as meaning_of,
+    ScoreTarget as ScoreTarget,
+    read_score_target as read_score_target,
 )
 from .model import (
     THREADS as THREADS,
@@ -61,7 +67,7 @@ from .plots import (
     profile_figure as profile_figure,
     stacked_figure as stacked_figure,
 )
-from .predict import Outcome as Outcome, ScorePieces as ScorePieces, predict_file as predict_file
+from .predict import PredictionReport as PredictionReport, ScorePieces as ScorePieces, predict_file as predict_file
 from .sites import (
     BACKGROUND_BASES as BACKGROUND_BASES,
     Background as Background,

@@ -32,7 +32,7 @@ from tfbind.runs import Run
 from tfbind.scoring.formats import beside
 from tfbind.scoring.meaning import BUILTIN
 from tfbind.scoring.model import Model, load_model, load_weights, member_files, score_windows
-from tfbind.store import ODD_BYTES, counted, draft_of, naming, remove_drafts, write_bytes
+from tfbind.store import ODD_BYTES, annotate_oserror, draft_of, plural, remove_drafts, write_bytes
 
 PROGRAM, WEIGHTS, README = "predict.py", "model_weights.pt", "README.md"
 TEMPLATE = Path(__file__).with_name("bundle_predict.txt")
@@ -114,7 +114,7 @@ def export_bundle(home: Path, name: str, out: Path) -> Bundle:
     remove_drafts(out.parent, out.name)
     draft.mkdir()
     try:
-        with naming(out):
+        with annotate_oserror(out):
             weight_files.convert(files[0], draft / WEIGHTS)
             (draft / PROGRAM).write_text(_program(weights), encoding="utf-8")
             difference = check(draft / PROGRAM, model)
@@ -211,7 +211,7 @@ def _readme(home: Path, model: Model, difference: float) -> str:
         "",
         f"Each ReLU in `{PROGRAM}` is a module of its own, as DeepLIFT (captum, tangermeme) needs it. {adding_up}",
         "",
-        f"Checked before it was handed out: {counted(WINDOWS, 'window')} scored by this program and by tfbind differ "
+        f"Checked before it was handed out: {plural(WINDOWS, 'window')} scored by this program and by tfbind differ "
         f"by at most {difference:.1e} (weights {model.hash}).",
     ]
     return "\n".join([*lines, *_training(home, model.name)]) + "\n"

@@ -44,7 +44,7 @@ DONE_FILE: KeptFile[dict[str, Any]] = kept_file("done.json", _Done)
 
 
 @dataclass(frozen=True)
-class Options:
+class ScoringOptions:
     """How sequences are scored: both strands averaged, short ones padded, sites called from `threshold` on, None for
     the model's own."""
 
@@ -53,7 +53,7 @@ class Options:
     threshold: float | None = None
 
 
-class Piece(NamedTuple):
+class Batch(NamedTuple):
     """Bases that are scored together: whole records of these `lengths`, one after the other, or, if None, a region of
     one record, of whose scores those from `first` to `last` (exclusive) are wanted."""
 
@@ -68,7 +68,7 @@ def rows_of(model: Model) -> int:
     return 1 if model.length is None else 2
 
 
-def score_piece(model: Model, options: Options, piece: Piece) -> Scores:
+def score_batch(model: Model, options: ScoringOptions, piece: Batch) -> Scores:
     """The rows that are wanted of a piece."""
     if piece.lengths is None:
         return _kept(model, score(model, piece.codes, both=options.both))[:, piece.first : piece.last]
@@ -91,7 +91,7 @@ def _kept(model: Model, found: Profile) -> Scores:
     return scores
 
 
-def _score_equal(model: Model, codes: Codes, options: Options) -> Scores:
+def _score_equal(model: Model, codes: Codes, options: ScoringOptions) -> Scores:
     """What is kept of records (N, L) of one length: (1, N, L) or (2, N, L)."""
     length = codes.shape[1]
     if length > SHORT or model.length not in (None, length):
@@ -102,13 +102,13 @@ def _score_equal(model: Model, codes: Codes, options: Options) -> Scores:
 
 
 @dataclass(frozen=True)
-class Parts:
+class PredictionCheckpoint:
     """The folder of the parts of a prediction."""
 
     folder: Path
 
     @classmethod
-    def beside(cls, out: Path) -> "Parts":
+    def beside(cls, out: Path) -> "PredictionCheckpoint":
         """Those of the output `out`."""
         return cls(out.with_name(f"{out.name}.parts"))
 

@@ -19,12 +19,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfbind.dna import Codes, Placing, bigwig_writer, check_apart, column, decode, places, reverse_complement, short
+from tfbind.dna import (
+    Codes,
+    Placements,
+    bed_name,
+    bigwig_writer,
+    check_apart,
+    decode,
+    place_records,
+    reverse_complement,
+    shorten,
+)
 from tfbind.motifs import Scan
-from tfbind.scoring.meaning import THRESHOLD, UNKNOWN, Meaning
+from tfbind.scoring.meaning import THRESHOLD, UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site, call_sites
 from tfbind.scoring.sites import STRETCH, Strands
-from tfbind.store import ODD_BYTES, counted, drafted, shown
+from tfbind.store import ODD_BYTES, atomic_write, plural, quote
 
 BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
 PIECE_BASES = 1 << 20
@@ -65,7 +75,7 @@ class About:
     rule: str = ""
     threshold: float = THRESHOLD
     changed: str = ""
-    meaning: Meaning = UNKNOWN
+    meaning: ScoreTarget = UNKNOWN
 
 
 def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
@@ -82,7 +92,7 @@ def beside(out: Path) -> Path:
 @contextmanager
 def replaced(out: Path) -> Iterator[Path]:
     """As `drafted`; what lies beside the old file goes with it, for it would lie about the new one."""
-    with drafted(out) as draft:
+    with atomic_write(out) as draft:
         yield draft
         beside(out).unlink(missing_ok=True)
 
@@ -122,7 +132,7 @@ def writer_of(path: Path) -> Writer:
         return _write_bigwig
     if suffix not in TEXT_FORMATS:
         known = ", ".join([*TEXT_FORMATS, ".bw"])
-        raise ValueError(f"no format for files that end in {shown(suffix)}; expected one of {known}")
+        raise ValueError(f"no format for files that end in {quote(suffix)}; expected one of {known}")
     lines = TEXT_FORMATS[suffix]
 
     def write_text(draft: Path, tracks: Sequence[Track], about: About) -> None:
@@ -141,7 +151,7 @@ def check(suffix: str, records: Sequence[tuple[str, int]]) -> None:
     if suffix == ".csv":
         check_columns(records)
     if suffix in (".bedgraph", ".bw"):
-        check_apart(records, places(records))
+        check_apart(records, place_records(records))
 
 
 # Tables
@@ -157,8 +167,8 @@ def check_columns(records: Iterable[tuple[str, int]]) -> int:
     for name, bases in records:
         first, length = (first, length) if length else (name, bases)
         if bases != length or bases > MAX_COLUMNS:
-            what = f"record {short(name)}: {counted(bases, 'base')}"
-            expected = f"{length:,}, as in {short(first)}" if bases != length else f"at most {MAX_COLUMNS:,}"
+            what = f"record {shorten(name)}: {plural(bases, 'base')}"
+            expected = f"{length:,}, as in {shorten(first)}" if bases != length else f"at most {MAX_COLUMNS:,}"
             raise ValueError(f"{what}; a .csv has one column for each position: expected {expected}, or a .tsv file")
     return length
 
@@ -246,16 +256,16 @@ def coordinates(suffix: str, records: Sequence[tuple[str, int]]) -> str:
         return "one column for each base of a record, the first is 0"
     if suffix == ".tsv":
         return "position is 0-based within the record"
-    return _said(places(records))
+    return _said(place_records(records))
 
 
-def _said(where: Placing) -> str:
+def _said(where: Placements) -> str:
     return "; ".join(filter(None, ("0-based half-open", where.rule, where.note)))
 
 
 def unplaced(suffix: str, records: Sequence[tuple[str, int]]) -> str:
     """What is to be said of records that such a file cannot put where the others lie; "" if nothing."""
-    return "" if suffix in (".csv", ".tsv") else places(records).note
+    return "" if suffix in (".csv", ".tsv") else place_records(records).note
 
 
 def named(tracks: Sequence[Track]) -> list[tuple[str, int]]:
@@ -271,7 +281,7 @@ class _Placed(NamedTuple):
     start: int
 
 
-def _placed(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
+def _placed(tracks: Sequence[Track], where: Placements) -> list[_Placed]:
     return [
         _Placed(_forward(track) if place.reverse else track, place.chromosome, place.start)
         for track, place in zip(tracks, where.places, strict=True)
@@ -288,7 +298,7 @@ def _forward(track: Track) -> Track:
     return replace(track, read=read, change=None)
 
 
-def _in_order(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
+def _in_order(tracks: Sequence[Track], where: Placements) -> list[_Placed]:
     """The records along each chromosome, chromosomes as they first appear.
 
     Raises:
@@ -305,7 +315,7 @@ def _in_order(tracks: Sequence[Track], where: Placing) -> list[_Placed]:
 
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, known = places(named(tracks)), about.meaning.scan
+    where, known = place_records(named(tracks)), about.meaning.scan
     placed = _placed(tracks, where)
     strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
     yield f"# {about_line(about)}; {_said(where)}\n"
@@ -313,7 +323,7 @@ def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
     yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
     all_strands = _strands([track for track, *_ in placed], known)
     for (track, chromosome, first), strands in zip(placed, all_strands, strict=True):
-        name = column(track.name)
+        name = bed_name(track.name)
         for site, _ in sites(track, about.threshold):
             start, end = first + site.start, first + site.end
             shade = min(max(round(BED_SCALE * site.score), 0), 1000)
@@ -328,7 +338,7 @@ def _strands(tracks: Sequence[Track], known: Scan | None) -> Iterator[Strands]:
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, model = places(named(tracks)), " ".join(about.model.split())
+    where, model = place_records(named(tracks)), " ".join(about.model.split())
     for track, place in zip(tracks, where.places, strict=True):
         for site, codes in sites(track, about.threshold):
             start = place.lowest(site.start, site.end, track.length)
@@ -358,7 +368,7 @@ def sites_of(
 
 
 def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where = places(named(tracks))
+    where = place_records(named(tracks))
     placed = _in_order(tracks, where)
     yield f"# {about_line(about)}; {_said(where)}\n"
     for track, chromosome, offset in placed:
@@ -368,11 +378,11 @@ def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
 
 
 def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
-    placed = _in_order(tracks, places(named(tracks)))
+    placed = _in_order(tracks, place_records(named(tracks)))
     sizes: dict[str, int] = {}
     for track, chromosome, start in placed:
         sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)
-    rank = {chromosome: place for place, chromosome in enumerate(bigwig_writer.order(sizes))}
+    rank = {chromosome: place for place, chromosome in enumerate(bigwig_writer.chromosome_order(sizes))}
     placed.sort(key=lambda entry: (rank[entry.chromosome], entry.start))
     pieces = (
         (entry.chromosome, entry.start + start, scores)

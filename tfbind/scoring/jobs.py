@@ -26,18 +26,18 @@ from filelock import FileLock
 
 from tfbind.config import python_path
 from tfbind.errors import FAILURE, TfbindError
-from tfbind.scoring.checkpoint import DONE_FILE, Parts
+from tfbind.scoring.checkpoint import DONE_FILE, PredictionCheckpoint
 from tfbind.scoring.formats import writer_of
 from tfbind.store import (
     KeptFile,
-    Owner,
+    ProcessIdentity,
+    annotate_oserror,
+    identify_process,
     kept_file,
-    naming,
-    of_process,
-    regular_or_new,
+    move_to_trash,
+    require_regular_or_new,
     scratch,
     this_process,
-    to_trash,
 )
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
@@ -54,7 +54,7 @@ TAIL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """What is asked for: `file` is what the user called the file, the rest are flags of the command.
 
     `genome` is the FASTA file that variants are called on, "" for a file of DNA.
@@ -92,11 +92,11 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Process:
+class JobProcess:
     """The process that works on a job, or did last: when it was `started`, and what had been `printed`, in bytes, and
     `done` by then."""
 
-    owner: Owner
+    owner: ProcessIdentity
     printed: int
     done: int
     started: float
@@ -111,7 +111,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Status:
+class JobStatus:
     """How a job stands.
 
     `state` is one of running, finished, failed, stopped, crashed. `stage` (reading, scoring, writing), `done` and
@@ -127,8 +127,8 @@ class Status:
     said: str
 
 
-ORDER_FILE: KeptFile[Order] = kept_file(JOB, Order)
-PROCESS_FILE: KeptFile[Process] = kept_file(PROCESS, Process)
+ORDER_FILE: KeptFile[JobRequest] = kept_file(JOB, JobRequest)
+PROCESS_FILE: KeptFile[JobProcess] = kept_file(PROCESS, JobProcess)
 FAILURE_FILE: KeptFile[Failure] = kept_file(WHY, Failure)
 
 
@@ -148,7 +148,7 @@ def list_jobs(home: Path) -> list[Job]:
     return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
 
 
-def read_order(job: Job) -> Order:
+def read_order(job: Job) -> JobRequest:
     """What a job was asked for.
 
     Raises:
@@ -163,7 +163,7 @@ def keep_failure(path: Path, error: object) -> None:
     FAILURE_FILE.write(path, Failure(*(" ".join(part.split()) for part in parts)))
 
 
-def command(job: Job, order: Order) -> list[str]:
+def command(job: Job, order: JobRequest) -> list[str]:
     """The command line of a job, as it is executed."""
     words = [sys.executable, "-m", "tfbind", "variants" if order.genome else "predict", "--model", order.model]
     words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
@@ -173,12 +173,12 @@ def command(job: Job, order: Order) -> list[str]:
     return words + ["--pad"] * order.pad
 
 
-def output(job: Job, order: Order) -> Path:
+def output(job: Job, order: JobRequest) -> Path:
     """The file with the predictions, which is there when the job is finished."""
     return job.folder / f"predictions{order.suffix}"
 
 
-def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> Job:
+def submit(home: Path, order: JobRequest, data: BinaryIO, id: str | None = None) -> Job:
     """Keep a copy of `data` and start to score it.
 
     Raises:
@@ -191,7 +191,7 @@ def submit(home: Path, order: Order, data: BinaryIO, id: str | None = None) -> J
     job = job_of(home, id or new_id())
     _check_size(home, data)
     with scratch(job.folder.parent, job.id) as draft:
-        with naming(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
+        with annotate_oserror(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
         ORDER_FILE.write(draft / JOB, order)
         (draft / LOG).touch()
@@ -241,13 +241,13 @@ def resume(job: Job) -> None:
         _start(job, read_order(job))
 
 
-def _start(job: Job, order: Order) -> None:
+def _start(job: Job, order: JobRequest) -> None:
     for draft in _drafts(output(job, order)):
         draft.unlink()
     _, done, _ = _progress(job, order)
     (job.folder / WHY).unlink(missing_ok=True)
     own = {"TFBIND_HOME": str(job.home), "PYTHONPATH": python_path(), FAILURE: str(job.folder / WHY)}
-    with regular_or_new(job.folder / LOG).open("ab") as log:
+    with require_regular_or_new(job.folder / LOG).open("ab") as log:
         printed = log.tell()
         _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
         child = subprocess.Popen(
@@ -259,7 +259,7 @@ def _start(job: Job, order: Order) -> None:
             start_new_session=True,
         )
     process = psutil.Process(child.pid)
-    _own(job, of_process(process), printed, done)
+    _own(job, identify_process(process), printed, done)
     process.nice(PAGE_FIRST)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
 
@@ -281,7 +281,7 @@ def stop(job: Job) -> None:
             _ends(owner, signal.SIGKILL)
 
 
-def _ends(owner: Owner, number: signal.Signals) -> bool:
+def _ends(owner: ProcessIdentity, number: signal.Signals) -> bool:
     """Send a process a signal to end; whether it does so in time."""
     with contextlib.suppress(ProcessLookupError):  # it has just ended
         os.kill(owner.pid, number)
@@ -300,19 +300,19 @@ def delete(job: Job) -> Path:
     with _alone(job.home):
         if read_status(job).state == "running":
             raise ValueError(f"job {job.id} runs; stop it first")
-        return to_trash(job.home, job.folder, f"job-{job.id}")
+        return move_to_trash(job.home, job.folder, f"job-{job.id}")
 
 
-def _own(job: Job, owner: Owner, printed: int, done: int) -> None:
+def _own(job: Job, owner: ProcessIdentity, printed: int, done: int) -> None:
     """Say which process works on a job from now on."""
-    PROCESS_FILE.write(job.folder / PROCESS, Process(owner, printed, done, time.time()))
+    PROCESS_FILE.write(job.folder / PROCESS, JobProcess(owner, printed, done, time.time()))
 
 
-def _process(job: Job) -> Process:
+def _process(job: Job) -> JobProcess:
     return PROCESS_FILE.read(job.folder / PROCESS)
 
 
-def owner_of(job: Job) -> Owner:
+def owner_of(job: Job) -> ProcessIdentity:
     """The process that works on a job, or did last.
 
     Raises:
@@ -322,16 +322,16 @@ def owner_of(job: Job) -> Owner:
     return owner if owner.alive else _unnamed(job) or owner
 
 
-def _unnamed(job: Job) -> Owner | None:
+def _unnamed(job: Job) -> ProcessIdentity | None:
     """The process of a job that was started by a server which was killed before it could say so."""
     words = command(job, read_order(job))
     found = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == words)
     with contextlib.suppress(psutil.NoSuchProcess):
-        return next(map(of_process, found), None)
+        return next(map(identify_process, found), None)
     return None
 
 
-def read_status(job: Job) -> Status:
+def read_status(job: Job) -> JobStatus:
     """How a job really stands: one whose process is gone does not run, whatever became of it.
 
     Raises:
@@ -341,18 +341,18 @@ def read_status(job: Job) -> Status:
     out = output(job, order)
     stage, done, total = _progress(job, order)
     if _process(job).owner.alive:
-        return Status("running", stage, done, total, _seconds_left(job, out, done, total), "")
+        return JobStatus("running", stage, done, total, _seconds_left(job, out, done, total), "")
     if out.exists():
-        return Status("finished", "writing", total, total, None, _said(job).removesuffix(f": {out}"))
+        return JobStatus("finished", "writing", total, total, None, _said(job).removesuffix(f": {out}"))
     if (job.folder / STOP).exists():
-        return Status("stopped", stage, done, total, None, "")
+        return JobStatus("stopped", stage, done, total, None, "")
     if (job.folder / WHY).exists():
         failure = FAILURE_FILE.read(job.folder / WHY)
         place = order.file if failure.place == INPUT else failure.place
-        return Status("failed", stage, done, total, None, ": ".join(filter(None, (place, failure.detail))))
+        return JobStatus("failed", stage, done, total, None, ": ".join(filter(None, (place, failure.detail))))
     if _unnamed(job):
-        return Status("running", stage, done, total, None, "")
-    return Status("crashed", stage, done, total, None, "the process ended without a word")
+        return JobStatus("running", stage, done, total, None, "")
+    return JobStatus("crashed", stage, done, total, None, "the process ended without a word")
 
 
 def _drafts(out: Path) -> list[Path]:
@@ -360,14 +360,14 @@ def _drafts(out: Path) -> list[Path]:
     return list(out.parent.glob(f".{out.name}.*"))
 
 
-def _progress(job: Job, order: Order) -> tuple[str, int, int]:
+def _progress(job: Job, order: JobRequest) -> tuple[str, int, int]:
     """Stage, bases or variants done and all of them, from what the command keeps beside its output until that is
     there: parts of the predictions, or the rows that a table of variants has so far."""
     out = output(job, order)
     if order.genome:
         rows = sum(_rows(draft) for draft in _drafts(out))
         return "scoring" if rows else "reading", rows, 0
-    parts = Parts.beside(out)
+    parts = PredictionCheckpoint.beside(out)
     try:
         total = parts.codes.stat().st_size
         if not parts.about.exists():
@@ -389,7 +389,7 @@ def _rows(table: Path) -> int:
 def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     """By the speed since this process began to score."""
     process = _process(job)
-    first, about = process.done, Parts.beside(out).about
+    first, about = process.done, PredictionCheckpoint.beside(out).about
     if not first < done < total or not about.exists():
         return None
     seconds = time.time() - max(process.started, about.stat().st_mtime)

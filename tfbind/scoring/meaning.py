@@ -11,9 +11,9 @@ from typing import Any
 from tfbind import runs
 from tfbind.data import dataset
 from tfbind.metrics import lowest_label
-from tfbind.motifs import Scan, rule_of_origin
+from tfbind.motifs import Scan, scan_of_origin
 from tfbind.nn import LOWEST_LABEL, read_facts, weight_files
-from tfbind.store import typed_path
+from tfbind.store import expand_path
 
 BUILTIN = "builtin"  # the model that ships
 MADE_BY_SCAN = ("simulation", "motif")
@@ -21,7 +21,7 @@ THRESHOLD = 3.0  # sites are called from here on where a model has no threshold 
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ScoreTarget:
     """Of data that a motif scan made, `factor` and `origin` are known; of others at most the name of the data set.
 
     `own_threshold` is half the lowest score above 0 of the data, from which on sites are called; None where that is
@@ -36,7 +36,7 @@ class Meaning:
     @cached_property
     def scan(self) -> Scan | None:
         """The motif whose hits are the scores, and from which score on it has one; None where there is none."""
-        return rule_of_origin(self.origin) if self.origin else None
+        return scan_of_origin(self.origin) if self.origin else None
 
     @property
     def scale(self) -> str:
@@ -75,20 +75,20 @@ class Meaning:
         return f"sites are called from {self.why_threshold}" if self.own_threshold is None else ""
 
 
-def half_of(lowest: float | None) -> float | None:
+def half_lowest_label(lowest: float | None) -> float | None:
     """The threshold to a lowest score, in four digits, so that it reads everywhere as it is."""
     return None if lowest is None else float(f"{lowest / 2:.4g}")
 
 
-UNKNOWN = Meaning()
-SHIPPED = Meaning(
+UNKNOWN = ScoreTarget()
+SHIPPED = ScoreTarget(
     "FOXA1",
     origin={"kind": "simulation", "matrix_id": "MA0148.5", "threshold": 4.366},
-    own_threshold=half_of(4.366379),
+    own_threshold=half_lowest_label(4.366379),
 )
 
 
-def meaning_of(home: Path, names: str) -> Meaning:
+def read_score_target(home: Path, names: str) -> ScoreTarget:
     """What the scores of a model mean, by the names that `load_model` takes; those of an average, if of one kind.
 
     The threshold of an average is the mean of those of its members, as its scores are; it has none of its own where
@@ -100,16 +100,16 @@ def meaning_of(home: Path, names: str) -> Meaning:
     found = [_of_member(home, name.strip()) for name in names.split(",")]
     meaning = found[0] if all(other == found[0] for other in found) else UNKNOWN
     own = [one.own_threshold for one in found if one.own_threshold is not None]
-    mean = half_of(2 * sum(own) / len(own)) if len(own) == len(found) else None
+    mean = half_lowest_label(2 * sum(own) / len(own)) if len(own) == len(found) else None
     return meaning if meaning.own_threshold == mean else replace(meaning, own_threshold=mean)
 
 
-def _of_member(home: Path, name: str) -> Meaning:
+def _of_member(home: Path, name: str) -> ScoreTarget:
     if name == BUILTIN:
         return SHIPPED
     if not runs.is_run(home, name):
         own = _stored(_weights_of(home, name))
-        return UNKNOWN if own is None else Meaning(own_threshold=own)
+        return UNKNOWN if own is None else ScoreTarget(own_threshold=own)
     run = runs.find(home, name)
     record = runs.read_record(run)
     own = _stored(run.folder / runs.BEST)
@@ -118,7 +118,7 @@ def _of_member(home: Path, name: str) -> Meaning:
 
 def _weights_of(home: Path, name: str) -> Path | None:
     """The safetensors file of a model that is no run; None for one of torch, which holds nothing but tensors."""
-    return typed_path(name) if name.endswith(".safetensors") else weight_files.weights_of(home, name)
+    return expand_path(name) if name.endswith(".safetensors") else weight_files.weights_of(home, name)
 
 
 def _stored(weights: Path | None) -> float | None:
@@ -132,7 +132,7 @@ def _stored(weights: Path | None) -> float | None:
         return None
     with suppress(ValueError):
         if 0 < (lowest := float(text)) < math.inf:
-            return half_of(lowest)
+            return half_lowest_label(lowest)
     raise ValueError(f"{weights}: {LOWEST_LABEL} is {text[:40]!r}; expected a score above 0")
 
 
@@ -140,7 +140,7 @@ def _of_older(home: Path, record: Mapping[str, Any]) -> float | None:
     """The threshold of a run with which none was stored, from its data where they are here."""
     content = record.get("dataset_hash")
     data = dataset.find_content(home, content)
-    return half_of(_lowest_of(home, data[0], str(content))) if data else None
+    return half_lowest_label(_lowest_of(home, data[0], str(content))) if data else None
 
 
 @lru_cache(maxsize=64)
@@ -148,11 +148,11 @@ def _lowest_of(home: Path, name: str, content: str) -> float | None:  # noqa: AR
     return lowest_label(dataset.open_dataset(home, name).scores)
 
 
-def _of_data(home: Path, record: Mapping[str, Any]) -> Meaning:
+def _of_data(home: Path, record: Mapping[str, Any]) -> ScoreTarget:
     data = dataset.find_content(home, record.get("dataset_hash"))
     if data is None:
-        return Meaning(data=str(record["dataset"]))
+        return ScoreTarget(data=str(record["dataset"]))
     called, origin = data
     if origin["kind"] in MADE_BY_SCAN:
-        return Meaning(str(origin["motif"]), origin=origin)
-    return Meaning(data=called)
+        return ScoreTarget(str(origin["motif"]), origin=origin)
+    return ScoreTarget(data=called)

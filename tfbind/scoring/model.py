@@ -22,8 +22,8 @@ from tfbind import runs
 from tfbind.dna import Codes, one_hot, reverse_complement
 from tfbind.metrics import stretches
 from tfbind.nn import Weights, build_graph, read_shape, read_tensors, weight_files
-from tfbind.scoring.meaning import BUILTIN, UNKNOWN, Meaning, meaning_of
-from tfbind.store import cpu_cores, typed_path
+from tfbind.scoring.meaning import BUILTIN, UNKNOWN, ScoreTarget, read_score_target
+from tfbind.store import cpu_cores, expand_path
 
 Scores = NDArray[np.float32]
 
@@ -55,7 +55,7 @@ class Model:
     members: tuple[Network, ...]
     receptive_field: int
     length: int | None
-    meaning: Meaning = UNKNOWN
+    meaning: ScoreTarget = UNKNOWN
 
     @property
     def reach(self) -> int:
@@ -146,7 +146,7 @@ def load_model(home: Path, names: str, network: Callable[[Weights], Network] = O
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
-    return replace(make_model(names, read_members(home, names), network), meaning=meaning_of(home, names))
+    return replace(make_model(names, read_members(home, names), network), meaning=read_score_target(home, names))
 
 
 def read_members(home: Path, names: str) -> list[Weights]:
@@ -182,11 +182,11 @@ def member_files(home: Path, name: str) -> list[Path]:
     if name == BUILTIN:
         return sorted(BUILTIN_FOLDER.glob("*.safetensors"))
     if name.endswith(".safetensors"):
-        return [typed_path(name)]
+        return [expand_path(name)]
     if runs.RUN_ID.fullmatch(name) and (home / "runs" / name / runs.BEST).exists():
         return [home / "runs" / name / runs.BEST]
     if name.endswith(weight_files.TORCH_SUFFIXES):
-        return [weight_files.converted(home, typed_path(name))]
+        return [weight_files.converted(home, expand_path(name))]
     if weights := weight_files.weights_of(home, name):
         return [weights]
     raise UnusableModel(

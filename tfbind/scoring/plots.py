@@ -15,7 +15,7 @@ from tfbind.dna import LETTERS, Codes, decode
 from tfbind.figures import OBSERVED, PREDICTED, plain, thin
 from tfbind.motifs import Letter, draw_letters
 from tfbind.scoring.ism import Mutagenesis
-from tfbind.scoring.meaning import UNKNOWN, Meaning
+from tfbind.scoring.meaning import UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site
 from tfbind.scoring.sites import Hit
 
@@ -52,7 +52,7 @@ def profile_figure(
     shaded: int = 0,
     focus: tuple[int, int] | None = None,
     first: int = 1,
-    meaning: Meaning = UNKNOWN,
+    meaning: ScoreTarget = UNKNOWN,
 ) -> go.Figure:
     """The predicted score of each base (L,), with the letters under it when zoomed in.
 
@@ -114,7 +114,7 @@ def _base_axis(codes: Codes, first: int, focus: tuple[int, int] | None = None) -
     return axis | ({"dtick": 1, "tickangle": 0} if close else {})
 
 
-def _height_axis(meaning: Meaning) -> dict[str, Any]:
+def _height_axis(meaning: ScoreTarget) -> dict[str, Any]:
     """An axis of scores from 0, and in nats to 1 at least: what no site has is not drawn as high as one."""
     return {"exponentformat": "none", "autorangeoptions": {"include": [0, 1] if meaning.unit else [0]}}
 
@@ -208,7 +208,7 @@ def stacked_figure(
     return figure.update_layout(annotations=labels, **_frame(46 * len(names) + 80, top=8), showlegend=False)
 
 
-def mutagenesis_figure(found: Mutagenesis, meaning: Meaning = UNKNOWN) -> go.Figure:
+def mutagenesis_figure(found: Mutagenesis, meaning: ScoreTarget = UNKNOWN) -> go.Figure:
     """What every base adds (a logo) above what every base change does (a heat map, rows A C G T).
 
     Args:

@@ -21,13 +21,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from filelock import FileLock, Timeout
 
-from tfbind.dna import Changes, Codes, describe, read_pieces, short, unique_names
+from tfbind.dna import Changes, Codes, describe, read_chunks, shorten, unique_names
 from tfbind.errors import TfbindError
 from tfbind.scoring import formats
-from tfbind.scoring.checkpoint import FLOAT_BYTES, Options, Parts, Piece, rows_of, score_piece
+from tfbind.scoring.checkpoint import FLOAT_BYTES, Batch, PredictionCheckpoint, ScoringOptions, rows_of, score_batch
 from tfbind.scoring.formats import About, Track
 from tfbind.scoring.model import Model, Scores, rule
-from tfbind.store import check_not_read, counted, label, naming
+from tfbind.store import annotate_oserror, file_label, plural, refuse_overwriting_input
 
 GROUP = 1 << 20  # bases that are scored, then kept, together
 GZIP = b"\x1f\x8b"
@@ -38,7 +38,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PredictionReport:
     """What was predicted; `notes` says what was changed in reading, for each record that was changed.
 
     `about` is what there is to say of the file, as `formats.facts` has it; `unplaced` which records the file could
@@ -55,7 +55,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredRecord:
     """A record among the parts: `start` counts the bases of all records before it."""
 
     name: str
@@ -67,7 +67,7 @@ class Stored:
         return self.start + self.length
 
 
-ScorePieces = Callable[[Iterable[Piece]], Iterator[Scores]]
+ScorePieces = Callable[[Iterable[Batch]], Iterator[Scores]]
 
 
 def _free_bytes(folder: Path) -> int:
@@ -77,7 +77,7 @@ def _free_bytes(folder: Path) -> int:
 class _Stretch(NamedTuple):
     """Bases of one record that are scored at a time, 0-based half-open within the record."""
 
-    record: Stored
+    record: StoredRecord
     start: int
     end: int
 
@@ -86,12 +86,12 @@ def predict_file(
     model: Model,
     data: Path | BinaryIO,
     out: Path,
-    options: Options | None = None,
+    options: ScoringOptions | None = None,
     on_progress: Progress = lambda _stage, _done, _total: None,
     clock: Callable[[], float] = time.monotonic,
     free_bytes: Callable[[Path], int] = _free_bytes,
     score_pieces: ScorePieces | None = None,
-) -> Outcome:
+) -> PredictionReport:
     """Score the records of `data` and write `out` in the format that its suffix names, in place of what was there.
 
     Args:
@@ -105,13 +105,13 @@ def predict_file(
             model, predictions that the format cannot hold.
         OSError: a file cannot be read or written, or the disk is too full for the parts.
     """
-    started, options = clock(), options or Options()
+    started, options = clock(), options or ScoringOptions()
     formats.writer_of(out)
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
     if isinstance(data, Path):
-        check_not_read(out, data)
-    parts = Parts.beside(out)
+        refuse_overwriting_input(out, data)
+    parts = PredictionCheckpoint.beside(out)
     check_disk = functools.partial(_check_disk, parts, model, _kept_bytes(parts) + free_bytes(out.parent), data)
     if isinstance(data, Path) and data.is_file():
         check_disk(_likely_bases(data))
@@ -119,7 +119,7 @@ def predict_file(
         try:
             records, notes = _read(parts, stream, _identity(model, data, options), check_disk, on_progress)
             _check(records, model, out, options)
-            here: ScorePieces = functools.partial(map, functools.partial(score_piece, model, options))
+            here: ScorePieces = functools.partial(map, functools.partial(score_batch, model, options))
             _score_all(parts, records, model, score_pieces or here, on_progress)
             how = rule(model, [record.length for record in records], options.both)
             threshold = model.meaning.threshold if options.threshold is None else options.threshold
@@ -132,7 +132,7 @@ def predict_file(
             shutil.rmtree(parts.folder)
             raise
         shutil.rmtree(parts.folder)
-    return Outcome(len(records), records[-1].end, clock() - started, out, notes, *said)
+    return PredictionReport(len(records), records[-1].end, clock() - started, out, notes, *said)
 
 
 def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -152,12 +152,12 @@ def _likely_bases(data: Path) -> int:
         return data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
 
 
-def _kept_bytes(parts: Parts) -> int:
+def _kept_bytes(parts: PredictionCheckpoint) -> int:
     """What parts of before take of the disk."""
     return sum(path.stat().st_size for path in (parts.codes, parts.scores, parts.changes) if path.exists())
 
 
-def _check_disk(parts: Parts, model: Model, room: int, data: Path | BinaryIO, bases: int) -> None:
+def _check_disk(parts: PredictionCheckpoint, model: Model, room: int, data: Path | BinaryIO, bases: int) -> None:
     """Refuse input whose parts do not fit on the disk, which has `room` for them.
 
     Raises:
@@ -165,7 +165,7 @@ def _check_disk(parts: Parts, model: Model, room: int, data: Path | BinaryIO, ba
     """
     needed = bases * (1 + FLOAT_BYTES * rows_of(model))
     if needed > room:
-        what = label(data) if isinstance(data, Path) else _source(data)
+        what = file_label(data) if isinstance(data, Path) else _source(data)
         raise OSError(
             f"{parts.folder}: scoring {what} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
             f"{room / 1e6:,.0f} MB are free there"
@@ -182,7 +182,7 @@ def _alone(folder: Path, out: Path) -> Iterator[None]:
         raise ValueError(f"{out}: another process is writing this file; expected one at a time") from None
 
 
-def _identity(model: Model, data: Path | BinaryIO, options: Options) -> dict[str, Any]:
+def _identity(model: Model, data: Path | BinaryIO, options: ScoringOptions) -> dict[str, Any]:
     """What has to be the same for parts to be taken up again. A stream is never the same."""
     source: Any = secrets.token_hex(8)
     if isinstance(data, Path):
@@ -196,12 +196,12 @@ def _identity(model: Model, data: Path | BinaryIO, options: Options) -> dict[str
 
 
 def _read(
-    parts: Parts,
+    parts: PredictionCheckpoint,
     stream: BinaryIO,
     identity: dict[str, Any],
     check_disk: Callable[[int], None],
     on_progress: Progress,
-) -> tuple[list[Stored], list[str]]:
+) -> tuple[list[StoredRecord], list[str]]:
     """The records in the parts, read now unless they were read before, and what was changed in them."""
     read = _read_before(parts, identity)
     if read is None:
@@ -218,16 +218,18 @@ def _read(
     headers, lengths, changes = zip(*read, strict=True)
     named = unique_names(list(headers))
     starts = itertools.accumulate(lengths, initial=0)
-    records = [Stored(name, start, length) for (name, _), start, length in zip(named, starts, lengths, strict=False)]
+    records = [
+        StoredRecord(name, start, length) for (name, _), start, length in zip(named, starts, lengths, strict=False)
+    ]
     notes = [
-        f"{short(name)}: {', '.join(words)}"
+        f"{shorten(name)}: {', '.join(words)}"
         for (name, renamed), changed in zip(named, changes, strict=True)
         if (words := renamed + describe(Changes({(how, what, 0): times for how, what, times in changed})))
     ]
     return records, notes
 
 
-def _read_before(parts: Parts, identity: dict[str, Any]) -> list[Any] | None:
+def _read_before(parts: PredictionCheckpoint, identity: dict[str, Any]) -> list[Any] | None:
     """What was read of the records for this very prediction, None if its parts have to be made anew."""
     try:
         known, read = parts.read_about()
@@ -238,7 +240,7 @@ def _read_before(parts: Parts, identity: dict[str, Any]) -> list[Any] | None:
 
 def _source(stream: BinaryIO) -> str:
     name = getattr(stream, "name", "<stdin>")
-    return "standard input" if name == "<stdin>" else label(Path(name))
+    return "standard input" if name == "<stdin>" else file_label(Path(name))
 
 
 def _copy_codes(
@@ -246,8 +248,8 @@ def _copy_codes(
 ) -> list[tuple[str, int, list[Any]]]:
     """Header, length and changes of each record, whose codes go to `path`."""
     read, total = list[tuple[str, int, list[Any]]](), 0
-    with naming(path), path.open("wb") as file:
-        for _, pieces in itertools.groupby(read_pieces(stream), key=lambda piece: piece.number):
+    with annotate_oserror(path), path.open("wb") as file:
+        for _, pieces in itertools.groupby(read_chunks(stream), key=lambda piece: piece.number):
             changes, before, header = Changes(), total, ""
             for piece in pieces:
                 file.write(piece.codes.tobytes())
@@ -261,7 +263,7 @@ def _copy_codes(
     return read
 
 
-def _check(records: Sequence[Stored], model: Model, out: Path, options: Options) -> None:
+def _check(records: Sequence[StoredRecord], model: Model, out: Path, options: ScoringOptions) -> None:
     """Refuse before the scoring what would fail after it."""
     if out.suffix.lower() == ".csv":
         formats.check_columns((record.name, record.length) for record in records)
@@ -270,7 +272,7 @@ def _check(records: Sequence[Stored], model: Model, out: Path, options: Options)
     for record in records:
         if record.length < model.length and not options.pad:
             raise ValueError(
-                f"record {short(record.name)}: {counted(record.length, 'base')}; this model needs {model.length}, "
+                f"record {shorten(record.name)}: {plural(record.length, 'base')}; this model needs {model.length}, "
                 "or --pad to fill up with N"
             )
 
@@ -279,13 +281,17 @@ def _check(records: Sequence[Stored], model: Model, out: Path, options: Options)
 
 
 def _score_all(
-    parts: Parts, records: Sequence[Stored], model: Model, score_pieces: ScorePieces, on_progress: Progress
+    parts: PredictionCheckpoint,
+    records: Sequence[StoredRecord],
+    model: Model,
+    score_pieces: ScorePieces,
+    on_progress: Progress,
 ) -> None:
     """Bring the scores up to the last record, from the last group that was finished."""
     total = records[-1].end
     paths = (parts.scores, parts.changes)[: rows_of(model)]
     done, checksums = parts.read_done(paths)
-    with naming(parts.folder), ExitStack() as stack:
+    with annotate_oserror(parts.folder), ExitStack() as stack:
         files = [stack.enter_context(_cut(path, done * FLOAT_BYTES)) for path in paths]
         on_progress("scoring", done, total)
         left = [group for group in _groups(records) if _end(group) > done]
@@ -314,7 +320,7 @@ def _cut(path: Path, size: int) -> BinaryIO:
     return path.open("ab")
 
 
-def _groups(records: Sequence[Stored]) -> Iterator[list[_Stretch]]:
+def _groups(records: Sequence[StoredRecord]) -> Iterator[list[_Stretch]]:
     """All bases in groups of bounded size: whole short records together, or one region of a long one."""
     group: list[_Stretch] = []
     bases = 0
@@ -332,15 +338,15 @@ def _groups(records: Sequence[Stored]) -> Iterator[list[_Stretch]]:
         yield group
 
 
-def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Piece:
+def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Batch:
     if group[0].record.length > GROUP:
         return region(model, codes, *group[0])
     first, last = group[0].record, group[-1].record
     bases = np.fromfile(codes, np.uint8, last.end - first.start, offset=first.start)
-    return Piece(bases, [stretch.end for stretch in group], 0, len(bases))
+    return Batch(bases, [stretch.end for stretch in group], 0, len(bases))
 
 
-def region(model: Model, codes: Path, record: Stored, start: int, end: int) -> Piece:
+def region(model: Model, codes: Path, record: StoredRecord, start: int, end: int) -> Batch:
     """The piece that gives the scores of a long record from start to end (exclusive), the same as if all of it were
     scored at once.
 
@@ -353,17 +359,21 @@ def region(model: Model, codes: Path, record: Stored, start: int, end: int) -> P
     first = max(0, start - margin) // step * step
     last = record.length - max(0, record.length - end - margin) // step * step
     bases = np.fromfile(codes, np.uint8, last - first, offset=record.start + first)
-    return Piece(bases, None, start - first, end - first)
+    return Batch(bases, None, start - first, end - first)
 
 
 # Writing
 
 
-def _tracks(parts: Parts, model: Model, records: Sequence[Stored], on_progress: Progress) -> list[Track]:
+def _tracks(
+    parts: PredictionCheckpoint, model: Model, records: Sequence[StoredRecord], on_progress: Progress
+) -> list[Track]:
     return [_track(parts, model, record, records[-1].end, on_progress) for record in records]
 
 
-def _track(parts: Parts, model: Model, record: Stored, total: int, on_progress: Progress) -> Track:
+def _track(
+    parts: PredictionCheckpoint, model: Model, record: StoredRecord, total: int, on_progress: Progress
+) -> Track:
     def kept(path: Path, start: int, end: int) -> Scores:
         return np.fromfile(path, np.float32, end - start, offset=(record.start + start) * FLOAT_BYTES)
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tfbind.data import Windows, list_datasets, open_dataset, simulate_chromosome
 from tfbind.dna import Codes, decode
-from tfbind.motifs import Scan, hits, scan
+from tfbind.motifs import Scan, find_hits, scan
 from tfbind.scoring.model import Model, Scores, Site, call_sites, score
-from tfbind.store import shown
+from tfbind.store import quote
 
 BACKGROUND_BASES = 300_000
 BACKGROUND_SEED = 11
@@ -67,7 +67,7 @@ def _hits_of_all(known: Scan, codes: Codes) -> list[list[Hit]]:
     motif = known.motif
     found: list[list[Hit]] = [[] for _ in codes]
     for strand, scores in zip("+-", scan(motif, codes), strict=True):
-        rows, starts = hits(scores, known.threshold)
+        rows, starts = find_hits(scores, known.threshold)
         for row, at, height in zip(rows.tolist(), starts.tolist(), scores[rows, starts].tolist(), strict=True):
             found[row].append(Hit(at, at + motif.width, strand, height))
     return [sorted(each, key=lambda hit: (hit.start, hit.strand)) for each in found]
@@ -184,7 +184,7 @@ def index_of(data: Windows, name: str) -> int:
     if not len(places):
         example = data.names[0].decode(errors="replace")
         raise ValueError(
-            f"data set {data.name!r} has no window {shown(name.strip())}; expected a name like {example}"
+            f"data set {data.name!r} has no window {quote(name.strip())}; expected a name like {example}"
         )
     return int(places[0])
 

@@ -29,12 +29,12 @@ ODD_BYTES = "backslashreplace"  # how text shows those of a file's name that are
 _DRAFT = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{4})?[0-9a-f]{4}(?:\.\w+)?")  # older ones have no host
 
 
-def keep_private() -> None:
+def set_private_umask() -> None:
     """Have what this process makes from now on, and what those that it starts make, be its own account's alone."""
     os.umask(OTHERS)
 
 
-def open_to_others(folder: Path) -> bool:
+def is_open_to_others(folder: Path) -> bool:
     """Whether other accounts of this machine may look into a folder."""
     return os.name == "posix" and folder.exists() and bool(folder.stat().st_mode & OTHERS)
 
@@ -50,7 +50,7 @@ def _host() -> str:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def annotate_oserror(path: Path) -> Iterator[None]:
     """Have an error of the system that names no file, as one of writing to an open file, name this one."""
     try:
         yield
@@ -61,7 +61,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def drafted(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to, which takes its place when all went well and is gone otherwise.
 
     What killed processes left of earlier ones goes, too.
@@ -90,13 +90,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_chunks(path: Path, content: Iterable[bytes]) -> None:
     """The same for content that comes in chunks."""
-    with drafted(path) as draft:
-        fill(draft, content)
+    with atomic_write(path) as draft:
+        write_draft(draft, content)
 
 
-def fill(draft: Path, content: Iterable[bytes]) -> None:
+def write_draft(draft: Path, content: Iterable[bytes]) -> None:
     """Write a file that nobody reads yet, and have it on the disk before this returns."""
-    with naming(draft), draft.open("wb") as file:
+    with annotate_oserror(draft), draft.open("wb") as file:
         file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
@@ -125,7 +125,7 @@ def remove_drafts(folder: Path, name: str = "") -> None:
 
 def _is_abandoned(draft: Path) -> bool:
     inside = (Path(folder, name) for folder, _, names in os.walk(draft) for name in names)
-    return time.time() - max(map(written, (draft, *inside))) / 1e9 > ABANDONED_SECONDS
+    return time.time() - max(map(mtime_ns, (draft, *inside))) / 1e9 > ABANDONED_SECONDS
 
 
 @contextmanager
@@ -142,7 +142,7 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def claimed(draft: Path, place: Path) -> bool:
+def rename_exclusive(draft: Path, place: Path) -> bool:
     """Whether a folder could be renamed to its place: not where there is one already, which stays as it is."""
     try:
         draft.rename(place)
@@ -153,7 +153,7 @@ def claimed(draft: Path, place: Path) -> bool:
     return True
 
 
-def to_trash(home: Path, folder: Path, name: str) -> Path:
+def move_to_trash(home: Path, folder: Path, name: str) -> Path:
     """Move a folder to the trash of its home, under a name like `name` that is free there; where it lies now."""
     trash = home / TRASH
     trash.mkdir(exist_ok=True)
@@ -163,14 +163,14 @@ def to_trash(home: Path, folder: Path, name: str) -> Path:
     return folder.rename(target)
 
 
-def nearest(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """A folder, or of those above it the first that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
-def unwritable(folder: Path) -> str:
+def why_unwritable(folder: Path) -> str:
     """Why nothing can be written in a folder, there or still to be made, in one line; "" if something can."""
-    existing = nearest(folder)
+    existing = nearest_existing(folder)
     if not existing.is_dir():
         return f"{existing}: a file; expected a folder"
     if os.access(existing, os.W_OK | os.X_OK):
@@ -179,7 +179,7 @@ def unwritable(folder: Path) -> str:
     return f"{folder}: cannot be written ({'read-only file system' if read_only else 'permission denied'})"
 
 
-def words(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """What an error says, for a reader: of the system's, which file and why, without a number."""
     if not isinstance(error, OSError) or error.strerror is None:
         return " ".join(str(error).split())
@@ -187,7 +187,7 @@ def words(error: Exception) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
-def written(path: Path) -> int:
+def mtime_ns(path: Path) -> int:
     """When a file was written, in nanoseconds since 1970; 0 where there is none."""
     try:
         return path.stat().st_mtime_ns
@@ -195,7 +195,7 @@ def written(path: Path) -> int:
         return 0
 
 
-def check_not_read(out: Path, *read: Path) -> None:
+def refuse_overwriting_input(out: Path, *read: Path) -> None:
     """Refuse to write what is read, under whatever name.
 
     Raises:
@@ -205,7 +205,7 @@ def check_not_read(out: Path, *read: Path) -> None:
         raise ValueError(f"{out}: the file that is read; expected another, since the output takes its place")
 
 
-def typed_path(text: str) -> Path:
+def expand_path(text: str) -> Path:
     """The path that a user typed, `~` being their home; that of somebody who is unknown stays as it is."""
     try:
         return Path(text).expanduser()
@@ -213,7 +213,7 @@ def typed_path(text: str) -> Path:
         return Path(text)
 
 
-def regular(path: Path, most: int | None = None) -> Path:
+def require_regular_file(path: Path, most: int | None = None) -> Path:
     """`path`, if that is a file: for a FIFO its reader would wait, and a device may have no end.
 
     Args:
@@ -232,9 +232,9 @@ def regular(path: Path, most: int | None = None) -> Path:
     return path
 
 
-def regular_or_new(path: Path) -> Path:
+def require_regular_or_new(path: Path) -> Path:
     """The same, to be written to, where a file is still to be made, too."""
-    return regular(path) if path.exists() else path
+    return require_regular_file(path) if path.exists() else path
 
 
 def read_text(path: Path) -> str:
@@ -244,7 +244,7 @@ def read_text(path: Path) -> str:
         ValueError: the file is missing, cannot be read, is too large, or is not text.
     """
     try:
-        return regular(path, MOST_BYTES).read_text(encoding="utf-8")
+        return require_regular_file(path, MOST_BYTES).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise TfbindError("the file is missing", place=str(path)) from None
     except UnicodeDecodeError:

@@ -22,7 +22,7 @@ class Busy(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Owner:
+class ProcessIdentity:
     """A process: `pid` and `process_started` (seconds since 1970) name it on `host`; `heartbeat` is its last sign.
 
     `booted` is when the host started, as its clock said then: what older versions wrote has none.
@@ -55,21 +55,21 @@ class Owner:
             return False
 
 
-def this_process() -> Owner:
+def this_process() -> ProcessIdentity:
     """The process that calls this, alive now."""
-    return of_process(psutil.Process())
+    return identify_process(psutil.Process())
 
 
-def of_process(process: psutil.Process) -> Owner:
+def identify_process(process: psutil.Process) -> ProcessIdentity:
     """A process of this host, alive now."""
     started, booted = process.create_time(), psutil.boot_time()
-    return Owner(
+    return ProcessIdentity(
         pid=process.pid, process_started=started, host=socket.gethostname(), heartbeat=time.time(), booted=booted
     )
 
 
 @contextmanager
-def heard(note: Callable[[], object]) -> Iterator[None]:
+def handle_signals(note: Callable[[], object]) -> Iterator[None]:
     """Call `note` whenever SIGTERM or SIGINT arrives, in place of what they do; the main thread alone hears them."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -86,7 +86,7 @@ def heard(note: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def interrupt() -> None:
+def raise_keyboard_interrupt() -> None:
     """End what is under way as Ctrl-C does: for `heard`, where SIGTERM means the same."""
     raise KeyboardInterrupt
 
@@ -97,7 +97,7 @@ def cpu_cores() -> int:
 
 
 @dataclass
-class Meter:
+class ProcessMeter:
     """Measures the process it is made in."""
 
     _process: psutil.Process = field(default_factory=psutil.Process)

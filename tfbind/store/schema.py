@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from tfbind.errors import FULL, TfbindError
-from tfbind.store.atomic import drafted, naming, read_text
+from tfbind.store.atomic import annotate_oserror, atomic_write, read_text
 
 LONGEST_INTEGER = len(str(-(2**63)))  # characters
 DAMAGED = "the file was damaged"
@@ -24,7 +24,7 @@ Kept = TypeVar("Kept")
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file as a whole: a reader sees the old or the new one."""
-    with drafted(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(json.dumps(value, allow_nan=False, indent=1))
 
 
@@ -116,7 +116,7 @@ class KeptFile(Generic[Kept]):
             there, content = path.stat(), json.dumps(_plain(value), allow_nan=False).encode()
             if error.errno not in FULL or len(content) > there.st_blocks * 512:
                 raise
-            with naming(path), path.open("r+b", buffering=0) as file:
+            with annotate_oserror(path), path.open("r+b", buffering=0) as file:
                 file.write(content.ljust(there.st_size))
 
 

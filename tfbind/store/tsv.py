@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.errors import TfbindError
-from tfbind.store.atomic import regular
+from tfbind.store.atomic import require_regular_file
 
 MAGIC = b"\x1f\x8b"
 END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -39,7 +39,7 @@ class NoEndMarker(EOFError):
         super().__init__("the bgzip file stops before its end marker")
 
 
-def reason(error: Exception) -> str:
+def decompression_error(error: Exception) -> str:
     """What is wrong with a stream whose reading ended in one of `UNREADABLE`, in words."""
     if isinstance(error, NoEndMarker):
         return f"{error}; {_AGAIN}"
@@ -48,7 +48,7 @@ def reason(error: Exception) -> str:
     return f"not readable as gzip ({error}); {_AGAIN}"
 
 
-def unzipped(stream: BinaryIO) -> BinaryIO:
+def decompress(stream: BinaryIO) -> BinaryIO:
     """What a stream holds from where it is on, gzip or not. Closing that of gzip leaves the stream itself open.
 
     Raises:
@@ -59,7 +59,7 @@ def unzipped(stream: BinaryIO) -> BinaryIO:
         zipped = stream.read(len(MAGIC)) == MAGIC
         stream.seek(start)
         if zipped:
-            check_end(stream)
+            check_bgzip_end(stream)
         return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if zipped else stream
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
     if not buffered.peek(len(MAGIC)).startswith(MAGIC):
@@ -67,7 +67,7 @@ def unzipped(stream: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Watched(buffered), CHUNK)))
 
 
-def check_end(stream: BinaryIO) -> None:
+def check_bgzip_end(stream: BinaryIO) -> None:
     """Refuse a file that begins as bgzip and lacks its end marker; it is left where it was.
 
     Raises:
@@ -139,36 +139,36 @@ class Block:
 
 def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
     """The cells of the first two lines; one empty cell where there is no second."""
-    text = next(whole_lines(path), b"")
+    text = next(read_whole_lines(path), b"")
     if not text.strip():
-        raise ValueError(f"{label(path)}: empty; expected a tab-separated table")
+        raise ValueError(f"{file_label(path)}: empty; expected a tab-separated table")
     if text.lstrip().startswith(b"<"):
-        raise ValueError(f"{label(path)}: a web page (HTML or XML); expected a tab-separated table")
+        raise ValueError(f"{file_label(path)}: a web page (HTML or XML); expected a tab-separated table")
     first, _, rest = text.partition(b"\n")
     second = rest.partition(b"\n")[0]
-    _separators(label(path), first, 1)
+    _separators(file_label(path), first, 1)
     if b"\t" not in first and b"," in first:
-        raise ValueError(f"{label(path)}: columns are separated by commas; expected tabs")
+        raise ValueError(f"{file_label(path)}: columns are separated by commas; expected tabs")
     return first.split(b"\t"), second.split(b"\t")
 
 
-def blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block]:
+def read_blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block]:
     """The table from `first_line` on, about a megabyte at a time; every line must have `columns` cells."""
     line = 1
-    for text in _without_empty_end(whole_lines(path)):
-        separators = _separators(label(path), text, line)
+    for text in _without_empty_end(read_whole_lines(path)):
+        separators = _separators(file_label(path), text, line)
         line_ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == LINE_END)
         cells = np.diff(np.searchsorted(separators, line_ends), prepend=-1)
         if (cells != columns).any():
             ragged = int((cells != columns).argmax())
             raise ValueError(
-                f"{label(path)}: line {line + ragged} has {counted(cells[ragged], 'column')}; expected {columns}, "
-                "as in line 1"
+                f"{file_label(path)}: line {line + ragged} has {plural(cells[ragged], 'column')}; expected "
+                f"{columns}, as in line 1"
             )
         skip = max(first_line - line, 0)
         if skip < len(cells):
             bounds = np.concatenate([[-1], separators])[skip * columns :]
-            yield Block(label(path), line + skip, columns, text, bounds)
+            yield Block(file_label(path), line + skip, columns, text, bounds)
         line += len(cells)
 
 
@@ -187,7 +187,7 @@ def _separators(file: str, text: bytes, line: int) -> Places:
     return places
 
 
-def whole_lines(path: Path) -> Iterator[bytes]:
+def read_whole_lines(path: Path) -> Iterator[bytes]:
     """A file, plain or gzip, in pieces of whole lines, each ended by a single newline."""
     begun: list[bytes] = []
     for chunk in _chunks(path):
@@ -199,7 +199,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
         begun.append(chunk[cut:])
         if sum(map(len, begun)) > LONGEST_LINE:
             too_long = f"a line of over {LONGEST_LINE >> 20} MB"
-            raise TfbindError(too_long, place=label(path), expected="a tab-separated table")
+            raise TfbindError(too_long, place=file_label(path), expected="a tab-separated table")
     if last := b"".join(begun).removesuffix(b"\r"):
         yield last + b"\n"
 
@@ -220,15 +220,15 @@ def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _chunks(path: Path) -> Iterator[bytes]:
     try:
-        with regular(path).open("rb") as file, unzipped(file) as stream:
+        with require_regular_file(path).open("rb") as file, decompress(file) as stream:
             yield stream.read(FIRST_CHUNK).removeprefix(BYTE_ORDER_MARK)
             while chunk := stream.read(CHUNK):
                 yield chunk
     except UNREADABLE as error:
-        raise TfbindError(reason(error), place=label(path)) from None
+        raise TfbindError(decompression_error(error), place=file_label(path)) from None
 
 
-def numbers(
+def parse_numbers(
     block: Block, first: int, window: Callable[[int, int], bytes]
 ) -> tuple[Places, Places, NDArray[np.float64]]:
     """The cells from column `first` on that are not `0.0`: rows, columns (0 being `first`) and values.
@@ -248,7 +248,7 @@ def numbers(
         text = block.text[starts[cell] : starts[cell] + widths[cell]]
         raise ValueError(
             f"{block.file}: line {block.first_line + row}, column {first + column + 1}, window "
-            f"{shown(window(row, column))}: {shown(text)} {what}"
+            f"{quote(window(row, column))}: {quote(text)} {what}"
         )
 
     if not len(rows):
@@ -327,17 +327,17 @@ def is_number(cell: bytes) -> bool:
     return True
 
 
-def shown(text: str | bytes) -> str:
+def quote(text: str | bytes) -> str:
     """A name or cell for a message: quoted, on one line, cut when long."""
     words = text.decode("ascii", "backslashreplace") if isinstance(text, bytes) else text
     return repr(words if len(words) <= 60 else words[:57] + "...")
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """`1 window`, `2 windows`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def label(path: Path) -> str:
+def file_label(path: Path) -> str:
     """A file's name for a message, which a name with line breaks must not spread over several lines."""
     return path.name if path.name.isprintable() else repr(path.name)

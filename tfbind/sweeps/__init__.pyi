@@ -12,13 +12,19 @@ from .controller import (
     room_for as room_for,
     stop as stop,
 )
-from .plan import LISTED as LISTED, Plan as Plan, plan_sweep as plan_sweep, progress as progress, words as words
+from .plan import (
+    LISTED as LISTED,
+    Plan as Plan,
+    describe_plan as describe_plan,
+    plan_sweep as plan_sweep,
+    progress as progress,
+)
 from .search import MAX_RUNS as MAX_RUNS, Spec as Spec
 from .spec import MAX_REPLICATES as MAX_REPLICATES, MAX_TEXT as MAX_TEXT, METRICS as METRICS, parse_spec as parse_spec
 from .sweep_folder import (
     EXAMPLE as EXAMPLE,
     SETTINGS as SETTINGS,
-    Known as Known,
+    RecordCache as RecordCache,
     Sweep as Sweep,
     active_sweeps as active_sweeps,
     create as create,
@@ -27,11 +33,11 @@ from .sweep_folder import (
     is_sweep as is_sweep,
     judged_by as judged_by,
     list_sweeps as list_sweeps,
-    past as past,
     read_settings as read_settings,
     read_spec as read_spec,
     read_text as read_text,
-    sizes as sizes,
+    run_records as run_records,
     sweep_name as sweep_name,
     sweep_runs as sweep_runs,
+    sweep_sizes as sweep_sizes,
 )

@@ -15,11 +15,11 @@ from typing import Any
 from tfbind import runs
 from tfbind.cluster import Cluster
 from tfbind.config import TrainConfig
-from tfbind.runs import ACTIVE, Order, Past, Run, State, StopReason, devices
-from tfbind.store import Busy, cpu_cores, heard, words
+from tfbind.runs import ACTIVE, Run, RunRecord, RunRequest, State, StopReason, devices
+from tfbind.store import Busy, cpu_cores, format_error, handle_signals
 from tfbind.sweeps import sweep_folder
-from tfbind.sweeps.search import Spec, generator, losing, next_configs, point
-from tfbind.sweeps.sweep_folder import Known, Sweep
+from tfbind.sweeps.search import Spec, configuration_key, generator, next_configs, runs_to_prune
+from tfbind.sweeps.sweep_folder import RecordCache, Sweep
 
 POLL_SECONDS = 0.3
 HEARTBEAT_SECONDS = 10.0
@@ -27,11 +27,11 @@ STARTING_SECONDS = 10.0  # a worker whose controller has died may take so long b
 RETRIED = ("failed", "crashed")
 
 
-class Stopped(Exception):
+class SweepStopped(Exception):
     """Somebody asked the sweep to stop."""
 
 
-def _ignore(_: Spec, __: Sequence[Past]) -> None:
+def _ignore(_: Spec, __: Sequence[RunRecord]) -> None:
     pass
 
 
@@ -40,9 +40,9 @@ class Controller:
     """One attempt at a sweep, on this machine or on `cluster`. `on_step` lets a terminal watch it."""
 
     sweep: Sweep
-    on_step: Callable[[Spec, Sequence[Past]], None] = _ignore
+    on_step: Callable[[Spec, Sequence[RunRecord]], None] = _ignore
     cluster: Cluster | None = None
-    _known: Known = field(default_factory=dict, init=False)
+    _known: RecordCache = field(default_factory=dict, init=False)
     _signalled: bool = field(default=False, init=False)
     _beaten: float = field(default=0.0, init=False)
 
@@ -53,28 +53,28 @@ class Controller:
             ValueError: another process is working on this sweep.
             OSError: the folder of the sweep was moved or deleted.
         """
-        with runs.sole_worker(self.sweep), heard(self._note_signal):
+        with runs.worker_lock(self.sweep), handle_signals(self._note_signal):
             try:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
                 self._check_folder()
-                said = words(error)
+                said = format_error(error)
                 self._give_up_runs(said if isinstance(error, ConnectionError) else f"its sweep has failed: {said}")
                 return self._end("failed", said)
 
     def _work(self) -> State:
-        runs.take_over(self.sweep, "running", started=time.time())
+        runs.set_state(self.sweep, "running", started=time.time())
         self._mark_interrupted()
         try:
             while self._step():
                 self._wait()
-        except Stopped:
+        except SweepStopped:
             self._stop_runs()
             return "killed"
         return "finished"
 
     def _end(self, state: State, error: str | None = None) -> State:
-        runs.take_over(self.sweep, state, ended=time.time(), error=error)
+        runs.set_state(self.sweep, state, ended=time.time(), error=error)
         return state
 
     def _check_folder(self) -> None:
@@ -85,14 +85,14 @@ class Controller:
     def _step(self) -> bool:
         """Do what can be done now; whether anything is left to wait for."""
         if self._signalled or runs.stop_requested(self.sweep):
-            raise Stopped
+            raise SweepStopped
         self._beat()
         spec = sweep_folder.read_spec(self.sweep)
         # Asked once, and first: between two looks one may come to life, or be young no more.
         young = self._young_dead()
-        past = sweep_folder.past(self.sweep, self._known)
+        past = sweep_folder.run_records(self.sweep, self._known)
         self.on_step(spec, past)
-        for id, detail in losing(spec, past).items():
+        for id, detail in runs_to_prune(spec, past).items():
             runs.request_stop(runs.find(self.sweep.home, id), StopReason.PRUNED, detail)
         started = self._fill(spec, past, young)
         return started > 0 or any(run.state in ACTIVE for run in past) or bool(young)
@@ -108,7 +108,7 @@ class Controller:
         for run in self.cluster.end_all(error) if self.cluster else []:
             runs.request_stop(run, StopReason.WITH_SWEEP)
 
-    def _fill(self, spec: Spec, past: Sequence[Past], young: Collection[str]) -> int:
+    def _fill(self, spec: Spec, past: Sequence[RunRecord], young: Collection[str]) -> int:
         """Start as many runs as there is room for, none of the `young` ones; how many that were."""
         active = [run for run in past if run.state in ACTIVE]
         room = self.capacity(spec) - len(active) + self._ahead(active)
@@ -122,13 +122,13 @@ class Controller:
         threads = share_of_cores(cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active])
         configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
         for config in configs:
-            order = Order(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
+            order = RunRequest(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
             found = with_data(self.sweep, spec, config)
             settled = found if self.cluster else with_threads(found, threads)
             runs.submit(self.sweep.home, settled, order, cluster=self.cluster)
         return len(interrupted) + len(configs)
 
-    def _ahead(self, active: Sequence[Past]) -> int:
+    def _ahead(self, active: Sequence[RunRecord]) -> int:
         """One run more when another is in its last epoch: it gets ready while it waits in line."""
         waits = any(run.state == "pending" for run in active)
         ends = any(len(run.rows) + 1 >= int(run.config["num_epochs"]) for run in active)
@@ -158,14 +158,14 @@ class Controller:
     def _beat(self) -> None:
         if time.monotonic() - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = time.monotonic()
-            runs.take_over(self.sweep, "running")
+            runs.set_state(self.sweep, "running")
 
     def _stop_runs(self) -> None:
         stop = runs.read_stop(self.sweep)
         if stop is None or stop.reason is not StopReason.LEAVE_RUNS:
             stop_runs(self.sweep)
             if not self.cluster:
-                runs.holds_within(runs.GRACE_SECONDS, lambda: not active_runs(self.sweep))
+                runs.wait_until(runs.GRACE_SECONDS, lambda: not active_runs(self.sweep))
         while self.cluster and self.cluster.busy:
             self._wait()
             self._beat()
@@ -176,7 +176,7 @@ class Controller:
 
 def room_for(base: TrainConfig) -> int:
     """How many runs this machine trains at once: one on each GPU, or one on each core (or `threads` of them)."""
-    device = devices.settle(base).device
+    device = devices.resolve_device(base).device
     if device == "cpu":
         return max(1, cpu_cores() // (base.threads or 1))
     return devices.cuda_count() if device == "cuda" else 1
@@ -199,14 +199,14 @@ def share_of_cores(cores: int, at_once: int, to_come: int | None = None, parts_l
     return wide if max(parts_left, default=0.0) + narrow / wide < 1 else narrow
 
 
-def part_left(run: Past) -> float:
+def part_left(run: RunRecord) -> float:
     """The part of its epochs that a run still has to train."""
     return max(0.0, 1 - len(run.rows) / int(run.config["num_epochs"]))
 
 
 def with_threads(config: TrainConfig, threads: int) -> TrainConfig:
     """`config` on so many threads, if it trains on a CPU and says nothing of threads itself."""
-    if config.threads or devices.settle(config).device != "cpu":
+    if config.threads or devices.resolve_device(config).device != "cpu":
         return config
     return config.model_copy(update={"threads": threads})
 
@@ -239,8 +239,8 @@ def resume(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
     Raises:
         ValueError: it is active already.
     """
-    runs.await_worker(sweep, lambda: check_resumable(sweep))
-    runs.start(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
+    runs.mark_pending(sweep, lambda: check_resumable(sweep))
+    runs.start_process(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
 
 
 def check_resumable(sweep: Sweep) -> None:
@@ -268,10 +268,10 @@ def stop(sweep: Sweep, grace: float = runs.GRACE_SECONDS) -> None:
     if not status.active and not active_runs(sweep):
         raise ValueError(f"sweep {sweep.id} is {status.state}; only a pending or running sweep can be stopped")
     cancel(sweep)
-    runs.holds_within(grace, lambda: not active_runs(sweep))
+    runs.wait_until(grace, lambda: not active_runs(sweep))
     for run in active_runs(sweep):
         runs.end_process(run)
-    if not runs.holds_within(grace, lambda: not runs.read_status(sweep).active):
+    if not runs.wait_until(grace, lambda: not runs.read_status(sweep).active):
         runs.end_process(sweep)
 
 
@@ -295,10 +295,10 @@ def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None
     """
     spec = sweep_folder.read_spec(sweep)
     for run in sweep_folder.sweep_runs(sweep):
-        if point(spec, runs.read_config(run)) == point(spec, config):
+        if configuration_key(spec, runs.read_config(run)) == configuration_key(spec, config):
             raise ValueError(f"run {run.id} of this sweep has that configuration already")
     settings = sweep_folder.read_settings(sweep)
-    order = Order(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
+    order = RunRequest(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
     threads = share_of_cores(cpu_cores(), room_for(config))
     return runs.submit(sweep.home, with_threads(with_data(sweep, spec, config), threads), order, secrets)
 

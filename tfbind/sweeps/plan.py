@@ -8,8 +8,8 @@ from statistics import median
 from typing import Any
 
 from tfbind.config import TrainConfig, parse_config
-from tfbind.runs import ACTIVE, Estimate, Past, Steps, estimate, few_steps, settle
-from tfbind.store import counted, cpu_cores
+from tfbind.runs import ACTIVE, Estimate, RunRecord, Steps, estimate, few_steps, resolve_device
+from tfbind.store import cpu_cores, plural
 from tfbind.sweeps.controller import room_for, share_of_cores, with_threads
 from tfbind.sweeps.search import Parameter, Spec, generator, next_configs
 
@@ -32,7 +32,7 @@ class Plan:
 def plan_sweep(
     spec: Spec,
     sizes: Mapping[str, tuple[int, int]],
-    speeds: Sequence[estimate.Past],
+    speeds: Sequence[estimate.SpeedSample],
     parallel: int | None = None,
     here: bool = True,
 ) -> Plan:
@@ -58,7 +58,7 @@ def plan_sweep(
     return Plan(configs, total, at_once, time, disk)
 
 
-def words(spec: Spec, sizes: Mapping[str, tuple[int, int]], label: Callable[[str], str] = str) -> list[str]:
+def describe_plan(spec: Spec, sizes: Mapping[str, tuple[int, int]], label: Callable[[str], str] = str) -> list[str]:
     """What a sweep does that its file does not show at a glance, a line each: from where to where each range really
     goes, at which epochs runs are ended, how few steps some take, and that there are fewer runs than were asked for.
 
@@ -137,7 +137,7 @@ def _fewer(spec: Spec) -> list[str]:
     size = spec.size() or 0
     if spec.method == "grid" or spec.run_cap is None or size >= spec.run_cap:
         return []
-    return [f"run_cap is {spec.run_cap:,}; these values make only {counted(size, 'different run')}"]
+    return [f"run_cap is {spec.run_cap:,}; these values make only {plural(size, 'different run')}"]
 
 
 def _values(spec: Spec, field: str) -> list[Any]:
@@ -156,8 +156,10 @@ def _first_configs(spec: Spec) -> list[TrainConfig]:
     return []
 
 
-def _time(config: TrainConfig, sizes: Mapping[str, tuple[int, int]], speeds: Sequence[estimate.Past]) -> Estimate:
-    return estimate.estimate_run(settle(config), *_size(config, sizes), speeds)
+def _time(
+    config: TrainConfig, sizes: Mapping[str, tuple[int, int]], speeds: Sequence[estimate.SpeedSample]
+) -> Estimate:
+    return estimate.estimate_run(resolve_device(config), *_size(config, sizes), speeds)
 
 
 def _disk(config: TrainConfig, sizes: Mapping[str, tuple[int, int]]) -> int:
@@ -187,7 +189,7 @@ class Progress:
     seconds_left: float | None
 
 
-def progress(spec: Spec, past: Sequence[Past], at_once: int) -> Progress:
+def progress(spec: Spec, past: Sequence[RunRecord], at_once: int) -> Progress:
     """How far a sweep is, its time left reckoned from the epochs that it has trained itself."""
     total = max(len(past), spec.size() or 0)
     active = [run for run in past if run.state in ACTIVE]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tfbind.config import TrainConfig, parse_config
-from tfbind.runs import ACTIVE, Past, best_row
+from tfbind.runs import ACTIVE, RunRecord, best_row
 from tfbind.text import significant
 
 Goal = Literal["minimize", "maximize"]
@@ -190,7 +190,7 @@ class Spec:
         return min(bounds, default=None)
 
 
-def point(spec: Spec, config: TrainConfig) -> Point:
+def configuration_key(spec: Spec, config: TrainConfig) -> Point:
     """What makes two runs of a sweep the same: all but where they run, unless the sweep varies that, and what their
     data set is called."""
     varied = spec.varied
@@ -198,14 +198,16 @@ def point(spec: Spec, config: TrainConfig) -> Point:
     return tuple(value for field, value in settings.items() if field not in MACHINE or field in varied)
 
 
-def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, count: int = 1) -> list[TrainConfig]:
+def next_configs(
+    spec: Spec, past: Sequence[RunRecord], rng: np.random.Generator, count: int = 1
+) -> list[TrainConfig]:
     """The next configurations to run, at most `count`; none when the sweep has made all its runs.
 
     Args:
         past: every run of the sweep, whatever its state.
         rng: decides all that is drawn; an equal one gives equal answers.
     """
-    there = {point(spec, _config(run)) for run in past}
+    there = {configuration_key(spec, _config(run)) for run in past}
     room = count if spec.run_cap is None else min(count, spec.run_cap - len(past))
     found: list[TrainConfig] = []
     misses = 0
@@ -214,45 +216,45 @@ def next_configs(spec: Spec, past: Sequence[Past], rng: np.random.Generator, cou
         config = next(candidates, None)
         if config is None:
             break
-        if point(spec, config) in there:
+        if configuration_key(spec, config) in there:
             misses += spec.method != "grid"
         else:
-            there.add(point(spec, config))
+            there.add(configuration_key(spec, config))
             found.append(config)
             misses = 0
     return found
 
 
-def generator(spec: Spec, past: Sequence[Past] = ()) -> np.random.Generator:
+def generator(spec: Spec, past: Sequence[RunRecord] = ()) -> np.random.Generator:
     """What decides the draws of a sweep: a random search goes on in one sequence, of which it skips what is there."""
     return np.random.default_rng([spec.base.seed, len(past) if spec.method == "bayes" else 0])
 
 
-def value(spec: Spec, run: Past) -> float | None:
+def metric_value(spec: Spec, run: RunRecord) -> float | None:
     """The metric of a run: that of its best epoch, which is the one of the lowest val_loss."""
     return (best_row(run.rows) or {}).get(spec.metric)
 
 
-def best(spec: Spec, past: Sequence[Past]) -> Past | None:
+def best_run(spec: Spec, past: Sequence[RunRecord]) -> RunRecord | None:
     """The run with the best metric so far, the first of equals."""
-    known = [(found, run) for run in past if (found := value(spec, run)) is not None]
+    known = [(found, run) for run in past if (found := metric_value(spec, run)) is not None]
     sign = 1 if spec.goal == "minimize" else -1
     return min(known, key=lambda pair: sign * pair[0])[1] if known else None
 
 
-def disagreement(spec: Spec, past: Sequence[Past]) -> tuple[str, Past] | None:
+def disagreement(spec: Spec, past: Sequence[RunRecord]) -> tuple[str, RunRecord] | None:
     """A usual metric by which another run than `best` is better, with the run that is best by it; None if there is
     none."""
-    mine = best(spec, past)
+    mine = best_run(spec, past)
     for metric, goal in USUAL.items():
         other = replace(spec, metric=metric, goal=goal)
-        found = best(other, past) if metric != spec.metric else None
-        if mine and found and value(other, mine) != value(other, found):
+        found = best_run(other, past) if metric != spec.metric else None
+        if mine and found and metric_value(other, mine) != metric_value(other, found):
             return metric, found
     return None
 
 
-def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
+def runs_to_prune(spec: Spec, past: Sequence[RunRecord]) -> dict[str, str]:
     """The running runs that early termination ends, by id, each with what it lost by.
 
     A run is judged at the last milestone it has passed, against all runs that have passed it. Unless the rule is
@@ -269,7 +271,7 @@ def losing(spec: Spec, past: Sequence[Past]) -> dict[str, str]:
     return lost
 
 
-def _behind(spec: Spec, run: Past, past: Sequence[Past], epoch: int) -> str:
+def _behind(spec: Spec, run: RunRecord, past: Sequence[RunRecord], epoch: int) -> str:
     """Why a run is not among the best at a milestone that it has passed; "" for one that is."""
     assert spec.early_stop is not None
     sign = 1 if spec.goal == "minimize" else -1
@@ -286,15 +288,15 @@ def _behind(spec: Spec, run: Past, past: Sequence[Past], epoch: int) -> str:
     return f"{spec.metric} {significant(own, 4)}{by} is not among the best at epoch {epoch}"
 
 
-def _value_at(spec: Spec, run: Past, epoch: int) -> float | None:
+def _value_at(spec: Spec, run: RunRecord, epoch: int) -> float | None:
     return run.rows[epoch - 1].get(spec.metric) if epoch <= len(run.rows) else None
 
 
-def _config(run: Past) -> TrainConfig:
+def _config(run: RunRecord) -> TrainConfig:
     return parse_config({field: run.config[field] for field in TrainConfig.model_fields if field in run.config})
 
 
-def _candidates(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> Iterator[TrainConfig]:
+def _candidates(spec: Spec, past: Sequence[RunRecord], rng: np.random.Generator) -> Iterator[TrainConfig]:
     if spec.method == "grid":
         yield from spec.grid()
         return
@@ -318,7 +320,7 @@ def _replicates(spec: Spec, config: TrainConfig) -> Iterator[TrainConfig]:
         yield config.model_copy(update={"seed": seed})
 
 
-def _suggested(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> Iterator[TrainConfig]:
+def _suggested(spec: Spec, past: Sequence[RunRecord], rng: np.random.Generator) -> Iterator[TrainConfig]:
     """What Optuna's TPE makes of the runs so far; what it has suggested counts as running for the next."""
     study = _study(spec, past, int(rng.integers(2**31)))
     varied = [parameter for parameter in spec.parameters if parameter.varied]
@@ -328,7 +330,7 @@ def _suggested(spec: Spec, past: Sequence[Past], rng: np.random.Generator) -> It
         yield from _replicates(spec, spec.base.model_copy(update=drawn))
 
 
-def _study(spec: Spec, past: Sequence[Past], seed: int) -> "optuna.Study":
+def _study(spec: Spec, past: Sequence[RunRecord], seed: int) -> "optuna.Study":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -338,12 +340,12 @@ def _study(spec: Spec, past: Sequence[Past], seed: int) -> "optuna.Study":
     return study
 
 
-def _trial(spec: Spec, run: Past) -> "optuna.trial.FrozenTrial":
+def _trial(spec: Spec, run: RunRecord) -> "optuna.trial.FrozenTrial":
     """A run as Optuna knows it."""
     import optuna
 
     states = optuna.trial.TrialState
-    found = value(spec, run)
+    found = metric_value(spec, run)
     state = states.RUNNING if run.state in ACTIVE else states.COMPLETE if run.state == "finished" else states.PRUNED
     if found is None and state is not states.RUNNING:
         state = states.FAIL

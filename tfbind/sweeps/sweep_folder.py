@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfbind import runs
 from tfbind.config import TrainConfig, home_folder, parse_config
-from tfbind.data import check_learnable, contents, name_now, open_dataset, split
+from tfbind.data import check_learnable, content_hashes, open_dataset, resolve_name, split
 from tfbind.errors import Setting, SettingsError
-from tfbind.runs import Past, Run, Stamp, Status, StopReason, devices, record as history
-from tfbind.store import DamagedFile, Facts, KeptFile, atomic, claimed, kept_file, scratch, write_bytes
+from tfbind.runs import Run, RunRecord, Stamp, Status, StopReason, devices, record as history
+from tfbind.store import DamagedFile, Facts, KeptFile, atomic, kept_file, rename_exclusive, scratch, write_bytes
 from tfbind.sweeps.search import Spec
 from tfbind.sweeps.spec import parse_spec
 
@@ -30,7 +30,7 @@ SPEC = "spec.yaml"  # as the user wrote it; an earlier one that was replaced is 
 SETTINGS = "sweep.json"  # name, settings to start from, how many runs at once, W&B, Ray; never rewritten
 EXAMPLE = Path(__file__).parent / "examples" / "seed_sweep.yaml"
 
-Known = dict[Path, tuple[Stamp, Past]]
+RecordCache = dict[Path, tuple[Stamp, RunRecord]]
 
 
 class _Settings(Facts):
@@ -149,8 +149,8 @@ def create(
     with scratch(sweep.folder.parent, sweep.id) as draft:
         write_bytes(draft / SPEC, spec.text.encode())
         SETTINGS_FILE.write(draft / SETTINGS, settings)
-        runs.STATE_FILE.write(draft / runs.STATE, runs.owned("pending"))
-        if not claimed(draft, sweep.folder):
+        runs.STATE_FILE.write(draft / runs.STATE, runs.owned_status("pending"))
+        if not rename_exclusive(draft, sweep.folder):
             raise ValueError(f"--id {sweep.id}: that sweep exists already")
     return sweep
 
@@ -163,7 +163,7 @@ def check_data(home: Path, spec: Spec, here: bool = True) -> None:
         ValueError: as it says.
     """
     if here:
-        devices.settle(spec.base)
+        devices.resolve_device(spec.base)
     ways = ("validation_split", "test_split", "split_by")
     names: dict[str, str] = {}
     for dataset in _possible(spec, "dataset"):
@@ -182,7 +182,7 @@ def dataset_now(home: Path, spec: Spec, name: str) -> str:
     Raises:
         ValueError: no data set of the home has the content that runs of the sweep learnt from under that name.
     """
-    return name_now(home, {"dataset": name, "dataset_hash": spec.contents.get(name)})
+    return resolve_name(home, {"dataset": name, "dataset_hash": spec.contents.get(name)})
 
 
 def _possible(spec: Spec, field: str) -> tuple[Any, ...]:
@@ -306,7 +306,7 @@ def _contents(sweep: Sweep) -> dict[str, str]:
     """The hashes of data sets by name. A name stands for what the first run of the sweep under it learnt from,
     whatever is called so now."""
     learnt = {origin.dataset: origin.hash for run in reversed(sweep_runs(sweep)) if (origin := _origin(run.folder))}
-    return contents(sweep.home) | {name: hash for name, hash in learnt.items() if hash}
+    return content_hashes(sweep.home) | {name: hash for name, hash in learnt.items() if hash}
 
 
 @dataclass(frozen=True)
@@ -334,13 +334,13 @@ def sweep_runs(sweep: Sweep) -> list[Run]:
     return [run for run, origin in origins if origin and origin.sweep == sweep.id]
 
 
-def sizes(home: Path) -> Counter[str]:
+def sweep_sizes(home: Path) -> Counter[str]:
     """How many runs each sweep of a home has, by its id."""
     origins = (_origin(run.folder) for run in runs.list_runs(home))
     return Counter(origin.sweep for origin in origins if origin and origin.sweep)
 
 
-def past(sweep: Sweep, known: Known | None = None) -> list[Past]:
+def run_records(sweep: Sweep, known: RecordCache | None = None) -> list[RunRecord]:
     """All runs of a sweep as they stand, oldest first; one that was stopped early is `pruned`.
 
     Args:
@@ -349,16 +349,16 @@ def past(sweep: Sweep, known: Known | None = None) -> list[Past]:
     return [_past(run, {} if known is None else known) for run in sweep_runs(sweep)]
 
 
-def _past(run: Run, known: Known) -> Past:
+def _past(run: Run, known: RecordCache) -> RunRecord:
     stamp = history.stamp(run)
     seen = known.get(run.folder)
     if seen and seen[0] == stamp:
         return seen[1]
     try:
-        found = history.local(run)
+        found = history.read_run_record(run)
     except ValueError as error:  # its configuration was run all the same
         record = runs.read_record(run)
-        found = Past(run.id, run.id, run.id, "crashed", "local", record["sweep"], record, [], error=str(error))
+        found = RunRecord(run.id, run.id, run.id, "crashed", "local", record["sweep"], record, [], error=str(error))
     stop = runs.read_stop(run)
     if found.state == "killed" and stop and str(stop):
         found = replace(found, state="pruned" if stop.reason is StopReason.PRUNED else "killed", error=str(stop))

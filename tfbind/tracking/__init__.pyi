@@ -1,5 +1,5 @@
 from . import cache as cache, logger as logger, pull as pull
-from .cache import Project as Project
+from .cache import StoredProject as StoredProject
 from .client import (
     BASE_URL as BASE_URL,
     KEY as KEY,

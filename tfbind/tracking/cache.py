@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from tfbind.runs import Past
-from tfbind.store import DAMAGED, Facts, KeptFile, kept_file, to_trash, written
+from tfbind.runs import RunRecord
+from tfbind.store import DAMAGED, Facts, KeptFile, kept_file, move_to_trash, mtime_ns
 from tfbind.tracking.client import FOLDER
 from tfbind.tracking.mapping import check_names, flat, is_number, kept_number, merge, settings
 
@@ -64,11 +64,11 @@ PROJECT_FILE: KeptFile[dict[str, Any]] = kept_file(f"{INDEX}.json", _Project)
 NAMES_FILE: KeptFile[dict[str, str]] = kept_file(f"{NAMES}.json", _Names)
 HISTORY_FILE: KeptFile[dict[str, Any]] = kept_file(f"{HISTORIES}/*.json", _History)
 
-_SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], Past]] = {}
+_SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], RunRecord]] = {}
 
 
 @dataclass(frozen=True)
-class Project:
+class StoredProject:
     """What is kept of a W&B project, or of imported folders (`source` "offline").
 
     `scopes` says when the whole project ("") or one of its sweeps was pulled; `key` names the project in this home.
@@ -97,7 +97,9 @@ class Project:
         return NAMES_FILE.read(path) if path.exists() else {}
 
 
-def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool) -> None:
+def save_history(
+    project: StoredProject, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool
+) -> None:
     """Keep a curve: its numbers as columns, None where a row has no value."""
     names = {name for row in rows for name, value in row.items() if is_number(value)}
     columns = {name: [kept_number(row.get(name)) for row in rows] for name in sorted(names)}
@@ -106,24 +108,24 @@ def keep_history(project: Project, id: str, rows: list[dict[str, Any]], count: i
     HISTORY_FILE.write(path, {"count": count, "sampled": sampled, "columns": columns})
 
 
-def _history_path(project: Project, id: str) -> Path:
+def _history_path(project: StoredProject, id: str) -> Path:
     return project.folder / HISTORIES / f"{hashlib.sha256(id.encode()).hexdigest()[:20]}.json"
 
 
-def known_count(project: Project, id: str) -> int | None:
+def known_count(project: StoredProject, id: str) -> int | None:
     """How many rows the curve of a run had when it was read in full; None where it never was."""
     path = _history_path(project, id)
     kept = _load(path, path.stat().st_mtime_ns) if path.exists() else None
     return None if kept is None or kept["sampled"] else kept["count"]
 
 
-def complete(project: Project, id: str) -> bool:
+def complete(project: StoredProject, id: str) -> bool:
     """Whether the curve of a run is here as the server last had it."""
     known = known_count(project, id)
     return known is not None and known == project.runs[id]["count"]
 
 
-def projects(home: Path) -> list[Project]:
+def projects(home: Path) -> list[StoredProject]:
     """What is kept, by path.
 
     Raises:
@@ -133,22 +135,22 @@ def projects(home: Path) -> list[Project]:
     return sorted((read_project(path.parent) for path in folders), key=lambda project: project.path)
 
 
-def stored(home: Path, project: str | None = None) -> list[Past]:
+def stored_runs(home: Path, project: str | None = None) -> list[RunRecord]:
     """The runs of all kept projects, or of the one with this key.
 
     Raises:
         ValueError: a file is damaged.
     """
     kept = [found for found in projects(home) if project in (None, found.key)]
-    return [past for found in kept for past in pasts_of(found)]
+    return [past for found in kept for past in stored_run_records(found)]
 
 
-def forget(home: Path, project: Project) -> None:
+def discard_project(home: Path, project: StoredProject) -> None:
     """Move a kept project to the trash of the home."""
-    to_trash(home, project.folder, f"wandb-{project.key}")
+    move_to_trash(home, project.folder, f"wandb-{project.key}")
 
 
-def save_names(project: Project, names: dict[str, str]) -> None:
+def save_names(project: StoredProject, names: dict[str, str]) -> None:
     """Remember what the names in a project are called here.
 
     Raises:
@@ -157,34 +159,34 @@ def save_names(project: Project, names: dict[str, str]) -> None:
     NAMES_FILE.write(project.folder / f"{NAMES}.json", check_names(names))
 
 
-def names_in(project: Project) -> tuple[list[str], list[str]]:
+def names_in(project: StoredProject) -> tuple[list[str], list[str]]:
     """The settings and the metrics of a project, as its own code calls them."""
     settings = {name for facts in project.runs.values() for name in flat(facts["config"])}
     metrics = {name for facts in project.runs.values() for name, v in facts["summary"].items() if is_number(v)}
     return sorted(settings), sorted(name for name in metrics if not name.startswith("_"))
 
 
-def offline_project(home: Path, name: str) -> Project:
+def offline_project(home: Path, name: str) -> StoredProject:
     """The project that keeps imported offline runs of this project name; empty when none were imported."""
     return open_project(home, "", f"offline/{name}") or new_project(home, "", f"offline/{name}", "offline")
 
 
-def keep_offline(project: Project, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Project:
+def save_offline_run(project: StoredProject, facts: dict[str, Any], rows: list[dict[str, Any]]) -> StoredProject:
     """Keep an imported run with its curve."""
-    keep_history(project, facts["id"], rows, len(rows), False)
+    save_history(project, facts["id"], rows, len(rows), False)
     scopes = {"": datetime.now(UTC).isoformat(timespec="seconds")}
     kept = replace(project, scopes=scopes, runs={**project.runs, facts["id"]: {**facts, "count": len(rows)}})
     save_project(kept)
     return kept
 
 
-def new_project(home: Path, url: str, path: str, source: str = "wandb") -> Project:
+def new_project(home: Path, url: str, path: str, source: str = "wandb") -> StoredProject:
     """The project at a server's address, with nothing kept of it yet."""
     name = hashlib.sha256(f"{url}/{path}".encode()).hexdigest()[:16]
-    return Project(home / FOLDER / "projects" / name, path, url, source, {}, {})
+    return StoredProject(home / FOLDER / "projects" / name, path, url, source, {}, {})
 
 
-def open_project(home: Path, url: str, path: str) -> Project | None:
+def open_project(home: Path, url: str, path: str) -> StoredProject | None:
     """What is kept of a project, None where nothing is.
 
     Raises:
@@ -194,7 +196,7 @@ def open_project(home: Path, url: str, path: str) -> Project | None:
     return read_project(folder) if (folder / f"{INDEX}.json").exists() else None
 
 
-def read_project(folder: Path) -> Project:
+def read_project(folder: Path) -> StoredProject:
     """What is kept in a folder.
 
     Raises:
@@ -202,10 +204,10 @@ def read_project(folder: Path) -> Project:
     """
     path = folder / f"{INDEX}.json"
     kept = PROJECT_FILE.read(path)
-    return Project(folder, *(kept[name] for name in _Project.model_fields))
+    return StoredProject(folder, *(kept[name] for name in _Project.model_fields))
 
 
-def save_project(project: Project) -> None:
+def save_project(project: StoredProject) -> None:
     """Keep the list of runs."""
     project.folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: getattr(project, name) for name in _Project.model_fields}, default=str)
@@ -213,21 +215,21 @@ def save_project(project: Project) -> None:
     PROJECT_FILE.write(project.folder / f"{INDEX}.json", kept)
 
 
-def key_of(project: Project, id: str) -> str:
+def key_of(project: StoredProject, id: str) -> str:
     """The `Past.key` of a run."""
     return f"{project.source}:{project.key}:{id}"
 
 
-def pasts_of(project: Project, sweep: str | None = None) -> list[Past]:
+def stored_run_records(project: StoredProject, sweep: str | None = None) -> list[RunRecord]:
     """The kept runs of a project, or of one of its sweeps."""
     names = project.names
     chosen = [facts for facts in project.runs.values() if sweep in (None, facts["sweep"])]
     return [_past(project, facts, names) for facts in chosen]
 
 
-def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Past:
+def _past(project: StoredProject, facts: dict[str, Any], names: dict[str, str]) -> RunRecord:
     """The run as a comparison sees it: the very same object as long as nothing has changed."""
-    stamp = written(_history_path(project, facts["id"]))
+    stamp = mtime_ns(_history_path(project, facts["id"]))
     key = key_of(project, facts["id"])
     kept = _SEEN.get((project.folder, key))
     if kept is None or kept[:3] != (stamp, facts, names):
@@ -235,12 +237,12 @@ def _past(project: Project, facts: dict[str, Any], names: dict[str, str]) -> Pas
     return kept[3]
 
 
-def _make(project: Project, facts: dict[str, Any], names: dict[str, str], stamp: int) -> Past:
+def _make(project: StoredProject, facts: dict[str, Any], names: dict[str, str], stamp: int) -> RunRecord:
     kept = _load(_history_path(project, facts["id"]), stamp) if stamp else None
     sampled = kept is None or kept["sampled"] or kept["count"] != facts.get("count")
     last = {name: [value] for name, value in facts["summary"].items() if is_number(value)}
     columns = kept["columns"] if kept else {}
-    return Past(
+    return RunRecord(
         key=key_of(project, facts["id"]),
         id=facts["id"],
         name=facts["name"],

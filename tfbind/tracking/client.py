@@ -157,7 +157,7 @@ def _forget_old(logs: Path) -> None:
                 path.unlink()
 
 
-def converse(
+def run_client(
     home: Path,
     url: str,
     key: str,
@@ -191,7 +191,7 @@ def converse(
             child.stdin.write(json.dumps(request))
         for said in _answers(queue, stall_seconds):
             if "error" in said:
-                raise explained(said["error"], url, key, request.get("path", ""))
+                raise explain_error(said["error"], url, key, request.get("path", ""))
             heard(said)
     except Empty:
         raise WandbError(f"W&B at {url} did not answer for {stall_seconds:g} s") from None
@@ -225,7 +225,7 @@ def _answers(queue: "Queue[str | None]", stall_seconds: float) -> Iterator[dict[
     yield {"error": "its process ended without a word"}
 
 
-def in_full(error: Exception) -> str:
+def full_message(error: Exception) -> str:
     """What the client's exception says, with the HTTP status that lies behind it."""
     behind: BaseException | None = error
     while behind is not None:
@@ -235,7 +235,7 @@ def in_full(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def explained(error: str, url: str, key: str, path: str) -> WandbError:
+def explain_error(error: str, url: str, key: str, path: str) -> WandbError:
     """One sentence for what the client said, in the user's words."""
     text = " ".join(error.split())
     status = re.search(r"(?:HTTP|status|error|upload:)\s+(\d{3})\b", text)

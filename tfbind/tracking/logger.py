@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from tfbind import runs
 from tfbind.runs import Run
-from tfbind.store import KeptFile, Owner, kept_file, of_process, this_process
+from tfbind.store import KeptFile, ProcessIdentity, identify_process, kept_file, this_process
 from tfbind.tracking.client import (
     FOLDER,
     KEY,
@@ -32,9 +32,9 @@ from tfbind.tracking.client import (
     WandbError,
     base_url,
     environment,
-    explained,
+    explain_error,
     find_key,
-    in_full,
+    full_message,
 )
 
 LOOK_SECONDS = 0.25
@@ -50,7 +50,7 @@ TAG_LENGTH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Logged(Owner):
+class LogStatus(ProcessIdentity):
     """What became of logging a run.
 
     `asked` and `mode` are off, offline or online: what was wanted, and what is done. `state` is one of WORKING, or
@@ -76,15 +76,15 @@ class Logged(Owner):
         return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
 
 
-LOGGED_FILE: KeptFile[Logged] = kept_file(runs.WANDB, Logged)
+LOGGED_FILE: KeptFile[LogStatus] = kept_file(runs.WANDB, LogStatus)
 
 
-def asked(record: Mapping[str, Any]) -> str:
+def requested_mode(record: Mapping[str, Any]) -> str:
     """How a run with this record is to be logged: off, offline or online; records of early versions do not say."""
     return record.get("wandb") or "off"
 
 
-def read_logged(run: Run) -> Logged | None:
+def read_logged(run: Run) -> LogStatus | None:
     """What became of logging a run; None when nobody began to. A process that died left it incomplete.
 
     Raises:
@@ -95,17 +95,17 @@ def read_logged(run: Run) -> Logged | None:
         return None
     logged = LOGGED_FILE.read(path)
     if logged.state in WORKING and not logged.alive:
-        return Logged(
+        return LogStatus(
             **asdict(logged) | {"state": "incomplete", "error": "the process that logs ended without a word"}
         )
     return logged
 
 
-def said(run: Run) -> str:
+def describe_status(run: Run) -> str:
     """One line for the run page and the terminal: how logging goes; "" when it was not asked for."""
     logged = read_logged(run)
     if logged is None:
-        mode = asked(runs.read_record(run))
+        mode = requested_mode(runs.read_record(run))
         return "" if mode == "off" else f"W&B: not begun yet ({mode})"
     prefix = "" if logged.error.startswith("W&B") else "W&B: "
     again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
@@ -133,7 +133,7 @@ def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start to send to the server what it lacks of a run.
 
     Args:
@@ -151,18 +151,18 @@ def begin_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
     child = start(run, True, given)
     if before:  # whoever looks now sees that it is under way
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and said why
-            owner = asdict(of_process(psutil.Process(child.pid)))
+            owner = asdict(identify_process(psutil.Process(child.pid)))
             LOGGED_FILE.write(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
     return child
 
 
-def send(run: Run) -> Logged:
+def send(run: Run) -> LogStatus:
     """Send to the server what it lacks of a run, and say what became of it.
 
     Raises:
         ValueError, WandbError: as for `begin_sending`.
     """
-    begin_sending(run).wait()
+    start_sending(run).wait()
     logged = read_logged(run)
     if logged is None:
         raise WandbError(f"run {run.id}: the process that logs ended without a word")
@@ -297,7 +297,7 @@ class _Log:
         """Why the server lacks rows, in one sentence, from what the client raised."""
         url = self.logged["base_url"]
         path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
-        return str(explained(in_full(error), url, find_key(url), path))
+        return str(explain_error(full_message(error), url, find_key(url), path))
 
     def _ask(self) -> None:
         """Ask the server, while the run goes on, for the rows that it was handed when it was asked last."""

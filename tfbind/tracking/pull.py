@@ -20,24 +20,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tfbind.runs import Past
-from tfbind.store import regular
+from tfbind.runs import RunRecord
+from tfbind.store import require_regular_file
 from tfbind.tracking import client
 from tfbind.tracking.cache import (
-    Project,
+    StoredProject,
     complete,
-    keep_history,
-    keep_offline,
     key_of,
     known_count,
     new_project,
     offline_project,
     open_project,
-    pasts_of,
     projects,
     read_project,
+    save_history,
+    save_offline_run,
     save_project,
-    stored,
+    stored_run_records,
+    stored_runs,
 )
 from tfbind.tracking.client import (
     BASE_URL,
@@ -46,10 +46,10 @@ from tfbind.tracking.client import (
     URL,
     NotThereError,
     WandbError,
-    converse,
     environment,
     find_key,
-    in_full,
+    full_message,
+    run_client,
 )
 
 PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
@@ -75,8 +75,8 @@ Say = Callable[..., None]
 class Pulled:
     """The runs that were asked for. `fresh`: the server was asked just now; else they were kept since `when`."""
 
-    project: Project
-    pasts: list[Past]
+    project: StoredProject
+    pasts: list[RunRecord]
     fresh: bool
     when: str
 
@@ -125,8 +125,8 @@ def pull_runs(
     when = _since(project, sweep)
     if when and not refresh:
         if histories:
-            fetch_histories(home, [past.key for past in pasts_of(project, sweep)], url, key, progress)
-        return Pulled(project, pasts_of(project, sweep), False, when)
+            fetch_histories(home, [past.key for past in stored_run_records(project, sweep)], url, key, progress)
+        return Pulled(project, stored_run_records(project, sweep), False, when)
     now = datetime.now(UTC).isoformat(timespec="seconds")
 
     def keep(found: Facts) -> None:
@@ -139,10 +139,10 @@ def pull_runs(
     request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
     _ask(home, project, request, keep, key, progress, stall_seconds)
     kept = read_project(project.folder)
-    return Pulled(kept, pasts_of(kept, sweep), True, now)
+    return Pulled(kept, stored_run_records(kept, sweep), True, now)
 
 
-def _since(project: Project, sweep: str | None) -> str | None:
+def _since(project: StoredProject, sweep: str | None) -> str | None:
     """When these runs were pulled last, None where they never were: a sweep may be newer than its project here."""
     if sweep in project.scopes:
         return project.scopes[sweep]
@@ -179,7 +179,9 @@ def fetch_histories(
         raise WandbError("; ".join(map(str, failed.values())))
 
 
-def _fetch(home: Path, project: Project, lacking: list[str], key: str | None, progress: Progress | None) -> None:
+def _fetch(
+    home: Path, project: StoredProject, lacking: list[str], key: str | None, progress: Progress | None
+) -> None:
     gone = set(lacking)
 
     def keep(found: Facts) -> None:
@@ -199,7 +201,7 @@ def _fetch(home: Path, project: Project, lacking: list[str], key: str | None, pr
 
 def _ask(
     home: Path,
-    project: Project,
+    project: StoredProject,
     request: dict[str, Any],
     keep: Callable[[Facts], None],
     key: str | None,
@@ -221,7 +223,7 @@ def _ask(
             keep(found)
             counts["all"] = said["histories"]
         elif "history" in said:
-            keep_history(project, **said["history"])
+            save_history(project, **said["history"])
             counts["done"] += 1
         if progress and ("histories" in said or "history" in said):
             progress(counts["done"], counts["all"])
@@ -230,7 +232,7 @@ def _ask(
     secret = find_key(project.base_url, key)
     try:
         asked = {**request, "known": known}
-        converse(home, project.base_url, secret, "tfbind.tracking.pull", asked, hear, stall_seconds)
+        run_client(home, project.base_url, secret, "tfbind.tracking.pull", asked, hear, stall_seconds)
     except WandbError as error:
         if not counts["all"]:
             raise
@@ -256,11 +258,11 @@ def import_offline(home: Path, folder: Path) -> Pulled:
         place = facts["project"], facts["id"]
         before = whole[place][1] if place in whole else []
         whole[place] = facts, before + rows
-    kept: list[tuple[Project, str]] = []
+    kept: list[tuple[StoredProject, str]] = []
     for (name, id), (facts, rows) in whole.items():
-        kept.append((keep_offline(offline_project(home, name), facts, rows), id))
+        kept.append((save_offline_run(offline_project(home, name), facts, rows), id))
     ids = {(project.key, id) for project, id in kept}
-    pasts = [past for key in {key for key, _ in ids} for past in stored(home, key) if (key, past.id) in ids]
+    pasts = [past for key in {key for key, _ in ids} for past in stored_runs(home, key) if (key, past.id) in ids]
     project = kept[-1][0]
     return Pulled(project, pasts, True, project.scopes[""])
 
@@ -280,7 +282,7 @@ def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 def _records(home: Path, path: Path) -> list[dict[str, Any]]:
-    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(regular(path, MOST_BYTES))]
+    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(require_regular_file(path, MOST_BYTES))]
     try:
         done = subprocess.run(
             words,
@@ -347,7 +349,7 @@ def main() -> None:
         _histories(found, request, say)
         say(done=True)
     except Exception as error:  # noqa: BLE001 - the client raises what it likes; the caller makes a sentence of it
-        say(error=in_full(error))
+        say(error=full_message(error))
 
 
 def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:

@@ -1,5 +1,5 @@
 from . import edits as edits
-from .edits import Edited as Edited, Effect as Effect
+from .edits import EditedSequence as EditedSequence, VariantEffect as VariantEffect
 from .effects import (
     AlleleEffect as AlleleEffect,
     Scored as Scored,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.dna import Codes, decode, slice_of
+from tfbind.dna import Codes, decode, take_slice
 from tfbind.scoring import Scores, Site, Variant, apply_variant, call_sites
 from tfbind.text import fixed
 
@@ -21,7 +21,7 @@ ADDED = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Edited:
+class EditedSequence:
     """Changed codes (L',), and for each of them its place in the original, `ADDED` where it has none there.
 
     `origin` follows the changes as they are spelt; `paired` holds the places that every spelling agrees on.
@@ -59,7 +59,7 @@ class Edited:
 
 
 @dataclass(frozen=True)
-class Effect:
+class VariantEffect:
     """What changes do to a profile, by the rules of `effects`.
 
     `change` is the largest difference, at `place` of the original, from `before` to `after`; `acts` are the first and
@@ -75,11 +75,11 @@ class Effect:
     lost: list[Site]
     made: list[Site]
 
-    def shifted(self, by: int) -> "Effect":
+    def shifted(self, by: int) -> "VariantEffect":
         """The same where the sequences go on for so many bases to the left."""
         acts = None if self.acts is None else (self.acts[0] + by, self.acts[1] + by)
         lost, made = ([site.shifted(by) for site in sites] for sites in (self.lost, self.made))
-        return Effect(self.change, self.place + by, self.before, self.after, acts, lost, made)
+        return VariantEffect(self.change, self.place + by, self.before, self.after, acts, lost, made)
 
 
 class Block(NamedTuple):
@@ -92,7 +92,7 @@ class Block(NamedTuple):
     last: int
 
 
-def edit(codes: Codes, changes: Iterable[Variant]) -> Edited:
+def edit(codes: Codes, changes: Iterable[Variant]) -> EditedSequence:
     """Carry out changes one after the other, each in the coordinates that the ones before it left.
 
     Raises:
@@ -101,19 +101,19 @@ def edit(codes: Codes, changes: Iterable[Variant]) -> Edited:
     origin = paired = np.arange(len(codes))
     for change in changes:
         changed = apply_variant(codes, change)
-        paired = paired_after(paired, change.widened(partial(slice_of, codes), len(codes)))
-        codes, origin = changed, moved(origin, change)
-    return Edited(codes, origin, paired)
+        paired = aligned_after(paired, change.widened(partial(take_slice, codes), len(codes)))
+        codes, origin = changed, map_origin(origin, change)
+    return EditedSequence(codes, origin, paired)
 
 
-def moved(origin: NDArray[np.intp], change: Variant) -> NDArray[np.intp]:
+def map_origin(origin: NDArray[np.intp], change: Variant) -> NDArray[np.intp]:
     """Where the bases come from that are there after one more change."""
     kept = change.start + min(len(change.reference), len(change.alternative))
     added = np.full(max(len(change.alternative) - len(change.reference), 0), ADDED)
     return np.concatenate([origin[:kept], added, origin[change.start + len(change.reference) :]])
 
 
-def paired_after(paired: NDArray[np.intp], widened: Variant) -> NDArray[np.intp]:
+def aligned_after(paired: NDArray[np.intp], widened: Variant) -> NDArray[np.intp]:
     """The places of the original that bases surely come from, after one more change, as wide as it may be."""
     if len(widened.reference) == len(widened.alternative):
         return paired
@@ -126,14 +126,14 @@ def substitution(codes: Codes, place: int, base: int) -> Variant:
     return Variant(place, codes[place : place + 1], np.array([base], np.uint8))
 
 
-def effect(before: Scores, after: Scores, edited: Edited, threshold: float) -> Effect | None:
+def effect(before: Scores, after: Scores, edited: EditedSequence, threshold: float) -> VariantEffect | None:
     """What turned the profile (L,) of the original into that (L',) of the changed sequence; None if one is empty."""
     if not len(before) or not len(after):
         return None
     return effects(before[None], after[None], edited.paired, threshold)[0]
 
 
-def effects(before: Scores, after: Scores, paired: NDArray[np.intp], threshold: float) -> list[Effect]:
+def effects(before: Scores, after: Scores, paired: NDArray[np.intp], threshold: float) -> list[VariantEffect]:
     """What changes do to scores, the one definition: of profiles (N, L) without and (N, L') with the same changes.
 
     Bases in `paired` are compared one to one. An insertion, a deletion, or bases exchanged for more or fewer have no
@@ -161,7 +161,7 @@ def effects(before: Scores, after: Scores, paired: NDArray[np.intp], threshold: 
     largest = np.abs(change).argmax(axis=1)
     sites = _sites(before, after, paired, blocks, threshold)
     return [
-        Effect(
+        VariantEffect(
             float(change[row, at]),
             int(places[row, at]),
             float(old[row, at]),
@@ -269,13 +269,13 @@ def verdict(change: float, lost: Sequence[str], made: Sequence[str]) -> str:
     return "Strengthens binding" if change > 0 else "Weakens binding"
 
 
-def headline(found: Effect) -> str:
+def headline(found: VariantEffect) -> str:
     """What the changes do, in a few words, with the places of sites."""
     lost = [f"the site at {site.start + 1} to {site.end}" for site in found.lost]
     return verdict(found.change, lost, [f"a new site at {site.start + 1} to {site.end}" for site in found.made])
 
 
-def details(found: Effect, unit: str) -> str:
+def details(found: VariantEffect, unit: str) -> str:
     """The size of the largest change, where it is, and where scores move; `unit` stands behind numbers."""
     largest = f"largest change {fixed(found.change, 2, '+')}{unit}, at base {found.place + 1}"
     words = f"{largest}, from {fixed(found.before, 2)} to {fixed(found.after, 2)}"

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfbind.dna import Codes, Genome, decode, encode, reverse_complement, short, slice_of
+from tfbind.dna import Codes, Genome, decode, encode, reverse_complement, shorten, take_slice
 from tfbind.errors import TfbindError
 from tfbind.scoring import About, Model, Scores, Variant, about_line, quoted, replaced, safe_cell, score_windows
-from tfbind.store import ODD_BYTES, check_not_read, counted, label, shown
+from tfbind.store import ODD_BYTES, file_label, plural, quote, refuse_overwriting_input
 from tfbind.variants import edits
-from tfbind.variants.edits import Edited, effects, moved, paired_after, verdict
+from tfbind.variants.edits import EditedSequence, aligned_after, effects, map_origin, verdict
 from tfbind.variants.parse import EXPECTED, BadLine, Call, read_calls, read_lines
-from tfbind.variants.reference import FromGenome, Reference, Stretch
+from tfbind.variants.reference import FromGenome, Reference, ReferenceSequence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ HEADER = (
 )
 
 
-class Unfit(TfbindError):
+class ReferenceMismatch(TfbindError):
     """A variant that its reference does not bear out, with its line and place."""
 
 
@@ -73,7 +73,7 @@ class AlleleEffect(NamedTuple):
 Scored = tuple[Call, AlleleEffect | None]
 
 
-class Task(NamedTuple):
+class ScoringTask(NamedTuple):
     """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there, trimmed
     and as wide as any spelling of it may be.
 
@@ -86,12 +86,12 @@ class Task(NamedTuple):
     variant: Variant
     reverse: bool = False
 
-    def edited(self) -> Edited:
+    def edited(self) -> EditedSequence:
         """The changed sequence up to the last base that both have, and where its bases come from."""
         bases, bases_there = self.lengths()
         place = np.arange(bases)
-        origin, paired = moved(place, self.variant), paired_after(place, self.variant)
-        return Edited(self.alternative[:bases_there], origin, paired)
+        origin, paired = map_origin(place, self.variant), aligned_after(place, self.variant)
+        return EditedSequence(self.alternative[:bases_there], origin, paired)
 
     def lengths(self) -> tuple[int, int]:
         """How many bases there are of each up to the last that both have behind the variant."""
@@ -103,13 +103,13 @@ class Task(NamedTuple):
         """The position, from 1, of a place in the reference."""
         return (self.start - place if self.reverse else self.start + place) + 1
 
-    def forward(self) -> "Task":
+    def forward(self) -> "ScoringTask":
         """The same on the forward strand."""
         if not self.reverse:
             return self
         bases, bases_there = self.lengths()
         codes = (reverse_complement(self.reference[:bases]), reverse_complement(self.alternative[:bases_there]))
-        return Task(self.start - bases + 1, *codes, _turned(self.variant, bases))
+        return ScoringTask(self.start - bases + 1, *codes, _turned(self.variant, bases))
 
 
 class Scorer:
@@ -127,7 +127,7 @@ class Scorer:
         self.model, self.reference, self.both = model, reference, both
         self.threshold = model.meaning.threshold if threshold is None else threshold
         self.reasons: Counter[str] = Counter()
-        self._known: dict[str, list[Stretch]] = {}
+        self._known: dict[str, list[ReferenceSequence]] = {}
 
     def effects(self, calls: Iterable[Call], strict: bool = False) -> Iterator[Scored]:
         """Each call with its effect; a call without one says why in `skipped`.
@@ -141,14 +141,14 @@ class Scorer:
         rest = iter(calls)
         while batch := list(itertools.islice(rest, BATCH)):
             prepared = [self._prepare(call, strict) for call in batch]
-            tasks = [task for task in prepared if isinstance(task, Task)]
+            tasks = [task for task in prepared if isinstance(task, ScoringTask)]
             found = iter(_score(self.model, tasks, self.threshold, self.both))
             for call, task in zip(batch, prepared, strict=True):
                 reason = task if isinstance(task, str) else ""
                 self.reasons[reason] += 1
                 yield call._replace(skipped=reason), None if reason else next(found)
 
-    def surroundings(self, call: Call, bases: int) -> Task:
+    def surroundings(self, call: Call, bases: int) -> ScoringTask:
         """A call with so many bases on either side, or in the window of a model that has one length.
 
         Raises:
@@ -159,16 +159,16 @@ class Scorer:
             raise ValueError(task)
         return task
 
-    def _prepare(self, call: Call, strict: bool) -> Task | str:
+    def _prepare(self, call: Call, strict: bool) -> ScoringTask | str:
         """What has to be scored for a call, or why it is skipped."""
         try:
             return self._task(call, max(2 * self.model.reach, 1))
-        except Unfit as error:
+        except ReferenceMismatch as error:
             if strict:
                 raise
             return error.detail
 
-    def _task(self, call: Call, bases: int) -> Task | str:
+    def _task(self, call: Call, bases: int) -> ScoringTask | str:
         stretches = self._stretches(call.chromosome)
         if call.skipped or not stretches:
             return call.skipped or self.reference.missing
@@ -187,12 +187,12 @@ class Scorer:
             return _around(stretch, variant, bases)
         return _window(stretch, variant, self.model.length)
 
-    def _stretches(self, name: str) -> list[Stretch]:
+    def _stretches(self, name: str) -> list[ReferenceSequence]:
         if name not in self._known:
             self._known[name] = self.reference.on(name)
         return self._known[name]
 
-    def _stretch(self, call: Call, stretches: Sequence[Stretch], reference: Codes) -> Stretch:
+    def _stretch(self, call: Call, stretches: Sequence[ReferenceSequence], reference: Codes) -> ReferenceSequence:
         """The first stretch that has the bases of a call, and has its reference there."""
         start, end = call.position - 1, call.position - 1 + len(reference)
         inside = [stretch for stretch in stretches if stretch.holds(start, end)]
@@ -201,14 +201,14 @@ class Scorer:
             extents = [f"{stretch.first + 1:,} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
             more = ", ..." if len(stretches) > SAID else ""
             outside = f"outside {self.reference.called(stretches[0])}, which has the positions"
-            raise Unfit(f"{outside} {', '.join(extents)}{more}", place=_where(call))
+            raise ReferenceMismatch(f"{outside} {', '.join(extents)}{more}", place=_where(call))
         there = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
         for stretch, codes in zip(inside, there, strict=True):
             if np.array_equal(codes, reference):
                 return stretch
-        found, given = (shown(decode(codes)) for codes in (there[0], reference))
+        found, given = (quote(decode(codes)) for codes in (there[0], reference))
         there_is = f"REF is {given}; {source} has {found} there; expected the same assembly in both"
-        raise Unfit(there_is, place=_where(call))
+        raise ReferenceMismatch(there_is, place=_where(call))
 
     def check_contigs(self) -> None:
         """Refuse a reference that has none of the contigs of the calls.
@@ -218,10 +218,10 @@ class Scorer:
         """
         if self._known and not any(self._known.values()):
             theirs, ours = (
-                ", ".join(map(short, itertools.islice(names, SAID)))
+                ", ".join(map(shorten, itertools.islice(names, SAID)))
                 for names in (self._known, self.reference.names())
             )
-            raise Unfit(f"no contig of {self.reference.source}: found {theirs}; expected such as {ours}")
+            raise ReferenceMismatch(f"no contig of {self.reference.source}: found {theirs}; expected such as {ours}")
 
     def notes(self) -> list[str]:
         """What was assumed: other names for the same contigs."""
@@ -229,12 +229,12 @@ class Scorer:
         if not renamed:
             return []
         name, contig = renamed[0]
-        known = counted(len(renamed), "contig")
-        return [f"{known} called otherwise in {self.reference.source}, such as {short(contig)} for {short(name)}"]
+        known = plural(len(renamed), "contig")
+        return [f"{known} called otherwise in {self.reference.source}, such as {shorten(contig)} for {shorten(name)}"]
 
 
 def _where(call: Call) -> str:
-    return f"line {call.line}: {short(call.chromosome)}:{call.position}"
+    return f"line {call.line}: {shorten(call.chromosome)}:{call.position}"
 
 
 def _turned(variant: Variant, length: int) -> Variant:
@@ -243,14 +243,14 @@ def _turned(variant: Variant, length: int) -> Variant:
     return Variant(start, *map(reverse_complement, (variant.reference, variant.alternative)))
 
 
-def _around(stretch: Stretch, variant: Variant, bases: int) -> Task:
+def _around(stretch: ReferenceSequence, variant: Variant, bases: int) -> ScoringTask:
     """So many bases on either side: with twice the reach, what is left out cannot change what the variant can."""
     end = variant.start + len(variant.reference)
     start, stop = max(0, variant.start - bases), min(stretch.length, end + bases)
     return _task(stretch, start, variant, stretch.read(end, stop))
 
 
-def _window(stretch: Stretch, variant: Variant, length: int) -> Task | str:
+def _window(stretch: ReferenceSequence, variant: Variant, length: int) -> ScoringTask | str:
     """Windows of one length with the variant in the middle, or as near to it as the stretch allows."""
     sizes = len(variant.reference), len(variant.alternative)
     end = variant.start + sizes[0]
@@ -263,16 +263,18 @@ def _window(stretch: Stretch, variant: Variant, length: int) -> Task | str:
     return _task(stretch, variant.start - before, variant, after, length)
 
 
-def _task(stretch: Stretch, start: int, variant: Variant, after: Codes, length: int | None = None) -> Task:
+def _task(
+    stretch: ReferenceSequence, start: int, variant: Variant, after: Codes, length: int | None = None
+) -> ScoringTask:
     before = stretch.read(start, variant.start)
     here = Variant(len(before), variant.reference, variant.alternative)
     alleles = (variant.reference, variant.alternative)
     reference, alternative = (np.concatenate([before, allele, after])[:length] for allele in alleles)
     first = stretch.first + (stretch.length - 1 - start if stretch.reverse else start)
-    return Task(first, reference, alternative, here, stretch.reverse)
+    return ScoringTask(first, reference, alternative, here, stretch.reverse)
 
 
-def _score(model: Model, tasks: Sequence[Task], threshold: float, both: bool) -> list[AlleleEffect]:
+def _score(model: Model, tasks: Sequence[ScoringTask], threshold: float, both: bool) -> list[AlleleEffect]:
     """The effects of tasks; sequences of one length are scored, and variants of one shape compared, all at once."""
     pair = _score_all(model, [codes for task in tasks for codes in task[1:3]], both)
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -302,14 +304,16 @@ def _score_all(model: Model, sequences: Sequence[Codes], both: bool) -> tuple[li
     return ordered[::2], ordered[1::2]
 
 
-def _shape(task: Task) -> tuple[int, ...]:
+def _shape(task: ScoringTask) -> tuple[int, ...]:
     """What has to be equal for variants to be compared together: lengths, and which bases the two sequences share."""
     variant = task.variant
     alleles = len(variant.reference), len(variant.alternative)
     return len(task.reference), len(task.alternative), variant.start, *alleles
 
 
-def _compare(reference: Scores, alternative: Scores, task: Task, threshold: float) -> list[edits.Effect]:
+def _compare(
+    reference: Scores, alternative: Scores, task: ScoringTask, threshold: float
+) -> list[edits.VariantEffect]:
     """What variants of one shape do, for each row of the scores (N, L) and (N, L')."""
     bases, bases_there = task.lengths()
     return effects(reference[:, :bases], alternative[:, :bases_there], task.edited().paired, threshold)
@@ -326,14 +330,14 @@ def _highest(reference: Scores, alternative: Scores, variant: Variant, reach: in
 
 
 def effect_in_window(
-    model: Model, codes: Codes, changed: Edited, threshold: float, both: bool
-) -> edits.Effect | None:
+    model: Model, codes: Codes, changed: EditedSequence, threshold: float, both: bool
+) -> edits.VariantEffect | None:
     """What changes of a sequence do by a model of windows of one length, seen in one window as a call in a list is.
 
     Returns:
         None if no window holds them, or the model has no such length.
     """
-    stretch = Stretch("", 0, len(codes), partial(slice_of, codes))
+    stretch = ReferenceSequence("", 0, len(codes), partial(take_slice, codes))
     task = _window(stretch, changed.net(codes), model.length) if model.length else ""
     if isinstance(task, str):
         return None
@@ -346,7 +350,7 @@ def effect_in_window(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VariantReport:
     """What became of a file: `skipped` counts the calls without a score by reason, `unused` the lines that hold no
     variant, `notes` says what was assumed."""
 
@@ -368,7 +372,7 @@ def score_variants(
     threshold: float | None = None,
     keep_going: bool = False,
     both: bool = False,
-) -> Outcome:
+) -> VariantReport:
     """Score every call of a VCF against a genome; write a table, .tsv or .csv, with a row for each in its order.
 
     Args:
@@ -388,10 +392,10 @@ def score_variants(
         raise ValueError(f"{out}: expected the name of a .tsv or .csv file in a folder that exists")
     if not variants.exists():
         raise ValueError(f"{variants}: no such file; expected a VCF file")
-    check_not_read(out, variants, fasta)
+    refuse_overwriting_input(out, variants, fasta)
     threshold = model.meaning.threshold if threshold is None else threshold
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold, both)
-    names = (label(variants), label(fasta))
+    names = (file_label(variants), file_label(fasta))
     bad: list[BadLine] = []
     calls = _calls(read_lines(variants), bad) if keep_going else read_calls(variants)
     with replaced(out) as draft, draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
@@ -399,15 +403,15 @@ def score_variants(
             scored = scorer.effects(calls, strict=not keep_going)
             file.writelines(table_lines(model, scored, names, threshold, out.suffix, both))
             scorer.check_contigs()
-        except Unfit as error:
-            raise TfbindError(str(error), place=label(variants)) from None
+        except ReferenceMismatch as error:
+            raise TfbindError(str(error), place=file_label(variants)) from None
         if keep_going and not scorer.reasons:
-            raise TfbindError(f"no variant in it; {EXPECTED}", place=label(variants))
+            raise TfbindError(f"no variant in it; {EXPECTED}", place=file_label(variants))
         file.writelines(unused_lines(bad))
     counts = scorer.reasons
     total, scored_calls = counts.total(), counts.pop("", 0)
     seconds = time.monotonic() - begun
-    return Outcome(total, scored_calls, dict(counts.most_common()), len(bad), scorer.notes(), seconds, out)
+    return VariantReport(total, scored_calls, dict(counts.most_common()), len(bad), scorer.notes(), seconds, out)
 
 
 def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame":
@@ -424,8 +428,8 @@ def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame
     try:
         scored = list(scorer.effects(read_calls(variants), strict))
         scorer.check_contigs()
-    except Unfit as error:
-        raise TfbindError(str(error), place=label(variants)) from None
+    except ReferenceMismatch as error:
+        raise TfbindError(str(error), place=file_label(variants)) from None
     rows = [[*call[1:6], *(effect or [None] * len(AlleleEffect._fields)), call.skipped] for call, effect in scored]
     return pd.DataFrame(rows, columns=list(HEADER))
 
@@ -439,7 +443,7 @@ def _calls(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Ca
     for entry in entries:
         if isinstance(entry, BadLine):
             if len(bad) == MOST_UNUSED:
-                raise Unfit(f"over {MOST_UNUSED:,} lines without a variant; {EXPECTED}")
+                raise ReferenceMismatch(f"over {MOST_UNUSED:,} lines without a variant; {EXPECTED}")
             bad.append(entry)
         else:
             yield entry

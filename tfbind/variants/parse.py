@@ -15,21 +15,21 @@ import numpy as np
 
 from tfbind.dna import (
     Codes,
-    Place,
+    Position,
     Record,
     decode,
+    decompressed,
     encode,
-    place_of,
     plain_text,
+    position_of,
     read_records,
     reverse_complement,
-    short,
-    unpacked,
+    shorten,
     with_newlines,
 )
 from tfbind.errors import TfbindError
 from tfbind.scoring import Variant
-from tfbind.store import label, shown, whole_lines
+from tfbind.store import file_label, quote, read_whole_lines
 
 FORMS = "chr22:10510600 A>G, 12 A>G or A12G"
 LONGEST_CHANGE = 10_000
@@ -65,7 +65,7 @@ class Change(NamedTuple):
 
     @property
     def where(self) -> str:
-        return f"{short(self.chromosome)}:{self.position}" if self.chromosome else f"position {self.position}"
+        return f"{shorten(self.chromosome)}:{self.position}" if self.chromosome else f"position {self.position}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def _allele_of(match: re.Match[str], side: int) -> str:
     if match[0].startswith(">"):  # a header, whose brackets are part of the name
         return match[0]
     if match[1].upper() == match[2].upper():
-        raise ValueError(f"{shown(match[0])}: both alleles are the same")
+        raise ValueError(f"{quote(match[0])}: both alleles are the same")
     return match[side].strip("-")
 
 
@@ -151,7 +151,7 @@ def read_change(text: str) -> Change:
     """
     words = text.strip().replace(":g.", ":")
     if "[" in words:
-        raise ValueError(f"{shown(words)} is a sequence with its change, for the page's box of DNA; expected {FORMS}")
+        raise ValueError(f"{quote(words)} is a sequence with its change, for the page's box of DNA; expected {FORMS}")
     if len(words) > LONGEST_CHANGE:
         raise ValueError(f"a change of {len(words):,} characters; expected at most {LONGEST_CHANGE:,}, as {FORMS}")
     if match := _VCF_LINE.fullmatch(words) or _SPOKEN.fullmatch(words):
@@ -159,13 +159,13 @@ def read_change(text: str) -> Change:
     elif match := _SHORT.fullmatch(words):
         chromosome, (reference, position, alternative) = None, match.groups()
     else:
-        raise ValueError(f"{shown(words)} is no change of a base; expected {FORMS}")
+        raise ValueError(f"{quote(words)} is no change of a base; expected {FORMS}")
     position = position.replace(",", "")
     if len(position) > MOST_DIGITS:
-        raise ValueError(f"position {shown(position)}: no chromosome is that long; expected {FORMS}")
+        raise ValueError(f"position {quote(position)}: no chromosome is that long; expected {FORMS}")
     before, after = (_allele(letters) for letters in (reference, alternative))
     if np.array_equal(before, after):
-        raise ValueError(f"{shown(words)}: both alleles are the same")
+        raise ValueError(f"{quote(words)}: both alleles are the same")
     return Change(chromosome and chromosome.strip(" :-"), int(position), before, after)
 
 
@@ -173,20 +173,20 @@ def _allele(letters: str) -> Codes:
     try:
         return encode(letters.upper().replace("U", "T"))
     except ValueError as error:
-        raise ValueError(f"allele {shown(letters)}: {error}") from None
+        raise ValueError(f"allele {quote(letters)}: {error}") from None
 
 
 def _meanings(change: Change, record: Record) -> list[Variant]:
     """What a change may be in a record: counted along the genome, and from the start of the record."""
     bases = len(record.codes)
     found = {}
-    for place in (place_of(record.name, bases), Place(record.name, 0)):
+    for place in (position_of(record.name, bases), Position(record.name, 0)):
         if place and (change.chromosome is None or bare(change.chromosome) == bare(place.chromosome)):
             found[place.start, place.reverse] = _along(change, place, bases)
     return list(found.values())
 
 
-def _along(change: Change, place: Place, bases: int) -> Variant:
+def _along(change: Change, place: Position, bases: int) -> Variant:
     """The variant of a record of so many bases at this place; on the reverse strand, in the letters of that."""
     end = change.position - 1 + len(change.reference)
     if not place.reverse:
@@ -204,7 +204,7 @@ def bare(chromosome: str) -> str:
 
 
 def _ambiguous(change: Change, fitting: list[tuple[Record, Variant]]) -> str:
-    meant = ", ".join(f"base {variant.start + 1} of {short(record.name)}" for record, variant in fitting[:3])
+    meant = ", ".join(f"base {variant.start + 1} of {shorten(record.name)}" for record, variant in fitting[:3])
     return f"{change.where}: this may be {meant}; expected the chromosome or the record before it, as in NAME:12 A>G"
 
 
@@ -214,16 +214,16 @@ def _unfitting(change: Change, inside: list[tuple[Record, Variant]], records: Se
         record, variant = inside[0]
         there = record.codes[variant.start : variant.start + len(letters)]
         there = there if np.array_equal(variant.reference, change.reference) else reverse_complement(there)
-        return f"{change.where}: {short(record.name)} has {shown(decode(there))} there, not {shown(letters)}"
+        return f"{change.where}: {shorten(record.name)} has {quote(decode(there))} there, not {quote(letters)}"
     known = "; ".join(_extent(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
     return f"{change.where}: in no sequence here; expected a place in {known or 'a sequence'}"
 
 
 def _extent(record: Record) -> str:
     """Which positions a record has, in words."""
-    place, length = place_of(record.name, len(record.codes)), len(record.codes)
+    place, length = position_of(record.name, len(record.codes)), len(record.codes)
     genome = f", or {place.chromosome}:{place.start + 1}-{place.start + length}" if place else ""
-    return f"{short(record.name)} (1 to {length}{genome})"
+    return f"{shorten(record.name)} (1 to {length}{genome})"
 
 
 class Call(NamedTuple):
@@ -245,7 +245,7 @@ def read_calls(path: Path) -> Iterator[Call]:
         ValueError: one line with the line's number: no VCF, columns missing, a position or an allele that is none.
     """
     number, seen_header = 0, False
-    for text in whole_lines(path):
+    for text in read_whole_lines(path):
         for line in text.splitlines():
             number += 1
             if line.startswith(b"#"):
@@ -254,7 +254,7 @@ def read_calls(path: Path) -> Iterator[Call]:
                 _refuse(
                     path,
                     number,
-                    f"{shown(line[:60])} above any header; expected a VCF, which starts ##fileformat=VCF",
+                    f"{quote(line[:60])} above any header; expected a VCF, which starts ##fileformat=VCF",
                 )
             elif line.strip():
                 try:
@@ -262,7 +262,9 @@ def read_calls(path: Path) -> Iterator[Call]:
                 except ValueError as error:
                     _refuse(path, number, str(error))
     if not seen_header:
-        raise TfbindError("no header of a VCF", place=label(path), expected="a file that starts ##fileformat=VCF")
+        raise TfbindError(
+            "no header of a VCF", place=file_label(path), expected="a file that starts ##fileformat=VCF"
+        )
 
 
 def calls_of(number: int, line: bytes) -> Iterator[Call]:
@@ -278,9 +280,9 @@ def calls_of(number: int, line: bytes) -> Iterator[Call]:
         raise ValueError("a control character; expected printable text")
     chromosome, position, id, reference, alternatives = cells
     if not _POSITION.fullmatch(position):
-        raise ValueError(f"POS is {shown(position)}; expected a whole number")
+        raise ValueError(f"POS is {quote(position)}; expected a whole number")
     if not _ALLELE.fullmatch(reference):
-        raise ValueError(f"REF is {shown(reference)}; expected letters A C G T N")
+        raise ValueError(f"REF is {quote(reference)}; expected letters A C G T N")
     alleles = alternatives.count(",") + 1
     if alleles > MOST_ALLELES:
         raise ValueError(f"ALT lists over {MOST_ALLELES:,} alleles; expected fewer")
@@ -290,7 +292,7 @@ def calls_of(number: int, line: bytes) -> Iterator[Call]:
     for alternative in alternatives.split(","):
         skipped = _why_skipped(reference, alternative)
         if not skipped and not _ALLELE.fullmatch(alternative):
-            raise ValueError(f"ALT is {shown(alternatives)}; expected letters A C G T N, or <DEL> and the like")
+            raise ValueError(f"ALT is {quote(alternatives)}; expected letters A C G T N, or <DEL> and the like")
         yield Call(number, chromosome, int(position), id, reference, alternative, skipped)
 
 
@@ -308,7 +310,7 @@ def _why_skipped(reference: str, alternative: str) -> str:
 
 
 def _refuse(path: Path, number: int, what: str) -> NoReturn:
-    raise TfbindError(f"line {number}: {what}", place=label(path))
+    raise TfbindError(f"line {number}: {what}", place=file_label(path))
 
 
 class BadLine(NamedTuple):
@@ -338,7 +340,7 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
     Raises:
         ValueError: one line: nothing to read, no text, or damaged gzip.
     """
-    raw = unpacked(data, MAX_BYTES)
+    raw = decompressed(data, MAX_BYTES)
     text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else with_newlines(raw[:MAX_BYTES])
     alone = names[0] if len(names) == 1 else None
     found = _entries(_numbered(text), alone)
@@ -360,7 +362,7 @@ def read_lines(path: Path) -> Iterator[Call | BadLine]:
     Raises:
         ValueError: one line: damaged gzip, or a line that is too long.
     """
-    return _entries(enumerate((line for piece in whole_lines(path) for line in piece.splitlines()), 1), None)
+    return _entries(enumerate((line for piece in read_whole_lines(path) for line in piece.splitlines()), 1), None)
 
 
 def looks_like_vcf(text: str) -> bool:
@@ -396,7 +398,7 @@ def _entries(lines: Iterable[tuple[int, bytes]], alone: str | None) -> Iterator[
         try:
             yield from _calls(number, line, words, alone)
         except ValueError as error:
-            yield BadLine(number, shown(line[:60]), str(error))
+            yield BadLine(number, quote(line[:60]), str(error))
 
 
 def _calls(number: int, line: bytes, words: list[bytes], alone: str | None) -> Iterator[Call]:

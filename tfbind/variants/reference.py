@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from tfbind.dna import Codes, Genome, Place, Record, place_of, reverse_complement, short, slice_of
+from tfbind.dna import Codes, Genome, Position, Record, position_of, reverse_complement, shorten, take_slice
 from tfbind.variants.parse import bare
 
 SAID = 3  # names or stretches that a message lists
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class ReferenceSequence:
     """Consecutive bases of a chromosome, the first of them at the place `first`.
 
     `read(start, end)` gives codes of the forward strand, places counted within the stretch; `reverse`: as it was
@@ -28,7 +28,7 @@ class Stretch:
     read: Callable[[int, int], Codes]
     reverse: bool = False
 
-    def turned(self) -> "Stretch":
+    def turned(self) -> "ReferenceSequence":
         """The same with `read` along the other strand, places counted from its own first base."""
 
         def read(start: int, end: int) -> Codes:
@@ -47,10 +47,10 @@ class Reference(Protocol):
     source: str
     missing: str
 
-    def on(self, chromosome: str) -> list[Stretch]:
+    def on(self, chromosome: str) -> list[ReferenceSequence]:
         """The stretches of a chromosome, [] where there is none."""
 
-    def called(self, stretch: Stretch) -> str:
+    def called(self, stretch: ReferenceSequence) -> str:
         """One of its stretches, for a message."""
 
     def names(self) -> list[str]:
@@ -67,16 +67,16 @@ class FromGenome:
         self.genome = genome
         self._bare = {bare(name): name for name in genome.lengths}
 
-    def on(self, chromosome: str) -> list[Stretch]:
+    def on(self, chromosome: str) -> list[ReferenceSequence]:
         """The whole contig."""
         contig = chromosome if chromosome in self.genome.lengths else self._bare.get(bare(chromosome))
         if contig is None:
             return []
-        return [Stretch(contig, 0, self.genome.lengths[contig], partial(self.genome.codes, contig))]
+        return [ReferenceSequence(contig, 0, self.genome.lengths[contig], partial(self.genome.codes, contig))]
 
-    def called(self, stretch: Stretch) -> str:
+    def called(self, stretch: ReferenceSequence) -> str:
         """A contig by its name."""
-        return f"{short(stretch.name)} of the FASTA"
+        return f"{shorten(stretch.name)} of the FASTA"
 
     def names(self) -> list[str]:
         """Its contigs."""
@@ -90,21 +90,21 @@ class FromRecords:
     missing = "no sequence of this chromosome here"
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._stretches: dict[str, list[Stretch]] = {}
+        self._stretches: dict[str, list[ReferenceSequence]] = {}
         for record in records:
             place, codes = _placed(record)
-            there = Stretch(record.name, place.start, len(codes), partial(slice_of, codes), place.reverse)
+            there = ReferenceSequence(record.name, place.start, len(codes), partial(take_slice, codes), place.reverse)
             self._stretches.setdefault(bare(place.chromosome), []).append(there)
         for record in records:
-            alone = Stretch(record.name, 0, len(record.codes), partial(slice_of, record.codes))
+            alone = ReferenceSequence(record.name, 0, len(record.codes), partial(take_slice, record.codes))
             self._stretches.setdefault(record.name, [alone])
         self._names = [_extent(record) for record in records]
 
-    def on(self, chromosome: str) -> list[Stretch]:
+    def on(self, chromosome: str) -> list[ReferenceSequence]:
         """The records of a chromosome, or the one of that name, which then counts from its own first base."""
         return self._stretches.get(bare(chromosome)) or self._stretches.get(chromosome, [])
 
-    def called(self, stretch: Stretch) -> str:  # noqa: ARG002
+    def called(self, stretch: ReferenceSequence) -> str:  # noqa: ARG002
         """A record, which has no name that a reader would miss."""
         return "the sequence"
 
@@ -113,15 +113,15 @@ class FromRecords:
         return self._names
 
 
-def _placed(record: Record) -> tuple[Place, Codes]:
+def _placed(record: Record) -> tuple[Position, Codes]:
     """Where a record lies, and its codes on the forward strand."""
-    place = place_of(record.name, len(record.codes))
+    place = position_of(record.name, len(record.codes))
     if place is None:
-        return Place(record.name, 0), record.codes
+        return Position(record.name, 0), record.codes
     return place, reverse_complement(record.codes) if place.reverse else record.codes
 
 
 def _extent(record: Record) -> str:
     """The positions of a record, counted from 1, in words."""
     place, _ = _placed(record)
-    return f"{short(place.chromosome)}:{place.start + 1}-{place.start + len(record.codes)}"
+    return f"{shorten(place.chromosome)}:{place.start + 1}-{place.start + len(record.codes)}"

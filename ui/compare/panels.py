@@ -10,10 +10,10 @@ from tfbind.compare import (
     MOST_COLUMNS,
     RULE,
     Axis,
-    Choice,
-    Look,
+    Configuration,
+    PlotOptions,
+    RankBy,
     Report,
-    Setting,
     Verdict,
     against,
     baseline_table,
@@ -21,14 +21,14 @@ from tfbind.compare import (
     columns_of,
     csv_table,
     differing,
-    group,
+    group_runs,
     headline,
     html_report,
     importance_bars,
     judge,
     learning_curves,
-    lines,
     markdown_report,
+    metric_label,
     next_steps,
     now,
     parallel,
@@ -40,15 +40,15 @@ from tfbind.compare import (
     spans_decades,
     standings_table,
     table,
-    words_of,
+    verdict_lines,
 )
-from tfbind.evaluation import Beside, beside_each, remark_beside
-from tfbind.runs import Past, folder, record
+from tfbind.evaluation import BaselineComparison, compare_baselines_by_data, remark_on_best
+from tfbind.runs import RunRecord, folder, record
 from tfbind.text import visible
 from ui.compare.select import made_for
 from ui.train.science import chart_buttons
 from ui.widgets.panels import panel
-from ui.widgets.session import attempt, cells, home, plain
+from ui.widgets.session import cells, home, plain, run_action
 
 IMPORTANCE_HELP = (
     "PED-ANOVA: where the best tenth of the runs lie along each setting, compared with all of them. Shares add up "
@@ -63,7 +63,7 @@ PICTURES = {"svg": "SVG", "png": "PNG"}
 SHOWN = 4  # comparisons that are open to read at once
 
 
-def settings_panels(chosen: list[Past], choice: Choice) -> None:
+def settings_panels(chosen: list[RunRecord], choice: RankBy) -> None:
     """Draw what the settings of the selected runs do to the figure."""
     st.subheader("Settings", anchor=False)
     with panel("settings"):
@@ -72,14 +72,14 @@ def settings_panels(chosen: list[Past], choice: Choice) -> None:
         _differences(chosen)
 
 
-def _figures(chosen: list[Past], choice: Choice) -> None:
+def _figures(chosen: list[RunRecord], choice: RankBy) -> None:
     records = made_for("records", (choice, *chosen), lambda: table(chosen, choice))
     columns = setting_columns(records, chosen)
     measured = [record for record in records if record[choice.metric] is not None]
     if not columns:
         st.caption("The selected runs have the same settings. They differ in the seed at most.")
     elif len(measured) < 2:
-        st.caption(plain(f"Fewer than two of the selected runs have a figure for {words_of(choice.metric)}."))
+        st.caption(plain(f"Fewer than two of the selected runs have a figure for {metric_label(choice.metric)}."))
     else:
         with panel("parallel coordinates"):
             _parallel(measured, columns, choice)
@@ -90,7 +90,7 @@ def _figures(chosen: list[Past], choice: Choice) -> None:
             _importance(measured, columns, choice)
 
 
-def _parallel(records: list[dict[str, Any]], columns: list[str], choice: Choice) -> None:
+def _parallel(records: list[dict[str, Any]], columns: list[str], choice: RankBy) -> None:
     first = columns[:MOST_COLUMNS]
     if len(columns) > MOST_COLUMNS:
         first = st.multiselect(
@@ -106,14 +106,14 @@ def _parallel(records: list[dict[str, Any]], columns: list[str], choice: Choice)
         parallel(records, first, choice),
         config=chart_config("parallel"),
         key="parallel",
-        alt=f"Each run as a line through its settings to its {visible(words_of(choice.metric))}",
+        alt=f"Each run as a line through its settings to its {visible(metric_label(choice.metric))}",
     )
     st.caption(
         "Each line is a run. Drag along an axis to pick out runs; settings over decades have logarithmic axes."
     )
 
 
-def _against(records: list[dict[str, Any]], columns: list[str], choice: Choice) -> None:
+def _against(records: list[dict[str, Any]], columns: list[str], choice: RankBy) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         column = st.selectbox("Figure against", columns, format_func=visible, key="against-column")
         log = st.toggle(
@@ -123,11 +123,11 @@ def _against(records: list[dict[str, Any]], columns: list[str], choice: Choice) 
         against(records, column, choice, log),
         config=chart_config("against"),
         key="against",
-        alt=visible(f"{words_of(choice.metric)} of each run against {column}"),
+        alt=visible(f"{metric_label(choice.metric)} of each run against {column}"),
     )
 
 
-def _importance(records: list[dict[str, Any]], columns: list[str], choice: Choice) -> None:
+def _importance(records: list[dict[str, Any]], columns: list[str], choice: RankBy) -> None:
     st.markdown("Importance", help=IMPORTANCE_HELP)
     if len(records) < FEWEST:
         st.caption(f"Importance needs at least {FEWEST} runs with a figure; there are {len(records)}.")
@@ -142,7 +142,7 @@ def _importance(records: list[dict[str, Any]], columns: list[str], choice: Choic
     )
 
 
-def _differences(chosen: list[Past]) -> None:
+def _differences(chosen: list[RunRecord]) -> None:
     with st.expander("Configurations side by side"):
         everything = st.toggle("Also what is the same", key="diff-all")
         few = chosen[:DIFF_RUNS]
@@ -166,7 +166,7 @@ def chart_config(name: str) -> dict[str, object]:
     return chart_buttons(name, st.session_state.get("picture-format") or "svg")
 
 
-def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None:
+def export_comparison(chosen: list[RunRecord], verdict: Verdict, found: list[BaselineComparison]) -> None:
     """Draw the downloads."""
     st.subheader("Take it away", anchor=False)
     command = _command(chosen, verdict)
@@ -208,7 +208,7 @@ def take_away(chosen: list[Past], verdict: Verdict, found: list[Beside]) -> None
     st.code(visible(command), language="bash", wrap_lines=True)
 
 
-def _command(chosen: list[Past], verdict: Verdict) -> str:
+def _command(chosen: list[RunRecord], verdict: Verdict) -> str:
     choice = verdict.choice
     runs = ["--table", TABLE] if len(chosen) > MOST_NAMED else [past.key for past in reversed(chosen)]
     words = ["python", "-m", "tfbind", "compare", *runs]
@@ -216,7 +216,7 @@ def _command(chosen: list[Past], verdict: Verdict) -> str:
     return shlex.join([*words, "--out", "comparison.html"])
 
 
-def labels_editor(chosen: list[Past]) -> None:
+def labels_editor(chosen: list[RunRecord]) -> None:
     """Draw the tags and the note of one of the selected runs of this home, to be changed."""
     mine = {past.key: past for past in chosen if past.source == "local"}
     if not mine:
@@ -229,15 +229,15 @@ def labels_editor(chosen: list[Past]) -> None:
         tags = st.text_input("Tags, with commas between them", ", ".join(past.tags), key=f"tags-{key}")
         note = st.text_area("Note", past.note, max_chars=record.NOTE_LENGTH, key=f"note-{key}")
         if st.button("Save", key="save-labels"):
-            attempt(lambda: record.annotate(folder.find(home(), key), tags, note))
+            run_action(lambda: record.annotate(folder.find(home(), key), tags, note))
 
 
-def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
+def panels(chosen: list[RunRecord], choice: RankBy, pool: list[RunRecord]) -> None:
     """Draw everything about the selected runs."""
     if not chosen:
         st.info("Tick the runs to compare in the table.")
         return
-    found: list[Beside] = []
+    found: list[BaselineComparison] = []
     with panel("baselines"):
         found = _baselines(chosen, choice)
     verdict: Verdict | None = None
@@ -245,22 +245,22 @@ def panels(chosen: list[Past], choice: Choice, pool: list[Past]) -> None:
         verdict = made_for("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
         _verdict(verdict, found)
     with panel("learning curves"):
-        _curves(ranked(verdict) if verdict else group(chosen, choice), choice)
+        _curves(ranked(verdict) if verdict else group_runs(chosen, choice), choice)
     settings_panels(chosen, choice)
     if verdict:
         with panel("take it away"):
-            take_away(chosen, verdict, found)
+            export_comparison(chosen, verdict, found)
 
 
-def _baselines(chosen: list[Past], choice: Choice) -> list[Beside]:
+def _baselines(chosen: list[RunRecord], choice: RankBy) -> list[BaselineComparison]:
     try:
-        return beside_each(home(), [past.config for past in chosen], choice.metric)
+        return compare_baselines_by_data(home(), [past.config for past in chosen], choice.metric)
     except ValueError as error:
         st.warning(plain(str(error)))
         return []
 
 
-def _verdict(verdict: Verdict, found: list[Beside]) -> None:
+def _verdict(verdict: Verdict, found: list[BaselineComparison]) -> None:
     st.subheader("Verdict", anchor=False)
     answer = plain(headline(verdict))
     if verdict.refused:
@@ -272,7 +272,7 @@ def _verdict(verdict: Verdict, found: list[Beside]) -> None:
     st.caption(plain(f"Judged by {verdict.choice.words}."))
     words, picture = st.columns([3, 2], gap="large")
     with words:
-        said = lines(verdict)
+        said = verdict_lines(verdict)
         _bullets(said if len(said) <= SHOWN + 1 else [*said[:SHOWN], said[-1]])
         if len(said) > SHOWN + 1:
             with st.expander(f"{len(said) - SHOWN - 1} more comparisons"):
@@ -300,7 +300,7 @@ def _verdict(verdict: Verdict, found: list[Beside]) -> None:
         _bullets(list(RULE))
 
 
-def _beside_each(verdict: Verdict, found: list[Beside]) -> None:
+def _beside_each(verdict: Verdict, found: list[BaselineComparison]) -> None:
     """Show what simple models reach on each of several data sets."""
     if not found:
         st.caption(
@@ -312,12 +312,12 @@ def _beside_each(verdict: Verdict, found: list[Beside]) -> None:
     st.dataframe(rows, hide_index=True, alt="The baselines of each data set")
 
 
-def _beside(verdict: Verdict, found: list[Beside]) -> None:
+def _beside(verdict: Verdict, found: list[BaselineComparison]) -> None:
     """Say what the baselines are, and whether one of them does as well as the best setting."""
     best = verdict.best
     if found and best:
         records = [past.config for past in best.setting.counted]
-        said = remark_beside(home(), records, verdict.choice.metric, best.mean, best.setting.label)
+        said = remark_on_best(home(), records, verdict.choice.metric, best.mean, best.setting.label)
         if said:
             st.info(plain(said), icon=":material/balance:")
         st.caption(plain(baseline_words(found)))
@@ -339,7 +339,7 @@ def _next(verdict: Verdict) -> None:
             st.code(visible("\n".join(commands)), language="bash", wrap_lines=True)
 
 
-def _curves(settings: list[Setting], choice: Choice) -> None:
+def _curves(settings: list[Configuration], choice: RankBy) -> None:
     st.subheader("Learning curves", anchor=False)
     if all(past.last_only for setting in settings for past in setting.pasts):
         st.caption("Only the last values of these runs are known.")
@@ -349,10 +349,10 @@ def _curves(settings: list[Setting], choice: Choice) -> None:
         log = st.pills("Log axes", ["x", "y"], selection_mode="multi", key="curve-log")
         smooth = st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="curve-smooth", width=200)
         grouped = st.toggle("Seeds as mean with range", True, key="curve-grouped")
-    look = Look(axis or "epoch", "x" in log, "y" in log, smooth, grouped)
+    look = PlotOptions(axis or "epoch", "x" in log, "y" in log, smooth, grouped)
     st.plotly_chart(
         learning_curves(settings, choice.metric, look),
         config=chart_config("curves"),
         key="curves",
-        alt=f"{visible(words_of(choice.metric))} of the selected runs along the {look.axis}s",
+        alt=f"{visible(metric_label(choice.metric))} of the selected runs along the {look.axis}s",
     )

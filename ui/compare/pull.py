@@ -9,30 +9,30 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from tfbind.compare import originals
-from tfbind.runs import Past, local_runs
-from tfbind.store import naming, words
+from tfbind.runs import RunRecord, read_run_records
+from tfbind.store import annotate_oserror, format_error
 from tfbind.text import visible
 from tfbind.tracking import (
     BASE_URL,
     KEY,
     OURS,
     URL,
-    Project,
     Pulled,
+    StoredProject,
     cache,
     pull,
     suggest,
     unknown,
 )
 from ui.compare.select import past_of, select
-from ui.widgets.session import attempt, home, plain
+from ui.widgets.session import home, plain, run_action
 
 UPLOAD_MB = 50
 SAID, FAILED = "pulled-said", "curves-failed"
 MOST_NAMES, LONGEST_NAME = 30, 80
 
 
-def elsewhere() -> None:
+def external_runs() -> None:
     """Draw the ways in, folded away."""
     with st.expander("Runs from Weights & Biases", icon=":material/cloud_download:"):
         pulled, offline = st.columns(2, gap="large")
@@ -46,7 +46,7 @@ def elsewhere() -> None:
         st.success(plain(said))
 
 
-def curves_of(chosen: list[Past]) -> None:
+def curves_of(chosen: list[RunRecord]) -> None:
     """Offer to get the curves of selected runs of which only the last values are here."""
     failed = st.session_state.pop(FAILED, None)
     place = st.container()  # also without an error, so that the button below is the same one
@@ -62,7 +62,7 @@ def curves_of(chosen: list[Past]) -> None:
                 with st.spinner("Asking"):
                     pull.fetch_histories(home(), [past.key for past in thin], _url(), _key())
             except (ValueError, OSError) as error:
-                st.session_state[FAILED] = words(error)
+                st.session_state[FAILED] = format_error(error)
             st.rerun()  # the next run shows the curves that came before an error, and says it
 
 
@@ -120,7 +120,7 @@ def _offline() -> None:
 
 
 def _import(files: list[UploadedFile]) -> Pulled:
-    with tempfile.TemporaryDirectory() as name, naming(Path(name)):
+    with tempfile.TemporaryDirectory() as name, annotate_oserror(Path(name)):
         for number, file in enumerate(files):
             (Path(name) / f"{number}.wandb").write_bytes(file.getvalue())
         return pull.import_offline(home(), Path(name))
@@ -131,13 +131,13 @@ def _take(get: Callable[[], Pulled]) -> None:
         with st.spinner("Asking"):
             pulled = get()
     except (ValueError, OSError) as error:
-        st.error(plain(words(error)))
+        st.error(plain(format_error(error)))
         return
     if not pulled.pasts:
         st.info(plain(f"{pulled.project.place} has no runs yet."))
         return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
-    found = originals(pulled.pasts, local_runs(home(), past_of)[0])
+    found = originals(pulled.pasts, read_run_records(home(), past_of)[0])
     mine = sum(past.source == "local" for past in found)
     known = f" Logged from here, and therefore shown as the runs of this home: {mine:,}." if mine else ""
     st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}.{known}"
@@ -173,14 +173,14 @@ def _names() -> None:
         st.error(plain(str(error)))
 
 
-def _forget(kept: dict[str, Project]) -> None:
+def _forget(kept: dict[str, StoredProject]) -> None:
     key = st.selectbox("Project", list(kept), format_func=lambda key: visible(kept[key].place), key="forget-project")
     st.caption("Its runs leave the table and go to the trash of this home. The server keeps its own.")
     if st.button("Move to the trash", key="forget"):
-        attempt(lambda: cache.forget(home(), kept[key]))
+        run_action(lambda: cache.discard_project(home(), kept[key]))
 
 
-def _strange(project: Project) -> list[str]:
+def _strange(project: StoredProject) -> list[str]:
     settings, metrics = cache.names_in(project)
     return unknown([*settings, *metrics])
 
@@ -192,7 +192,7 @@ def _told(name: str) -> str:
     return told if len(told) <= LONGEST_NAME else f"{told[:LONGEST_NAME]}…"
 
 
-def _map(project: Project) -> None:
+def _map(project: StoredProject) -> None:
     strange = _strange(project)
     likely = {**suggest(strange), **project.names}
     asked = sorted(strange, key=lambda name: name not in likely)[:MOST_NAMES]
@@ -212,4 +212,4 @@ def _map(project: Project) -> None:
             for place, name in enumerate(asked)
         }
         if st.form_submit_button("Save names"):
-            attempt(lambda: cache.save_names(project, {**others, **given}))
+            run_action(lambda: cache.save_names(project, {**others, **given}))

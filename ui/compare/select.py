@@ -12,19 +12,19 @@ import streamlit as st
 from tfbind import runs, sweeps
 from tfbind.compare import (
     DEFAULT_METRIC,
-    Choice,
     Goal,
+    RankBy,
     When,
     choose,
     goal_of,
+    metric_label,
     metrics,
-    named,
     number,
+    select_runs,
     table,
-    words_of,
 )
 from tfbind.figures import thin
-from tfbind.runs import Past, Run, Stamp, record
+from tfbind.runs import Run, RunRecord, Stamp, record
 from tfbind.text import visible
 from ui.widgets.panels import number_column
 from ui.widgets.session import COMPARE_PAGE, cells, home, plain
@@ -45,13 +45,13 @@ HIDDEN = ("key", "id")
 LAST = ("tags", "note", "group", "source", "server", "epochs", "seconds", "created")
 
 
-def choice_of(pasts: list[Past]) -> Choice:
+def choice_of(pasts: list[RunRecord]) -> RankBy:
     """Draw the choices and return what they say."""
     known = made_for("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
     _as_its_sweep(pasts, known)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox(
-            "Metric", known, format_func=lambda metric: visible(words_of(metric)), key="compare-metric", width=230
+            "Metric", known, format_func=lambda metric: visible(metric_label(metric)), key="compare-metric", width=230
         )
         when = st.segmented_control(
             "Where", list(WHEN), format_func=WHEN.__getitem__, default="best", key="compare-when", help=WHEN_HELP
@@ -74,7 +74,7 @@ def _goal_key(metric: str) -> str:
     return f"compare-goal-{metric}"
 
 
-def _as_its_sweep(pasts: list[Past], known: list[str]) -> None:
+def _as_its_sweep(pasts: list[RunRecord], known: list[str]) -> None:
     """Until something else is chosen, judge the runs of one sweep by its metric and goal."""
     groups = {past.group if past.source == "local" else "" for past in selected(pasts)}
     if "compare-metric" in st.session_state or len(groups) != 1:
@@ -89,7 +89,7 @@ def _as_its_sweep(pasts: list[Past], known: list[str]) -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def _read() -> dict[Path, tuple[Stamp, Past]]:
+def _read() -> dict[Path, tuple[Stamp, RunRecord]]:
     return {}
 
 
@@ -103,10 +103,10 @@ def made_for(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
 
 
 def _same(mine: Any, theirs: Any) -> bool:
-    return mine is theirs or (not isinstance(mine, Past) and bool(mine == theirs))
+    return mine is theirs or (not isinstance(mine, RunRecord) and bool(mine == theirs))
 
 
-def past_of(run: Run) -> Past:
+def past_of(run: Run) -> RunRecord:
     """A run of this home, read again only when one of its files has changed.
 
     Raises:
@@ -115,7 +115,7 @@ def past_of(run: Run) -> Past:
     known, stamp = _read(), record.stamp(run)
     kept = known.get(run.folder)
     if kept is None or kept[0] != stamp:
-        known[run.folder] = kept = (stamp, record.local(run))
+        known[run.folder] = kept = (stamp, record.read_run_record(run))
     past = kept[1]
     if past.state not in runs.ACTIVE:
         return past
@@ -123,7 +123,7 @@ def past_of(run: Run) -> Past:
     return replace(past, state=status.state, error=status.error)
 
 
-def selected(pasts: list[Past]) -> list[Past]:
+def selected(pasts: list[RunRecord]) -> list[RunRecord]:
     """The selected runs: as ticked, else as the address names them, else the newest sweep or the newest few runs."""
     keys = {past.key for past in pasts}
     kept = st.session_state.get(SELECTED)
@@ -156,15 +156,15 @@ def show_comparison(sweep: str) -> None:
     st.switch_page(COMPARE_PAGE, query_params={"sweep": sweep})
 
 
-def _from_address(pasts: list[Past]) -> list[str]:
+def _from_address(pasts: list[RunRecord]) -> list[str]:
     sweep: Any = st.query_params.get("sweep")
     if sweep:
         return [past.key for past in pasts if past.group == sweep]
     names = (st.query_params.get("runs") or "").split(",")
-    return [past.key for past in named(pasts, names)]
+    return [past.key for past in select_runs(pasts, names)]
 
 
-def _newest(pasts: list[Past]) -> list[str]:
+def _newest(pasts: list[RunRecord]) -> list[str]:
     if not pasts:
         return []
     first = pasts[0]
@@ -175,7 +175,7 @@ def _newest(pasts: list[Past]) -> list[str]:
     return alike[:FEW]
 
 
-def run_table(pasts: list[Past], choice: Choice) -> list[Past]:
+def run_table(pasts: list[RunRecord], choice: RankBy) -> list[RunRecord]:
     """Draw the table and return the selected runs."""
     shown = _filtered(pasts)
     chosen = selected(pasts)
@@ -219,7 +219,7 @@ def table_key(keys: list[str], anew: int = 0) -> str:
     return f"runs-{anew}-{zlib.crc32(chr(10).join(keys).encode()):08x}"
 
 
-def _filtered(pasts: list[Past]) -> list[Past]:
+def _filtered(pasts: list[RunRecord]) -> list[RunRecord]:
     words = st.text_input(
         "Filter",
         key="compare-filter",
@@ -230,14 +230,14 @@ def _filtered(pasts: list[Past]) -> list[Past]:
     return [past for past in pasts if _has(past, wanted)] if wanted else pasts
 
 
-def _has(past: Past, words: list[str]) -> bool:
+def _has(past: RunRecord, words: list[str]) -> bool:
     config = " ".join(f"{key} {value}" for key, value in past.config.items())
     labels = (past.name, past.state, past.source, past.group, past.note, *past.tags)
     text = " ".join((*labels, config)).lower()
     return all(word in text for word in words)
 
 
-def _frame(pasts: list[Past], choice: Choice) -> pd.DataFrame:
+def _frame(pasts: list[RunRecord], choice: RankBy) -> pd.DataFrame:
     frame = pd.DataFrame(cells(table(pasts, choice)))
     if frame.empty:
         return pd.DataFrame({"name": []})
@@ -265,7 +265,7 @@ def _one_type(column: Any) -> Any:
     return pd.Series([None if value is None else str(value) for value in column], index=column.index)
 
 
-def _sparkline(past: Past, choice: Choice) -> list[float]:
+def _sparkline(past: RunRecord, choice: RankBy) -> list[float]:
     if past.last_only:
         return []
     values = [value for row in past.rows if (value := number(row.get(choice.metric))) is not None]
@@ -274,8 +274,8 @@ def _sparkline(past: Past, choice: Choice) -> list[float]:
     return [float(f"{value:.4g}") for value in values]
 
 
-def _columns(frame: pd.DataFrame, choice: Choice) -> dict[str, Any]:
-    words = words_of(choice.metric)
+def _columns(frame: pd.DataFrame, choice: RankBy) -> dict[str, Any]:
+    words = metric_label(choice.metric)
     columns: dict[str, Any] = {
         "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
         "state": st.column_config.TextColumn("state", width="small"),

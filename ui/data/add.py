@@ -8,12 +8,22 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from tfbind.data import P_VALUE, RULE, SOURCES, WINDOW_LENGTH, Windows, import_pair, one_score, open_dataset, remarks
-from tfbind.dna import short
-from tfbind.store import typed_path, words
-from ui.widgets.command import Beside, command
+from tfbind.data import (
+    P_VALUE,
+    RULE,
+    SOURCES,
+    WINDOW_LENGTH,
+    Windows,
+    constant_score,
+    import_pair,
+    open_dataset,
+    remarks,
+)
+from tfbind.dna import shorten
+from tfbind.store import expand_path, format_error
+from ui.widgets.command import BackgroundCommand, command
 from ui.widgets.panels import poll
-from ui.widgets.session import attempt, home, on_loopback, plain
+from ui.widgets.session import home, on_loopback, plain, run_action
 from ui.widgets.url_state import NewText, Uploader, upload_folder, write_upload
 
 SUFFIXES = ["txt", "tsv", "gz"]
@@ -92,7 +102,7 @@ def _pair() -> None:
             data = _import_uploads(sequences, scores, name, transpose=turned)
             st.session_state.update({REFUSED: None, IMPORTED: data.name})
         except (ValueError, OSError) as error:
-            st.session_state.update({REFUSED: {"files": chosen, "said": words(error)}, IMPORTED: None})
+            st.session_state.update({REFUSED: {"files": chosen, "said": format_error(error)}, IMPORTED: None})
         else:
             _show(data.name)
         st.rerun()
@@ -130,7 +140,7 @@ def _file(label: str, suffixes: list[str], key: str, example: str) -> UploadedFi
             f"{label}: path on this computer", key=f"{key}-path", placeholder=f"{example}, or upload it below"
         ).strip()
         if typed:
-            return typed_path(typed)
+            return expand_path(typed)
     return st.file_uploader(label, suffixes, key=key)
 
 
@@ -149,7 +159,7 @@ def _from_motif() -> None:
         OVER_MOTIF_FILE.tell()
         file = st.file_uploader("or a motif file (HOMER, MEME, JASPAR)", key=MOTIF_FILE.key)
         if file and typed.strip():
-            st.caption(plain(f"From the file {file.name}, not {short(typed)}; new text in the box closes it."))
+            st.caption(plain(f"From the file {file.name}, not {shorten(typed)}; new text in the box closes it."))
         which = st.text_input("Which motif of the file, if it has several", key="motif-which")
     left, middle, right = st.columns(3)
     name = left.text_input("Name of the new data set", max_chars=80, key="motif-name").strip()
@@ -252,7 +262,7 @@ def _build(
         st.session_state[IMPORTED] = name
         _show(name)
 
-    attempt(make, show)
+    run_action(make, show)
     bar.empty()
 
 
@@ -260,7 +270,7 @@ def _build(
 
 
 @st.cache_resource(show_spinner=False)
-def _downloads() -> dict[Path, tuple[str, Beside]]:
+def _downloads() -> dict[Path, tuple[str, BackgroundCommand]]:
     """The name and the command of the download under way in a home, seen and cancelled from any tab."""
     return {}
 
@@ -274,7 +284,7 @@ def _public() -> None:
     name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
     if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):
         asked = ("data", "fetch", key, "--name", name, "--json", "--progress")
-        _downloads().setdefault(home(), (name, Beside(*asked, seconds=BUILD_SECONDS)))
+        _downloads().setdefault(home(), (name, BackgroundCommand(*asked, seconds=BUILD_SECONDS)))
         st.rerun()
     if said := st.session_state.pop(FETCH_REFUSED, None):
         st.error(plain(said))
@@ -303,7 +313,7 @@ def announce() -> None:
     if name:
         data = open_dataset(home(), name)
         notes = "; ".join([*data.meta["notes"], *remarks(data.meta["origin"])])
-        if one_score(data.scores) is not None:
+        if constant_score(data.scores) is not None:
             st.warning(plain(f"{name}: {notes}"))
             return
         st.success(plain(f"{name}: {len(data):,} windows of {data.length} bases are ready. {notes}"))

@@ -8,12 +8,12 @@ import numpy as np
 import streamlit as st
 
 from tfbind import runs
-from tfbind.data import BUILTIN, Windows, manage, nothing_to_learn, one_score, plots, remarks
-from tfbind.motifs import FEWEST_WINDOWS, Behind, motif_behind, motif_logo
+from tfbind.data import BUILTIN, Windows, constant_score, constant_score_message, manage, plots, remarks
+from tfbind.motifs import FEWEST_WINDOWS, DiscoveredMotif, discover_motif, motif_logo
 from ui.train.form import choose_dataset
 from ui.widgets.cache import remembered
 from ui.widgets.command import command
-from ui.widgets.session import TRAIN_PAGE, attempt, home, plain
+from ui.widgets.session import TRAIN_PAGE, home, plain, run_action
 
 ORIGINS = {
     "simulation": "simulated, with a real motif",
@@ -35,8 +35,8 @@ def origin(data: Windows) -> str:
 def detail(data: Windows) -> None:
     """Draw everything about a data set."""
     st.subheader(plain(data.name), anchor=False)
-    if (same := one_score(data.scores)) is not None:
-        st.warning(plain(f"In these windows {nothing_to_learn(same)}."))
+    if (same := constant_score(data.scores)) is not None:
+        st.warning(plain(f"In these windows {constant_score_message(same)}."))
     _figures(data)
     _actions(data)
     drawn = {"Scores": _scores, "Windows": _windows, "Motif behind the scores": _motif, "Report": _report}
@@ -90,17 +90,17 @@ def _actions(data: Windows) -> None:
                 to = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
                 st.caption("Runs know their data by content, and find them under the new name, too.")
                 if st.button("Rename", key="rename") and to != data.name:
-                    attempt(lambda: manage.rename(home(), data.name, to, runs.active_on), lambda: _open(to))
+                    run_action(lambda: manage.rename(home(), data.name, to, runs.active_on), lambda: _open(to))
         with st.popover("Delete", icon=":material/delete:"):
             st.caption(f"It moves to the folder trash in {plain(str(home()))}.")
             if st.button("Move to trash", key="delete-data"):
-                attempt(lambda: manage.delete(home(), data.name, runs.active_on), lambda: _open(None))
+                run_action(lambda: manage.delete(home(), data.name, runs.active_on), lambda: _open(None))
 
 
 def _download(data: Windows, label: str, name: str, lines: Callable[[Windows], Any]) -> None:
     st.download_button(
         label,
-        data=lambda: b"".join(manage.packed(lines(data))),
+        data=lambda: b"".join(manage.gzip_lines(lines(data))),
         file_name=name.format(data.name),
         on_click="ignore",
         key=f"export-{label}",
@@ -132,8 +132,8 @@ def _examples(data: Windows) -> dict[str, int]:
 
 
 @remembered
-def _behind(data: Windows) -> Behind | None:
-    return motif_behind(data)
+def _behind(data: Windows) -> DiscoveredMotif | None:
+    return discover_motif(data)
 
 
 def _motif(data: Windows) -> None:
@@ -149,7 +149,7 @@ def _motif(data: Windows) -> None:
     _nearest(data)
 
 
-def _said(behind: Behind) -> str:
+def _said(behind: DiscoveredMotif) -> str:
     """What a motif has to do with the scores, in Markdown."""
     explains = f"explains **{behind.explained:.1%}**"
     if behind.how == "enriched":
@@ -172,7 +172,7 @@ def _said(behind: Behind) -> str:
     )
 
 
-def _unit(behind: Behind) -> str:
+def _unit(behind: DiscoveredMotif) -> str:
     """In which unit scores are, unless it is nats."""
     if behind.base == 0 and behind.scale == 1:
         return ""

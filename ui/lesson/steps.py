@@ -10,11 +10,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from tfbind import runs, sweeps
-from tfbind.compare import choose, headline, judge, lines
+from tfbind.compare import choose, headline, judge, verdict_lines
 from tfbind.data import LENGTH, Windows, make_builtin
 from tfbind.dna import Codes, decode, read_records, reverse_complement
 from tfbind.motifs import jaspar_motif
-from tfbind.runs import ACTIVE, Past
+from tfbind.runs import ACTIVE, RunRecord
 from tfbind.scoring import SHIPPED, motif_hits, profile_figure
 from tfbind.sweeps import lesson
 from tfbind.text import fixed
@@ -25,7 +25,7 @@ from ui.train.science import chart_buttons
 from ui.widgets import cache
 from ui.widgets.cache import remembered
 from ui.widgets.panels import poll
-from ui.widgets.session import PREDICT_PAGE, TRAIN_PAGE, attempt, home, plain
+from ui.widgets.session import PREDICT_PAGE, TRAIN_PAGE, home, plain, run_action
 
 NO_DIFFERENCE = "no difference"
 GUESS = "guess"
@@ -128,31 +128,31 @@ def _sweep(name: str, text: str) -> bool:
     sweep = lesson.newest(home(), name)
     if sweep is None:
         if st.button("Start the runs", type="primary", icon=":material/play_arrow:"):
-            attempt(lambda: _submit(text))
+            run_action(lambda: _submit(text))
         return False
     status = runs.read_status(sweep)
-    busy = status.active or any(run.state in ACTIVE for run in sweeps.past(sweep))
+    busy = status.active or any(run.state in ACTIVE for run in sweeps.run_records(sweep))
     poll(lambda: live(sweep, busy), busy)
     if busy:
         return False
     if status.state != "finished":
         if st.button("Go on with these runs", type="primary"):
-            attempt(lambda: sweeps.resume(sweep))
+            run_action(lambda: sweeps.resume(sweep))
         return False
     return True
 
 
 def _submit(text: str) -> None:
     sweep = sweeps.create(home(), sweeps.parse_spec(text, lesson.BASE))
-    runs.start(sweep, sweeps.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
+    runs.start_process(sweep, sweeps.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
 
 
-def _all_of(name: str) -> list[Past]:
+def _all_of(name: str) -> list[RunRecord]:
     sweep = lesson.newest(home(), name)
-    return sweeps.past(sweep) if sweep else []
+    return sweeps.run_records(sweep) if sweep else []
 
 
-def _finished(name: str) -> list[Past]:
+def _finished(name: str) -> list[RunRecord]:
     return [run for run in _all_of(name) if run.state == "finished"]
 
 
@@ -168,7 +168,7 @@ def _verdict() -> bool:
         "A verdict is more than the highest number. It asks how far the same setting varies from seed to seed, and "
         "only calls a rate better when the difference is larger than that:"
     )
-    for line in lines(found):
+    for line in verdict_lines(found):
         st.markdown(f"- {plain(_in_words(line))}")
     sweep = lesson.newest(home(), lesson.RATES_NAME)
     assert sweep is not None
@@ -183,7 +183,7 @@ def _in_words(verdict: str) -> str:
     return re.sub(r"(^|\. )learning", r"\1Learning", said)
 
 
-def _judge_guess(pasts: list[Past]) -> None:
+def _judge_guess(pasts: list[RunRecord]) -> None:
     guess = st.query_params.get(GUESS)
     figures = {run.config["learning_rate"]: _pearson(run) for run in pasts}
     best = max(figures, key=lambda rate: figures[rate])
@@ -192,7 +192,7 @@ def _judge_guess(pasts: list[Past]) -> None:
         st.markdown(plain(f"Your guess was {guess}: {outcome}"))
 
 
-def _pearson(run: Past) -> float:
+def _pearson(run: RunRecord) -> float:
     best = runs.best_row(run.rows) or {}
     return float(best.get("val_pearsonr") or 0.0)
 

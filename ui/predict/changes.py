@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from tfbind.dna import LETTERS, Record, decode, encode
 from tfbind.scoring import Variant
-from tfbind.variants import FORMS, Edited, Effect, edits, parse_change
+from tfbind.variants import FORMS, EditedSequence, VariantEffect, edits, parse_change
 from ui.widgets.session import plain
 from ui.widgets.url_state import KeptText
 
@@ -115,7 +115,7 @@ def changed_copy(record: Record) -> Record:
     return replace(record, name=name, codes=edits.edit(record.codes, made).codes)
 
 
-def show_effect(found: Effect | None, unit: str) -> None:
+def show_effect(found: VariantEffect | None, unit: str) -> None:
     """What the changes do, in words and numbers."""
     if found is None:
         st.markdown("**Nothing of the original is left** to compare with.")
@@ -124,7 +124,7 @@ def show_effect(found: Effect | None, unit: str) -> None:
 
 
 def draw_changes(
-    record: Record, edited: Edited, records: Sequence[Record], open_record: Callable[[Record], None]
+    record: Record, edited: EditedSequence, records: Sequence[Record], open_record: Callable[[Record], None]
 ) -> None:
     """Draw the inputs of a variant and of a base, undo, and the changed sequence."""
     st.subheader("Change the DNA", anchor=False)
@@ -151,7 +151,7 @@ def draw_changes(
             st.code(decode(edited.codes), language=None, wrap_lines=True)
 
 
-def _draw_base(record: Record, edited: Edited, made: list[Variant]) -> None:
+def _draw_base(record: Record, edited: EditedSequence, made: list[Variant]) -> None:
     if not len(edited.codes):
         return
     if st.session_state.get(POSITION, 1) > len(edited.codes):
@@ -212,6 +212,6 @@ def _parse(text: str, record: Record, records: Sequence[Record]) -> tuple[Record
         return parse_change(text, [record, *(other for other in records if other is not record)])
 
 
-def _moved(variant: Variant, now: Edited) -> Variant:
+def _moved(variant: Variant, now: EditedSequence) -> Variant:
     """A variant of the original in the coordinates that earlier changes have left."""
     return Variant(now.place(variant.start), variant.reference, variant.alternative)

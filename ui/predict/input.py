@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from tfbind.data import list_datasets, open_dataset, simulate_windows
-from tfbind.dna import UNKNOWN, Record, RefusedLetter, TooLarge, decode, read_records, short
+from tfbind.dna import UNKNOWN, InvalidLetter, Record, TooLarge, decode, read_records, shorten
 from tfbind.scoring import MAX_MB, Model, Scores, draw_window, index_of, stacked_figure
-from tfbind.store import counted, words
+from tfbind.store import format_error, plural
 from tfbind.variants import looks_like_vcf, read_with_variants
 from ui.predict.changes import BOX, OPEN_FILE, changes_to, key, restore_changes, start_with
 from ui.predict.model import Settings, padded
@@ -135,7 +135,7 @@ def _take_window(dataset: str) -> None:
         data = open_dataset(home(), dataset)
         index = index_of(data, name) if name else draw_window(data, np.random.default_rng())
     except (ValueError, OSError) as error:
-        st.session_state[WINDOW_REFUSED] = words(error)
+        st.session_state[WINDOW_REFUSED] = format_error(error)
         return
     _fill(f">{data.names[index].decode(errors='replace')}\n{decode(data.codes[index])}\n")
 
@@ -150,7 +150,7 @@ def _read(data: str | bytes) -> list[Record] | None:
     except TooLarge as error:
         st.error(plain(str(error)))
         return []
-    except RefusedLetter as error:
+    except InvalidLetter as error:
         st.error(plain(str(error)))
         st.code(f"{error.before}[{error.letter}]{error.after}", language=None)
         if isinstance(data, str):
@@ -203,12 +203,12 @@ def _draw_notes(said: dict[str, list[str]]) -> None:
     for change, names in list(changed.items())[:NOTES]:
         st.caption(f":material/info: {plain(f'{_listed(names)}: {change}')}")
     if rest := sum(map(len, list(changed.values())[NOTES:])):
-        st.caption(f"and {counted(rest, 'more record')} changed in reading")
+        st.caption(f"and {plural(rest, 'more record')} changed in reading")
 
 
 def _listed(names: Sequence[str]) -> str:
-    first = ", ".join(map(short, names[:NAMED]))
-    return f"{first} and {counted(len(names) - NAMED, 'more record')}" if names[NAMED:] else first
+    first = ", ".join(map(shorten, names[:NAMED]))
+    return f"{first} and {plural(len(names) - NAMED, 'more record')}" if names[NAMED:] else first
 
 
 def show_cautions(record: Record, model: Model) -> None:
@@ -216,7 +216,7 @@ def show_cautions(record: Record, model: Model) -> None:
     bases, unknown = len(record.codes), int(np.count_nonzero(record.codes == UNKNOWN))
     little = "so the scores mean little."
     if 2 * unknown > bases:
-        st.warning(f"{unknown:,} of {counted(bases, 'base')} are N, of which a model knows nothing, {little}")
+        st.warning(f"{unknown:,} of {plural(bases, 'base')} are N, of which a model knows nothing, {little}")
     if model.length is None and bases < model.receptive_field:
         st.warning(f"The model looks at {model.receptive_field} bases for each score and has {bases} here, {little}")
 

@@ -8,14 +8,14 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import streamlit as st
 
-from tfbind.dna import Record, short
+from tfbind.dna import Record, shorten
 from tfbind.runs import duration, round_seconds
 from tfbind.scoring import (
     BESIDE,
     About,
     Job,
-    Order,
-    Status,
+    JobRequest,
+    JobStatus,
     Track,
     as_bytes,
     as_json,
@@ -28,12 +28,12 @@ from tfbind.scoring import (
     rule,
     track,
 )
-from tfbind.store import words
+from tfbind.store import format_error
 from ui.predict.changes import changed_copy
 from ui.predict.model import Settings, padded
 from ui.widgets import cache
 from ui.widgets.panels import poll
-from ui.widgets.session import attempt, home, next_job_id, plain, start_key
+from ui.widgets.session import home, next_job_id, plain, run_action, start_key
 
 NEXT_JOB, NEXT_VARIANTS = "next-job", "next-variants-job"
 SHOWN = 10
@@ -61,7 +61,7 @@ class Upload(Protocol):
     size: int
 
 
-def offer(file: Upload, how: Settings, too_large: bool) -> None:
+def offer_job(file: Upload, how: Settings, too_large: bool) -> None:
     """Offer to score an uploaded file in the background.
 
     Args:
@@ -70,28 +70,28 @@ def offer(file: Upload, how: Settings, too_large: bool) -> None:
     with st.expander("Score the whole file in the background", icon=":material/schedule:", expanded=too_large):
         suffix = st.selectbox("Format", list(FORMATS), list(FORMATS).index(".bw"), format_func=FORMATS.__getitem__)
         pad = bool(how.model.length) and st.checkbox(f"Fill up short records with N to {how.model.length} bases")
-        order = Order(file.name[:LONGEST_NAME], how.main.name, suffix, how.strand, how.threshold, pad)
+        order = JobRequest(file.name[:LONGEST_NAME], how.main.name, suffix, how.strand, how.threshold, pad)
         _draw_start(order, cast(BinaryIO, file), NEXT_JOB)
 
 
 def offer_variants(name: str, content: BinaryIO, genome: Path, how: Settings) -> None:
     """Offer to score all variants of a list against a genome in the background, to a TSV file."""
     with st.expander("Score all variants in the background", icon=":material/schedule:", expanded=True):
-        order = Order(name[:LONGEST_NAME], how.main.name, ".tsv", how.strand, how.threshold, False, str(genome))
+        order = JobRequest(name[:LONGEST_NAME], how.main.name, ".tsv", how.strand, how.threshold, False, str(genome))
         _draw_start(order, content, NEXT_VARIANTS)
 
 
-def _draw_start(order: Order, content: BinaryIO, slot: str) -> None:
+def _draw_start(order: JobRequest, content: BinaryIO, slot: str) -> None:
     """Draw Start and what it runs."""
     id = next_job_id(slot)
     # Above the command, whose length follows from the choices: a button that moves under a click is not clicked.
     if st.button("Start", type="primary", icon=":material/play_arrow:", key=start_key(id)):
-        attempt(lambda: _submit(order, content, id))
+        run_action(lambda: _submit(order, content, id))
     st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
     st.code(shlex.join(jobs.command(jobs.job_of(home(), id), order)), language="bash", wrap_lines=True)
 
 
-def _submit(order: Order, content: BinaryIO, id: str) -> None:
+def _submit(order: JobRequest, content: BinaryIO, id: str) -> None:
     if not jobs.job_of(home(), id).folder.exists():  # else this is the second click of a double click
         jobs.submit(home(), order, content, id)
 
@@ -122,12 +122,12 @@ def _draw_jobs(running: int) -> None:
             try:
                 _draw_job(job, jobs.read_order(job), jobs.read_status(job))
             except (ValueError, OSError) as error:
-                st.error(plain(words(error)))
+                st.error(plain(format_error(error)))
     if len(listed) > SHOWN:
         st.caption(f"The newest {SHOWN} of {len(listed):,}. All lie in {plain(str(home() / jobs.FOLDER))}.")
 
 
-def _draw_job(job: Job, order: Order, status: Status) -> None:
+def _draw_job(job: Job, order: JobRequest, status: JobStatus) -> None:
     what = FORMATS.get(order.suffix, plain(order.suffix))
     what = f"Effects of variants ({plain(order.suffix[1:].upper())})" if order.genome else what
     st.markdown(f"**{plain(order.file)}** · {what} · model {plain(order.model)} · {status.state}")
@@ -150,7 +150,7 @@ def _draw_job(job: Job, order: Order, status: Status) -> None:
             _draw_button("Move to trash", "delete", jobs.delete, job)
 
 
-def _draw_download(job: Job, order: Order) -> None:
+def _draw_download(job: Job, order: JobRequest) -> None:
     path = jobs.output(job, order)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(order.file).name.partition(".")[0]) or "predictions"
     st.download_button(
@@ -174,7 +174,7 @@ def _draw_download(job: Job, order: Order) -> None:
         )
 
 
-def _how_far(status: Status, unit: str) -> str:
+def _how_far(status: JobStatus, unit: str) -> str:
     if not status.total:
         return f"{status.stage}, {status.done:,} {unit} so far" if status.done else status.stage
     left = "" if status.seconds_left is None else f", about {duration(round_seconds(status.seconds_left))} left"
@@ -189,7 +189,7 @@ def _act(action: Callable[[Job], object], job: Job) -> None:
     try:
         action(job)
     except (ValueError, OSError) as error:
-        st.toast(plain(words(error)))
+        st.toast(plain(format_error(error)))
 
 
 def downloads(originals: list[Record], how: Settings) -> None:
@@ -257,7 +257,7 @@ def _refused(sizes: Sequence[tuple[str, int]]) -> dict[str, str]:
 
 def _about(records: Sequence[Record], how: Settings, changed: Sequence[str]) -> About:
     words = rule(how.model, [len(record.codes) for record in records], how.both)
-    names = ", ".join(map(short, changed))
+    names = ", ".join(map(shorten, changed))
     return About(f"{how.model.name} {how.model.hash}", words, how.threshold, names, how.model.meaning)
 
 

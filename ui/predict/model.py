@@ -7,11 +7,11 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from tfbind.nn import weight_files
-from tfbind.scoring import BUILTIN, MAX_MB, UNKNOWN, Meaning, Model
-from tfbind.store import words
+from tfbind.scoring import BUILTIN, MAX_MB, UNKNOWN, Model, ScoreTarget
+from tfbind.store import format_error
 from tfbind.text import visible
 from ui.widgets import cache
-from ui.widgets.session import attempt, home, plain
+from ui.widgets.session import home, plain, run_action
 from ui.widgets.url_state import KeptSetting, one_of, upload_folder, write_upload
 
 AVERAGE = "average"
@@ -40,7 +40,7 @@ def model_import(choice: str) -> None:
         file = st.file_uploader("File of weights", max_upload_size=MAX_MB, key="weights-file")
         name = st.text_input("Name of the model", placeholder="that of the file", key="weights-name").strip()
         if st.button("Import", disabled=file is None, icon=":material/upload:") and file:
-            attempt(lambda: _import(file, name or None, choice))
+            run_action(lambda: _import(file, name or None, choice))
 
 
 def _import(file: UploadedFile, name: str | None, choice: str) -> None:
@@ -59,7 +59,7 @@ def _import(file: UploadedFile, name: str | None, choice: str) -> None:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """A model as it was chosen: the name that `load_model` takes, what a person calls it, the model."""
 
     name: str
@@ -71,8 +71,8 @@ class Choice:
 class Settings:
     """How the page scores. `other` is drawn over `main`; `reverse` draws the other strand."""
 
-    main: Choice
-    other: Choice | None
+    main: ModelChoice
+    other: ModelChoice | None
     both: bool
     threshold: float
     reverse: bool
@@ -132,7 +132,7 @@ def settings() -> Settings | None:
     return Settings(main, other, strand == "both", threshold, reverse)
 
 
-def _called_from(meaning: Meaning) -> KeptSetting[float]:
+def _called_from(meaning: ScoreTarget) -> KeptSetting[float]:
     """The threshold, whose usual value is the model's: one that was as usual for the model before goes with it."""
     setting = KeptSetting("threshold", "from", meaning.threshold, "{:.10g}".format)
     if setting.key in st.session_state and st.session_state[setting.key] == st.session_state.get(USUAL_THRESHOLD):
@@ -141,11 +141,11 @@ def _called_from(meaning: Meaning) -> KeptSetting[float]:
     return setting
 
 
-def _lowest_threshold(meaning: Meaning) -> float:
+def _lowest_threshold(meaning: ScoreTarget) -> float:
     return min(LOWEST_THRESHOLD, meaning.threshold)
 
 
-def _read_threshold(text: str, meaning: Meaning) -> float:
+def _read_threshold(text: str, meaning: ScoreTarget) -> float:
     try:
         threshold = float(text)
     except ValueError:
@@ -163,7 +163,7 @@ def read_tick(text: str) -> bool:
     return True
 
 
-def _explained(meaning: Meaning) -> str:
+def _explained(meaning: ScoreTarget) -> str:
     band = "The band shows how far several trainings of the same model differ."
     if meaning.scan is None:
         return (
@@ -178,7 +178,7 @@ def _explained(meaning: Meaning) -> str:
     )
 
 
-def _choose_main(names: dict[str, str]) -> Choice | None:
+def _choose_main(names: dict[str, str]) -> ModelChoice | None:
     above = st.container()
     model_import(MODEL.key)
     several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
@@ -207,7 +207,7 @@ def _choose_main(names: dict[str, str]) -> Choice | None:
     return _open_average([_open(member, names[member]) for member in members])
 
 
-def _open_average(members: list[Choice | None]) -> Choice | None:
+def _open_average(members: list[ModelChoice | None]) -> ModelChoice | None:
     opened = [member for member in members if member]
     if len(opened) < len(members):
         return None
@@ -222,7 +222,7 @@ def _takes(length: int | None) -> str:
     return "sequences of any length" if length is None else f"windows of {length} bases"
 
 
-def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
+def _choose_other(names: dict[str, str], main: ModelChoice | None) -> ModelChoice | None:
     others = {name: visible(label) for name, label in names.items() if not main or name != main.name}
     labels = {NOTHING: "nothing"} | others
     known = one_of(labels, "{} is not drawn over it: it is the model itself, or not here any more.")
@@ -238,10 +238,10 @@ def _choose_other(names: dict[str, str], main: Choice | None) -> Choice | None:
     return None if name == NOTHING else _open(name, names[name])
 
 
-def _open(name: str, label: str) -> Choice | None:
+def _open(name: str, label: str) -> ModelChoice | None:
     try:
         short = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
-        return Choice(name, short, cache.open_model(home(), name))
+        return ModelChoice(name, short, cache.open_model(home(), name))
     except (ValueError, OSError) as error:
-        st.error(plain(words(error)))
+        st.error(plain(format_error(error)))
         return None

@@ -12,9 +12,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from tfbind.dna import Genome, Record, keep_fasta, short
+from tfbind.dna import Genome, Record, keep_fasta, shorten
 from tfbind.scoring import MAX_MB, Line, call_sites, motif_hits, profile_figure
-from tfbind.store import typed_path, words
+from tfbind.store import expand_path, format_error
 from tfbind.text import fixed
 from tfbind.variants import (
     MAX_CALLS,
@@ -35,7 +35,7 @@ from ui.predict.jobs import offer_variants
 from ui.predict.model import Settings
 from ui.train.science import chart_buttons
 from ui.widgets import cache
-from ui.widgets.cache import Effects
+from ui.widgets.cache import ScoredVariants
 from ui.widgets.session import cells, home, on_loopback, plain
 from ui.widgets.url_state import NewText, Uploader
 
@@ -98,7 +98,7 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
         try:
             return _read(file, text, records, _genome(upload, path))
         except (ValueError, OSError) as error:
-            st.error(plain(words(error)))
+            st.error(plain(format_error(error)))
             return None
 
 
@@ -121,7 +121,7 @@ def _draw_genome() -> tuple[UploadedFile | None, str]:
 
 def _genome(upload: UploadedFile | None, typed: str) -> Path | None:
     if typed:
-        return typed_path(typed)
+        return expand_path(typed)
     return _kept(upload.file_id, upload) if upload else None
 
 
@@ -176,7 +176,7 @@ def variant_view(variants: Variants, how: Settings) -> None:
             how.model, how.threshold, how.both, variants.identity, variants.listed.calls, variants.reference
         )
     except (ValueError, OSError) as error:
-        st.error(plain(words(error)))
+        st.error(plain(format_error(error)))
         return
     if variants.listed.more:
         st.info(f"The list goes on: the first {MAX_CALLS:,} lines are here.")
@@ -185,7 +185,7 @@ def variant_view(variants: Variants, how: Settings) -> None:
     st.fragment(_draw)(variants, found, how)
 
 
-def _draw(variants: Variants, found: Effects, how: Settings) -> None:
+def _draw(variants: Variants, found: ScoredVariants, how: Settings) -> None:
     listed = variants.listed
     if not found.scored:
         _draw_unscored(found.unscored, listed)
@@ -243,7 +243,7 @@ def _name(call: Call) -> str:
         allele if len(allele) <= LONGEST_ALLELE else f"{allele[: LONGEST_ALLELE - 1]}…"
         for allele in (call.reference, call.alternative)
     )
-    return f"{short(call.chromosome)}:{call.position} {'>'.join(alleles)}"
+    return f"{shorten(call.chromosome)}:{call.position} {'>'.join(alleles)}"
 
 
 def _table(found: list[Scored]) -> pd.DataFrame:
@@ -253,7 +253,7 @@ def _table(found: list[Scored]) -> pd.DataFrame:
 def _row(call: Call, effect: AlleleEffect) -> dict[str, Any]:
     return {
         "Variant": _name(call),
-        "ID": "" if call.id == "." else short(call.id),
+        "ID": "" if call.id == "." else shorten(call.id),
         "Effect": effect.change,
         "Does": effect.words,
         "At": effect.position,
@@ -264,7 +264,7 @@ def _row(call: Call, effect: AlleleEffect) -> dict[str, Any]:
     }
 
 
-def _draw_downloads(variants: Variants, found: Effects, how: Settings) -> None:
+def _draw_downloads(variants: Variants, found: ScoredVariants, how: Settings) -> None:
     with st.container(horizontal=True):
         for suffix in (".tsv", ".csv"):
             st.download_button(
@@ -277,7 +277,7 @@ def _draw_downloads(variants: Variants, found: Effects, how: Settings) -> None:
             )
 
 
-def _file(suffix: str, variants: Variants, found: Effects, how: Settings) -> bytes:
+def _file(suffix: str, variants: Variants, found: ScoredVariants, how: Settings) -> bytes:
     lines = table_lines(how.model, [*found.scored, *found.unscored], variants.names, how.threshold, suffix, how.both)
     return "".join([*lines, *unused_lines(variants.listed.bad)]).encode()
 
@@ -288,7 +288,7 @@ def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, 
     try:
         task = Scorer(model, variants.reference).surroundings(call, AROUND + 2 * model.reach)
     except (ValueError, OSError) as error:
-        st.error(plain(words(error)))
+        st.error(plain(format_error(error)))
         return
     before, after = (
         cache.profile(model, codes, how.both, False).scores[:bases]
@@ -329,7 +329,7 @@ def _said(effect: AlleleEffect | None, unit: str) -> str:
 
 
 def _under(call: Call) -> str:
-    words = f"Positions on {plain(short(call.chromosome))}, forward strand; the dotted line marks the variant."
+    words = f"Positions on {plain(shorten(call.chromosome))}, forward strand; the dotted line marks the variant."
     moved = len(call.reference) != len(call.alternative)
     return f"{words} Behind it, positions are those of the changed sequence." if moved else words
 

@@ -17,11 +17,11 @@ from tfbind.scoring import (
     REVERSED,
     Hit,
     Line,
-    Meaning,
     Model,
     Mutagenesis,
     Profile,
     Scores,
+    ScoreTarget,
     call_sites,
     describe_sites,
     find_window,
@@ -30,11 +30,11 @@ from tfbind.scoring import (
     profile_figure,
     with_chance,
 )
-from tfbind.store import counted
+from tfbind.store import plural
 from tfbind.text import fixed
-from tfbind.variants import Edited, edits, effect_in_window
+from tfbind.variants import EditedSequence, edits, effect_in_window
 from ui.predict.changes import POSITION, changes_of, draw_changes, key, show_effect
-from ui.predict.model import PAD, Choice, Settings, padded, read_tick
+from ui.predict.model import PAD, ModelChoice, Settings, padded, read_tick
 from ui.train.science import chart_buttons
 from ui.widgets import cache
 from ui.widgets.session import home, plain
@@ -80,7 +80,7 @@ def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{counted(len(rows), 'site')}** of at least {threshold:g}{meaning.unit}, strongest first. "
+            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{meaning.unit}, strongest first. "
             "Select a row to see it close."
         )
         if selected_site(rows):
@@ -101,7 +101,7 @@ def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
     )
 
 
-def _columns(meaning: Meaning) -> dict[str, Any]:
+def _columns(meaning: ScoreTarget) -> dict[str, Any]:
     strand = f"Of the best match of the motif of {plain(meaning.factor)} in it; . means none."
     if meaning.scan is None:
         strand = "Not known: which motif is behind the data that the model was trained on is not known."
@@ -167,7 +167,7 @@ def _score(model: Model, codes: Codes, both: bool) -> Profile:
     return cache.profile(model, codes, both, padded())
 
 
-def _draw_effect(record: Record, edited: Edited, original: Profile, found: Profile, how: Settings) -> None:
+def _draw_effect(record: Record, edited: EditedSequence, original: Profile, found: Profile, how: Settings) -> None:
     """What the changes do: the same number, sites and words as in a list of variants."""
     seen = effect_in_window(how.model, record.codes, edited, how.threshold, how.both)
     show_effect(seen or edits.effect(original.scores, found.scores, edited, how.threshold), how.model.meaning.unit)
@@ -177,7 +177,7 @@ def _draw_effect(record: Record, edited: Edited, original: Profile, found: Profi
 
 def _draw_profile(
     record: Record,
-    edited: Edited,
+    edited: EditedSequence,
     found: Profile,
     original: Profile | None,
     hits: list[Hit],
@@ -267,7 +267,7 @@ def _reverse(model: Model, codes: Codes) -> np.ndarray:
     return _score(model, reverse_complement(codes), False).scores[::-1]
 
 
-def _other(other: Choice, codes: Codes, found: Profile, both: bool, words: list[str]) -> list[Line]:
+def _other(other: ModelChoice, codes: Codes, found: Profile, both: bool, words: list[str]) -> list[Line]:
     """The profile of the model that is compared with."""
     try:
         scores = _score(other.model, codes, both).scores
@@ -286,7 +286,7 @@ def _take_click(chart: str, rows: Rows) -> None:
 
 
 @cache.drawn_once
-def _map_figure(changed: Mutagenesis, meaning: Meaning) -> go.Figure:
+def _map_figure(changed: Mutagenesis, meaning: ScoreTarget) -> go.Figure:
     return mutagenesis_figure(changed, meaning)
 
 

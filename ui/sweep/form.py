@@ -11,7 +11,7 @@ from tfbind import runs, sweeps
 from tfbind.cluster import protocol
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.data import dataset as datasets
-from tfbind.runs import recent
+from tfbind.runs import recent_samples
 from tfbind.sweeps import (
     LISTED,
     MAX_REPLICATES,
@@ -28,7 +28,7 @@ from ui.train.form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, l
 from ui.train.wandb import secrets, wandb_mode
 from ui.widgets.disk import room_warning
 from ui.widgets.panels import number_columns
-from ui.widgets.session import attempt, cells, home, newest_first, next_sweep_id, plain, show_sweep, start_key
+from ui.widgets.session import cells, home, newest_first, next_sweep_id, plain, run_action, show_sweep, start_key
 
 BUILD, WRITE = "Build it here", "Sweep file"
 METHODS = {"grid": "All combinations", "random": "Random", "bayes": "Guided"}
@@ -56,7 +56,7 @@ SCALES = {"uniform": "evenly", "log_uniform_values": "on a log scale"}
 def new_sweep() -> None:
     """Draw the ways in on the left, the plan with its Start button on the right, earlier sweeps below."""
     st.title("Sweep: many runs, one question", anchor=False)
-    sizes = datasets.sizes(home())
+    sizes = datasets.dataset_sizes(home())
     form, side = form_and_plan()
     with form:
         dataset, preset = _base(list(sizes))
@@ -256,12 +256,14 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
     spec = parse_spec(text, base)
     if options["ray"]:
         protocol.resolve(options["ray"])
-    found = plan_sweep(spec, sizes, recent(runs.list_runs(home())), options["parallel"], here=not options["ray"])
+    found = plan_sweep(
+        spec, sizes, recent_samples(runs.list_runs(home())), options["parallel"], here=not options["ray"]
+    )
     id = next_sweep_id()
     words = sweeps.command(home(), id, dataset, preset, **options)
     if st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
         with st.spinner("Starting"):
-            attempt(
+            run_action(
                 lambda: _submit(id, spec, options, words),
                 lambda: show_sweep(id),
                 lambda: sweeps.is_sweep(home(), id),
@@ -276,7 +278,7 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
 def _submit(id: str, spec: Spec, options: dict[str, Any], command: list[str]) -> None:
     details = {**options, "wandb": options["wandb"] or "off"}
     sweep = sweeps.create(home(), spec, id=id, **details)
-    runs.start(sweep, command, secrets())
+    runs.start_process(sweep, command, secrets())
 
 
 def _show_plan(spec: Spec, found: Plan, sizes: dict[str, tuple[int, int]]) -> None:
@@ -288,7 +290,7 @@ def _show_plan(spec: Spec, found: Plan, sizes: dict[str, tuple[int, int]]) -> No
     else:
         st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
     room_warning(found.disk)
-    for line in sweep_plan.words(spec, sizes, label):
+    for line in sweep_plan.describe_plan(spec, sizes, label):
         st.caption(plain(f"{line}."))
     for note in spec.notes:
         st.caption(plain(f"Note: {note}."))
@@ -317,7 +319,7 @@ def _earlier() -> None:
     if not every:
         st.caption("None yet. Press Start: the first one works as it stands.")
         return
-    newest, sizes = newest_first(every, "all-sweeps"), sweeps.sizes(home())
+    newest, sizes = newest_first(every, "all-sweeps"), sweeps.sweep_sizes(home())
     st.dataframe(
         pd.DataFrame(cells([_row(sweep, sizes[sweep.id]) for sweep in newest])),
         hide_index=True,

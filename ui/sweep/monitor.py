@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from tfbind import runs, sweeps
-from tfbind.compare import words_of
+from tfbind.compare import metric_label
 from tfbind.figures import GREY, Curve, curve
-from tfbind.runs import ACTIVE, Past, Status, duration, round_seconds
-from tfbind.sweeps import MAX_TEXT, RETRIED, Known, Spec, Sweep, progress, room_for, search
+from tfbind.runs import ACTIVE, RunRecord, Status, duration, round_seconds
+from tfbind.sweeps import MAX_TEXT, RETRIED, RecordCache, Spec, Sweep, progress, room_for, search
 from tfbind.text import figure, visible
 from ui.compare.select import show_comparison
 from ui.train.form import label, parse_form
@@ -18,19 +18,19 @@ from ui.train.run import COLOURS
 from ui.train.wandb import secrets
 from ui.widgets.chart import Chart, live_charts, loss_chart
 from ui.widgets.panels import number_column, number_columns, poll
-from ui.widgets.session import TRAIN_PAGE, attempt, cells, close_sweep, home, plain
+from ui.widgets.session import TRAIN_PAGE, cells, close_sweep, home, plain, run_action
 
 OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
 LEADERS = 3
 
 
-def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
+def actions(sweep: Sweep, status: Status, past: list[RunRecord]) -> None:
     """Draw the buttons that the state of the sweep allows."""
     with st.container(horizontal=True, key="actions"):
         if status.active or any(run.state in ACTIVE for run in past):
             _stop(sweep, status)
         elif status.state != "finished" and st.button("Resume", type="primary", icon=":material/resume:"):
-            attempt(lambda: sweeps.resume(sweep, secrets()))
+            run_action(lambda: sweeps.resume(sweep, secrets()))
         if any(run.state in RETRIED for run in past):
             _retry(sweep, sum(run.state in RETRIED for run in past))
         _extend(sweep)
@@ -42,16 +42,16 @@ def actions(sweep: Sweep, status: Status, past: list[Past]) -> None:
 def _stop(sweep: Sweep, status: Status) -> None:
     asked = runs.stop_requested(sweep)
     if st.button("Stop all", icon=":material/stop_circle:", disabled=asked, key="stop-all"):
-        attempt(lambda: sweeps.cancel(sweep))
+        run_action(lambda: sweeps.cancel(sweep))
     if status.active and st.button(
         "Start no more", disabled=asked, key="stop-new", help="The runs that are under way go on to their end."
     ):
-        attempt(lambda: sweeps.cancel(sweep, leave_runs=True))
+        run_action(lambda: sweeps.cancel(sweep, leave_runs=True))
 
 
 def _retry(sweep: Sweep, count: int) -> None:
     if st.button(f"Retry {count} failed", icon=":material/replay:", help="Each goes on after its last good epoch."):
-        attempt(lambda: sweeps.retry(sweep, secrets()))
+        run_action(lambda: sweeps.retry(sweep, secrets()))
 
 
 def _extend(sweep: Sweep) -> None:
@@ -61,7 +61,7 @@ def _extend(sweep: Sweep) -> None:
             "Sweep file", sweeps.read_text(sweep), height=320, max_chars=MAX_TEXT, key=f"extend-{sweep.id}"
         )
         if st.button("Save and run", type="primary", key="extend"):
-            attempt(lambda: _extended(sweep, text))
+            run_action(lambda: _extended(sweep, text))
 
 
 def _extended(sweep: Sweep, text: str) -> None:
@@ -79,10 +79,10 @@ def _add(sweep: Sweep) -> None:
             for field in spec.varied or ["learning_rate"]
         }
         if st.button("Start", type="primary", key="add"):
-            attempt(lambda: sweeps.add_run(sweep, parse_form(values, spec.base), secrets()))
+            run_action(lambda: sweeps.add_run(sweep, parse_form(values, spec.base), secrets()))
 
 
-def run_actions(past: list[Past]) -> None:
+def run_actions(past: list[RunRecord]) -> None:
     """Choose one run and open or stop it."""
     active = {run.id: run for run in past if run.state in ACTIVE}
     if not active:
@@ -93,11 +93,11 @@ def run_actions(past: list[Past]) -> None:
         )
         st.page_link(TRAIN_PAGE, label="Open", icon=":material/open_in_new:", query_params={"run": id})
         if st.button("Stop this run", key="stop-one"):
-            attempt(lambda: runs.cancel(runs.find(home(), id)))
+            run_action(lambda: runs.cancel(runs.find(home(), id)))
 
 
 @st.cache_resource(show_spinner=False)
-def _known() -> Known:
+def _known() -> RecordCache:
     """Runs that were seen to have ended, for all sweeps."""
     return {}
 
@@ -108,7 +108,7 @@ def race(sweep: Sweep) -> None:
     title, new = st.columns([5, 1], vertical_alignment="center")
     title.header(plain(sweeps.read_settings(sweep)["name"]), anchor=False)
     new.button("New sweep", icon=":material/add:", on_click=close_sweep, width="stretch")
-    past = sweeps.past(sweep, _known())
+    past = sweeps.run_records(sweep, _known())
     actions(sweep, status, past)
     busy = status.active or any(run.state in ACTIVE for run in past)
     poll(lambda: live(sweep, busy), busy)
@@ -118,7 +118,7 @@ def race(sweep: Sweep) -> None:
 def live(sweep: Sweep, was_busy: bool) -> None:
     """Draw how a sweep stands; the whole page again when it has come to its end."""
     status = runs.read_status(sweep)
-    past = sweeps.past(sweep, _known())
+    past = sweeps.run_records(sweep, _known())
     if was_busy and not status.active and not any(run.state in ACTIVE for run in past):
         st.rerun()
     try:
@@ -127,7 +127,7 @@ def live(sweep: Sweep, was_busy: bool) -> None:
         st.error(plain(str(error)))
 
 
-def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
+def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[RunRecord]) -> None:
     settings = sweeps.read_settings(sweep)
     running = sum(run.state == "running" for run in past)
     at_once = settings["parallel"] or (running if settings.get("ray") else room_for(spec.base))
@@ -135,7 +135,7 @@ def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
     on = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
     st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)) + on)
     if other := search.disagreement(spec, past):
-        st.caption(plain(f"The metrics disagree: by {words_of(other[0])} the best run is {other[1].name}."))
+        st.caption(plain(f"The metrics disagree: by {metric_label(other[0])} the best run is {other[1].name}."))
     if status.error:
         st.error(plain(status.error))
     if status.active:
@@ -145,17 +145,17 @@ def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[Past]) -> None:
     _table(spec, past)
 
 
-def _facts(spec: Spec, past: list[Past]) -> list[str]:
+def _facts(spec: Spec, past: list[RunRecord]) -> list[str]:
     counts = {state: sum(run.state == state for run in past) for state in dict.fromkeys(run.state for run in past)}
     facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
-    found = search.best(spec, past)
+    found = search.best_run(spec, past)
     if found:
-        reached = f"{words_of(spec.metric)} {figure(search.value(spec, found))}"
+        reached = f"{metric_label(spec.metric)} {figure(search.metric_value(spec, found))}"
         facts.append(f"best so far: **{plain(found.name)}**{_ended_early(found)} with {reached}")
     return facts
 
 
-def _charts(spec: Spec, past: list[Past]) -> list[Chart]:
+def _charts(spec: Spec, past: list[RunRecord]) -> list[Chart]:
     ranked = sorted(past, key=lambda run: _rank(spec, run))
     leaders = [run.key for run in ranked[:LEADERS]]
     few = len(past) <= OWN_COLOURS
@@ -177,25 +177,25 @@ def _charts(spec: Spec, past: list[Past]) -> list[Chart]:
     ]
 
 
-def _rank(spec: Spec, run: Past) -> float:
-    found = search.value(spec, run)
+def _rank(spec: Spec, run: RunRecord) -> float:
+    found = search.metric_value(spec, run)
     if found is None:
         return float("inf")
     return found if spec.goal == "minimize" else -found
 
 
-def _names(past: list[Past]) -> dict[str, str]:
+def _names(past: list[RunRecord]) -> dict[str, str]:
     """What each curve is called: the run's name, with its id where two have the same, and how it ended if early."""
     count = Counter(run.name for run in past)
     return {run.key: run.name + (f" ({run.id})" if count[run.name] > 1 else "") + _ended_early(run) for run in past}
 
 
-def _ended_early(run: Past) -> str:
+def _ended_early(run: RunRecord) -> str:
     """` (pruned)` of a run that is neither under way nor at its end."""
     return "" if run.state in (*ACTIVE, "finished") else f" ({run.state})"
 
 
-def _table(spec: Spec, past: list[Past]) -> None:
+def _table(spec: Spec, past: list[RunRecord]) -> None:
     if not past:
         return
     ranked = sorted(past, key=lambda run: _rank(spec, run))
@@ -219,7 +219,7 @@ def _table(spec: Spec, past: list[Past]) -> None:
         st.switch_page(TRAIN_PAGE, query_params={"run": ranked[row].id})
 
 
-def _row(spec: Spec, run: Past) -> dict[str, object]:
+def _row(spec: Spec, run: RunRecord) -> dict[str, object]:
     found = runs.best_row(run.rows) or {}
     return {
         "State": run.state,

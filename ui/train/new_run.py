@@ -8,7 +8,7 @@ import streamlit as st
 from tfbind import runs
 from tfbind.config import TrainConfig, parameter_count, receptive_field
 from tfbind.data import Windows, dataset
-from tfbind.runs import devices, disk_needed, estimate_run, few_steps, recent, size
+from tfbind.runs import devices, disk_needed, estimate_run, few_steps, recent_samples, size
 from ui.train.form import config_form, counts, data_of, form_and_plan, in_labels, leak_check
 from ui.train.run import start
 from ui.train.wandb import secrets, wandb_mode
@@ -24,11 +24,11 @@ def new_run() -> None:
     """Draw the form on the left, the plan with its Start button on the right, earlier runs below."""
     st.title("Train a model", anchor=False)
     st.caption(ABOUT)
-    sizes = dataset.sizes(home())
+    sizes = dataset.dataset_sizes(home())
     form, plan = form_and_plan()
     with form:
         try:
-            config, problem = devices.settle(config_form(list(sizes))), ""
+            config, problem = devices.resolve_device(config_form(list(sizes))), ""
         except ValueError as error:
             config, problem = None, in_labels(error)
     with plan:
@@ -44,7 +44,7 @@ def new_run() -> None:
     _earlier_runs()
 
 
-def _plan(config: TrainConfig, windows: int, length: int) -> runs.Order:
+def _plan(config: TrainConfig, windows: int, length: int) -> runs.RunRequest:
     """What pressing Start orders."""
     id = next_run_id()
     try:
@@ -54,7 +54,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> runs.Order:
         data, parts, problem = None, {}, in_labels(error)
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
-    order = runs.Order(name, id, wandb=wandb_mode())
+    order = runs.RunRequest(name, id, wandb=wandb_mode())
     if button.button(
         "Start",
         type="primary",
@@ -74,7 +74,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> runs.Order:
 
 
 def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], length: int) -> None:
-    time = estimate_run(config, sum(part.values()), length, recent(runs.list_runs(home())))
+    time = estimate_run(config, sum(part.values()), length, recent_samples(runs.list_runs(home())))
     left, right = st.columns(2)
     left.metric("Takes about", time.text, help=f"From Start to the end of the last epoch: {time.basis}.")
     right.metric("Training windows", f"{part['train']:,}", help="Windows that the model learns from.")
@@ -87,7 +87,7 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
     right.metric("Parameters", f"{parameter_count(config, length):,}", help="Numbers that training adjusts.")
     free, kept = runs.free_disk(home()), disk_needed(config, part["validation"], length)
     st.caption(
-        f"On {devices.describe(config.device, config.threads or 1)} · time: {time.basis} · "
+        f"On {devices.describe_device(config.device, config.threads or 1)} · time: {time.basis} · "
         f"judged on {part['validation']:,} other windows of {length} bases · "
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
         + f"{free / 1e9:,.1f} GB of disk free",

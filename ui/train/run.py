@@ -10,8 +10,8 @@ import streamlit as st
 
 from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.data import name_now
-from tfbind.evaluation import Appraisal, as_good_as_the_rule
+from tfbind.data import resolve_name
+from tfbind.evaluation import SplitBaselines, as_good_as_the_rule
 from tfbind.figures import curve
 from tfbind.runs import Hint, Row, Run, Status, Steps, devices, duration, hint, log
 from tfbind.text import figure, visible
@@ -22,7 +22,7 @@ from ui.train.science import appraisal, baseline_curves, baseline_words, results
 from ui.train.wandb import secrets, wandb_note
 from ui.widgets.chart import FIRST_POINT, Chart, live_charts, loss_chart
 from ui.widgets.panels import poll
-from ui.widgets.session import PREDICT_PAGE, attempt, close_run, home, next_run_id, plain, show_run, start_key
+from ui.widgets.session import PREDICT_PAGE, close_run, home, next_run_id, plain, run_action, show_run, start_key
 
 RESUMABLE = ("killed", "crashed", "failed")
 MORE_EPOCHS = 5
@@ -49,7 +49,7 @@ def actions(run: Run, status: Status) -> None:
         hopeless = status.diverged
         kind: Literal["primary", "secondary"] = "secondary" if hopeless else "primary"
         if status.state in RESUMABLE and st.button("Resume", type=kind, icon=":material/resume:"):
-            attempt(lambda: runs.resume(run, secrets()))
+            run_action(lambda: runs.resume(run, secrets()))
         has_weights = (run.folder / runs.BEST).exists()
         if status.state == "finished" and has_weights:
             _score(run)
@@ -73,12 +73,12 @@ def stop_buttons(run: Run, status: Status) -> None:
     asked = runs.stop_requested(run)
     label = "Cancel" if status.state == "pending" else "Stop"
     if st.button(label, icon=":material/stop_circle:", disabled=asked, key="stop"):
-        attempt(lambda: runs.cancel(run))
+        run_action(lambda: runs.cancel(run))
     if asked:
         st.caption("Stopping after the batch in hand. The weights of its best finished epoch are kept.")
         waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
         if waited > runs.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
-            attempt(lambda: runs.kill(run))
+            run_action(lambda: runs.kill(run))
 
 
 def _score(run: Run) -> None:
@@ -94,13 +94,13 @@ def _more_epochs(run: Run) -> None:
         st.caption("A new run that starts from the best weights of this one.")
         epochs = st.number_input("Epochs", min_value=1, max_value=10_000, value=MORE_EPOCHS, key="more-epochs")
         try:
-            dataset = name_now(run.home, runs.read_record(run))
+            dataset = resolve_name(run.home, runs.read_record(run))
         except ValueError as error:
             st.error(plain(str(error)))
             return
         config = runs.read_config(run).model_copy(update={"num_epochs": epochs, "dataset": dataset})
         name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
-        order = runs.Order(name, id, run, wandb=logger.asked(runs.read_record(run)))
+        order = runs.RunRequest(name, id, run, wandb=logger.requested_mode(runs.read_record(run)))
         if st.button("Start", type="primary", key=start_key(id)):
             start(lambda: runs.submit(home(), config, order, secrets()), id)
         st.caption("What Start executes, logged to W&B as this run is")
@@ -109,14 +109,14 @@ def _more_epochs(run: Run) -> None:
 
 def start(submit: Callable[[], object], id: str) -> None:
     """Start the run `id` and show it, or say in one line why it cannot start."""
-    attempt(submit, lambda: show_run(id), lambda: runs.is_run(home(), id))
+    run_action(submit, lambda: show_run(id), lambda: runs.is_run(home(), id))
 
 
 def _clone(run: Run) -> None:
     try:
         config = runs.read_config(run)
         with suppress(ValueError):  # its data are not here, and others can learn by its settings
-            config = config.model_copy(update={"dataset": name_now(run.home, runs.read_record(run))})
+            config = config.model_copy(update={"dataset": resolve_name(run.home, runs.read_record(run))})
         fill(config)
     except ValueError:  # thrown away or damaged since it was drawn: the page, drawn anew, says so
         return
@@ -127,14 +127,14 @@ def _rename(run: Run) -> None:
     with st.popover("Rename", icon=":material/edit:"), st.form(f"rename-{run.id}", border=False):
         name = st.text_input("Name", runs.read_labels(run)["name"], max_chars=runs.NAME_LENGTH, key=f"name-{run.id}")
         if st.form_submit_button("Save", key="save-name"):
-            attempt(lambda: runs.rename(run, name))
+            run_action(lambda: runs.rename(run, name))
 
 
 def _delete(run: Run) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.caption(f"The run moves to the folder trash in {plain(str(home()))}.")
         if st.button("Move to trash", key="delete"):
-            attempt(lambda: runs.delete(run), close_run)
+            run_action(lambda: runs.delete(run), close_run)
 
 
 def run_view(run: Run) -> None:
@@ -187,9 +187,9 @@ def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> li
     if status.state == "pending":
         if runs.read_record(run).get("ray"):
             return [plain(status.waits or "waits for its turn")]  # the cluster alone knows its turn
-        ahead = runs.ahead(run)
+        ahead = runs.queue_position(run)
         return [f"{ahead} before you on this device" if ahead else "next on this device"]
-    facts = [f"data set {plain(config.dataset)}", devices.describe(config.device, config.threads or 1)]
+    facts = [f"data set {plain(config.dataset)}", devices.describe_device(config.device, config.threads or 1)]
     if not status.active:
         seconds = duration(sum(row["seconds"] for row in rows))
         facts.append(f"{len(rows)} of {config.num_epochs} epochs in {seconds}")
@@ -236,7 +236,9 @@ def _load(now: dict[str, Any]) -> str:
     return f"This run takes now: {' · '.join(words)}" if words else ""
 
 
-def _hint(run: Run, config: TrainConfig, status: Status, rows: list[Row], known: Appraisal | None) -> Hint | None:
+def _hint(
+    run: Run, config: TrainConfig, status: Status, rows: list[Row], known: SplitBaselines | None
+) -> Hint | None:
     if status.diverged:
         return None
     windows = runs.training_windows(run)
@@ -264,7 +266,7 @@ def _what_next(status: Status, rows: list[Row]) -> str:
     return f"Resume goes on after epoch {len(rows)}." if rows else "Resume starts it again."
 
 
-def _charts(run: Run, rows: list[Row], active: bool, known: Appraisal | None) -> None:
+def _charts(run: Run, rows: list[Row], active: bool, known: SplitBaselines | None) -> None:
     loss = loss_chart(
         "Loss: mean squared error, lower is better",
         "Loss against epoch, for training and validation windows",

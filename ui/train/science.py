@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from tfbind import runs
 from tfbind.compare import interval
 from tfbind.config import TrainConfig
-from tfbind.data import Windows, held_groups, open_learnt
-from tfbind.evaluation import Appraisal, Filter, Learnt, baselines, filters, test_set
+from tfbind.data import Windows, open_training_data, validation_groups
+from tfbind.evaluation import Filter, FilterReport, SplitBaselines, baselines, filters, test_set
 from tfbind.figures import Curve, exemplary, pearson_histogram, profiles
 from tfbind.metrics import SiteAgreement, of_part, site_agreement, site_figures
 from tfbind.motifs import motif_logo
-from tfbind.runs import Run, read_held_out, record
+from tfbind.runs import Run, read_validation, record
 from tfbind.text import figure
 from ui.widgets.cache import remembered
 from ui.widgets.command import command
@@ -52,7 +52,7 @@ def run_filters(run: Run) -> None:
     """Draw the section for a run that has weights."""
     st.subheader("What the first filters look for", anchor=False)
     try:
-        found = filters.stored(run)
+        found = filters.read_filters(run)
         if found is None:
             st.caption("Each filter of the first layer looks for a word of DNA. Which, and is it a known motif?")
             if st.button("Find out", icon=":material/search:", key="filters"):
@@ -66,7 +66,7 @@ def run_filters(run: Run) -> None:
     _draw(found)
 
 
-def _draw(found: Learnt) -> None:
+def _draw(found: FilterReport) -> None:
     telling = sorted((one for one in found.filters if one.motif), key=lambda one: one.matches[0].e_value)
     matched = [one for one in telling if one.match]
     said = (
@@ -116,16 +116,16 @@ def _filter_row(one: Filter) -> dict[str, object]:
     }
 
 
-def appraisal(run: Run) -> Appraisal | None:
+def appraisal(run: Run) -> SplitBaselines | None:
     """What is known of the run's split; None while it is being found out, or cannot be read."""
     try:
-        return baselines.stored(run.home, runs.read_record(run))
+        return baselines.read_baselines(run.home, runs.read_record(run))
     except ValueError as error:
         st.warning(plain(str(error)))
         return None
 
 
-def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
+def baseline_curves(known: SplitBaselines | None, epochs: int) -> list[Curve]:
     """A level line for each baseline that has a correlation; the rule behind the labels has dashes of its own."""
     found = known.baselines if known else []
     return [
@@ -141,7 +141,7 @@ def baseline_curves(known: Appraisal | None, epochs: int) -> list[Curve]:
     ]
 
 
-def baseline_words(known: Appraisal | None) -> str:
+def baseline_words(known: SplitBaselines | None) -> str:
     """What the grey lines of the chart are."""
     found = [base for base in known.baselines if base.val_pearsonr is not None] if known else []
     said = " · ".join(f"{base.name} {base.val_pearsonr:.3f}" for base in found)
@@ -177,7 +177,7 @@ def _offer(run: Run) -> None:
     try:
         with st.spinner("Fitting simpler models to the training windows"):
             command(*baselines.baselines_command(run.home, runs.read_record(run)), seconds=MEASURING_SECONDS)
-        if baselines.stored(run.home, runs.read_record(run)) is None:
+        if baselines.read_baselines(run.home, runs.read_record(run)) is None:
             raise ValueError("The data set or the program has changed since: its split is another one now.")
     except ValueError as error:
         st.error(plain(str(error)))
@@ -211,12 +211,12 @@ def _row(figures: dict[str, Any], part: str) -> dict[str, Any]:
 @remembered
 def _chance(run: Run, config: TrainConfig, data: Windows) -> str:
     """How far the figure hangs on what was held out, in words."""
-    groups, kind = held_groups(data, config), config.split_by
+    groups, kind = validation_groups(data, config), config.split_by
     count = len(np.unique(groups))
     if count == 1:
         one = kind.removesuffix("s")
         return f". All held-out windows are from one {one}: what it would be with another cannot be told."
-    low, high = interval(record.local(run), "val_pearsonr", groups)
+    low, high = interval(record.read_run_record(run), "val_pearsonr", groups)
     few = f" Only {count} {kind} were held out: with so few, the interval is rough." if count < FEW else ""
     return (
         f", from {low:.4f} to {high:.4f} if other {kind} had been held out (95 % bootstrap interval).{few} Another "
@@ -226,7 +226,7 @@ def _chance(run: Run, config: TrainConfig, data: Windows) -> str:
 
 @remembered
 def _agreement(run: Run, data: Windows) -> SiteAgreement | None:
-    held = read_held_out(run.folder / runs.VALIDATION, len(data), data.length)
+    held = read_validation(run.folder / runs.VALIDATION, len(data), data.length)
     return site_agreement(held.predictions.astype(np.float32), np.asarray(data.scores[held.windows]))
 
 
@@ -246,7 +246,7 @@ def _sites(found: SiteAgreement | None) -> None:
 def _test(run: Run, config: TrainConfig) -> None:
     if not config.test_split:
         return
-    result = test_set.opened(run)
+    result = test_set.read_test_result(run)
     if result:
         st.markdown(
             f"**Test**, opened {plain(result.opened[:16].replace('T', ' '))} UTC: Pearson r "
@@ -283,8 +283,8 @@ def results(run: Run) -> None:
         return
     st.subheader("How good it is on windows it has not learnt from", anchor=False)
     try:
-        data = open_learnt(run.home, runs.read_record(run))
-        windows, predictions, _, pearson = read_held_out(path, len(data), data.length)
+        data = open_training_data(run.home, runs.read_record(run))
+        windows, predictions, _, pearson = read_validation(path, len(data), data.length)
     except ValueError as error:
         st.warning(plain(str(error)))
         return

@@ -10,7 +10,7 @@ import streamlit as st
 from tfbind.runs import Run
 from tfbind.tracking import BASE_URL, KEY, URL, WandbError, base_url, find_key, logger
 from ui.widgets.panels import poll
-from ui.widgets.session import attempt, plain
+from ui.widgets.session import plain, run_action
 
 KEPT = "wandb-kept"  # the session forgets what a widget that is not drawn holds
 PROJECT = "WANDB_PROJECT"
@@ -81,7 +81,7 @@ def secrets() -> dict[str, str]:
 def wandb_note(run: Run) -> None:
     """Say how logging a run goes, while it goes on too, and offer to send what is missing."""
     logged = logger.read_logged(run)
-    if not logger.said(run):
+    if not logger.describe_status(run):
         return
     working = logged is None or logged.state in logger.WORKING
     poll(lambda: _note(run, working), working)
@@ -92,7 +92,7 @@ def _note(run: Run, was_working: bool) -> None:
         return
     try:
         logged = logger.read_logged(run)
-        words = logger.said(run)
+        words = logger.describe_status(run)
     except ValueError as error:
         st.error(plain(str(error)))
         return
@@ -109,4 +109,4 @@ def _note(run: Run, was_working: bool) -> None:
 
 def _send(run: Run) -> None:
     if st.button("Send to W&B", icon=":material/upload:", help="Sends every epoch that the server lacks."):
-        attempt(lambda: logger.begin_sending(run, secrets()))
+        run_action(lambda: logger.start_sending(run, secrets()))

@@ -18,17 +18,17 @@ from tfbind.runs import Run
 from tfbind.scoring import (
     BUILTIN,
     Background,
-    Meaning,
     Model,
     Mutagenesis,
     Profile,
+    ScoreTarget,
     background,
     load_model,
-    meaning_of,
     mutagenesis,
+    read_score_target,
     score,
 )
-from tfbind.store import written
+from tfbind.store import mtime_ns
 from tfbind.variants import Call, Reference, Scored, Scorer
 
 
@@ -58,7 +58,7 @@ def open_model(home: Path, names: str) -> Model:
     Raises:
         ValueError: as `load_model`.
     """
-    meaning = meaning_of(home, names)
+    meaning = read_score_target(home, names)
     return _open_model(
         home, names, tuple(_stamp(home, name) for name in names.split(",")), meaning.words + meaning.why_threshold
     )
@@ -67,7 +67,7 @@ def open_model(home: Path, names: str) -> Model:
 def _stamp(home: Path, name: str) -> int:
     """When the weights of an imported model were written: another of the same name may have taken its place."""
     weights = weight_files.weights_of(home, name)
-    return written(weights) if weights else 0
+    return mtime_ns(weights) if weights else 0
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
@@ -83,7 +83,7 @@ def _identity(model: Model) -> str:
 remembered_model = partial(st.cache_data, hash_funcs={Model: _identity, np.ndarray: np.ndarray.tobytes})
 # Figures are handed out without a copy, which would take as long as to draw them: nobody may change them.
 drawn_once = partial(
-    st.cache_resource, max_entries=16, show_spinner=False, hash_funcs={Meaning: lambda meaning: meaning.words}
+    st.cache_resource, max_entries=16, show_spinner=False, hash_funcs={ScoreTarget: lambda meaning: meaning.words}
 )
 
 
@@ -91,7 +91,7 @@ def choices(home: Path) -> dict[str, str]:
     """The models to choose from: name for `load_model` -> what a person calls it. Damaged ones are left out."""
     named = {BUILTIN: "Built-in model: FOXA1"}
     for run in reversed(runs.list_runs(home)):
-        stamps = tuple(written(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
+        stamps = tuple(mtime_ns(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
         if label := _label_of_run(run, stamps):
             named[run.id] = label
     with suppress(ValueError):
@@ -139,7 +139,7 @@ def chance(model: Model, threshold: float, both: bool) -> Background:
 
 
 @dataclass(frozen=True)
-class Effects:
+class ScoredVariants:
     """Variants with what they do: those with a score, the largest change first, then the others; notes on reading."""
 
     scored: list[Scored]
@@ -155,7 +155,7 @@ def effects(
     identity: tuple[str, str],  # noqa: ARG001
     _calls: list[Call],
     _reference: Reference,
-) -> Effects:
+) -> ScoredVariants:
     """What variants do, by `identity` of the list and of the reference.
 
     Raises:
@@ -166,4 +166,4 @@ def effects(
     scorer.check_contigs()
     known = [(call, effect) for call, effect in found if effect]
     known.sort(key=lambda entry: -abs(entry[1].change))
-    return Effects(list(known), [entry for entry in found if not entry[1]], scorer.notes())
+    return ScoredVariants(list(known), [entry for entry in found if not entry[1]], scorer.notes())

@@ -12,7 +12,7 @@ import plotly
 import streamlit as st
 
 from tfbind.figures import Curve, sight
-from tfbind.store import counted, drafted
+from tfbind.store import atomic_write, plural
 from tfbind.text import visible
 
 FIRST_POINT = "The first point comes with the end of the first epoch."
@@ -54,7 +54,7 @@ def loss_chart(title: str, alt: str, curves: list[Curve], of: str = "run") -> Ch
         of: what one of the curves is.
     """
     found = sight([each.y for each in curves])
-    beyond = f"{counted(found.beyond, of)} beyond" if found.limits else ""
+    beyond = f"{plural(found.beyond, of)} beyond" if found.limits else ""
     said = f"{alt}; {beyond} the axis" if beyond else alt
     return Chart(title, "loss", said, curves, found.limits, beyond)
 
@@ -71,7 +71,7 @@ def install_plotly(static: Path) -> Path:
     target = static / source.name
     if not (target.is_file() and not target.is_symlink() and filecmp.cmp(source, target)):
         static.mkdir(exist_ok=True)
-        with drafted(target) as draft:
+        with atomic_write(target) as draft:
             shutil.copy2(source, draft)
     return target
 

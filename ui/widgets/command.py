@@ -49,7 +49,7 @@ def command(
         return printed.read()
 
 
-class Beside:
+class BackgroundCommand:
     """A command that runs beside the pages, for all of them, until it ends, is cancelled, or the server ends."""
 
     def __init__(self, *words: str, seconds: float) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from tfbind.runs import disk, free_disk
-from ui.widgets.session import attempt, home, plain
+from ui.widgets.session import home, plain, run_action
 
 DISK = "disk"
 EMPTYING = "What was thrown away, and what killed processes left half written, is deleted for good."
@@ -54,4 +54,4 @@ def _offer(label: str, about: str, size: int, free: Callable[[Path], int]) -> No
     with st.popover(f"{label} ({disk.size(size)})", disabled=not size):
         st.caption(about)
         if st.button("Do it", key=f"free-{label.split()[-1]}"):
-            attempt(lambda: free(home()))
+            run_action(lambda: free(home()))

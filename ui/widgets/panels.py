@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.logger import get_logger
 
-from tfbind.store import words
+from tfbind.store import format_error
 from tfbind.text import LARGE, visible
 from ui.widgets.session import plain
 
@@ -62,4 +62,4 @@ def panel(name: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the other parts can be drawn
         _LOG.error("%s: %s", name, visible(traceback.format_exc()))  # else raw, to a terminal
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-        st.error(plain(f"{FAILED}: {kind}{words(error):.{LONGEST}}; the log has the details"))
+        st.error(plain(f"{FAILED}: {kind}{format_error(error):.{LONGEST}}; the log has the details"))

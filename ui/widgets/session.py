@@ -12,7 +12,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from tfbind.config import home_folder
 from tfbind.runs import Run, find, new_id
-from tfbind.store import ODD_BYTES, unwritable, words
+from tfbind.store import ODD_BYTES, format_error, why_unwritable
 from tfbind.sweeps import Sweep, find as find_sweep
 from tfbind.text import visible
 
@@ -81,7 +81,7 @@ def inside_app() -> None:
         ways = "Put it back and reload the page, or start the app anew with TFBIND_HOME naming where it is now"
         st.error(plain(f"{home()}: moved or deleted while this app runs. {ways}, or a new one."))
         st.stop()
-    reason = unwritable(home())
+    reason = why_unwritable(home())
     if reason:
         text = "What it holds can be looked at, compared and scored with; nothing can be started, added or changed."
         st.warning(plain(f"{reason}. {text}"), icon=":material/lock:")
@@ -121,7 +121,7 @@ def cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def attempt(
+def run_action(
     action: Callable[[], object],
     then: Callable[[], object] = lambda: None,
     already: Callable[[], bool] = lambda: False,
@@ -134,7 +134,7 @@ def attempt(
         action()
     except (ValueError, OSError) as error:
         if not already():
-            st.error(plain(words(error)))
+            st.error(plain(format_error(error)))
             return
     then()
     st.rerun()

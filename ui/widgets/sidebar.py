@@ -6,7 +6,7 @@ import streamlit as st
 
 from tfbind import runs
 from tfbind.runs import Run, Status
-from tfbind.store import written
+from tfbind.store import mtime_ns
 from tfbind.sweeps import active_sweeps, sweep_name
 from ui.widgets.panels import poll
 from ui.widgets.session import SWEEP_PAGE, TRAIN_PAGE, home, plain
@@ -24,7 +24,7 @@ def active_runs(home: Path) -> list[tuple[Run, Status]]:
     """The running and pending runs of a home, oldest first."""
     found = []
     for run in runs.list_runs(home):
-        stamp = written(run.folder / runs.STATE)
+        stamp = mtime_ns(run.folder / runs.STATE)
         if _ended().get(run.folder) == stamp:
             continue
         status = runs.read_status(run)

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from tfbind.store import naming, read_text, scratch, words, write_bytes
+from tfbind.store import annotate_oserror, format_error, read_text, scratch, write_bytes
 from ui.widgets.session import home, plain
 
 ID = re.compile(r"[0-9a-f]{16}")
@@ -135,7 +135,7 @@ def write_upload(file: UploadedFile, folder: Path) -> Path:
     """Write an upload to a new folder, under a name that is safe and still tells the user which file is meant."""
     folder.mkdir()
     path = folder / re.sub(r"[^A-Za-z0-9._-]|^\.+", "_", file.name)[-80:]
-    with naming(path):
+    with annotate_oserror(path):
         path.write_bytes(file.getbuffer())
     return path
 
@@ -264,7 +264,7 @@ class KeptText:
         try:
             id = save(home(), text, file) if text else None
         except OSError as error:
-            problem = words(error)
+            problem = format_error(error)
         st.session_state.update({self._id: id, self._problem: problem, self._text: text})
 
     def fill(self, text: str, file: bytes | None = None) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tfbind.config import PRESETS, parse_config
 from tfbind.data import LENGTH
-from tfbind.motifs import jaspar_motif, nearest
+from tfbind.motifs import jaspar_motif, nearest_motifs
 from tfbind.nn.model import build_model
 from tfbind.nn.training import train
 
@@ -36,7 +36,7 @@ def warm_up() -> None:
 
 def search_motifs() -> None:
     """Look for one motif among the known ones."""
-    nearest([jaspar_motif()])
+    nearest_motifs([jaspar_motif()])
 
 
 def train_presets() -> None:
