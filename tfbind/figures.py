@@ -1,6 +1,6 @@
 """Figures and curves: rows or arrays in, what Plotly draws out. Colours come from the theme of the page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,10 @@ EXPLODED = 20  # times the loss at the start: what has risen that high has diver
 MARGIN = 0.06  # of the axis, above and below the curves
 OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
 AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": "tozeroy"}
+
+
+BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
+SMALLEST_LETTER = 0.01  # of the height of an axis: lower letters cannot be seen
 
 
 @dataclass(frozen=True)
@@ -203,3 +207,67 @@ def pearson_histogram(pearson: NDArray[np.floating[Any]]) -> go.Figure:
     first = int(np.argmax(counts > 0)) if counts.any() else 0
     figure = bars(edges[first:], counts[first:], "Pearson r of a window", "windows", height=320)
     return figure.update_xaxes(range=[edges[first], 1])
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A base (0 to 3) drawn around the position `at`, from `bottom` on, `height` high: below it where negative."""
+
+    base: int
+    at: float
+    bottom: float
+    height: float
+
+
+def draw_letters(figure: go.Figure, letters: Iterable[Letter], **place: int) -> None:
+    """Add letters to a figure: one trace for each base. `place` is the row and column of a subplot."""
+    outlines: dict[int, tuple[list[float | None], list[float | None]]] = {base: ([], []) for base in range(4)}
+    for letter in letters:
+        x, y = outlines[letter.base]
+        outline = _OUTLINES[letter.base]
+        x += [*(letter.at - 0.5 + outline[:, 0]), None]
+        y += [*(letter.bottom + outline[:, 1] * letter.height), None]
+    for base, (x, y) in outlines.items():
+        colour = BASE_COLOURS[base]
+        line = {"width": 0, "color": colour}
+        drawn = {"fill": "toself", "fillcolor": colour, "line": line, "mode": "lines"}
+        figure.add_scatter(x=x, y=y, hoverinfo="skip", showlegend=False, **drawn, **place)
+
+
+def logo_figure(heights: NDArray[np.float64], height: int = 170) -> go.Figure:
+    """A sequence logo.
+
+    Args:
+        heights: (4, W) in bits, of the letters A C G T of each column; the highest is drawn on top.
+        height: of the figure, in pixels.
+    """
+    letters = []
+    for column, bits in enumerate(heights.T, 1):
+        bottom = 0.0
+        for base in np.argsort(bits):
+            if bits[base] >= SMALLEST_LETTER:
+                letters.append(Letter(int(base), column, bottom, float(bits[base])))
+            bottom += float(bits[base])
+    figure = go.Figure()
+    draw_letters(figure, letters)
+    figure.update_xaxes(range=[0.5, heights.shape[1] + 0.5], dtick=1, fixedrange=True)
+    figure.update_yaxes(range=[0, 2], dtick=1, title_text="bits", fixedrange=True)
+    return figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+
+
+def _arc(opening: float, flat: float) -> NDArray[np.float64]:
+    """A ring open on the right by `opening` radians either side, as the outline of a C in the unit square."""
+    turn = np.linspace(opening, 2 * np.pi - opening, 24)
+    outer = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    inner = outer[::-1] * [1 - 2 * flat, 1 - 1.6 * flat]
+    return np.concatenate([outer, inner]) * 0.5 + 0.5
+
+
+_A_LEGS = [(0, 0), (0.4, 1), (0.6, 1), (1, 0), (0.8, 0), (0.71, 0.24)]
+_A_HOLE = [(0.65, 0.4), (0.5, 0.82), (0.35, 0.4), (0.65, 0.4), (0.71, 0.24), (0.29, 0.24), (0.2, 0)]
+_A = np.array([*_A_LEGS, *_A_HOLE])
+_T = np.array([(0.4, 0), (0.4, 0.83), (0, 0.83), (0, 1), (1, 1), (1, 0.83), (0.6, 0.83), (0.6, 0)])
+_G_BAR = np.array([(0.55, 0.5), (1.0, 0.5), (1.0, 0.12), (0.8, 0.12), (0.8, 0.35), (0.55, 0.35)])
+_C = _arc(0.75, 0.18)
+_G = np.concatenate([_C, [(_C[0])], _G_BAR[[3, 4, 5, 0, 1, 2, 3]]])
+_OUTLINES = tuple(np.clip(outline * [0.92, 1] + [0.04, 0], 0, 1) for outline in (_A, _C, _G, _T))

@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tfbind import runs
 from tfbind.data.dataset import make_builtin
-from tfbind.sweeps import lesson, sweep_folder
+from tfbind.sweeps import sweep_folder
+from ui import lesson
 
 RUNS_MS = 240_000
 

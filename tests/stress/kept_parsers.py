@@ -11,7 +11,7 @@ from pathlib import Path
 from toy import toy_config
 
 from tfbind.evaluation import filters
-from tfbind.motifs.logo import motif_logo
+from tfbind.motifs import motif_logo
 from tfbind.runs import folder as runs, log
 from tfbind.runs.folder import Run
 from tfbind.runs.log import note

@@ -7,7 +7,6 @@ from .discovery import (
 )
 from .formats import FileMotif as FileMotif, get_motif as get_motif
 from .jaspar import MotifMatch as MotifMatch, nearest_motifs as nearest_motifs, resemblance as resemblance
-from .logo import Letter as Letter, draw_letters as draw_letters, motif_logo as motif_logo
 from .pwm import (
     CROWDED as CROWDED,
     Motif as Motif,
@@ -16,6 +15,7 @@ from .pwm import (
     from_counts as from_counts,
     information as information,
     jaspar_motif as jaspar_motif,
+    motif_logo as motif_logo,
     paint as paint,
     scan as scan,
     threshold_of as threshold_of,

@@ -7,11 +7,15 @@ named by its leftmost base on the forward strand, whichever strand it is on.
 import warnings
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tfbind.dna import LETTERS, UNKNOWN, Codes
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 BACKGROUND = 0.25
 CROWDED = 5
@@ -206,3 +210,10 @@ def _paint_strand(scores: Scores, threshold: float, width: int, window: NDArray[
     here, column = np.nonzero(window[bases] == window[starts][:, None])
     painted[rows[here], bases[here, column]] = scores[rows, starts][here]  # of repeated places the last is kept
     return painted
+
+
+def motif_logo(motif: Motif, height: int = 170) -> "go.Figure":
+    """The sequence logo of a motif: each column as high as its information in bits, its bases by probability."""
+    from tfbind.figures import logo_figure  # plotly, which nothing else here needs
+
+    return logo_figure(motif.probabilities * information(motif), height)

@@ -12,8 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tfbind.dna import LETTERS, Codes, decode
-from tfbind.figures import OBSERVED, PREDICTED, plain, thin
-from tfbind.motifs import Letter, draw_letters
+from tfbind.figures import OBSERVED, PREDICTED, Letter, draw_letters, plain, thin
 from tfbind.scoring.ism import Mutagenesis
 from tfbind.scoring.meaning import UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site

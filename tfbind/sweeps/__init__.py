@@ -1,4 +1,4 @@
-"""Sweeps: spec files, search, the folder of a sweep, the controller that starts its runs, the plan, the lesson."""
+"""Sweeps: spec files, search, the folder of a sweep, the controller that starts its runs and the plan."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-from . import lesson as lesson, plan as plan, search as search
+from . import plan as plan, search as search
 from .controller import (
     RETRIED as RETRIED,
     Controller as Controller,

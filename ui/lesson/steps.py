@@ -16,8 +16,8 @@ from tfbind.dna import Codes, decode, read_records, reverse_complement
 from tfbind.motifs import jaspar_motif
 from tfbind.runs import ACTIVE, RunRecord
 from tfbind.scoring import SHIPPED, motif_hits, profile_figure
-from tfbind.sweeps import lesson
 from tfbind.text import fixed
+from ui import lesson
 from ui.compare.select import show_comparison
 from ui.predict.input import show_notes
 from ui.sweep.monitor import live

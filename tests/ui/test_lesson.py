@@ -11,8 +11,9 @@ from tfbind.data.dataset import make_builtin
 from tfbind.motifs.pwm import jaspar_motif
 from tfbind.runs import folder, launch
 from tfbind.runs.worker import Worker
-from tfbind.sweeps import lesson, sweep_folder
+from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.spec import parse_spec
+from ui import lesson
 from ui.widgets.session import plain
 
 
