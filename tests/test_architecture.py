@@ -100,6 +100,26 @@ def docstrings(root: Path) -> Iterator[str]:
             yield f"{path.relative_to(root)}: no docstring"
 
 
+def public_docstrings(root: Path) -> Iterator[str]:
+    """What a door exports says what it takes and gives; of a function of one thing its first line says all."""
+    for door in sorted(root.glob("tfbind/*/__init__.pyi")):
+        exported = _exports(door)
+        for path in sources(root, str(door.parent.relative_to(root))):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.FunctionDef) and node.name in exported:
+                    lacking = [part for part in _parts_of(node) if f"{part}:" not in (ast.get_docstring(node) or "")]
+                    if lacking:
+                        yield f"{path.relative_to(root)}:{node.lineno} {node.name} says nothing of: {', '.join(lacking)}"
+
+
+def _parts_of(function: ast.FunctionDef) -> list[str]:
+    arguments = function.args
+    takes = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs)
+    returns = ast.unparse(function.returns) if function.returns else "None"
+    gives = returns != "None" and not returns.startswith(("Iterator", "Generator"))
+    return ["Args", *(["Returns"] if gives else [])] if takes > 1 else []
+
+
 def forwarding(root: Path) -> Iterator[str]:
     """No file but a door only passes on what others define."""
     for path in sources(root, "tfbind", *PAGES):
@@ -174,6 +194,7 @@ CHECKS: list[Check] = [
     streamlit_stays_out,
     ray_stays_in,
     docstrings,
+    public_docstrings,
     forwarding,
     file_names,
     waiting,
@@ -211,6 +232,12 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
             "imports tfbind.cluster.driver.X",
         ),
         (docstrings, "tests/test_x.py", "import os\nos.getcwd()", "tests/test_x.py: no docstring"),
+        (
+            public_docstrings,
+            "tfbind/runs/folder.py",
+            '"""R."""\ndef LOG(a, b) -> int:\n    """Adds."""',
+            "folder.py:2 LOG says nothing of: Args, Returns",
+        ),
         (forwarding, "ui/form.py", '"""F."""\nfrom tfbind.runs import LOG as L\n__all__ = ["L"]', "form.py: only"),
         (forwarding, "ui/form.py", '"""F."""\nimport tfbind.runs\nlog = tfbind.runs.LOG', "form.py: only forwards"),
         (file_names, "tfbind/figures.py", '"""P."""\nx = f"{1}/log.txt"', "figures.py:2 spells log.txt"),
