@@ -109,7 +109,7 @@ def public_docstrings(root: Path) -> Iterator[str]:
                 if isinstance(node, ast.FunctionDef) and node.name in exported:
                     lacking = [part for part in _parts_of(node) if f"{part}:" not in (ast.get_docstring(node) or "")]
                     if lacking:
-                        yield f"{path.relative_to(root)}:{node.lineno} {node.name} says nothing of: {', '.join(lacking)}"
+                        yield f"{path.relative_to(root)}:{node.lineno} {node.name} lacks {', '.join(lacking)}"
 
 
 def _parts_of(function: ast.FunctionDef) -> list[str]:
@@ -236,7 +236,7 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
             public_docstrings,
             "tfbind/runs/folder.py",
             '"""R."""\ndef LOG(a, b) -> int:\n    """Adds."""',
-            "folder.py:2 LOG says nothing of: Args, Returns",
+            "folder.py:2 LOG lacks Args, Returns",
         ),
         (forwarding, "ui/form.py", '"""F."""\nfrom tfbind.runs import LOG as L\n__all__ = ["L"]', "form.py: only"),
         (forwarding, "ui/form.py", '"""F."""\nimport tfbind.runs\nlog = tfbind.runs.LOG', "form.py: only forwards"),
