@@ -1,7 +1,10 @@
 """Training on toy data: what a row says, when it ends, and that an interruption changes nothing."""
 
+import copy
 import io
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +13,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy import toy_config, toy_data, toy_home
 
-from tfbind.config import TrainConfig
+from tfbind.config import PROJECT, TrainConfig
 from tfbind.nn.model import build_model
-from tfbind.nn.training import Diverged, Training, learning_rate_at, make_optimizer, one_hot, shard_count, train
+from tfbind.nn.training import Diverged, Optimizer, Training, learning_rate_at, one_hot, shard_count, train
 from tfbind.runs import launch
 from tfbind.runs.worker import Worker
 
@@ -216,13 +219,44 @@ def test_one_cycle_by_hand():
     assert learning_rate_at(TrainConfig(), 99, 100) == 0.01
 
 
-@pytest.mark.parametrize(("kind", "momentum"), [("AdamW", None), ("Adam", None), ("SGD", 0.9)])
-def test_the_optimizer_is_the_one_that_was_asked_for(kind, momentum):
-    config = TrainConfig(optimizer_type=kind, learning_rate=0.5, weight_decay=0.25)
-    optimizer = make_optimizer(torch.nn.Linear(2, 2), config)
-    assert type(optimizer) is getattr(torch.optim, kind)
-    group = optimizer.param_groups[0]
-    assert (group["lr"], group["weight_decay"], group.get("momentum")) == (0.5, 0.25, momentum)
+@pytest.mark.parametrize("kind", ["AdamW", "Adam", "SGD"])
+def test_the_optimizer_takes_the_steps_of_torch_bit_by_bit_and_goes_on_from_its_state(kind):
+    config = TrainConfig(optimizer_type=kind, learning_rate=0.01, weight_decay=0.1)
+    ours, theirs = (torch.nn.Conv1d(4, 3, 5) for _ in range(2))
+    ours.load_state_dict(theirs.state_dict())
+    further = {"momentum": 0.9} if kind == "SGD" else {}
+    reference = getattr(torch.optim, kind)(theirs.parameters(), lr=0.01, weight_decay=0.1, fused=True, **further)
+    optimizer = Optimizer(ours.parameters(), config)
+    random = torch.Generator().manual_seed(4)
+    for step in range(1_000):
+        rate = 0.01 / (1 + step % 7)
+        optimizer.learning_rate = reference.param_groups[0]["lr"] = rate
+        gradients = [torch.randn(parameter.shape, generator=random) for parameter in ours.parameters()]
+        for parameter, gradient in zip(theirs.parameters(), gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step(gradients)
+        reference.step()
+        if step == 500:  # as from a checkpoint that torch's own optimizer has written
+            optimizer = Optimizer(ours.parameters(), config)
+            optimizer.load_state_dict(copy.deepcopy(reference.state_dict()))
+    for ours_now, theirs_now in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(ours_now, theirs_now)
+    kept = Optimizer(ours.parameters(), config)
+    kept.load_state_dict(optimizer.state_dict())
+    for name, tensors in optimizer.state.items():
+        assert all(map(torch.equal, tensors, kept.state[name]))
+    with pytest.raises(ValueError, match="the state of 2 parameters; expected 1"):
+        Optimizer([torch.zeros(2)], config).load_state_dict(optimizer.state_dict())
+
+
+def test_training_loads_no_compiler():
+    program = (
+        "import sys; sys.path.insert(0, 'tests'); from toy import toy_config, toy_data\n"
+        "from tfbind.nn.model import build_model; from tfbind.nn.training import Training\n"
+        "config = toy_config(num_epochs=1); next(Training(build_model(config, 20), toy_data(), config))\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=PROJECT)
 
 
 def test_it_stops_when_patience_is_spent_and_best_is_the_lowest_val_loss():

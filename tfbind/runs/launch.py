@@ -35,13 +35,13 @@ KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 class Executor(Protocol):
     """What trains runs elsewhere than in a process of this machine, such as a Ray cluster.
 
-    `settle` makes the device and the number of threads of a configuration definite; it raises ValueError where no
+    `resolve_device` makes the device and the number of threads of a configuration definite; it raises ValueError where no
     machine has them. `start` begins with a run, or goes on with one after its last finished epoch.
     """
 
     address: str
 
-    def settle(self, config: TrainConfig) -> TrainConfig: ...
+    def resolve_device(self, config: TrainConfig) -> TrainConfig: ...
 
     def start(self, run: Run) -> None: ...
 
@@ -126,7 +126,7 @@ def prepare(
     Raises:
         ValueError: the configuration, the data set or the parent cannot be used, in one line.
     """
-    config = (cluster or devices).settle(config)
+    config = cluster.resolve_device(config) if cluster else devices.resolve_device(config)
     if order.parent:
         check_continuation(config, folder.read_config(order.parent))
     data = open_dataset(home, config.dataset)
@@ -176,7 +176,8 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
         ValueError: the run is active, or finished, or its device is not there.
     """
     check_resumable(run)
-    (cluster or devices).settle(folder.read_config(run))
+    config = folder.read_config(run)
+    _ = cluster.resolve_device(config) if cluster else devices.resolve_device(config)
     if cluster:
         folder.clear_stop(run)
         cluster.start(run)
