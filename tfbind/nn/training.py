@@ -95,7 +95,7 @@ class Optimizer:
     """AdamW, Adam (Kingma & Ba 2015; Loshchilov & Hutter 2019) or SGD with momentum, by torch's fused kernels.
 
     The kernels are called directly: to construct a `torch.optim.Optimizer` imports torch._dynamo, 800 modules and
-    more than a second of CPU time. The state has the form of torch's `state_dict`, so checkpoints are interchangeable.
+    more than a second of CPU time. The state has the form of torch's `state_dict`, as earlier checkpoints do.
     """
 
     BETA1, BETA2, EPS, MOMENTUM = 0.9, 0.999, 1e-8, 0.9

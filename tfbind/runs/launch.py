@@ -35,8 +35,8 @@ KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 class Executor(Protocol):
     """What trains runs elsewhere than in a process of this machine, such as a Ray cluster.
 
-    `resolve_device` makes the device and the number of threads of a configuration definite; it raises ValueError where no
-    machine has them. `start` begins with a run, or goes on with one after its last finished epoch.
+    `resolve_device` makes the device and the number of threads of a configuration definite, or raises ValueError
+    where no machine has them. `start` begins with a run, or goes on with one after its last finished epoch.
     """
 
     address: str
@@ -177,11 +177,12 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
     """
     check_resumable(run)
     config = folder.read_config(run)
-    _ = cluster.resolve_device(config) if cluster else devices.resolve_device(config)
     if cluster:
+        cluster.resolve_device(config)
         folder.clear_stop(run)
         cluster.start(run)
         return run
+    devices.resolve_device(config)
     mark_pending(run, lambda: check_resumable(run))
     start_process(run, [*PROGRAM, "resume", run.id], secrets)
     return run
