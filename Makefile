@@ -45,17 +45,17 @@ lint: setup-dev ## ruff, mypy, bandit and import-linter
 	$(VENV)/bin/lint-imports
 
 # Many tests wait for processes, clients and pages: with a third worker two cores have work meanwhile.
-test: setup-dev ## lint and all tests, side by side
+test: setup-dev ## lint, and the tests that do not take long, side by side
 	@$(MAKE) --no-print-directory lint > $(VENV)/lint.log 2>&1 & lint=$$!; \
-	$(VENV)/bin/python -m pytest -n 3 --dist worksteal; tests=$$?; \
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal -m "not slow"; tests=$$?; \
 	wait $$lint; linted=$$?; cat $(VENV)/lint.log; [ $$tests -eq 0 ] && [ $$linted -eq 0 ]
 
 audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; asks PyPI
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip $(addprefix --requirement ,$(PINNED))
 
-stress: setup-dev ## kills, crowds, full disks, thousands of hostile files
-	$(VENV)/bin/python -m pytest -n 2 tests/stress
+stress: setup-dev ## kills, crowds, full disks, thousands of hostile files, and whatever else takes long
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal -m slow tests tests/stress
 
 # Pins everything that pyproject.toml leads to, for every platform and Python that it allows; what is pinned already
 # stays (UPGRADE=--upgrade renews all, UPGRADE="--upgrade-package NAME" one). No file pins what CUDA builds of torch

@@ -66,16 +66,18 @@ def test_run_builds_the_data_and_then_starts_the_app_on_the_port(folder: Path) -
     assert commands[-1].endswith("-m streamlit run app.py --server.port 9123 --browser.serverAddress localhost")
 
 
-def test_test_checks_the_code_before_it_runs_the_tests(folder: Path) -> None:
-    commands = make(folder, "-n", "test").stdout.splitlines()
-    assert [command.partition("bin/")[2] for command in commands[-6:]] == [
+def test_test_checks_the_code_beside_the_tests(folder: Path) -> None:
+    lint = make(folder, "-n", "lint").stdout.splitlines()
+    assert [command.partition("bin/")[2] for command in lint[-5:]] == [
         "ruff check",
         "ruff format --check",
         "mypy",
         "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py",
         "lint-imports",
-        "python -m pytest -n 3 --dist worksteal",
     ]
+    commands = make(folder, "-n", "test").stdout
+    assert " lint > .venv/lint.log" in commands
+    assert "python -m pytest -n 3 --dist worksteal" in commands
 
 
 def test_what_is_locked_is_all_that_is_declared_and_torch_is_one_version_for_every_machine() -> None:
@@ -138,6 +140,7 @@ def test_a_python_for_which_there_are_no_packages_is_refused_in_one_line(
     assert not (folder / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_pip_runs_when_the_requirements_changed_and_a_broken_install_starts_afresh(folder: Path) -> None:
     first = make(folder, "setup")
     assert first.returncode == 0, first.stderr

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from driving import Server, at_rest, wait_until
 from playwright.sync_api import BrowserContext, Page, expect
 from stand_in import CONFIG, make_rows
@@ -48,6 +49,7 @@ def test_tick_two_runs_read_the_verdict_take_the_report(
     read_without_network(chromium, report)
 
 
+@pytest.mark.slow
 def test_a_sweep_is_compared_whatever_was_compared_before(
     server: Server, home: Path, open_page: Callable[..., Page]
 ) -> None:

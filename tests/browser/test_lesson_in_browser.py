@@ -28,6 +28,7 @@ def go_on(page: Page, title: str, wait_ms: int = 30_000) -> None:
     expect(page.get_by_role("heading", name=title)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_from_the_data_to_a_model_of_ones_own(tmp_path: Path, open_page: Callable[..., Page]) -> None:
     make_builtin(tmp_path, windows=1_000)
     with serve(tmp_path) as server:

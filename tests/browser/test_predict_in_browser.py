@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 from driving import Server, at_rest, pick
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 from test_model_choice import fixed_length, models
@@ -111,6 +112,7 @@ def taken(page: Page, suffix: str, button: str = "") -> bytes:
     return download.value.path().read_bytes()
 
 
+@pytest.mark.slow
 def test_a_sequence_that_was_filled_up_is_taken_away_in_every_format(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
@@ -146,6 +148,7 @@ def test_what_is_taken_away_after_a_change_is_the_changed_sequence(
     assert max(float(score) for *_, score in cells) < 3
 
 
+@pytest.mark.slow
 def test_a_refresh_brings_back_models_strand_threshold_and_the_record(
     server: Server, open_page: Callable[..., Page]
 ) -> None:
@@ -250,6 +253,7 @@ def test_records_and_sites_open_by_a_click(server: Server, open_page: Callable[.
     page.wait_for_function(f"{PROFILE}?.layout?.xaxis.range[0] < 1")
 
 
+@pytest.mark.slow
 def test_a_killed_background_job_is_said_and_goes_on_to_a_file(
     server: Server, open_page: Callable[..., Page], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from driving import CHART, Server, pick, wait_until
 from playwright.sync_api import Page, expect
 
@@ -11,6 +12,7 @@ from tfbind import runs
 from tfbind.sweeps import sweep_folder
 
 
+@pytest.mark.slow
 def test_from_the_example_to_the_winner(server: Server, home: Path, toy: str, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{server.url}/sweep")
     page.get_by_role("button", name="Use the example").click()

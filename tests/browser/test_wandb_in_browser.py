@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from driving import Server
 from playwright.sync_api import Page, expect
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer
@@ -9,6 +10,7 @@ from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer
 RUNS = 20
 
 
+@pytest.mark.slow
 def test_a_pull_that_fails_half_way_goes_on_and_hidden_runs_can_be_cleared(
     server: Server, open_page: Callable[..., Page]
 ) -> None:

@@ -23,6 +23,7 @@ def own_home(tmp_path: Path) -> Iterator[Path]:
     stop_workers(tmp_path)
 
 
+@pytest.mark.slow
 def test_start_refresh_restart_finished(own_home: Path, open_page: Callable[..., Page]) -> None:
     port = free_port()
     with serve(own_home, port) as server:
@@ -59,6 +60,7 @@ def test_start_refresh_restart_finished(own_home: Path, open_page: Callable[...,
     assert rows[-1]["val_pearsonr"] > 0.9
 
 
+@pytest.mark.slow
 def test_stop_and_resume(server: Server, home: Path, open_page: Callable[..., Page]) -> None:
     config = TrainConfig(num_channels=4, num_res_blocks=0, num_epochs=10_000, early_stopping_patience=10_000)
     run = launch.submit(home, config)

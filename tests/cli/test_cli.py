@@ -134,6 +134,7 @@ def test_a_reader_that_has_seen_enough_ends_a_list_in_silence_and_no_run(home, t
     assert (runs.read_status(run).state, len(runs.read_rows(run))) == ("finished", 2)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_ends_no_training_that_was_taken_off_it(home):
     """As after `disown`: no signal says so, but nothing can be written there any more."""
     screen, terminal = pty.openpty()
@@ -173,6 +174,7 @@ def test_control_c_before_the_first_step_is_a_stop_and_no_crash(home, words):
     assert said in ("", "tfbind: interrupted\n")
 
 
+@pytest.mark.slow
 def test_control_c_keeps_the_finished_epochs_and_says_how_to_go_on(home):
     child = process(home, "train", *TOY, "--num-epochs", "10000", "--id", "interrupted")
     wait_for_rows(home, "interrupted", child)

@@ -26,6 +26,8 @@ pytest.importorskip("ray", reason="Ray is not installed; pip install -r requirem
 
 from ray_cluster import RayCluster, start_command, web_server, words_of
 
+pytestmark = pytest.mark.slow
+
 TIMES = ("seconds", "windows_per_second")
 SECONDS = 120
 

@@ -164,6 +164,7 @@ def test_a_planted_word_is_read_off_marks_and_found_in_the_middle_of_wide_peaks(
         assert behind.explained > 0.7
 
 
+@pytest.mark.slow
 def test_too_few_hits_for_a_matrix_are_counted_and_not_called_painted() -> None:
     """A matrix of 31 columns has more unknown numbers than some hundred hits tell."""
     motif, codes = jaspar_motif("MA1929.2"), random_codes(2200, 300, 5)

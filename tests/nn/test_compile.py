@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_setup_compiles_for_training_and_for_the_search_of_motifs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tfbind.nn.kernels.compile"],

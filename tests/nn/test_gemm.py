@@ -50,6 +50,7 @@ def test_products_are_those_of_numpy(columns):
         np.testing.assert_allclose(out, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_kernel_is_found_on_disk_unless_one_that_it_calls_has_changed(tmp_path):
     def run(number: int) -> str:
         text = f"from tfbind.nn.kernels.gemm import jit\n@jit\ndef number(): return {number}\n"
@@ -152,6 +153,7 @@ def printed(program: str, folder: Path, environment: dict[str, str]) -> str:
     return found.stdout.strip()
 
 
+@pytest.mark.slow
 @runs_haswell
 def test_kinds_of_processors_that_share_a_folder_have_each_its_own_tile(tmp_path):
     (tmp_path / "kernel.py").write_text(KERNEL)

@@ -55,6 +55,7 @@ def theirs(seed_experiment):
     return model
 
 
+@pytest.mark.slow
 def test_another_authors_weights_score_as_in_his_class_without_being_told_the_architecture(
     cli, theirs, real_pair, tmp_path
 ):
@@ -133,6 +134,7 @@ class Payload:
         return (print, ("code in a weights file was run",))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_model_is_refused_in_one_line_and_leaves_nothing(cli, home, tmp_path):
     torch.save(Payload(), tmp_path / "w.pt")
     (tmp_path / "torn.safetensors").write_bytes(pack_weights(build_model(PRESETS["quick"], 40), {})[:1000])

@@ -255,6 +255,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_no_weights_file_is_refused_in_one_line_and_never_run(kind, tmp_path, capfd):
     for name in ("weights", "weights.safetensors"):

@@ -98,6 +98,7 @@ def test_a_run_is_taken_up_by_the_command_that_it_was_made_for_and_by_no_other(h
     assert command_of(home, *words)[0] == 2  # it waits for nobody now
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_died_in_line_is_taken_up_by_the_same_command(home):
     words = ("train", "--dataset", "toy", "--num-epochs", "1", "--id", "waits")
     with devices.slots(home, "cpu", cpu_cores()):
@@ -235,6 +236,7 @@ def test_a_run_that_ends_with_the_grace_was_stopped_in_good_time(home, monkeypat
     assert state(run) == "killed"
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):
     config = toy_config(num_epochs=60, learning_rate=0.003, lr_schedule="one_cycle")
     undisturbed = launch.prepare(home, config).create()
@@ -299,6 +301,7 @@ def start_command(home, *flags: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home):
     """Nothing of it comes back at the old place, where nobody would look for the epochs."""
     cores = str(cpu_cores())

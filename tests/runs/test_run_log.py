@@ -104,6 +104,7 @@ def test_native_code_that_crashes_says_where_between_the_lines(home):
     assert 'worker.py", line ' in shown
 
 
+@pytest.mark.slow
 def test_a_torn_line_costs_no_other(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: len(folder.read_rows(run)) > 2)
@@ -182,6 +183,7 @@ def test_a_log_that_has_grown_too_long_loses_its_middle_and_what_is_appended_mea
     assert path.read_text().splitlines(True) == kept
 
 
+@pytest.mark.slow
 def test_what_a_process_prints_without_end_does_not_fill_the_disk(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: folder.read_rows(run))

@@ -42,6 +42,7 @@ def bundles(home):
     return {name: bundle.export_bundle(home, name, home.parent / name) for name in CONFIGS}
 
 
+@pytest.mark.slow
 def test_the_program_predicts_the_table_that_the_command_line_writes(home, bundles, tmp_path, monkeypatch):
     monkeypatch.setenv("TFBIND_HOME", str(home))
     rng = np.random.default_rng(3)
@@ -157,6 +158,7 @@ bundle.export_bundle(pathlib.Path(sys.argv[1]), "batch", pathlib.Path(sys.argv[2
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_bundle_left_goes_with_the_next_one(home, tmp_path):
     killed = subprocess.run([sys.executable, "-c", KILLED_IN_THE_CHECK, home, tmp_path / "b"])
     assert killed.returncode == -signal.SIGKILL

@@ -62,6 +62,7 @@ def test_a_job_runs_as_it_is_shown_in_a_session_of_its_own_and_leaves_its_file(h
     assert jobs.list_jobs(home) == []
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_crashed_and_goes_on_where_it_was(home):
     job = jobs.submit(home, replace(ORDER, suffix=".bed"), fasta(BASES))
     wait_for(lambda: jobs.read_status(job).stage == "scoring" and jobs.read_status(job).done > 2_000_000)

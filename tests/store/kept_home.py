@@ -143,12 +143,12 @@ def make_home(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TFBIND_HOME", str(home))
         tested = toy_config(num_epochs=4, test_split=0.2)
-        done = launch.prepare(home, tested, launch.RunRequest(id="whole"))
+        done = launch.prepare(home, tested, launch.RunRequest(id="whole")).create()
         assert Worker(done).work() == "finished"
         for command in (("test", "whole"), ("baselines", "--dataset", "toy", "--test-split", "0.2")):
             assert main(command) == 0
         write_json(done.folder / runs.FILTERS, {"filters": [], "windows": 10, "behind": None})
-        stop = launch.prepare(home, tested, launch.RunRequest(id="torn", parent=done))
+        stop = launch.prepare(home, tested, launch.RunRequest(id="torn", parent=done)).create()
         Worker(stop, on_row=lambda row: row["epoch"] == 2 and runs.request_stop(stop)).work()
         logged = LogStatus(
             **asdict(this_process()), asked="online", mode="online", state="incomplete", base_url=CLOSED,

@@ -36,6 +36,7 @@ except ValueError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only there the limit counts all memory")
 @pytest.mark.parametrize(
     ("reader", "line", "megabytes", "said"),

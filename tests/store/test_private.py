@@ -69,6 +69,7 @@ def home(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_wandb")
 def test_what_commands_and_their_workers_write(home: Path) -> None:
     pair = [word for kind in ("sequences", "scores") for word in (f"--{kind}", str(home.parent / f"toy_{kind}.txt"))]

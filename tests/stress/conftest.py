@@ -10,6 +10,13 @@ from ray_cluster import start_command
 from toy import toy_home
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder are slow ones."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("slow")
+
+
 def pytest_report_header() -> str:
     return f"stress: TFBIND_STRESS_SEED={SEED}"
 

@@ -82,6 +82,7 @@ def rates(sweep: Sweep) -> list[float]:
     return sorted(runs.read_config(run).learning_rate for run in sweep_folder.sweep_runs(sweep))
 
 
+@pytest.mark.slow
 def test_a_controller_killed_half_way_is_resumed_and_repeats_nothing(home: Path):
     text = grid([0.1, 0.03, 0.01], 60)
     controller = command(home, write(home, text), "--dataset", "toy", "--id", "mine", "--parallel", "2")
@@ -128,6 +129,7 @@ def _extend_and_retry(sweep: Sweep) -> None:
     assert (sweep.folder / "spec-1.yaml").read_text() == grid([0.1, 0.03, 0.01], 60)
 
 
+@pytest.mark.slow
 def test_sigterm_stops_the_runs_and_resume_goes_on_with_them(home: Path):
     controller = command(home, write(home, grid([0.1, 0.01, 0.001], 4000)), "--dataset", "toy", "--id", "mine")
     wait_for(lambda: any(map(runs.read_rows, runs.list_runs(home))))
@@ -173,12 +175,14 @@ os.kill(os.getpid(), 9)
 """
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_before_the_controller_has_come_does_not_keep_it_from_the_sweep(home: Path):
     killed = subprocess.run([sys.executable, "-c", KILLED_AFTER_START, home, grid([0.1], 1)], cwd=PROJECT)
     assert killed.returncode == -signal.SIGKILL
     wait_for(lambda: runs.read_status(the_sweep(home)).state == "finished")
 
 
+@pytest.mark.slow
 def test_a_home_that_is_moved_ends_its_sweep_in_a_line_and_it_goes_on_there(home: Path, tmp_path: Path):
     controller = command(home, write(home, grid([0.01], 10_000)), "--dataset", "toy", "--id", "mine")
     wait_for(lambda: list(home.glob(f"runs/*/{runs.METRICS}")))
@@ -198,6 +202,7 @@ def test_a_home_that_is_moved_ends_its_sweep_in_a_line_and_it_goes_on_there(home
     sweep_control.stop(sweep)
 
 
+@pytest.mark.slow
 def test_what_has_lost_is_pruned_and_the_sweep_ends(home: Path):
     extra = "early_terminate: {type: hyperband, min_iter: 2, eta: 2}\n"
     text = grid([0.01, 1e-9, 1e-8], 400, extra)

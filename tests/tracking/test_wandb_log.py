@@ -156,6 +156,7 @@ def not_arrived(server, run, why: str) -> str:
     return f"W&B: perhaps not everything arrived (W&B at {server.url} {why}); {again}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
@@ -179,6 +180,7 @@ def test_a_server_that_fails_while_the_run_goes_on_is_named_until_rows_get_throu
     assert epochs(server, run) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_said_while_the_run_goes_on(tmp_path, server):
     run = wanted(tmp_path, "running", 1)
     server.fault = Fault("401", "file_stream")
@@ -252,6 +254,7 @@ def test_a_wandb_agent_trains_with_its_flags_its_ids_and_its_signal(tmp_path, se
     assert holds_key(home) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_neither_stops_nor_slows_training(tmp_path, server):
     home = toy_home(tmp_path)
     server.fault = Fault("hang")

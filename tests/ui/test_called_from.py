@@ -70,6 +70,7 @@ def test_the_shipped_models_is_half_the_lowest_label_of_the_built_in_data(home: 
     assert SHIPPED.threshold == pytest.approx(lowest / 2, abs=5e-4) == 2.183
 
 
+@pytest.mark.slow
 def test_a_run_stores_it_with_its_weights_and_they_take_it_along(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

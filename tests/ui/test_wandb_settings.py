@@ -36,6 +36,7 @@ def test_the_key_is_asked_for_online_and_never_shown(home):
     assert [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_the_page_of_a_live_run_says_that_rows_do_not_get_through(home, monkeypatch):
     with WandbServer() as server:
         monkeypatch.setenv("WANDB_API_KEY", KEY)

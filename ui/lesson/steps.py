@@ -266,7 +266,7 @@ def _score() -> bool:
         records = read_records(text, max_records=1, max_bases=LONGEST)
         codes = records[0].codes
         model = cache.open_model(home(), best.id)
-        found = cache.profile(model, codes.tobytes(), False, False)
+        found = cache.profile(model, codes, False, False)
     except ValueError as error:
         st.error(plain(str(error)))
         return True
