@@ -55,7 +55,7 @@ audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; 
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip $(addprefix --requirement ,$(PINNED))
 
 stress: setup-dev ## kills, crowds, full disks, thousands of hostile files, and whatever else takes long
-	$(VENV)/bin/python -m pytest -n 3 --dist worksteal -m slow tests tests/stress
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal -m slow
 
 # Pins everything that pyproject.toml leads to, for every platform and Python that it allows; what is pinned already
 # stays (UPGRADE=--upgrade renews all, UPGRADE="--upgrade-package NAME" one). No file pins what CUDA builds of torch
