@@ -18,8 +18,8 @@ import psutil
 import pytest
 import yaml
 from driven import app, button, checked, words as shown
+from kept_home import PULLED
 from life import LONG, as_read, contents, hold, mounted, tfbind, wait_until
-from test_torn import PULLED
 from toy import toy_config, toy_home
 
 from tfbind.__main__ import main
