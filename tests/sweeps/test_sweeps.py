@@ -155,7 +155,7 @@ def test_a_run_is_judged_by_its_best_so_far_and_where_strict_by_the_milestone():
     assert set(judged(", strict: true")) == set(judged(", strict: true", "maximize", -1)) == {"r2", "r3"}
     assert judged(", strict: true")["r2"] == "val_loss 3 is not among the best at epoch 2"
     curves[2] = [9, 3.0, 2.5]
-    assert judged("")["r2"] == "pruned: val_loss 2.5 by epoch 3 is not among the best at epoch 2"
+    assert judged("")["r2"] == "val_loss 2.5 by epoch 3 is not among the best at epoch 2"
 
 
 def test_nobody_is_judged_between_milestones_or_at_the_last_epoch():
