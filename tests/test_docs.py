@@ -1,5 +1,6 @@
 """The documentation holds: links and anchors lead somewhere, commands parse, Python compiles, nothing is left out."""
 
+import pkgutil
 import re
 import runpy
 import shlex
@@ -128,6 +129,25 @@ def test_what_is_named_in_a_sentence_is_there(path: Path) -> None:
             assert misspelt(words) is None, code
         for name in re.findall(r"\b(?:benchmarks|docs|tests)/[\w/-]+\.(?:py|md)\b", code):
             assert (PROJECT / name).is_file() or "NAME" in name, code
+
+
+def is_defined(name: str) -> bool:
+    """Whether `runs.submit`, `nn.training.Optimizer` or `ui.train.form` is a module or a name in one."""
+    full = name if name.startswith("ui.") else f"tfbind.{name}"
+    try:
+        pkgutil.resolve_name(full)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def test_the_walks_pass_doors_that_are_there() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    packages = "|".join(path.parent.name for path in PROJECT.glob("tfbind/*/__init__.py"))
+    names = re.findall(rf"`((?:ui|config|{packages})(?:\.[A-Za-z_]+)+)`", text)
+    assert len(names) > 30
+    assert [name for name in names if not name.endswith((".py", ".json")) and not is_defined(name)] == []
+    assert not is_defined("runs.subbmit")
 
 
 @pytest.mark.parametrize(("text", "link"), [("[a](b.md)", "b.md"), ("[a](#b)", "#b"), ("![a](b.png)", "b.png")])
