@@ -23,23 +23,23 @@ inside_app()
 st.title("Compare runs", anchor=False)
 with panel("Runs from Weights & Biases"):
     external_runs()
-pasts, problems = known()
+records, problems = known()
 for problem in problems[:3]:
     st.warning(plain(problem))
-if not pasts:
+if not records:
     st.info(
         "No runs yet. Two learning rates with three replicates each make a first comparison: start them as a sweep, "
         "then come back here. Or pull runs from Weights & Biases above."
     )
     st.page_link(SWEEP_PAGE, label="To the sweep", icon=":material/stacked_line_chart:")
 else:
-    choice, chosen = choose(DEFAULT_METRIC), selected(pasts)
+    choice, chosen = choose(DEFAULT_METRIC), selected(records)
     with panel("choice of the metric"):
-        choice = choice_of(pasts)
+        choice = choice_of(records)
     with panel("table"):
-        chosen = run_table(pasts, choice)
+        chosen = run_table(records, choice)
     with panel("curves from elsewhere"):
         curves_of(chosen)
     with panel("tags and note"):
         labels_editor(chosen)
-    panels(chosen, choice, pasts)
+    panels(chosen, choice, records)

@@ -44,9 +44,9 @@ def pull_project(options: argparse.Namespace) -> int:
         given = [entry.partition("=") for entry in options.map]
         names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
         cache.save_names(pulled.project, {**pulled.project.names, **names})
-    chosen = {past.key for past in pulled.pasts}
-    pasts = [past for past in cache.stored_runs(home) if past.key in chosen]
-    return print_result(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
+    chosen = {past.key for past in pulled.records}
+    records = [past for past in cache.stored_runs(home) if past.key in chosen]
+    return print_result(options.json, {"runs": [_shown(past) for past in records]}, _lines(pulled, records))
 
 
 def _forget(options: argparse.Namespace, home: Path) -> int:
@@ -76,11 +76,11 @@ def _plain(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def _lines(pulled: pull.Pulled, pasts: list[RunRecord]) -> list[str]:
+def _lines(pulled: pull.Pulled, records: list[RunRecord]) -> list[str]:
     project = pulled.project
     when = "asked just now" if pulled.fresh else f"kept since {pulled.when}"
-    lines = [f"{project.place}: {plural(len(pasts), 'run')}, {when}"]
-    for past in pasts:
+    lines = [f"{project.place}: {plural(len(records), 'run')}, {when}"]
+    for past in records:
         last = past.rows[-1] if past.rows else {}
         thin = "  sampled" if past.sampled else ""
         values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"

@@ -76,7 +76,7 @@ class Pulled:
     """The runs that were asked for. `fresh`: the server was asked just now; else they were kept since `when`."""
 
     project: StoredProject
-    pasts: list[RunRecord]
+    records: list[RunRecord]
     fresh: bool
     when: str
 
@@ -262,9 +262,9 @@ def import_offline(home: Path, folder: Path) -> Pulled:
     for (name, id), (facts, rows) in whole.items():
         kept.append((save_offline_run(offline_project(home, name), facts, rows), id))
     ids = {(project.key, id) for project, id in kept}
-    pasts = [past for key in {key for key, _ in ids} for past in stored_runs(home, key) if (key, past.id) in ids]
+    records = [past for key in {key for key, _ in ids} for past in stored_runs(home, key) if (key, past.id) in ids]
     project = kept[-1][0]
-    return Pulled(project, pasts, True, project.scopes[""])
+    return Pulled(project, records, True, project.scopes[""])
 
 
 def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

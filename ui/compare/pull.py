@@ -133,14 +133,14 @@ def _take(get: Callable[[], Pulled]) -> None:
     except (ValueError, OSError) as error:
         st.error(plain(format_error(error)))
         return
-    if not pulled.pasts:
+    if not pulled.records:
         st.info(plain(f"{pulled.project.place} has no runs yet."))
         return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
-    found = originals(pulled.pasts, read_run_records(home(), past_of)[0])
+    found = originals(pulled.records, read_run_records(home(), past_of)[0])
     mine = sum(past.source == "local" for past in found)
     known = f" Logged from here, and therefore shown as the runs of this home: {mine:,}." if mine else ""
-    st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}.{known}"
+    st.session_state[SAID] = f"{len(pulled.records):,} runs of {pulled.project.path}, {when}.{known}"
     select([past.key for past in found], anew=True)
     st.rerun()
 

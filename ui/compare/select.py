@@ -45,10 +45,10 @@ HIDDEN = ("key", "id")
 LAST = ("tags", "note", "group", "source", "server", "epochs", "seconds", "created")
 
 
-def choice_of(pasts: list[RunRecord]) -> RankBy:
+def choice_of(records: list[RunRecord]) -> RankBy:
     """Draw the choices and return what they say."""
-    known = made_for("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
-    _as_its_sweep(pasts, known)
+    known = made_for("metrics", tuple(records), lambda: metrics(records)) or [DEFAULT_METRIC]
+    _as_its_sweep(records, known)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox(
             "Metric", known, format_func=lambda metric: visible(metric_label(metric)), key="compare-metric", width=230
@@ -58,7 +58,7 @@ def choice_of(pasts: list[RunRecord]) -> RankBy:
         )
         epoch = None
         if when == "epoch":
-            longest = max((len(past.rows) for past in pasts), default=1)
+            longest = max((len(past.rows) for past in records), default=1)
             epoch = int(st.number_input("Epoch", 1, max(1, longest), min(5, max(1, longest)), width=110))
         st.session_state.setdefault(_goal_key(metric), goal_of(metric))
         goal = st.segmented_control(
@@ -74,9 +74,9 @@ def _goal_key(metric: str) -> str:
     return f"compare-goal-{metric}"
 
 
-def _as_its_sweep(pasts: list[RunRecord], known: list[str]) -> None:
+def _as_its_sweep(records: list[RunRecord], known: list[str]) -> None:
     """Until something else is chosen, judge the runs of one sweep by its metric and goal."""
-    groups = {past.group if past.source == "local" else "" for past in selected(pasts)}
+    groups = {past.group if past.source == "local" else "" for past in selected(records)}
     if "compare-metric" in st.session_state or len(groups) != 1:
         return
     try:
@@ -123,15 +123,15 @@ def past_of(run: Run) -> RunRecord:
     return replace(past, state=status.state, error=status.error)
 
 
-def selected(pasts: list[RunRecord]) -> list[RunRecord]:
+def selected(records: list[RunRecord]) -> list[RunRecord]:
     """The selected runs: as ticked, else as the address names them, else the newest sweep or the newest few runs."""
-    keys = {past.key for past in pasts}
+    keys = {past.key for past in records}
     kept = st.session_state.get(SELECTED)
     if kept is None:
-        kept = _from_address(pasts) or _newest(pasts)
+        kept = _from_address(records) or _newest(records)
         st.session_state[SELECTED] = kept
     chosen = set(kept) & keys
-    return [past for past in pasts if past.key in chosen]
+    return [past for past in records if past.key in chosen]
 
 
 def select(keys: list[str], anew: bool = False) -> None:
@@ -156,29 +156,29 @@ def show_comparison(sweep: str) -> None:
     st.switch_page(COMPARE_PAGE, query_params={"sweep": sweep})
 
 
-def _from_address(pasts: list[RunRecord]) -> list[str]:
+def _from_address(records: list[RunRecord]) -> list[str]:
     sweep: Any = st.query_params.get("sweep")
     if sweep:
-        return [past.key for past in pasts if past.group == sweep]
+        return [past.key for past in records if past.group == sweep]
     names = (st.query_params.get("runs") or "").split(",")
-    return [past.key for past in select_runs(pasts, names)]
+    return [past.key for past in select_runs(records, names)]
 
 
-def _newest(pasts: list[RunRecord]) -> list[str]:
-    if not pasts:
+def _newest(records: list[RunRecord]) -> list[str]:
+    if not records:
         return []
-    first = pasts[0]
+    first = records[0]
     if first.group:
-        return [past.key for past in pasts if (past.group, past.server) == (first.group, first.server)]
+        return [past.key for past in records if (past.group, past.server) == (first.group, first.server)]
     data = first.config.get("dataset_hash")
-    alike = [past.key for past in pasts if past.config.get("dataset_hash") == data and not past.group]
+    alike = [past.key for past in records if past.config.get("dataset_hash") == data and not past.group]
     return alike[:FEW]
 
 
-def run_table(pasts: list[RunRecord], choice: RankBy) -> list[RunRecord]:
+def run_table(records: list[RunRecord], choice: RankBy) -> list[RunRecord]:
     """Draw the table and return the selected runs."""
-    shown = _filtered(pasts)
-    chosen = selected(pasts)
+    shown = _filtered(records)
+    chosen = selected(records)
     frame = made_for("table", (choice, *shown), lambda: _frame(shown, choice))
     keys = [past.key for past in shown]
     picked = {past.key for past in chosen}
@@ -219,7 +219,7 @@ def table_key(keys: list[str], anew: int = 0) -> str:
     return f"runs-{anew}-{zlib.crc32(chr(10).join(keys).encode()):08x}"
 
 
-def _filtered(pasts: list[RunRecord]) -> list[RunRecord]:
+def _filtered(records: list[RunRecord]) -> list[RunRecord]:
     words = st.text_input(
         "Filter",
         key="compare-filter",
@@ -227,7 +227,7 @@ def _filtered(pasts: list[RunRecord]) -> list[RunRecord]:
         label_visibility="collapsed",
     )
     wanted = words.lower().split()
-    return [past for past in pasts if _has(past, wanted)] if wanted else pasts
+    return [past for past in records if _has(past, wanted)] if wanted else records
 
 
 def _has(past: RunRecord, words: list[str]) -> bool:
@@ -237,12 +237,12 @@ def _has(past: RunRecord, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _frame(pasts: list[RunRecord], choice: RankBy) -> pd.DataFrame:
-    frame = pd.DataFrame(cells(table(pasts, choice)))
+def _frame(records: list[RunRecord], choice: RankBy) -> pd.DataFrame:
+    frame = pd.DataFrame(cells(table(records, choice)))
     if frame.empty:
         return pd.DataFrame({"name": []})
     place, curve = frame.columns.get_loc(visible(choice.metric)) + 1, _curve_column(frame)
-    frame.insert(place, curve, [_sparkline(past, choice) for past in pasts])
+    frame.insert(place, curve, [_sparkline(past, choice) for past in records])
     frame = frame.drop(columns=[*HIDDEN])
     settings = [column for column in frame.columns if column not in LAST]
     mixed = {column: _one_type(frame[column]) for column in settings if column != curve}

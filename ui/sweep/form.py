@@ -257,7 +257,7 @@ def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: 
     if options["ray"]:
         protocol.resolve(options["ray"])
     found = plan_sweep(
-        spec, sizes, recent_samples(runs.list_runs(home())), options["parallel"], here=not options["ray"]
+        spec, sizes, recent_samples(runs.list_runs(home())), options["parallel"], local=not options["ray"]
     )
     id = next_sweep_id()
     words = sweeps.command(home(), id, dataset, preset, **options)
