@@ -21,21 +21,25 @@ from tfbind.text import shown_on, visible_output
 
 # The module of tfbind/cli/ that is imported when a command is called, the function that adds it there, its help.
 COMMANDS = {
-    "ui": ("ui", "add", "Start the app, on http://localhost:8501 if nothing else is asked for."),
-    "train": ("runs", "add", "Train one run to its end: in this process, or on a Ray cluster."),
-    "runs": ("runs", "add", "List the runs of this home, or show one."),
-    "stop": ("runs", "add", "Ask a run, or a sweep with its runs, to stop and wait until it has."),
-    "resume": ("runs", "add", "Go on with a stopped, crashed or failed run, or with a sweep."),
+    "ui": ("ui", "add_ui", "Start the app, on http://localhost:8501 if nothing else is asked for."),
+    "train": ("runs", "add_runs", "Train one run to its end: in this process, or on a Ray cluster."),
+    "runs": ("runs", "add_runs", "List the runs of this home, or show one."),
+    "stop": ("runs", "add_runs", "Ask a run, or a sweep with its runs, to stop and wait until it has."),
+    "resume": ("runs", "add_runs", "Go on with a stopped, crashed or failed run, or with a sweep."),
     "sweep": (
         "sweep",
-        "add",
+        "add_sweep",
         "Run a sweep file to its end in this process; its runs are processes of their own, or tasks on a Ray "
         "cluster.",
     ),
-    "compare": ("compare", "add", "Say which setting is best, by how much, and whether that is beyond chance."),
+    "compare": (
+        "compare",
+        "add_compare",
+        "Say which setting is best, by how much, and whether that is beyond chance.",
+    ),
     "predict": (
         "predict",
-        "add",
+        "add_predict",
         "Score a file of DNA and write the predictions, in the format that the suffix of --out names.",
     ),
     "variants": (
@@ -49,9 +53,13 @@ COMMANDS = {
         "add_bundle",
         "Write model_weights.pt and a predict.py that needs no tfbind, once its scores have been compared with ours.",
     ),
-    "data": ("data", "add", "Data sets: list, build, import, fetch, check, and more."),
+    "data": ("data", "add_data", "Data sets: list, build, import, fetch, check, and more."),
     "disk": ("data", "add_disk", "Show what the home takes on the disk; make room when asked to."),
-    "doctor": ("doctor", "add", "Say what this installation and home are like, what is wrong, and how to mend it."),
+    "doctor": (
+        "doctor",
+        "add_doctor",
+        "Say what this installation and home are like, what is wrong, and how to mend it.",
+    ),
     "leaks": ("compare", "add_science", "Say what the parts of a split share."),
     "baselines": (
         "compare",
@@ -68,7 +76,7 @@ COMMANDS = {
         "add_science",
         "Say what the filters of a run's first layer look for, and which known motifs that resembles.",
     ),
-    "pull": ("wandb", "add", "Get the runs of a W&B project, or of one of its sweeps, and keep them here."),
+    "pull": ("wandb", "add_pull", "Get the runs of a W&B project, or of one of its sweeps, and keep them here."),
 }
 
 

@@ -84,7 +84,7 @@ def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
 def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
     words = BaselineComparison("words", "table of 10-mers", "for each word its score", [0.88, 0.89])
     made = replace(report(), baselines=[words])
-    rows = ranking_table(made.verdict, made.beside)
+    rows = ranking_table(made.verdict, made.baselines)
     assert [row["setting"] for row in rows] == [
         "learning_rate 0.01",
         "learning_rate 0.0001",
