@@ -243,7 +243,7 @@ def _log(run: Run, as_json: bool) -> int:
     code = 0 if (logged.mode, logged.state) == ("online", "finished") else 1
     if code and not as_json:
         return print_error(logger.describe_status(run), code)
-    return print_result(as_json, {"id": run.id, **logged.shown}, [logger.describe_status(run)]) or code
+    return print_result(as_json, {"id": run.id, **logged.public}, [logger.describe_status(run)]) or code
 
 
 def _repeat(run: Run) -> str:

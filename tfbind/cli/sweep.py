@@ -144,8 +144,8 @@ def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
         for line in describe_plan(spec, dataset.dataset_sizes(found.home)):
             print_line(line)
 
-    def tell(spec: Spec, past: Sequence[RunRecord]) -> None:
-        for run in past:
+    def tell(spec: Spec, record: Sequence[RunRecord]) -> None:
+        for run in record:
             if run.state not in ACTIVE and said.get(run.id) != run.state:
                 said[run.id] = run.state
                 metric = figure(search.metric_value(spec, run))
@@ -194,9 +194,9 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
 
 def summary(found: Sweep) -> dict[str, Any]:
     """What a list shows of a sweep."""
-    past = sweeps.run_records(found)
+    record = sweeps.run_records(found)
     spec = sweeps.read_spec(found)
-    best, other = search.best_run(spec, past), search.disagreement(spec, past)
+    best, other = search.best_run(spec, record), search.disagreement(spec, record)
     return {
         "id": found.id,
         "name": sweeps.read_settings(found)["name"],
@@ -206,7 +206,7 @@ def summary(found: Sweep) -> dict[str, Any]:
         spec.metric: search.metric_value(spec, best) if best else None,
         "metric": spec.metric,
         "disagrees": {"metric": other[0], "best": other[1].id} if other else None,
-        "runs": [run.id for run in past],
+        "runs": [run.id for run in record],
     }
 
 

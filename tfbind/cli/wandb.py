@@ -44,9 +44,9 @@ def pull_project(options: argparse.Namespace) -> int:
         given = [entry.partition("=") for entry in options.map]
         names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
         cache.save_names(pulled.project, {**pulled.project.names, **names})
-    chosen = {past.key for past in pulled.records}
-    records = [past for past in cache.stored_runs(home) if past.key in chosen]
-    return print_result(options.json, {"runs": [_shown(past) for past in records]}, _lines(pulled, records))
+    chosen = {record.key for record in pulled.records}
+    records = [record for record in cache.stored_runs(home) if record.key in chosen]
+    return print_result(options.json, {"runs": [_shown(record) for record in records]}, _lines(pulled, records))
 
 
 def _forget(options: argparse.Namespace, home: Path) -> int:
@@ -65,10 +65,10 @@ def _tell(done: int, total: int) -> None:
     draw_status(f"{done} of {total} curves" + "\n" * (done == total))
 
 
-def _shown(past: RunRecord) -> dict[str, Any]:
-    rows = [{name: _plain(value) for name, value in row.items()} for row in past.rows]
-    kept = {"id": past.id, "name": past.name, "state": past.state, "config": past.config, "rows": rows}
-    return {**kept, "sampled": past.sampled, "last_only": past.last_only}
+def _shown(record: RunRecord) -> dict[str, Any]:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in record.rows]
+    kept = {"id": record.id, "name": record.name, "state": record.state, "config": record.config, "rows": rows}
+    return {**kept, "sampled": record.sampled, "last_only": record.last_only}
 
 
 def _plain(value: Any) -> Any:
@@ -80,12 +80,12 @@ def _lines(pulled: pull.Pulled, records: list[RunRecord]) -> list[str]:
     project = pulled.project
     when = "asked just now" if pulled.fresh else f"kept since {pulled.when}"
     lines = [f"{project.place}: {plural(len(records), 'run')}, {when}"]
-    for past in records:
-        last = past.rows[-1] if past.rows else {}
-        thin = "  sampled" if past.sampled else ""
+    for record in records:
+        last = record.rows[-1] if record.rows else {}
+        thin = "  sampled" if record.sampled else ""
         values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
-        known = "last values" if past.last_only else f"epochs {len(past.rows)}"
-        lines.append(f"{past.id:12}  {past.state:9}{known:11} {values}  {past.name}{thin}")
+        known = "last values" if record.last_only else f"epochs {len(record.rows)}"
+        lines.append(f"{record.id:12}  {record.state:9}{known:11} {values}  {record.name}{thin}")
     settings, metrics = cache.names_in(project)
     likely = suggest(name for name in [*settings, *metrics] if name not in project.names)
     lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in likely.items()]
