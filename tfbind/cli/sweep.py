@@ -180,7 +180,7 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
         return
     try:
         with handle_signals(raise_keyboard_interrupt):
-            cluster = Cluster(address, tell=print_remark)
+            cluster = Cluster(address, on_waiting=print_remark)
     except KeyboardInterrupt:
         runs.set_state(found, "killed", ended=time.time(), error=None)
         raise
