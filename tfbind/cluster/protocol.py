@@ -79,9 +79,7 @@ def resolve(address: str) -> str:
     host, _, port = resolved.rpartition(":")
     if not (host and port.isdecimal() and int(port) < PORTS and "/" not in resolved):
         flag = f"--ray {address}" + (f", RAY_ADDRESS={configured}" if configured != address else "")
-        raise ValueError(
-            f"{source}: expected auto or HOST:PORT of the head of a cluster that this machine has joined"
-        )
+        raise ValueError(f"{flag}: expected auto or HOST:PORT of the head of a cluster that this machine has joined")
     return resolved
 
 

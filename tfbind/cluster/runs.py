@@ -218,9 +218,8 @@ class Cluster:
         needs = plural(owned.config.threads or 1, "free CPU")
         if owned.config.device == "cuda":
             needs += " and a GPU"
-        message = self._note_waiting(
-            owned, f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself"
-        )
+        waits = f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself"
+        self._note_waiting(owned, waits)
         # A sweep has one more run in line than there is room for, and a lost worker's CPU may be told as taken.
         if owned.attempt == 0 and all(other.state == "pending" for other in self._runs.values()):
             self.on_waiting(f"run {owned.run.id} {waits}")
