@@ -28,7 +28,7 @@ COMMANDS = {
     "resume": ("runs", "add_runs", "Go on with a stopped, crashed or failed run, or with a sweep."),
     "sweep": (
         "sweep",
-        "add_sweep",
+        "add",
         "Run a sweep file to its end in this process; its runs are processes of their own, or tasks on a Ray "
         "cluster.",
     ),
@@ -39,7 +39,7 @@ COMMANDS = {
     ),
     "predict": (
         "predict",
-        "add_predict",
+        "add",
         "Score a file of DNA and write the predictions, in the format that the suffix of --out names.",
     ),
     "variants": (
