@@ -73,11 +73,9 @@ def _draw(report: FilterReport) -> None:
         f"{len(matching)} of {len(report.filters)} filters look for something in particular, {len(matched)} of them "
         "for something like a known motif"
     )
-    labels = (
-        f", {len(report.for_the_labels)} for the motif behind the labels, {report.behind}." if report.behind else "."
-    )
-    summary += labels
-    st.markdown(summary)
+    if report.behind:
+        summary += f", {len(report.for_the_labels)} for the motif behind the labels, {report.behind}"
+    st.markdown(f"{summary}.")
     for row in (matching[:3], matching[3:SHOWN]):
         for column, entry in zip(st.columns(3), row, strict=False):
             _logo(column, entry)
@@ -90,8 +88,8 @@ def _draw(report: FilterReport) -> None:
     st.caption(
         "The thousand words that excite a filter most, and at least half as much as the best one does, in "
         f"{report.windows:,} held-out windows. E-value: how many of the motifs compared would come as close by "
-        "chance (TOMTOM). Later layers combine filters, so that a filter alone may look for a part of a motif, or for what "
-        "is none."
+        "chance (TOMTOM). Later layers combine filters, so that a filter alone may look for a part of a motif, or "
+        "for what is none."
     )
 
 

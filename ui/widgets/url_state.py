@@ -210,7 +210,7 @@ class KeptText:
 
     box: str
     parameter: str
-    what: str = "this text"
+    noun: str = "this text"
 
     @property
     def _id(self) -> str:
@@ -219,8 +219,8 @@ class KeptText:
     @property
     def id(self) -> str | None:
         """The id under which the text lies in the home, None where it does not."""
-        found: str | None = st.session_state[self._id]
-        return found
+        id: str | None = st.session_state[self._id]
+        return id
 
     @property
     def _problem(self) -> str:
@@ -245,7 +245,7 @@ class KeptText:
             self.keep()
             kept = self.id
         if problem := st.session_state.get(self._problem):
-            st.warning(plain(f"A refresh will not bring {self.what} back: {problem}"))
+            st.warning(plain(f"A refresh will not bring {self.noun} back: {problem}"))
         if kept and named != kept:
             st.query_params[self.parameter] = kept
         elif named and not kept:
