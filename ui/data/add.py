@@ -89,7 +89,7 @@ def _pair() -> None:
     refusal = st.session_state.get(REFUSED)
     if refusal and refusal["files"] != upload_ids:
         refusal = None  # it was about other files
-    missing = [what for what, given in (("sequences", sequences), ("scores", scores), ("name", name)) if not given]
+    missing = [field for field, value in (("sequences", sequences), ("scores", scores), ("name", name)) if not value]
     pressed = st.button("Import", type="primary", icon=":material/upload:")
     problem_line = st.container()
     transpose = bool(refusal and TURN in refusal["said"]) and st.button(
@@ -170,10 +170,10 @@ def _from_motif() -> None:
     ).split()
     every_window = right.checkbox("Keep windows without a hit", help="Else they are left out.", key="motif-every")
     motif_id = "" if "/" in typed or lexists(typed.strip()) else typed.strip()  # files come by upload
-    required = {"genome": genome, "motif": file or motif_id, "name": name} | (
-        {threshold_kind: threshold} if HITS[threshold_kind].flag else {}
-    )
-    missing = [what for what, value in required.items() if not value]
+    required = {"genome": genome, "motif": file or motif_id, "name": name}
+    if HITS[threshold_kind].flag:
+        required[threshold_kind] = threshold
+    missing = [field for field, value in required.items() if not value]
 
     def words(folder: Path) -> list[str]:
         motif = str(write_upload(file, folder / "motif")) if file else motif_id
@@ -183,7 +183,9 @@ def _from_motif() -> None:
             *(("--chromosome", chromosome) for chromosome in chromosomes),
         ]
         flags = [f"{option}={value}" for option, value in options if value]
-        return ["--motif", motif, "--length", str(length), *flags, *["--every-window"] * every_window]
+        if every_window:
+            flags.append("--every-window")
+        return ["--motif", motif, "--length", str(length), *flags]
 
     _build("motif", name, genome, missing, words)
 
@@ -215,23 +217,16 @@ def _from_signal() -> None:
     required = {"genome": genome, "signal": signal, "regions": regions, "name": name}
 
     def words(folder: Path) -> list[str]:
-        flags = ["--log1p"] * log + ["--refuse-missing"] * refuse_missing
+        flags = ["--log1p"] if log else []
+        if refuse_missing:
+            flags.append("--refuse-missing")
         assert signal is not None
         assert regions is not None
-        paths = [str(_path(signal, folder / "signal")), str(_path(regions, folder / "regions"))]
-        return [
-            "--signal",
-            paths[0],
-            "--regions",
-            paths[1],
-            "--length",
-            str(length),
-            "--random",
-            str(random),
-            *flags,
-        ]
+        sources = ["--signal", str(_path(signal, folder / "signal"))]
+        sources += ["--regions", str(_path(regions, folder / "regions"))]
+        return [*sources, "--length", str(length), "--random", str(random), *flags]
 
-    _build("signal", name, genome, [what for what, value in required.items() if not value], words)
+    _build("signal", name, genome, [field for field, value in required.items() if not value], words)
 
 
 def _path(file: UploadedFile | Path, folder: Path) -> Path:

@@ -163,8 +163,8 @@ def _describe(discovered: DiscoveredMotif) -> str:
         )
     if discovered.how == "marked":
         return (
-            f"**The scored stretches share one motif**, counted from the letters of {discovered.hits:,} of them. Where "
-            f"it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read off."
+            f"**The scored stretches share one motif**, counted from the letters of {discovered.hits:,} of them. "
+            f"Where it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read off."
         )
     read_off = (
         f"This matrix, read off {discovered.hits:,} hits of at least {discovered.threshold:.2f} nats, {explains} of"

@@ -195,7 +195,9 @@ def _draw(variants: Variants, scored: ScoredVariants, settings: Settings) -> Non
     if not scored.scored:
         _draw_unscored(scored.unscored, listed)
         return
-    words = [f"{len(scored.scored):,} variant{'s' * (len(scored.scored) != 1)} scored, the largest effect first"]
+    words = [
+        f"{len(scored.scored):,} variant{'' if len(scored.scored) == 1 else 's'} scored, the largest effect first"
+    ]
     words += [f"bases from {variants.names[1]}", *(scored.notes if variants.genome else [])]
     st.caption(f"{plain(' · '.join(words))}. Select a row to see its profiles.")
     st.dataframe(

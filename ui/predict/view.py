@@ -54,9 +54,10 @@ def selected_site(rows: Rows) -> tuple[int, int] | None:
     """First and last base, 1-based, of the site whose row is selected."""
     state = st.session_state.get(_key(rows))
     selection = state["selection"]["rows"] if state else []
-    return (
-        (rows[selection[0]]["start"], rows[selection[0]]["end"]) if selection and selection[0] < len(rows) else None
-    )
+    if not selection or selection[0] >= len(rows):
+        return None
+    site = rows[selection[0]]
+    return site["start"], site["end"]
 
 
 def select_site(rows: Rows, position: int) -> None:
@@ -230,8 +231,8 @@ def _draw_profile(
 
 
 @cache.drawn_once
-def _profile_figure(codes: Codes, scores: Scores, **settings: Any) -> go.Figure:
-    return profile_figure(codes, scores, **settings)
+def _profile_figure(codes: Codes, scores: Scores, **options: Any) -> go.Figure:
+    return profile_figure(codes, scores, **options)
 
 
 def _profile_notes(model: Model, profile: Profile) -> list[str]:
