@@ -32,11 +32,7 @@ COMMANDS = {
         "Run a sweep file to its end in this process; its runs are processes of their own, or tasks on a Ray "
         "cluster.",
     ),
-    "compare": (
-        "compare",
-        "add_compare",
-        "Say which setting is best, by how much, and whether that is beyond chance.",
-    ),
+    "compare": ("compare", "add_compare", "Say which setting is best, by how much, and whether that is beyond chance."),
     "predict": (
         "predict",
         "add",
@@ -55,11 +51,7 @@ COMMANDS = {
     ),
     "data": ("data", "add_data", "Data sets: list, build, import, fetch, check, and more."),
     "disk": ("data", "add_disk", "Show what the home takes on the disk; make room when asked to."),
-    "doctor": (
-        "doctor",
-        "add_doctor",
-        "Say what this installation and home are like, what is wrong, and how to mend it.",
-    ),
+    "doctor": ("doctor", "add_doctor", "Say what this installation and home are like, what is wrong, and how to mend it."),
     "leaks": ("compare", "add_science", "Say what the parts of a split share."),
     "baselines": (
         "compare",

@@ -164,11 +164,11 @@ def _describe(discovered: DiscoveredMotif) -> str:
     if discovered.how == "marked":
         return (
             f"**The scored stretches share one motif**, counted from the letters of {discovered.hits:,} of them. "
-            f"Where it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read off."
+            f"Where it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read "
+            "off."
         )
-    read_off = (
-        f"This matrix, read off {discovered.hits:,} hits of at least {discovered.threshold:.2f} nats, {explains} of"
-    )
+    hits = f"{discovered.hits:,} hits of at least {discovered.threshold:.2f} nats"
+    read_off = f"This matrix, read off {hits}, {explains} of"
     if discovered.explained < MADE or discovered.agreement is None:
         return f"**A motif scan made a part of these scores.** {read_off} their variance; the rest is not its work."
     return (

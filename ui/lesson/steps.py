@@ -251,11 +251,11 @@ def _ceiling() -> bool:
 
 
 def _score() -> bool:
-    records = _finished_records(lesson.KERNELS_NAME)
-    if not records:
+    finished = _finished_records(lesson.KERNELS_NAME)
+    if not finished:
         st.info("First run the models of the step before the last.")
         return False
-    best = max(records, key=_pearson)
+    best = max(finished, key=_pearson)
     st.markdown(
         f"Your best model, with a first kernel of {best.config['first_kernel_size']} bases, can now score any DNA. "
         f"Change a letter in the middle of the word {jaspar_motif().consensus}, and see the score fall."
@@ -263,21 +263,21 @@ def _score() -> bool:
     # No `max_chars`: on a narrow screen its counter would lie on the letters. The reader says what is too long.
     text = st.text_input("DNA", _example(), key="lesson-dna")
     try:
-        dna_records = read_records(text, max_records=1, max_bases=LONGEST)
-        codes = dna_records[0].codes
+        records = read_records(text, max_records=1, max_bases=LONGEST)
+        codes = records[0].codes
         model = cache.open_model(home(), best.id)
-        profile = cache.profile(model, codes.tobytes(), False, False)
+        found = cache.profile(model, codes, False, False)
     except ValueError as error:
         st.error(plain(str(error)))
         return True
-    show_notes(dna_records)
+    show_notes(records)
     st.plotly_chart(
-        profile_figure(codes, profile.scores, name="predicted", meaning=SHIPPED),
+        profile_figure(codes, found.scores, name="predicted", meaning=SHIPPED),
         config=chart_buttons("profile"),
         key="lesson-profile",
         alt="The predicted scores along the DNA",
     )
-    st.markdown(f"Highest score: **{fixed(float(profile.scores.max()), 1)}** nats above background.")
+    st.markdown(f"Highest score: **{fixed(float(found.scores.max()), 1)}** nats above background.")
     st.success(
         "That was all of it: data, a guess, a race, a verdict that allows for luck, a ceiling and what moves it, and "
         "a model of your own that scores DNA."
