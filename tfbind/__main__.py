@@ -28,14 +28,18 @@ COMMANDS = {
     "resume": ("runs", "add_runs", "Go on with a stopped, crashed or failed run, or with a sweep."),
     "sweep": (
         "sweep",
-        "add",
+        "add_sweep",
         "Run a sweep file to its end in this process; its runs are processes of their own, or tasks on a Ray "
         "cluster.",
     ),
-    "compare": ("compare", "add_compare", "Say which setting is best, by how much, and whether that is beyond chance."),
+    "compare": (
+        "compare",
+        "add_compare",
+        "Say which setting is best, by how much, and whether that is beyond chance.",
+    ),
     "predict": (
         "predict",
-        "add",
+        "add_predict",
         "Score a file of DNA and write the predictions, in the format that the suffix of --out names.",
     ),
     "variants": (
@@ -51,7 +55,11 @@ COMMANDS = {
     ),
     "data": ("data", "add_data", "Data sets: list, build, import, fetch, check, and more."),
     "disk": ("data", "add_disk", "Show what the home takes on the disk; make room when asked to."),
-    "doctor": ("doctor", "add_doctor", "Say what this installation and home are like, what is wrong, and how to mend it."),
+    "doctor": (
+        "doctor",
+        "add_doctor",
+        "Say what this installation and home are like, what is wrong, and how to mend it.",
+    ),
     "leaks": ("compare", "add_science", "Say what the parts of a split share."),
     "baselines": (
         "compare",

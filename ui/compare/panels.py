@@ -143,15 +143,15 @@ def _importance(rows: list[dict[str, Any]], columns: list[str], rank_by: RankBy)
 def _differences(records: list[RunRecord]) -> None:
     with st.expander("Configurations side by side"):
         everything = st.toggle("Also what is the same", key="diff-all")
-        shown_records = records[:DIFF_RUNS]
-        configs = [columns_of(record) for record in shown_records]
+        shown = records[:DIFF_RUNS]
+        configs = [columns_of(record) for record in shown]
         keys = sorted({key for config in configs for key in config}) if everything else differing(configs)
         if len(records) > DIFF_RUNS:
             st.caption(f"The first {DIFF_RUNS} of {len(records)} runs.")
         if not keys:
             st.caption("No difference.")
             return
-        names = [f"{record.name} · {record.id}" for record in shown_records]
+        names = [f"{record.name} · {record.id}" for record in shown]
         rows: list[dict[str, Any]] = [
             {"setting": key, **dict(zip(names, (format_value(config.get(key)) for config in configs), strict=True))}
             for key in keys
@@ -265,8 +265,8 @@ def _verdict(verdict: Verdict, baselines: list[BaselineComparison]) -> None:
         st.warning(answer)
         _baselines_of_each(verdict, baselines)
         return
-    sure = verdict.comparisons and not verdict.tied
-    (st.success if sure else st.info)(answer, icon=":material/trophy:" if sure else ":material/balance:")
+    settled = verdict.comparisons and not verdict.tied
+    (st.success if settled else st.info)(answer, icon=":material/trophy:" if settled else ":material/balance:")
     st.caption(plain(f"Judged by {verdict.rank_by.words}."))
     words, picture = st.columns([3, 2], gap="large")
     with words:

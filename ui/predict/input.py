@@ -320,7 +320,7 @@ def _draw_stack(
         _stacked_figure(
             [listed[place].name for place in places],
             profiles,
-            selection=_index_in(places, selection),
+            chosen=_index_in(places, selection),
             unit=settings.model.meaning.unit,
         ),
         key=CHART_KEY,
