@@ -34,20 +34,20 @@ def table_row(name: str) -> dict[str, Any]:
 
 def choose(names: list[str]) -> str | None:
     """Draw the choice of a data set; the address keeps it."""
-    asked = st.query_params.get("data")
-    if asked and asked not in names:
-        st.warning(plain(f"There is no data set {asked} here. It may have been renamed or deleted."))
-    chosen = st.selectbox(
+    requested = st.query_params.get("data")
+    if requested and requested not in names:
+        st.warning(plain(f"There is no data set {requested} here. It may have been renamed or deleted."))
+    name = st.selectbox(
         "Look at",
         names,
-        names.index(asked) if asked in names else None,
+        names.index(requested) if requested in names else None,
         placeholder="a data set",
-        key=f"look-at-{asked}",
+        key=f"look-at-{requested}",
     )
-    if chosen and chosen != asked:
-        st.query_params["data"] = chosen
+    if name and name != requested:
+        st.query_params["data"] = name
         st.rerun()
-    return chosen
+    return name
 
 
 inside_app()
@@ -65,11 +65,11 @@ if names:
             "Scored bases": st.column_config.NumberColumn(format="percent"),
         },
     )
-    chosen = choose(names)
-    if chosen:
+    selection = choose(names)
+    if selection:
         with st.container(border=True):
             try:
-                data = open_validated(home(), chosen)
+                data = open_validated(home(), selection)
             except (ValueError, OSError) as error:
                 st.error(plain(format_error(error)))
             else:

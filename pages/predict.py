@@ -21,30 +21,30 @@ from ui.widgets.session import inside_app, plain
 
 inside_app()
 st.title("Where does the factor bind?", anchor=False)
-box, beside = st.columns([3, 2], gap="large")
-with beside:
-    chosen = settings()
+box, options_column = st.columns([3, 2], gap="large")
+with options_column:
+    scoring_settings = settings()
 with box:
-    read = sequence_input()
-    records = read or []
+    parsed = sequence_input()
+    records = parsed or []
     forget_other_list(records)
     file = FILE.file()
-    if file and chosen and read is not None:
-        offer_job(file, chosen, too_large=not records)
+    if file and scoring_settings and parsed is not None:
+        offer_job(file, scoring_settings, too_large=not records)
     variants = variant_input(records)
-if variants and chosen:
+if variants and scoring_settings:
     with panel("variants"):
-        variant_view(variants, chosen)
+        variant_view(variants, scoring_settings)
 if records:
     show_notes(records)
-if records and chosen:
-    record = choose_record(records, chosen)
+if records and scoring_settings:
+    record = choose_record(records, scoring_settings)
     st.subheader(plain(record.name), anchor=False)
     bases = plural(len(record.codes), "base")
-    st.caption(plain(f"{chosen.main.label} · {bases} · {chosen.model.meaning.words}"))
-    show_cautions(record, chosen.model)
-    sequence_view(record, records, chosen, lambda meant: open_record(meant, records))
+    st.caption(plain(f"{scoring_settings.main.label} · {bases} · {scoring_settings.model.meaning.words}"))
+    show_cautions(record, scoring_settings.model)
+    sequence_view(record, records, scoring_settings, lambda meant: open_record(meant, records))
     with panel("downloads"):
-        downloads(records, chosen)
+        downloads(records, scoring_settings)
 with panel("files in the background"):
     background_jobs()

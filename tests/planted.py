@@ -31,7 +31,7 @@ def true_calls(counts: tuple[int, ...], gap: float, draws: int) -> int:
     rng = np.random.default_rng(sum(counts) * 10 + len(counts))
     verdicts = [judge(settings(counts, rng, gap), PEARSON) for _ in range(draws)]
     return sum(
-        verdict.standings[0].setting.label == "learning_rate 1" and all(call.worse for call in verdict.comparisons)
+        verdict.rankings[0].setting.label == "learning_rate 1" and all(call.worse for call in verdict.comparisons)
         for verdict in verdicts
     )
 

@@ -150,7 +150,7 @@ def test_runs_are_compared_by_id_at_an_epoch_and_from_another_home(
 ) -> None:
     runs = worked["runs"]
     by_id = tf.compare_runs([run.id for run in runs], "train_loss", at=1)
-    assert (by_id.choice.epoch, len(by_id.rankings)) == (1, 2)
+    assert (by_id.rank_by.epoch, len(by_id.rankings)) == (1, 2)
     with pytest.raises(ValueError, match=r"run 'nobody': no such run"):
         tf.compare_runs(["nobody"])
     with pytest.raises(ValueError, match=r"metric 'fun': not recorded; there are: val_pearsonr, val_loss"):

@@ -79,7 +79,7 @@ def test_seed_device_and_names_make_no_setting() -> None:
         past("c", 0.9, learning_rate=0.001, seed=0),
     ]
     first, second = group_runs(runs, PEARSON)
-    assert [run.key for run in first.pasts] == ["a", "b"]
+    assert [run.key for run in first.records] == ["a", "b"]
     assert first.values == [0.5, 0.7]
     assert (first.label, second.label) == ("learning_rate 0.01", "learning_rate 0.001")
 

@@ -9,7 +9,7 @@ from stand_in import CONFIG, make_pair, make_run
 
 from tfbind import runs
 from tfbind.compare.runs import choose
-from tfbind.compare.significance import bootstrap, figure, read_window_sums, same_windows
+from tfbind.compare.significance import bootstrap, read_window_sums, same_windows, weighted_metric
 from tfbind.compare.text import verdict_lines
 from tfbind.compare.verdict import judge
 from tfbind.data.dataset import Windows, import_pair
@@ -55,9 +55,9 @@ def test_the_sums_give_the_pearson_of_any_drawing(data: Windows) -> None:
     drawn = np.random.default_rng(3).integers(0, len(WINDOWS), len(WINDOWS))
     times = np.bincount(drawn, minlength=len(WINDOWS))[None]
     expected = pearson(predictions_of(past)[drawn], truth[drawn])
-    assert figure(held, "val_pearsonr", times)[0] == pytest.approx(expected)
-    assert figure(held, "val_loss", times)[0] == pytest.approx(held.loss[drawn].mean())
-    assert figure(held, "val_pearsonr_window", times)[0] == pytest.approx(np.nanmean(held.pearson[drawn]))
+    assert weighted_metric(held, "val_pearsonr", times)[0] == pytest.approx(expected)
+    assert weighted_metric(held, "val_loss", times)[0] == pytest.approx(held.loss[drawn].mean())
+    assert weighted_metric(held, "val_pearsonr_window", times)[0] == pytest.approx(np.nanmean(held.pearson[drawn]))
 
 
 def test_the_interval_of_the_loss_is_that_of_scipy(data: Windows) -> None:

@@ -20,8 +20,8 @@ from tfbind.compare.report import (
     facts,
     html_report,
     markdown_report,
+    ranking_table,
     setting_columns,
-    standings_table,
 )
 from tfbind.compare.runs import choose, table
 from tfbind.compare.significance import setting_importance
@@ -73,7 +73,7 @@ def test_what_a_user_wrote_is_never_markup() -> None:
 
 def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
     made = report()
-    rows = list(csv.DictReader(io.StringIO(csv_table(made.pasts, PEARSON))))
+    rows = list(csv.DictReader(io.StringIO(csv_table(made.records, PEARSON))))
     assert [row["val_pearsonr"] for row in rows][:2] == ["0.883", "0.887"]
     assert rows[-1]["val_pearsonr"] == ""
     danger = [past("a", 0.5, name="=1+1"), past("b", 0.5, name="@x")]
@@ -83,8 +83,8 @@ def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
 
 def test_baselines_are_rows_of_it_and_one_that_does_as_well_is_said() -> None:
     words = BaselineComparison("words", "table of 10-mers", "for each word its score", [0.88, 0.89])
-    made = replace(report(), beside=[words])
-    rows = standings_table(made.verdict, made.beside)
+    made = replace(report(), baselines=[words])
+    rows = ranking_table(made.verdict, made.baselines)
     assert [row["setting"] for row in rows] == [
         "learning_rate 0.01",
         "learning_rate 0.0001",
@@ -101,7 +101,7 @@ def test_a_column_that_no_run_fills_is_not_in_the_report() -> None:
     for text in (html_report(made), markdown_report(made)):
         heads = re.findall(r"<th>(\w+)</th>", text) or text.replace("\\", "").split("| ")
         assert {"tags", "note", "group"}.isdisjoint(word.strip() for word in heads)
-    noted = replace(made, pasts=[replace(made.pasts[0], note="the one"), *made.pasts[1:]])
+    noted = replace(made, records=[replace(made.records[0], note="the one"), *made.records[1:]])
     assert "<th>note</th>" in html_report(noted)
     heads = re.findall(r"<th>(\w+)</th>", html_report(made)[html_report(made).index("<h2>Runs</h2>") :])
     assert heads[:6] == ["id", "name", "state", "best_epoch", "val_pearsonr", "learning_rate"]

@@ -144,28 +144,28 @@ def test_survivors_of_pruning_win_nothing_and_the_epoch_that_all_reached_tells_t
     rng = np.random.default_rng(1)
     flattered = right = 0
     for _ in range(10):
-        pasts = hyperband(rng, 0.02, 0.86)
-        verdict = judge(pasts, PEARSON)
-        flattered += verdict.standings[0].setting.config["norm"] == "wild"
+        records = hyperband(rng, 0.02, 0.86)
+        verdict = judge(records, PEARSON)
+        flattered += verdict.rankings[0].setting.config["norm"] == "wild"
         assert not any(comparison.worse for comparison in verdict.comparisons)
         assert "wins" not in headline(verdict)
-        at_rung = judge(pasts, choose("val_pearsonr", "epoch", 1))
-        assert [standing.seeds for standing in at_rung.standings] == [10, 10]
-        right += at_rung.standings[0].setting.config["norm"] == "steady"
+        at_rung = judge(records, choose("val_pearsonr", "epoch", 1))
+        assert [standing.seeds for standing in at_rung.rankings] == [10, 10]
+        right += at_rung.rankings[0].setting.config["norm"] == "steady"
     assert flattered >= 5  # by the survivors alone the wild one looks best
     assert right == 10
 
 
 def test_what_was_pruned_is_said_and_the_epoch_to_compare_at() -> None:
-    pasts = hyperband(np.random.default_rng(3), 0.02, 0.87)
-    verdict = judge(pasts, PEARSON)
+    records = hyperband(np.random.default_rng(3), 0.02, 0.87)
+    verdict = judge(records, PEARSON)
     said = everything(verdict)
     assert "runs ended early, and those that are left flatter it." in said
     assert "whose runs fail, are pruned or are stopped is worse than its survivors. No call is made about it." in said
     (step, *_) = next_steps(verdict)
     assert step.text == "Compare at epoch 1: all seeds have reached it, those that ended early, too."
     assert step.commands[0].endswith(" --metric val_pearsonr --goal max --at 1")
-    assert all(run.key in step.commands[0] for run in pasts)
+    assert all(run.key in step.commands[0] for run in records)
 
 
 @pytest.mark.parametrize("state", ["killed", "crashed", "failed", "pruned"])
@@ -226,7 +226,7 @@ def test_no_figure_among_the_best_is_worse_than_one_that_is_called_worse(drawn, 
     verdict = judge(runs, RankBy("figure", goal))
     sign = -1 if goal == "min" else 1
     best = {standing.setting.label: sign * standing.mean for standing in verdict.contenders}
-    others = {standing.setting.label: sign * standing.mean for standing in verdict.standings} | {}
+    others = {standing.setting.label: sign * standing.mean for standing in verdict.rankings} | {}
     rest = [mean for label, mean in others.items() if label not in best]
     worse = {comparison.other.label for comparison in verdict.comparisons if comparison.worse}
     assert not best or min(best.values()) >= max(rest, default=-1)

@@ -172,7 +172,7 @@ def test_nothing_and_one_run_have_an_answer_too() -> None:
 def test_failed_runs_are_left_out_and_their_survivors_doubted() -> None:
     runs = [*replicates(0.01, GOOD), *replicates(0.001, SAME), past("x", 0.1, learning_rate=0.01, state="failed")]
     verdict = judge(runs, PEARSON)
-    assert verdict.standings[1].seeds == 3
+    assert verdict.rankings[1].seeds == 3
     assert "x: failed after 5 epochs" in everything(verdict)
     assert "worse than its survivors" in everything(verdict)
     going = judge([*runs[:-1], past("x", 0.1, learning_rate=0.01, state="running")], PEARSON)
@@ -182,7 +182,7 @@ def test_failed_runs_are_left_out_and_their_survivors_doubted() -> None:
 
 def test_undefined_figures_are_left_out() -> None:
     verdict = judge([*replicates(0.01, GOOD), past("x", None, learning_rate=0.01, seed=9)], PEARSON)
-    assert verdict.standings[0].seeds == 3
+    assert verdict.rankings[0].seeds == 3
     assert "x: Pearson r undefined there" in everything(verdict)
 
 
@@ -192,7 +192,7 @@ def test_running_runs_count_at_an_epoch_they_have_reached() -> None:
         for rate, figures in ((0.01, GOOD), (0.0001, BAD))
         for seed, figure in enumerate(figures)
     ]
-    assert judge(runs, PEARSON).standings == []
+    assert judge(runs, PEARSON).rankings == []
     assert calls(judge(runs, choose("val_pearsonr", "epoch", 5))) == {"learning_rate 0.0001": True}
 
 

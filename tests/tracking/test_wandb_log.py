@@ -85,7 +85,7 @@ def test_without_a_server_it_is_logged_offline_said_so_and_sent_later(tmp_path, 
         "W&B at http://127.0.0.1:9 could not be reached: connection refused; logged offline instead, 4 epochs in "
     )
     (offline,) = (tmp_path / "wandb").glob("offline-run-*")
-    (past,) = import_offline(tmp_path, offline).pasts
+    (past,) = import_offline(tmp_path, offline).records
     assert (past.id, past.state, past.source) == (run.id, "finished", "offline")
     assert past.rows == [pytest.approx(row) for row in make_rows(4)]
     assert past.config["learning_rate"] == runs.read_config(run).learning_rate
@@ -104,7 +104,7 @@ def test_offline_needs_no_key_and_a_torn_file_gives_the_rows_before_the_tear(tmp
     (file,) = (tmp_path / "wandb").rglob("*.wandb")
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) * 2 // 3])
-    (past,) = import_offline(tmp_path, file).pasts
+    (past,) = import_offline(tmp_path, file).records
     assert past.state == "crashed"
     assert 5 < len(past.rows) < 30
     assert past.rows == [pytest.approx(row) for row in make_rows(len(past.rows))]

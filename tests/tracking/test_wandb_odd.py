@@ -30,7 +30,7 @@ def test_numbers_that_no_table_holds_spoil_neither_their_run_nor_the_others(tmp_
         server.add(run)
         server.add(other)
         pulled = pull_runs(tmp_path, "lab/big", server.url, KEY, histories=True)
-    odd, plain = sorted(pulled.pasts, key=lambda past: past.id)
+    odd, plain = sorted(pulled.records, key=lambda past: past.id)
     assert stored_runs(tmp_path) in ([odd, plain], [plain, odd])
     assert (odd.config["lr"], len(odd.rows), plain.rows) == ("Infinity", 2, other.history)
     assert max(name.count(".") for name in odd.config) < 30

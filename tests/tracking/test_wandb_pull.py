@@ -123,7 +123,7 @@ def test_a_fault_after_some_curves_is_said_at_once_and_the_next_pull_goes_on_fro
     requests = [json.loads(body) for body in server.seen]
     asked = {request["variables"]["name"] for request in requests if "RunFullHistory" in request["query"]}
     assert (rest.fresh, len(asked), asked & had) == (False, 40 - len(had), set())
-    assert [(len(past.rows), past.sampled) for past in rest.pasts] == [(5, False)] * 40
+    assert [(len(past.rows), past.sampled) for past in rest.records] == [(5, False)] * 40
 
 
 def test_the_command_says_such_a_fault_in_one_line_and_goes_on_next_time(tmp_path, server):
@@ -140,22 +140,22 @@ def test_a_fault_in_the_middle_of_the_curves_keeps_what_was_there(tmp_path, serv
     first = pull_runs(tmp_path, "lab/seed")
     server.fault = Fault("500", "RunFullHistory")
     with pytest.raises(WandbError, match="is out of order"):
-        fetch_histories(tmp_path, [past.key for past in first.pasts])
-    assert stored_runs(tmp_path) == first.pasts
+        fetch_histories(tmp_path, [past.key for past in first.records])
+    assert stored_runs(tmp_path) == first.records
     server.fault = Fault("slow", "RunFullHistory")
-    fetch_histories(tmp_path, [past.key for past in first.pasts])
+    fetch_histories(tmp_path, [past.key for past in first.records])
     assert [(len(past.rows), past.sampled) for past in stored_runs(tmp_path)] == [(5, False)] * 3
 
 
 def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(tmp_path, server):
     long_runs(server, 1000, 100)
     pulled = pull_runs(tmp_path, "lab/big")
-    assert len(pulled.pasts) == 1000
+    assert len(pulled.records) == 1000
     assert server.requests["Runs"] == 2
     assert server.requests.total() == 4
-    assert {past.sampled for past in pulled.pasts} == {True}
-    assert pulled.pasts[7].rows == [{"epoch": 100, "val_loss": 0.01}]
-    keys = [past.key for past in pulled.pasts[10:14]]
+    assert {past.sampled for past in pulled.records} == {True}
+    assert pulled.records[7].rows == [{"epoch": 100, "val_loss": 0.01}]
+    keys = [past.key for past in pulled.records[10:14]]
     fetch_histories(tmp_path, keys)
     assert server.requests["RunFullHistory"] == 4
     fetch_histories(tmp_path, keys)
@@ -175,12 +175,12 @@ def test_a_thousand_runs_take_few_requests_and_their_curves_come_when_asked_for(
 def test_a_curve_that_the_server_thins_is_read_in_full_or_called_sampled(tmp_path, server):
     long_runs(server, 1, 300)
     server.sampled = 50
-    assert [(len(past.rows), past.sampled) for past in pull_runs(tmp_path, "lab/big", histories=True).pasts] == [
+    assert [(len(past.rows), past.sampled) for past in pull_runs(tmp_path, "lab/big", histories=True).records] == [
         (300, False)
     ]
     server.pages = False
     (tmp_path / "other").mkdir()
-    thin = pull_runs(tmp_path / "other", "lab/big", histories=True).pasts
+    thin = pull_runs(tmp_path / "other", "lab/big", histories=True).records
     assert [(len(past.rows), past.sampled) for past in thin] == [(50, True)]
 
 
@@ -194,14 +194,14 @@ def test_a_server_that_knows_no_pages_gives_sampled_curves_and_one_that_fails_at
         pull_runs(tmp_path, "lab/big", histories=True)
     server.fault = None
     monkeypatch.delitem(wandb_server.ANSWERS, "HistoryPage")
-    (past,) = pull_runs(tmp_path, "lab/big", histories=True).pasts
+    (past,) = pull_runs(tmp_path, "lab/big", histories=True).records
     assert (len(past.rows), past.sampled) == (50, True)
 
 
 @pytest.mark.parametrize("count", [3, 12])  # asked for one by one, and listed
 def test_a_run_that_was_deleted_since_does_not_keep_the_others_from_their_curves(tmp_path, server, count):
     long_runs(server, count, 5)
-    kept = pull_runs(tmp_path, "lab/big").pasts
+    kept = pull_runs(tmp_path, "lab/big").records
     del server.runs[ENTITY, "big"]["run1"]
     with pytest.raises(WandbError) as error:
         fetch_histories(tmp_path, [past.key for past in kept])
@@ -236,26 +236,26 @@ def test_the_command_forgets_a_project_of_this_server(tmp_path, server):
 def test_a_sweep_that_is_newer_than_what_is_kept_of_its_project_is_asked_for(tmp_path, server):
     pull_runs(tmp_path, "lab/seed")
     server.add(StoredRun(ENTITY, "seed", "later", "later", sweep="efgh5678"))
-    assert [past.id for past in pull_runs(tmp_path, "lab/seed/sweeps/efgh5678").pasts] == ["later"]
+    assert [past.id for past in pull_runs(tmp_path, "lab/seed/sweeps/efgh5678").records] == ["later"]
     del server.runs[ENTITY, "seed"]["seed0"]
-    found = pull_runs(tmp_path, "lab/seed/sweeps/abcd1234", refresh=True).pasts
+    found = pull_runs(tmp_path, "lab/seed/sweeps/abcd1234", refresh=True).records
     assert [past.id for past in found] == ["seed1", "seed2"]
     assert len(stored_runs(tmp_path)) == 3
 
 
 def test_a_sweep_is_a_part_of_its_project(tmp_path, server):
     server.add(StoredRun(ENTITY, "seed", "alone", "alone", state="running"))
-    assert len(pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").pasts) == 3
+    assert len(pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").records) == 3
     assert len(stored_runs(tmp_path)) == 3
     whole = pull_runs(tmp_path, "https://wandb.ai/lab/seed/workspace")
-    assert (whole.fresh, len(whole.pasts), len(stored_runs(tmp_path))) == (True, 4, 4)
+    assert (whole.fresh, len(whole.records), len(stored_runs(tmp_path))) == (True, 4, 4)
     assert pull_runs(tmp_path, "lab/seed/sweeps/abcd1234").fresh is False
 
 
 def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made_up(tmp_path, server):
     run = StoredRun(ENTITY, "ends", "x", "x", {"lr": {"value": 0.1}}, {"val_loss": 0.5, "epoch": 9}, state="finished")
     server.add(run)
-    thin = pull_runs(tmp_path, "lab/ends").pasts
+    thin = pull_runs(tmp_path, "lab/ends").records
     fetch_histories(tmp_path, [past.key for past in thin])
     whole = stored_runs(tmp_path)
     assert [(past.rows[0]["val_loss"], past.last_only, past.sampled) for past in (*thin, *whole)] == [
@@ -275,7 +275,7 @@ def test_of_a_run_without_a_curve_the_last_values_are_known_and_no_epoch_is_made
     assert why_left_out(whole[0], fifth) == "only its last values are known"
     verdict = judge(whole, best)
     assert "Of 1 of 1 runs only the last values are known, and stand for the best." in verdict.notes
-    assert verdict.standings[0].trend is None
+    assert verdict.rankings[0].trend is None
     drawn = learning_curves(verdict.settings, "val_loss", PlotOptions()).data
     assert [list(trace.x) for trace in drawn] == [[]]
     said = pull(tmp_path, "lab/ends")[1]
@@ -296,7 +296,7 @@ def test_one_path_on_two_servers_is_two_projects_and_a_key_goes_to_its_own_serve
         del server.runs[ENTITY, "seed"]["seed0"]
         pull_runs(tmp_path, "lab/seed", refresh=True)
         assert len(stored_runs(tmp_path)) == 5
-        assert len(pull_runs(tmp_path, "lab/seed", other.url).pasts) == 3
+        assert len(pull_runs(tmp_path, "lab/seed", other.url).records) == 3
         for words, why in (
             (["seed1"], "2 runs have the id 'seed1'; name one by its key: wandb:"),
             (["--sweep", "abcd1234"], f"{' and '.join(sorted([server.url, other.url]))} each have one; name runs by"),

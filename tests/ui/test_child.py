@@ -25,7 +25,7 @@ def genome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_share_that_is_done_is_told_while_it_runs(genome: Path) -> None:
     shares: list[float] = []
-    printed = command("data", "build", "own", "--genome", str(genome), *BUILD, seconds=120, tell=shares.append)
+    printed = command("data", "build", "own", "--genome", str(genome), *BUILD, seconds=120, on_progress=shares.append)
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
     assert '"name": "own"' in printed
@@ -36,7 +36,7 @@ def test_a_page_that_ends_while_it_is_told_does_not_end_the_command(genome: Path
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        command("data", "build", "own", "--genome", str(genome), *BUILD, seconds=120, tell=leave)
+        command("data", "build", "own", "--genome", str(genome), *BUILD, seconds=120, on_progress=leave)
     assert len(open_dataset(tmp_path / "home", "own")) == 33
 
 

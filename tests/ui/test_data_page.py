@@ -18,7 +18,7 @@ from tfbind.dna.codes import decode
 from tfbind.motifs.discovery import DiscoveredMotif, MotifAgreement
 from tfbind.motifs.pwm import jaspar_motif
 from ui.data.add import _downloads
-from ui.data.detail import TABS, _said
+from ui.data.detail import TABS, _describe
 from ui.widgets.command import BackgroundCommand
 from ui.widgets.disk import DISK
 from ui.widgets.session import plain
@@ -171,8 +171,8 @@ def test_the_motif_behind_a_scan_is_looked_for_when_asked_and_named_as_what_it_i
 
 def test_a_scan_that_explains_a_part_of_the_scores_is_not_said_to_have_made_them() -> None:
     half = DiscoveredMotif(jaspar_motif(), "painted", 200, 0.7, 5.0, MotifAgreement(0.84, 0.1))
-    assert "made a part of these scores" in _said(half)
-    assert "exactly" not in _said(half)
+    assert "made a part of these scores" in _describe(half)
+    assert "exactly" not in _describe(half)
 
 
 @pytest.mark.usefixtures("small")

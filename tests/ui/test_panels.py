@@ -92,7 +92,7 @@ def fail(*_: Any, **__: Any) -> NoReturn:
 
 
 PANELS = (
-    "ranking",
+    "ranking_figure",
     "compare_baselines_by_data",
     "learning_curves",
     "setting_columns",

@@ -20,7 +20,7 @@ from tfbind.scoring.jobs import JobStatus
 from tfbind.scoring.model import load_model, score
 from tfbind.scoring.plots import AROUND_FOCUS
 from ui.predict import input, view
-from ui.predict.jobs import _how_far
+from ui.predict.jobs import _progress_words
 from ui.widgets import cache, url_state
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -251,4 +251,4 @@ def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) ->
 
 def test_the_hours_that_a_background_job_still_takes_are_said_as_hours() -> None:
     status = JobStatus("running", "scoring", 10, 100, 7384.0, "")
-    assert _how_far(status, "bases") == "scoring: 10 of 100 bases, about 2 h 3 min left"
+    assert _progress_words(status, "bases") == "scoring: 10 of 100 bases, about 2 h 3 min left"

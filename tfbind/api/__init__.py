@@ -1,10 +1,9 @@
 """The functions of `import tfbind as tf`: data sets, runs, comparisons, scores, for notebooks and scripts.
 
-Each is a few lines over the package that does the work. `home` is where runs and data sets are kept; None stands for
-`$TFBIND_HOME`, else `.tfbind/` beside `app.py`. DNA is a string of A C G T N in either case, an array of codes
-(uint8, A C G T N = 0 1 2 3 4), or several sequences: a list of strings, or codes (N, L). What cannot be used is
-refused with a ValueError of one line. Nothing is printed but the progress of `train`. The examples begin with
-`import tfbind as tf`.
+`home` is where runs and data sets are kept; None stands for `$TFBIND_HOME`, else `.tfbind/` beside `app.py`. DNA
+is a string of A C G T N in either case, an array of codes (uint8, A C G T N = 0 1 2 3 4), or several sequences: a
+list of strings, or codes (N, L). What cannot be used is refused with a ValueError of one line. Nothing is printed
+but the progress of `train`. The examples begin with `import tfbind as tf`.
 """
 
 from collections.abc import Sequence
@@ -52,11 +51,10 @@ def open_dataset(name: str | Path = "builtin", *, home: Home = None) -> "Windows
 
 
 def simulate_dataset(name: str, windows: int = 1000, *, seed: int = 0, home: Home = None) -> "Windows":
-    """Open the simulated data set `name`, made if it is missing: random DNA of human composition, scored by a scan
-    with the motif of FOXA1.
+    """Simulate a data set: random DNA of human composition, scored by a scan with the motif of FOXA1.
 
     Args:
-        name: what to call it.
+        name: what to call it; one that is there already is opened.
         windows: how many windows of 300 bases.
         seed: of the random numbers.
         home: where data sets are kept.
@@ -90,8 +88,7 @@ def list_datasets(*, home: Home = None) -> list[dict[str, Any]]:
 
 
 def discover_motif(data: "Windows") -> "DiscoveredMotif | None":
-    """The motif behind the scores of a data set: read off where a scan painted them, else what is common where
-    scores are high.
+    """Discover the motif behind the scores: read off where a scan painted them, else enriched where they are high.
 
     Args:
         data: as `open_dataset` returns it, or anything with `codes` (N, L) uint8 and `scores` (N, L) float32.
@@ -172,13 +169,12 @@ def submit(
         ValueError: the configuration or the data set cannot be used.
 
     >>> data = tf.simulate_dataset("tiny", windows=200)
-    >>> run = tf.submit(tf.TrainConfig(num_epochs=1), data, name="in the background")
-    >>> run.wait()
+    >>> tf.submit(tf.TrainConfig(num_epochs=1), data, name="in the background").wait()
     'finished'
     """
     folder = _home(home)
-    chosen = _on_data(config or TrainConfig(), data, folder)
-    return folders.submit(folder, chosen, folders.RunRequest(name=name, parent=parent, wandb=wandb))
+    config = _on_data(config or TrainConfig(), data, folder)
+    return folders.submit(folder, config, folders.RunRequest(name=name, parent=parent, wandb=wandb))
 
 
 def list_runs(*, home: Home = None) -> "list[Run]":
@@ -203,7 +199,7 @@ def compare_runs(
     goal: "Goal | None" = None,
     home: Home = None,
 ) -> "Verdict":
-    """Say which setting is best, by how much, and whether that is beyond the luck of the seed.
+    """Rank the settings of runs and test whether the best one differs by more than seeds do.
 
     Args:
         runs: runs, ids of runs, or a sweep.
@@ -233,14 +229,14 @@ def compare_runs(
     if metric is None:
         metric, goal = (judged_by[0], goal or judged_by[1]) if judged_by else (compare.DEFAULT_METRIC, goal)
     pool, _ = compare.known_runs(folder)
-    pasts = [
+    records = [
         folders.record.read_run_record(run) if isinstance(run, folders.Run) else compare.select_run(pool, run)
         for run in runs
     ]
-    available = compare.metrics(pasts)
+    available = compare.metrics(records)
     if metric not in available:
         raise ValueError(f"metric {metric!r}: not recorded; there are: {', '.join(available) or 'none'}")
-    return compare.judge(pasts, compare.choose_at(metric, at, goal), pool)
+    return compare.judge(records, compare.choose_at(metric, at, goal), pool)
 
 
 def load_model(
@@ -265,10 +261,9 @@ def load_model(
     """
     several = [source] if isinstance(source, str | Path | folders.Run) else list(source)
     names = ",".join(map(_model_name, several))
-    folder = _home(home, several)
     network = scoring.OnnxNetwork if device == "cpu" else partial(scoring.TorchNetwork, device=device)
     try:
-        return scoring.load_model(folder, names, network)
+        return scoring.load_model(_home(home, several), names, network)
     except scoring.UnusableModel as error:
         raise ValueError(f"source {error.reason}") from None
 
@@ -304,7 +299,7 @@ def score(
     codes = sequences.encode_each(dna)
     if not codes:
         return np.empty_like(dna, np.float32) if isinstance(dna, np.ndarray) else []
-    lengths = [len(one) for one in codes]
+    lengths = [len(sequence) for sequence in codes]
     piece = scoring.Batch(np.concatenate(codes), lengths, 0, sum(lengths))
     scores = scoring.score_batch(model, scoring.ScoringOptions(both, pad), piece)[0]
     if isinstance(dna, np.ndarray):
@@ -315,7 +310,7 @@ def score(
 def call_sites(
     model: "Model", dna: "str | Codes", *, threshold: float | None = None, both: bool = False, pad: bool = False
 ) -> "list[Site]":
-    """The stretches of a sequence that score at least `threshold` throughout.
+    """Call binding sites: the stretches of a sequence that score at least `threshold` throughout.
 
     Args:
         model: as `load_model` returns it.
@@ -334,8 +329,8 @@ def call_sites(
     True
     """
     codes = sequences.encode_one(dna)
-    least = model.meaning.threshold if threshold is None else threshold
-    return scoring.call_sites(scoring.score(model, codes, both=both, pad=pad).scores, least)
+    threshold = model.meaning.threshold if threshold is None else threshold
+    return scoring.call_sites(scoring.score(model, codes, both=both, pad=pad).scores, threshold)
 
 
 def mutagenesis(
@@ -346,8 +341,7 @@ def mutagenesis(
     Args:
         model: as `load_model` returns it.
         dna: one sequence; for a list, call this for each.
-        start: the first base to change, 0-based.
-        stop: the end of the bases to change, exclusive; None for that of the sequence.
+        start, stop: the bases to change, 0-based half-open; None for the end of the sequence.
         both: average with the scores of the reverse complement.
 
     Returns:
@@ -366,7 +360,7 @@ def mutagenesis(
 def plot_profile(
     model: "Model", dna: "str | Codes", *, threshold: float | None = None, both: bool = False, pad: bool = False
 ) -> "go.Figure":
-    """Draw the predicted score of each base, with the called sites behind it.
+    """Plot the predicted score of each base, with the called sites behind it.
 
     Args:
         model: as `load_model` returns it.
@@ -386,13 +380,13 @@ def plot_profile(
     """
     codes = sequences.encode_one(dna)
     profile = scoring.score(model, codes, both=both, pad=pad)
-    least = model.meaning.threshold if threshold is None else threshold
+    threshold = model.meaning.threshold if threshold is None else threshold
     return scoring.profile_figure(
         codes,
         profile.scores,
         name=model.name,
         spread=profile.spread,
-        sites=scoring.call_sites(profile.scores, least),
+        sites=scoring.call_sites(profile.scores, threshold),
         shaded=model.reach if model.length is None else 0,
         meaning=model.meaning,
     )
@@ -429,10 +423,10 @@ def predict_file(
     >>> tf.predict_file(tf.load_model(), "peaks.fa", "scores.tsv").bases
     16
     """
-    how = scoring.ScoringOptions(both, pad, threshold)
-    outcome = scoring.predict_file(model, Path(data), Path(out), how)
-    scoring.write_beside(Path(out), _home(home), model, **asdict(how) | outcome.about)
-    return outcome
+    options = scoring.ScoringOptions(both, pad, threshold)
+    report = scoring.predict_file(model, Path(data), Path(out), options)
+    scoring.write_beside(Path(out), _home(home), model, **asdict(options) | report.about)
+    return report
 
 
 def score_variants(
@@ -445,7 +439,7 @@ def score_variants(
     strict: bool = True,
     home: Home = None,
 ) -> "pd.DataFrame":
-    """Score what each variant of a VCF file changes in the binding around it.
+    """Score the effect of each variant of a VCF file on the binding around it.
 
     Args:
         model: as `load_model` returns it.
@@ -474,8 +468,7 @@ def score_variants(
         if not Path(path).is_file():
             raise ValueError(f"{path}: no such file")
     reference = variants.FromGenome(sequences.Genome(Path(genome), _home(home) / "cache" / "fasta"))
-    scorer = variants.Scorer(model, reference, threshold, both)
-    return variants.effects_frame(scorer, Path(calls), strict)
+    return variants.effects_frame(variants.Scorer(model, reference, threshold, both), Path(calls), strict)
 
 
 def _home(home: Home, sources: "Sequence[object]" = ()) -> Path:

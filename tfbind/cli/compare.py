@@ -16,8 +16,8 @@ from tfbind.compare import (
     RankBy,
     choose,
     goal_of,
+    join_words,
     known_runs,
-    listed,
     metric_label,
     metrics,
     select_runs,
@@ -57,41 +57,44 @@ def compare(options: argparse.Namespace) -> int:
 
     if options.out and options.out.suffix not in SUFFIXES:
         raise ValueError(f"--out {options.out}: expected a name that ends in {' '.join(SUFFIXES)}")
-    choice = _choice(options)
+    rank_by = _rank_by(options)
     pool, problems = known_runs(home_folder())
-    pasts = _chosen(pool, problems, options)
+    records = _select(pool, problems, options)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    available = metrics(pasts)
-    if choice.metric not in available:
-        raise ValueError(f"--metric {choice.metric}: not recorded; there are: {', '.join(available) or 'none'}")
-    verdict = judge(pasts, choice, pool)
-    beside = baselines.compare_baselines_by_data(home_folder(), [past.config for past in pasts], choice.metric)
-    written = {}
+    available = metrics(records)
+    if rank_by.metric not in available:
+        raise ValueError(f"--metric {rank_by.metric}: not recorded; there are: {', '.join(available) or 'none'}")
+    verdict = judge(records, rank_by, pool)
+    configs = [record.config for record in records]
+    compared = baselines.compare_baselines_by_data(home_folder(), configs, rank_by.metric)
+    output = {}
     if options.out:
-        report = Report(pasts, verdict, _command(options, choice), now(), beside)
+        report = Report(records, verdict, _command(options, rank_by), now(), compared)
         _write(options.out, report)
-        written = {"out": str(options.out)}
-    said = verdict_text(verdict)
-    said += [
-        f"baseline {one.name} ({one.data}): {metric_label(choice.metric)} {figure(one.mean)}, {one.about}"
-        for one in beside
+        output = {"out": str(options.out)}
+    lines = verdict_text(verdict)
+    label = metric_label(rank_by.metric)
+    lines += [
+        f"baseline {baseline.name} ({baseline.data}): {label} {figure(baseline.mean)}, {baseline.about}"
+        for baseline in compared
     ]
     if best := verdict.best:
-        records = [past.config for past in best.setting.counted]
-        remark = baselines.remark_on_best(home_folder(), records, choice.metric, best.mean, best.setting.label)
-        said += [remark] if remark else []
+        configs = [record.config for record in best.setting.counted]
+        remark = baselines.remark_on_best(home_folder(), configs, rank_by.metric, best.mean, best.setting.label)
+        if remark:
+            lines.append(remark)
     for step in next_steps(verdict):
-        said += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
+        lines += [f"next: {step.text}", *(f"    {command}" for command in step.commands)]
     return print_result(
         options.json,
-        {**facts(verdict), "baselines": [asdict(one) for one in beside], **written},
-        [*said, *written.values()],
+        {**facts(verdict), "baselines": [asdict(baseline) for baseline in compared], **output},
+        [*lines, *output.values()],
     )
 
 
-def _choice(options: argparse.Namespace) -> RankBy:
-    metric, goal = _judged_by(options)
+def _rank_by(options: argparse.Namespace) -> RankBy:
+    metric, goal = _metric_and_goal(options)
     if options.at in ("best", "last"):
         return choose(metric, options.at, None, goal)
     if not options.at.isdecimal():
@@ -99,49 +102,49 @@ def _choice(options: argparse.Namespace) -> RankBy:
     return choose(metric, "epoch", int(options.at), goal)
 
 
-def _judged_by(options: argparse.Namespace) -> tuple[str, Goal | None]:
+def _metric_and_goal(options: argparse.Namespace) -> tuple[str, Goal | None]:
     """The metric and the goal as asked for, else those of the sweep."""
     if options.metric:
         return options.metric, options.goal
-    found = sweeps.judged_by(home_folder(), options.sweep) if options.sweep else None
-    metric, goal = found or (DEFAULT_METRIC, None)
+    recorded = sweeps.judged_by(home_folder(), options.sweep) if options.sweep else None
+    metric, goal = recorded or (DEFAULT_METRIC, None)
     return metric, options.goal or goal
 
 
-def _chosen(pool: list[RunRecord], problems: list[str], options: argparse.Namespace) -> list[RunRecord]:
+def _select(pool: list[RunRecord], problems: list[str], options: argparse.Namespace) -> list[RunRecord]:
     if not (options.ids or options.sweep or options.table):
         raise ValueError("compare: name runs, or --sweep ID, or --table; `python -m tfbind runs` lists them")
     ids = [*options.ids, *(read_keys(options.table) if options.table else [])]
-    known = {past.key for past in pool}
+    keys = {record.key for record in pool}
     for id in ids:
-        if id not in known:
+        if id not in keys:
             _check_id(id, pool, problems)
-    asked = {past.key for past in select_runs(pool, ids)}
+    selected = {record.key for record in select_runs(pool, ids)}
     if options.sweep:
-        asked |= _members(pool, options.sweep)
-    return [past for past in reversed(pool) if past.key in asked]
+        selected |= _members(pool, options.sweep)
+    return [record for record in reversed(pool) if record.key in selected]
 
 
 def _check_id(id: str, pool: list[RunRecord], problems: list[str]) -> None:
     """Refuse what is the id of no run, or of several."""
-    found = select_runs(pool, [id])
-    if not found:
+    matches = select_runs(pool, [id])
+    if not matches:
         damaged = sorted(problems, key=lambda problem: id not in problem)[:1]
         raise ValueError("; ".join([f"no run {id!r} here that can be read", *damaged]))
-    if len(found) > 1:
-        keys = listed([f"{past.key} ({past.server or past.source})" for past in found])
-        raise ValueError(f"{len(found)} runs have the id {id!r}; name one by its key: {keys}")
+    if len(matches) > 1:
+        keys = join_words([f"{record.key} ({record.server or record.source})" for record in matches])
+        raise ValueError(f"{len(matches)} runs have the id {id!r}; name one by its key: {keys}")
 
 
 def _members(pool: list[RunRecord], sweep: str) -> set[str]:
     """The keys of the runs of a sweep."""
-    members = [past for past in pool if past.group == sweep]
-    servers = sorted({past.server for past in members} - {""})
+    members = [record for record in pool if record.group == sweep]
+    servers = sorted({record.server for record in members} - {""})
     if len(servers) > 1:
-        raise ValueError(f"--sweep {sweep}: {listed(servers)} each have one; name runs by their keys instead")
+        raise ValueError(f"--sweep {sweep}: {join_words(servers)} each have one; name runs by their keys instead")
     if not members:
         raise ValueError(f"--sweep {sweep}: no run belongs to it")
-    return {past.key for past in members}
+    return {record.key for record in members}
 
 
 def read_keys(path: Path) -> list[str]:
@@ -159,12 +162,12 @@ def read_keys(path: Path) -> list[str]:
         ) from None
 
 
-def _command(options: argparse.Namespace, choice: RankBy) -> str:
+def _command(options: argparse.Namespace, rank_by: RankBy) -> str:
     words = ["python", "-m", "tfbind", "compare", *options.ids]
     words += ["--sweep", options.sweep] if options.sweep else []
     words += ["--table", options.table.name] if options.table else []
-    words += ["--metric", choice.metric, "--at", options.at]
-    words += ["--goal", choice.goal] if choice.goal != goal_of(choice.metric) else []
+    words += ["--metric", rank_by.metric, "--at", options.at]
+    words += ["--goal", rank_by.goal] if rank_by.goal != goal_of(rank_by.metric) else []
     return shlex.join([*words, "--out", options.out.name])
 
 
@@ -174,7 +177,7 @@ def _write(path: Path, report: "Report") -> None:
     makers = {
         ".html": html_report,
         ".md": markdown_report,
-        ".csv": lambda report: csv_table(report.pasts, report.choice),
+        ".csv": lambda report: csv_table(report.records, report.rank_by),
     }
     write_bytes(path, makers[path.suffix](report).encode(errors=ODD_BYTES))
 
@@ -207,8 +210,8 @@ def leaks(options: argparse.Namespace) -> int:
 
     config = _config(options)
     data = open_validated(home_folder(), config.dataset)
-    found = find_leaks(data, split(data, config))
-    return print_result(options.json, {**asdict(found), "found": found.found}, [found.words])
+    shared = find_leaks(data, split(data, config))
+    return print_result(options.json, {**asdict(shared), "found": shared.found}, [shared.words])
 
 
 def find_baselines(options: argparse.Namespace) -> int:
@@ -217,14 +220,14 @@ def find_baselines(options: argparse.Namespace) -> int:
 
     config, home = _config(options), home_folder()
     data = open_validated(home, config.dataset)
-    found = ensure_baselines(home, data, split(data, config)).baselines
-    lines = [_figures_line(asdict(base), "val") for base in found]
-    return print_result(options.json, {"baselines": [asdict(base) for base in found]}, lines)
+    measured = ensure_baselines(home, data, split(data, config)).baselines
+    lines = [_figures_line(asdict(base), "val") for base in measured]
+    return print_result(options.json, {"baselines": [asdict(base) for base in measured]}, lines)
 
 
-def _figures_line(one: dict[str, Any], part: str) -> str:
+def _figures_line(figures: dict[str, Any], part: str) -> str:
     """A model of a table of figures, beside others."""
-    shown = {
+    columns = {
         f"{part}_loss": "loss",
         f"{part}_pearsonr": "pearsonr",
         "mean of windows": "pearsonr_window",
@@ -232,8 +235,8 @@ def _figures_line(one: dict[str, Any], part: str) -> str:
         "calls right": "precision",
         "AUPRC": "auprc",
     }
-    figures = [f"{name} {figure(one.get(f'{part}_{key}')):10}" for name, key in shown.items()]
-    return " ".join([f"{one['name']:20}", *figures, one["about"]])
+    cells = [f"{name} {figure(figures.get(f'{part}_{key}')):10}" for name, key in columns.items()]
+    return " ".join([f"{figures['name']:20}", *cells, figures["about"]])
 
 
 def test(options: argparse.Namespace) -> int:
@@ -243,9 +246,9 @@ def test(options: argparse.Namespace) -> int:
     run = runs.find(home_folder(), options.id)
     before = test_set.read_test_result(run)
     result = test_set.open_test(run)
-    said = "opened before, on" if before else "opened now,"
+    when = "opened before, on" if before else "opened now,"
     lines = [
-        f"{result.windows} test windows, {said} {result.opened}",
+        f"{result.windows} test windows, {when} {result.opened}",
         _figures_line({"name": "this run", "about": "the weights of its best epoch", **asdict(result)}, "test"),
         *(_figures_line(asdict(base), "test") for base in result.baselines),
     ]
@@ -258,20 +261,24 @@ def filters(options: argparse.Namespace) -> int:
     from tfbind.evaluation import describe_filters
 
     run = runs.find(home_folder(), options.id)
-    found = describe_filters(run, open_training_data(run.home, runs.read_record(run)))
+    report = describe_filters(run, open_training_data(run.home, runs.read_record(run)))
     facts, lines = [], []
-    for one in found.filters:
-        near = f"{one.match.name} {one.match.matrix_id}  E-value {one.match.e_value:.1g}" if one.match else "-"
-        word = one.motif.consensus if one.motif else "nothing in particular"
-        own = "" if one.behind is None else f"  like the labels' motif: p {one.behind:.1g}"
-        lines.append(f"filter {one.number:3}  {one.words:8,} words  {word}  {near}{own}")
+    for kernel in report.filters:
+        near = (
+            f"{kernel.match.name} {kernel.match.matrix_id}  E-value {kernel.match.e_value:.1g}"
+            if kernel.match
+            else "-"
+        )
+        word = kernel.motif.consensus if kernel.motif else "nothing in particular"
+        labels_match = "" if kernel.behind is None else f"  like the labels' motif: p {kernel.behind:.1g}"
+        lines.append(f"filter {kernel.number:3}  {kernel.words:8,} words  {word}  {near}{labels_match}")
         facts.append(
             {
-                "number": one.number,
-                "words": one.words,
-                "consensus": one.motif.consensus if one.motif else None,
-                "behind_labels_p": one.behind,
-                "matches": [asdict(match) for match in one.matches],
+                "number": kernel.number,
+                "words": kernel.words,
+                "consensus": kernel.motif.consensus if kernel.motif else None,
+                "behind_labels_p": kernel.behind,
+                "matches": [asdict(match) for match in kernel.matches],
             }
         )
-    return print_result(options.json, {"windows": found.windows, "behind": found.behind, "filters": facts}, lines)
+    return print_result(options.json, {"windows": report.windows, "behind": report.behind, "filters": facts}, lines)

@@ -62,14 +62,11 @@ def _add_signal(group: Any) -> None:
 
 def build_data(options: argparse.Namespace) -> int:
     """Make a data set: the built-in one, or one from a genome."""
-    data = _built(options)
-    facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
-    notes = [*data.meta["notes"], *build.remarks(data.meta["origin"])]
-    line = f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"
-    return print_result(options.json, facts | {"notes": notes}, [line, *notes])
+    data = _make_data(options)
+    return _print_data(options, data, [*data.meta["notes"], *build.remarks(data.meta["origin"])])
 
 
-def _built(options: argparse.Namespace) -> Windows:
+def _make_data(options: argparse.Namespace) -> Windows:
     if options.name == dataset.BUILTIN and not (options.genome or options.motif or options.signal):
         return dataset.make_builtin(home_folder())
     if options.genome is None or (options.motif is None) == (options.signal is None):
@@ -90,11 +87,11 @@ def _refuse(options: argparse.Namespace, others: tuple[str, ...]) -> None:
 
 
 def _from_motif(options: argparse.Namespace, progress: Callable[[float], None]) -> Windows:
-    found = get_motif(options.motif, options.motif_name)
+    motif = get_motif(options.motif, options.motif_name)
     rule = build.ScanRule(
         options.threshold, options.p_value, options.length, tuple(options.chromosome), options.every_window
     )
-    return build.build_scan(home_folder(), options.name, options.genome, found, rule, progress)
+    return build.build_scan(home_folder(), options.name, options.genome, motif, rule, progress)
 
 
 def _from_signal(options: argparse.Namespace, progress: Callable[[float], None]) -> Windows:
@@ -162,10 +159,11 @@ def _add_pair(command: Parser) -> Parser:
 def list_data(options: argparse.Namespace) -> int:
     """List the data sets on disk."""
     home = home_folder()
-    found = dataset.list_datasets(home)
-    lines = [f"{data['name']}  {data['windows']} windows of {data['length']} bases  {data['path']}" for data in found]
-    none = f"no data sets in {home}; `{dataset.BUILTIN}` is made when needed"
-    return print_result(options.json, {"datasets": found}, lines or [none])
+    datasets = dataset.list_datasets(home)
+    lines = [f"{row['name']}  {row['windows']} windows of {row['length']} bases  {row['path']}" for row in datasets]
+    if not datasets:
+        lines = [f"no data sets in {home}; `{dataset.BUILTIN}` is made when needed"]
+    return print_result(options.json, {"datasets": datasets}, lines)
 
 
 def import_data(options: argparse.Namespace) -> int:
@@ -173,10 +171,10 @@ def import_data(options: argparse.Namespace) -> int:
     data = dataset.import_pair(
         home_folder(), options.sequences, options.scores, options.name, transpose=options.transpose
     )
-    return _answer_data(options, data, data.meta["notes"])
+    return _print_data(options, data, data.meta["notes"])
 
 
-def _answer_data(options: argparse.Namespace, data: dataset.Windows, notes: Sequence[str] = ()) -> int:
+def _print_data(options: argparse.Namespace, data: dataset.Windows, notes: Sequence[str] = ()) -> int:
     facts = {"name": data.name, "windows": len(data), "length": data.length, "path": str(data.path)}
     line = f"{data.name}: {len(data)} windows of {data.length} bases in {data.path}"
     return print_result(options.json, facts | {"notes": list(notes)}, [line, *notes])
@@ -188,12 +186,12 @@ def fetch_data(options: argparse.Namespace) -> int:
         data = manage.fetch(
             home_folder(), options.source, options.name, options.address, tell=progress_printer(options)
         )
-    return _answer_data(options, data, data.meta["notes"])
+    return _print_data(options, data, data.meta["notes"])
 
 
 def rename_data(options: argparse.Namespace) -> int:
     """Give a data set another name."""
-    return _answer_data(options, manage.rename(home_folder(), options.name, options.to, runs.active_on))
+    return _print_data(options, manage.rename(home_folder(), options.name, options.to, runs.active_on))
 
 
 def export_data(options: argparse.Namespace) -> int:
@@ -205,15 +203,13 @@ def export_data(options: argparse.Namespace) -> int:
 def compare_data(options: argparse.Namespace) -> int:
     """Say how far two data sets have the same scores in the windows of one name."""
     first, second = (dataset.open_validated(home_folder(), name) for name in (options.name, options.other))
-    found = manage.compare(first, second, options.first)
-    judged = f"positions 0-{options.first - 1}" if options.first else "all positions"
-    lines = [
-        f"{found.shared:,} windows in both, {found.only_first:,} only in {first.name}, {found.only_second:,} only in "
-        f"{second.name}"
-    ]
-    if found.exact is not None:
-        lines.append(f"R {figure(found.r)} over all bases; {found.exact:.1%} of the windows exact on {judged}")
-    return print_result(options.json, asdict(found), lines)
+    report = manage.compare(first, second, options.first)
+    positions = f"positions 0-{options.first - 1}" if options.first else "all positions"
+    only = f"{report.only_first:,} only in {first.name}, {report.only_second:,} only in {second.name}"
+    lines = [f"{report.shared:,} windows in both, {only}"]
+    if report.exact is not None:
+        lines.append(f"R {figure(report.r)} over all bases; {report.exact:.1%} of the windows exact on {positions}")
+    return print_result(options.json, asdict(report), lines)
 
 
 def delete_data(options: argparse.Namespace) -> int:
@@ -226,32 +222,33 @@ def find_motif(options: argparse.Namespace) -> int:
     """Say which motif is behind the scores, or how far a given one explains them."""
     data = dataset.open_validated(home_folder(), options.name)
     if options.motif is None:
-        return _answer_behind(options, discovery.discover_motif(data))
-    given = get_motif(options.motif, options.motif_name)
-    threshold = options.threshold if options.threshold is not None else given.threshold
+        return _print_discovered(options, discovery.discover_motif(data))
+    motif = get_motif(options.motif, options.motif_name)
+    threshold = options.threshold if options.threshold is not None else motif.threshold
     if threshold is None:
         raise ValueError("--threshold: this motif has none of its own; expected the score of its lowest hit, in nats")
-    found = discovery.agreement(data, given.motif, threshold)
-    words = f"R {found.r:.4f} over all bases; {found.exact:.1%} of the windows exact, but for what overhangs the edge"
-    return print_result(options.json, {**asdict(found), "threshold": threshold}, [words])
+    match = discovery.agreement(data, motif.motif, threshold)
+    line = f"R {match.r:.4f} over all bases; {match.exact:.1%} of the windows exact, but for what overhangs the edge"
+    return print_result(options.json, {**asdict(match), "threshold": threshold}, [line])
 
 
-def _answer_behind(options: argparse.Namespace, behind: discovery.DiscoveredMotif | None) -> int:
-    if behind is None:
+def _print_discovered(options: argparse.Namespace, discovered: discovery.DiscoveredMotif | None) -> int:
+    if discovered is None:
         return print_result(options.json, {"motif": None}, [f"{options.name}: no motif was found behind the scores"])
-    (matches,) = nearest_motifs([behind.motif])
+    (matches,) = nearest_motifs([discovered.motif])
     facts = {
-        "how": behind.how,
-        "consensus": behind.motif.consensus,
-        "matrix": behind.motif.probabilities.round(4).tolist(),
-        "threshold": behind.threshold,
-        "base": behind.base,
-        "scale": behind.scale,
-        "explained": behind.explained,
-        "agreement": asdict(behind.agreement) if behind.agreement else None,
+        "how": discovered.how,
+        "consensus": discovered.motif.consensus,
+        "matrix": discovered.motif.probabilities.round(4).tolist(),
+        "threshold": discovered.threshold,
+        "base": discovered.base,
+        "scale": discovered.scale,
+        "explained": discovered.explained,
+        "agreement": asdict(discovered.agreement) if discovered.agreement else None,
         "nearest": [asdict(match) for match in matches],
     }
-    lines = [f"{behind.motif.consensus}, {behind.how}: explains {behind.explained:.1%} of the variance of the scores"]
+    share = f"{discovered.explained:.1%} of the variance of the scores"
+    lines = [f"{discovered.motif.consensus}, {discovered.how}: explains {share}"]
     lines += [f"  nearest: {match.name} {match.matrix_id}  E-value {match.e_value:.1g}" for match in matches]
     return print_result(options.json, facts, lines)
 
@@ -283,19 +280,20 @@ def disk_use(options: argparse.Namespace) -> int:
     home = home_folder()
     freed = disk.empty_trash(home) if options.empty_trash else 0
     freed += disk.drop_checkpoints(home) if options.drop_checkpoints else 0
-    now = disk.usage(home)
-    lines = [f"{size / 1e6:10,.1f} MB  {kind}" for kind, size in now.kinds.items()]
-    lines.append(f"{now.total / 1e6:10,.1f} MB  in {home}")
-    if now.checkpoints:
-        lines.append(f"{now.checkpoints / 1e6:10,.1f} MB  of that, checkpoints of finished runs: --drop-checkpoints")
+    usage = disk.usage(home)
+    lines = [f"{size / 1e6:10,.1f} MB  {kind}" for kind, size in usage.kinds.items()]
+    lines.append(f"{usage.total / 1e6:10,.1f} MB  in {home}")
+    if usage.checkpoints:
+        spent = f"{usage.checkpoints / 1e6:10,.1f} MB"
+        lines.append(f"{spent}  of that, checkpoints of finished runs: --drop-checkpoints")
     if freed:
         lines.append(f"{freed / 1e6:10,.1f} MB  freed")
     if options.drop_checkpoints:
         lines.append(disk.DROPPING)
     facts = {
-        "kinds": now.kinds,
-        "total": now.total,
-        "spent_checkpoints": now.checkpoints,
+        "kinds": usage.kinds,
+        "total": usage.total,
+        "spent_checkpoints": usage.checkpoints,
         "freed": freed,
     }
     return print_result(options.json, facts, lines)

@@ -45,16 +45,16 @@ def unreachable(url: str, seconds: float = SECONDS) -> str:
     """Why nobody answers at an address within so many seconds, "" if somebody does, if only to refuse."""
     if not re.match(r"https?://", url):
         return "no web address; expected one such as https://api.wandb.ai"
-    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
     # The limit of a request is for each of its steps, the name not among them: one byte a second would take minutes.
-    threading.Thread(target=lambda: told.put(_ask(url, 2 * seconds)), daemon=True).start()
+    threading.Thread(target=lambda: answers.put(_request(url, 2 * seconds)), daemon=True).start()
     try:
-        return told.get(timeout=seconds)
+        return answers.get(timeout=seconds)
     except queue.Empty:
         return f"no answer within {seconds:g} s"
 
 
-def _ask(url: str, seconds: float) -> str:
+def _request(url: str, seconds: float) -> str:
     try:
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=seconds):  # http or https, as checked  # nosec B310
@@ -110,10 +110,10 @@ def _packages(_home: Path) -> Iterator[Finding]:
             "packages", "note", f"{DISTRIBUTION} is not installed, so nothing says which versions fit", remedy
         )
         return
-    known = {package.name for package in needed}
+    names = {package.name for package in needed}
     wrong = {"": _unfit(needed)}
     for key, packages in optional.items():
-        wrong[key] = _unfit(package for package in packages if package.name not in known and _installed(package))
+        wrong[key] = _unfit(package for package in packages if package.name not in names and _installed(package))
     for key, packages in wrong.items():
         if packages:
             yield Finding("packages", "wrong", "; ".join(map(_as_words, packages)), _remedy(key, packages))
@@ -128,18 +128,18 @@ def _pinned() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
 
 def _pins(file: str) -> list[Requirement]:
     lines = [line.partition("#")[0].strip() for line in (PROJECT / file).read_text().splitlines()]
-    return [package for package in map(Requirement, filter(None, lines)) if _meant(package)]
+    return [package for package in map(Requirement, filter(None, lines)) if _applies(package)]
 
 
 def _declared() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
     """The packages that an installed copy needs, and those that it may have, by the extra that names them."""
     packages = list(map(Requirement, requires(DISTRIBUTION) or []))
-    needed = [package for package in packages if _meant(package)]
+    needed = [package for package in packages if _applies(package)]
     rest = [package for package in packages if package not in needed]
-    return needed, {extra: [package for package in rest if _meant(package, extra)] for extra in EXTRAS}
+    return needed, {extra: [package for package in rest if _applies(package, extra)] for extra in EXTRAS}
 
 
-def _meant(package: Requirement, extra: str = "") -> bool:
+def _applies(package: Requirement, extra: str = "") -> bool:
     """Whether a requirement is one for this Python and machine, with this extra."""
     return package.marker is None or package.marker.evaluate({"extra": extra})
 
@@ -156,8 +156,8 @@ def _unfit(packages: Iterable[Requirement]) -> list[Requirement]:
     return [package for package in packages if not _fits(package, _installed(package))]
 
 
-def _fits(package: Requirement, found: str) -> bool:
-    return bool(found) and package.specifier.contains(found, prereleases=True)
+def _fits(package: Requirement, installed: str) -> bool:
+    return bool(installed) and package.specifier.contains(installed, prereleases=True)
 
 
 def _as_words(package: Requirement) -> str:
@@ -172,23 +172,23 @@ def _remedy(key: str, packages: list[Requirement]) -> str:
 
 
 def _devices(_home: Path) -> Iterator[Finding]:
-    found = devices.available_devices()
+    names = devices.available_devices()
     memory = psutil.virtual_memory().total
-    said = f"{', '.join(found)}; {cpu_cores()} CPU cores, {size(memory)} of memory"
-    yield Finding("devices", "ok", said)
+    message = f"{', '.join(names)}; {cpu_cores()} CPU cores, {size(memory)} of memory"
+    yield Finding("devices", "ok", message)
     yield from unused_gpus(devices.torch_has_cuda(), *devices.driver_gpu_count())
 
 
-def unused_gpus(built: bool, shown: int, trouble: str) -> Iterator[Finding]:
-    """What keeps torch, `built` with CUDA or not, from GPUs: the driver has `shown` some, or none for `trouble`."""
-    if built and not shown:
+def unused_gpus(with_cuda: bool, gpus: int, reason: str) -> Iterator[Finding]:
+    """Why torch, built `with_cuda` or without, uses no GPU: the driver shows `gpus` of them, or none for `reason`."""
+    if with_cuda and not gpus:
         remedy = "nothing to do where the CPU is to train; a GPU has to be listed by `nvidia-smi`, for this account"
-        yield Finding("devices", "note", f"torch could use a GPU, but {trouble}", remedy)
-    elif shown and not built:
-        said = f"NVIDIA's driver shows {shown} GPU{'s' * (shown > 1)}, but torch is built without CUDA"
-        again = "make setup TORCH_INDEX=" if CHECKOUT else f"{INSTALL} --force-reinstall torch --index-url "
-        remedy = f"`{again}https://pypi.org/simple` takes a build with it"
-        yield Finding("devices", "note", said, remedy)
+        yield Finding("devices", "note", f"torch could use a GPU, but {reason}", remedy)
+    elif gpus and not with_cuda:
+        message = f"NVIDIA's driver shows {gpus} GPU{'s' if gpus > 1 else ''}, but torch is built without CUDA"
+        command = "make setup TORCH_INDEX=" if CHECKOUT else f"{INSTALL} --force-reinstall torch --index-url "
+        remedy = f"`{command}https://pypi.org/simple` takes a build with it"
+        yield Finding("devices", "note", message, remedy)
 
 
 def _home(home: Path) -> Iterator[Finding]:
@@ -198,8 +198,8 @@ def _home(home: Path) -> Iterator[Finding]:
     else:
         yield Finding("home", "ok", f"{home}" if home.exists() else f"{home}: made at the first start")
     if is_open_to_others(home):
-        said = f"{home}: other accounts of this machine may look into it, as into one that an older version made"
-        yield Finding("home", "note", said, shlex.join(["chmod", "-R", "go=", str(home)]))
+        message = f"{home}: other accounts of this machine may look into it, as into one that an older version made"
+        yield Finding("home", "note", message, shlex.join(["chmod", "-R", "go=", str(home)]))
 
 
 def _disk(home: Path) -> Iterator[Finding]:
@@ -209,13 +209,13 @@ def _disk(home: Path) -> Iterator[Finding]:
     yield Finding("disk", "wrong" if low else "ok", f"{size(free)} free", remedy if low else "")
     entries = os.statvfs(nearest_existing(home))
     if entries.f_files and not entries.f_favail:  # some file systems have no such limit, and say 0 of 0
-        said = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
-        yield Finding("disk", "wrong", said, remedy)
+        message = "all inodes are taken: no more files can be made, and commands call the disk full whatever is free"
+        yield Finding("disk", "wrong", message, remedy)
 
 
 def _runs(home: Path) -> Iterator[Finding]:
-    mended = f"`resume` mends {runs.STATE} and {runs.METRICS}; restore the rest from a copy, or delete the folder"
-    yield from _standing("runs", runs.list_runs(home), lambda run: runs.summary(run)["state"], "resume", mended)
+    remedy = f"`resume` mends {runs.STATE} and {runs.METRICS}; restore the rest from a copy, or delete the folder"
+    yield from _job_findings("runs", runs.list_runs(home), lambda run: runs.summary(run)["state"], "resume", remedy)
 
 
 def _sweeps(home: Path) -> Iterator[Finding]:
@@ -223,16 +223,16 @@ def _sweeps(home: Path) -> Iterator[Finding]:
         read_spec(sweep)
         return runs.read_status(sweep).state
 
-    mended = f"`sweep --resume` mends {runs.STATE}; restore the rest from a copy, or delete the folder: the runs stay"
-    yield from _standing("sweeps", list_sweeps(home), state, "sweep --resume", mended)
+    remedy = f"`sweep --resume` mends {runs.STATE}; restore the rest from a copy, or delete the folder: the runs stay"
+    yield from _job_findings("sweeps", list_sweeps(home), state, "sweep --resume", remedy)
 
 
-def _standing(
-    subject: str, every: Sequence[AnyRun], state: Callable[[AnyRun], str], resume: str, mended: str
+def _job_findings(
+    subject: str, jobs: Sequence[AnyRun], state: Callable[[AnyRun], str], resume: str, remedy: str
 ) -> Iterator[Finding]:
     states: dict[str, list[str]] = {}
     damaged = []
-    for job in every:
+    for job in jobs:
         try:
             runs.read_state(job)
             states.setdefault(state(job), []).append(job.id)
@@ -242,9 +242,9 @@ def _standing(
     yield Finding(subject, "ok", counts or "none")
     if states.get("crashed"):
         ids = states["crashed"]
-        yield Finding(subject, "note", f"crashed: {_few(ids)}", f"python -m tfbind {resume} {ids[0]}")
+        yield Finding(subject, "note", f"crashed: {_first_three(ids)}", f"python -m tfbind {resume} {ids[0]}")
     if damaged:
-        yield Finding(subject, "wrong", f"damaged: {_few(damaged)}", mended)
+        yield Finding(subject, "wrong", f"damaged: {_first_three(damaged)}", remedy)
 
 
 def _data(home: Path) -> Iterator[Finding]:
@@ -257,22 +257,22 @@ def _data(home: Path) -> Iterator[Finding]:
             damaged[path.name] = format_error(error)
     sound = ", ".join(entry["name"] for entry in list_datasets(home) if entry["name"] not in damaged)
     yield Finding("data sets", "ok", sound or f"none; `{BUILTIN}` is made when needed")
-    for name, said in damaged.items():
+    for name, message in damaged.items():
         remedy = f"restore {folder / name} from a copy, or delete it and import or build the data again"
-        yield Finding("data sets", "wrong", said, remedy)
+        yield Finding("data sets", "wrong", message, remedy)
 
 
-def _few(words: list[str]) -> str:
+def _first_three(words: list[str]) -> str:
     more = f" and {len(words) - 3} more" if len(words) > 3 else ""
     return "; ".join(words[:3]) + more
 
 
 def _wandb(_home: Path) -> Iterator[Finding]:
     url = os.environ.get(URL) or BASE_URL
-    trouble = unreachable(url)
-    if trouble:
+    reason = unreachable(url)
+    if reason:
         remedy = f"only `--wandb online` and `pull` need it: look at the network, the proxy and {URL}"
-        yield Finding("W&B", "note", f"{url}: {trouble}", remedy)
+        yield Finding("W&B", "note", f"{url}: {reason}", remedy)
     else:
         key = "a key in the environment" if os.environ.get(KEY) else "no key in the environment"
         yield Finding("W&B", "ok", f"{url} answers; {key}")

@@ -1,4 +1,4 @@
-"""What the commands share: parser, answers, errors. Each module here has `add`, which adds its commands."""
+"""What the commands share: parser, answers, errors. Each module here has functions that add its commands."""
 
 import argparse
 import errno
@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TextIO, TypeVar
 
 from tfbind.text import steer
 
-Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 BAR_WIDTH = 24
 CLEARED = "\r\033[K"  # the line of a terminal, from its beginning
@@ -26,15 +26,23 @@ class Parser(argparse.ArgumentParser):
 
 def number(text: str) -> float:
     """A finite number that was typed."""
-    found = float(text)
-    if not math.isfinite(found):
+    value = float(text)
+    if not math.isfinite(value):
         raise ValueError
-    return found
+    return value
 
 
-def print_error(what: object, code: int) -> int:
-    """One line on stderr."""
-    print(f"tfbind: {' '.join(str(what).split())}", file=sys.stderr)
+def print_error(message: object, code: int) -> int:
+    """Print an error in one line on stderr.
+
+    Args:
+        message: the error.
+        code: the exit code.
+
+    Returns:
+        `code`.
+    """
+    print(f"tfbind: {' '.join(str(message).split())}", file=sys.stderr)
     return code
 
 
@@ -69,15 +77,15 @@ def print_result(as_json: bool, value: dict[str, Any], lines: Sequence[str]) -> 
     return 0
 
 
-def read_each(found: Iterable[Found], read: Callable[[Found], dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+def read_each(items: Iterable[Item], read: Callable[[Item], dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
     """What `read` tells of each, and the exit code: 1 where some are damaged, of which stderr has a line each."""
-    told, code = [], 0
-    for each in found:
+    results, code = [], 0
+    for item in items:
         try:
-            told.append(read(each))
+            results.append(read(item))
         except ValueError as error:
             code = print_error(error, 1)
-    return told, code
+    return results, code
 
 
 def bar(share: float) -> str:
@@ -96,10 +104,12 @@ def progress_printer(options: argparse.Namespace) -> Callable[..., None]:
     """What is called with the share that is done, and words if there are any: it prints lines for a program with
     `--progress`, draws a bar on a terminal, or does nothing."""
     with_bar = not options.json and sys.stderr.isatty()
-    return _say_share if options.progress else _draw_bar if with_bar else lambda *_: None
+    if options.progress:
+        return _print_share
+    return _draw_bar if with_bar else lambda *_: None
 
 
-def _say_share(share: float, words: str = "") -> None:
+def _print_share(share: float, words: str = "") -> None:
     print(f"{SHARE}{share:.3f} {words}", file=sys.stderr, flush=True)
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from tfbind.scoring import THRESHOLD
 from tfbind.store import plural
 
 if TYPE_CHECKING:
-    from tfbind.scoring import Model
+    from tfbind.scoring import Model, ScorePieces
 
 NOTES = 20
 GPU_FROM = 4 << 20  # bytes of a file whose scan on a CPU takes longer than starting torch does
@@ -58,30 +58,32 @@ def predict_file(options: argparse.Namespace) -> int:
     data = sys.stdin.buffer if options.data == "-" else Path(options.data)
     device = _device(options, data)
     model = _load(options.model, device)
-    how = ScoringOptions(options.strand == "both", options.pad, options.threshold)
+    scoring = ScoringOptions(options.strand == "both", options.pad, options.threshold)
     with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
     terminal = sys.stderr.isatty()
-    cluster = scorer(options.ray, home_folder(), options.model, how, print_remark) if options.ray else nullcontext()
+    cluster: AbstractContextManager[ScorePieces | None] = nullcontext()
+    if options.ray:
+        cluster = scorer(options.ray, home_folder(), options.model, scoring, print_remark)
     try:
         with cluster as score_pieces:
-            watch = _stage_bar() if terminal else lambda _stage, _done, _total: None
-            outcome = predict_file(model, data, options.out, how, watch, score_pieces=score_pieces)
+            on_progress = _stage_bar() if terminal else lambda _stage, _done, _total: None
+            report = predict_file(model, data, options.out, scoring, on_progress, score_pieces=score_pieces)
     finally:
         if terminal:
             draw_status("")
-    write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
-    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
-        print(said, file=sys.stderr)
-    for note in [] if options.json else outcome.notes[:NOTES]:
+    write_beside(options.out, home_folder(), model, **asdict(scoring) | report.about, device=device)
+    if options.threshold is None and with_sites and (remark := model.meaning.on_threshold):
+        print(remark, file=sys.stderr)
+    for note in [] if options.json else report.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
-    if not options.json and len(outcome.notes) > NOTES:
-        print(f"and {plural(len(outcome.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
-    if note := outcome.unplaced:
+    if not options.json and len(report.notes) > NOTES:
+        print(f"and {plural(len(report.notes) - NOTES, 'more record')} changed in reading", file=sys.stderr)
+    if note := report.unplaced:
         print(note, file=sys.stderr)
-    facts = {**asdict(outcome), "notes": outcome.notes[:NOTES], "device": device}
-    where = " on a GPU" if device == "cuda" else ""
-    what = f"{plural(outcome.records, 'record')}, {plural(outcome.bases, 'base')}"
-    return print_result(options.json, facts, [f"{what} in {outcome.seconds:.1f} s{where}: {outcome.out}"])
+    facts = {**asdict(report), "notes": report.notes[:NOTES], "device": device}
+    device_words = " on a GPU" if device == "cuda" else ""
+    counts = f"{plural(report.records, 'record')}, {plural(report.bases, 'base')}"
+    return print_result(options.json, facts, [f"{counts} in {report.seconds:.1f} s{device_words}: {report.out}"])
 
 
 def _device(options: argparse.Namespace, data: object) -> str:
@@ -92,15 +94,15 @@ def _device(options: argparse.Namespace, data: object) -> str:
     """
     from tfbind.runs import devices
 
-    asked: str = options.device
+    device: str = options.device
     if options.ray:
-        if asked != "auto":
-            raise ValueError(f"--device {asked}: with --ray the nodes score, on their CPUs; expected one of the two")
+        if device != "auto":
+            raise ValueError(f"--device {device}: with --ray the nodes score, on their CPUs; expected one of the two")
         return "cpu"
-    if asked == "cuda" and not devices.cuda_count():
+    if device == "cuda" and not devices.cuda_count():
         raise ValueError(f"--device cuda: not on this machine; here: {', '.join(devices.available_devices())}")
-    if asked != "auto":
-        return asked
+    if device != "auto":
+        return device
     large = isinstance(data, Path) and data.is_file() and data.stat().st_size >= GPU_FROM
     return "cuda" if large and devices.cuda_count() else "cpu"
 
@@ -118,23 +120,23 @@ def _load(names: str, device: str) -> "Model":
 
 def _stage_bar() -> Callable[[str, int, int], None]:
     """Draws how far a prediction is, ten times a second."""
-    begun: dict[str, tuple[float, int]] = {}
-    drawn = 0.0
+    starts: dict[str, tuple[float, int]] = {}
+    last_drawn = 0.0
 
-    def tell(stage: str, done: int, total: int) -> None:
-        nonlocal drawn
+    def draw(stage: str, done: int, total: int) -> None:
+        nonlocal last_drawn
         now = time.monotonic()
-        started, first = begun.setdefault(stage, (now, done))
-        if now - drawn < 0.1:
+        started, first = starts.setdefault(stage, (now, done))
+        if now - last_drawn < 0.1:
             return
-        drawn = now
-        said = f"{stage} {done:,} bases"
+        last_drawn = now
+        text = f"{stage} {done:,} bases"
         if total and done > first:
             left = (now - started) * (total - done) / (done - first)
-            said = f"{stage} {bar(done / total)} {done:,} of {total:,} bases  {left:.0f} s left"
-        draw_status(said)
+            text = f"{stage} {bar(done / total)} {done:,} of {total:,} bases  {left:.0f} s left"
+        draw_status(text)
 
-    return tell
+    return draw
 
 
 def add_variants(commands: Any) -> None:
@@ -173,15 +175,16 @@ def variants(options: argparse.Namespace) -> int:
     files = options.data, options.fasta, options.out
     both = options.strand == "both"
     threshold = model.meaning.threshold if options.threshold is None else options.threshold
-    outcome = score_variants(model, *files, cache, threshold, options.keep_going, both)
+    report = score_variants(model, *files, cache, threshold, options.keep_going, both)
     write_beside(options.out, home, model, both=both, threshold=threshold)
-    said_of_sites = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
-    for note in [] if options.json else said_of_sites + outcome.notes:
+    threshold_notes = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
+    for note in [] if options.json else threshold_notes + report.notes:
         print(note, file=sys.stderr)
-    said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]
-    said += [f"{plural(outcome.unused, 'line')} without a variant: below the table"] * bool(outcome.unused)
-    said += [f"{outcome.scored:,} of {outcome.variants:,} variants scored in {outcome.seconds:.1f} s: {outcome.out}"]
-    return print_result(options.json, asdict(outcome), said)
+    lines = [f"skipped {times:,}: {reason}" for reason, times in report.skipped.items()]
+    if report.unused:
+        lines.append(f"{plural(report.unused, 'line')} without a variant: below the table")
+    lines += [f"{report.scored:,} of {report.variants:,} variants scored in {report.seconds:.1f} s: {report.out}"]
+    return print_result(options.json, asdict(report), lines)
 
 
 def add_bundle(commands: Any) -> None:
@@ -195,9 +198,10 @@ def export_bundle(options: argparse.Namespace) -> int:
     """Write model_weights.pt and a predict.py that needs no tfbind, once its scores have been compared with ours."""
     from tfbind.scoring import export_bundle
 
-    made = export_bundle(home_folder(), options.id, options.out)
-    said = f"{made.out}: checked on {made.windows} windows, differs from our scores by at most {made.difference:.1e}"
-    return print_result(options.json, asdict(made), [said])
+    bundle = export_bundle(home_folder(), options.id, options.out)
+    most = f"{bundle.difference:.1e}"
+    line = f"{bundle.out}: checked on {bundle.windows} windows, differs from our scores by at most {most}"
+    return print_result(options.json, asdict(bundle), [line])
 
 
 def add_model(commands: Any) -> None:
@@ -232,5 +236,5 @@ def _line(card: weight_files.Card) -> str:
 
 def delete_model(options: argparse.Namespace) -> int:
     """Move an imported model to the trash of the home."""
-    kept = weight_files.delete_model(home_folder(), options.name)
-    return print_result(options.json, {"name": options.name, "trash": kept}, [f"{options.name}: moved to {kept}"])
+    trash = weight_files.delete_model(home_folder(), options.name)
+    return print_result(options.json, {"name": options.name, "trash": trash}, [f"{options.name}: moved to {trash}"])

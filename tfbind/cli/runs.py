@@ -43,8 +43,8 @@ def add_runs(commands: Any) -> None:
     add_command(commands, "stop", stop, id=None).add_argument(
         "--grace", type=number, default=runs.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
     )
-    again = add_command(commands, "resume", resume, id=None)
-    again.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
+    resume_command = add_command(commands, "resume", resume, id=None)
+    resume_command.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
 
 
 def _add_train(commands: Any) -> None:
@@ -59,14 +59,14 @@ def _add_train(commands: Any) -> None:
     mode = "online" if os.environ.get("WANDB_SWEEP_ID") else "off"  # else a W&B agent has started this
     command.add_argument("--wandb", choices=["off", "offline", "online"], default=mode, help="log it to W&B")
     command.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
-    for field, about in TrainConfig.model_fields.items():
+    for field, schema in TrainConfig.model_fields.items():
         command.add_argument(
             flag(field),
             f"--{field}",
             dest=field,
             default=argparse.SUPPRESS,
             metavar="|".join(choices(field)) or "X",
-            help=f"{about.description} Default: {about.default}.".replace("%", "%%"),
+            help=f"{schema.description} Default: {schema.default}.".replace("%", "%%"),
         )
 
 
@@ -75,19 +75,19 @@ def train(options: argparse.Namespace) -> int:
     home = home_folder()
     id = options.id or runs.new_id()
     if options.ray:
-        config, order = _config_and_order(home, options, id)
-        return _lead(options, lambda cluster: runs.submit(home, config, order, cluster=cluster))
+        config, request = _config_and_request(home, options, id)
+        return _train_on_cluster(options, lambda cluster: runs.submit(home, config, request, cluster=cluster))
     with runs.stopped_on_interrupt(Run(home / "runs" / id)):
         if run := runs.find_prepared(
             home, id, options.arguments
         ):  # by a page, which may be gone: it lacks its worker
-            return _work(run, options.json)
-        prepared = runs.prepare(home, *_config_and_order(home, options, id))
+            return _train_here(run, options.json)
+        prepared = runs.prepare(home, *_config_and_request(home, options, id))
         run = prepared.create(options.arguments)
-        return _work(run, options.json, prepared.dataset, prepared.split)
+        return _train_here(run, options.json, prepared.dataset, prepared.split)
 
 
-def _config_and_order(home: Path, options: argparse.Namespace, id: str) -> tuple[TrainConfig, RunRequest]:
+def _config_and_request(home: Path, options: argparse.Namespace, id: str) -> tuple[TrainConfig, RunRequest]:
     """What the flags ask for.
 
     Raises:
@@ -95,10 +95,10 @@ def _config_and_order(home: Path, options: argparse.Namespace, id: str) -> tuple
     """
     parent = runs.find(home, options.parent) if options.parent else None
     base = runs.read_config(parent) if parent else PRESETS[options.preset]
-    given = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
-    if parent and "dataset" not in given:
-        given["dataset"] = resolve_name(home, runs.read_record(parent))
-    return parse_config(given, base), RunRequest(options.name, id, parent, options.sweep, options.wandb)
+    settings = {field: getattr(options, field) for field in TrainConfig.model_fields if hasattr(options, field)}
+    if parent and "dataset" not in settings:
+        settings["dataset"] = resolve_name(home, runs.read_record(parent))
+    return parse_config(settings, base), RunRequest(options.name, id, parent, options.sweep, options.wandb)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -107,57 +107,58 @@ def resume(options: argparse.Namespace) -> int:
         return sweep.resume(options)
     run = runs.find(home_folder(), options.id)
     if options.ray and options.ray != "off":
-        return _lead(options, lambda cluster: runs.resume(run, cluster=cluster))
+        return _train_on_cluster(options, lambda cluster: runs.resume(run, cluster=cluster))
     if runs.read_status(run).state != "pending":  # else a page has resumed it, and may have stopped it since
         resolve_device(runs.read_config(run))
         runs.check_resumable(run)
         runs.clear_stop(run)
-    return _work(run, options.json)
+    return _train_here(run, options.json)
 
 
-def _work(run: Run, as_json: bool, data: Windows | None = None, split: Split | None = None) -> int:
+def _train_here(run: Run, as_json: bool, data: Windows | None = None, split: Split | None = None) -> int:
     from tfbind.runs import Worker
 
     if not as_json:
-        _open(run)
-    state = Worker(run, *_watching(as_json), baselines.start_sidecars, data, split).work()
-    return _told(run, state, as_json)
+        _announce(run)
+    state = Worker(run, *_progress_callbacks(as_json), baselines.start_sidecars, data, split).work()
+    return _finish(run, state, as_json)
 
 
-def _lead(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
+def _train_on_cluster(options: argparse.Namespace, start: Callable[[Cluster], Run]) -> int:
     """Lead the run that `start` hands to the Ray cluster, to its end."""
-    with Cluster(options.ray, *_watching(options.json), print_remark) as cluster:
+    with Cluster(options.ray, *_progress_callbacks(options.json), print_remark) as cluster:
         run = start(cluster)
         if not options.json:
-            _open(run)
+            _announce(run)
         cluster.lead()
     if not runs.is_run(run.home, run.id):
         raise OSError(f"{run.folder}: {runs.MOVED}")
-    return _told(run, runs.read_status(run).state, options.json)
+    return _finish(run, runs.read_status(run).state, options.json)
 
 
-def _open(run: Run) -> None:
+def _announce(run: Run) -> None:
     """What is said of a run before it trains."""
     print_line(f"run {run.id}: {runs.read_labels(run)['name']}")
     windows = runs.training_windows(run)
-    if windows and (few := few_steps(windows, runs.read_config(run))):
-        print_line(f"it takes {few}")
+    if windows and (steps := few_steps(windows, runs.read_config(run))):
+        print_line(f"it takes {steps}")
 
 
-def _watching(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:
+def _progress_callbacks(as_json: bool) -> tuple[Callable[[dict[str, Any]], None], Callable[[runs.Row], None]]:
     """What a terminal shows of progress, and of a row."""
     terminal = sys.stderr.isatty()
     show = _draw_bar if terminal else lambda _: None
     return show, (lambda _: None) if as_json else lambda row: _print_row(row, terminal)
 
 
-def _told(run: Run, state: str, as_json: bool) -> int:
+def _finish(run: Run, state: str, as_json: bool) -> int:
     _await_log(run, as_json)
-    told = json.dumps(_result(run)) if as_json else _outcome(run, state)  # first: what cannot be read is all there is
+    # first: what cannot be read is all there is
+    result = json.dumps(_result(run)) if as_json else _outcome(run, state)
     error = runs.read_status(run).error
     if error:
         print_error(error, 1)
-    print(told)
+    print(result)
     return EXIT_CODES[state]
 
 
@@ -170,17 +171,17 @@ def _await_log(run: Run, as_json: bool) -> None:
 
 def _result(run: Run) -> dict[str, Any]:
     summary = runs.summary(run)
-    kept = ("id", "state", "best_epoch", "val_loss", "val_pearsonr", "seconds")
-    return {**{key: summary[key] for key in kept}, "rows": runs.read_rows(run)}
+    keys = ("id", "state", "best_epoch", "val_loss", "val_pearsonr", "seconds")
+    return {**{key: summary[key] for key in keys}, "rows": runs.read_rows(run)}
 
 
 def _draw_bar(progress: dict[str, Any]) -> None:
-    done = progress["batches"] / progress["batches_per_epoch"]
-    said = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar(done)}"]
+    share = progress["batches"] / progress["batches_per_epoch"]
+    parts = [f"epoch {progress['epoch']}/{progress['num_epochs']} {bar(share)}"]
     if progress["windows_per_second"]:
-        said += [f"loss {figure(progress['train_loss'])}", f"{progress['windows_per_second']:.0f} windows/s"]
-        said += [f"{progress['seconds_left']:.0f} s left"]
-    draw_status("  ".join(said))
+        parts += [f"loss {figure(progress['train_loss'])}", f"{progress['windows_per_second']:.0f} windows/s"]
+        parts += [f"{progress['seconds_left']:.0f} s left"]
+    draw_status("  ".join(parts))
 
 
 def _print_row(row: runs.Row, terminal: bool) -> None:
@@ -216,7 +217,9 @@ def show_runs(options: argparse.Namespace) -> int:
         if options.command:
             raise ValueError("--command: name the run, as in `python -m tfbind runs ID --command`")
         summaries, code = read_each(runs.list_runs(home), runs.summary)
-        lines = [_run_line(summary) for summary in summaries] or [f"no runs in {home}"] * (not code)
+        lines = [_run_line(summary) for summary in summaries]
+        if not (summaries or code):
+            lines = [f"no runs in {home}"]
         return print_result(options.json, {"runs": summaries}, lines) or code
     run = runs.find(home, options.id)
     if options.command:
@@ -226,8 +229,12 @@ def show_runs(options: argparse.Namespace) -> int:
         return _log(run, options.json)
     summary = runs.summary(run)
     rows = runs.read_rows(run)
-    lines = [_run_line(summary), _repeat(run)] + [f"error: {summary['error']}"] * bool(summary["error"])
-    lines += filter(None, [logger.describe_status(run)])
+    logging = logger.describe_status(run)
+    lines = [_run_line(summary), _repeat(run)]
+    if summary["error"]:
+        lines.append(f"error: {summary['error']}")
+    if logging:
+        lines.append(logging)
     if not options.json:
         for row in rows:
             lines.append(
@@ -235,7 +242,7 @@ def show_runs(options: argparse.Namespace) -> int:
             )
         if summary["error"] and (tail := log.tail(run)):
             lines += ["the last lines of its log:", tail]
-    return print_result(options.json, {**summary, "rows": rows, "wandb": logger.describe_status(run)}, lines)
+    return print_result(options.json, {**summary, "rows": rows, "wandb": logging}, lines)
 
 
 def _log(run: Run, as_json: bool) -> int:
@@ -243,18 +250,18 @@ def _log(run: Run, as_json: bool) -> int:
     code = 0 if (logged.mode, logged.state) == ("online", "finished") else 1
     if code and not as_json:
         return print_error(logger.describe_status(run), code)
-    return print_result(as_json, {"id": run.id, **logged.shown}, [logger.describe_status(run)]) or code
+    return print_result(as_json, {"id": run.id, **logged.public}, [logger.describe_status(run)]) or code
 
 
 def _repeat(run: Run) -> str:
     record, config = runs.read_record(run), runs.read_config(run)
     parent = runs.find(run.home, record["from"]) if record["from"] else None
-    order = RunRequest(parent=parent, wandb=logger.requested_mode(record), ray=record.get("ray", ""))
+    request = RunRequest(parent=parent, wandb=logger.requested_mode(record), ray=record.get("ray", ""))
     try:
         config = config.model_copy(update={"dataset": resolve_name(run.home, record)})
     except ValueError as error:
         print_error(f"run {run.id} cannot be repeated: {error}", 0)
-    words = runs.command(config, order)
+    words = runs.command(config, request)
     return shlex.join(["python", *words[1:]])
 
 

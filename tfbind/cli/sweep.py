@@ -53,24 +53,26 @@ def sweep(options: argparse.Namespace) -> int:
     if ray:
         protocol.resolve(ray)
     if options.list:
-        found, code = read_each(sweeps.list_sweeps(home), summary)
-        lines = [_line(each) for each in found] or [f"no sweeps in {home}"] * (not code)
-        return print_result(options.json, {"sweeps": found}, lines) or code
+        summaries, code = read_each(sweeps.list_sweeps(home), summary)
+        lines = [_line(entry) for entry in summaries]
+        if not (summaries or code):
+            lines = [f"no sweeps in {home}"]
+        return print_result(options.json, {"sweeps": summaries}, lines) or code
     if options.parallel is not None and options.parallel < 1:
         raise ValueError(f"--parallel: {options.parallel}; expected 1 or more")
     id = options.resume or options.retry or options.extend
     if id:
-        return _work(_again(home, id, options), options.json, ray)
+        return _work(_continue(home, id, options), options.json, ray)
     text = _read(options.spec)
     base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
     spec = sweeps.parse_spec(text, base)
     id = options.id or runs.new_id()
     with runs.stopped_on_interrupt(Sweep(home / "sweeps" / id)):
-        chosen = _adopt(home, spec, options.id)
-        if chosen is None:
+        target = _find_prepared(home, spec, options.id)
+        if target is None:
             details = {"id": id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
-            chosen = sweeps.create(home, spec, **details, ray=ray or "")
-        return _work(chosen, options.json, ray)
+            target = sweeps.create(home, spec, **details, ray=ray or "")
+        return _work(target, options.json, ray)
 
 
 def _read(path: Path | None) -> str:
@@ -82,34 +84,34 @@ def _read(path: Path | None) -> str:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
 
 
-def _adopt(home: Path, spec: Spec, id: str | None) -> Sweep | None:
+def _find_prepared(home: Path, spec: Spec, id: str | None) -> Sweep | None:
     """The sweep that a page has made for this very command, which only lacks its controller, also if the page is
     gone."""
     if not id or not sweeps.is_sweep(home, id):
         return None
-    found = sweeps.find(home, id)
-    base = sweeps.read_settings(found)["base"]
-    fits = (sweeps.read_text(found), base) == (spec.text, spec.defaults.model_dump())
-    return found if fits and runs.read_state(found).state == "pending" else None
+    target = sweeps.find(home, id)
+    base = sweeps.read_settings(target)["base"]
+    fits = (sweeps.read_text(target), base) == (spec.text, spec.defaults.model_dump())
+    return target if fits and runs.read_state(target).state == "pending" else None
 
 
-def _again(home: Path, id: str, options: argparse.Namespace) -> Sweep:
-    found = sweeps.find(home, id)
+def _continue(home: Path, id: str, options: argparse.Namespace) -> Sweep:
+    target = sweeps.find(home, id)
     if options.extend:
-        sweeps.extend(found, _read(options.spec))
+        sweeps.extend(target, _read(options.spec))
     elif options.spec:
         raise ValueError(f"{options.spec}: a sweep that is there has its own file; --extend {id} gives it another")
-    _let_go_on(found)
+    _clear_stop(target)
     if options.retry:
-        sweeps.mark_failed(found)
-    return found
+        sweeps.mark_failed(target)
+    return target
 
 
-def _let_go_on(found: Sweep) -> None:
+def _clear_stop(target: Sweep) -> None:
     """Forget that a sweep was stopped; not of one that a page has resumed, and may have stopped since."""
-    if runs.read_status(found).state != "pending":
-        sweeps.check_resumable(found)
-        runs.clear_stop(found)
+    if runs.read_status(target).state != "pending":
+        sweeps.check_resumable(target)
+        runs.clear_stop(target)
 
 
 def is_sweep(id: str) -> bool:
@@ -120,59 +122,59 @@ def is_sweep(id: str) -> bool:
 
 def resume(options: argparse.Namespace) -> int:
     """Go on with a stopped or crashed sweep in this process."""
-    found = sweeps.find(home_folder(), options.id)
-    _let_go_on(found)
-    return _work(found, options.json, "" if options.ray == "off" else options.ray)
+    target = sweeps.find(home_folder(), options.id)
+    _clear_stop(target)
+    return _work(target, options.json, "" if options.ray == "off" else options.ray)
 
 
 def stop(options: argparse.Namespace) -> int:
     """Stop a sweep and its runs, and wait until they have."""
-    found = sweeps.find(home_folder(), options.id)
-    sweeps.stop(found, grace=options.grace)
-    state = runs.read_status(found).state
-    return print_result(options.json, {"id": found.id, "state": state}, [f"sweep {found.id}: {state}"])
+    target = sweeps.find(home_folder(), options.id)
+    sweeps.stop(target, grace=options.grace)
+    state = runs.read_status(target).state
+    return print_result(options.json, {"id": target.id, "state": state}, [f"sweep {target.id}: {state}"])
 
 
-def _work(found: Sweep, as_json: bool, ray: str | None = None) -> int:
+def _work(target: Sweep, as_json: bool, ray: str | None = None) -> int:
     """Lead a sweep: on the cluster at `ray`, on this machine if that is "", where it began if None."""
-    said: dict[str, str] = {}
+    states: dict[str, str] = {}
     if not as_json:
-        print_line(f"sweep {found.id}: {sweeps.read_settings(found)['name']}")
-        spec = sweeps.read_spec(found)
+        print_line(f"sweep {target.id}: {sweeps.read_settings(target)['name']}")
+        spec = sweeps.read_spec(target)
         for note in spec.notes:
             print_remark(note)
-        for line in describe_plan(spec, dataset.dataset_sizes(found.home)):
+        for line in describe_plan(spec, dataset.dataset_sizes(target.home)):
             print_line(line)
 
-    def tell(spec: Spec, past: Sequence[RunRecord]) -> None:
-        for run in past:
-            if run.state not in ACTIVE and said.get(run.id) != run.state:
-                said[run.id] = run.state
+    def print_ended(spec: Spec, records: Sequence[RunRecord]) -> None:
+        for run in records:
+            if run.state not in ACTIVE and states.get(run.id) != run.state:
+                states[run.id] = run.state
                 metric = figure(search.metric_value(spec, run))
                 print_line(f"{run.id}  {run.state:9}{spec.metric} {metric:10} {run.name}")
 
-    address = sweeps.read_settings(found).get("ray", "") if ray is None else ray
-    with _cluster(found, address) as cluster:
-        state = Controller(found, (lambda _, __: None) if as_json else tell, cluster).work()
-    told = _outcome(found, state, as_json)  # first: what cannot be read is all there is to say
-    error = runs.read_status(found).error
+    address = sweeps.read_settings(target).get("ray", "") if ray is None else ray
+    with _cluster(target, address) as cluster:
+        state = Controller(target, (lambda _, __: None) if as_json else print_ended, cluster).work()
+    result = _outcome(target, state, as_json)  # first: what cannot be read is all there is to say
+    error = runs.read_status(target).error
     if error:
         print_error(error, EXIT_CODES[state])
-    print(told)
+    print(result)
     return EXIT_CODES[state]
 
 
-def _outcome(found: Sweep, state: str, as_json: bool) -> str:
-    facts = summary(found)
+def _outcome(target: Sweep, state: str, as_json: bool) -> str:
+    facts = summary(target)
     if as_json:
-        each = [runs.summary(run) for run in sweeps.sweep_runs(found)]
-        return json.dumps(facts | {"runs": each}, default=str)
-    again = "" if state == "finished" else f"; `python -m tfbind sweep --resume {found.id}` goes on"
-    return _line(facts) + again
+        summaries = [runs.summary(run) for run in sweeps.sweep_runs(target)]
+        return json.dumps(facts | {"runs": summaries}, default=str)
+    hint = "" if state == "finished" else f"; `python -m tfbind sweep --resume {target.id}` goes on"
+    return _line(facts) + hint
 
 
 @contextlib.contextmanager
-def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
+def _cluster(target: Sweep, address: str) -> Iterator[Cluster | None]:
     """The cluster that trains a sweep, if one does; that it cannot be reached, or a signal while it is joined, is how
     the sweep has ended."""
     if not address:
@@ -180,33 +182,33 @@ def _cluster(found: Sweep, address: str) -> Iterator[Cluster | None]:
         return
     try:
         with handle_signals(raise_keyboard_interrupt):
-            cluster = Cluster(address, tell=print_remark)
+            cluster = Cluster(address, on_waiting=print_remark)
     except KeyboardInterrupt:
-        runs.set_state(found, "killed", ended=time.time(), error=None)
+        runs.set_state(target, "killed", ended=time.time(), error=None)
         raise
     except (OSError, ValueError) as error:
-        said = f"{error}; `python -m tfbind sweep --resume {found.id} --ray ADDRESS` goes on there, off: here"
-        runs.set_state(found, "failed", ended=time.time(), error=said)
-        raise type(error)(said) from None
+        message = f"{error}; `python -m tfbind sweep --resume {target.id} --ray ADDRESS` goes on there, off: here"
+        runs.set_state(target, "failed", ended=time.time(), error=message)
+        raise type(error)(message) from None
     with cluster:
         yield cluster
 
 
-def summary(found: Sweep) -> dict[str, Any]:
+def summary(target: Sweep) -> dict[str, Any]:
     """What a list shows of a sweep."""
-    past = sweeps.run_records(found)
-    spec = sweeps.read_spec(found)
-    best, other = search.best_run(spec, past), search.disagreement(spec, past)
+    records = sweeps.run_records(target)
+    spec = sweeps.read_spec(target)
+    best, other = search.best_run(spec, records), search.disagreement(spec, records)
     return {
-        "id": found.id,
-        "name": sweeps.read_settings(found)["name"],
-        "state": runs.read_status(found).state,
+        "id": target.id,
+        "name": sweeps.read_settings(target)["name"],
+        "state": runs.read_status(target).state,
         "best": best.id if best else None,
         "best_state": best.state if best else None,
         spec.metric: search.metric_value(spec, best) if best else None,
         "metric": spec.metric,
         "disagrees": {"metric": other[0], "best": other[1].id} if other else None,
-        "runs": [run.id for run in past],
+        "runs": [run.id for run in records],
     }
 
 

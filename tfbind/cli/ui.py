@@ -44,8 +44,8 @@ def ui(options: argparse.Namespace) -> NoReturn:
 
 
 def _flags(options: argparse.Namespace) -> list[str]:
-    listens = ["--server.address", options.address] if options.address else []
-    return ["--server.port", str(options.port), "--browser.serverAddress", "localhost", *listens]
+    address = ["--server.address", options.address] if options.address else []
+    return ["--server.port", str(options.port), "--browser.serverAddress", "localhost", *address]
 
 
 def _check_port(options: argparse.Namespace) -> None:
@@ -59,8 +59,8 @@ def _check_port(options: argparse.Namespace) -> None:
     address = _reached_at(options.address)
     if _taken(address, options.port):
         free = next(port for port in [*range(options.port + 1, PORTS[-1] + 1), *PORTS] if not _taken(address, port))
-        said = f"port {options.port} is in use, perhaps by this app (http://localhost:{options.port})"
-        raise ValueError(f"{said}; another one: {options.program} --port {free}")
+        message = f"port {options.port} is in use, perhaps by this app (http://localhost:{options.port})"
+        raise ValueError(f"{message}; another one: {options.program} --port {free}")
 
 
 def _reached_at(address: str | None) -> str:

@@ -38,37 +38,38 @@ def pull_project(options: argparse.Namespace) -> int:
     if options.offline is not None:
         pulled = pull.import_offline(home, options.offline)
     else:
-        told = _tell if sys.stderr.isatty() else None
-        pulled = pull.pull_runs(home, options.path, refresh=options.refresh, progress=told, histories=True)
+        progress = _draw_progress if sys.stderr.isatty() else None
+        pulled = pull.pull_runs(home, options.path, refresh=options.refresh, progress=progress, histories=True)
     if options.map:
-        given = [entry.partition("=") for entry in options.map]
-        names = {theirs.strip(): ours.strip() for theirs, _, ours in given}
+        pairs = [entry.partition("=") for entry in options.map]
+        names = {theirs.strip(): ours.strip() for theirs, _, ours in pairs}
         cache.save_names(pulled.project, {**pulled.project.names, **names})
-    chosen = {past.key for past in pulled.pasts}
-    pasts = [past for past in cache.stored_runs(home) if past.key in chosen]
-    return print_result(options.json, {"runs": [_shown(past) for past in pasts]}, _lines(pulled, pasts))
+    keys = {record.key for record in pulled.records}
+    records = [record for record in cache.stored_runs(home) if record.key in keys]
+    return print_result(options.json, {"runs": [_facts(record) for record in records]}, _lines(pulled, records))
 
 
 def _forget(options: argparse.Namespace, home: Path) -> int:
     (name, sweep), url = pull.parse_path(options.path or ""), base_url()
     if sweep:
         raise ValueError(f"--forget: {options.path} is a sweep; expected ENTITY/PROJECT, of which all is forgotten")
-    found = (one for one in cache.projects(home) if one.path == name and one.base_url in (url, ""))
-    project = next(found, None)
+    matches = (project for project in cache.projects(home) if project.path == name)
+    project = next((project for project in matches if project.base_url in (url, "")), None)
     if project is None:
         raise ValueError(f"nothing of {name} at {url} is kept here")
     cache.discard_project(home, project)
     return print_result(options.json, {"forgotten": project.place}, [f"{project.place}: moved to the trash"])
 
 
-def _tell(done: int, total: int) -> None:
-    draw_status(f"{done} of {total} curves" + "\n" * (done == total))
+def _draw_progress(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    draw_status(f"{done} of {total} curves{end}")
 
 
-def _shown(past: RunRecord) -> dict[str, Any]:
-    rows = [{name: _plain(value) for name, value in row.items()} for row in past.rows]
-    kept = {"id": past.id, "name": past.name, "state": past.state, "config": past.config, "rows": rows}
-    return {**kept, "sampled": past.sampled, "last_only": past.last_only}
+def _facts(record: RunRecord) -> dict[str, Any]:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in record.rows]
+    facts = {"id": record.id, "name": record.name, "state": record.state, "config": record.config, "rows": rows}
+    return {**facts, "sampled": record.sampled, "last_only": record.last_only}
 
 
 def _plain(value: Any) -> Any:
@@ -76,17 +77,17 @@ def _plain(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def _lines(pulled: pull.Pulled, pasts: list[RunRecord]) -> list[str]:
+def _lines(pulled: pull.Pulled, records: list[RunRecord]) -> list[str]:
     project = pulled.project
     when = "asked just now" if pulled.fresh else f"kept since {pulled.when}"
-    lines = [f"{project.place}: {plural(len(pasts), 'run')}, {when}"]
-    for past in pasts:
-        last = past.rows[-1] if past.rows else {}
-        thin = "  sampled" if past.sampled else ""
+    lines = [f"{project.place}: {plural(len(records), 'run')}, {when}"]
+    for record in records:
+        last = record.rows[-1] if record.rows else {}
+        thin = "  sampled" if record.sampled else ""
         values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
-        known = "last values" if past.last_only else f"epochs {len(past.rows)}"
-        lines.append(f"{past.id:12}  {past.state:9}{known:11} {values}  {past.name}{thin}")
+        extent = "last values" if record.last_only else f"epochs {len(record.rows)}"
+        lines.append(f"{record.id:12}  {record.state:9}{extent:11} {values}  {record.name}{thin}")
     settings, metrics = cache.names_in(project)
-    likely = suggest(name for name in [*settings, *metrics] if name not in project.names)
-    lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in likely.items()]
+    suggestions = suggest(name for name in [*settings, *metrics] if name not in project.names)
+    lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in suggestions.items()]
     return lines

@@ -34,7 +34,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tfbind import runs
 from tfbind.cluster import task as ray_task
-from tfbind.cluster.protocol import LOST, Message, knock, read, write
+from tfbind.cluster.protocol import LOST, Message, check_reachable, read_message, write_message
 from tfbind.config import PACKAGE
 from tfbind.data import open_training_data
 from tfbind.runs import Run
@@ -54,7 +54,7 @@ LOSSES = {  # of a worker, in words: Ray's own go on about its log files
     ObjectLostError: "its data were on a node that is gone",
 }
 Task: TypeAlias = ObjectRefGenerator | ObjectRef
-GIVEN = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
+RESUME_FILES = (runs.INITIAL, runs.BEST, runs.VALIDATION, runs.CHECKPOINT)  # what a run goes on from
 
 
 @ray.remote
@@ -77,55 +77,55 @@ class Tasks:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._under_way: dict[Task, str] = {}
+        self._active: dict[Task, str] = {}
         self._model: tuple[ObjectRef, ...] = ()
         self._data: dict[str, list[ObjectRef]] = {}  # arrays of each data set by hash, put there once
         self._processes: dict[str, tuple[str, dict[str, Any]]] = {}  # node and process of each task that trains
         self._cancelled: set[str] = set()
-        self._unplaced: dict[str, Callable[[], Task]] = {}  # what starts those anew that are on no known node
+        self._restarts: dict[str, Callable[[], Task]] = {}  # what starts those anew that are on no known node
         self._ending: list[ObjectRef] = []
-        self._kept_out: dict[str, tuple[float, float, float]] = {}  # since when others leave no room, CPUs, GPUs
+        self._blocked: dict[str, tuple[float, float, float]] = {}  # since when others leave no room, CPUs, GPUs
 
     def __len__(self) -> int:
-        return len(self._under_way)
+        return len(self._active)
 
     def train(self, message: Message) -> None:
         """Have a run trained, from where its folder stands."""
-        order = message.facts
-        run = Run(Path(order["folder"]))
+        job = message.facts
+        run = Run(Path(job["folder"]))
         try:
             record = runs.read_record(run)
-            files = {name: (run.folder / name).read_bytes() for name in GIVEN if (run.folder / name).exists()}
+            files = {name: (run.folder / name).read_bytes() for name in RESUME_FILES if (run.folder / name).exists()}
             arrays = self._arrays(run.home, record)
         except (ValueError, OSError, RayError) as error:
-            self._say(order["key"], {"event": "failed", "error": _one_line(error)})
+            self._send(job["key"], {"event": "failed", "error": _one_line(error)})
             return
         task = _train.options(
-            num_cpus=order["cpus"],
-            num_gpus=order["gpus"],
+            num_cpus=job["cpus"],
+            num_gpus=job["gpus"],
             num_returns="streaming",
             max_retries=0,
             scheduling_strategy="SPREAD",
             name=f"tfbind {run.id}",
         )
-        self._look_for_room(order["key"], order["cpus"], order["gpus"])
-        self._start(order["key"], partial(task.remote, run.id, record, files, *arrays))
+        self._note_if_full(job["key"], job["cpus"], job["gpus"])
+        self._start(job["key"], partial(task.remote, run.id, record, files, *arrays))
 
-    def _look_for_room(self, key: str, cpus: float = 1, gpus: float = 0) -> None:
+    def _note_if_full(self, key: str, cpus: float = 1, gpus: float = 0) -> None:
         if _full(cpus, gpus):
-            self._kept_out[key] = time.monotonic(), cpus, gpus
+            self._blocked[key] = time.monotonic(), cpus, gpus
 
     def _start(self, key: str, start: Callable[[], Task]) -> None:
-        self._unplaced[key] = start
-        self._under_way[start()] = key
+        self._restarts[key] = start
+        self._active[start()] = key
 
     def _arrays(self, home: Path, record: dict[str, Any]) -> list[ObjectRef]:
-        known = record.get("dataset_hash")
-        if known not in self._data:
+        hash = record.get("dataset_hash")
+        if hash not in self._data:
             data = open_training_data(home, record)
-            known = data.hash
-            self._data[known] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
-        return self._data[known]
+            hash = data.hash
+            self._data[hash] = [ray.put(array[:]) for array in (data.names, data.codes, data.scores)]
+        return self._data[hash]
 
     def model(self, message: Message) -> None:
         """Have pieces scored by this model from now on."""
@@ -134,25 +134,25 @@ class Tasks:
 
     def score(self, message: Message) -> None:
         """Have a piece scored; on another node if one is lost."""
-        order, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
-        if not self._under_way:  # else it is its own pieces that have the CPUs
-            self._look_for_room(order["key"])
+        job, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
+        if not self._active:  # else it is its own pieces that have the CPUs
+            self._note_if_full(job["key"])
         name, members, options = self._model
-        piece = Batch(codes, order["lengths"], order["first"], order["last"])
-        self._start(order["key"], partial(_score.remote, name, members, piece, options))
+        piece = Batch(codes, job["lengths"], job["first"], job["last"])
+        self._start(job["key"], partial(_score.remote, name, members, piece, options))
 
     def cancel(self, message: Message) -> None:
         """End a task: after the batch in hand, or at once where that is not listened to."""
-        order = message.facts
-        self._cancelled.add(order["key"])
-        for task, key in self._under_way.items():
-            if key == order["key"]:
-                ray.cancel(task, force=order["force"])
-        if order["force"] and order["key"] in self._processes:
+        job = message.facts
+        self._cancelled.add(job["key"])
+        for task, key in self._active.items():
+            if key == job["key"]:
+                ray.cancel(task, force=job["force"])
+        if job["force"] and job["key"] in self._processes:
             # A process that is stopped does not hear Ray, and would keep its CPU for as long as the cluster lives.
-            node, process = self._processes[order["key"]]
-            there = NodeAffinitySchedulingStrategy(node, soft=False)
-            self._ending.append(_end.options(scheduling_strategy=there).remote(process))
+            node, process = self._processes[job["key"]]
+            node_affinity = NodeAffinitySchedulingStrategy(node, soft=False)
+            self._ending.append(_end.options(scheduling_strategy=node_affinity).remote(process))
 
     def finish(self) -> None:
         """Wait a little for the processes that are being killed."""
@@ -162,46 +162,46 @@ class Tasks:
     def poll(self) -> None:
         """Pass on what the next task has to say, if one has within the time."""
         for task in self._ready(1, POLL_SECONDS):
-            key = self._under_way[task]
-            self._kept_out.pop(key, None)
+            key = self._active[task]
+            self._blocked.pop(key, None)
             try:
                 if isinstance(task, ObjectRef):
-                    self._say(key, {"event": "scores"}, {"scores": ray.get(task)})
-                    self._drop(task)
+                    self._send(key, {"event": "scores"}, {"scores": ray.get(task)})
+                    self._forget(task)
                     continue
                 facts, files = ray.get(next(task))
                 if "process" in facts:
                     self._processes[key] = facts["node"], facts.pop("process")
-                    self._unplaced.pop(key, None)
-                self._say(key, _with_address(facts), files)
+                    self._restarts.pop(key, None)
+                self._send(key, _with_address(facts), files)
                 if facts["event"] != "end":
                     continue
             except StopIteration:
-                self._say(key, {"event": "lost", "error": "it ended without a word"})
+                self._send(key, {"event": "lost", "error": "it ended without a word"})
             except RayError as error:
-                self._say(key, _ended(error))
-            self._drop(task)
+                self._send(key, _ending_event(error))
+            self._forget(task)
 
-    def tell_kept_out(self) -> None:
+    def report_blocked(self) -> None:
         """Say once of each task that others left no room for, when that has kept it from its work for seconds."""
-        for key, (since, cpus, gpus) in list(self._kept_out.items()):
+        for key, (since, cpus, gpus) in list(self._blocked.items()):
             if time.monotonic() - since >= BUSY_SECONDS:
-                del self._kept_out[key]
+                del self._blocked[key]
                 if _full(cpus, gpus):
-                    self._say(key, {"event": "waits"})
+                    self._send(key, {"event": "waits"})
 
     def _ready(self, number: int, seconds: float) -> list[Task]:
         """So many tasks that have something to say, or all that have after so long."""
         # The stream of a cancelled task is over before the task is; asked for more, it waits for that without limit.
         awaited = {
             task.completed() if isinstance(task, ObjectRefGenerator) and key in self._cancelled else task: task
-            for task, key in self._under_way.items()
+            for task, key in self._active.items()
         }
         ready, _ = ray.wait(list(awaited), num_returns=number, timeout=seconds)
         return [awaited[task] for task in ready]
 
-    def _drop(self, task: Task) -> None:
-        self._unplaced.pop(self._under_way.pop(task), None)
+    def _forget(self, task: Task) -> None:
+        self._restarts.pop(self._active.pop(task), None)
 
     def leave(self, living: Collection[str], *, fewer: bool) -> None:
         """Wait no longer for nodes that are not among the `living`; `fewer`: one has just gone.
@@ -210,20 +210,20 @@ class Tasks:
         its tasks all the same. What is not known to be elsewhere may be there, and is started anew.
         """
         ready = self._ready(len(self), 0.0)
-        for task, key in list(self._under_way.items()):
+        for task, key in list(self._active.items()):
             node, _ = self._processes.get(key, ("", None))
             if task in ready or node in living:
                 continue
             if node or key in self._cancelled:
-                self._say(key, {"event": "lost", "error": LOSSES[NodeDiedError]})
-                self._drop(task)
+                self._send(key, {"event": "lost", "error": LOSSES[NodeDiedError]})
+                self._forget(task)
             elif fewer:
                 ray.cancel(task)
-                del self._under_way[task]
-                self._start(key, self._unplaced[key])
+                del self._active[task]
+                self._start(key, self._restarts[key])
 
-    def _say(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
-        write(self._out, {"key": key, **facts}, files)
+    def _send(self, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+        write_message(self._out, {"key": key, **facts}, files)
 
 
 def _full(cpus: float, gpus: float) -> bool:
@@ -240,7 +240,7 @@ def _with_address(facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "node": addresses.get(facts["node"], facts["node"])}
 
 
-def _ended(error: RayError) -> dict[str, str]:
+def _ending_event(error: RayError) -> dict[str, str]:
     """How a task has ended that did not end by itself: `stopped`, `failed` by its own fault, or `lost`."""
     if isinstance(error, TaskCancelledError):
         return {"event": "stopped"}
@@ -248,8 +248,8 @@ def _ended(error: RayError) -> dict[str, str]:
         return {"event": "failed", "error": f"{type(error.cause).__name__}: {_one_line(error.cause)}"}
     if isinstance(error, RuntimeEnvSetupError | TaskUnschedulableError):
         return {"event": "failed", "error": _one_line(error)}
-    words = (said for kind, said in LOSSES.items() if isinstance(error, kind))
-    return {"event": "lost", "error": next(words, type(error).__name__)}
+    reasons = (words for kind, words in LOSSES.items() if isinstance(error, kind))
+    return {"event": "lost", "error": next(reasons, type(error).__name__)}
 
 
 def _one_line(error: object) -> str:
@@ -263,7 +263,7 @@ def connect(address: str) -> str:
         OSError: nothing listens there, or Ray refuses.
     """
     try:
-        knock(address)
+        check_reachable(address)
         ray.init(
             address=address,
             log_to_driver=False,
@@ -278,7 +278,7 @@ def connect(address: str) -> str:
 def nodes() -> dict[str, tuple[float, float]]:
     """CPUs and GPUs of each node that lives, by its id."""
     living = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
-    return {id: (found.get("CPU", 0.0), found.get("GPU", 0.0)) for id, found in living.items()}
+    return {id: (resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for id, resources in living.items()}
 
 
 def watch(node: str, every: float = NODES_SECONDS, patience: float = ANSWER_SECONDS) -> None:
@@ -296,24 +296,25 @@ def watch(node: str, every: float = NODES_SECONDS, patience: float = ANSWER_SECO
 
 def serve(inbox: "queue.SimpleQueue[Message | None]", out: BinaryIO) -> None:
     """Do what the parent says, until it has no more to say."""
-    tasks, known = Tasks(out), nodes()
-    write(out, {"nodes": list(known.values())})
-    looked = time.monotonic()
+    tasks, alive = Tasks(out), nodes()
+    write_message(out, {"nodes": list(alive.values())})
+    actions = {"train": tasks.train, "model": tasks.model, "score": tasks.score, "cancel": tasks.cancel}
+    last_look = time.monotonic()
     while True:
         with contextlib.suppress(queue.Empty):
-            while order := inbox.get(timeout=0 if len(tasks) else POLL_SECONDS):
-                getattr(tasks, order.facts["do"])(order)
+            while message := inbox.get(timeout=0 if len(tasks) else POLL_SECONDS):
+                actions[message.facts["do"]](message)
             tasks.finish()
             return
         if len(tasks):
             tasks.poll()
-        if time.monotonic() - looked >= NODES_SECONDS:
-            looked, before, known = time.monotonic(), known, nodes()
-            tasks.tell_kept_out()
-            if known != before:
-                write(out, {"nodes": list(known.values())})
+        if time.monotonic() - last_look >= NODES_SECONDS:
+            last_look, before, alive = time.monotonic(), alive, nodes()
+            tasks.report_blocked()
+            if alive != before:
+                write_message(out, {"nodes": list(alive.values())})
             if len(tasks):
-                tasks.leave(known, fewer=bool(before.keys() - known.keys()))
+                tasks.leave(alive, fewer=bool(before.keys() - alive.keys()))
 
 
 def main() -> int:
@@ -323,7 +324,7 @@ def main() -> int:
         inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
 
         def listen() -> None:
-            while message := read(sys.stdin.buffer):
+            while message := read_message(sys.stdin.buffer):
                 inbox.put(message)
             inbox.put(None)
             time.sleep(END_SECONDS)
@@ -331,12 +332,12 @@ def main() -> int:
 
         threading.Thread(target=listen, daemon=True).start()
         try:
-            here = connect(sys.argv[1])
+            node = connect(sys.argv[1])
         except OSError as error:
-            write(out, {"refused": format_error(error)})
+            write_message(out, {"refused": format_error(error)})
             return 1
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own way ends as when it has lost its cluster
-        threading.Thread(target=watch, args=(here,), daemon=True).start()
+        threading.Thread(target=watch, args=(node,), daemon=True).start()
         serve(inbox, out)
         ray.shutdown()
     return 0

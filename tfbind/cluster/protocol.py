@@ -39,7 +39,7 @@ TRACEBACK = "Traceback (most recent call last):\n"
 WAITING = 32  # messages that wait for this process; those after them wait in the cluster
 
 
-def knock(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Refuse an address where nothing listens; Ray itself takes minutes to.
 
     Raises:
@@ -74,22 +74,22 @@ def resolve(address: str) -> str:
     """
     if not installed():
         raise ValueError(f"--ray {address}: Ray is not installed here; `{INSTALL}` installs it")
-    named = (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
-    meant = _only_joined() if named == "auto" else named
-    host, _, port = meant.rpartition(":")
-    if not (host and port.isdecimal() and int(port) < PORTS and "/" not in meant):
-        given = f"--ray {address}" + (f", RAY_ADDRESS={named}" if named != address else "")
-        raise ValueError(f"{given}: expected auto or HOST:PORT of the head of a cluster that this machine has joined")
-    return meant
+    configured = (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
+    resolved = _single_cluster() if configured == "auto" else configured
+    host, _, port = resolved.rpartition(":")
+    if not (host and port.isdecimal() and int(port) < PORTS and "/" not in resolved):
+        flag = f"--ray {address}" + (f", RAY_ADDRESS={configured}" if configured != address else "")
+        raise ValueError(f"{flag}: expected auto or HOST:PORT of the head of a cluster that this machine has joined")
+    return resolved
 
 
-def _only_joined() -> str:
-    found = joined_here()
-    if not found:
+def _single_cluster() -> str:
+    addresses = joined_here()
+    if not addresses:
         raise ValueError("--ray auto: Ray does not run on this machine; `ray start` joins a cluster or begins one")
-    if len(found) > 1:
-        raise ValueError(f"--ray auto: this machine has joined several clusters; name one: {', '.join(found)}")
-    return found[0]
+    if len(addresses) > 1:
+        raise ValueError(f"--ray auto: this machine has joined several clusters; name one: {', '.join(addresses)}")
+    return addresses[0]
 
 
 def joined_here() -> list[str]:
@@ -106,17 +106,17 @@ def joined(commands: Iterable[Sequence[str]]) -> list[str]:
     return sorted({word.removeprefix(HEAD) for words in nodes for word in words if word.startswith(HEAD)})
 
 
-def write(stream: IO[bytes], facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
+def write_message(stream: IO[bytes], facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
     """Write one message."""
-    given = files or {}
-    head = {**facts, "sizes": {name: len(content) for name, content in given.items()}}
+    contents = files or {}
+    head = {**facts, "sizes": {name: len(content) for name, content in contents.items()}}
     stream.write(json.dumps(head).encode() + b"\n")
-    for content in given.values():
+    for content in contents.values():
         stream.write(content)
     stream.flush()
 
 
-def read(stream: IO[bytes]) -> Message | None:
+def read_message(stream: IO[bytes]) -> Message | None:
     """The next message; None when the other side has ended, be it in the middle of one."""
     line = stream.readline()
     if not line.endswith(b"\n"):
@@ -139,19 +139,19 @@ class Driver:
     """
 
     def __init__(self, address: str) -> None:
-        meant = resolve(address)
+        resolved = resolve(address)
         self.address = address
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-        given = {"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
+        variables = {"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tfbind.cluster.driver", meant],
+            [sys.executable, "-m", "tfbind.cluster.driver", resolved],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **given},
+            env={**os.environ, **variables},
             start_new_session=True,
         )
-        self._heard: queue.Queue[Message | None] = queue.Queue(WAITING)
+        self._messages: queue.Queue[Message | None] = queue.Queue(WAITING)
         threading.Thread(target=self._listen, daemon=True).start()
         try:
             self.nodes = self._connected()
@@ -163,7 +163,7 @@ class Driver:
         try:
             message = self.receive(CONNECT_SECONDS)
         except Gone as error:
-            words = "" if self._child.returncode == LOST else self._last_words()
+            words = "" if self._child.returncode == LOST else self._exception_message()
             raise Gone(f"--ray {self.address}: {words or error}") from None
         if message is None:
             raise Gone(f"--ray {self.address}: not joined in {CONNECT_SECONDS:.0f} s: {NOT_JOINED}")
@@ -173,15 +173,15 @@ class Driver:
 
     def _listen(self) -> None:
         assert self._child.stdout is not None
-        while message := read(self._child.stdout):
-            self._heard.put(message)
-        self._heard.put(None)
+        while message := read_message(self._child.stdout):
+            self._messages.put(message)
+        self._messages.put(None)
 
     def send(self, facts: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         """Tell the child something; if it has ended, `receive` says so."""
         assert self._child.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            write(self._child.stdin, facts, files)
+            write_message(self._child.stdin, facts, files)
 
     def receive(self, seconds: float) -> Message | None:
         """The next message, None if there is none within so many seconds. What is said of the nodes is also kept.
@@ -190,11 +190,11 @@ class Driver:
             Gone: the child has ended: killed, or because the head of the cluster or its part on this machine is lost.
         """
         try:
-            message = self._heard.get(timeout=seconds) if seconds else self._heard.get_nowait()
+            message = self._messages.get(timeout=seconds) if seconds else self._messages.get_nowait()
         except queue.Empty:
             return None
         if message is None:
-            self._heard.put(None)
+            self._messages.put(None)
             raise Gone(self._why_ended())
         if "nodes" in message.facts:
             self.nodes = [(cpus, gpus) for cpus, gpus in message.facts["nodes"]]
@@ -208,11 +208,11 @@ class Driver:
         reason = "its head, or Ray on this machine, has ended or does not answer"
         return f"the Ray cluster at {self.address} is gone: {reason}"
 
-    def _last_words(self) -> str:
+    def _exception_message(self) -> str:
         """What the exception says that ended the child; "" if none did: Ray logs the end of a node here, too."""
         self._errors.seek(0)
-        _, raised, said = self._errors.read().decode(errors="replace").rpartition(TRACEBACK)
-        return next((line for line in said.splitlines() if raised and not line.startswith(" ")), "")
+        _, marker, text = self._errors.read().decode(errors="replace").rpartition(TRACEBACK)
+        return next((line for line in text.splitlines() if marker and not line.startswith(" ")), "")
 
     def close(self) -> None:
         """End the child, and with it all its tasks."""
@@ -225,7 +225,7 @@ class Driver:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        while self._heard.get() is not None:
+        while self._messages.get() is not None:
             pass  # what it still had to say; then nobody listens any more
         self._child.stdout.close()
         self._errors.close()

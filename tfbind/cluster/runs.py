@@ -31,7 +31,7 @@ def _ignore(_: Any) -> None:
 
 
 @dataclass
-class _Held:
+class _OwnedRun:
     """A run that this process owns. `attempt` counts its workers, `losses` those lost since the last epoch."""
 
     run: Run
@@ -39,11 +39,11 @@ class _Held:
     lock: contextlib.ExitStack
     state: State = "pending"
     waits: str | None = None  # for what, as far as the cluster has said so
-    homeless: bool = False  # waits for a node that is not there
+    without_node: bool = False  # waits for a node that is not there
     attempt: int = 0
     losses: int = 0
-    beaten: float = 0.0
-    asked: float | None = None  # when its worker was asked to stop
+    last_heartbeat: float = 0.0
+    stop_requested_at: float | None = None  # when its worker was asked to stop
 
     @property
     def key(self) -> str:
@@ -52,7 +52,8 @@ class _Held:
 
 @dataclass
 class Cluster:
-    """A Ray cluster at work. `on_progress` and `on_row` let a terminal watch; `tell` gets a line when a run waits.
+    """A Ray cluster that trains runs. `on_progress` and `on_row` let a terminal watch; `on_waiting` gets a line when
+    a run waits.
 
     Raises:
         ValueError: Ray is not installed, or the address is none.
@@ -62,10 +63,10 @@ class Cluster:
     address: str
     on_progress: Callable[[dict[str, Any]], None] = _ignore
     on_row: Callable[[Row], None] = _ignore
-    tell: Callable[[str], None] = _ignore
+    on_waiting: Callable[[str], None] = _ignore
     clock: Callable[[], float] = time.monotonic
     _driver: Driver = field(init=False)
-    _held: dict[str, _Held] = field(default_factory=dict, init=False)
+    _runs: dict[str, _OwnedRun] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._driver = Driver(self.address)
@@ -82,7 +83,7 @@ class Cluster:
     @property
     def busy(self) -> bool:
         """Whether any run is under way or waits."""
-        return bool(self._held)
+        return bool(self._runs)
 
     def resolve_device(self, config: TrainConfig) -> TrainConfig:
         """`config` with its device and its number of threads made definite for this cluster.
@@ -90,12 +91,12 @@ class Cluster:
         Raises:
             ValueError: no node has that.
         """
-        settled = self._settled(config)
-        if not self._places(settled):
-            raise ValueError(self._nowhere(settled))
-        return settled
+        resolved = self._resolve(config)
+        if not self._capacity(resolved):
+            raise ValueError(self._no_node_message(resolved))
+        return resolved
 
-    def _nowhere(self, config: TrainConfig) -> str:
+    def _no_node_message(self, config: TrainConfig) -> str:
         most = max((cpus for cpus, _ in self._driver.nodes), default=0)
         return (
             f"--device {config.device}, --threads {config.threads}: no node of the Ray cluster at "
@@ -105,21 +106,24 @@ class Cluster:
 
     def room(self, config: TrainConfig) -> int:
         """How many runs like this the cluster trains at once; 1 if it has lost the nodes for it."""
-        return max(1, self._places(self._settled(config)))
+        return max(1, self._capacity(self._resolve(config)))
 
     @property
     def _gpus(self) -> bool:
         return any(gpus >= 1 for _, gpus in self._driver.nodes)
 
-    def _settled(self, config: TrainConfig) -> TrainConfig:
-        device = ("cuda" if self._gpus else "cpu") if config.device == "auto" else config.device
+    def _resolve(self, config: TrainConfig) -> TrainConfig:
+        device = config.device
+        if device == "auto":
+            device = "cuda" if self._gpus else "cpu"
         return config.model_copy(update={"device": device, "threads": config.threads or 1})
 
-    def _places(self, config: TrainConfig) -> int:
+    def _capacity(self, config: TrainConfig) -> int:
         if config.device == "cuda":
             return sum(min(int(cpus // (config.threads or 1)), int(gpus)) for cpus, gpus in self._driver.nodes)
-        fit = config.device == "cpu"
-        return sum(int(cpus // (config.threads or 1)) for cpus, _ in self._driver.nodes) if fit else 0
+        if config.device != "cpu":
+            return 0
+        return sum(int(cpus // (config.threads or 1)) for cpus, _ in self._driver.nodes)
 
     def start(self, run: Run) -> None:
         """Have a pending run trained, from where it stands.
@@ -129,14 +133,14 @@ class Cluster:
         """
         lock = contextlib.ExitStack()
         lock.enter_context(runs.worker_lock(run))
-        held = self._held[run.id] = _Held(run, runs.read_config(run), lock)
+        owned = self._runs[run.id] = _OwnedRun(run, runs.read_config(run), lock)
         log.trim(run)
         runs.set_state(run, "pending", ended=None, error=None)
-        self._order(held)
+        self._send_job(owned)
 
-    def _order(self, held: _Held) -> None:
-        needs = {"cpus": held.config.threads, "gpus": int(held.config.device == "cuda")}
-        self._driver.send({"do": "train", "key": held.key, "folder": str(held.run.folder), **needs})
+    def _send_job(self, owned: _OwnedRun) -> None:
+        needs = {"cpus": owned.config.threads, "gpus": int(owned.config.device == "cuda")}
+        self._driver.send({"do": "train", "key": owned.key, "folder": str(owned.run.folder), **needs})
 
     def step(self, seconds: float = 0.0) -> None:
         """Write what the nodes have handed over, pass on requests to stop, and show that the runs are alive.
@@ -152,10 +156,10 @@ class Cluster:
             if message is None:
                 break
             self._handle(message)
-        for held in list(self._held.values()):
-            self._heed_stop(held)
-            self._heed_room(held)
-            self._beat(held)
+        for owned in list(self._runs.values()):
+            self._check_stop(owned)
+            self._check_nodes(owned)
+            self._write_heartbeat(owned)
 
     def lead(self) -> None:
         """Work until no run is left. SIGTERM and SIGINT are requests to stop; with the cluster the runs fail, and one
@@ -168,147 +172,167 @@ class Cluster:
                     self.end_all(str(error))
 
     def _stop_all(self) -> None:
-        for held in self._held.values():
-            runs.request_stop(held.run)
+        for owned in self._runs.values():
+            runs.request_stop(owned.run)
 
     def end_all(self, error: str) -> list[Run]:
         """Have every run failed that is still under way; which those are, without those that were to stop."""
-        held = list(self._held.values())
-        for each in held:
-            self._fail(each, error)
-        return [each.run for each in held if not runs.stop_requested(each.run)]
+        ended = list(self._runs.values())
+        for owned in ended:
+            self._fail(owned, error)
+        return [owned.run for owned in ended if not runs.stop_requested(owned.run)]
 
     def _handle(self, message: Message) -> None:
         id, _, attempt = str(message.facts.get("key", "")).partition("/")
-        held = self._held.get(id)
-        if held is None or attempt != str(held.attempt):
+        owned = self._runs.get(id)
+        if owned is None or attempt != str(owned.attempt):
             return
+        handlers = {
+            "running": self._on_running,
+            "waits": self._on_waits,
+            "progress": self._on_progress,
+            "row": self._on_row,
+            "end": self._on_end,
+            "stopped": self._on_stopped,
+            "failed": self._on_failed,
+            "lost": self._on_lost,
+        }
         try:
-            getattr(self, f"_on_{message.facts['event']}")(held, message)
+            handlers[message.facts["event"]](owned, message)
         except (OSError, ValueError) as error:  # such as a full disk, or a damaged file in this run
-            self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._fail(held, format_error(error), reason_of(error))
+            self._driver.send({"do": "cancel", "key": owned.key, "force": True})
+            self._fail(owned, format_error(error), reason_of(error))
 
-    def _on_running(self, held: _Held, message: Message) -> None:
-        node, ours = message.facts["node"], runs.read_record(held.run)["versions"].get("torch")
-        self._note(held, f"runs on {node}, a node of the Ray cluster at {self.address}", node=node)
-        if message.facts["torch"] != ours:
-            said = f"torch {message.facts['torch']} there, {ours} here: results may differ"
-            self._note(held, said, "WARNING")
-        held.state, held.waits = "running", None
-        runs.set_state(held.run, "running", started=time.time(), device=held.config.device)
-        if held.attempt == 0:
-            baselines.start_sidecars(held.run)
+    def _on_running(self, owned: _OwnedRun, message: Message) -> None:
+        node, local_torch = message.facts["node"], runs.read_record(owned.run)["versions"].get("torch")
+        self._note(owned, f"runs on {node}, a node of the Ray cluster at {self.address}", node=node)
+        if message.facts["torch"] != local_torch:
+            warning = f"torch {message.facts['torch']} there, {local_torch} here: results may differ"
+            self._note(owned, warning, "WARNING")
+        owned.state, owned.waits = "running", None
+        runs.set_state(owned.run, "running", started=time.time(), device=owned.config.device)
+        if owned.attempt == 0:
+            baselines.start_sidecars(owned.run)
 
-    def _on_waits(self, held: _Held, _: Message) -> None:
-        needs = plural(held.config.threads or 1, "free CPU") + " and a GPU" * (held.config.device == "cuda")
-        said = self._hold(held, f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself")
+    def _on_waits(self, owned: _OwnedRun, _: Message) -> None:
+        needs = plural(owned.config.threads or 1, "free CPU")
+        if owned.config.device == "cuda":
+            needs += " and a GPU"
+        waits = f"waits for {needs} of the Ray cluster at {self.address}; goes on by itself"
+        self._note_waiting(owned, waits)
         # A sweep has one more run in line than there is room for, and a lost worker's CPU may be told as taken.
-        if held.attempt == 0 and all(each.state == "pending" for each in self._held.values()):
-            self.tell(f"run {held.run.id} {said}")
+        if owned.attempt == 0 and all(other.state == "pending" for other in self._runs.values()):
+            self.on_waiting(f"run {owned.run.id} {waits}")
 
-    def _on_progress(self, held: _Held, message: Message) -> None:
-        self._log(held, message)
+    def _on_progress(self, owned: _OwnedRun, message: Message) -> None:
+        self._log(owned, message)
         if "rows" in message.facts:
-            runs.complete_rows(held.run, message.facts["rows"])
-        runs.PROGRESS_FILE.write(held.run.folder / runs.PROGRESS, message.facts["progress"])
+            runs.complete_rows(owned.run, message.facts["rows"])
+        runs.PROGRESS_FILE.write(owned.run.folder / runs.PROGRESS, message.facts["progress"])
         self.on_progress(message.facts["progress"])
 
-    def _on_row(self, held: _Held, message: Message) -> None:
+    def _on_row(self, owned: _OwnedRun, message: Message) -> None:
         for name in (runs.BEST, runs.VALIDATION, runs.CHECKPOINT):
             if name in message.files:
-                write_bytes(held.run.folder / name, message.files[name])
-        runs.append_row(held.run, message.facts["row"])
-        self._log(held, message)
-        held.losses = 0
+                write_bytes(owned.run.folder / name, message.files[name])
+        runs.append_row(owned.run, message.facts["row"])
+        self._log(owned, message)
+        owned.losses = 0
         self.on_row(message.facts["row"])
 
-    def _on_end(self, held: _Held, message: Message) -> None:
+    def _on_end(self, owned: _OwnedRun, message: Message) -> None:
         if runs.GRAPH in message.files:
-            write_bytes(held.run.folder / runs.GRAPH, message.files[runs.GRAPH])
-        self._log(held, message)
-        self._end(held, message.facts["state"], message.facts["error"], message.facts["reason"], say=False)
+            write_bytes(owned.run.folder / runs.GRAPH, message.files[runs.GRAPH])
+        self._log(owned, message)
+        self._end(owned, message.facts["state"], message.facts["error"], message.facts["reason"], say=False)
 
-    def _on_stopped(self, held: _Held, _: Message) -> None:
-        self._end(held, "killed")
+    def _on_stopped(self, owned: _OwnedRun, _: Message) -> None:
+        self._end(owned, "killed")
 
-    def _on_failed(self, held: _Held, message: Message) -> None:
-        self._fail(held, message.facts["error"])
+    def _on_failed(self, owned: _OwnedRun, message: Message) -> None:
+        self._fail(owned, message.facts["error"])
 
-    def _on_lost(self, held: _Held, message: Message) -> None:
-        if held.asked is not None:
-            self._end(held, "killed")
+    def _on_lost(self, owned: _OwnedRun, message: Message) -> None:
+        if owned.stop_requested_at is not None:
+            self._end(owned, "killed")
             return
-        held.losses += 1
+        owned.losses += 1
         error = message.facts["error"]
-        if held.losses == LOSSES:
-            said = f"its worker was lost {LOSSES} times in a row without finishing an epoch; the last time: {error}"
-            self._fail(held, said)
+        if owned.losses == LOSSES:
+            reason = f"its worker was lost {LOSSES} times in a row without finishing an epoch; the last time: {error}"
+            self._fail(owned, reason)
             return
-        said = f"its worker was lost ({error}); goes on from the last checkpoint"
-        self._note(held, said, "WARNING", error=error, losses=held.losses)
-        held.attempt += 1
-        held.state, held.waits = "pending", None
-        runs.set_state(held.run, "pending")
-        self._order(held)
+        reason = f"its worker was lost ({error}); goes on from the last checkpoint"
+        self._note(owned, reason, "WARNING", error=error, losses=owned.losses)
+        owned.attempt += 1
+        owned.state, owned.waits = "pending", None
+        runs.set_state(owned.run, "pending")
+        self._send_job(owned)
 
-    def _heed_stop(self, held: _Held) -> None:
-        if not _is_there(held.run):
-            self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._end(held, "crashed")  # so it is found wherever it lies now
-        elif held.asked is None and runs.stop_requested(held.run):
-            held.asked = self.clock()
-            self._driver.send({"do": "cancel", "key": held.key, "force": False})
-        elif held.asked is not None and self.clock() - held.asked > STOP_SECONDS:
-            self._driver.send({"do": "cancel", "key": held.key, "force": True})
-            self._end(held, "killed")
+    def _check_stop(self, owned: _OwnedRun) -> None:
+        if not _in_place(owned.run):
+            self._driver.send({"do": "cancel", "key": owned.key, "force": True})
+            self._end(owned, "crashed")  # so it is found wherever it lies now
+        elif owned.stop_requested_at is None and runs.stop_requested(owned.run):
+            owned.stop_requested_at = self.clock()
+            self._driver.send({"do": "cancel", "key": owned.key, "force": False})
+        elif owned.stop_requested_at is not None and self.clock() - owned.stop_requested_at > STOP_SECONDS:
+            self._driver.send({"do": "cancel", "key": owned.key, "force": True})
+            self._end(owned, "killed")
 
-    def _heed_room(self, held: _Held) -> None:
-        waits = held.state == "pending" and not self._places(held.config)
-        if waits and not held.homeless:
-            self.tell(f"run {held.run.id} {self._hold(held, f'waits: {self._nowhere(held.config)}')}")
-        held.homeless = waits
+    def _check_nodes(self, owned: _OwnedRun) -> None:
+        without_node = owned.state == "pending" and not self._capacity(owned.config)
+        if without_node and not owned.without_node:
+            waits = f"waits: {self._no_node_message(owned.config)}"
+            self._note_waiting(owned, waits)
+            self.on_waiting(f"run {owned.run.id} {waits}")
+        owned.without_node = without_node
 
-    def _hold(self, held: _Held, waits: str) -> str:
+    def _note_waiting(self, owned: _OwnedRun, waits: str) -> None:
         """Say in the log of a run for what it waits, and with the beat that follows in its state."""
-        self._note(held, waits, "WARNING")
-        held.waits, held.beaten = waits, -HEARTBEAT_SECONDS
-        return waits
+        self._note(owned, waits, "WARNING")
+        owned.waits, owned.last_heartbeat = waits, -HEARTBEAT_SECONDS
 
-    def _beat(self, held: _Held) -> None:
-        if held.run.id in self._held and self.clock() - held.beaten >= HEARTBEAT_SECONDS:
-            held.beaten = self.clock()
-            runs.set_state(held.run, held.state, waits=held.waits)
+    def _write_heartbeat(self, owned: _OwnedRun) -> None:
+        if owned.run.id in self._runs and self.clock() - owned.last_heartbeat >= HEARTBEAT_SECONDS:
+            owned.last_heartbeat = self.clock()
+            runs.set_state(owned.run, owned.state, waits=owned.waits)
             with contextlib.suppress(OSError):  # as in _note
-                log.trim(held.run)
+                log.trim(owned.run)
 
-    def _fail(self, held: _Held, error: str, reason: Reason | None = None) -> None:
-        if runs.stop_requested(held.run):
-            self._end(held, "killed")
+    def _fail(self, owned: _OwnedRun, error: str, reason: Reason | None = None) -> None:
+        if runs.stop_requested(owned.run):
+            self._end(owned, "killed")
         else:
-            self._end(held, "failed", error, reason)
+            self._end(owned, "failed", error, reason)
 
     def _end(
-        self, held: _Held, state: State, error: str | None = None, reason: Reason | None = None, *, say: bool = True
+        self,
+        owned: _OwnedRun,
+        state: State,
+        error: str | None = None,
+        reason: Reason | None = None,
+        *,
+        say: bool = True,
     ) -> None:
-        del self._held[held.run.id]
-        with held.lock:
-            if not _is_there(held.run):
+        del self._runs[owned.run.id]
+        with owned.lock:
+            if not _in_place(owned.run):
                 return
             if say:
-                said = state if error is None else f"{state}: {error}"
-                self._note(held, said, state=state, error=error)
-            runs.set_state(held.run, state, ended=time.time(), error=error, reason=reason)
+                line = state if error is None else f"{state}: {error}"
+                self._note(owned, line, state=state, error=error)
+            runs.set_state(owned.run, state, ended=time.time(), error=error, reason=reason)
 
-    def _note(self, held: _Held, said: str, level: str = "INFO", **facts: Any) -> None:
+    def _note(self, owned: _OwnedRun, line: str, level: str = "INFO", **facts: Any) -> None:
         with contextlib.suppress(OSError, ValueError):  # a log that takes no line, as on a full disk, ends no run
-            log.note(held.run, said, level, **facts)
+            log.note(owned.run, line, level, **facts)
 
-    def _log(self, held: _Held, message: Message) -> None:
+    def _log(self, owned: _OwnedRun, message: Message) -> None:
         with contextlib.suppress(OSError, ValueError):  # as in _note
-            log.append(held.run, message.files.get(runs.LOG, b""))
+            log.append(owned.run, message.files.get(runs.LOG, b""))
 
 
-def _is_there(run: Run) -> bool:
+def _in_place(run: Run) -> bool:
     """Whether its folder was neither moved nor deleted: nothing is written at the old place then."""
     return runs.is_run(run.home, run.id)

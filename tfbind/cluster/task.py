@@ -43,11 +43,16 @@ Event = tuple[dict[str, Any], Files]
 
 @contextmanager
 def scorer(
-    address: str, home: Path, names: str, options: ScoringOptions, tell: Callable[[str], None]
+    address: str, home: Path, names: str, options: ScoringOptions, on_waiting: Callable[[str], None]
 ) -> Iterator[ScorePieces]:
-    """What scores pieces on the cluster at `address`, with the model of `names`.
+    """A function that scores pieces on a Ray cluster.
 
-    `tell` is called when it waits since other work has taken all CPUs of the cluster, with that in one line.
+    Args:
+        address: of the head of the cluster.
+        home: where runs and models are kept.
+        names: the members of the model, with commas between them.
+        options: how pieces are scored.
+        on_waiting: gets one line when other work has taken all CPUs of the cluster.
 
     Raises:
         ValueError: Ray is not installed, or the address or the model is none.
@@ -57,23 +62,23 @@ def scorer(
     driver = Driver(address)
     try:
         driver.send({"do": "model", "name": names, "options": asdict(options)}, members)
-        yield lambda pieces: _scores(driver, pieces, tell)
+        yield lambda pieces: _scores(driver, pieces, on_waiting)
     finally:
         driver.close()
 
 
-def _scores(driver: Driver, pieces: Iterable[Batch], tell: Callable[[str], None]) -> Iterator[Scores]:
-    done: dict[int, Scores] = {}
+def _scores(driver: Driver, pieces: Iterable[Batch], on_waiting: Callable[[str], None]) -> Iterator[Scores]:
+    finished: dict[int, Scores] = {}
     sent = taken = 0
     for piece in pieces:
-        order = {"do": "score", "key": str(sent), "lengths": piece.lengths, "first": piece.first, "last": piece.last}
-        driver.send(order, {"codes": piece.codes.tobytes()})
+        job = {"do": "score", "key": str(sent), "lengths": piece.lengths, "first": piece.first, "last": piece.last}
+        driver.send(job, {"codes": piece.codes.tobytes()})
         sent += 1
         while sent - taken >= AHEAD * max(1, _cpus(driver)):
-            yield _next(driver, done, taken, tell)
+            yield _next(driver, finished, taken, on_waiting)
             taken += 1
     while taken < sent:
-        yield _next(driver, done, taken, tell)
+        yield _next(driver, finished, taken, on_waiting)
         taken += 1
 
 
@@ -81,8 +86,8 @@ def _cpus(driver: Driver) -> int:
     return sum(int(cpus) for cpus, _ in driver.nodes)
 
 
-def _next(driver: Driver, done: dict[int, Scores], number: int, tell: Callable[[str], None]) -> Scores:
-    while number not in done:
+def _next(driver: Driver, finished: dict[int, Scores], number: int, on_waiting: Callable[[str], None]) -> Scores:
+    while number not in finished:
         if not _cpus(driver):
             raise OSError(
                 f"no node of the Ray cluster at {driver.address} has a CPU; with one, the same command goes on"
@@ -91,14 +96,14 @@ def _next(driver: Driver, done: dict[int, Scores], number: int, tell: Callable[[
         if message is None or "key" not in message.facts:
             continue
         if message.facts["event"] == "waits":
-            where = f"the Ray cluster at {driver.address}"
-            tell(f"waits for a free CPU of {where}, which has {_cpus(driver)}; goes on by itself")
+            cluster = f"the Ray cluster at {driver.address}"
+            on_waiting(f"waits for a free CPU of {cluster}, which has {_cpus(driver)}; goes on by itself")
             continue
         if message.facts["event"] != "scores":
-            said = message.facts.get("error", message.facts["event"])
-            raise OSError(f"the Ray cluster at {driver.address} did not score a piece: {said}")
-        done[int(message.facts["key"])] = np.frombuffer(message.files["scores"], np.float32)
-    return done.pop(number)
+            reason = message.facts.get("error", message.facts["event"])
+            raise OSError(f"the Ray cluster at {driver.address} did not score a piece: {reason}")
+        finished[int(message.facts["key"])] = np.frombuffer(message.files["scores"], np.float32)
+    return finished.pop(number)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def train(
         files: the files of its folder to go on from, by name.
     """
     set_private_umask()  # Ray starts its processes itself
-    _remove_left()
+    _remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         run = Run(Path(folder) / "runs" / id)
         run.folder.mkdir(parents=True)
@@ -148,7 +153,7 @@ def train(
             thread.join()
 
 
-def _remove_left() -> None:
+def _remove_abandoned() -> None:
     """Delete what tasks of this node that were killed left behind."""
     for config in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/runs/*/{runs.CONFIG}"):
         run = Run(config.parent)
@@ -178,8 +183,8 @@ class _Reporter:
     """Turns what a worker tells into events; called in the worker's thread, between two of its writes."""
 
     run: Run
-    _said: "queue.SimpleQueue[Event]" = field(default_factory=queue.SimpleQueue)
-    _known: dict[str, int] = field(default_factory=dict)
+    _events: "queue.SimpleQueue[Event]" = field(default_factory=queue.SimpleQueue)
+    _seen: dict[str, int] = field(default_factory=dict)
     _reported: float = 0.0
 
     def __post_init__(self) -> None:
@@ -189,18 +194,18 @@ class _Reporter:
         now = time.monotonic()
         if self._reported and now - self._reported < PROGRESS_SECONDS:
             return
-        begun = {} if self._reported else {"rows": runs.read_rows(self.run)}
+        first_rows = {} if self._reported else {"rows": runs.read_rows(self.run)}
         self._reported = now
-        self._said.put(({"event": "progress", "progress": progress, **begun}, self._log()))
+        self._events.put(({"event": "progress", "progress": progress, **first_rows}, self._log()))
 
     def row(self, row: Row) -> None:
         files = self._changed(runs.BEST, runs.VALIDATION, runs.CHECKPOINT)
-        self._said.put(({"event": "row", "row": row}, files | self._log()))
+        self._events.put(({"event": "row", "row": row}, files | self._log()))
 
     def end(self, state: str) -> None:
         status = runs.read_status(self.run)
         facts = {"event": "end", "state": state, "error": status.error, "reason": status.reason}
-        self._said.put((facts, self._changed(runs.GRAPH) | self._log()))
+        self._events.put((facts, self._changed(runs.GRAPH) | self._log()))
 
     def events(self, thread: threading.Thread) -> Iterator[Event]:
         """All events up to the end.
@@ -211,9 +216,9 @@ class _Reporter:
         last = False
         while not last:
             try:
-                event = self._said.get(timeout=LOOK_SECONDS)
+                event = self._events.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                if not thread.is_alive() and self._said.empty():
+                if not thread.is_alive() and self._events.empty():
                     raise RuntimeError("the worker ended without a word") from None
                 continue
             yield event
@@ -221,20 +226,20 @@ class _Reporter:
 
     def _changed(self, *names: str) -> Files:
         """Those of the files that were written since they were asked for last."""
-        found = {}
+        changed = {}
         for name in names:
             path = self.run.folder / name
             stamp = mtime_ns(path)
-            if stamp != self._known.get(name, 0):
-                found[name] = path.read_bytes()
-                self._known[name] = stamp
-        return found
+            if stamp != self._seen.get(name, 0):
+                changed[name] = path.read_bytes()
+                self._seen[name] = stamp
+        return changed
 
     def _log(self) -> Files:
         """What was added to the log."""
         with (self.run.folder / runs.LOG).open("rb") as file:
             end = file.seek(0, os.SEEK_END)
-            file.seek(min(self._known.get(runs.LOG, 0), end))  # it is shorter than before when its middle was cut out
+            file.seek(min(self._seen.get(runs.LOG, 0), end))  # it is shorter than before when its middle was cut out
             added = file.read()
-            self._known[runs.LOG] = file.tell()
+            self._seen[runs.LOG] = file.tell()
         return {runs.LOG: added} if added else {}

@@ -5,7 +5,7 @@ from .plots import (
     importance_bars as importance_bars,
     learning_curves as learning_curves,
     parallel as parallel,
-    ranking as ranking,
+    ranking_figure as ranking_figure,
     spans_decades as spans_decades,
 )
 from .report import (
@@ -19,8 +19,8 @@ from .report import (
     markdown_report as markdown_report,
     now as now,
     ranked as ranked,
+    ranking_table as ranking_table,
     setting_columns as setting_columns,
-    standings_table as standings_table,
 )
 from .runs import (
     DEFAULT_METRIC as DEFAULT_METRIC,
@@ -32,17 +32,17 @@ from .runs import (
     choose_at as choose_at,
     columns_of as columns_of,
     differing as differing,
+    format_value as format_value,
     goal_of as goal_of,
     group_runs as group_runs,
+    join_words as join_words,
     known_runs as known_runs,
-    listed as listed,
     metric_label as metric_label,
     metrics as metrics,
     number as number,
     originals as originals,
     select_run as select_run,
     select_runs as select_runs,
-    shown as shown,
     table as table,
 )
 from .significance import FEWEST as FEWEST, interval as interval, setting_importance as setting_importance

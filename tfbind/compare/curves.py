@@ -66,15 +66,15 @@ class CurveCrossing:
     high: int = 0
 
 
-def mean_curve(pasts: Sequence[RunRecord], metric: str) -> MeanCurve:
+def mean_curve(records: Sequence[RunRecord], metric: str) -> MeanCurve:
     """The mean curve of runs of one setting, over the epochs at which all of them have the metric.
 
     Runs of which not every epoch is here count only where all are such; those without a curve never do.
     """
-    known = [past for past in pasts if not past.last_only]
+    with_curves = [record for record in records if not record.last_only]
     curves = [
-        {int(row["epoch"]): value for row in past.rows if (value := number(row.get(metric))) is not None}
-        for past in [past for past in known if not past.sampled] or known
+        {int(row["epoch"]): value for row in record.rows if (value := number(row.get(metric))) is not None}
+        for record in [record for record in with_curves if not record.sampled] or with_curves
     ]
     epochs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     if not epochs:
@@ -117,13 +117,13 @@ def trend(values: Values, goal: Goal, train: Values | None = None) -> Trend:
     return Trend("settled", gain, tail)
 
 
-def trend_of(pasts: Sequence[RunRecord], metric: str, goal: Goal) -> Trend:
+def trend_of(records: Sequence[RunRecord], metric: str, goal: Goal) -> Trend:
     """The trend of a setting: of its val_loss where that was recorded, else of the metric."""
-    curve = mean_curve(pasts, "val_loss")
+    curve = mean_curve(records, "val_loss")
     if len(curve.epochs):
-        train = mean_curve(pasts, "train_loss")
+        train = mean_curve(records, "train_loss")
         return replace(trend(curve.mean, "min", train.mean), metric="val_loss")
-    return replace(trend(mean_curve(pasts, metric).mean, goal), metric=metric)
+    return replace(trend(mean_curve(records, metric).mean, goal), metric=metric)
 
 
 def curve_crossing(first: MeanCurve, second: MeanCurve, goal: Goal, level: float = LEVEL) -> CurveCrossing:
@@ -132,22 +132,23 @@ def curve_crossing(first: MeanCurve, second: MeanCurve, goal: Goal, level: float
     Nothing is said of fewer than `FEWEST` runs on a side. A lead is one in the mean of the first, or of the last,
     quarter of the epochs that is beyond chance at `level` by Welch's test over seeds.
     """
-    epochs, here, there = np.intersect1d(first.epochs, second.epochs, return_indices=True)
+    epochs, first_places, second_places = np.intersect1d(first.epochs, second.epochs, return_indices=True)
     if len(epochs) < SHORTEST or min(first.runs, second.runs) < FEWEST:
         return CurveCrossing("none")
-    sides = [curve.values[:, kept] * (-1 if goal == "min" else 1) for curve, kept in ((first, here), (second, there))]
+    sign = -1 if goal == "min" else 1
+    sides = [sign * first.values[:, first_places], sign * second.values[:, second_places]]
     quarter = -(-len(epochs) // 4)
     start = _ahead([side[:, :quarter] for side in sides], level)
     end = _ahead([side[:, -quarter:] for side in sides], level)
     lead = start * (sides[0].mean(0) - sides[1].mean(0))
     peak = int(np.argmax(lead))
-    found = CurveCrossing("none", 0 if start > 0 else 1, lead=float(lead[peak]), peak=int(epochs[peak]))
+    crossing = CurveCrossing("none", 0 if start > 0 else 1, lead=float(lead[peak]), peak=int(epochs[peak]))
     if start and end == -start:
-        return _crossing(found, epochs, lead, _margin(sides, 0.95))
+        return _crossing(crossing, epochs, lead, _margin(sides, 0.95))
     ahead = np.flatnonzero(lead > _margin(sides, 0.975))
-    narrow = 3 * float(np.abs(lead[-quarter:]).mean()) < found.lead
+    narrow = 3 * float(np.abs(lead[-quarter:]).mean()) < crossing.lead
     if start and not end and narrow and len(ahead) and ahead[-1] < 0.75 * (len(epochs) - 1):
-        return replace(found, kind="faster", epoch=int(epochs[ahead[-1]]))
+        return replace(crossing, kind="faster", epoch=int(epochs[ahead[-1]]))
     return CurveCrossing("none")
 
 
@@ -161,16 +162,16 @@ def _ahead(sides: Sequence[Values], level: float) -> int:
     return int(np.sign(difference)) if welch(difference, parts, 2).single < level else 0
 
 
-def _crossing(found: CurveCrossing, epochs: NDArray[np.int64], lead: Values, margin: Values) -> CurveCrossing:
-    """`found` with the epoch from which the other leads, between the last at which the first is clearly ahead and the
-    first from which it is clearly behind; no race where either is missing."""
+def _crossing(crossing: CurveCrossing, epochs: NDArray[np.int64], lead: Values, margin: Values) -> CurveCrossing:
+    """`crossing` with the epoch from which the other leads, between the last at which the first is clearly ahead and
+    the first from which it is clearly behind; no race where either is missing."""
     turn = int(np.flatnonzero(lead > 0)[-1]) + 1
     before = np.flatnonzero(lead[:turn] > margin[:turn])
     after = np.flatnonzero(lead[turn:] < -margin[turn:]) + turn
     if not len(before) or not len(after):
         return CurveCrossing("none")
     low, high = int(epochs[before[-1] + 1]), int(epochs[after[0]])
-    return replace(found, kind="crossed", epoch=int(epochs[turn]), low=low, high=high)
+    return replace(crossing, kind="crossed", epoch=int(epochs[turn]), low=low, high=high)
 
 
 def _margin(sides: Sequence[Values], share: float) -> Values:
@@ -196,7 +197,7 @@ def smooth(values: Sequence[float | None], strength: float) -> list[float | None
 
 
 def curve_points(
-    past: RunRecord, axis: Literal["epoch", "seconds"], metric: str
+    record: RunRecord, axis: Literal["epoch", "seconds"], metric: str
 ) -> tuple[list[float], list[float | None]]:
     """A run's curve: x (epochs, or the seconds spent by the end of each) and the metric, None where undefined.
 
@@ -206,7 +207,7 @@ def curve_points(
     x: list[float] = []
     y: list[float | None] = []
     spent = 0.0
-    for row in [] if past.last_only else past.rows:
+    for row in [] if record.last_only else record.rows:
         took: Any = number(row.get("seconds"))
         if axis == "seconds":
             if took is None or number(spent + took) is None:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from tfbind.compare.curves import curve_points, mean_curve, smooth
-from tfbind.compare.runs import Configuration, RankBy, metric_label, number
+from tfbind.compare.runs import Configuration, RankBy, format_value, metric_label, number
 from tfbind.compare.verdict import Verdict
 from tfbind.figures import CURVE_POINTS, OBSERVED, plain, sight, thin
 from tfbind.runs import RunRecord
@@ -50,38 +50,47 @@ def _short(label: str) -> str:
     return plain(label if len(label) <= 60 else f"{label[:59]}…")
 
 
-def learning_curves(settings: Sequence[Configuration], metric: str, look: PlotOptions) -> go.Figure:
-    """The metric of every run along the epochs or seconds, settings in the order of their ranking.
+def learning_curves(settings: Sequence[Configuration], metric: str, options: PlotOptions) -> go.Figure:
+    """The learning curves of all runs, settings in the order of their ranking.
 
-    With `grouped`, the seeds of a setting are one line, their mean, in a band from the lowest to the highest.
+    Args:
+        settings: the configurations, the best first.
+        metric: a key of the rows.
+        options: axes, smoothing; with `grouped`, the seeds of a setting are one line, their mean, in a band from the
+            lowest to the highest.
+
+    Returns:
+        A Plotly figure.
     """
     figure = go.Figure()
     for place, setting in enumerate(settings[:COLOURED]):
-        drawn = setting.counted or list(setting.pasts)
-        if look.grouped and look.axis == "epoch" and len(drawn) > 1:
-            _band(figure, setting, drawn, metric, place, look)
+        records = setting.counted or list(setting.records)
+        if options.grouped and options.axis == "epoch" and len(records) > 1:
+            _band(figure, setting, records, metric, place, options)
         else:
-            for number_of_run, past in enumerate(drawn):
-                _line(figure, past, setting.label, metric, place, look, first=number_of_run == 0)
-    _grey(figure, [past for setting in settings[COLOURED:] for past in setting.pasts], metric, look)
-    title = {"epoch": "epoch", "seconds": "seconds of training"}[look.axis]
-    figure.update_xaxes(title=title, type="log" if look.log_x else "linear")
-    if look.axis == "epoch" and not look.log_x and _last_epoch(figure) <= FEW_EPOCHS:  # else half epochs are marked
+            for index, record in enumerate(records):
+                _line(figure, record, setting.label, metric, place, options, first=index == 0)
+    _grey(figure, [record for setting in settings[COLOURED:] for record in setting.records], metric, options)
+    title = {"epoch": "epoch", "seconds": "seconds of training"}[options.axis]
+    figure.update_xaxes(title=title, type="log" if options.log_x else "linear")
+    if (
+        options.axis == "epoch" and not options.log_x and _last_epoch(figure) <= FEW_EPOCHS
+    ):  # else half epochs are marked
         figure.update_xaxes(dtick=1)
-    figure.update_yaxes(title=plain(metric_label(metric)), type="log" if look.log_y else "linear")
-    if "loss" in metric and not look.log_y:
-        _keep_in_sight(figure, settings, metric, look)
+    figure.update_yaxes(title=plain(metric_label(metric)), type="log" if options.log_y else "linear")
+    if "loss" in metric and not options.log_y:
+        _keep_in_sight(figure, settings, metric, options)
     named = sum(trace.showlegend is not False for trace in figure.data)
     return _framed(figure, 420, legend=named > 1)
 
 
-def _keep_in_sight(figure: go.Figure, settings: Sequence[Configuration], metric: str, look: PlotOptions) -> None:
+def _keep_in_sight(figure: go.Figure, settings: Sequence[Configuration], metric: str, options: PlotOptions) -> None:
     """Show the part of the axis on which the runs are that did not diverge, and say how many are beyond."""
-    found = sight([_drawn(past, metric, look)[1] for setting in settings for past in setting.pasts])
-    if found.limits:
-        figure.update_yaxes(range=found.limits)
+    view = sight([_smoothed_points(record, metric, options)[1] for setting in settings for record in setting.records])
+    if view.limits:
+        figure.update_yaxes(range=view.limits)
         place = {"xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "top"}
-        figure.add_annotation(text=f"{plural(found.beyond, 'run')} beyond", showarrow=False, **place)
+        figure.add_annotation(text=f"{plural(view.beyond, 'run')} beyond", showarrow=False, **place)
 
 
 def _last_epoch(figure: go.Figure) -> float:
@@ -93,14 +102,20 @@ def _style(place: int) -> dict[str, Any]:
 
 
 def _band(
-    figure: go.Figure, setting: Configuration, drawn: Sequence[RunRecord], metric: str, place: int, look: PlotOptions
+    figure: go.Figure,
+    setting: Configuration,
+    records: Sequence[RunRecord],
+    metric: str,
+    place: int,
+    options: PlotOptions,
 ) -> None:
-    curve = mean_curve(drawn, metric)
-    kept = thin(curve.mean, CURVE_POINTS) if len(curve.mean) else np.empty(0, np.intp)
+    curve = mean_curve(records, metric)
+    indices = thin(curve.mean, CURVE_POINTS) if len(curve.mean) else np.empty(0, np.intp)
     low, mean, high = (
-        np.array(smooth(values.tolist(), look.smooth), float)[kept] for values in (curve.low, curve.mean, curve.high)
+        np.array(smooth(values.tolist(), options.smooth), float)[indices]
+        for values in (curve.low, curve.mean, curve.high)
     )
-    epochs = curve.epochs[kept]
+    epochs = curve.epochs[indices]
     figure.add_scatter(
         x=np.concatenate([epochs, epochs[::-1]]),
         y=np.concatenate([high, low[::-1]]),
@@ -125,9 +140,9 @@ def _band(
 
 
 def _line(
-    figure: go.Figure, past: RunRecord, label: str, metric: str, place: int, look: PlotOptions, *, first: bool
+    figure: go.Figure, record: RunRecord, label: str, metric: str, place: int, options: PlotOptions, *, first: bool
 ) -> None:
-    x, y = _drawn(past, metric, look)
+    x, y = _smoothed_points(record, metric, options)
     figure.add_scatter(
         x=x,
         y=y,
@@ -136,34 +151,34 @@ def _line(
         showlegend=first,
         line=_style(place) | ({} if first else {"width": 1}),
         mode="lines+markers" if len(x) <= 30 else "lines",
-        text=[_short(past.name)] * len(x),
+        text=[_short(record.name)] * len(x),
         hovertemplate="%{y:.4g} %{text}",
     )
 
 
-def _drawn(past: RunRecord, metric: str, look: PlotOptions) -> tuple[list[float], list[float | None]]:
-    x, y = curve_points(past, look.axis, metric)
-    y = smooth(y, look.smooth)
+def _smoothed_points(record: RunRecord, metric: str, options: PlotOptions) -> tuple[list[float], list[float | None]]:
+    x, y = curve_points(record, options.axis, metric)
+    y = smooth(y, options.smooth)
     if len(x) > CURVE_POINTS:
-        kept = thin(np.array(y, float), CURVE_POINTS)
-        x, y = [x[place] for place in kept], [y[place] for place in kept]
+        indices = thin(np.array(y, float), CURVE_POINTS)
+        x, y = [x[place] for place in indices], [y[place] for place in indices]
     return x, y
 
 
-def _grey(figure: go.Figure, pasts: Sequence[RunRecord], metric: str, look: PlotOptions) -> None:
+def _grey(figure: go.Figure, records: Sequence[RunRecord], metric: str, options: PlotOptions) -> None:
     """All remaining runs as one trace with gaps: many traces are slow, many points are not."""
-    if not pasts:
+    if not records:
         return
     xs: list[float | None] = []
     ys: list[float | None] = []
-    for past in pasts:
-        x, y = _drawn(past, metric, look)
+    for record in records:
+        x, y = _smoothed_points(record, metric, options)
         xs += [*x, None]
         ys += [*y, None]
     trace = go.Scatter(
         x=np.array(xs, np.float32),
         y=np.array(ys, np.float32),
-        name=f"{len(pasts)} other runs",
+        name=f"{len(records)} other runs",
         line={"color": _rgba(OBSERVED, 0.35), "width": 1},
         mode="lines",
         hoverinfo="skip",
@@ -183,13 +198,13 @@ def _framed(figure: go.Figure, height: int, *, legend: bool = False) -> go.Figur
     return figure
 
 
-def ranking(verdict: Verdict) -> go.Figure:
+def ranking_figure(verdict: Verdict) -> go.Figure:
     """The best settings by mean: a dot for each seed, the mean with the standard error over seeds."""
     figure = go.Figure()
-    shown = verdict.standings[:COLOURED]
-    for place, standing in enumerate(shown):
-        label = _short(standing.setting.label)
-        values = standing.setting.values
+    rankings = verdict.rankings[:COLOURED]
+    for place, ranking in enumerate(rankings):
+        label = _short(ranking.setting.label)
+        values = ranking.setting.values
         figure.add_scatter(
             x=values,
             y=[label] * len(values),
@@ -197,9 +212,9 @@ def ranking(verdict: Verdict) -> go.Figure:
             marker={"color": _rgba(colour(place), 0.5), "size": 9},
             hovertemplate="%{x:.5g}<extra></extra>",
         )
-        error = standing.sd / np.sqrt(standing.seeds) if standing.sd else None
+        error = ranking.sd / np.sqrt(ranking.seeds) if ranking.sd else None
         figure.add_scatter(
-            x=[standing.mean],
+            x=[ranking.mean],
             y=[label],
             mode="markers",
             marker={
@@ -212,8 +227,8 @@ def ranking(verdict: Verdict) -> go.Figure:
             hovertemplate="mean %{x:.5g}<extra></extra>",
         )
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title=plain(metric_label(verdict.choice.metric)))
-    return _framed(figure, 90 + 34 * max(2, len(shown)))
+    figure.update_xaxes(title=plain(metric_label(verdict.rank_by.metric)))
+    return _framed(figure, 90 + 34 * max(2, len(rankings)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,24 +244,21 @@ def _dimension(label: str, values: Sequence[Any], log: bool) -> _Dimension:
     numbers = [number(value) for value in values]
     known = [value for value in numbers if value is not None]
     if len(known) < len(values):
-        words = sorted({_word(value) for value in values})
-        return _Dimension(label, [words.index(_word(value)) for value in values], list(range(len(words))), words)
+        words = [format_value(value) for value in values]
+        names = sorted(set(words))
+        return _Dimension(label, [names.index(word) for word in words], list(range(len(names))), names)
     if log and min(known) > 0:
         values = [float(np.log10(value)) for value in known]
         return _Dimension(f"{label} (log)", values, *_ticks(values, lambda tick: f"{10**tick:.3g}"))
     return _Dimension(label, known, *_ticks(known, lambda tick: f"{tick:.4g}"))
 
 
-def _word(value: Any) -> str:
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _ticks(values: Sequence[float], write: Any) -> tuple[list[float], list[str]]:
+def _ticks(values: Sequence[float], format_tick: Any) -> tuple[list[float], list[str]]:
     distinct = sorted(set(values))
     near = np.diff(distinct) < NEAREST_TICKS * (distinct[-1] - distinct[0])
     if len(distinct) > TICKS or near.any():
         distinct = np.linspace(distinct[0], distinct[-1], TICKS).tolist()
-    return distinct, [write(value) for value in distinct]
+    return distinct, [format_tick(value) for value in distinct]
 
 
 def spans_decades(values: Sequence[Any]) -> bool:
@@ -256,28 +268,32 @@ def spans_decades(values: Sequence[Any]) -> bool:
     return len(positive) == len(known) and len(known) > 0 and max(positive) >= 20 * min(positive)
 
 
-def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: RankBy) -> go.Figure:
-    """A line for each run through its settings to its figure; runs without a figure are left out.
+def parallel(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], rank_by: RankBy) -> go.Figure:
+    """Parallel coordinates: a line for each run through its settings to its figure, where it has one.
 
     Args:
-        records: as from `compare.table`.
+        rows: as from `compare.table`.
         columns: the settings to draw; those that span decades are drawn on logarithmic axes.
+        rank_by: the figure.
+
+    Returns:
+        A Plotly figure.
     """
-    known = [record for record in records if record[choice.metric] is not None]
+    measured = [row for row in rows if row[rank_by.metric] is not None]
     dimensions = []
     for column in columns:
-        values = [record[column] for record in known]
+        values = [row[column] for row in measured]
         if values:
             dimensions.append(_dimension(column, values, spans_decades(values)))
-    results = [record[choice.metric] for record in known]
+    results = [row[rank_by.metric] for row in measured]
     if results:
-        dimensions.append(_dimension(metric_label(choice.metric), results, log=False))
+        dimensions.append(_dimension(metric_label(rank_by.metric), results, log=False))
     figure = go.Figure(
         go.Parcoords(
             line={
                 "color": results,
                 "colorscale": SCALE,
-                "reversescale": choice.goal == "min",
+                "reversescale": rank_by.goal == "min",
                 "showscale": False,
             },
             dimensions=[
@@ -295,25 +311,34 @@ def parallel(records: Sequence[Mapping[str, Any]], columns: Sequence[str], choic
     return figure
 
 
-def against(records: Sequence[Mapping[str, Any]], column: str, choice: RankBy, log: bool) -> go.Figure:
-    """The figure of every run against one of its settings."""
-    known = [record for record in records if record[choice.metric] is not None]
-    values = [record[column] for record in known]
-    words = any(number(value) is None for value in values)
+def against(rows: Sequence[Mapping[str, Any]], column: str, rank_by: RankBy, log: bool) -> go.Figure:
+    """A scatter plot of the figure of every run against one of its settings.
+
+    Args:
+        rows: as from `compare.table`.
+        column: the setting.
+        rank_by: the figure.
+        log: whether the axis of the setting is logarithmic.
+
+    Returns:
+        A Plotly figure.
+    """
+    measured = [row for row in rows if row[rank_by.metric] is not None]
+    values = [row[column] for row in measured]
+    categorical = any(number(value) is None for value in values)
     figure = go.Figure(
         go.Scatter(
-            x=[plain(_word(value)) for value in values] if words else values,
-            y=[record[choice.metric] for record in known],
+            x=[plain(format_value(value)) for value in values] if categorical else values,
+            y=[row[rank_by.metric] for row in measured],
             mode="markers",
             marker={"size": 9, "color": COLOURS[0], "opacity": 0.7},
-            text=[_short(record["name"]) for record in known],
+            text=[_short(row["name"]) for row in measured],
             hovertemplate="%{text}<br>%{x}: %{y:.5g}<extra></extra>",
         )
     )
-    figure.update_xaxes(
-        title=plain(column), type="category" if words else "log" if log else "linear", exponentformat="e"
-    )
-    figure.update_yaxes(title=plain(metric_label(choice.metric)))
+    numeric = "log" if log else "linear"
+    figure.update_xaxes(title=plain(column), type="category" if categorical else numeric, exponentformat="e")
+    figure.update_yaxes(title=plain(metric_label(rank_by.metric)))
     return _framed(figure, 320)
 
 

@@ -76,40 +76,49 @@ class Configuration:
 
     label: str
     config: dict[str, Any]
-    pasts: tuple[RunRecord, ...]
+    records: tuple[RunRecord, ...]
     points: dict[str, Measurement]
     left_out: dict[str, str]
 
     @property
     def counted(self) -> list[RunRecord]:
-        return [past for past in self.pasts if past.key in self.points]
+        return [record for record in self.records if record.key in self.points]
 
     @property
     def lost(self) -> list[RunRecord]:
         """Runs that ended without a figure, in whose place no run of that seed counts: they failed, were pruned or
         stopped. Those that count are the survivors, and flatter the setting."""
-        seeds = {past.config.get("seed") for past in self.counted} - {None}
+        seeds = {record.config.get("seed") for record in self.counted} - {None}
         return [
-            past
-            for past in self.pasts
-            if past.key in self.left_out
-            and past.state not in ACTIVE
-            and not (past.last_only and past.state == "finished")
-            and past.config.get("seed") not in seeds
+            record
+            for record in self.records
+            if record.key in self.left_out
+            and record.state not in ACTIVE
+            and not (record.last_only and record.state == "finished")
+            and record.config.get("seed") not in seeds
         ]
 
     @property
     def values(self) -> list[float]:
         """One value for each seed: the mean, where a seed was run more than once. Unknown seeds count singly."""
         by_seed: dict[object, list[float]] = {}
-        for past in self.counted:
-            seed = past.config.get("seed")
-            by_seed.setdefault(past.key if seed is None else seed, []).append(self.points[past.key].value)
+        for record in self.counted:
+            seed = record.config.get("seed")
+            by_seed.setdefault(record.key if seed is None else seed, []).append(self.points[record.key].value)
         return [sum(values) / len(values) for values in by_seed.values()]
 
 
 def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goal | None = None) -> RankBy:
-    """A `Choice`, with the direction that the metric's name suggests unless it is given.
+    """A `RankBy`, with the direction that the metric's name suggests unless it is given.
+
+    Args:
+        metric: a key of the rows.
+        when: `best`, `last` or `epoch`.
+        epoch: which one, from 1, where `when` is `epoch`.
+        goal: `min` or `max`, None for what the metric's name suggests.
+
+    Returns:
+        The figure to rank by.
 
     Raises:
         ValueError: `when` is `epoch` and there is no epoch from 1 on.
@@ -120,7 +129,15 @@ def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goa
 
 
 def choose_at(metric: str, at: str | int, goal: Goal | None = None) -> RankBy:
-    """A `Choice` at `best`, `last` or the epoch of this number.
+    """A `RankBy` at `best`, `last` or the epoch of this number.
+
+    Args:
+        metric: a key of the rows.
+        at: `best`, `last` or the number of an epoch, from 1.
+        goal: `min` or `max`, None for what the metric's name suggests.
+
+    Returns:
+        The figure to rank by.
 
     Raises:
         ValueError: `at` is none of these.
@@ -151,19 +168,19 @@ def number(value: object) -> float | None:
     return float(value)
 
 
-def metrics(pasts: Iterable[RunRecord]) -> list[str]:
+def metrics(records: Iterable[RunRecord]) -> list[str]:
     """The numeric keys of the rows, the most asked for first."""
     known: set[str] = set()
-    for past in pasts:
-        for row in past.rows:
+    for record in records:
+        for row in record.rows:
             known.update(key for key in row.keys() - known if number(row[key]) is not None)
     known = {key for key in known if key != "epoch" and not key.startswith("_")}
     return [key for key in FIRST_METRICS if key in known] + sorted(known.difference(FIRST_METRICS))
 
 
-def best_epoch(rows: Sequence[Row], choice: RankBy) -> Row | None:
+def best_epoch(rows: Sequence[Row], rank_by: RankBy) -> Row | None:
     """The row with the lowest val_loss; of rows without one, that with the best value of the metric."""
-    key, sign = ("val_loss", 1) if _has(rows, "val_loss") else (choice.metric, 1 if choice.goal == "min" else -1)
+    key, sign = ("val_loss", 1) if _has(rows, "val_loss") else (rank_by.metric, 1 if rank_by.goal == "min" else -1)
     best, lowest = None, math.inf
     for row in rows:  # a thousand runs pass through here: NaN compares as false, and needs no test of its own
         value = row.get(key)
@@ -176,42 +193,42 @@ def _has(rows: Sequence[Row], key: str) -> bool:
     return any(number(row.get(key)) is not None for row in rows)
 
 
-def measure(past: RunRecord, choice: RankBy) -> Measurement | None:
+def measure(record: RunRecord, rank_by: RankBy) -> Measurement | None:
     """The figure of a run, None where it has none. Of one without a curve the last value stands for that of its best
     epoch."""
-    if past.last_only:
-        last = number(past.rows[-1].get(choice.metric)) if past.rows and choice.when != "epoch" else None
+    if record.last_only:
+        last = number(record.rows[-1].get(rank_by.metric)) if record.rows and rank_by.when != "epoch" else None
         return None if last is None else Measurement(None, last)
-    if choice.when == "best":
-        row = best_epoch(past.rows, choice)
-    elif choice.when == "last":
-        row = past.rows[-1] if past.rows else None
+    if rank_by.when == "best":
+        row = best_epoch(record.rows, rank_by)
+    elif rank_by.when == "last":
+        row = record.rows[-1] if record.rows else None
     else:
-        row = next((row for row in past.rows if row["epoch"] == choice.epoch), None)
-    value = number(row.get(choice.metric)) if row else None
+        row = next((row for row in record.rows if row["epoch"] == rank_by.epoch), None)
+    value = number(row.get(rank_by.metric)) if row else None
     return None if row is None or value is None else Measurement(int(row["epoch"]), value)
 
 
-def why_left_out(past: RunRecord, choice: RankBy) -> str | None:
+def why_left_out(record: RunRecord, rank_by: RankBy) -> str | None:
     """Why a run does not count, None if it does. One that did not finish counts at an epoch that it has reached."""
-    reached = past.state
-    if not past.last_only:
-        reached += f" after {len(past.rows)} epoch{'' if len(past.rows) == 1 else 's'}"
-    if choice.when != "epoch" and past.state != "finished":
+    reached = record.state
+    if not record.last_only:
+        reached += f" after {len(record.rows)} epoch{'' if len(record.rows) == 1 else 's'}"
+    if rank_by.when != "epoch" and record.state != "finished":
         return reached
-    if measure(past, choice) is not None:
+    if measure(record, rank_by) is not None:
         return None
-    if choice.when == "epoch" and past.last_only:
+    if rank_by.when == "epoch" and record.last_only:
         return "only its last values are known"
-    if choice.when == "epoch" and all(row["epoch"] != choice.epoch for row in past.rows):
-        return f"{reached}, without epoch {choice.epoch}"
-    return f"{metric_label(choice.metric)} undefined there"
+    if rank_by.when == "epoch" and all(row["epoch"] != rank_by.epoch for row in record.rows):
+        return f"{reached}, without epoch {rank_by.epoch}"
+    return f"{metric_label(rank_by.metric)} undefined there"
 
 
-def settings_of(past: RunRecord) -> dict[str, Any]:
+def settings_of(record: RunRecord) -> dict[str, Any]:
     """The configuration without bookkeeping, data and unset values, each value in one spelling."""
-    kept = {key: canonical(value) for key, value in past.config.items() if key not in (*BOOKKEEPING, *DATA)}
-    return {key: value for key, value in kept.items() if value is not None and not key.startswith(("_", *NESTED))}
+    values = {key: canonical(value) for key, value in record.config.items() if key not in (*BOOKKEEPING, *DATA)}
+    return {key: value for key, value in values.items() if value is not None and not key.startswith(("_", *NESTED))}
 
 
 def canonical(value: Any) -> Any:
@@ -225,21 +242,21 @@ def canonical(value: Any) -> Any:
     return json.dumps(value, sort_keys=True, default=str) if isinstance(value, list | dict | tuple) else value
 
 
-def data_of(pasts: Iterable[RunRecord]) -> dict[str, str | None]:
+def data_of(records: Iterable[RunRecord]) -> dict[str, str | None]:
     """What identifies the data set of each run, by key: its hash, else its name; None where neither was recorded.
 
     A run that recorded only the name is taken to have learnt from the one data set of that name, if there is one.
     """
-    recorded = {past.key: (past.config.get("dataset_hash"), past.config.get("dataset")) for past in pasts}
+    recorded = {record.key: (record.config.get("dataset_hash"), record.config.get("dataset")) for record in records}
     hashes: dict[str, set[str]] = {}
     for hash, name in recorded.values():
         if hash and name:
             hashes.setdefault(name, set()).add(hash)
-    found = {}
+    identities = {}
     for key, (hash, name) in recorded.items():
         same = hashes.get(name, set()) if name else set()
-        found[key] = hash or (next(iter(same)) if len(same) == 1 else name) or None
-    return found
+        identities[key] = hash or (next(iter(same)) if len(same) == 1 else name) or None
+    return identities
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -251,28 +268,36 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in ordered if len({config.get(key, missing) for config in configs}) > 1]
 
 
-def group_runs(pasts: Sequence[RunRecord], choice: RankBy) -> list[Configuration]:
-    """The settings among these runs, in the order in which they appear."""
+def group_runs(records: Sequence[RunRecord], rank_by: RankBy) -> list[Configuration]:
+    """Group runs by configuration: settings and data set, without the seed.
+
+    Args:
+        records: the runs.
+        rank_by: the figure at which each is measured.
+
+    Returns:
+        The configurations in the order in which they appear.
+    """
     members: dict[tuple[Any, ...], list[RunRecord]] = {}
-    data = data_of(pasts)
-    for past in pasts:
-        key = (data[past.key], *sorted(settings_of(past).items()))
-        members.setdefault(key, []).append(past)
+    data = data_of(records)
+    for record in records:
+        key = (data[record.key], *sorted(settings_of(record).items()))
+        members.setdefault(key, []).append(record)
     configs = [settings_of(runs[0]) for runs in members.values()]
     labels = _labels(configs, [runs[0].name for runs in members.values()])
     return [
-        _setting(label, config, runs, choice)
+        _setting(label, config, runs, rank_by)
         for label, config, runs in zip(labels, configs, members.values(), strict=True)
     ]
 
 
-def _setting(label: str, config: dict[str, Any], pasts: list[RunRecord], choice: RankBy) -> Configuration:
-    reasons = {past.key: why_left_out(past, choice) for past in pasts}
-    points = {past.key: measure(past, choice) for past in pasts if reasons[past.key] is None}
+def _setting(label: str, config: dict[str, Any], records: list[RunRecord], rank_by: RankBy) -> Configuration:
+    reasons = {record.key: why_left_out(record, rank_by) for record in records}
+    points = {record.key: measure(record, rank_by) for record in records if reasons[record.key] is None}
     return Configuration(
         label,
         config,
-        tuple(pasts),
+        tuple(records),
         {key: point for key, point in points.items() if point is not None},
         {key: reason for key, reason in reasons.items() if reason is not None},
     )
@@ -289,111 +314,151 @@ def _labels(configs: list[dict[str, Any]], names: list[str]) -> list[str]:
     used: list[str] = []
     kinds = 1
     for key in columns:
-        told = len({tuple(config.get(column) for column in (*used, key)) for config in configs})
-        if told > kinds:
-            used, kinds = [*used, key], told
+        distinct = len({tuple(config.get(column) for column in (*used, key)) for config in configs})
+        if distinct > kinds:
+            used, kinds = [*used, key], distinct
     if not used:
         return names if len(names) == 1 else [f"{name} ({place})" for place, name in enumerate(names, start=1)]
-    labels = [", ".join(f"{key} {shown(config.get(key))}" for key in used) for config in configs]
+    labels = [", ".join(f"{key} {format_value(config.get(key))}" for key in used) for config in configs]
     again = {label for label in labels if labels.count(label) > 1}
     return [f"{label} ({name})" if label in again else label for label, name in zip(labels, names, strict=True)]
 
 
-def select_runs(pasts: Sequence[RunRecord], names: Iterable[str]) -> list[RunRecord]:
-    """The runs that go by one of these names: those with such a key, else those with such an id."""
-    asked = set(names)
-    ids = asked - {past.key for past in pasts}
-    return [past for past in pasts if past.key in asked or past.id in ids]
+def select_runs(records: Sequence[RunRecord], names: Iterable[str]) -> list[RunRecord]:
+    """The runs that go by one of these names: those with such a key, else those with such an id.
+
+    Args:
+        records: the runs to select from.
+        names: keys or ids.
+
+    Returns:
+        The matching runs, in the order of `records`.
+    """
+    keys = set(names)
+    ids = keys - {record.key for record in records}
+    return [record for record in records if record.key in keys or record.id in ids]
 
 
-def select_run(pasts: Sequence[RunRecord], name: str) -> RunRecord:
+def select_run(records: Sequence[RunRecord], name: str) -> RunRecord:
     """The one run that goes by this name.
+
+    Args:
+        records: the runs to select from.
+        name: a key or an id.
+
+    Returns:
+        The matching run.
 
     Raises:
         ValueError: there is none, or several.
     """
-    found = select_runs(pasts, [name])
-    if len(found) != 1:
-        raise ValueError(f"run {name!r}: {len(found) or 'no'} such run{'s' * (len(found) > 1)}")
-    return found[0]
+    matches = select_runs(records, [name])
+    if len(matches) != 1:
+        raise ValueError(f"run {name!r}: {len(matches)} such runs" if matches else f"run {name!r}: no such run")
+    return matches[0]
 
 
-def listed(words: Sequence[str], most: int = 6) -> str:
-    """`a, b and c`; of many, the first ones and how many more there are."""
+def join_words(words: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`; of many, the first ones and how many more there are.
+
+    Args:
+        words: what to list.
+        most: the number of words above which the rest is only counted.
+
+    Returns:
+        The list as text.
+    """
     if len(words) > most:
         return f"{'; '.join(words[:most])} and {len(words) - most} more"
     joint = "; " if any("," in word for word in words) else ", "
     return f"{joint.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A configuration value as a reader wants it; a dash where there is none."""
     if value is None:
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def table(pasts: Sequence[RunRecord], choice: RankBy) -> list[dict[str, Any]]:
-    """One record for each run: what it is, its figure, and the settings in which these runs differ.
+def table(records: Sequence[RunRecord], rank_by: RankBy) -> list[dict[str, Any]]:
+    """The table of runs: one row for each, with its figure and the settings in which these runs differ.
 
-    Keys: key, id, name, state, source, server, group, tags, note, created, epochs, seconds, best_epoch (None, as
-    epochs are, for a run without a curve), then the metric (None where the run has no such figure), then settings,
-    prefixed with `config.` where a name is taken.
+    Args:
+        records: the runs.
+        rank_by: the figure.
+
+    Returns:
+        Rows with the keys key, id, name, state, source, server, group, tags, note, created, epochs, seconds,
+        best_epoch (None, as epochs are, for a run without a curve), then the metric (None where the run has no such
+        figure), then settings, prefixed with `config.` where a name is taken.
     """
-    configs = [columns_of(past) for past in pasts]
+    configs = [columns_of(record) for record in records]
     columns = differing(configs)
-    records = []
-    for past, config in zip(pasts, configs, strict=True):
-        point = measure(past, choice)
-        best = None if past.last_only else best_epoch(past.rows, choice)
-        record = {
-            **{key: getattr(past, key) for key in ("key", "id", "name", "state", "source", "server", "group")},
-            "tags": ", ".join(past.tags),
-            "note": past.note,
-            "created": past.created,
-            "epochs": None if past.last_only else len(past.rows),
-            "seconds": seconds(past),
+    rows = []
+    for record, config in zip(records, configs, strict=True):
+        point = measure(record, rank_by)
+        best = None if record.last_only else best_epoch(record.rows, rank_by)
+        row = {
+            **{key: getattr(record, key) for key in ("key", "id", "name", "state", "source", "server", "group")},
+            "tags": ", ".join(record.tags),
+            "note": record.note,
+            "created": record.created,
+            "epochs": None if record.last_only else len(record.rows),
+            "seconds": seconds(record),
             "best_epoch": best["epoch"] if best else None,
-            choice.metric: point.value if point else None,
+            rank_by.metric: point.value if point else None,
         }
-        taken = set(record)
-        record |= {f"config.{key}" if key in taken else key: config.get(key) for key in columns}
-        records.append(record)
-    return records
+        taken = set(row)
+        row |= {f"config.{key}" if key in taken else key: config.get(key) for key in columns}
+        rows.append(row)
+    return rows
 
 
-def columns_of(past: RunRecord) -> dict[str, Any]:
+def columns_of(record: RunRecord) -> dict[str, Any]:
     """What may differ between runs and is worth a column: the settings, the data set, the seed."""
-    extra = {key: canonical(past.config.get(key)) for key in ("dataset", "seed")}
-    return settings_of(past) | {key: value for key, value in extra.items() if value is not None}
+    extra = {key: canonical(record.config.get(key)) for key in ("dataset", "seed")}
+    return settings_of(record) | {key: value for key, value in extra.items() if value is not None}
 
 
-def seconds(past: RunRecord) -> float | None:
+def seconds(record: RunRecord) -> float | None:
     """How long the epochs took together, None where that was not recorded for all of them, or is beyond numbers."""
-    spent = [number(row.get("seconds")) for row in past.rows]
+    spent = [number(row.get("seconds")) for row in record.rows]
     return None if not spent or None in spent else number(sum(value for value in spent if value is not None))
 
 
 def known_runs(home: Path, read: Callable[[Run], RunRecord] = read_run_record) -> tuple[list[RunRecord], list[str]]:
-    """Every run that a comparison may use, those of this home as `read` has them, newest first, and a line for each
-    that cannot be read.
+    """All runs that can be compared: those of this home and those kept from W&B, each once.
 
-    What W&B has of a run of this home is that run.
+    Args:
+        home: the home folder.
+        read: reads a run of this home.
+
+    Returns:
+        The runs, those of this home first and newest first, and a line for each that cannot be read.
     """
-    found, problems = read_run_records(home, read)
+    records, problems = read_run_records(home, read)
     try:
-        return originals([*found, *cache.stored_runs(home)], found), problems
+        return originals([*records, *cache.stored_runs(home)], records), problems
     except (ValueError, OSError) as error:
-        return found, [*problems, format_error(error)]
+        return records, [*problems, format_error(error)]
 
 
-def originals(pasts: Iterable[RunRecord], known: Iterable[RunRecord]) -> list[RunRecord]:
-    """These runs, none twice, with the run of this home among `known` in place of what it logged to W&B."""
-    here = {past.key: past for past in known if past.source == "local"}
-    found = [_original(past, here) for past in pasts]
-    return list({past.key: past for past in found}.values())
+def originals(records: Iterable[RunRecord], known: Iterable[RunRecord]) -> list[RunRecord]:
+    """Replace what W&B has of a run of this home by that run, and drop repetitions.
+
+    Args:
+        records: the runs.
+        known: runs among which those of this home are looked up.
+
+    Returns:
+        The runs, none twice.
+    """
+    local = {record.key: record for record in known if record.source == "local"}
+    records = [_original(record, local) for record in records]
+    return list({record.key: record for record in records}.values())
 
 
-def _original(past: RunRecord, here: dict[str, RunRecord]) -> RunRecord:
-    mine = here.get(str(past.config.get("run")))
-    return mine if mine and mine.created == past.config.get("created") else past
+def _original(record: RunRecord, local: dict[str, RunRecord]) -> RunRecord:
+    own = local.get(str(record.config.get("run")))
+    return own if own and own.created == record.config.get("created") else record

@@ -116,7 +116,7 @@ class WindowSums:
 
 def same_windows(first: RunRecord, second: RunRecord) -> bool:
     """Whether two runs were measured on the same windows: both local, the same data, seed and share held out."""
-    known = all(past.validation and past.config.get("dataset_hash") for past in (first, second))
+    known = all(record.validation and record.config.get("dataset_hash") for record in (first, second))
     return known and all(first.config.get(key) == second.config.get(key) for key in SAME_SPLIT)
 
 
@@ -132,67 +132,73 @@ def bootstrap(first: RunRecord, second: RunRecord, metric: str, draws: int = DRA
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
-    held = [read_window_sums(past) for past in (first, second)]
-    if not np.array_equal(held[0].windows, held[1].windows):
+    window_sums = [read_window_sums(record) for record in (first, second)]
+    if not np.array_equal(window_sums[0].windows, window_sums[1].windows):
         raise ValueError(f"runs {first.id} and {second.id}: measured on different windows")
-    count = len(held[0].windows)
+    count = len(window_sums[0].windows)
     rng = np.random.default_rng(0)
-    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(draws)])
-    once = np.ones((1, count))
-    here, there = (figure(one, metric, drawn) for one in held)
-    low, high = np.nanpercentile(here - there, [2.5, 97.5])
-    difference = figure(held[0], metric, once)[0] - figure(held[1], metric, once)[0]
+    counts = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(draws)])
+    ones = np.ones((1, count))
+    first_values, second_values = (weighted_metric(sums, metric, counts) for sums in window_sums)
+    low, high = np.nanpercentile(first_values - second_values, [2.5, 97.5])
+    difference = weighted_metric(window_sums[0], metric, ones)[0] - weighted_metric(window_sums[1], metric, ones)[0]
     return BootstrapDifference(float(difference), float(low), float(high), count)
 
 
-def interval(past: RunRecord, metric: str, groups: NDArray[np.intp], draws: int = DRAWS) -> tuple[float, float]:
-    """The 95 % bootstrap interval of a run's metric over its held-out windows: how far it hangs on which they are.
+def interval(record: RunRecord, metric: str, groups: NDArray[np.intp], draws: int = DRAWS) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a run's metric over its held-out windows.
 
     Args:
+        record: a run of this home.
+        metric: one of `METRICS`.
         groups: (M,) what each held-out window is drawn with: itself, its block or its chromosome, numbered from 0.
+        draws: how many resamples.
+
+    Returns:
+        The 2.5th and the 97.5th percentile, in units of the metric.
 
     Raises:
         ValueError: as for `bootstrap`.
     """
     if metric not in METRICS:
         raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
-    held = read_window_sums(past)
+    sums = read_window_sums(record)
     count = int(groups.max()) + 1
     rng = np.random.default_rng(0)
-    drawn = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(draws)])
-    low, high = np.nanpercentile(figure(held, metric, drawn), [2.5, 97.5])
+    counts = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(draws)])
+    low, high = np.nanpercentile(weighted_metric(sums, metric, counts), [2.5, 97.5])
     return float(low), float(high)
 
 
-def figure(held: WindowSums, metric: str, times: NDArray[Any]) -> Array:
-    """The metric over windows of which each counts `times` (B, M) times: (B,), NaN where it is undefined."""
-    times = times.astype(float)
+def weighted_metric(sums: WindowSums, metric: str, counts: NDArray[Any]) -> Array:
+    """The metric over windows of which each counts `counts` (B, M) times: (B,), NaN where it is undefined."""
+    counts = counts.astype(float)
     if metric == "val_loss":
-        return times @ held.loss / times.sum(axis=1)
+        return counts @ sums.loss / counts.sum(axis=1)
     if metric == "val_pearsonr_window":
-        defined = np.isfinite(held.pearson)
-        return times[:, defined] @ held.pearson[defined] / times[:, defined].sum(axis=1)
-    n, x, y, xx, yy, xy = (times @ held.sums).T
+        defined = np.isfinite(sums.pearson)
+        return counts[:, defined] @ sums.pearson[defined] / counts[:, defined].sum(axis=1)
+    n, x, y, xx, yy, xy = (counts @ sums.sums).T
     with np.errstate(invalid="ignore", divide="ignore"):
         return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
-def read_window_sums(past: RunRecord) -> WindowSums:
+def read_window_sums(record: RunRecord) -> WindowSums:
     """The best epoch's predictions of a run as sums for each held-out window.
 
     Raises:
         ValueError: there are none, or the data set is gone or has changed since.
     """
-    if past.validation is None:
-        raise ValueError(f"run {past.id}: no predictions on held-out windows are kept of it")
+    if record.validation is None:
+        raise ValueError(f"run {record.id}: no predictions on held-out windows are kept of it")
     try:
-        data = open_training_data(runs.Run(past.validation.parent).home, past.config)
+        data = open_training_data(runs.Run(record.validation.parent).home, record.config)
     except ValueError as error:
-        raise ValueError(f"run {past.id}: {error}") from None
-    windows, halves, loss, pearson = read_validation(past.validation, len(data), data.length)
+        raise ValueError(f"run {record.id}: {error}") from None
+    windows, halves, loss, pearson = read_validation(record.validation, len(data), data.length)
     predictions = halves.astype(np.float64)
     if not np.isfinite(predictions).all():
-        raise ValueError(f"run {past.id}: its predictions are not all finite")
+        raise ValueError(f"run {record.id}: its predictions are not all finite")
     x = predictions - predictions.mean()
     truth = np.asarray(data.scores[windows], np.float64)
     y = truth - truth.mean()
@@ -275,12 +281,12 @@ def own_spreads(best: Configuration, other: Configuration) -> tuple[SeedDeviatio
 
 def pooled_deviation(settings: Sequence[Configuration], origin: Literal["selected", "others"]) -> Noise | None:
     """One standard deviation over the seeds of all these settings, None where none has replicates that differ."""
-    known = [_spread(setting) for setting in settings if len(set(setting.values)) > 1]
-    if not known:
+    spreads = [_spread(setting) for setting in settings if len(set(setting.values)) > 1]
+    if not spreads:
         return None
-    squares = sum((spread.seeds - 1) * spread.sd**2 for spread in known)
-    freedom = sum(spread.seeds - 1 for spread in known)
-    return Noise(float(np.sqrt(squares / freedom)), origin, sum(spread.seeds for spread in known), len(known))
+    squares = sum((spread.seeds - 1) * spread.sd**2 for spread in spreads)
+    freedom = sum(spread.seeds - 1 for spread in spreads)
+    return Noise(float(np.sqrt(squares / freedom)), origin, sum(spread.seeds for spread in spreads), len(spreads))
 
 
 def published_deviation(metric: str) -> Noise | None:
@@ -321,21 +327,25 @@ def _spread(setting: Configuration) -> SeedDeviation:
 
 
 def setting_importance(
-    records: Sequence[Mapping[str, Any]], columns: Sequence[str], choice: RankBy
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], rank_by: RankBy
 ) -> dict[str, float]:
-    """The share of importance of each setting, the largest first; {} for too few runs or nothing that varies.
+    """The importance of each setting for the figure.
 
     PED-ANOVA (Watanabe and others 2023) asks where the best tenth of the runs lie along each setting, compared with
     all of them. The shares add up to 1; they say nothing about settings that depend on each other.
 
     Args:
-        records: as from `compare.table`.
+        rows: as from `compare.table`.
         columns: the settings to weigh up.
+        rank_by: the figure that they are to explain.
+
+    Returns:
+        The share of each setting, the largest first; {} for too few runs or nothing that varies.
     """
-    known = [record for record in records if record[choice.metric] is not None]
-    if len(known) < FEWEST:
+    measured = [row for row in rows if row[rank_by.metric] is not None]
+    if len(measured) < FEWEST:
         return {}
-    columns = [column for column in columns if len({record[column] for record in known}) > 1]
+    columns = [column for column in columns if len({row[column] for row in measured}) > 1]
     if not columns:
         return {}
     if len(columns) == 1:
@@ -344,16 +354,16 @@ def setting_importance(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-    distributions = {column: _distribution([record[column] for record in known]) for column in columns}
+    distributions = {column: _distribution([row[column] for row in measured]) for column in columns}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(direction="maximize" if choice.goal == "max" else "minimize")
-        for record in known:
+        study = optuna.create_study(direction="maximize" if rank_by.goal == "max" else "minimize")
+        for row in measured:
             study.add_trial(
                 optuna.trial.create_trial(
-                    params={column: _plain(record[column]) for column in columns},
+                    params={column: _plain(row[column]) for column in columns},
                     distributions=distributions,
-                    value=record[choice.metric],
+                    value=row[rank_by.metric],
                 )
             )
         shares = optuna.importance.get_param_importances(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfbind.compare.curves import CurveCrossing
-from tfbind.compare.runs import Configuration, listed, metric_label
+from tfbind.compare.runs import Configuration, join_words, metric_label
 from tfbind.compare.significance import LEVEL, MeanTest, Noise, SeedDeviation, expected_best
 from tfbind.compare.verdict import SEEDS, TESTED, Comparison, Ranking, Verdict
 from tfbind.config import TrainConfig, flags, parse_config
@@ -57,7 +57,7 @@ def amount(value: float) -> str:
 
 def headline(verdict: Verdict) -> str:
     """The answer in one or two sentences."""
-    metric = metric_label(verdict.choice.metric)
+    metric = metric_label(verdict.rank_by.metric)
     if verdict.refused:
         return verdict.refused
     best = verdict.best
@@ -72,25 +72,28 @@ def headline(verdict: Verdict) -> str:
             f"the next, {worse[0].other.label}{_interval(worse[0])}."
         )
     if len(verdict.contenders) == 1:
-        said = f"{best.setting.label} is the best that can be told: {figures(best, metric)}."
-    elif all(standing.seeds == 1 and not standing.setting.lost for standing in verdict.standings):
-        said = f"One run each: cannot be told. {best.setting.label} has the best figure, {amount(best.mean)}."
+        message = f"{best.setting.label} is the best that can be told: {figures(best, metric)}."
+    elif all(ranking.seeds == 1 and not ranking.setting.lost for ranking in verdict.rankings):
+        message = f"One run each: cannot be told. {best.setting.label} has the best figure, {amount(best.mean)}."
     else:
-        said = f"Which is best cannot be told: {listed([_with_reason(one) for one in verdict.contenders])}."
+        message = f"Which is best cannot be told: {_with_reasons(verdict.contenders)}."
     if worse:
-        said += (
-            f" {listed([comparison.other.label for comparison in worse])} {'is' if len(worse) == 1 else 'are'} worse."
-        )
+        labels = join_words([comparison.other.label for comparison in worse])
+        message += f" {labels} {'is' if len(worse) == 1 else 'are'} worse."
     if verdict.open:
-        said += f" Whether worse cannot be told: {listed([_with_reason(one) for one in verdict.open])}."
-    return said
+        message += f" Whether worse cannot be told: {_with_reasons(verdict.open)}."
+    return message
 
 
-def _with_reason(standing: Ranking) -> str:
-    """The label of a setting and, in brackets, why no call is made about it."""
-    if standing.setting.lost:
-        return f"{standing.setting.label} ({_lost(standing.setting)})"
-    return standing.setting.label + (" (one run)" if standing.seeds == 1 else "")
+def _with_reasons(rankings: Sequence[Ranking]) -> str:
+    """The labels of settings and, in brackets, why no call is made about them."""
+    labels = []
+    for ranking in rankings:
+        reason = " (one run)" if ranking.seeds == 1 else ""
+        if ranking.setting.lost:
+            reason = f" ({_lost(ranking.setting)})"
+        labels.append(ranking.setting.label + reason)
+    return join_words(labels)
 
 
 def _lost(setting: Configuration) -> str:
@@ -99,11 +102,11 @@ def _lost(setting: Configuration) -> str:
     return f"{ended} of {every} runs ended early"
 
 
-def figures(standing: Ranking, metric: str) -> str:
+def figures(ranking: Ranking, metric: str) -> str:
     """`Pearson r 0.9012 (3 seeds, standard deviation 0.0021)`."""
-    seeds = "one run" if standing.seeds == 1 else f"{standing.seeds} seeds"
-    sd = "" if standing.sd is None else f", standard deviation {amount(standing.sd)}"
-    return f"{metric} {amount(standing.mean)} ({seeds}{sd})"
+    seeds = "one run" if ranking.seeds == 1 else f"{ranking.seeds} seeds"
+    sd = "" if ranking.sd is None else f", standard deviation {amount(ranking.sd)}"
+    return f"{metric} {amount(ranking.mean)} ({seeds}{sd})"
 
 
 def _interval(comparison: Comparison) -> str:
@@ -116,22 +119,22 @@ def _interval(comparison: Comparison) -> str:
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """What every comparison shows, one sentence or a few for each, then the optimism."""
-    said = [describe_comparison(comparison, verdict) for comparison in verdict.comparisons]
-    rest = len(verdict.standings) - 1 - len(verdict.comparisons)
+    lines = [describe_comparison(comparison, verdict) for comparison in verdict.comparisons]
+    rest = len(verdict.rankings) - 1 - len(verdict.comparisons)
     if rest > 0:
-        said.append(f"{rest} further settings beside these {TESTED + 1} were not tested one by one.")
-    return said + selection_bias(verdict)
+        lines.append(f"{rest} further settings beside these {TESTED + 1} were not tested one by one.")
+    return lines + selection_bias(verdict)
 
 
 def verdict_text(verdict: Verdict) -> list[str]:
     """The answer, by which figure, what every comparison shows, and what to know before believing it."""
     points = [f"- {line}" for line in verdict_lines(verdict)]
-    return [headline(verdict), f"Judged by {verdict.choice.words}.", *points, *verdict.notes]
+    return [headline(verdict), f"Judged by {verdict.rank_by.words}.", *points, *verdict.notes]
 
 
 def selection_bias(verdict: Verdict) -> list[str]:
     """How much the winner's own figure flatters it; [] if that cannot be known or there is no choice."""
-    count = len(verdict.standings)
+    count = len(verdict.rankings)
     if count < 2:
         return []
     if verdict.optimism is None:
@@ -156,20 +159,20 @@ def describe_comparison(comparison: Comparison, verdict: Verdict) -> str:
     elif comparison.pair_problem:
         parts.append(f"The held-out windows could not be compared: {comparison.pair_problem}.")
     if comparison.race and comparison.race.kind != "none":
-        parts.append(_race(comparison, comparison.race, verdict.choice.metric))
+        parts.append(_race(comparison, comparison.race, verdict.rank_by.metric))
     return " ".join(parts)
 
 
 def _against_chance(comparison: Comparison, noise: Noise | None) -> str:
     test = comparison.test
     if test is None:
-        return f". {_untold(comparison, noise)}"
+        return f". {_why_undecided(comparison, noise)}"
     p = ("p < 0.0001" if test.p < 0.0001 else f"p = {test.p:.2g}") + _almost(comparison, test)
     call = f"{comparison.other.label} is worse" if comparison.worse else "Cannot be told from chance"
     return f"{_interval(comparison)}. {call}, {p}.{_borrowed(comparison)}"
 
 
-def _untold(comparison: Comparison, noise: Noise | None) -> str:
+def _why_undecided(comparison: Comparison, noise: Noise | None) -> str:
     """Why no call is made, and what may help the eye."""
     both = (comparison.best, comparison.other)
     if comparison.rule == "copies":
@@ -177,16 +180,16 @@ def _untold(comparison: Comparison, noise: Noise | None) -> str:
     if comparison.rule == "data":
         return "Cannot be told: only one of the two says which data it learnt from."
     if comparison.rule == "lost":
-        lost = listed([f"of {setting.label} {_lost(setting)}" for setting in both if setting.lost])
+        lost = join_words([f"of {setting.label} {_lost(setting)}" for setting in both if setting.lost])
         return f"Cannot be told: {lost}, and those that are left flatter it."
     single = [setting.label for setting in both if len(setting.values) == 1]
     runs = "One run each" if len(single) == 2 else f"One run of {single[0]}"
     if noise is None:
         return f"{runs}: cannot be told, since nothing here shows how far chance goes."
-    return f"{runs}: cannot be told. {_help(abs(comparison.difference), noise)}"
+    return f"{runs}: cannot be told. {_noise_help(abs(comparison.difference), noise)}"
 
 
-def _help(gap: float, noise: Noise) -> str:
+def _noise_help(gap: float, noise: Noise) -> str:
     times = f"{gap / noise.sd:.0f}" if gap >= 10 * noise.sd else f"{gap / noise.sd:.1f}"
     if noise.origin == "published":
         spread = (
@@ -235,25 +238,25 @@ def _pair(comparison: Comparison) -> str:
     )
 
 
-def _race(comparison: Comparison, found: CurveCrossing, metric: str) -> str:
+def _race(comparison: Comparison, crossing: CurveCrossing, metric: str) -> str:
     first, second = comparison.best.label, comparison.other.label
-    if found.leader:
+    if crossing.leader:
         first, second = second, first
-    if found.kind == "crossed":
-        lead = amount(found.lead)
+    if crossing.kind == "crossed":
+        lead = amount(crossing.lead)
         return (
-            f"The curves cross: {first} led first, by {lead} at epoch {found.peak}; {second} leads from epoch "
-            f"{found.epoch} (5 to 95 % over seeds: {found.low} to {found.high})."
+            f"The curves cross: {first} led first, by {lead} at epoch {crossing.peak}; {second} leads from epoch "
+            f"{crossing.epoch} (5 to 95 % over seeds: {crossing.low} to {crossing.high})."
         )
     return (
-        f"{first} was only faster at first: its lead in {metric_label(metric)} was {amount(found.lead)} at epoch "
-        f"{found.peak}, and is within noise after epoch {found.epoch}."
+        f"{first} was only faster at first: its lead in {metric_label(metric)} was {amount(crossing.lead)} at epoch "
+        f"{crossing.peak}, and is within noise after epoch {crossing.epoch}."
     )
 
 
-def trend_words(standing: Ranking) -> str:
+def trend_words(ranking: Ranking) -> str:
     """How the curves of a setting end."""
-    trend = standing.trend
+    trend = ranking.trend
     if trend is None:
         return "not looked at"
     metric = metric_label(trend.metric)
@@ -269,34 +272,34 @@ def trend_words(standing: Ranking) -> str:
 
 def next_steps(verdict: Verdict) -> list[Suggestion]:
     """What to run to learn more, the most telling first."""
-    if verdict.refused or not verdict.standings:
+    if verdict.refused or not verdict.rankings:
         return []
     tied = [setting for comparison in verdict.tied for setting in (comparison.best, comparison.other)]
-    waiting = [one for one in verdict.standings if one.unselected and one.setting in tied]
-    if waiting:
-        return [_select(waiting, verdict)]
+    incomplete = [ranking for ranking in verdict.rankings if ranking.unselected and ranking.setting in tied]
+    if incomplete:
+        return [_select(incomplete, verdict)]
     unknown = [comparison for comparison in verdict.tied if comparison.rule in ("none", "copies")]
     steps = [_first_seeds(unknown, verdict)] if unknown else []
-    lost = len(verdict.standings) == 1 and any(setting.lost for setting in verdict.settings)
+    lost = len(verdict.rankings) == 1 and any(setting.lost for setting in verdict.settings)
     if lost or any(comparison.rule == "lost" for comparison in verdict.tied):
         steps.append(_earlier(verdict))
     steps += [_more_seeds(comparison, verdict) for comparison in verdict.tied if comparison.test][:2]
-    near = {id(verdict.standings[0].setting), *(id(comparison.other) for comparison in verdict.tied)}
+    near = {id(verdict.rankings[0].setting), *(id(comparison.other) for comparison in verdict.tied)}
     improving = [
-        standing
-        for standing in verdict.standings
-        if standing.trend and standing.trend.shape == "improving" and id(standing.setting) in near
+        ranking
+        for ranking in verdict.rankings
+        if ranking.trend and ranking.trend.shape == "improving" and id(ranking.setting) in near
     ]
     if improving:
         steps.append(_more_epochs(improving))
     return steps
 
 
-def _select(waiting: Sequence[Ranking], verdict: Verdict) -> Suggestion:
+def _select(incomplete: Sequence[Ranking], verdict: Verdict) -> Suggestion:
     """Seeds that have been run already: what is still missing depends on them."""
-    more = listed([f"{len(standing.unselected)} of {standing.setting.label}" for standing in waiting])
-    others = [past for standing in waiting for past in standing.unselected]
-    keys = [past.key for past in (*(past for one in verdict.settings for past in one.pasts), *others)]
+    more = join_words([f"{len(ranking.unselected)} of {ranking.setting.label}" for ranking in incomplete])
+    keys = [record.key for setting in verdict.settings for record in setting.records]
+    keys += [record.key for ranking in incomplete for record in ranking.unselected]
     return Suggestion(
         f"Select the other seeds that are there already: {more}. What to run next can be told then.",
         (shlex.join(["python", "-m", "tfbind", "compare", *keys]),),
@@ -304,10 +307,10 @@ def _select(waiting: Sequence[Ranking], verdict: Verdict) -> Suggestion:
 
 
 def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Suggestion:
-    asked = [unknown[0].best, *(comparison.other for comparison in unknown[:2])]
-    sides = [standing for standing in verdict.standings if standing.setting in asked]
-    sides = [standing for standing in sides if standing.seeds < FEWEST_SEEDS] or sides
-    label = listed([standing.setting.label for standing in sides])
+    settings = [unknown[0].best, *(comparison.other for comparison in unknown[:2])]
+    sides = [ranking for ranking in verdict.rankings if ranking.setting in settings]
+    sides = [ranking for ranking in sides if ranking.seeds < FEWEST_SEEDS] or sides
+    label = join_words([ranking.setting.label for ranking in sides])
     return Suggestion(
         f"{label}: {FEWEST_SEEDS} different seeds of each, to see how far chance goes.",
         _seed_commands(sides, FEWEST_SEEDS),
@@ -316,18 +319,20 @@ def _first_seeds(unknown: Sequence[Comparison], verdict: Verdict) -> Suggestion:
 
 def _earlier(verdict: Verdict) -> Suggestion:
     """Compare at the last epoch that all seeds have reached, those that ended early, too."""
-    settings = [one for one in verdict.settings if one.points or all(past.rows for past in one.lost)]
-    pasts = [past for setting in settings for past in (*setting.counted, *setting.lost)]
-    reached = [int(past.rows[-1]["epoch"]) if past.rows and not past.last_only else 0 for past in pasts]
-    choice = verdict.choice
-    if not min(reached) or choice.when == "epoch":
-        lost = [past for setting in settings for past in setting.lost]
-        commands = tuple(command for past in lost if (command := repeat_command(past)))
+    settings = [
+        setting for setting in verdict.settings if setting.points or all(record.rows for record in setting.lost)
+    ]
+    records = [record for setting in settings for record in (*setting.counted, *setting.lost)]
+    reached = [int(record.rows[-1]["epoch"]) if record.rows and not record.last_only else 0 for record in records]
+    rank_by = verdict.rank_by
+    if not min(reached) or rank_by.when == "epoch":
+        lost = [record for setting in settings for record in setting.lost]
+        commands = tuple(command for record in lost if (command := repeat_command(record)))
         return Suggestion(
             f"Resume or repeat the {len(lost)} runs that ended early: only survivors are known.", commands
         )
-    words = ["python", "-m", "tfbind", "compare", *(past.key for past in pasts)]
-    words += ["--metric", choice.metric, "--goal", choice.goal, "--at", str(min(reached))]
+    words = ["python", "-m", "tfbind", "compare", *(record.key for record in records)]
+    words += ["--metric", rank_by.metric, "--goal", rank_by.goal, "--at", str(min(reached))]
     return Suggestion(
         f"Compare at epoch {min(reached)}: all seeds have reached it, those that ended early, too.",
         (shlex.join(words),),
@@ -336,7 +341,7 @@ def _earlier(verdict: Verdict) -> Suggestion:
 
 def _more_seeds(comparison: Comparison, verdict: Verdict) -> Suggestion:
     both = (comparison.best, comparison.other)
-    sides = [standing for standing in verdict.standings if standing.setting in both]
+    sides = [ranking for ranking in verdict.rankings if ranking.setting in both]
     labels = f"{comparison.best.label} against {comparison.other.label}"
     needed = comparison.seeds_needed
     if needed is None or needed > MANY_SEEDS:
@@ -345,8 +350,8 @@ def _more_seeds(comparison: Comparison, verdict: Verdict) -> Suggestion:
             f"{labels}: it would take {count} seeds of each to tell a difference of "
             f"{amount(abs(comparison.difference))} apart. For most purposes the two are equal: take either."
         )
-    target = max(needed, FEWEST_SEEDS, *(standing.seeds + 1 for standing in sides))
-    more = listed([f"{target - standing.seeds} more of {standing.setting.label}" for standing in sides])
+    target = max(needed, FEWEST_SEEDS, *(ranking.seeds + 1 for ranking in sides))
+    more = join_words([f"{target - ranking.seeds} more of {ranking.setting.label}" for ranking in sides])
     return Suggestion(
         f"{labels}: {target} seeds of each ({more}) would settle it, if the difference and the spread stay as they "
         "are. If the difference shrinks instead, it was chance.",
@@ -356,30 +361,30 @@ def _more_seeds(comparison: Comparison, verdict: Verdict) -> Suggestion:
 
 def _seed_commands(sides: Sequence[Ranking], target: int) -> tuple[str, ...]:
     commands = []
-    for standing in sides:
-        used = {past.config.get("seed") for past in standing.setting.pasts}
+    for ranking in sides:
+        used = {record.config.get("seed") for record in ranking.setting.records}
         fresh = (seed for seed in range(10_000) if seed not in used)
-        for _ in range(target - standing.seeds):
-            commands.append(repeat_command(standing.setting.pasts[0], seed=next(fresh)))
+        for _ in range(target - ranking.seeds):
+            commands.append(repeat_command(ranking.setting.records[0], seed=next(fresh)))
     return tuple(command for command in commands if command)
 
 
 def _more_epochs(improving: Sequence[Ranking]) -> Suggestion:
-    label = listed([standing.setting.label for standing in improving])
+    label = join_words([ranking.setting.label for ranking in improving])
     commands = []
-    longest = max(len(past.rows) for standing in improving for past in standing.setting.counted)
+    longest = max(len(record.rows) for ranking in improving for record in ranking.setting.counted)
     more = max(5, round(longest / 2))
-    for standing in improving:
-        commands.append(repeat_command(standing.setting.counted[0], num_epochs=longest + more))
+    for ranking in improving:
+        commands.append(repeat_command(ranking.setting.counted[0], num_epochs=longest + more))
     return Suggestion(
         f"{label}: {more} more epochs ({longest + more} in all), since the curve was still improving at the end.",
         tuple(command for command in commands if command),
     )
 
 
-def repeat_command(past: RunRecord, **changes: object) -> str | None:
+def repeat_command(record: RunRecord, **changes: object) -> str | None:
     """The command that repeats a run, with `changes`; None where its configuration is not one of this project."""
-    known = {field: past.config[field] for field in TrainConfig.model_fields if field in past.config}
+    known = {field: record.config[field] for field in TrainConfig.model_fields if field in record.config}
     if not {"dataset", "learning_rate", "seed"} <= set(known):
         return None
     try:

@@ -79,11 +79,11 @@ class Comparison:
             return None
         settings = self.test.settings
 
-        def told(seeds: int) -> bool:
+        def significant(seeds: int) -> bool:
             parts = [(spread.sd**2 / seeds, seeds - 1) for spread in self.spreads]
             return welch(self.difference, parts, settings).beyond_chance
 
-        place = bisect.bisect_left(SEEDS, True, key=told)
+        place = bisect.bisect_left(SEEDS, True, key=significant)
         return SEEDS[place] if place < len(SEEDS) else None
 
     @property
@@ -114,13 +114,16 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What can be said of these runs. `standings` are in order, the best figure first; `comparisons` are the best
-    that can be judged against `TESTED` others. `optimism`: how much the best of as many equal settings would look too
-    good by chance. `noise` helps where one run shows nothing of it. `refused` says why nothing was compared."""
+    """The settings ranked, and what their comparison says.
 
-    choice: RankBy
+    `rankings` are in order, the best figure first; `comparisons` are the best that can be judged against `TESTED`
+    others. `optimism`: how much the best of as many equal settings would look too good by chance. `noise` helps where
+    one run shows nothing of it. `refused` says why nothing was compared.
+    """
+
+    rank_by: RankBy
     settings: list[Configuration]
-    standings: list[Ranking]
+    rankings: list[Ranking]
     comparisons: list[Comparison]
     optimism: float | None
     notes: list[str]
@@ -129,12 +132,7 @@ class Verdict:
 
     @property
     def best(self) -> Ranking | None:
-        return self.standings[0] if self.standings else None
-
-    @property
-    def rankings(self) -> list[Ranking]:
-        """The settings with their figures, the best first."""
-        return self.standings
+        return self.rankings[0] if self.rankings else None
 
     def to_frame(self) -> "pd.DataFrame":
         """The rankings as a table.
@@ -147,24 +145,24 @@ class Verdict:
         import pandas as pd  # takes half a second, which no command waits for
 
         tested = {id(comparison.other): comparison for comparison in self.comparisons}
-        rows = [self._row(standing, tested.get(id(standing.setting))) for standing in self.standings]
+        rows = [self._row(ranking, tested.get(id(ranking.setting))) for ranking in self.rankings]
         numbers = ("mean", "sd", "difference", "low", "high", "p")
         columns = ["setting", "seeds", *numbers, "may_be_best", "runs"]
         return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers, "float64"))
 
-    def _row(self, standing: Ranking, comparison: Comparison | None) -> dict[str, Any]:
+    def _row(self, ranking: Ranking, comparison: Comparison | None) -> dict[str, Any]:
         low, high = (comparison and comparison.interval) or (None, None)
         return {
-            "setting": standing.setting.label,
-            "seeds": standing.seeds,
-            "mean": standing.mean,
-            "sd": standing.sd,
-            "difference": self.standings[0].mean - standing.mean,
+            "setting": ranking.setting.label,
+            "seeds": ranking.seeds,
+            "mean": ranking.mean,
+            "sd": ranking.sd,
+            "difference": self.rankings[0].mean - ranking.mean,
             "low": low,
             "high": high,
             "p": comparison.test.p if comparison and comparison.test else None,
-            "may_be_best": standing in self.contenders,
-            "runs": [past.key for past in standing.setting.counted],
+            "may_be_best": ranking in self.contenders,
+            "runs": [record.key for record in ranking.setting.counted],
         }
 
     def __str__(self) -> str:
@@ -192,95 +190,95 @@ class Verdict:
     def contenders(self) -> list[Ranking]:
         """Those that may be the best: no figure among them is lower than one that is called worse."""
         worse = {id(comparison.other) for comparison in self.comparisons if comparison.worse}
-        compared = {id(setting) for one in self.comparisons for setting in (one.best, one.other)}
+        compared = {id(setting) for comparison in self.comparisons for setting in (comparison.best, comparison.other)}
         last = 0
-        for place, standing in enumerate(self.standings):
-            if id(standing.setting) in worse:
+        for place, ranking in enumerate(self.rankings):
+            if id(ranking.setting) in worse:
                 break
-            last = place if id(standing.setting) in compared else last
-        return self.standings[: last + 1]
+            last = place if id(ranking.setting) in compared else last
+        return self.rankings[: last + 1]
 
     @property
     def open(self) -> list[Ranking]:
         """Those with a lower figure than one that is called worse, of which that cannot be told."""
-        behind = {id(setting) for one in self.tied for setting in (one.best, one.other)}
-        return [one for one in self.standings[len(self.contenders) :] if id(one.setting) in behind]
+        undecided = {id(setting) for comparison in self.tied for setting in (comparison.best, comparison.other)}
+        return [ranking for ranking in self.rankings[len(self.contenders) :] if id(ranking.setting) in undecided]
 
 
-def judge(pasts: Sequence[RunRecord], choice: RankBy, pool: Sequence[RunRecord] = ()) -> Verdict:
-    """Compare the settings of these runs.
+def judge(records: Sequence[RunRecord], rank_by: RankBy, pool: Sequence[RunRecord] = ()) -> Verdict:
+    """Rank the settings of runs and test the best of them against the others.
 
     Args:
-        pasts: the runs to compare.
-        choice: by which figure.
+        records: the runs to compare.
+        rank_by: by which figure.
         pool: further runs. Where no replicates are selected, those on the same data and split help to see how far
             chance goes. Those that repeat a setting that is compared are its `unselected`.
+
+    Returns:
+        The verdict; of runs on different data sets one that says why they were `refused`.
     """
-    refused = _unlike(pasts)
+    refused = _why_incomparable(records)
     if refused:
-        return Verdict(choice, group_runs(pasts, choice), [], [], None, [], refused)
-    settings = group_runs(pasts, choice)
-    standings = sorted(
-        (_standing(setting) for setting in settings if setting.values),
-        key=lambda standing: standing.mean if choice.goal == "min" else -standing.mean,
+        return Verdict(rank_by, group_runs(records, rank_by), [], [], None, [], refused)
+    settings = group_runs(records, rank_by)
+    rankings = sorted(
+        (_ranking(setting) for setting in settings if setting.values),
+        key=lambda ranking: ranking.mean if rank_by.goal == "min" else -ranking.mean,
     )
-    known = _known(pasts, pool, choice)
-    whole = {past.key: setting for setting in known for past in setting.pasts}
-    standings[: TESTED + 1] = [
-        replace(_with_trend(standing, choice), unselected=_unselected(standing.setting, whole))
-        for standing in standings[: TESTED + 1]
+    all_settings = _all_settings(records, pool, rank_by)
+    by_key = {record.key: setting for setting in all_settings for record in setting.records}
+    rankings[: TESTED + 1] = [
+        replace(_with_trend(ranking, rank_by), unselected=_unselected(ranking.setting, by_key))
+        for ranking in rankings[: TESTED + 1]
     ]
-    notes = [
-        *_notes(settings, standings),
-        *_disagreement(pasts, standings, choice),
-    ]
-    if not standings:
-        return Verdict(choice, settings, [], [], None, notes)
-    first = next((standing for standing in standings if standing.judged), standings[0])
-    noise = _noise(first.setting, settings, known, choice)
-    comparisons = _comparisons(first, standings, data_of(pasts), choice)
-    return Verdict(choice, settings, standings, comparisons, _optimism(standings, noise), notes, noise=noise)
+    notes = [*_notes(settings, rankings), *_disagreement(records, rankings, rank_by)]
+    if not rankings:
+        return Verdict(rank_by, settings, [], [], None, notes)
+    first = next((ranking for ranking in rankings if ranking.judged), rankings[0])
+    noise = _noise(first.setting, settings, all_settings, rank_by)
+    comparisons = _comparisons(first, rankings, data_of(records), rank_by)
+    return Verdict(rank_by, settings, rankings, comparisons, _optimism(rankings, noise), notes, noise=noise)
 
 
 def _noise(
-    first: Configuration, settings: Sequence[Configuration], known: Sequence[Configuration], choice: RankBy
+    first: Configuration, settings: Sequence[Configuration], all_settings: Sequence[Configuration], rank_by: RankBy
 ) -> Noise | None:
     """How far seeds scatter: by the selected runs on the data of `first`, else by others on the same known data and
     split, else, where the data are not known, by the published model."""
-    mine = first.pasts[0].config
-    hash = mine.get("dataset_hash")
-    here = [
-        setting for setting in settings if setting.pasts[0].config.get("dataset_hash") == hash and not setting.lost
+    config = first.records[0].config
+    hash = config.get("dataset_hash")
+    selected = [
+        setting for setting in settings if setting.records[0].config.get("dataset_hash") == hash and not setting.lost
     ]
-    alike = [
+    similar = [
         setting
-        for setting in known
+        for setting in all_settings
         if hash
-        and all(setting.pasts[0].config.get(key) == mine.get(key) for key in ("dataset_hash", *SPLIT))
+        and all(setting.records[0].config.get(key) == config.get(key) for key in ("dataset_hash", *SPLIT))
         and not setting.lost
     ]
-    found = pooled_deviation(here, "selected") or pooled_deviation(alike, "others")
-    return found or (None if hash or mine.get("dataset") else published_deviation(choice.metric))
+    noise = pooled_deviation(selected, "selected") or pooled_deviation(similar, "others")
+    return noise or (None if hash or config.get("dataset") else published_deviation(rank_by.metric))
 
 
 def _comparisons(
-    first: Ranking, standings: Sequence[Ranking], data: Mapping[str, str | None], choice: RankBy
+    first: Ranking, rankings: Sequence[Ranking], data: Mapping[str, str | None], rank_by: RankBy
 ) -> list[Comparison]:
     """`first` against the `TESTED` others that can be judged best, in the order of their figures."""
-    others = [standing for standing in standings if standing is not first]
-    near = sorted(others, key=lambda standing: not standing.judged)[:TESTED]
-    family = sum(standing.judged for standing in standings)
-    found = []
-    for standing in standings:
-        if any(standing is one for one in near):
-            ahead = next(one for one in standings if one is first or one is standing)
-            pair = (first, standing) if ahead is first else (standing, first)
-            found.append(_compare(*pair, _rule(first, standing, data), (family, len(near)), choice))
-    return found
+    others = [ranking for ranking in rankings if ranking is not first]
+    near = sorted(others, key=lambda ranking: not ranking.judged)[:TESTED]
+    family = sum(ranking.judged for ranking in rankings)
+    comparisons = []
+    for ranking in rankings:
+        if any(ranking is other for other in near):
+            better = next(other for other in rankings if other is first or other is ranking)
+            pair = (first, ranking) if better is first else (ranking, first)
+            comparisons.append(_compare(*pair, _rule(first, ranking, data), (family, len(near)), rank_by))
+    return comparisons
 
 
 def _rule(first: Ranking, other: Ranking, data: Mapping[str, str | None]) -> CriticalValues:
-    known = [data[standing.setting.pasts[0].key] for standing in (first, other)]
+    known = [data[ranking.setting.records[0].key] for ranking in (first, other)]
     if (known[0] is None) != (known[1] is None):
         return "data"
     if first.judged and other.judged:
@@ -288,25 +286,25 @@ def _rule(first: Ranking, other: Ranking, data: Mapping[str, str | None]) -> Cri
     return "lost" if first.setting.lost or other.setting.lost else "none"
 
 
-def _known(pasts: Sequence[RunRecord], pool: Sequence[RunRecord], choice: RankBy) -> list[Configuration]:
+def _all_settings(records: Sequence[RunRecord], pool: Sequence[RunRecord], rank_by: RankBy) -> list[Configuration]:
     """The settings among all runs that are known."""
-    selected = {past.key for past in pasts}
-    return group_runs([*pasts, *(past for past in pool if past.key not in selected)], choice)
+    selected = {record.key for record in records}
+    return group_runs([*records, *(record for record in pool if record.key not in selected)], rank_by)
 
 
-def _unselected(setting: Configuration, whole: Mapping[str, Configuration]) -> tuple[RunRecord, ...]:
-    seeds = {past.config.get("seed") for past in setting.counted} - {None}
-    keys = {past.key for past in setting.pasts}
-    others = (past for past in whole[setting.pasts[0].key].counted if past.key not in keys)
-    return tuple(past for past in others if past.config.get("seed") not in seeds)
+def _unselected(setting: Configuration, by_key: Mapping[str, Configuration]) -> tuple[RunRecord, ...]:
+    seeds = {record.config.get("seed") for record in setting.counted} - {None}
+    keys = {record.key for record in setting.records}
+    others = (record for record in by_key[setting.records[0].key].counted if record.key not in keys)
+    return tuple(record for record in others if record.config.get("seed") not in seeds)
 
 
-def _unlike(pasts: Sequence[RunRecord]) -> str | None:
-    data = data_of(pasts)
+def _why_incomparable(records: Sequence[RunRecord]) -> str | None:
+    data = data_of(records)
     kinds: dict[str, list[RunRecord]] = {}
-    for past in pasts:
-        if identity := data[past.key]:
-            kinds.setdefault(identity, []).append(past)
+    for record in records:
+        if identity := data[record.key]:
+            kinds.setdefault(identity, []).append(record)
     if len(kinds) < 2:
         return None
     names = [f"{runs[0].config.get('dataset', identity)} ({len(runs)})" for identity, runs in kinds.items()]
@@ -316,20 +314,20 @@ def _unlike(pasts: Sequence[RunRecord]) -> str | None:
     )
 
 
-def _standing(setting: Configuration) -> Ranking:
+def _ranking(setting: Configuration) -> Ranking:
     values = setting.values
     sd = deviation(values) if len(values) > 1 else None
     return Ranking(setting, float(np.mean(values)), sd, len(values))
 
 
-def _with_trend(standing: Ranking, choice: RankBy) -> Ranking:
-    if all(past.last_only for past in standing.setting.counted):
-        return standing
-    return replace(standing, trend=trend_of(standing.setting.counted, choice.metric, choice.goal))
+def _with_trend(ranking: Ranking, rank_by: RankBy) -> Ranking:
+    if all(record.last_only for record in ranking.setting.counted):
+        return ranking
+    return replace(ranking, trend=trend_of(ranking.setting.counted, rank_by.metric, rank_by.goal))
 
 
 def _compare(
-    best: Ranking, other: Ranking, rule: CriticalValues, counts: tuple[int, int], choice: RankBy
+    best: Ranking, other: Ranking, rule: CriticalValues, counts: tuple[int, int], rank_by: RankBy
 ) -> Comparison:
     """`counts`: how many settings can be judged, and how many comparisons there are."""
     difference = best.mean - other.mean
@@ -344,73 +342,74 @@ def _compare(
         rule,
         test,
         spreads,
-        *_pair(best, other, choice),
-        _race(best, other, choice, LEVEL / counts[1]) if test else None,
+        *_pair(best, other, rank_by),
+        _race(best, other, rank_by, LEVEL / counts[1]) if test else None,
     )
 
 
-def _race(best: Ranking, other: Ranking, choice: RankBy, level: float) -> CurveCrossing:
-    first, second = (mean_curve(_one_of_each(standing.setting), choice.metric) for standing in (best, other))
-    return curve_crossing(first, second, choice.goal, level)
+def _race(best: Ranking, other: Ranking, rank_by: RankBy, level: float) -> CurveCrossing:
+    first, second = (mean_curve(_one_of_each(ranking.setting), rank_by.metric) for ranking in (best, other))
+    return curve_crossing(first, second, rank_by.goal, level)
 
 
 def _one_of_each(setting: Configuration) -> list[RunRecord]:
     """A run of each seed: further ones of it show nothing of chance."""
-    return list({past.config.get("seed", past.key): past for past in setting.counted}.values())
+    return list({record.config.get("seed", record.key): record for record in setting.counted}.values())
 
 
-def _pair(best: Ranking, other: Ranking, choice: RankBy) -> tuple[BootstrapDifference | None, str | None]:
+def _pair(best: Ranking, other: Ranking, rank_by: RankBy) -> tuple[BootstrapDifference | None, str | None]:
     first, second = best.setting.counted, other.setting.counted
-    if choice.when != "best" or choice.metric not in WINDOW_METRICS or (len(first), len(second)) != (1, 1):
+    if rank_by.when != "best" or rank_by.metric not in WINDOW_METRICS or (len(first), len(second)) != (1, 1):
         return None, None
     if not same_windows(first[0], second[0]):
         return None, None
     try:
-        return bootstrap(first[0], second[0], choice.metric), None
+        return bootstrap(first[0], second[0], rank_by.metric), None
     except (ValueError, OSError) as error:
         return None, str(error)
 
 
-def _optimism(standings: Sequence[Ranking], noise: Noise | None) -> float | None:
-    if len(standings) < 2:
+def _optimism(rankings: Sequence[Ranking], noise: Noise | None) -> float | None:
+    if len(rankings) < 2:
         return None
-    sds = [standing.sd for standing in standings if standing.sd]
-    sds = sds or [noise.sd for noise in [noise] if noise and noise.origin != "published"]
+    sds = [ranking.sd for ranking in rankings if ranking.sd]
+    if not sds and noise and noise.origin != "published":
+        sds = [noise.sd]
     if not sds:
         return None
     spread = float(np.sqrt(np.mean(np.square(sds))))
-    return expected_best(len(standings)) * spread / float(np.sqrt(standings[0].seeds))
+    return expected_best(len(rankings)) * spread / float(np.sqrt(rankings[0].seeds))
 
 
-def _disagreement(pasts: Sequence[RunRecord], standings: Sequence[Ranking], choice: RankBy) -> Iterator[str]:
+def _disagreement(records: Sequence[RunRecord], rankings: Sequence[Ranking], rank_by: RankBy) -> Iterator[str]:
     """That another metric has another winner."""
     for metric in WINNERS:
-        other = choose(metric, choice.when, choice.epoch)
-        found = [_standing(setting) for setting in group_runs(pasts, other) if setting.values]
-        if metric == choice.metric or len(standings) < 2 or len(found) < 2:
+        other = choose(metric, rank_by.when, rank_by.epoch)
+        other_rankings = [_ranking(setting) for setting in group_runs(records, other) if setting.values]
+        if metric == rank_by.metric or len(rankings) < 2 or len(other_rankings) < 2:
             continue
-        best = (min if other.goal == "min" else max)(found, key=lambda standing: standing.mean)
-        key = standings[0].setting.pasts[0].key
-        mine = next((one for one in found if one.setting.pasts[0].key == key), None)
-        if mine and mine.mean != best.mean:
+        best = max(other_rankings, key=lambda ranking: -ranking.mean if other.goal == "min" else ranking.mean)
+        key = rankings[0].setting.records[0].key
+        own = next((ranking for ranking in other_rankings if ranking.setting.records[0].key == key), None)
+        if own and own.mean != best.mean:
             yield (
                 f"The metrics disagree: by {metric_label(metric)} the best figure is that of {best.setting.label}, "
-                f"{best.mean:.4g} against {mine.mean:.4g}."
+                f"{best.mean:.4g} against {own.mean:.4g}."
             )
 
 
-def _notes(settings: Sequence[Configuration], standings: Sequence[Ranking]) -> list[str]:
+def _notes(settings: Sequence[Configuration], rankings: Sequence[Ranking]) -> list[str]:
     """What a reader has to know before believing the figures."""
-    counted = [past for standing in standings for past in standing.setting.counted]
+    counted = [record for ranking in rankings for record in ranking.setting.counted]
     return [*_not_counted(settings), *_not_known(counted)]
 
 
 def _not_counted(settings: Sequence[Configuration]) -> Iterator[str]:
     left_out = [
-        f"{past.name}: {setting.left_out[past.key]}"
+        f"{record.name}: {setting.left_out[record.key]}"
         for setting in settings
-        for past in setting.pasts
-        if past.key in setting.left_out
+        for record in setting.records
+        if record.key in setting.left_out
     ]
     partly = [setting.label for setting in settings if setting.points and setting.lost]
     if left_out:
@@ -426,11 +425,11 @@ def _not_counted(settings: Sequence[Configuration]) -> Iterator[str]:
 def _not_known(counted: Sequence[RunRecord]) -> Iterator[str]:
     """What is not known of runs that are counted."""
     data = data_of(counted)
-    unknown = sum(data[past.key] is None for past in counted)
-    seedless = sum(past.config.get("seed") is None for past in counted)
-    ended = sum(past.last_only for past in counted)
-    sampled = sum(past.sampled and not past.last_only for past in counted)
-    lossless = sum(not any("val_loss" in row for row in past.rows) for past in counted)
+    unknown = sum(data[record.key] is None for record in counted)
+    seedless = sum(record.config.get("seed") is None for record in counted)
+    ended = sum(record.last_only for record in counted)
+    sampled = sum(record.sampled and not record.last_only for record in counted)
+    lossless = sum(not any("val_loss" in row for row in record.rows) for record in counted)
     every = len(counted)
     if 0 < unknown < every:
         yield f"{unknown} of {every} runs do not say which data they learnt from."

@@ -42,9 +42,9 @@ class Controller:
     sweep: Sweep
     on_step: Callable[[Spec, Sequence[RunRecord]], None] = _ignore
     cluster: Cluster | None = None
-    _known: RecordCache = field(default_factory=dict, init=False)
+    _record_cache: RecordCache = field(default_factory=dict, init=False)
     _signalled: bool = field(default=False, init=False)
-    _beaten: float = field(default=0.0, init=False)
+    _last_heartbeat: float = field(default=0.0, init=False)
 
     def work(self) -> State:
         """Run to the end and return the final state: `finished`, `failed` or `killed`.
@@ -58,9 +58,10 @@ class Controller:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
                 self._check_folder()
-                said = format_error(error)
-                self._give_up_runs(said if isinstance(error, ConnectionError) else f"its sweep has failed: {said}")
-                return self._end("failed", said)
+                message = format_error(error)
+                lost = isinstance(error, ConnectionError)
+                self._give_up_runs(message if lost else f"its sweep has failed: {message}")
+                return self._end("failed", message)
 
     def _work(self) -> State:
         runs.set_state(self.sweep, "running", started=time.time())
@@ -79,23 +80,23 @@ class Controller:
 
     def _check_folder(self) -> None:
         if not sweep_folder.is_sweep(self.sweep.home, self.sweep.id):
-            said = f"{self.sweep.folder}: moved or deleted while the sweep was active"
-            raise OSError(f"{said}; where it is now, `sweep --resume` goes on with its runs")
+            message = f"{self.sweep.folder}: moved or deleted while the sweep was active"
+            raise OSError(f"{message}; where it is now, `sweep --resume` goes on with its runs")
 
     def _step(self) -> bool:
         """Do what can be done now; whether anything is left to wait for."""
         if self._signalled or runs.stop_requested(self.sweep):
             raise SweepStopped
-        self._beat()
+        self._write_heartbeat()
         spec = sweep_folder.read_spec(self.sweep)
         # Asked once, and first: between two looks one may come to life, or be young no more.
         young = self._young_dead()
-        past = sweep_folder.run_records(self.sweep, self._known)
-        self.on_step(spec, past)
-        for id, detail in runs_to_prune(spec, past).items():
+        records = sweep_folder.run_records(self.sweep, self._record_cache)
+        self.on_step(spec, records)
+        for id, detail in runs_to_prune(spec, records).items():
             runs.request_stop(runs.find(self.sweep.home, id), StopReason.PRUNED, detail)
-        started = self._fill(spec, past, young)
-        return started > 0 or any(run.state in ACTIVE for run in past) or bool(young)
+        started = self._fill(spec, records, young)
+        return started > 0 or any(run.state in ACTIVE for run in records) or bool(young)
 
     def _wait(self) -> None:
         if self.cluster:
@@ -108,9 +109,9 @@ class Controller:
         for run in self.cluster.end_all(error) if self.cluster else []:
             runs.request_stop(run, StopReason.WITH_SWEEP)
 
-    def _fill(self, spec: Spec, past: Sequence[RunRecord], young: Collection[str]) -> int:
+    def _fill(self, spec: Spec, records: Sequence[RunRecord], young: Collection[str]) -> int:
         """Start as many runs as there is room for, none of the `young` ones; how many that were."""
-        active = [run for run in past if run.state in ACTIVE]
+        active = [run for run in records if run.state in ACTIVE]
         room = self.capacity(spec) - len(active) + self._ahead(active)
         if room <= 0:
             return 0
@@ -118,21 +119,21 @@ class Controller:
         for run in interrupted:
             with contextlib.suppress(Busy):  # somebody has just resumed it by itself
                 runs.resume(run, cluster=self.cluster)
-        to_come = max(1, (spec.size() or 0) - len(past))
+        to_come = max(1, (spec.size() or 0) - len(records))
         threads = share_of_cores(cpu_cores(), self.capacity(spec), to_come, [part_left(run) for run in active])
-        configs = next_configs(spec, past, generator(spec, past), room - len(interrupted))
+        configs = next_configs(spec, records, generator(spec, records), room - len(interrupted))
         for config in configs:
-            order = RunRequest(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
-            found = with_data(self.sweep, spec, config)
-            settled = found if self.cluster else with_threads(found, threads)
-            runs.submit(self.sweep.home, settled, order, cluster=self.cluster)
+            request = RunRequest(run_name(spec, config), sweep=self.sweep.id, wandb=self._settings()["wandb"])
+            config = with_data(self.sweep, spec, config)
+            config = config if self.cluster else with_threads(config, threads)
+            runs.submit(self.sweep.home, config, request, cluster=self.cluster)
         return len(interrupted) + len(configs)
 
     def _ahead(self, active: Sequence[RunRecord]) -> int:
         """One run more when another is in its last epoch: it gets ready while it waits in line."""
-        waits = any(run.state == "pending" for run in active)
-        ends = any(len(run.rows) + 1 >= int(run.config["num_epochs"]) for run in active)
-        return int(ends and not waits and self._settings()["parallel"] is None)
+        waiting = any(run.state == "pending" for run in active)
+        ending = any(len(run.rows) + 1 >= int(run.config["num_epochs"]) for run in active)
+        return int(ending and not waiting and self._settings()["parallel"] is None)
 
     def capacity(self, spec: Spec) -> int:
         """How many runs at once."""
@@ -155,9 +156,9 @@ class Controller:
         now = time.time()
         return [id for id, status in dead if status.ended is None and abs(now - status.heartbeat) < STARTING_SECONDS]
 
-    def _beat(self) -> None:
-        if time.monotonic() - self._beaten >= HEARTBEAT_SECONDS:
-            self._beaten = time.monotonic()
+    def _write_heartbeat(self) -> None:
+        if time.monotonic() - self._last_heartbeat >= HEARTBEAT_SECONDS:
+            self._last_heartbeat = time.monotonic()
             runs.set_state(self.sweep, "running")
 
     def _stop_runs(self) -> None:
@@ -168,7 +169,7 @@ class Controller:
                 runs.wait_until(runs.GRACE_SECONDS, lambda: not active_runs(self.sweep))
         while self.cluster and self.cluster.busy:
             self._wait()
-            self._beat()
+            self._write_heartbeat()
 
     def _note_signal(self) -> None:
         self._signalled = True
@@ -222,19 +223,34 @@ def with_data(sweep: Sweep, spec: Spec, config: TrainConfig) -> TrainConfig:
 
 def run_name(spec: Spec, config: TrainConfig) -> str:
     """A run of a sweep is called by what is its own."""
-    shown = [f"{name.replace('_', ' ')} {getattr(config, name)}" for name in spec.varied]
-    return ", ".join(shown)[: runs.NAME_LENGTH] or runs.default_name(config)
+    parts = [f"{name.replace('_', ' ')} {getattr(config, name)}" for name in spec.varied]
+    return ", ".join(parts)[: runs.NAME_LENGTH] or runs.default_name(config)
 
 
 def command(home: Path, id: str, dataset: str, preset: str, **options: object) -> list[str]:
-    """The command line that runs the sweep `id` of a home; `options` are further flags, left out where empty."""
+    """The command line that runs the sweep `id` of a home.
+
+    Args:
+        home: the home folder.
+        id: the id of the sweep.
+        dataset: the data set where the file names none.
+        preset: the settings to start from.
+        options: further flags, left out where empty.
+
+    Returns:
+        The words of the command.
+    """
     path = home / "sweeps" / id / sweep_folder.SPEC
     words = [sys.executable, "-m", "tfbind", "sweep", str(path), "--id", id, "--dataset", dataset, "--preset", preset]
     return words + [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
 
 
 def resume(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
-    """Start a controller that goes on with a sweep; it and its runs find `secrets` in their environment.
+    """Start a controller that goes on with a sweep.
+
+    Args:
+        sweep: the sweep.
+        secrets: variables that the controller and its runs find in their environment.
 
     Raises:
         ValueError: it is active already.
@@ -251,7 +267,12 @@ def check_resumable(sweep: Sweep) -> None:
 
 
 def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
-    """Ask a sweep to stop, and its active runs unless they are to be left; resume goes on with all of them."""
+    """Ask a sweep to stop; resume goes on with its runs.
+
+    Args:
+        sweep: the sweep.
+        leave_runs: whether its active runs go on.
+    """
     if runs.read_status(sweep).active:
         runs.request_stop(sweep, StopReason.LEAVE_RUNS if leave_runs else StopReason.ASKED)
     if not leave_runs:
@@ -259,7 +280,11 @@ def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
 
 
 def stop(sweep: Sweep, grace: float = runs.GRACE_SECONDS) -> None:
-    """Stop a sweep and its runs; what does not listen within `grace` seconds is killed.
+    """Stop a sweep and its runs.
+
+    Args:
+        sweep: the sweep.
+        grace: what does not listen within so many seconds is killed.
 
     Raises:
         ValueError: neither the sweep nor any of its runs is active.
@@ -290,6 +315,14 @@ def stop_runs(sweep: Sweep) -> None:
 def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None = None) -> Run:
     """Start a run of the user's own choice as part of a sweep; it waits until there is room.
 
+    Args:
+        sweep: the sweep.
+        config: the configuration of the run.
+        secrets: variables that the run finds in its environment.
+
+    Returns:
+        The run.
+
     Raises:
         ValueError: the sweep has that configuration already, or it cannot be used.
     """
@@ -298,13 +331,17 @@ def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None
         if configuration_key(spec, runs.read_config(run)) == configuration_key(spec, config):
             raise ValueError(f"run {run.id} of this sweep has that configuration already")
     settings = sweep_folder.read_settings(sweep)
-    order = RunRequest(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
+    request = RunRequest(run_name(spec, config), sweep=sweep.id, wandb=settings["wandb"])
     threads = share_of_cores(cpu_cores(), room_for(config))
-    return runs.submit(sweep.home, with_threads(with_data(sweep, spec, config), threads), order, secrets)
+    return runs.submit(sweep.home, with_threads(with_data(sweep, spec, config), threads), request, secrets)
 
 
 def retry(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
-    """Have the failed and crashed runs tried again, by the controller at work or by a new one.
+    """Run the failed and crashed runs of a sweep again, by the controller at work or by a new one.
+
+    Args:
+        sweep: the sweep.
+        secrets: variables that a new controller and its runs find in their environment.
 
     Raises:
         ValueError: there are none.
@@ -315,7 +352,7 @@ def retry(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
 
 
 def mark_failed(sweep: Sweep) -> int:
-    """Have the next controller, or the one at work, try the failed and crashed runs again; how many there are.
+    """Mark the failed and crashed runs to be tried again by a controller; how many there are.
 
     Raises:
         ValueError: there are none.

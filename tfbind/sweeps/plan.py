@@ -34,50 +34,62 @@ def plan_sweep(
     sizes: Mapping[str, tuple[int, int]],
     speeds: Sequence[estimate.SpeedSample],
     parallel: int | None = None,
-    here: bool = True,
+    local: bool = True,
 ) -> Plan:
-    """The plan of a sweep.
+    """Plan a sweep: its runs, time and disk.
 
     Args:
+        spec: the sweep.
         sizes: windows and bases per window of each data set by name; another one counts as the first.
         speeds: finished runs, newest first.
         parallel: how many runs at once, None for as many as fit.
-        here: whether this machine trains them.
+        local: whether this machine trains them.
+
+    Returns:
+        The plan.
     """
     total = spec.size() or 0
     configs = _first_configs(spec)
-    timed = configs or [spec.base]
-    disk = sum(_disk(config, sizes) for config in timed) * total // len(timed)
-    if not here:
+    sample = configs or [spec.base]
+    disk = sum(_disk(config, sizes) for config in sample) * total // len(sample)
+    if not local:
         return Plan(configs, total, min(parallel or total, total), None, disk)
     at_once = min(parallel or room_for(spec.base), total)
-    each = [_time(with_threads(config, share_of_cores(cpu_cores(), at_once)), sizes, speeds) for config in timed]
-    seconds = makespan([time.seconds for time in each], at_once) * total / len(timed)
-    basis = each[0].basis if len({time.basis for time in each}) == 1 else "measured for some of the runs only"
-    time = Estimate(max(seconds, max(time.seconds for time in each)), basis, all(time.measured for time in each))
+    threads = share_of_cores(cpu_cores(), at_once)
+    estimates = [_time(with_threads(config, threads), sizes, speeds) for config in sample]
+    seconds = makespan([run.seconds for run in estimates], at_once) * total / len(sample)
+    same_basis = len({run.basis for run in estimates}) == 1
+    basis = estimates[0].basis if same_basis else "measured for some of the runs only"
+    longest = max(run.seconds for run in estimates)
+    time = Estimate(max(seconds, longest), basis, all(run.measured for run in estimates))
     return Plan(configs, total, at_once, time, disk)
 
 
 def describe_plan(spec: Spec, sizes: Mapping[str, tuple[int, int]], label: Callable[[str], str] = str) -> list[str]:
-    """What a sweep does that its file does not show at a glance, a line each: from where to where each range really
-    goes, at which epochs runs are ended, how few steps some take, and that there are fewer runs than were asked for.
+    """What a sweep does that its file does not show at a glance.
 
     Args:
-        sizes: as for `plan`; of a data set that is not there, nothing is said of steps.
+        spec: the sweep.
+        sizes: as for `plan_sweep`; of a data set that is not there, nothing is said of steps.
         label: what a hyperparameter is called.
+
+    Returns:
+        A line each: from where to where each range really goes, at which epochs runs are ended, how few steps some
+        take, and that there are fewer runs than `run_cap`.
     """
-    said = [f"{label(each.field)}: {_range(spec, each)}" for each in spec.parameters if not each.values]
-    return [*said, *_early(spec), *_few_steps(spec, sizes), *_fewer(spec)]
+    ranges = [parameter for parameter in spec.parameters if not parameter.values]
+    lines = [f"{label(parameter.field)}: {_describe_range(spec, parameter)}" for parameter in ranges]
+    return [*lines, *_describe_early_stop(spec), *_describe_few_steps(spec, sizes), *_describe_run_cap(spec)]
 
 
-def _range(spec: Spec, parameter: Parameter) -> str:
+def _describe_range(spec: Spec, parameter: Parameter) -> str:
     low, high = parameter.at(0.0), parameter.at(1.0)
     multiples = f" in multiples of {parameter.q:g}" if parameter.q else ""
     if low == high:
-        return f"always {low:g}{f', the only value{multiples}' if multiples else ''}"
+        return f"always {low:g}" + (f", the only value{multiples}" if multiples else "")
     if parameter.step:
-        how = "every whole number" if parameter.step == 1 else "every odd number"
-        return f"{low} to {high}, {how}{'' if spec.method == 'grid' else ' equally likely'}"
+        spacing = "every whole number" if parameter.step == 1 else "every odd number"
+        return f"{low} to {high}, {spacing}{'' if spec.method == 'grid' else ' equally likely'}"
     scale = f" on a log scale{_exponents(parameter)}" if parameter.log else ""
     return f"{low:g} to {high:g}{multiples}, drawn evenly{scale}"
 
@@ -86,7 +98,7 @@ def _exponents(parameter: Parameter) -> str:
     """That the file gives exponents, and what takes plain values where its numbers seem to be such."""
     if not parameter.exponents:
         return ""
-    ends, name = f"{parameter.low:g} to {parameter.high:g}", f"{'q_' * bool(parameter.q)}log_uniform"
+    ends, name = f"{parameter.low:g} to {parameter.high:g}", f"{'q_' if parameter.q else ''}log_uniform"
     plain = f"; for {ends} as they stand say {name}_values" if _seem_plain(parameter) else ""
     return f": {name} takes its {ends} as exponents of e{plain}"
 
@@ -101,7 +113,7 @@ def _seem_plain(parameter: Parameter) -> bool:
     return True
 
 
-def _early(spec: Spec) -> list[str]:
+def _describe_early_stop(spec: Spec) -> list[str]:
     rule = spec.early_stop
     if rule is None:
         return []
@@ -110,30 +122,37 @@ def _early(spec: Spec) -> list[str]:
     if not epochs:
         return [f"Hyperband ends no run: its first milestone, epoch {rule.first}, is not before the last one, {last}"]
     first = ", ".join(map(str, epochs[:SHOWN])) + (f" … {epochs[-1]}" if len(epochs) > SHOWN else "")
-    by = "its value at that epoch" if rule.strict else "its best value so far"
-    return [f"Hyperband: at epoch {first} a run goes on if {by} is among the best 1/{rule.eta:g} of the values there"]
+    value = "its value at that epoch" if rule.strict else "its best value so far"
+    return [
+        f"Hyperband: at epoch {first} a run goes on if {value} is among the best 1/{rule.eta:g} of the values there"
+    ]
 
 
-def _few_steps(spec: Spec, sizes: Mapping[str, tuple[int, int]]) -> list[str]:
+def _describe_few_steps(spec: Spec, sizes: Mapping[str, tuple[int, int]]) -> list[str]:
     extreme = {"num_epochs": min(_values(spec, "num_epochs")), "batch_size": max(_values(spec, "batch_size"))}
-    drawn = _first_configs(spec)
-    configs = [config for config in drawn or [spec.base.model_copy(update=extreme)] if config.dataset in sizes]
-    found = {config: _training(config, sizes[config.dataset][0]) for config in configs}
-    few = [config for config, windows in found.items() if few_steps(windows, config)]
-    if not few:
+    first = _first_configs(spec)
+    configs = [config for config in first or [spec.base.model_copy(update=extreme)] if config.dataset in sizes]
+    training_windows = {config: _training_windows(config, sizes[config.dataset][0]) for config in configs}
+    short = [config for config, windows in training_windows.items() if few_steps(windows, config)]
+    if not short:
         return []
-    least = min(few, key=lambda config: Steps(found[config], config.batch_size).per_epoch * config.num_epochs)
-    how = few_steps(found[least], least)
-    if not drawn:
-        return [f"a run may take only {how}"]
-    return [f"{len(few)} of {len(drawn)} runs take few steps, such as {how}" if len(drawn) > 1 else f"it takes {how}"]
+    totals = {
+        config: Steps(training_windows[config], config.batch_size).per_epoch * config.num_epochs for config in short
+    }
+    least = min(short, key=totals.__getitem__)
+    steps = few_steps(training_windows[least], least)
+    if not first:
+        return [f"a run may take only {steps}"]
+    if len(first) == 1:
+        return [f"it takes {steps}"]
+    return [f"{len(short)} of {len(first)} runs take few steps, such as {steps}"]
 
 
-def _training(config: TrainConfig, windows: int) -> int:
+def _training_windows(config: TrainConfig, windows: int) -> int:
     return windows - int(windows * config.validation_split) - int(windows * config.test_split)
 
 
-def _fewer(spec: Spec) -> list[str]:
+def _describe_run_cap(spec: Spec) -> list[str]:
     size = spec.size() or 0
     if spec.method == "grid" or spec.run_cap is None or size >= spec.run_cap:
         return []
@@ -174,8 +193,8 @@ def _size(config: TrainConfig, sizes: Mapping[str, tuple[int, int]]) -> tuple[in
 def makespan(seconds: Iterable[float], at_once: int) -> float:
     """How long jobs of these lengths take when each goes to the first free of `at_once` places."""
     ends = [0.0] * at_once
-    for each in seconds:
-        heapq.heapreplace(ends, ends[0] + each)
+    for duration in seconds:
+        heapq.heapreplace(ends, ends[0] + duration)
     return max(ends)
 
 
@@ -189,14 +208,23 @@ class Progress:
     seconds_left: float | None
 
 
-def progress(spec: Spec, past: Sequence[RunRecord], at_once: int) -> Progress:
-    """How far a sweep is, its time left reckoned from the epochs that it has trained itself."""
-    total = max(len(past), spec.size() or 0)
-    active = [run for run in past if run.state in ACTIVE]
-    planned = [int(run.config["num_epochs"]) for run in past] or [spec.base.num_epochs]
+def progress(spec: Spec, records: Sequence[RunRecord], at_once: int) -> Progress:
+    """How far a sweep is, its time left reckoned from the epochs that it has trained itself.
+
+    Args:
+        spec: the sweep.
+        records: its runs.
+        at_once: how many of them are trained at once.
+
+    Returns:
+        Its progress.
+    """
+    total = max(len(records), spec.size() or 0)
+    active = [run for run in records if run.state in ACTIVE]
+    planned = [int(run.config["num_epochs"]) for run in records] or [spec.base.num_epochs]
     left = sum(max(0, int(run.config["num_epochs"]) - len(run.rows)) for run in active)
-    left += round((total - len(past)) * sum(planned) / len(planned))
-    trained = sum(len(run.rows) for run in past)
-    paces = [row["seconds"] for run in past for row in run.rows]
-    seconds = left * median(paces) / max(1, min(at_once, total)) if paces else None
-    return Progress(len(past) - len(active), total, trained / (trained + left) if trained + left else 1.0, seconds)
+    left += round((total - len(records)) * sum(planned) / len(planned))
+    trained = sum(len(run.rows) for run in records)
+    epoch_seconds = [row["seconds"] for run in records for row in run.rows]
+    seconds = left * median(epoch_seconds) / max(1, min(at_once, total)) if epoch_seconds else None
+    return Progress(len(records) - len(active), total, trained / (trained + left) if trained + left else 1.0, seconds)

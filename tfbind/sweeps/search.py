@@ -176,10 +176,10 @@ class Spec:
     def grid(self) -> Iterator[TrainConfig]:
         """All configurations of a grid: each with the first seed, then each with the next."""
         fields = [parameter.field for parameter in self.parameters]
-        every = [parameter.all() or () for parameter in self.parameters]
+        choices = [parameter.all() or () for parameter in self.parameters]
         for seed in [None] if self.replicates == 1 else self.seeds:
             extra = {} if seed is None else {"seed": seed}
-            for values in itertools.product(*every):
+            for values in itertools.product(*choices):
                 yield self.base.model_copy(update={**dict(zip(fields, values, strict=True)), **extra})
 
     def size(self) -> int | None:
@@ -199,35 +199,35 @@ def configuration_key(spec: Spec, config: TrainConfig) -> Point:
 
 
 def next_configs(
-    spec: Spec, past: Sequence[RunRecord], rng: np.random.Generator, count: int = 1
+    spec: Spec, records: Sequence[RunRecord], rng: np.random.Generator, count: int = 1
 ) -> list[TrainConfig]:
     """The next configurations to run, at most `count`; none when the sweep has made all its runs.
 
     Args:
-        past: every run of the sweep, whatever its state.
+        records: every run of the sweep, whatever its state.
         rng: decides all that is drawn; an equal one gives equal answers.
     """
-    there = {configuration_key(spec, _config(run)) for run in past}
-    room = count if spec.run_cap is None else min(count, spec.run_cap - len(past))
-    found: list[TrainConfig] = []
+    known = {configuration_key(spec, _config(run)) for run in records}
+    room = count if spec.run_cap is None else min(count, spec.run_cap - len(records))
+    configs: list[TrainConfig] = []
     misses = 0
-    candidates = _candidates(spec, past, rng)
-    while len(found) < room and misses < MISSES + len(past):
+    candidates = _candidates(spec, records, rng)
+    while len(configs) < room and misses < MISSES + len(records):
         config = next(candidates, None)
         if config is None:
             break
-        if configuration_key(spec, config) in there:
+        if configuration_key(spec, config) in known:
             misses += spec.method != "grid"
         else:
-            there.add(configuration_key(spec, config))
-            found.append(config)
+            known.add(configuration_key(spec, config))
+            configs.append(config)
             misses = 0
-    return found
+    return configs
 
 
-def generator(spec: Spec, past: Sequence[RunRecord] = ()) -> np.random.Generator:
+def generator(spec: Spec, records: Sequence[RunRecord] = ()) -> np.random.Generator:
     """What decides the draws of a sweep: a random search goes on in one sequence, of which it skips what is there."""
-    return np.random.default_rng([spec.base.seed, len(past) if spec.method == "bayes" else 0])
+    return np.random.default_rng([spec.base.seed, len(records) if spec.method == "bayes" else 0])
 
 
 def metric_value(spec: Spec, run: RunRecord) -> float | None:
@@ -235,26 +235,26 @@ def metric_value(spec: Spec, run: RunRecord) -> float | None:
     return (best_row(run.rows) or {}).get(spec.metric)
 
 
-def best_run(spec: Spec, past: Sequence[RunRecord]) -> RunRecord | None:
+def best_run(spec: Spec, records: Sequence[RunRecord]) -> RunRecord | None:
     """The run with the best metric so far, the first of equals."""
-    known = [(found, run) for run in past if (found := metric_value(spec, run)) is not None]
+    measured = [(value, run) for run in records if (value := metric_value(spec, run)) is not None]
     sign = 1 if spec.goal == "minimize" else -1
-    return min(known, key=lambda pair: sign * pair[0])[1] if known else None
+    return min(measured, key=lambda pair: sign * pair[0])[1] if measured else None
 
 
-def disagreement(spec: Spec, past: Sequence[RunRecord]) -> tuple[str, RunRecord] | None:
+def disagreement(spec: Spec, records: Sequence[RunRecord]) -> tuple[str, RunRecord] | None:
     """A usual metric by which another run than `best` is better, with the run that is best by it; None if there is
     none."""
-    mine = best_run(spec, past)
+    best = best_run(spec, records)
     for metric, goal in USUAL.items():
         other = replace(spec, metric=metric, goal=goal)
-        found = best_run(other, past) if metric != spec.metric else None
-        if mine and found and metric_value(other, mine) != metric_value(other, found):
-            return metric, found
+        other_best = best_run(other, records) if metric != spec.metric else None
+        if best and other_best and metric_value(other, best) != metric_value(other, other_best):
+            return metric, other_best
     return None
 
 
-def runs_to_prune(spec: Spec, past: Sequence[RunRecord]) -> dict[str, str]:
+def runs_to_prune(spec: Spec, records: Sequence[RunRecord]) -> dict[str, str]:
     """The running runs that early termination ends, by id, each with what it lost by.
 
     A run is judged at the last milestone it has passed, against all runs that have passed it. Unless the rule is
@@ -263,26 +263,26 @@ def runs_to_prune(spec: Spec, past: Sequence[RunRecord]) -> dict[str, str]:
     if spec.early_stop is None:
         return {}
     lost = {}
-    for run in past:
+    for run in records:
         passed = [epoch for epoch in spec.early_stop.milestones if epoch <= len(run.rows)]
         judged = run.state == "running" and passed and passed[-1] < _config(run).num_epochs
-        if judged and (said := _behind(spec, run, past, passed[-1])):
-            lost[run.id] = said
+        if judged and (reason := _why_prune(spec, run, records, passed[-1])):
+            lost[run.id] = reason
     return lost
 
 
-def _behind(spec: Spec, run: RunRecord, past: Sequence[RunRecord], epoch: int) -> str:
+def _why_prune(spec: Spec, run: RunRecord, records: Sequence[RunRecord], epoch: int) -> str:
     """Why a run is not among the best at a milestone that it has passed; "" for one that is."""
     assert spec.early_stop is not None
     sign = 1 if spec.goal == "minimize" else -1
-    there = [value for other in past if (value := _value_at(spec, other, epoch)) is not None]
+    values = [value for other in records if (value := _value_at(spec, other, epoch)) is not None]
     so_far = [value for place in range(len(run.rows)) if (value := _value_at(spec, run, place + 1)) is not None]
     best = min(so_far, key=lambda value: sign * value, default=None)
     own = _value_at(spec, run, epoch) if spec.early_stop.strict else best
     if own is None:
         return f"{spec.metric} is undefined at epoch {epoch}"
-    last = sorted(there, key=lambda value: sign * value)[: max(1, int(len(there) / spec.early_stop.eta))][-1:]
-    if not last or sign * own <= sign * last[0]:
+    cutoff = sorted(values, key=lambda value: sign * value)[: max(1, int(len(values) / spec.early_stop.eta))][-1:]
+    if not cutoff or sign * own <= sign * cutoff[0]:
         return ""
     by = "" if spec.early_stop.strict else f" by epoch {len(run.rows)}"
     return f"{spec.metric} {significant(own, 4)}{by} is not among the best at epoch {epoch}"
@@ -296,17 +296,17 @@ def _config(run: RunRecord) -> TrainConfig:
     return parse_config({field: run.config[field] for field in TrainConfig.model_fields if field in run.config})
 
 
-def _candidates(spec: Spec, past: Sequence[RunRecord], rng: np.random.Generator) -> Iterator[TrainConfig]:
+def _candidates(spec: Spec, records: Sequence[RunRecord], rng: np.random.Generator) -> Iterator[TrainConfig]:
     if spec.method == "grid":
         yield from spec.grid()
         return
-    for run in past:
+    for run in records:
         yield from _replicates(spec, _config(run).model_copy(update=_machine(spec)))
     if spec.method == "bayes":
-        yield from _suggested(spec, past, rng)
+        yield from _suggested(spec, records, rng)
     while True:
-        drawn = {each.field: each.at(rng.random()) for each in spec.parameters}
-        yield from _replicates(spec, spec.base.model_copy(update=drawn))
+        values = {parameter.field: parameter.at(rng.random()) for parameter in spec.parameters}
+        yield from _replicates(spec, spec.base.model_copy(update=values))
 
 
 def _machine(spec: Spec) -> dict[str, Any]:
@@ -320,23 +320,23 @@ def _replicates(spec: Spec, config: TrainConfig) -> Iterator[TrainConfig]:
         yield config.model_copy(update={"seed": seed})
 
 
-def _suggested(spec: Spec, past: Sequence[RunRecord], rng: np.random.Generator) -> Iterator[TrainConfig]:
+def _suggested(spec: Spec, records: Sequence[RunRecord], rng: np.random.Generator) -> Iterator[TrainConfig]:
     """What Optuna's TPE makes of the runs so far; what it has suggested counts as running for the next."""
-    study = _study(spec, past, int(rng.integers(2**31)))
+    study = _study(spec, records, int(rng.integers(2**31)))
     varied = [parameter for parameter in spec.parameters if parameter.varied]
     for _ in range(SUGGESTIONS):
-        asked = study.ask({parameter.field: _distribution(parameter) for parameter in varied})
-        drawn = {parameter.field: _from_optuna(parameter, asked.params[parameter.field]) for parameter in varied}
-        yield from _replicates(spec, spec.base.model_copy(update=drawn))
+        trial = study.ask({parameter.field: _distribution(parameter) for parameter in varied})
+        values = {parameter.field: _from_optuna(parameter, trial.params[parameter.field]) for parameter in varied}
+        yield from _replicates(spec, spec.base.model_copy(update=values))
 
 
-def _study(spec: Spec, past: Sequence[RunRecord], seed: int) -> "optuna.Study":
+def _study(spec: Spec, records: Sequence[RunRecord], seed: int) -> "optuna.Study":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     study = optuna.create_study(direction=spec.goal, sampler=sampler)
-    study.add_trials([_trial(spec, run) for run in past])
+    study.add_trials([_trial(spec, run) for run in records])
     return study
 
 
@@ -345,23 +345,29 @@ def _trial(spec: Spec, run: RunRecord) -> "optuna.trial.FrozenTrial":
     import optuna
 
     states = optuna.trial.TrialState
-    found = metric_value(spec, run)
-    state = states.RUNNING if run.state in ACTIVE else states.COMPLETE if run.state == "finished" else states.PRUNED
-    if found is None and state is not states.RUNNING:
+    value = metric_value(spec, run)
+    if run.state in ACTIVE:
+        state = states.RUNNING
+    elif value is None:
         state = states.FAIL
+    else:
+        state = states.COMPLETE if run.state == "finished" else states.PRUNED
     steps = {row["epoch"]: row[spec.metric] for row in run.rows if row.get(spec.metric) is not None}
-    places = {each.field: _to_optuna(each, run.config.get(each.field)) for each in spec.parameters if each.varied}
-    known = {field: place for field, place in places.items() if place is not None}
+    varied = [parameter for parameter in spec.parameters if parameter.varied]
+    places = {parameter.field: _to_optuna(parameter, run.config.get(parameter.field)) for parameter in varied}
+    params = {field: place for field, place in places.items() if place is not None}
     now = datetime.now()
     return optuna.trial.FrozenTrial(
         number=-1,
         trial_id=-1,
         state=state,
-        value=found if state is states.COMPLETE else None,
+        value=value if state is states.COMPLETE else None,
         datetime_start=now,
         datetime_complete=None if state is states.RUNNING else now,
-        params=known,
-        distributions={each.field: _distribution(each) for each in spec.parameters if each.field in known},
+        params=params,
+        distributions={
+            parameter.field: _distribution(parameter) for parameter in varied if parameter.field in params
+        },
         user_attrs={},
         system_attrs={},
         intermediate_values=steps,
@@ -377,11 +383,11 @@ def _distribution(parameter: Parameter) -> "optuna.distributions.BaseDistributio
     return optuna.distributions.FloatDistribution(0.0, 1.0)
 
 
-def _to_optuna(parameter: Parameter, given: Any) -> float | int | None:
+def _to_optuna(parameter: Parameter, value: Any) -> float | int | None:
     if parameter.values:
-        return parameter.values.index(given) if given in parameter.values else None
-    return parameter.place(given)
+        return parameter.values.index(value) if value in parameter.values else None
+    return parameter.place(value)
 
 
-def _from_optuna(parameter: Parameter, found: Any) -> Any:
-    return parameter.values[found] if parameter.values else parameter.at(found)
+def _from_optuna(parameter: Parameter, value: Any) -> Any:
+    return parameter.values[value] if parameter.values else parameter.at(value)

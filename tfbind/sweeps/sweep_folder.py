@@ -78,9 +78,9 @@ class Sweep(Run):
         >>> tf.Sweep.from_yaml("sweep.yaml", base=tf.TrainConfig(dataset="tiny")).run().state
         'finished'
         """
-        folder = home_folder() if home is None else Path(home).expanduser().resolve()
+        home_path = home_folder() if home is None else Path(home).expanduser().resolve()
         spec = parse_spec(atomic.read_text(Path(path)), base or TrainConfig())
-        return create(folder, spec, name=name, parallel=parallel, wandb=wandb)
+        return create(home_path, spec, name=name, parallel=parallel, wandb=wandb)
 
     def run(self) -> "Sweep":
         """Train what is left of its runs, and wait until all have ended; an interrupt stops them.
@@ -129,14 +129,21 @@ def create(
     """A new `pending` sweep that this process owns until a controller takes it over.
 
     Args:
+        home: the home folder.
         spec: what it is to do, as `parse_spec` returns it.
+        id: what its folder is called; None for a new id.
+        name: what it is called; "" for the name in the file, else one made from `spec`.
         parallel: how many runs at once; as many as the machine has room for if None.
+        wandb: whether its runs are logged: `off`, `offline` or `online`.
         ray: the address of the Ray cluster that trains its runs, "" for this machine.
+
+    Returns:
+        The sweep.
 
     Raises:
         ValueError: the name, the id or a data set cannot be used, or the id is taken.
     """
-    check_data(home, spec, here=not ray)
+    check_data(home, spec, local=not ray)
     sweep = Sweep(home / "sweeps" / runs.checked_id(id or runs.new_id()))
     settings = {
         "name": runs.checked_name(name or spec.name or default_name(spec)),
@@ -155,24 +162,24 @@ def create(
     return sweep
 
 
-def check_data(home: Path, spec: Spec, here: bool = True) -> None:
+def check_data(home: Path, spec: Spec, local: bool = True) -> None:
     """Refuse a sweep whose data sets are not here, too small for what is held out, or the same under two names, or
-    that trains `here` on a device that is not here.
+    that trains `local` on a device that is not here.
 
     Raises:
         ValueError: as it says.
     """
-    if here:
+    if local:
         devices.resolve_device(spec.base)
-    ways = ("validation_split", "test_split", "split_by")
+    fields = ("validation_split", "test_split", "split_by")
     names: dict[str, str] = {}
     for dataset in _possible(spec, "dataset"):
         data = open_dataset(home, dataset_now(home, spec, dataset))
         if (same := names.setdefault(data.hash, dataset)) != dataset:
-            twice = f": {same} and {dataset} are the same data; a sweep takes them once"
-            raise SettingsError(Setting("dataset", "dataset"), twice)
-        for values in itertools.product(*(_ends(_possible(spec, field)) for field in ways)):
-            parts = split(data, spec.base.model_copy(update=dict(zip(ways, values, strict=True))))
+            message = f": {same} and {dataset} are the same data; a sweep takes them once"
+            raise SettingsError(Setting("dataset", "dataset"), message)
+        for values in itertools.product(*(_ends(_possible(spec, field)) for field in fields)):
+            parts = split(data, spec.base.model_copy(update=dict(zip(fields, values, strict=True))))
             check_learnable(data, parts.train)
 
 
@@ -186,15 +193,15 @@ def dataset_now(home: Path, spec: Spec, name: str) -> str:
 
 
 def _possible(spec: Spec, field: str) -> tuple[Any, ...]:
-    found = next((parameter for parameter in spec.parameters if parameter.field == field), None)
-    if found is None:
+    parameter = next((candidate for candidate in spec.parameters if candidate.field == field), None)
+    if parameter is None:
         return (getattr(spec.base, field),)
-    return found.values or (found.at(0.0), found.at(1.0))
+    return parameter.values or (parameter.at(0.0), parameter.at(1.0))
 
 
 def _ends(possible: tuple[Any, ...]) -> set[Any]:
     """Of shares the least, the least that is not 0, and the largest: those between leave no part emptier."""
-    if any(isinstance(one, str) for one in possible):
+    if any(isinstance(value, str) for value in possible):
         return set(possible)
     return {min(possible), min(filter(None, possible), default=0.0), max(possible)}
 
@@ -205,12 +212,27 @@ def default_name(spec: Spec) -> str:
 
 
 def is_sweep(home: Path, id: str) -> bool:
-    """Whether a home has a sweep with this id."""
+    """Whether a home has a sweep with this id.
+
+    Args:
+        home: the home folder.
+        id: any text.
+
+    Returns:
+        Whether its folder is there.
+    """
     return bool(runs.RUN_ID.fullmatch(id)) and (home / "sweeps" / id / SETTINGS).exists()
 
 
 def find(home: Path, id: str) -> Sweep:
     """The sweep with this id.
+
+    Args:
+        home: the home folder.
+        id: the id of the sweep.
+
+    Returns:
+        The sweep.
 
     Raises:
         ValueError: there is none.
@@ -266,7 +288,14 @@ def read_spec(sweep: Sweep) -> Spec:
 
 
 def judged_by(home: Path, id: str) -> tuple[str, Literal["min", "max"]] | None:
-    """By which metric, and which way, the sweep with this id is judged; None if this home has no such sweep.
+    """By which metric, and which way, a sweep is judged.
+
+    Args:
+        home: the home folder.
+        id: the id of the sweep.
+
+    Returns:
+        The metric and its goal; None if this home has no such sweep.
 
     Raises:
         ValueError: a file of the sweep is damaged.
@@ -288,16 +317,23 @@ def _base(sweep: Sweep) -> TrainConfig:
 def extend(sweep: Sweep, text: str) -> Spec:
     """Give a sweep another sweep file: what it has run stays, what is new in it will be run.
 
+    Args:
+        sweep: the sweep.
+        text: the file, YAML or JSON.
+
+    Returns:
+        The sweep as it is now.
+
     Raises:
         ValueError: the file, or a data set in it, cannot be used.
     """
     spec = replace(parse_spec(text, _base(sweep)), contents=_contents(sweep))
-    check_data(sweep.home, spec, here=not read_settings(sweep).get("ray"))
+    check_data(sweep.home, spec, local=not read_settings(sweep).get("ray"))
     if text != read_text(sweep):
         before = (sweep.folder / SPEC).read_bytes()
-        kept = [path.read_bytes() for path in sweep.folder.glob("spec-*.yaml")]
-        if before not in kept:  # else by an extension that was killed after that
-            write_bytes(sweep.folder / f"spec-{len(kept) + 1}.yaml", before)
+        earlier = [path.read_bytes() for path in sweep.folder.glob("spec-*.yaml")]
+        if before not in earlier:  # else by an extension that was killed after that
+            write_bytes(sweep.folder / f"spec-{len(earlier) + 1}.yaml", before)
         write_bytes(sweep.folder / SPEC, text.encode())
     return spec
 
@@ -340,31 +376,35 @@ def sweep_sizes(home: Path) -> Counter[str]:
     return Counter(origin.sweep for origin in origins if origin and origin.sweep)
 
 
-def run_records(sweep: Sweep, known: RecordCache | None = None) -> list[RunRecord]:
-    """All runs of a sweep as they stand, oldest first; one that was stopped early is `pruned`.
+def run_records(sweep: Sweep, cache: RecordCache | None = None) -> list[RunRecord]:
+    """The records of all runs of a sweep, oldest first; one that was stopped early is `pruned`.
 
     Args:
-        known: kept between calls, it spares reading runs that have ended.
+        sweep: the sweep.
+        cache: kept between calls, it spares reading runs that have ended.
+
+    Returns:
+        One record for each run.
     """
-    return [_past(run, {} if known is None else known) for run in sweep_runs(sweep)]
+    return [_run_record(run, {} if cache is None else cache) for run in sweep_runs(sweep)]
 
 
-def _past(run: Run, known: RecordCache) -> RunRecord:
+def _run_record(run: Run, cache: RecordCache) -> RunRecord:
     stamp = history.stamp(run)
-    seen = known.get(run.folder)
-    if seen and seen[0] == stamp:
-        return seen[1]
+    cached = cache.get(run.folder)
+    if cached and cached[0] == stamp:
+        return cached[1]
     try:
-        found = history.read_run_record(run)
+        record = history.read_run_record(run)
     except ValueError as error:  # its configuration was run all the same
-        record = runs.read_record(run)
-        found = RunRecord(run.id, run.id, run.id, "crashed", "local", record["sweep"], record, [], error=str(error))
+        config = runs.read_record(run)
+        record = RunRecord(run.id, run.id, run.id, "crashed", "local", config["sweep"], config, [], error=str(error))
     stop = runs.read_stop(run)
-    if found.state == "killed" and stop and str(stop):
-        found = replace(found, state="pruned" if stop.reason is StopReason.PRUNED else "killed", error=str(stop))
-    if found.state not in runs.ACTIVE:
-        known[run.folder] = (stamp, found)
-    return found
+    if record.state == "killed" and stop and str(stop):
+        record = replace(record, state="pruned" if stop.reason is StopReason.PRUNED else "killed", error=str(stop))
+    if record.state not in runs.ACTIVE:
+        cache[run.folder] = (stamp, record)
+    return record
 
 
 def to_continue(sweep: Sweep) -> list[Run]:

@@ -54,7 +54,7 @@ class _History(Facts):
     columns: dict[str, list[float | Literal["NaN", "Infinity", "-Infinity"] | None]]
 
     @model_validator(mode="after")
-    def _of_one_length(self) -> "_History":
+    def _check_equal_lengths(self) -> "_History":
         if len({len(column) for column in self.columns.values()}) > 1:
             raise ValueError(f"columns of different lengths; {DAMAGED}")
         return self
@@ -64,7 +64,7 @@ PROJECT_FILE: KeptFile[dict[str, Any]] = kept_file(f"{INDEX}.json", _Project)
 NAMES_FILE: KeptFile[dict[str, str]] = kept_file(f"{NAMES}.json", _Names)
 HISTORY_FILE: KeptFile[dict[str, Any]] = kept_file(f"{HISTORIES}/*.json", _History)
 
-_SEEN: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], RunRecord]] = {}
+_RECORDS: dict[tuple[Path, str], tuple[int, dict[str, Any], dict[str, str], RunRecord]] = {}
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,14 @@ def _history_path(project: StoredProject, id: str) -> Path:
 def known_count(project: StoredProject, id: str) -> int | None:
     """How many rows the curve of a run had when it was read in full; None where it never was."""
     path = _history_path(project, id)
-    kept = _load(path, path.stat().st_mtime_ns) if path.exists() else None
-    return None if kept is None or kept["sampled"] else kept["count"]
+    history = _load(path, path.stat().st_mtime_ns) if path.exists() else None
+    return None if history is None or history["sampled"] else history["count"]
 
 
 def complete(project: StoredProject, id: str) -> bool:
     """Whether the curve of a run is here as the server last had it."""
-    known = known_count(project, id)
-    return known is not None and known == project.runs[id]["count"]
+    count = known_count(project, id)
+    return count is not None and count == project.runs[id]["count"]
 
 
 def projects(home: Path) -> list[StoredProject]:
@@ -141,8 +141,8 @@ def stored_runs(home: Path, project: str | None = None) -> list[RunRecord]:
     Raises:
         ValueError: a file is damaged.
     """
-    kept = [found for found in projects(home) if project in (None, found.key)]
-    return [past for found in kept for past in stored_run_records(found)]
+    matches = [candidate for candidate in projects(home) if project in (None, candidate.key)]
+    return [record for candidate in matches for record in stored_run_records(candidate)]
 
 
 def discard_project(home: Path, project: StoredProject) -> None:
@@ -175,9 +175,9 @@ def save_offline_run(project: StoredProject, facts: dict[str, Any], rows: list[d
     """Keep an imported run with its curve."""
     save_history(project, facts["id"], rows, len(rows), False)
     scopes = {"": datetime.now(UTC).isoformat(timespec="seconds")}
-    kept = replace(project, scopes=scopes, runs={**project.runs, facts["id"]: {**facts, "count": len(rows)}})
-    save_project(kept)
-    return kept
+    updated = replace(project, scopes=scopes, runs={**project.runs, facts["id"]: {**facts, "count": len(rows)}})
+    save_project(updated)
+    return updated
 
 
 def new_project(home: Path, url: str, path: str, source: str = "wandb") -> StoredProject:
@@ -203,45 +203,45 @@ def read_project(folder: Path) -> StoredProject:
         ValueError: its file is damaged.
     """
     path = folder / f"{INDEX}.json"
-    kept = PROJECT_FILE.read(path)
-    return StoredProject(folder, *(kept[name] for name in _Project.model_fields))
+    content = PROJECT_FILE.read(path)
+    return StoredProject(folder, *(content[name] for name in _Project.model_fields))
 
 
 def save_project(project: StoredProject) -> None:
     """Keep the list of runs."""
     project.folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({name: getattr(project, name) for name in _Project.model_fields}, default=str)
-    kept = json.loads(text, parse_constant=str, parse_int=lambda digits: kept_number(int(digits)))
-    PROJECT_FILE.write(project.folder / f"{INDEX}.json", kept)
+    content = json.loads(text, parse_constant=str, parse_int=lambda digits: kept_number(int(digits)))
+    PROJECT_FILE.write(project.folder / f"{INDEX}.json", content)
 
 
 def key_of(project: StoredProject, id: str) -> str:
-    """The `Past.key` of a run."""
+    """The `RunRecord.key` of a run."""
     return f"{project.source}:{project.key}:{id}"
 
 
 def stored_run_records(project: StoredProject, sweep: str | None = None) -> list[RunRecord]:
     """The kept runs of a project, or of one of its sweeps."""
     names = project.names
-    chosen = [facts for facts in project.runs.values() if sweep in (None, facts["sweep"])]
-    return [_past(project, facts, names) for facts in chosen]
+    matches = [facts for facts in project.runs.values() if sweep in (None, facts["sweep"])]
+    return [_cached_record(project, facts, names) for facts in matches]
 
 
-def _past(project: StoredProject, facts: dict[str, Any], names: dict[str, str]) -> RunRecord:
+def _cached_record(project: StoredProject, facts: dict[str, Any], names: dict[str, str]) -> RunRecord:
     """The run as a comparison sees it: the very same object as long as nothing has changed."""
     stamp = mtime_ns(_history_path(project, facts["id"]))
     key = key_of(project, facts["id"])
-    kept = _SEEN.get((project.folder, key))
-    if kept is None or kept[:3] != (stamp, facts, names):
-        _SEEN[project.folder, key] = kept = (stamp, facts, names, _make(project, facts, names, stamp))
-    return kept[3]
+    cached = _RECORDS.get((project.folder, key))
+    if cached is None or cached[:3] != (stamp, facts, names):
+        _RECORDS[project.folder, key] = cached = (stamp, facts, names, _make_record(project, facts, names, stamp))
+    return cached[3]
 
 
-def _make(project: StoredProject, facts: dict[str, Any], names: dict[str, str], stamp: int) -> RunRecord:
-    kept = _load(_history_path(project, facts["id"]), stamp) if stamp else None
-    sampled = kept is None or kept["sampled"] or kept["count"] != facts.get("count")
+def _make_record(project: StoredProject, facts: dict[str, Any], names: dict[str, str], stamp: int) -> RunRecord:
+    history = _load(_history_path(project, facts["id"]), stamp) if stamp else None
+    sampled = history is None or history["sampled"] or history["count"] != facts.get("count")
     last = {name: [value] for name, value in facts["summary"].items() if is_number(value)}
-    columns = kept["columns"] if kept else {}
+    columns = history["columns"] if history else {}
     return RunRecord(
         key=key_of(project, facts["id"]),
         id=facts["id"],

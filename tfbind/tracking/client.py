@@ -93,13 +93,13 @@ class NotThereError(WandbError, ValueError):
     """The server has no such project or sweep: what was asked for is wrong, not the server."""
 
 
-def base_url(given: str | None = None) -> str:
-    """The server: as given, or WANDB_BASE_URL, or W&B's own.
+def base_url(address: str | None = None) -> str:
+    """The address of the W&B server: `address`, else WANDB_BASE_URL, else W&B's own.
 
     Raises:
         ValueError: it is not an http address, or holds a password.
     """
-    url = (given or os.environ.get(URL) or BASE_URL).strip().rstrip("/")
+    url = (address or os.environ.get(URL) or BASE_URL).strip().rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
         raise ValueError(f"W&B address {url[:80]!r}: expected one such as {BASE_URL}")
@@ -108,13 +108,20 @@ def base_url(given: str | None = None) -> str:
     return url
 
 
-def find_key(url: str, given: str | None = None) -> str:
-    """The key for a server: as given, or from WANDB_API_KEY, or from netrc.
+def find_key(url: str, key: str | None = None) -> str:
+    """The key for a W&B server.
+
+    Args:
+        url: the address of the server.
+        key: the key if the caller has one; else that of WANDB_API_KEY, else of netrc.
+
+    Returns:
+        The key.
 
     Raises:
         WandbError: there is none, or it cannot be a key.
     """
-    key = (given or os.environ.get(KEY) or _netrc_key(url)).strip()
+    key = (key or os.environ.get(KEY) or _netrc_key(url)).strip()
     if not key:
         raise WandbError(f"no W&B key: set {KEY}, or keep one for {urlsplit(url).hostname} in netrc")
     if not KEY_FORM.fullmatch(key):
@@ -123,12 +130,12 @@ def find_key(url: str, given: str | None = None) -> str:
 
 
 def _netrc_key(url: str) -> str:
-    named = os.environ.get("NETRC")
-    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+    configured = os.environ.get("NETRC")
+    for path in [Path(configured)] if configured else [Path.home() / ".netrc", Path.home() / "_netrc"]:
         with contextlib.suppress(OSError, netrc.NetrcParseError):
-            found = netrc.netrc(path).authenticators(urlsplit(url).hostname or "")
-            if found:
-                return found[2] or ""
+            login = netrc.netrc(path).authenticators(urlsplit(url).hostname or "")
+            if login:
+                return login[2] or ""
     return ""
 
 
@@ -139,9 +146,9 @@ def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
     """
     folder = home / FOLDER / "client"
     folder.mkdir(parents=True, exist_ok=True)  # the client writes elsewhere when it is missing
-    _forget_old(folder / "cache" / "wandb" / "logs")
-    kept = {f"WANDB_{name}" for name in KEPT}
-    values = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in kept}
+    _delete_old_logs(folder / "cache" / "wandb" / "logs")
+    passed = {f"WANDB_{name}" for name in KEPT}
+    values = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_") or name in passed}
     values |= {f"WANDB_{name}": str(value) for name, value in (BOUNDS | PRIVATE).items()}
     values |= {f"WANDB_{kind}_DIR": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
     values |= {"WANDB_DIR": str(folder), URL: url, "PYTHONPATH": python_path()}
@@ -149,7 +156,7 @@ def environment(home: Path, url: str, key: str = "") -> dict[str, str]:
     return values | ({KEY: key} if key else {})
 
 
-def _forget_old(logs: Path) -> None:
+def _delete_old_logs(logs: Path) -> None:
     """Delete the logs that processes of the client left days ago: each leaves one, and none takes any away."""
     for path in logs.glob("*.log"):
         with contextlib.suppress(FileNotFoundError):  # another process does the same
@@ -163,10 +170,10 @@ def run_client(
     key: str,
     module: str,
     request: Mapping[str, Any],
-    heard: Callable[[dict[str, Any]], None],
+    on_message: Callable[[dict[str, Any]], None],
     stall_seconds: float = STALL_SECONDS,
 ) -> None:
-    """Run `python -m module` on a request, and hand each JSON line that it prints to `heard`.
+    """Run `python -m module` on a request, and hand each JSON line that it prints to `on_message`.
 
     It is ended when nothing was heard for `stall_seconds`, with all processes that it started.
 
@@ -183,16 +190,16 @@ def run_client(
         text=True,
     )
     queue: Queue[str | None] = Queue()
-    reader = threading.Thread(target=_read, args=(child.stdout, queue), daemon=True)
+    reader = threading.Thread(target=_read_lines, args=(child.stdout, queue), daemon=True)
     reader.start()
     try:
         assert child.stdin
         with contextlib.suppress(BrokenPipeError), child.stdin:
             child.stdin.write(json.dumps(request))
-        for said in _answers(queue, stall_seconds):
-            if "error" in said:
-                raise explain_error(said["error"], url, key, request.get("path", ""))
-            heard(said)
+        for message in _messages(queue, stall_seconds):
+            if "error" in message:
+                raise explain_error(message["error"], url, key, request.get("path", ""))
+            on_message(message)
     except Empty:
         raise WandbError(f"W&B at {url} did not answer for {stall_seconds:g} s") from None
     finally:
@@ -202,36 +209,36 @@ def run_client(
         reader.join(END_SECONDS)
 
 
-def _read(stream: IO[str], queue: "Queue[str | None]") -> None:
+def _read_lines(stream: IO[str], queue: "Queue[str | None]") -> None:
     with stream:
         for line in stream:
             queue.put(line)
     queue.put(None)
 
 
-def _answers(queue: "Queue[str | None]", stall_seconds: float) -> Iterator[dict[str, Any]]:
+def _messages(queue: "Queue[str | None]", stall_seconds: float) -> Iterator[dict[str, Any]]:
     """The objects that a child prints, until it says that it is done.
 
     Raises:
         Empty: the next one does not come.
     """
-    patience = START_SECONDS
-    while line := queue.get(timeout=patience):
-        said: dict[str, Any] = json.loads(line)
-        if said.get("done"):
+    timeout = START_SECONDS
+    while line := queue.get(timeout=timeout):
+        message: dict[str, Any] = json.loads(line)
+        if message.get("done"):
             return
-        patience = stall_seconds
-        yield said
+        timeout = stall_seconds
+        yield message
     yield {"error": "its process ended without a word"}
 
 
 def full_message(error: Exception) -> str:
     """What the client's exception says, with the HTTP status that lies behind it."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if status := getattr(getattr(behind, "response", None), "http_status", 0):
+    cause: BaseException | None = error
+    while cause is not None:
+        if status := getattr(getattr(cause, "response", None), "http_status", 0):
             return f"HTTP {status}: {error}"
-        behind = behind.__cause__ or behind.__context__
+        cause = cause.__cause__ or cause.__context__
     return f"{type(error).__name__}: {error}"
 
 
@@ -240,11 +247,11 @@ def explain_error(error: str, url: str, key: str, path: str) -> WandbError:
     text = " ".join(error.split())
     status = re.search(r"(?:HTTP|status|error|upload:)\s+(\d{3})\b", text)
     code = int(status[1]) if status else 0
-    found = next((words for sign, words in SIGNS if re.search(sign, text, re.IGNORECASE)), None)
+    reason = next((description for sign, description in SIGNS if re.search(sign, text, re.IGNORECASE)), None)
     if code in STATUSES:
-        found = STATUSES[code]
+        reason = STATUSES[code]
     elif code >= 500:
-        found = f"is out of order (HTTP {code}); try again later"
-    own = WRAPPING.sub("", text.replace(key or chr(0), "…"))[:200]
-    said = found.format(path=path or "that") if found else f"answers with an error: {own}"
-    return (NotThereError if found == STATUSES[404] else WandbError)(f"W&B at {url} {said}")
+        reason = f"is out of order (HTTP {code}); try again later"
+    excerpt = WRAPPING.sub("", text.replace(key, "…") if key else text)[:200]
+    problem = reason.format(path=path or "that") if reason else f"answers with an error: {excerpt}"
+    return (NotThereError if reason == STATUSES[404] else WandbError)(f"W&B at {url} {problem}")

@@ -71,8 +71,8 @@ class LogStatus(ProcessIdentity):
     error: str = ""
 
     @property
-    def shown(self) -> dict[str, Any]:
-        """What a program is told."""
+    def public(self) -> dict[str, Any]:
+        """The fields of the command's JSON."""
         return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
 
 
@@ -108,19 +108,19 @@ def describe_status(run: Run) -> str:
         mode = requested_mode(runs.read_record(run))
         return "" if mode == "off" else f"W&B: not begun yet ({mode})"
     prefix = "" if logged.error.startswith("W&B") else "W&B: "
-    again = f"`python -m tfbind runs {run.id} --log` sends what is missing"
-    why = f" ({logged.error})" if logged.error else ""
-    rows = f"{logged.rows} epoch{'s' * (logged.rows != 1)}"
+    retry = f"`python -m tfbind runs {run.id} --log` sends what is missing"
+    reason = f" ({logged.error})" if logged.error else ""
+    rows = f"{logged.rows} epoch{'' if logged.rows == 1 else 's'}"
     if logged.mode == "offline":
-        fell = f"{logged.error}; logged offline instead" if logged.asked == "online" else "logged offline"
+        outcome = f"{logged.error}; logged offline instead" if logged.asked == "online" else "logged offline"
         prefix = prefix if logged.asked == "online" else "W&B: "
-        return f"{prefix}{fell}, {rows} in {logged.folder}; `python -m tfbind runs {run.id} --log` sends it later"
+        return f"{prefix}{outcome}, {rows} in {logged.folder}; `python -m tfbind runs {run.id} --log` sends it later"
     if logged.state == "incomplete":
-        return f"W&B: perhaps not everything arrived{why}; {again}"
+        return f"W&B: perhaps not everything arrived{reason}; {retry}"
     if logged.state == "finished":
         return f"W&B: logged online, {rows}, {logged.url}"
-    stuck = f"; rows do not get through{why}" if logged.error else ""
-    return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}{stuck}"
+    problem = f"; rows do not get through{reason}" if logged.error else ""
+    return f"W&B: {logged.state}, {rows} so far{', ' + logged.url if logged.url else ''}{problem}"
 
 
 def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
@@ -146,9 +146,9 @@ def start_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
     before = read_logged(run)
     if before and before.state in WORKING:
         raise ValueError(f"run {run.id} is being logged already")
-    given = secrets or {}
-    find_key(_server(run, given), given.get(KEY))
-    child = start(run, True, given)
+    variables = secrets or {}
+    find_key(_server(run, variables), variables.get(KEY))
+    child = start(run, True, variables)
     if before:  # whoever looks now sees that it is under way
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and said why
             owner = asdict(identify_process(psutil.Process(child.pid)))
@@ -160,7 +160,7 @@ def send(run: Run) -> LogStatus:
     """Send to the server what it lacks of a run, and say what became of it.
 
     Raises:
-        ValueError, WandbError: as for `begin_sending`.
+        ValueError, WandbError: as for `start_sending`.
     """
     start_sending(run).wait()
     logged = read_logged(run)
@@ -176,26 +176,30 @@ def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = No
         ValueError: the address is not one.
         OSError: there is no further process.
     """
-    given = secrets or {}
-    url, key = _server(run, given), ""
+    overrides = secrets or {}
+    url, key = _server(run, overrides), ""
     with contextlib.suppress(WandbError):  # the process itself says so, where the run keeps it
-        key = find_key(url, given.get(KEY))
-    others = {name: value for name, value in given.items() if name not in (KEY, URL)}
-    words = [sys.executable, "-m", "tfbind.tracking.logger", str(run.home), run.id, *["--online"] * online]
-    nothing = subprocess.DEVNULL
-    values = {**environment(run.home, url, key), **others}
-    child = subprocess.Popen(words, stdin=nothing, stdout=nothing, stderr=nothing, env=values, start_new_session=True)
+        key = find_key(url, overrides.get(KEY))
+    extra = {name: value for name, value in overrides.items() if name not in (KEY, URL)}
+    command = [sys.executable, "-m", "tfbind.tracking.logger", str(run.home), run.id]
+    if online:
+        command.append("--online")
+    devnull = subprocess.DEVNULL
+    variables = {**environment(run.home, url, key), **extra}
+    child = subprocess.Popen(
+        command, stdin=devnull, stdout=devnull, stderr=devnull, env=variables, start_new_session=True
+    )
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
     return child
 
 
-def _server(run: Run, given: Mapping[str, str]) -> str:
+def _server(run: Run, variables: Mapping[str, str]) -> str:
     """The address that is given or in the environment, else that of the attempt before."""
     before = read_logged(run)
-    return base_url(given.get(URL) or os.environ.get(URL) or (before.base_url if before else None))
+    return base_url(variables.get(URL) or os.environ.get(URL) or (before.base_url if before else None))
 
 
-class _Log:
+class _RunLog:
     """One attempt to log a run, in this process."""
 
     def __init__(self, run: Run, online: bool) -> None:
@@ -218,30 +222,30 @@ class _Log:
         }
         self.session: Any = None
         self.first = 1
-        self.trouble = ""
-        self.told_to_end = False
+        self.problem = ""
+        self.end_requested = False
 
     def work(self) -> None:
         """Follow the run to its end, and say what became of it."""
-        self._note()
+        self._write_status()
         threading.Thread(target=self._watch, daemon=True).start()
         if self.logged["mode"] == "online":
             try:
                 self._begin_online()
             except WandbError as error:
-                self._note(mode="offline", error=str(error))
+                self._write_status(mode="offline", error=str(error))
         if self.logged["mode"] == "offline":
             self._begin_offline()
-        self._note(state="logging")
+        self._write_status(state="logging")
         self._follow()
-        self._note(state="finishing")
+        self._write_status(state="finishing")
         self._finish()
 
     def end(self, *_: object) -> None:
         """Finish with the rows there are; the run goes on."""
-        self.told_to_end = True
+        self.end_requested = True
 
-    def _note(self, **changes: Any) -> None:
+    def _write_status(self, **changes: Any) -> None:
         self.logged |= changes
         LOGGED_FILE.write(self.run.folder / runs.WANDB, asdict(this_process()) | self.logged)
 
@@ -251,7 +255,7 @@ class _Log:
         while ended < END_SECONDS:
             time.sleep(1)
             ended = 0.0 if runs.read_status(self.run).active else ended + 1
-        self._note(state="incomplete", error=f"the client did not finish within {END_SECONDS:.0f} s")
+        self._write_status(state="incomplete", error=f"the client did not finish within {END_SECONDS:.0f} s")
         os.killpg(0, signal.SIGKILL)
 
     def _begin_online(self) -> None:
@@ -259,15 +263,16 @@ class _Log:
         import wandb
 
         try:
-            sweep = bool(os.environ.get("WANDB_SWEEP_ID"))
-            named = {} if sweep else {"project": self.logged["project"], "entity": self.logged["entity"] or None}
-            self.session = wandb.init(**named, **self._about(), mode="online", resume="allow")
+            destination = {"project": self.logged["project"], "entity": self.logged["entity"] or None}
+            if os.environ.get("WANDB_SWEEP_ID"):  # which says so itself
+                destination = {}
+            self.session = wandb.init(**destination, **self._init_arguments(), mode="online", resume="allow")
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
             with contextlib.suppress(Exception):
                 wandb.teardown()
-            raise WandbError(self._explained(error)) from None
+            raise WandbError(self._explain(error)) from None
         self.first = max(1, self.session.starting_step)
-        self._note(
+        self._write_status(
             url=self.session.url or "",
             entity=self.session.entity or "",
             project=self.session.project or "",
@@ -279,39 +284,39 @@ class _Log:
         import wandb
 
         before = self.logged["folder"]
-        self.session = wandb.init(project=self.logged["project"], **self._about(), mode="offline")
-        self._note(folder=str(Path(self.session.dir).parent))
-        self._drop(before)
+        self.session = wandb.init(project=self.logged["project"], **self._init_arguments(), mode="offline")
+        self._write_status(folder=str(Path(self.session.dir).parent))
+        self._delete_folder(before)
 
-    def _tidy(self) -> None:
+    def _delete_own_folders(self) -> None:
         """Delete what the client keeps of rows that it sends: the run folder has them all."""
         for folder in self._own_folders():
             shutil.rmtree(folder, ignore_errors=True)
 
     def _own_folders(self) -> list[Path]:
         """The client's folders of this run, the newest last."""
-        mine = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
-        return sorted(folder for folder in (self.run.home / FOLDER).iterdir() if mine.fullmatch(folder.name))
+        pattern = re.compile(rf"run-\d+_\d+-{re.escape(self.logged['id'])}")
+        return sorted(folder for folder in (self.run.home / FOLDER).iterdir() if pattern.fullmatch(folder.name))
 
-    def _explained(self, error: Exception) -> str:
+    def _explain(self, error: Exception) -> str:
         """Why the server lacks rows, in one sentence, from what the client raised."""
         url = self.logged["base_url"]
         path = f"{self.logged['entity'] or 'your account'}/{self.logged['project']}"
         return str(explain_error(full_message(error), url, find_key(url), path))
 
-    def _ask(self) -> None:
+    def _poll_server(self) -> None:
         """Ask the server, while the run goes on, for the rows that it was handed when it was asked last."""
         while self.logged["state"] == "logging":
             rows = self.logged["rows"]
             time.sleep(ASK_SECONDS)
-            self.trouble = self._lacking(rows)
+            self.problem = self._missing_rows(rows)
 
-    def _drop(self, folder: str) -> None:
+    def _delete_folder(self, folder: str) -> None:
         """Delete a folder that the client has written for this run."""
         if folder and Path(folder).parent == self.run.home / FOLDER:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _about(self) -> dict[str, Any]:
+    def _init_arguments(self) -> dict[str, Any]:
         labels, sweep = runs.read_labels(self.run), self.record.get("sweep")
         hidden = ("wandb", "dataset")
         config = {key: value for key, value in self.record.items() if key not in hidden}
@@ -329,18 +334,18 @@ class _Log:
     def _follow(self) -> None:
         size, online = -1, self.logged["mode"] == "online"
         if online:
-            threading.Thread(target=self._ask, daemon=True).start()
+            threading.Thread(target=self._poll_server, daemon=True).start()
         while True:
             try:
                 active = runs.read_status(self.run).active
                 path = self.run.folder / runs.METRICS
-                now = path.stat().st_size if path.exists() else 0
-                if now != size:
-                    size = now
+                current = path.stat().st_size if path.exists() else 0
+                if current != size:
+                    size = current
                     self._send()
-                if online and self.trouble != self.logged["error"]:
-                    self._note(error=self.trouble)
-                if not active or self.told_to_end:
+                if online and self.problem != self.logged["error"]:
+                    self._write_status(error=self.problem)
+                if not active or self.end_requested:
                     return
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:  # somebody pressed Stop on the server
@@ -348,31 +353,31 @@ class _Log:
 
     def _send(self) -> None:
         for row in runs.read_rows(self.run)[self.first - 1 :]:
-            known = {key: value for key, value in row.items() if value is not None}
-            self.session.log(known, step=row["epoch"], commit=True)  # else it waits for the next row
+            values = {key: value for key, value in row.items() if value is not None}
+            self.session.log(values, step=row["epoch"], commit=True)  # else it waits for the next row
             self.first = row["epoch"] + 1
-        self._note(rows=self.first - 1)
+        self._write_status(rows=self.first - 1)
 
     def _finish(self) -> None:
         state = runs.read_status(self.run).state
-        why, online = "", self.logged["mode"] == "online"
+        reason, online = "", self.logged["mode"] == "online"
         try:
             self.session.finish(exit_code=0 if state == "finished" else 1)
         except Exception as error:  # noqa: BLE001 - the client raises what it likes
             if not (online and isinstance(error, TimeoutError)):  # then the server says what has arrived
-                why = self._explained(error)
-        if online and not why:
-            why = self._lacking(self.logged["rows"], CONFIRM_SECONDS)
-        self._tidy()
-        if why:
-            self._note(state="incomplete", error=why)
+                reason = self._explain(error)
+        if online and not reason:
+            reason = self._missing_rows(self.logged["rows"], CONFIRM_SECONDS)
+        self._delete_own_folders()
+        if reason:
+            self._write_status(state="incomplete", error=reason)
             return
         if self.logged["mode"] == "online":
-            self._drop(self.logged["folder"])
-            self._note(folder="", error="")
-        self._note(state="finished")
+            self._delete_folder(self.logged["folder"])
+            self._write_status(folder="", error="")
+        self._write_status(state="finished")
 
-    def _lacking(self, rows: int, seconds: float = 0.0) -> str:
+    def _missing_rows(self, rows: int, seconds: float = 0.0) -> str:
         """What keeps so many rows from the server, "" if it has them within so many seconds.
 
         The client ends well even when every row was refused, so that the server is asked.
@@ -384,10 +389,10 @@ class _Log:
         deadline = time.monotonic() + seconds
         while rows:
             try:
-                found = wandb.Api(overrides={"base_url": url}, api_key=find_key(url), timeout=10).run(path)
+                remote = wandb.Api(overrides={"base_url": url}, api_key=find_key(url), timeout=10).run(path)
             except Exception as error:  # noqa: BLE001 - the client raises what it likes
-                return self._explained(error)
-            arrived = max(found.historyLineCount, found.lastHistoryStep)
+                return self._explain(error)
+            arrived = max(remote.historyLineCount, remote.lastHistoryStep)
             if arrived >= rows:
                 break
             if time.monotonic() > deadline:
@@ -402,12 +407,13 @@ def main(home: str, id: str, *options: str) -> None:
     locks = run.home / "locks"
     locks.mkdir(exist_ok=True)
     with FileLock(locks / f"wandb-{run.id}.lock"):
-        log = _Log(run, "--online" in options)
+        log = _RunLog(run, "--online" in options)
         signal.signal(signal.SIGTERM, log.end)
         try:
             log.work()
         except Exception as error:
-            log._note(state="incomplete", error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            message = " ".join(str(error).split())[:200]
+            log._write_status(state="incomplete", error=f"{type(error).__name__}: {message}")
             raise
 
 

@@ -53,20 +53,20 @@ def suggest(names: Iterable[str]) -> dict[str, str]:
 
     No two names are given the same meaning, and none one that is there already.
     """
-    given = list(names)
-    taken = set(given) & set(OURS)
-    found: dict[str, str] = {}
+    logged = list(names)
+    taken = set(logged) & set(OURS)
+    suggestions: dict[str, str] = {}
     plain = {_plain(ours): ours for ours in OURS}
-    for name in given:
+    for name in logged:
         if name in OURS:
             continue
         word = _plain(name)
-        near = difflib.get_close_matches(word, plain, 1, ALIKE)
-        ours = plain.get(word) or ALIASES.get(word) or (plain[near[0]] if near else "")
+        matches = difflib.get_close_matches(word, plain, 1, ALIKE)
+        ours = plain.get(word) or ALIASES.get(word) or (plain[matches[0]] if matches else "")
         if ours and ours not in taken:
-            found[name] = ours
+            suggestions[name] = ours
             taken.add(ours)
-    return found
+    return suggestions
 
 
 def unknown(names: Iterable[str]) -> list[str]:
@@ -117,10 +117,10 @@ def settings(config: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Settings within settings, joined by dots."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for name, value in config.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+        flattened |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flattened
 
 
 def _as_number(name: str, value: Any) -> Any:
@@ -143,24 +143,24 @@ def merge(columns: Columns, names: dict[str, str]) -> list[Row]:
     length = max(map(len, named.values()), default=0)
     epochs = _epochs(named.pop("epoch", None), length)
     clock = named.get("_runtime")
-    shown = {name: values for name, values in named.items() if not name.startswith("_")}
+    metrics = {name: values for name, values in named.items() if not name.startswith("_")}
     merged: dict[int, Row] = {epoch: {"epoch": epoch} for epoch in sorted({e for e in epochs if e is not None})}
-    for name, values in shown.items():
+    for name, values in metrics.items():
         for epoch, value in zip(epochs, values, strict=True):
             if epoch is not None and value is not None:
                 merged[epoch][name] = ODD_NUMBERS[value] if isinstance(value, str) else value
     rows = [row for row in merged.values() if len(row) > 1]
-    if clock and "seconds" not in shown:
+    if clock and "seconds" not in metrics:
         _add_seconds(rows, epochs, clock)
     return rows
 
 
-def _epochs(logged: list[Any] | None, length: int) -> list[int | None]:
-    numbers = [value for value in logged or [] if isinstance(value, int | float)]
+def _epochs(values: list[Any] | None, length: int) -> list[int | None]:
+    numbers = [value for value in values or [] if isinstance(value, int | float)]
     if not numbers or any(abs(value) > LAST_EPOCH or value != int(value) for value in numbers):
         return list(range(1, length + 1))
     shift = 1 if min(numbers) == 0 else 0
-    return [int(value) + shift if isinstance(value, int | float) else None for value in logged or []]
+    return [int(value) + shift if isinstance(value, int | float) else None for value in values or []]
 
 
 def _add_seconds(rows: list[Row], epochs: list[int | None], clock: list[Any]) -> None:

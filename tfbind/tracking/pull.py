@@ -1,6 +1,6 @@
 """Runs pulled from W&B, or from folders of its offline runs: the list first, curves when they are asked for.
 
-`python -m tfbind.tracking.pull` is the process that asks W&B. `client.converse` starts it, with the key in its
+`python -m tfbind.tracking.pull` is the process that asks W&B. `client.run_client` starts it, with the key in its
 environment, and ends it when it hangs. It reads a request on standard input and writes one JSON line for each run and
 each history. The request: `path` entity/project, `sweep` or null, `list` whether all runs are asked for, `histories`
 "all" or ids, `known` the line counts of the histories that the caller has.
@@ -68,7 +68,7 @@ ALIVE_ROWS = 1000
 GONE = re.compile("could not find run", re.IGNORECASE)
 NO_PAGES = re.compile("unknown operation|cannot query field|unknown field", re.IGNORECASE)
 
-Say = Callable[..., None]
+Send = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Pulled:
     """The runs that were asked for. `fresh`: the server was asked just now; else they were kept since `when`."""
 
     project: StoredProject
-    pasts: list[RunRecord]
+    records: list[RunRecord]
     fresh: bool
     when: str
 
@@ -87,13 +87,13 @@ def parse_path(text: str) -> tuple[str, str | None]:
     Raises:
         ValueError: it is something else.
     """
-    given = text.strip()
-    if "://" in given:
-        given = unquote(urlsplit(given).path).removeprefix("/wandb/").strip("/")
-    found = PATH.fullmatch(given)
-    if not found or ".." in given:
+    path = text.strip()
+    if "://" in path:
+        path = unquote(urlsplit(path).path).removeprefix("/wandb/").strip("/")
+    match = PATH.fullmatch(path)
+    if not match or ".." in path:
         raise ValueError(f"{text[:80]!r}: expected ENTITY/PROJECT or ENTITY/PROJECT/sweeps/ID")
-    return found["project"], found["sweep"]
+    return match["project"], match["sweep"]
 
 
 def pull_runs(
@@ -122,32 +122,32 @@ def pull_runs(
     name, sweep = parse_path(path)
     url = client.base_url(base_url)
     project = open_project(home, url, name) or new_project(home, url, name)
-    when = _since(project, sweep)
+    when = _pulled_at(project, sweep)
     if when and not refresh:
         if histories:
-            fetch_histories(home, [past.key for past in stored_run_records(project, sweep)], url, key, progress)
+            fetch_histories(home, [record.key for record in stored_run_records(project, sweep)], url, key, progress)
         return Pulled(project, stored_run_records(project, sweep), False, when)
     now = datetime.now(UTC).isoformat(timespec="seconds")
 
-    def keep(found: Facts) -> None:
-        if sweep and not found:
+    def save(pulled: Facts) -> None:
+        if sweep and not pulled:
             raise NotThereError(f"W&B at {url} has no run of a sweep {sweep!r} in {name}; is its id spelled right?")
         others = {id: facts for id, facts in project.runs.items() if sweep not in (None, facts["sweep"])}
         scopes = {**project.scopes, sweep: now} if sweep else {"": now}
-        save_project(replace(project, scopes=scopes, runs={**others, **found}))
+        save_project(replace(project, scopes=scopes, runs={**others, **pulled}))
 
     request = {"path": name, "sweep": sweep, "list": True, "histories": "all" if histories else []}
-    _ask(home, project, request, keep, key, progress, stall_seconds)
-    kept = read_project(project.folder)
-    return Pulled(kept, stored_run_records(kept, sweep), True, now)
+    _request(home, project, request, save, key, progress, stall_seconds)
+    stored = read_project(project.folder)
+    return Pulled(stored, stored_run_records(stored, sweep), True, now)
 
 
-def _since(project: StoredProject, sweep: str | None) -> str | None:
+def _pulled_at(project: StoredProject, sweep: str | None) -> str | None:
     """When these runs were pulled last, None where they never were: a sweep may be newer than its project here."""
     if sweep in project.scopes:
         return project.scopes[sweep]
-    known = sweep is None or any(facts["sweep"] == sweep for facts in project.runs.values())
-    return project.scopes.get("") if known else None
+    covered = sweep is None or any(facts["sweep"] == sweep for facts in project.runs.values())
+    return project.scopes.get("") if covered else None
 
 
 def fetch_histories(
@@ -157,7 +157,7 @@ def fetch_histories(
     key: str | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Ask for the curves that are missing of the runs with these `Past.key`s.
+    """Ask for the curves that are missing of the runs with these `RunRecord.key`s.
 
     Args:
         base_url: the server that `key` is for; no other one sees it.
@@ -166,13 +166,13 @@ def fetch_histories(
         ValueError: the address is not one.
         WandbError: a server could not be asked; what others gave, and what came before that, is kept.
     """
-    asked, url = set(keys), client.base_url(base_url)
+    requested, url = set(keys), client.base_url(base_url)
     failed: dict[str, WandbError] = {}
     for project in projects(home):
-        lacking = [id for id in project.runs if key_of(project, id) in asked and not complete(project, id)]
-        if lacking and project.source == "wandb" and project.base_url not in failed:
+        missing = [id for id in project.runs if key_of(project, id) in requested and not complete(project, id)]
+        if missing and project.source == "wandb" and project.base_url not in failed:
             try:
-                _fetch(home, project, lacking, key if project.base_url == url else None, progress)
+                _fetch(home, project, missing, key if project.base_url == url else None, progress)
             except WandbError as error:
                 failed[project.base_url] = error
     if failed:
@@ -180,64 +180,63 @@ def fetch_histories(
 
 
 def _fetch(
-    home: Path, project: StoredProject, lacking: list[str], key: str | None, progress: Progress | None
+    home: Path, project: StoredProject, missing: list[str], key: str | None, progress: Progress | None
 ) -> None:
-    gone = set(lacking)
+    deleted = set(missing)
 
-    def keep(found: Facts) -> None:
-        gone.difference_update(found)
-        known = {id: facts for id, facts in found.items() if id in project.runs}
-        save_project(replace(project, runs={**project.runs, **known}))
+    def save(pulled: Facts) -> None:
+        deleted.difference_update(pulled)
+        remaining = {id: facts for id, facts in pulled.items() if id in project.runs}
+        save_project(replace(project, runs={**project.runs, **remaining}))
 
-    _ask(
-        home, project, {"path": project.path, "sweep": None, "list": False, "histories": lacking}, keep, key, progress
+    _request(
+        home, project, {"path": project.path, "sweep": None, "list": False, "histories": missing}, save, key, progress
     )
-    if gone:
-        few = f"{', '.join(sorted(gone)[:5])}{' and others' if len(gone) > 5 else ''}"
+    if deleted:
+        names = f"{', '.join(sorted(deleted)[:5])}{' and others' if len(deleted) > 5 else ''}"
         raise NotThereError(
-            f"W&B at {project.base_url} has no longer {few} in {project.path}; their last values stay"
+            f"W&B at {project.base_url} has no longer {names} in {project.path}; their last values stay"
         )
 
 
-def _ask(
+def _request(
     home: Path,
     project: StoredProject,
     request: dict[str, Any],
-    keep: Callable[[Facts], None],
+    save: Callable[[Facts], None],
     key: str | None,
     progress: Progress | None,
     stall_seconds: float = STALL_SECONDS,
 ) -> None:
-    """Have `keep` keep the runs that the server tells of, once all of them are told, and keep curves as they come.
+    """Send a request; `save` gets the runs of the answer once all of them are there, curves are kept as they come.
 
     Raises:
         WandbError: the server could not be asked, or not for all curves; it says how many came before that.
     """
-    found: Facts = {}
+    pulled: Facts = {}
     counts = {"all": 0, "done": 0}
 
-    def hear(said: dict[str, Any]) -> None:
-        if "run" in said:
-            found[said["run"]["id"]] = said["run"]
-        elif "histories" in said:
-            keep(found)
-            counts["all"] = said["histories"]
-        elif "history" in said:
-            save_history(project, **said["history"])
+    def on_message(message: dict[str, Any]) -> None:
+        if "run" in message:
+            pulled[message["run"]["id"]] = message["run"]
+        elif "histories" in message:
+            save(pulled)
+            counts["all"] = message["histories"]
+        elif "history" in message:
+            save_history(project, **message["history"])
             counts["done"] += 1
-        if progress and ("histories" in said or "history" in said):
+        if progress and ("histories" in message or "history" in message):
             progress(counts["done"], counts["all"])
 
-    known = {id: known_count(project, id) for id in project.runs}
     secret = find_key(project.base_url, key)
     try:
-        asked = {**request, "known": known}
-        run_client(home, project.base_url, secret, "tfbind.tracking.pull", asked, hear, stall_seconds)
+        request = {**request, "known": {id: known_count(project, id) for id in project.runs}}
+        run_client(home, project.base_url, secret, "tfbind.tracking.pull", request, on_message, stall_seconds)
     except WandbError as error:
         if not counts["all"]:
             raise
-        came = f"{counts['done']} of {counts['all']} curves came before that and are kept"
-        raise WandbError(f"{error}; {came}, so that the next pull goes on from there") from None
+        arrived = f"{counts['done']} of {counts['all']} curves came before that and are kept"
+        raise WandbError(f"{error}; {arrived}, so that the next pull goes on from there") from None
 
 
 def import_offline(home: Path, folder: Path) -> Pulled:
@@ -252,40 +251,41 @@ def import_offline(home: Path, folder: Path) -> Pulled:
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.wandb"))
     if not files:
         raise ValueError(f"{folder}: no file .wandb in it; expected a folder such as wandb/offline-run-…")
-    parts = sorted((_read(home, path) for path in files), key=lambda part: part[0]["created"])
-    whole: dict[tuple[str, str], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    parts = sorted((_read_offline_run(home, path) for path in files), key=lambda part: part[0]["created"])
+    merged: dict[tuple[str, str], tuple[dict[str, Any], list[dict[str, Any]]]] = {}
     for facts, rows in parts:
-        place = facts["project"], facts["id"]
-        before = whole[place][1] if place in whole else []
-        whole[place] = facts, before + rows
-    kept: list[tuple[StoredProject, str]] = []
-    for (name, id), (facts, rows) in whole.items():
-        kept.append((save_offline_run(offline_project(home, name), facts, rows), id))
-    ids = {(project.key, id) for project, id in kept}
-    pasts = [past for key in {key for key, _ in ids} for past in stored_runs(home, key) if (key, past.id) in ids]
-    project = kept[-1][0]
-    return Pulled(project, pasts, True, project.scopes[""])
+        key = facts["project"], facts["id"]
+        before = merged[key][1] if key in merged else []
+        merged[key] = facts, before + rows
+    saved: list[tuple[StoredProject, str]] = []
+    for (name, id), (facts, rows) in merged.items():
+        saved.append((save_offline_run(offline_project(home, name), facts, rows), id))
+    ids = {(project.key, id) for project, id in saved}
+    project_keys = {key for key, _ in ids}
+    records = [record for key in project_keys for record in stored_runs(home, key) if (key, record.id) in ids]
+    project = saved[-1][0]
+    return Pulled(project, records, True, project.scopes[""])
 
 
-def _read(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _read_offline_run(home: Path, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What is known of one run, and its rows."""
-    records = _records(home, path)
-    told = [record["run"] for record in records if "run" in record]
-    if not told or "run_id" not in told[0]:
+    records = _read_records(home, path)
+    run_records = [record["run"] for record in records if "run" in record]
+    if not run_records or "run_id" not in run_records[0]:
         raise WandbError(f"{path}: not the log of a W&B run, or nothing of it was written")
     rows = [record["history"]["item"] for record in records if "item" in record.get("history", {})]
     summary: dict[str, Any] = {}
     for row in rows:
         summary |= row
-    config = _config([run["config"] for run in told if "config" in run])
-    return {**_offline_facts(told[0]), "state": _state(records), "config": config, "summary": summary}, rows
+    config = _config([run["config"] for run in run_records if "config" in run])
+    return {**_offline_facts(run_records[0]), "state": _state(records), "config": config, "summary": summary}, rows
 
 
-def _records(home: Path, path: Path) -> list[dict[str, Any]]:
-    words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(require_regular_file(path, MOST_BYTES))]
+def _read_records(home: Path, path: Path) -> list[dict[str, Any]]:
+    log = str(require_regular_file(path, MOST_BYTES))
     try:
-        done = subprocess.run(
-            words,
+        process = subprocess.run(
+            [sys.executable, "-m", "wandb", "leet", "inspect", "--json", log],
             env=environment(home, BASE_URL),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -293,7 +293,7 @@ def _records(home: Path, path: Path) -> list[dict[str, Any]]:
         )
     except subprocess.TimeoutExpired:
         raise WandbError(f"{path}: the reader did not end within {READ_SECONDS} s") from None
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 def _offline_facts(run: dict[str, Any]) -> dict[str, Any]:
@@ -331,7 +331,7 @@ def main() -> None:
 
     lock = threading.Lock()
 
-    def say(**facts: Any) -> None:
+    def send(**facts: Any) -> None:
         with lock:
             out.write(json.dumps(facts) + "\n")
 
@@ -339,23 +339,23 @@ def main() -> None:
     try:
         import wandb
 
-        say(alive=True)
+        send(alive=True)
         api = wandb.Api(overrides={"base_url": os.environ[URL]}, api_key=os.environ[KEY], timeout=10)
-        say(alive=True)
-        found = []
+        send(alive=True)
+        listed = []
         for run in _runs(api, request):
-            say(run=_facts(run))
-            found.append(run)
-        _histories(found, request, say)
-        say(done=True)
+            send(run=_facts(run))
+            listed.append(run)
+        _histories(listed, request, send)
+        send(done=True)
     except Exception as error:  # noqa: BLE001 - the client raises what it likes; the caller makes a sentence of it
-        say(error=full_message(error))
+        send(error=full_message(error))
 
 
 def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:
-    path, wanted = request["path"], request["histories"]
-    if not request["list"] and len(wanted) <= FEW:
-        yield from filter(None, (_run(api, f"{path}/{id}") for id in wanted))
+    path, histories = request["path"], request["histories"]
+    if not request["list"] and len(histories) <= FEW:
+        yield from filter(None, (_run(api, f"{path}/{id}") for id in histories))
         return
     sweep = request["sweep"]
     for run in api.runs(path, filters={"sweep": sweep} if sweep else {}, per_page=PER_PAGE, lazy=False):
@@ -406,39 +406,39 @@ def _shallow(value: Any, depth: int = DEEPEST) -> Any:
     return {name: _shallow(inner, depth - 1) for name, inner in value.items()}
 
 
-def _histories(found: list[Any], request: dict[str, Any], say: Say) -> None:
-    wanted, known = request["histories"], request["known"]
-    asked = [run for run in found if wanted == "all" or run.id in wanted]
-    stale = [run for run in asked if known.get(run.id) is None or known[run.id] != _count(run)]
-    say(histories=len(stale))
+def _histories(listed: list[Any], request: dict[str, Any], send: Send) -> None:
+    histories, line_counts = request["histories"], request["known"]
+    requested = [run for run in listed if histories == "all" or run.id in histories]
+    stale = [run for run in requested if line_counts.get(run.id) is None or line_counts[run.id] != _count(run)]
+    send(histories=len(stale))
     pool = ThreadPoolExecutor(AT_ONCE)
-    asked = [pool.submit(_history, run, say) for run in stale]
+    futures = [pool.submit(_history, run, send) for run in stale]
     try:
-        for done in as_completed(asked):
-            done.result()
+        for future in as_completed(futures):
+            future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # what refuses one run refuses the others, and is said at once
 
 
-def _history(run: Any, say: Say) -> None:
+def _history(run: Any, send: Send) -> None:
     """Say the rows of a run, and whether they are all there are: what the server thins is read page by page."""
     count = _count(run)
     rows = run.history(samples=count or UNTOLD, pandas=False) if count != 0 else []
-    complete = len(rows) >= count if count is not None else len(rows) < UNTOLD
-    if not complete and count is not None:
-        scanned = _scanned(run, say)
-        rows, complete = max(rows, scanned, key=len), len(scanned) >= count
-    say(history={"id": run.id, "count": count, "sampled": not complete, "rows": rows})
+    whole = len(rows) >= count if count is not None else len(rows) < UNTOLD
+    if not whole and count is not None:
+        pages = _scan_history(run, send)
+        rows, whole = max(rows, pages, key=len), len(pages) >= count
+    send(history={"id": run.id, "count": count, "sampled": not whole, "rows": rows})
 
 
-def _scanned(run: Any, say: Say) -> list[dict[str, Any]]:
+def _scan_history(run: Any, send: Send) -> list[dict[str, Any]]:
     """The rows of a run, page by page; [] from a server that has no pages."""
     rows = []
     try:
         for row in run.scan_history():
             rows.append(row)
             if len(rows) % ALIVE_ROWS == 0:
-                say(alive=True)
+                send(alive=True)
     except Exception as error:
         if not NO_PAGES.search(str(error)):
             raise

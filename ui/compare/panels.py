@@ -21,6 +21,7 @@ from tfbind.compare import (
     columns_of,
     csv_table,
     differing,
+    format_value,
     group_runs,
     headline,
     html_report,
@@ -33,17 +34,16 @@ from tfbind.compare import (
     now,
     parallel,
     ranked,
-    ranking,
+    ranking_figure,
+    ranking_table,
     setting_columns,
     setting_importance,
-    shown,
     spans_decades,
-    standings_table,
     table,
     verdict_lines,
 )
 from tfbind.evaluation import BaselineComparison, compare_baselines_by_data, remark_on_best
-from tfbind.runs import RunRecord, folder, record
+from tfbind.runs import RunRecord, folder, record as run_record
 from tfbind.text import visible
 from ui.compare.select import made_for
 from ui.train.science import chart_buttons
@@ -63,34 +63,34 @@ PICTURES = {"svg": "SVG", "png": "PNG"}
 SHOWN = 4  # comparisons that are open to read at once
 
 
-def settings_panels(chosen: list[RunRecord], choice: RankBy) -> None:
+def settings_panels(records: list[RunRecord], rank_by: RankBy) -> None:
     """Draw what the settings of the selected runs do to the figure."""
     st.subheader("Settings", anchor=False)
     with panel("settings"):
-        _figures(chosen, choice)
+        _figures(records, rank_by)
     with panel("configurations side by side"):
-        _differences(chosen)
+        _differences(records)
 
 
-def _figures(chosen: list[RunRecord], choice: RankBy) -> None:
-    records = made_for("records", (choice, *chosen), lambda: table(chosen, choice))
-    columns = setting_columns(records, chosen)
-    measured = [record for record in records if record[choice.metric] is not None]
+def _figures(records: list[RunRecord], rank_by: RankBy) -> None:
+    rows = made_for("records", (rank_by, *records), lambda: table(records, rank_by))
+    columns = setting_columns(rows, records)
+    measured = [row for row in rows if row[rank_by.metric] is not None]
     if not columns:
         st.caption("The selected runs have the same settings. They differ in the seed at most.")
     elif len(measured) < 2:
-        st.caption(plain(f"Fewer than two of the selected runs have a figure for {metric_label(choice.metric)}."))
+        st.caption(plain(f"Fewer than two of the selected runs have a figure for {metric_label(rank_by.metric)}."))
     else:
         with panel("parallel coordinates"):
-            _parallel(measured, columns, choice)
+            _parallel(measured, columns, rank_by)
         left, right = st.columns(2, gap="large")
         with left, panel("figure against a setting"):
-            _against(measured, columns, choice)
+            _against(measured, columns, rank_by)
         with right, panel("importance"):
-            _importance(measured, columns, choice)
+            _importance(measured, columns, rank_by)
 
 
-def _parallel(records: list[dict[str, Any]], columns: list[str], choice: RankBy) -> None:
+def _parallel(rows: list[dict[str, Any]], columns: list[str], rank_by: RankBy) -> None:
     first = columns[:MOST_COLUMNS]
     if len(columns) > MOST_COLUMNS:
         first = st.multiselect(
@@ -103,37 +103,35 @@ def _parallel(records: list[dict[str, Any]], columns: list[str], choice: RankBy)
         )
     st.html(AXES_SEEN)
     st.plotly_chart(
-        parallel(records, first, choice),
+        parallel(rows, first, rank_by),
         config=chart_config("parallel"),
         key="parallel",
-        alt=f"Each run as a line through its settings to its {visible(metric_label(choice.metric))}",
+        alt=f"Each run as a line through its settings to its {visible(metric_label(rank_by.metric))}",
     )
     st.caption(
         "Each line is a run. Drag along an axis to pick out runs; settings over decades have logarithmic axes."
     )
 
 
-def _against(records: list[dict[str, Any]], columns: list[str], choice: RankBy) -> None:
+def _against(rows: list[dict[str, Any]], columns: list[str], rank_by: RankBy) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         column = st.selectbox("Figure against", columns, format_func=visible, key="against-column")
-        log = st.toggle(
-            "Log axis", spans_decades([record[column] for record in records]), key=f"against-log-{column}"
-        )
+        log = st.toggle("Log axis", spans_decades([row[column] for row in rows]), key=f"against-log-{column}")
     st.plotly_chart(
-        against(records, column, choice, log),
+        against(rows, column, rank_by, log),
         config=chart_config("against"),
         key="against",
-        alt=visible(f"{metric_label(choice.metric)} of each run against {column}"),
+        alt=visible(f"{metric_label(rank_by.metric)} of each run against {column}"),
     )
 
 
-def _importance(records: list[dict[str, Any]], columns: list[str], choice: RankBy) -> None:
+def _importance(rows: list[dict[str, Any]], columns: list[str], rank_by: RankBy) -> None:
     st.markdown("Importance", help=IMPORTANCE_HELP)
-    if len(records) < FEWEST:
-        st.caption(f"Importance needs at least {FEWEST} runs with a figure; there are {len(records)}.")
+    if len(rows) < FEWEST:
+        st.caption(f"Importance needs at least {FEWEST} runs with a figure; there are {len(rows)}.")
         return
-    key = (choice, *(record["key"] for record in records), *(record[choice.metric] for record in records))
-    shares = made_for("importance", key, lambda: setting_importance(records, columns, choice))
+    key = (rank_by, *(row["key"] for row in rows), *(row[rank_by.metric] for row in rows))
+    shares = made_for("importance", key, lambda: setting_importance(rows, columns, rank_by))
     st.plotly_chart(
         importance_bars(shares),
         config=chart_config("importance"),
@@ -142,20 +140,20 @@ def _importance(records: list[dict[str, Any]], columns: list[str], choice: RankB
     )
 
 
-def _differences(chosen: list[RunRecord]) -> None:
+def _differences(records: list[RunRecord]) -> None:
     with st.expander("Configurations side by side"):
         everything = st.toggle("Also what is the same", key="diff-all")
-        few = chosen[:DIFF_RUNS]
-        configs = [columns_of(past) for past in few]
+        shown = records[:DIFF_RUNS]
+        configs = [columns_of(record) for record in shown]
         keys = sorted({key for config in configs for key in config}) if everything else differing(configs)
-        if len(chosen) > DIFF_RUNS:
-            st.caption(f"The first {DIFF_RUNS} of {len(chosen)} runs.")
+        if len(records) > DIFF_RUNS:
+            st.caption(f"The first {DIFF_RUNS} of {len(records)} runs.")
         if not keys:
             st.caption("No difference.")
             return
-        names = [f"{past.name} · {past.id}" for past in few]
-        rows = [
-            {"setting": key} | {name: shown(config.get(key)) for name, config in zip(names, configs, strict=True)}
+        names = [f"{record.name} · {record.id}" for record in shown]
+        rows: list[dict[str, Any]] = [
+            {"setting": key, **dict(zip(names, (format_value(config.get(key)) for config in configs), strict=True))}
             for key in keys
         ]
         st.dataframe(cells(rows), hide_index=True, alt="The settings of the selected runs, one column for each run")
@@ -166,14 +164,14 @@ def chart_config(name: str) -> dict[str, object]:
     return chart_buttons(name, st.session_state.get("picture-format") or "svg")
 
 
-def export_comparison(chosen: list[RunRecord], verdict: Verdict, found: list[BaselineComparison]) -> None:
+def export_comparison(records: list[RunRecord], verdict: Verdict, baselines: list[BaselineComparison]) -> None:
     """Draw the downloads."""
     st.subheader("Take it away", anchor=False)
-    command = _command(chosen, verdict)
+    command = _command(records, verdict)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.download_button(
             "Report (HTML)",
-            data=lambda: html_report(Report(chosen, verdict, command, now(), found)).encode(),
+            data=lambda: html_report(Report(records, verdict, command, now(), baselines)).encode(),
             file_name="comparison.html",
             mime="text/html",
             icon=":material/download:",
@@ -183,7 +181,7 @@ def export_comparison(chosen: list[RunRecord], verdict: Verdict, found: list[Bas
         )
         st.download_button(
             "Report (Markdown)",
-            data=lambda: markdown_report(Report(chosen, verdict, command, now(), found)).encode(),
+            data=lambda: markdown_report(Report(records, verdict, command, now(), baselines)).encode(),
             file_name="comparison.md",
             mime="text/markdown",
             icon=":material/download:",
@@ -191,7 +189,7 @@ def export_comparison(chosen: list[RunRecord], verdict: Verdict, found: list[Bas
         )
         st.download_button(
             "Table (CSV)",
-            data=lambda: csv_table(chosen, verdict.choice).encode(),
+            data=lambda: csv_table(records, verdict.rank_by).encode(),
             file_name=TABLE,
             mime="text/csv",
             icon=":material/download:",
@@ -204,127 +202,127 @@ def export_comparison(chosen: list[RunRecord], verdict: Verdict, found: list[Bas
             default="svg",
             key="picture-format",
         )
-    st.caption("The same by command" + (f"; {TABLE} is the table above" if len(chosen) > MOST_NAMED else ""))
+    st.caption("The same by command" + (f"; {TABLE} is the table above" if len(records) > MOST_NAMED else ""))
     st.code(visible(command), language="bash", wrap_lines=True)
 
 
-def _command(chosen: list[RunRecord], verdict: Verdict) -> str:
-    choice = verdict.choice
-    runs = ["--table", TABLE] if len(chosen) > MOST_NAMED else [past.key for past in reversed(chosen)]
+def _command(records: list[RunRecord], verdict: Verdict) -> str:
+    rank_by = verdict.rank_by
+    runs = ["--table", TABLE] if len(records) > MOST_NAMED else [record.key for record in reversed(records)]
     words = ["python", "-m", "tfbind", "compare", *runs]
-    words += ["--metric", choice.metric, "--at", str(choice.epoch or choice.when), "--goal", choice.goal]
+    words += ["--metric", rank_by.metric, "--at", str(rank_by.epoch or rank_by.when), "--goal", rank_by.goal]
     return shlex.join([*words, "--out", "comparison.html"])
 
 
-def labels_editor(chosen: list[RunRecord]) -> None:
+def labels_editor(records: list[RunRecord]) -> None:
     """Draw the tags and the note of one of the selected runs of this home, to be changed."""
-    mine = {past.key: past for past in chosen if past.source == "local"}
-    if not mine:
+    local = {record.key: record for record in records if record.source == "local"}
+    if not local:
         return
     with st.popover("Tags and note", icon=":material/sell:"):
         key = st.selectbox(
-            "Run", list(mine), format_func=lambda key: visible(f"{mine[key].name} · {key}"), key="label-run"
+            "Run", list(local), format_func=lambda key: visible(f"{local[key].name} · {key}"), key="label-run"
         )
-        past = mine[key]
-        tags = st.text_input("Tags, with commas between them", ", ".join(past.tags), key=f"tags-{key}")
-        note = st.text_area("Note", past.note, max_chars=record.NOTE_LENGTH, key=f"note-{key}")
+        record = local[key]
+        tags = st.text_input("Tags, with commas between them", ", ".join(record.tags), key=f"tags-{key}")
+        note = st.text_area("Note", record.note, max_chars=run_record.NOTE_LENGTH, key=f"note-{key}")
         if st.button("Save", key="save-labels"):
-            run_action(lambda: record.annotate(folder.find(home(), key), tags, note))
+            run_action(lambda: run_record.annotate(folder.find(home(), key), tags, note))
 
 
-def panels(chosen: list[RunRecord], choice: RankBy, pool: list[RunRecord]) -> None:
+def panels(records: list[RunRecord], rank_by: RankBy, pool: list[RunRecord]) -> None:
     """Draw everything about the selected runs."""
-    if not chosen:
+    if not records:
         st.info("Tick the runs to compare in the table.")
         return
-    found: list[BaselineComparison] = []
+    baselines: list[BaselineComparison] = []
     with panel("baselines"):
-        found = _baselines(chosen, choice)
+        baselines = _baselines(records, rank_by)
     verdict: Verdict | None = None
     with panel("verdict"):
-        verdict = made_for("verdict", (choice, *chosen, None, *pool), lambda: judge(chosen, choice, pool))
-        _verdict(verdict, found)
+        verdict = made_for("verdict", (rank_by, *records, None, *pool), lambda: judge(records, rank_by, pool))
+        _verdict(verdict, baselines)
     with panel("learning curves"):
-        _curves(ranked(verdict) if verdict else group_runs(chosen, choice), choice)
-    settings_panels(chosen, choice)
+        _curves(ranked(verdict) if verdict else group_runs(records, rank_by), rank_by)
+    settings_panels(records, rank_by)
     if verdict:
         with panel("take it away"):
-            export_comparison(chosen, verdict, found)
+            export_comparison(records, verdict, baselines)
 
 
-def _baselines(chosen: list[RunRecord], choice: RankBy) -> list[BaselineComparison]:
+def _baselines(records: list[RunRecord], rank_by: RankBy) -> list[BaselineComparison]:
     try:
-        return compare_baselines_by_data(home(), [past.config for past in chosen], choice.metric)
+        return compare_baselines_by_data(home(), [record.config for record in records], rank_by.metric)
     except ValueError as error:
         st.warning(plain(str(error)))
         return []
 
 
-def _verdict(verdict: Verdict, found: list[BaselineComparison]) -> None:
+def _verdict(verdict: Verdict, baselines: list[BaselineComparison]) -> None:
     st.subheader("Verdict", anchor=False)
     answer = plain(headline(verdict))
     if verdict.refused:
         st.warning(answer)
-        _beside_each(verdict, found)
+        _baselines_of_each(verdict, baselines)
         return
-    sure = verdict.comparisons and not verdict.tied
-    (st.success if sure else st.info)(answer, icon=":material/trophy:" if sure else ":material/balance:")
-    st.caption(plain(f"Judged by {verdict.choice.words}."))
+    settled = verdict.comparisons and not verdict.tied
+    (st.success if settled else st.info)(answer, icon=":material/trophy:" if settled else ":material/balance:")
+    st.caption(plain(f"Judged by {verdict.rank_by.words}."))
     words, picture = st.columns([3, 2], gap="large")
     with words:
-        said = verdict_lines(verdict)
-        _bullets(said if len(said) <= SHOWN + 1 else [*said[:SHOWN], said[-1]])
-        if len(said) > SHOWN + 1:
-            with st.expander(f"{len(said) - SHOWN - 1} more comparisons"):
-                _bullets(said[SHOWN:-1])
+        lines = verdict_lines(verdict)
+        _bullets(lines if len(lines) <= SHOWN + 1 else [*lines[:SHOWN], lines[-1]])
+        if len(lines) > SHOWN + 1:
+            with st.expander(f"{len(lines) - SHOWN - 1} more comparisons"):
+                _bullets(lines[SHOWN:-1])
         for note in verdict.notes:
             st.caption(plain(note))
-    if verdict.standings:
+    if verdict.rankings:
         with picture, panel("ranking"):
             st.plotly_chart(
-                ranking(verdict),
+                ranking_figure(verdict),
                 config=chart_config("ranking"),
                 key="ranking",
                 alt="The settings by their mean, with a dot for each seed",
             )
         st.dataframe(
-            cells(standings_table(verdict, found)),
+            cells(ranking_table(verdict, baselines)),
             hide_index=True,
-            height=min(38 + 35 * (len(verdict.standings) + len(found)), 320),
+            height=min(38 + 35 * (len(verdict.rankings) + len(baselines)), 320),
             alt="Each setting with its figures over seeds and how its curves end, and baselines on the same windows",
         )
         with panel("beside baselines"):
-            _beside(verdict, found)
+            _best_against_baselines(verdict, baselines)
     _next(verdict)
     with st.expander("The rule behind this verdict"):
         _bullets(list(RULE))
 
 
-def _beside_each(verdict: Verdict, found: list[BaselineComparison]) -> None:
+def _baselines_of_each(verdict: Verdict, baselines: list[BaselineComparison]) -> None:
     """Show what simple models reach on each of several data sets."""
-    if not found:
+    if not baselines:
         st.caption(
             "No baselines of these data sets have been computed; the page of a run computes those of its split."
         )
         return
     st.caption("Simpler models, on the held-out windows of each data set.")
-    rows = cells(baseline_table(found, verdict.choice.metric))
+    rows = cells(baseline_table(baselines, verdict.rank_by.metric))
     st.dataframe(rows, hide_index=True, alt="The baselines of each data set")
 
 
-def _beside(verdict: Verdict, found: list[BaselineComparison]) -> None:
+def _best_against_baselines(verdict: Verdict, baselines: list[BaselineComparison]) -> None:
     """Say what the baselines are, and whether one of them does as well as the best setting."""
     best = verdict.best
-    if found and best:
-        records = [past.config for past in best.setting.counted]
-        said = remark_on_best(home(), records, verdict.choice.metric, best.mean, best.setting.label)
-        if said:
-            st.info(plain(said), icon=":material/balance:")
-        st.caption(plain(baseline_words(found)))
+    if baselines and best:
+        configs = [record.config for record in best.setting.counted]
+        remark = remark_on_best(home(), configs, verdict.rank_by.metric, best.mean, best.setting.label)
+        if remark:
+            st.info(plain(remark), icon=":material/balance:")
+        st.caption(plain(baseline_words(baselines)))
 
 
-def _bullets(said: list[str]) -> None:
-    st.markdown("\n".join(f"- {plain(line)}" for line in said))
+def _bullets(lines: list[str]) -> None:
+    st.markdown("\n".join(f"- {plain(line)}" for line in lines))
 
 
 def _next(verdict: Verdict) -> None:
@@ -339,9 +337,9 @@ def _next(verdict: Verdict) -> None:
             st.code(visible("\n".join(commands)), language="bash", wrap_lines=True)
 
 
-def _curves(settings: list[Configuration], choice: RankBy) -> None:
+def _curves(settings: list[Configuration], rank_by: RankBy) -> None:
     st.subheader("Learning curves", anchor=False)
-    if all(past.last_only for setting in settings for past in setting.pasts):
+    if all(record.last_only for setting in settings for record in setting.records):
         st.caption("Only the last values of these runs are known.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -349,10 +347,10 @@ def _curves(settings: list[Configuration], choice: RankBy) -> None:
         log = st.pills("Log axes", ["x", "y"], selection_mode="multi", key="curve-log")
         smooth = st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="curve-smooth", width=200)
         grouped = st.toggle("Seeds as mean with range", True, key="curve-grouped")
-    look = PlotOptions(axis or "epoch", "x" in log, "y" in log, smooth, grouped)
+    options = PlotOptions(axis or "epoch", "x" in log, "y" in log, smooth, grouped)
     st.plotly_chart(
-        learning_curves(settings, choice.metric, look),
+        learning_curves(settings, rank_by.metric, options),
         config=chart_config("curves"),
         key="curves",
-        alt=f"{visible(metric_label(choice.metric))} of the selected runs along the {look.axis}s",
+        alt=f"{visible(metric_label(rank_by.metric))} of the selected runs along the {options.axis}s",
     )

@@ -24,7 +24,7 @@ from tfbind.tracking import (
     suggest,
     unknown,
 )
-from ui.compare.select import past_of, select
+from ui.compare.select import cached_record, select
 from ui.widgets.session import home, plain, run_action
 
 UPLOAD_MB = 50
@@ -41,18 +41,18 @@ def external_runs() -> None:
         with offline:
             _offline()
         _names()
-    said = st.session_state.pop(SAID, None)
-    if said:
-        st.success(plain(said))
+    message = st.session_state.pop(SAID, None)
+    if message:
+        st.success(plain(message))
 
 
-def curves_of(chosen: list[RunRecord]) -> None:
+def curves_of(records: list[RunRecord]) -> None:
     """Offer to get the curves of selected runs of which only the last values are here."""
     failed = st.session_state.pop(FAILED, None)
     place = st.container()  # also without an error, so that the button below is the same one
     if failed:
         place.error(plain(failed))
-    thin = [past for past in chosen if past.source == "wandb" and past.sampled and past.last_only]
+    thin = [record for record in records if record.source == "wandb" and record.sampled and record.last_only]
     if not thin:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -60,7 +60,7 @@ def curves_of(chosen: list[RunRecord]) -> None:
         if st.button("Get their curves", icon=":material/show_chart:"):
             try:
                 with st.spinner("Asking"):
-                    pull.fetch_histories(home(), [past.key for past in thin], _url(), _key())
+                    pull.fetch_histories(home(), [record.key for record in thin], _url(), _key())
             except (ValueError, OSError) as error:
                 st.session_state[FAILED] = format_error(error)
             st.rerun()  # the next run shows the curves that came before an error, and says it
@@ -78,14 +78,14 @@ def _url() -> str:
 def _pull() -> None:
     # A form, since a password field outside one forgets what was typed when it is left by Tab.
     with st.form("pull", border=False):
-        path, url, how = _asked()
-    if how and not path.strip():
+        path, url, action = _pull_form()
+    if action and not path.strip():
         st.error("Project or sweep: expected entity/project or entity/project/sweeps/id.")
-    elif how:
-        _take(lambda: pull.pull_runs(home(), path, url, _key(), refresh=how == "refresh"))
+    elif action:
+        _pull_and_select(lambda: pull.pull_runs(home(), path, url, _key(), refresh=action == "refresh"))
 
 
-def _asked() -> tuple[str, str, str]:
+def _pull_form() -> tuple[str, str, str]:
     """The fields of the form: what to pull, from where, and which button was pressed."""
     path = st.text_input(
         "Project or sweep", key="pull-path", placeholder="entity/project or entity/project/sweeps/id"
@@ -116,7 +116,7 @@ def _offline() -> None:
         help="The files run-….wandb from folders named wandb/offline-run-…",
     )
     if st.button("Import", disabled=not files, key="offline-import"):
-        _take(lambda: _import(files))
+        _pull_and_select(lambda: _import(files))
 
 
 def _import(files: list[UploadedFile]) -> Pulled:
@@ -126,90 +126,94 @@ def _import(files: list[UploadedFile]) -> Pulled:
         return pull.import_offline(home(), Path(name))
 
 
-def _take(get: Callable[[], Pulled]) -> None:
+def _pull_and_select(pull_action: Callable[[], Pulled]) -> None:
     try:
         with st.spinner("Asking"):
-            pulled = get()
+            pulled = pull_action()
     except (ValueError, OSError) as error:
         st.error(plain(format_error(error)))
         return
-    if not pulled.pasts:
+    if not pulled.records:
         st.info(plain(f"{pulled.project.place} has no runs yet."))
         return
     when = "just now" if pulled.fresh else f"kept since {pulled.when}; Refresh asks the server"
-    found = originals(pulled.pasts, read_run_records(home(), past_of)[0])
-    mine = sum(past.source == "local" for past in found)
-    known = f" Logged from here, and therefore shown as the runs of this home: {mine:,}." if mine else ""
-    st.session_state[SAID] = f"{len(pulled.pasts):,} runs of {pulled.project.path}, {when}.{known}"
-    select([past.key for past in found], anew=True)
+    records = originals(pulled.records, read_run_records(home(), cached_record)[0])
+    local = sum(record.source == "local" for record in records)
+    local_note = f" Logged from here, and therefore shown as the runs of this home: {local:,}." if local else ""
+    st.session_state[SAID] = f"{len(pulled.records):,} runs of {pulled.project.path}, {when}.{local_note}"
+    select([record.key for record in records], anew=True)
     st.rerun()
 
 
 def _names() -> None:
     """Names that a project's own code uses, and what they are called here."""
     try:
-        kept = cache.projects(home())
+        projects = cache.projects(home())
     except ValueError as error:
         st.error(plain(str(error)))
         return
-    if not kept:
+    if not projects:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Kept here: " + plain(", ".join(f"{project.place} ({len(project.runs):,})" for project in kept)))
+        st.caption(
+            "Kept here: " + plain(", ".join(f"{project.place} ({len(project.runs):,})" for project in projects))
+        )
         with st.popover("Forget", icon=":material/delete:"):
-            _forget({project.key: project for project in kept})
-    strange = {project.key: project for project in kept if _strange(project)}
-    if not strange:
+            _forget({project.key: project for project in projects})
+    unmapped = {project.key: project for project in projects if _unmapped_names(project)}
+    if not unmapped:
         return
     key = st.selectbox(
         "Names that are not known here, in",
-        list(strange),
-        format_func=lambda key: visible(strange[key].place),
+        list(unmapped),
+        format_func=lambda key: visible(unmapped[key].place),
         key="names-project",
     )
     try:
-        _map(strange[key])
+        _map_form(unmapped[key])
     except ValueError as error:
         st.error(plain(str(error)))
 
 
-def _forget(kept: dict[str, StoredProject]) -> None:
-    key = st.selectbox("Project", list(kept), format_func=lambda key: visible(kept[key].place), key="forget-project")
+def _forget(projects: dict[str, StoredProject]) -> None:
+    key = st.selectbox(
+        "Project", list(projects), format_func=lambda key: visible(projects[key].place), key="forget-project"
+    )
     st.caption("Its runs leave the table and go to the trash of this home. The server keeps its own.")
     if st.button("Move to the trash", key="forget"):
-        run_action(lambda: cache.discard_project(home(), kept[key]))
+        run_action(lambda: cache.discard_project(home(), projects[key]))
 
 
-def _strange(project: StoredProject) -> list[str]:
+def _unmapped_names(project: StoredProject) -> list[str]:
     settings, metrics = cache.names_in(project)
     return unknown([*settings, *metrics])
 
 
-def _told(name: str) -> str:
+def _spelled(name: str) -> str:
     """A name such that it looks like no other one: with quotes, and spelled out, where there is more than is seen."""
-    seen = name.isprintable() and name == " ".join(name.split()) != ""
-    told = name if seen else repr(name)
-    return told if len(told) <= LONGEST_NAME else f"{told[:LONGEST_NAME]}…"
+    plain_name = name.isprintable() and name == " ".join(name.split()) != ""
+    text = name if plain_name else repr(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 
-def _map(project: StoredProject) -> None:
-    strange = _strange(project)
-    likely = {**suggest(strange), **project.names}
-    asked = sorted(strange, key=lambda name: name not in likely)[:MOST_NAMES]
-    others = {name: ours for name, ours in project.names.items() if name in strange and name not in asked}
+def _map_form(project: StoredProject) -> None:
+    unmapped = _unmapped_names(project)
+    suggestions = {**suggest(unmapped), **project.names}
+    offered = sorted(unmapped, key=lambda name: name not in suggestions)[:MOST_NAMES]
+    others = {name: ours for name, ours in project.names.items() if name in unmapped and name not in offered}
     with st.form(f"names-{project.key}"):
         st.caption("What is it called here? Leave open what has no name here. Remembered for this project.")
-        if len(strange) > len(asked):
-            st.caption(f"{len(asked)} of {len(strange):,} names; `python -m tfbind pull --map` takes any of them.")
+        if len(unmapped) > len(offered):
+            st.caption(f"{len(offered)} of {len(unmapped):,} names; `python -m tfbind pull --map` takes any of them.")
         columns = st.columns(3)
-        given = {
+        choices = {
             name: columns[place % 3].selectbox(
-                plain(_told(name)),
+                plain(_spelled(name)),
                 ["", *OURS],
-                index=(["", *OURS].index(likely[name]) if likely.get(name) in OURS else 0),
+                index=(["", *OURS].index(suggestions[name]) if suggestions.get(name) in OURS else 0),
                 key=f"name-{project.key}-{name.encode('unicode_escape').decode()}",
             )
-            for place, name in enumerate(asked)
+            for place, name in enumerate(offered)
         }
         if st.form_submit_button("Save names"):
-            run_action(lambda: cache.save_names(project, {**others, **given}))
+            run_action(lambda: cache.save_names(project, {**others, **choices}))

@@ -24,7 +24,7 @@ from tfbind.compare import (
     table,
 )
 from tfbind.figures import thin
-from tfbind.runs import Run, RunRecord, Stamp, record
+from tfbind.runs import Run, RunRecord, Stamp, record as run_record
 from tfbind.text import visible
 from ui.widgets.panels import number_column
 from ui.widgets.session import COMPARE_PAGE, cells, home, plain
@@ -45,20 +45,24 @@ HIDDEN = ("key", "id")
 LAST = ("tags", "note", "group", "source", "server", "epochs", "seconds", "created")
 
 
-def choice_of(pasts: list[RunRecord]) -> RankBy:
+def choose_rank_by(records: list[RunRecord]) -> RankBy:
     """Draw the choices and return what they say."""
-    known = made_for("metrics", tuple(pasts), lambda: metrics(pasts)) or [DEFAULT_METRIC]
-    _as_its_sweep(pasts, known)
+    available = made_for("metrics", tuple(records), lambda: metrics(records)) or [DEFAULT_METRIC]
+    _default_to_sweep(records, available)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.selectbox(
-            "Metric", known, format_func=lambda metric: visible(metric_label(metric)), key="compare-metric", width=230
+            "Metric",
+            available,
+            format_func=lambda metric: visible(metric_label(metric)),
+            key="compare-metric",
+            width=230,
         )
         when = st.segmented_control(
             "Where", list(WHEN), format_func=WHEN.__getitem__, default="best", key="compare-when", help=WHEN_HELP
         )
         epoch = None
         if when == "epoch":
-            longest = max((len(past.rows) for past in pasts), default=1)
+            longest = max((len(record.rows) for record in records), default=1)
             epoch = int(st.number_input("Epoch", 1, max(1, longest), min(5, max(1, longest)), width=110))
         st.session_state.setdefault(_goal_key(metric), goal_of(metric))
         goal = st.segmented_control(
@@ -74,18 +78,18 @@ def _goal_key(metric: str) -> str:
     return f"compare-goal-{metric}"
 
 
-def _as_its_sweep(pasts: list[RunRecord], known: list[str]) -> None:
+def _default_to_sweep(records: list[RunRecord], available: list[str]) -> None:
     """Until something else is chosen, judge the runs of one sweep by its metric and goal."""
-    groups = {past.group if past.source == "local" else "" for past in selected(pasts)}
+    groups = {record.group if record.source == "local" else "" for record in selected(records)}
     if "compare-metric" in st.session_state or len(groups) != 1:
         return
     try:
-        found = sweeps.judged_by(home(), groups.pop())
+        recorded = sweeps.judged_by(home(), groups.pop())
     except ValueError as error:
         st.warning(plain(str(error)))
         return
-    if found and found[0] in known:
-        st.session_state["compare-metric"], st.session_state[_goal_key(found[0])] = found
+    if recorded and recorded[0] in available:
+        st.session_state["compare-metric"], st.session_state[_goal_key(recorded[0])] = recorded
 
 
 @st.cache_resource(show_spinner=False)
@@ -95,43 +99,43 @@ def _read() -> dict[Path, tuple[Stamp, RunRecord]]:
 
 def made_for(name: str, parts: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """What `make` returned when it was last given these very parts, which are objects that do not change."""
-    kept, value = st.session_state.get(f"made-for-{name}", (None, None))
-    if kept is None or len(kept) != len(parts) or not all(map(_same, kept, parts)):
+    previous, value = st.session_state.get(f"made-for-{name}", (None, None))
+    if previous is None or len(previous) != len(parts) or not all(map(_same, previous, parts)):
         value = make()
         st.session_state[f"made-for-{name}"] = (parts, value)
     return value
 
 
-def _same(mine: Any, theirs: Any) -> bool:
-    return mine is theirs or (not isinstance(mine, RunRecord) and bool(mine == theirs))
+def _same(first: Any, second: Any) -> bool:
+    return first is second or (not isinstance(first, RunRecord) and bool(first == second))
 
 
-def past_of(run: Run) -> RunRecord:
+def cached_record(run: Run) -> RunRecord:
     """A run of this home, read again only when one of its files has changed.
 
     Raises:
         ValueError: its folder is damaged.
     """
-    known, stamp = _read(), record.stamp(run)
-    kept = known.get(run.folder)
-    if kept is None or kept[0] != stamp:
-        known[run.folder] = kept = (stamp, record.read_run_record(run))
-    past = kept[1]
-    if past.state not in runs.ACTIVE:
-        return past
+    cache, stamp = _read(), run_record.stamp(run)
+    cached = cache.get(run.folder)
+    if cached is None or cached[0] != stamp:
+        cache[run.folder] = cached = (stamp, run_record.read_run_record(run))
+    record = cached[1]
+    if record.state not in runs.ACTIVE:
+        return record
     status = runs.read_status(run)  # it may have died without a word
-    return replace(past, state=status.state, error=status.error)
+    return replace(record, state=status.state, error=status.error)
 
 
-def selected(pasts: list[RunRecord]) -> list[RunRecord]:
+def selected(records: list[RunRecord]) -> list[RunRecord]:
     """The selected runs: as ticked, else as the address names them, else the newest sweep or the newest few runs."""
-    keys = {past.key for past in pasts}
-    kept = st.session_state.get(SELECTED)
-    if kept is None:
-        kept = _from_address(pasts) or _newest(pasts)
-        st.session_state[SELECTED] = kept
-    chosen = set(kept) & keys
-    return [past for past in pasts if past.key in chosen]
+    keys = {record.key for record in records}
+    stored = st.session_state.get(SELECTED)
+    if stored is None:
+        stored = _from_address(records) or _newest(records)
+        st.session_state[SELECTED] = stored
+    wanted_keys = set(stored) & keys
+    return [record for record in records if record.key in wanted_keys]
 
 
 def select(keys: list[str], anew: bool = False) -> None:
@@ -156,33 +160,33 @@ def show_comparison(sweep: str) -> None:
     st.switch_page(COMPARE_PAGE, query_params={"sweep": sweep})
 
 
-def _from_address(pasts: list[RunRecord]) -> list[str]:
+def _from_address(records: list[RunRecord]) -> list[str]:
     sweep: Any = st.query_params.get("sweep")
     if sweep:
-        return [past.key for past in pasts if past.group == sweep]
+        return [record.key for record in records if record.group == sweep]
     names = (st.query_params.get("runs") or "").split(",")
-    return [past.key for past in select_runs(pasts, names)]
+    return [record.key for record in select_runs(records, names)]
 
 
-def _newest(pasts: list[RunRecord]) -> list[str]:
-    if not pasts:
+def _newest(records: list[RunRecord]) -> list[str]:
+    if not records:
         return []
-    first = pasts[0]
+    first = records[0]
     if first.group:
-        return [past.key for past in pasts if (past.group, past.server) == (first.group, first.server)]
+        return [record.key for record in records if (record.group, record.server) == (first.group, first.server)]
     data = first.config.get("dataset_hash")
-    alike = [past.key for past in pasts if past.config.get("dataset_hash") == data and not past.group]
-    return alike[:FEW]
+    same_data = [record.key for record in records if record.config.get("dataset_hash") == data and not record.group]
+    return same_data[:FEW]
 
 
-def run_table(pasts: list[RunRecord], choice: RankBy) -> list[RunRecord]:
+def run_table(records: list[RunRecord], rank_by: RankBy) -> list[RunRecord]:
     """Draw the table and return the selected runs."""
-    shown = _filtered(pasts)
-    chosen = selected(pasts)
-    frame = made_for("table", (choice, *shown), lambda: _frame(shown, choice))
-    keys = [past.key for past in shown]
-    picked = {past.key for past in chosen}
-    places = [place for place, key in enumerate(keys) if key in picked]
+    filtered = _filtered(records)
+    selection = selected(records)
+    frame = made_for("table", (rank_by, *filtered), lambda: _frame(filtered, rank_by))
+    keys = [record.key for record in filtered]
+    selected_keys = {record.key for record in selection}
+    places = [place for place, key in enumerate(keys) if key in selected_keys]
     state = st.dataframe(
         frame,
         key=table_key(keys, st.session_state.get(ANEW, 0)),
@@ -190,17 +194,17 @@ def run_table(pasts: list[RunRecord], choice: RankBy) -> list[RunRecord]:
         selection_mode="multi-row",
         selection_default={"selection": {"rows": places}},
         hide_index=True,
-        height=HEIGHT if len(shown) > 8 else "auto",
-        column_config=_columns(frame, choice),
+        height=HEIGHT if len(filtered) > 8 else "auto",
+        column_config=_columns(frame, rank_by),
         alt="The runs: name, state, figure, and the settings in which they differ",
     )
     ticked = [keys[row] for row in state["selection"]["rows"] if row < len(keys)]
-    hidden = [past.key for past in chosen if past.key not in set(keys)]
-    now = ticked if _cleared(len(hidden)) else hidden + ticked
-    if set(now) != picked:
-        select(now)
+    hidden = [record.key for record in selection if record.key not in set(keys)]
+    updated = ticked if _cleared(len(hidden)) else hidden + ticked
+    if set(updated) != selected_keys:
+        select(updated)
         st.rerun()
-    return chosen
+    return selection
 
 
 def _cleared(hidden: int) -> bool:
@@ -219,30 +223,30 @@ def table_key(keys: list[str], anew: int = 0) -> str:
     return f"runs-{anew}-{zlib.crc32(chr(10).join(keys).encode()):08x}"
 
 
-def _filtered(pasts: list[RunRecord]) -> list[RunRecord]:
+def _filtered(records: list[RunRecord]) -> list[RunRecord]:
     words = st.text_input(
         "Filter",
         key="compare-filter",
         placeholder="words that name, tags, note, sweep, state or settings contain, such as: finished 0.01",
         label_visibility="collapsed",
     )
-    wanted = words.lower().split()
-    return [past for past in pasts if _has(past, wanted)] if wanted else pasts
+    terms = words.lower().split()
+    return [record for record in records if _matches(record, terms)] if terms else records
 
 
-def _has(past: RunRecord, words: list[str]) -> bool:
-    config = " ".join(f"{key} {value}" for key, value in past.config.items())
-    labels = (past.name, past.state, past.source, past.group, past.note, *past.tags)
+def _matches(record: RunRecord, words: list[str]) -> bool:
+    config = " ".join(f"{key} {value}" for key, value in record.config.items())
+    labels = (record.name, record.state, record.source, record.group, record.note, *record.tags)
     text = " ".join((*labels, config)).lower()
     return all(word in text for word in words)
 
 
-def _frame(pasts: list[RunRecord], choice: RankBy) -> pd.DataFrame:
-    frame = pd.DataFrame(cells(table(pasts, choice)))
+def _frame(records: list[RunRecord], rank_by: RankBy) -> pd.DataFrame:
+    frame = pd.DataFrame(cells(table(records, rank_by)))
     if frame.empty:
         return pd.DataFrame({"name": []})
-    place, curve = frame.columns.get_loc(visible(choice.metric)) + 1, _curve_column(frame)
-    frame.insert(place, curve, [_sparkline(past, choice) for past in pasts])
+    place, curve = frame.columns.get_loc(visible(rank_by.metric)) + 1, _curve_column(frame)
+    frame.insert(place, curve, [_sparkline(record, rank_by) for record in records])
     frame = frame.drop(columns=[*HIDDEN])
     settings = [column for column in frame.columns if column not in LAST]
     mixed = {column: _one_type(frame[column]) for column in settings if column != curve}
@@ -265,21 +269,21 @@ def _one_type(column: Any) -> Any:
     return pd.Series([None if value is None else str(value) for value in column], index=column.index)
 
 
-def _sparkline(past: RunRecord, choice: RankBy) -> list[float]:
-    if past.last_only:
+def _sparkline(record: RunRecord, rank_by: RankBy) -> list[float]:
+    if record.last_only:
         return []
-    values = [value for row in past.rows if (value := number(row.get(choice.metric))) is not None]
+    values = [value for row in record.rows if (value := number(row.get(rank_by.metric))) is not None]
     if len(values) > SPARKLINE:
         values = [values[place] for place in thin(pd.Series(values).to_numpy(), SPARKLINE)]
     return [float(f"{value:.4g}") for value in values]
 
 
-def _columns(frame: pd.DataFrame, choice: RankBy) -> dict[str, Any]:
-    words = metric_label(choice.metric)
+def _columns(frame: pd.DataFrame, rank_by: RankBy) -> dict[str, Any]:
+    words = metric_label(rank_by.metric)
     columns: dict[str, Any] = {
         "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
         "state": st.column_config.TextColumn("state", width="small"),
-        choice.metric: number_column(frame.get(choice.metric, ()), words, help=choice.words),
+        rank_by.metric: number_column(frame.get(rank_by.metric, ()), words, help=rank_by.words),
         "curve": st.column_config.LineChartColumn("curve", help=f"{words} over the epochs", width="small"),
         "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest validation loss"),
         "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),

@@ -85,29 +85,29 @@ def _pair() -> None:
     scores = right.file_uploader("Scores", SUFFIXES, help="Such as `chr22_scores.txt.gz`")
     below, _ = st.columns(2)  # not `left`: on a phone that comes before `right`
     name = below.text_input("Name of the data set", placeholder="chr22", max_chars=80, key="import-name").strip()
-    chosen = tuple(file.file_id for file in (sequences, scores) if file)
-    refused = st.session_state.get(REFUSED)
-    if refused and refused["files"] != chosen:
-        refused = None  # it was about other files
-    missing = [what for what, given in (("sequences", sequences), ("scores", scores), ("name", name)) if not given]
+    upload_ids = tuple(file.file_id for file in (sequences, scores) if file)
+    refusal = st.session_state.get(REFUSED)
+    if refusal and refusal["files"] != upload_ids:
+        refusal = None  # it was about other files
+    missing = [field for field, value in (("sequences", sequences), ("scores", scores), ("name", name)) if not value]
     pressed = st.button("Import", type="primary", icon=":material/upload:")
     problem_line = st.container()
-    turned = bool(refused and TURN in refused["said"]) and st.button(
+    transpose = bool(refusal and TURN in refusal["said"]) and st.button(
         "Read the scores with one row per window", key="turned"
     )
     if pressed and missing:
         problem_line.error(f"Still to be given: {', '.join(missing)}.")
-    elif (pressed or turned) and sequences and scores:
+    elif (pressed or transpose) and sequences and scores:
         try:
-            data = _import_uploads(sequences, scores, name, transpose=turned)
+            data = _import_uploads(sequences, scores, name, transpose=transpose)
             st.session_state.update({REFUSED: None, IMPORTED: data.name})
         except (ValueError, OSError) as error:
-            st.session_state.update({REFUSED: {"files": chosen, "said": format_error(error)}, IMPORTED: None})
+            st.session_state.update({REFUSED: {"files": upload_ids, "said": format_error(error)}, IMPORTED: None})
         else:
             _show(data.name)
         st.rerun()
-    elif refused:
-        problem_line.error(plain(refused["said"]))
+    elif refusal:
+        problem_line.error(plain(refusal["said"]))
 
 
 def _import_uploads(sequences: UploadedFile, scores: UploadedFile, name: str, transpose: bool) -> Windows:
@@ -116,10 +116,10 @@ def _import_uploads(sequences: UploadedFile, scores: UploadedFile, name: str, tr
         paths = [write_upload(file, Path(folder, role)) for role, file in (("a", sequences), ("b", scores))]
         bar = st.progress(0.0)
 
-        def tell(share: float) -> None:
+        def draw_progress(share: float) -> None:
             bar.progress(share)
 
-        return import_pair(home(), paths[0], paths[1], name, transpose, tell)
+        return import_pair(home(), paths[0], paths[1], name, transpose, draw_progress)
 
 
 def _show(name: str) -> None:
@@ -160,37 +160,41 @@ def _from_motif() -> None:
         file = st.file_uploader("or a motif file (HOMER, MEME, JASPAR)", key=MOTIF_FILE.key)
         if file and typed.strip():
             st.caption(plain(f"From the file {file.name}, not {shorten(typed)}; new text in the box closes it."))
-        which = st.text_input("Which motif of the file, if it has several", key="motif-which")
+        motif_name = st.text_input("Which motif of the file, if it has several", key="motif-which")
     left, middle, right = st.columns(3)
     name = left.text_input("Name of the new data set", max_chars=80, key="motif-name").strip()
-    by, lowest = _hits(middle)
+    threshold_kind, threshold = _hits(middle)
     length = right.number_input("Bases per window", 10, 100_000, WINDOW_LENGTH, key="motif-length")
     chromosomes = left.text_input(
         "Chromosomes", placeholder="all, or chr21 chr22", help="Only these, with spaces between.", key="motif-contigs"
     ).split()
-    every = right.checkbox("Keep windows without a hit", help="Else they are left out.", key="motif-every")
-    known = "" if "/" in typed or lexists(typed.strip()) else typed.strip()  # files come by upload
-    wanted = {"genome": genome, "motif": file or known, "name": name} | ({by: lowest} if HITS[by].flag else {})
-    missing = [what for what, it in wanted.items() if not it]
+    every_window = right.checkbox("Keep windows without a hit", help="Else they are left out.", key="motif-every")
+    motif_id = "" if "/" in typed or lexists(typed.strip()) else typed.strip()  # files come by upload
+    required = {"genome": genome, "motif": file or motif_id, "name": name}
+    if HITS[threshold_kind].flag:
+        required[threshold_kind] = threshold
+    missing = [field for field, value in required.items() if not value]
 
     def words(folder: Path) -> list[str]:
-        chosen = str(write_upload(file, folder / "motif")) if file else known
+        motif = str(write_upload(file, folder / "motif")) if file else motif_id
         options = [
-            (HITS[by].flag, lowest),
-            ("--motif-name", which.strip()),
-            *(("--chromosome", one) for one in chromosomes),
+            (HITS[threshold_kind].flag, threshold),
+            ("--motif-name", motif_name.strip()),
+            *(("--chromosome", chromosome) for chromosome in chromosomes),
         ]
-        given = [f"{option}={value}" for option, value in options if value]
-        return ["--motif", chosen, "--length", str(length), *given, *["--every-window"] * every]
+        flags = [f"{option}={value}" for option, value in options if value]
+        if every_window:
+            flags.append("--every-window")
+        return ["--motif", motif, "--length", str(length), *flags]
 
     _build("motif", name, genome, missing, words)
 
 
 def _hits(column: "st.delta_generator.DeltaGenerator") -> tuple[str, str]:
     """Draw what counts as a hit: one of `HITS`, and what was typed for it."""
-    by = column.selectbox("What counts as a hit", list(HITS), key="motif-by", help=HITS_HELP)
-    flag, example = HITS[by]
-    return by, column.text_input(by, placeholder=example, key=f"motif{flag}").strip() if flag else ""
+    kind = column.selectbox("What counts as a hit", list(HITS), key="motif-by", help=HITS_HELP)
+    flag, example = HITS[kind]
+    return kind, column.text_input(kind, placeholder=example, key=f"motif{flag}").strip() if flag else ""
 
 
 def _from_signal() -> None:
@@ -209,27 +213,20 @@ def _from_signal() -> None:
     )
     length = right.number_input("Bases per window", 10, 100_000, WINDOW_LENGTH, key="signal-length")
     log = left.checkbox("log(1 + signal)", help="Takes the edge off few very high peaks.", key="signal-log")
-    refuse = middle.checkbox("Refuse bases without a value", help="Else they count 0.", key="signal-refuse")
-    given = {"genome": genome, "signal": signal, "regions": regions, "name": name}
+    refuse_missing = middle.checkbox("Refuse bases without a value", help="Else they count 0.", key="signal-refuse")
+    required = {"genome": genome, "signal": signal, "regions": regions, "name": name}
 
     def words(folder: Path) -> list[str]:
-        flags = ["--log1p"] * log + ["--refuse-missing"] * refuse
+        flags = ["--log1p"] if log else []
+        if refuse_missing:
+            flags.append("--refuse-missing")
         assert signal is not None
         assert regions is not None
-        places = [str(_path(signal, folder / "signal")), str(_path(regions, folder / "regions"))]
-        return [
-            "--signal",
-            places[0],
-            "--regions",
-            places[1],
-            "--length",
-            str(length),
-            "--random",
-            str(random),
-            *flags,
-        ]
+        sources = ["--signal", str(_path(signal, folder / "signal"))]
+        sources += ["--regions", str(_path(regions, folder / "regions"))]
+        return [*sources, "--length", str(length), "--random", str(random), *flags]
 
-    _build("signal", name, genome, [what for what, it in given.items() if not it], words)
+    _build("signal", name, genome, [field for field, value in required.items() if not value], words)
 
 
 def _path(file: UploadedFile | Path, folder: Path) -> Path:
@@ -250,19 +247,19 @@ def _build(
         return
     bar = st.progress(0.0, READING)
 
-    def tell(share: float) -> None:
+    def draw_progress(share: float) -> None:
         bar.progress(min(share, 1.0), READING)
 
-    def make() -> None:
+    def run_build() -> None:
         with upload_folder() as folder:
-            given = ["--genome", str(_path(genome, folder / "genome")), *words(folder), "--progress", "--json"]
-            command("data", "build", name, *given, seconds=BUILD_SECONDS, tell=tell)
+            arguments = ["--genome", str(_path(genome, folder / "genome")), *words(folder), "--progress", "--json"]
+            command("data", "build", name, *arguments, seconds=BUILD_SECONDS, on_progress=draw_progress)
 
-    def show() -> None:
+    def show_result() -> None:
         st.session_state[IMPORTED] = name
         _show(name)
 
-    run_action(make, show)
+    run_action(run_build, show_result)
     bar.empty()
 
 
@@ -283,25 +280,25 @@ def _public() -> None:
         return
     name = st.text_input("Its name here", key, max_chars=80, key="fetch-name").strip()
     if st.button("Download", type="primary", icon=":material/cloud_download:", key="fetch"):
-        asked = ("data", "fetch", key, "--name", name, "--json", "--progress")
-        _downloads().setdefault(home(), (name, BackgroundCommand(*asked, seconds=BUILD_SECONDS)))
+        words = ("data", "fetch", key, "--name", name, "--json", "--progress")
+        _downloads().setdefault(home(), (name, BackgroundCommand(*words, seconds=BUILD_SECONDS)))
         st.rerun()
-    if said := st.session_state.pop(FETCH_REFUSED, None):
-        st.error(plain(said))
+    if message := st.session_state.pop(FETCH_REFUSED, None):
+        st.error(plain(message))
 
 
 def _watch() -> None:
     """Draw how far the download is; when it has ended, the page with what has come, or with what went wrong."""
-    name, fetching = _downloads().get(home(), (None, None))
-    if fetching and fetching.running:
-        what = fetching.words or "Asking the server"
-        st.progress(min(fetching.share, 1.0), f"{what}. It goes on when you leave this page.")
-        st.button("Cancel", key="fetch-cancel", disabled=fetching.cancelled, on_click=fetching.cancel)
+    name, download = _downloads().get(home(), (None, None))
+    if download and download.running:
+        stage = download.words or "Asking the server"
+        st.progress(min(download.share, 1.0), f"{stage}. It goes on when you leave this page.")
+        st.button("Cancel", key="fetch-cancel", disabled=download.cancelled, on_click=download.cancel)
         return
-    if fetching and _downloads().pop(home(), None):  # of several tabs one says how it ended
-        if fetching.error:
-            st.session_state[FETCH_REFUSED] = fetching.error
-        elif not fetching.cancelled:
+    if download and _downloads().pop(home(), None):  # of several tabs one says how it ended
+        if download.error:
+            st.session_state[FETCH_REFUSED] = download.error
+        elif not download.cancelled:
             st.session_state[IMPORTED] = name
             _show(str(name))
     st.rerun()

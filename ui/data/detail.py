@@ -35,13 +35,13 @@ def origin(data: Windows) -> str:
 def detail(data: Windows) -> None:
     """Draw everything about a data set."""
     st.subheader(plain(data.name), anchor=False)
-    if (same := constant_score(data.scores)) is not None:
-        st.warning(plain(f"In these windows {constant_score_message(same)}."))
+    if (constant := constant_score(data.scores)) is not None:
+        st.warning(plain(f"In these windows {constant_score_message(constant)}."))
     _figures(data)
     _actions(data)
-    drawn = {"Scores": _scores, "Windows": _windows, "Motif behind the scores": _motif, "Report": _report}
+    tabs = {"Scores": _scores, "Windows": _windows, "Motif behind the scores": _motif, "Report": _report}
     # Only what is looked at is computed: a motif takes seconds to read off, and any press of a button runs the page.
-    for tab, draw in zip(st.tabs(list(drawn), key=TABS, on_change="rerun"), drawn.values(), strict=True):
+    for tab, draw in zip(st.tabs(list(tabs), key=TABS, on_change="rerun"), tabs.values(), strict=True):
         if tab.open:
             with tab:
                 draw(data)
@@ -56,7 +56,7 @@ def _scores(data: Windows) -> None:
 def _figures(data: Windows) -> None:
     facts = data.meta
     size = sum(path.stat().st_size for path in data.path.iterdir())
-    shown = {
+    figures = {
         "Windows": (f"{len(data):,}", None),
         "Bases per window": (f"{data.length:,}", None),
         "Scored bases": (f"{facts['scored']:.1%}", "Bases whose score is not 0."),
@@ -64,16 +64,16 @@ def _figures(data: Windows) -> None:
         "On disk": (f"{size / 1e6:,.1f} MB", None),
     }
     with st.container(horizontal=True, gap="medium"):
-        for label, (value, about) in shown.items():
-            st.metric(label, value, help=about, width="content")
+        for label, (value, help_text) in figures.items():
+            st.metric(label, value, help=help_text, width="content")
     st.caption(f"{origin(data).capitalize()} · {plain(str(facts['created'])[:10])} · hash {data.hash[:16]}")
 
 
 @remembered
 def _gc(data: Windows) -> float:
     letters = data.meta["letters"]
-    known = sum(letters[base] for base in "ACGT")
-    return (letters["G"] + letters["C"]) / known if known else 0.0
+    total = sum(letters[base] for base in "ACGT")
+    return (letters["G"] + letters["C"]) / total if total else 0.0
 
 
 def _actions(data: Windows) -> None:
@@ -87,10 +87,12 @@ def _actions(data: Windows) -> None:
             _download(data, "Scores", manage.SCORES, manage.score_lines)
         if data.name != BUILTIN:
             with st.popover("Rename", icon=":material/edit:"):
-                to = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
+                new_name = st.text_input("New name", data.name, max_chars=80, key=f"rename-{data.name}").strip()
                 st.caption("Runs know their data by content, and find them under the new name, too.")
-                if st.button("Rename", key="rename") and to != data.name:
-                    run_action(lambda: manage.rename(home(), data.name, to, runs.active_on), lambda: _open(to))
+                if st.button("Rename", key="rename") and new_name != data.name:
+                    run_action(
+                        lambda: manage.rename(home(), data.name, new_name, runs.active_on), lambda: _open(new_name)
+                    )
         with st.popover("Delete", icon=":material/delete:"):
             st.caption(f"It moves to the folder trash in {plain(str(home()))}.")
             if st.button("Move to trash", key="delete-data"):
@@ -119,10 +121,10 @@ def _windows(data: Windows) -> None:
     if coverage:
         st.caption("Where the windows lie. Empty stretches are gaps.")
         st.plotly_chart(coverage, key="coverage", alt="Windows along each chromosome")
-    for what, place in _examples(data).items():
+    for kind, place in _examples(data).items():
         name = data.names[place].decode(errors="replace")
-        st.caption(f"{what}: {plain(name)}")
-        st.plotly_chart(plots.window_figure(data.scores[place]), key=f"window-{what}", alt=f"Scores along {name}")
+        st.caption(f"{kind}: {plain(name)}")
+        st.plotly_chart(plots.window_figure(data.scores[place]), key=f"window-{kind}", alt=f"Scores along {name}")
 
 
 @remembered
@@ -132,77 +134,81 @@ def _examples(data: Windows) -> dict[str, int]:
 
 
 @remembered
-def _behind(data: Windows) -> DiscoveredMotif | None:
+def _discovered(data: Windows) -> DiscoveredMotif | None:
     return discover_motif(data)
 
 
 def _motif(data: Windows) -> None:
     with st.spinner("Reading the motif off the scores"):
-        behind = _behind(data)
-    if behind is None:
-        few = f" A search needs at least {FEWEST_WINDOWS} windows." if len(data) < FEWEST_WINDOWS else ""
-        st.caption(f"No motif was found behind these scores.{few}")
+        discovered = _discovered(data)
+    if discovered is None:
+        reason = f" A search needs at least {FEWEST_WINDOWS} windows." if len(data) < FEWEST_WINDOWS else ""
+        st.caption(f"No motif was found behind these scores.{reason}")
         return
-    st.plotly_chart(motif_logo(behind.motif), key="motif-logo", alt=f"Sequence logo of {behind.motif.consensus}")
-    st.markdown(_said(behind))
+    st.plotly_chart(
+        motif_logo(discovered.motif), key="motif-logo", alt=f"Sequence logo of {discovered.motif.consensus}"
+    )
+    st.markdown(_describe(discovered))
     st.caption("The reverse complement says the same: scores do not tell the strand of a motif.")
     _nearest(data)
 
 
-def _said(behind: DiscoveredMotif) -> str:
+def _describe(discovered: DiscoveredMotif) -> str:
     """What a motif has to do with the scores, in Markdown."""
-    explains = f"explains **{behind.explained:.1%}**"
-    if behind.how == "enriched":
+    explains = f"explains **{discovered.explained:.1%}**"
+    if discovered.how == "enriched":
         return (
-            f"**Enriched under high scores**, in {behind.hits:,} windows. Its best match {explains} of how the "
+            f"**Enriched under high scores**, in {discovered.hits:,} windows. Its best match {explains} of how the "
             "windows' mean scores differ."
         )
-    if behind.how == "marked":
+    if discovered.how == "marked":
         return (
-            f"**The scored stretches share one motif**, counted from the letters of {behind.hits:,} of them. Where "
-            f"it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read off."
+            f"**The scored stretches share one motif**, counted from the letters of {discovered.hits:,} of them. "
+            f"Where it occurs {explains} of the variance of the scores. The exact weights of a scan cannot be read "
+            "off."
         )
-    read_off = f"This matrix, read off {behind.hits:,} hits of at least {behind.threshold:.2f} nats, {explains} of"
-    if behind.explained < MADE or behind.agreement is None:
+    hits = f"{discovered.hits:,} hits of at least {discovered.threshold:.2f} nats"
+    read_off = f"This matrix, read off {hits}, {explains} of"
+    if discovered.explained < MADE or discovered.agreement is None:
         return f"**A motif scan made a part of these scores.** {read_off} their variance; the rest is not its work."
     return (
-        f"**A motif scan made these scores.** {read_off} their variance and {behind.agreement.exact:.1%} of the "
-        f"windows are exactly what it gives.{_unit(behind)} A model that learns them has learnt this matrix, not "
+        f"**A motif scan made these scores.** {read_off} their variance and {discovered.agreement.exact:.1%} of the "
+        f"windows are exactly what it gives.{_unit(discovered)} A model that learns them has learnt this matrix, not "
         "what happens in a cell."
     )
 
 
-def _unit(behind: DiscoveredMotif) -> str:
+def _unit(discovered: DiscoveredMotif) -> str:
     """In which unit scores are, unless it is nats."""
-    if behind.base == 0 and behind.scale == 1:
+    if discovered.base == 0 and discovered.scale == 1:
         return ""
-    offset = f", {'plus' if behind.base > 0 else 'minus'} {abs(behind.base):.4g}" if behind.base else ""
-    return f" A score is {behind.scale:.4g} times nats{offset}."
+    offset = f", {'plus' if discovered.base > 0 else 'minus'} {abs(discovered.base):.4g}" if discovered.base else ""
+    return f" A score is {discovered.scale:.4g} times nats{offset}."
 
 
 def _nearest(data: Windows) -> None:
-    asked = f"nearest-{data.hash}"
-    if not st.session_state.get(asked):
+    key = f"nearest-{data.hash}"
+    if not st.session_state.get(key):
         st.button(
-            "Find it in JASPAR", icon=":material/search:", on_click=st.session_state.update, args=({asked: True},)
+            "Find it in JASPAR", icon=":material/search:", on_click=st.session_state.update, args=({key: True},)
         )
         return
     with st.spinner("Comparing with 1,019 motifs; the first time on a machine takes a minute or two"):
-        found = _searched(data)
+        matches = _search_jaspar(data)
     rows = [
         {"Motif": match["name"], "JASPAR": match["matrix_id"], "E-value": f"{match['e_value']:.1g}"}
-        for match in found
+        for match in matches
     ]
     st.dataframe(rows, hide_index=True, width="content", alt="The nearest motifs of JASPAR")
     st.caption("E-value: how many motifs of JASPAR would come as close by chance (TOMTOM).")
 
 
 @remembered
-def _searched(data: Windows) -> list[dict[str, Any]]:
+def _search_jaspar(data: Windows) -> list[dict[str, Any]]:
     """Ask a process of its own, since what compares motifs takes seconds to import."""
     answer = command("data", "motif", str(data.path), "--json", seconds=SEARCH_SECONDS)
-    found: list[dict[str, Any]] = json.loads(answer)["nearest"]
-    return found
+    matches: list[dict[str, Any]] = json.loads(answer)["nearest"]
+    return matches
 
 
 def _report(data: Windows) -> None:

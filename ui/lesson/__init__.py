@@ -44,8 +44,8 @@ def _sweep(title: str, field: str, values: tuple[float, ...], replicates: int) -
 
 def newest(home: Path, name: str) -> Sweep | None:
     """The newest sweep of that name, None if there is none."""
-    named = [sweep for sweep in sweeps.list_sweeps(home) if sweeps.sweep_name(sweep) == name]
-    return named[-1] if named else None
+    matches = [sweep for sweep in sweeps.list_sweeps(home) if sweeps.sweep_name(sweep) == name]
+    return matches[-1] if matches else None
 
 
 def reach(first_kernel: int) -> int:

@@ -40,7 +40,7 @@ class Step:
     draw: Callable[[], bool]
 
 
-def _look() -> bool:
+def _look_at_data() -> bool:
     st.markdown(
         "A **transcription factor** is a protein that binds DNA where it finds a certain short word, its *motif*. "
         "The built-in data are 12,000 windows of simulated DNA, 300 bases each, with a score at every base: high "
@@ -103,11 +103,11 @@ def _guess() -> bool:
         "true scores, where 1 is perfect."
     )
     options = [*(f"{rate:g}" for rate in lesson.RATES), NO_DIFFERENCE]
-    kept = st.query_params.get(GUESS)
+    saved = st.query_params.get(GUESS)
     guess = st.radio(
         "Which learning rate will be best?",
         options,
-        index=options.index(kept) if kept in options else None,
+        index=options.index(saved) if saved in options else None,
         key="lesson-guess",
     )
     if guess:
@@ -147,28 +147,28 @@ def _submit(text: str) -> None:
     runs.start_process(sweep, sweeps.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
 
 
-def _all_of(name: str) -> list[RunRecord]:
+def _all_records(name: str) -> list[RunRecord]:
     sweep = lesson.newest(home(), name)
     return sweeps.run_records(sweep) if sweep else []
 
 
-def _finished(name: str) -> list[RunRecord]:
-    return [run for run in _all_of(name) if run.state == "finished"]
+def _finished_records(name: str) -> list[RunRecord]:
+    return [run for run in _all_records(name) if run.state == "finished"]
 
 
 def _verdict() -> bool:
-    pasts = _finished(lesson.RATES_NAME)
-    if not pasts:
+    records = _finished_records(lesson.RATES_NAME)
+    if not records:
         st.info("First run the race of the step before.")
         return False
-    found = judge(_all_of(lesson.RATES_NAME), choose("val_pearsonr"))
-    st.success(plain(_in_words(headline(found))), icon=":material/gavel:")
-    _judge_guess(pasts)
+    verdict = judge(_all_records(lesson.RATES_NAME), choose("val_pearsonr"))
+    st.success(plain(_in_words(headline(verdict))), icon=":material/gavel:")
+    _judge_guess(records)
     st.markdown(
         "A verdict is more than the highest number. It asks how far the same setting varies from seed to seed, and "
         "only calls a rate better when the difference is larger than that:"
     )
-    for line in verdict_lines(found):
+    for line in verdict_lines(verdict):
         st.markdown(f"- {plain(_in_words(line))}")
     sweep = lesson.newest(home(), lesson.RATES_NAME)
     assert sweep is not None
@@ -179,13 +179,13 @@ def _verdict() -> bool:
 
 def _in_words(verdict: str) -> str:
     """A verdict with names that the lesson has explained, and with capitals where its sentences begin."""
-    said = verdict.replace("learning_rate", "learning rate")
-    return re.sub(r"(^|\. )learning", r"\1Learning", said)
+    text = verdict.replace("learning_rate", "learning rate")
+    return re.sub(r"(^|\. )learning", r"\1Learning", text)
 
 
-def _judge_guess(pasts: list[RunRecord]) -> None:
+def _judge_guess(records: list[RunRecord]) -> None:
     guess = st.query_params.get(GUESS)
-    figures = {run.config["learning_rate"]: _pearson(run) for run in pasts}
+    figures = {run.config["learning_rate"]: _pearson(run) for run in records}
     best = max(figures, key=lambda rate: figures[rate])
     if guess:
         outcome = "and that is the one with the best run." if guess == f"{best:g}" else f"the best run had {best:g}."
@@ -197,7 +197,7 @@ def _pearson(run: RunRecord) -> float:
     return float(best.get("val_pearsonr") or 0.0)
 
 
-def _widen() -> bool:
+def _widen_kernel() -> bool:
     motif = jaspar_motif()
     narrow = lesson.reach(lesson.FIRST_KERNELS[0])
     st.markdown(
@@ -220,11 +220,11 @@ def _widen() -> bool:
 
 
 def _ceiling() -> bool:
-    pasts = _finished(lesson.KERNELS_NAME)
-    if not pasts:
+    records = _finished_records(lesson.KERNELS_NAME)
+    if not records:
         st.info("First run the models of the step before.")
         return False
-    by_width = sorted(pasts, key=lambda run: run.config["first_kernel_size"])
+    by_width = sorted(records, key=lambda run: run.config["first_kernel_size"])
     st.dataframe(
         pd.DataFrame(
             {
@@ -240,7 +240,7 @@ def _ceiling() -> bool:
         },
     )
     first, last = by_width[0], by_width[-1]
-    rates = [_pearson(run) for run in _finished(lesson.RATES_NAME)]
+    rates = [_pearson(run) for run in _finished_records(lesson.RATES_NAME)]
     best_rate = f"The best of all learning rates reached {max(rates):.3f}. " if rates else ""
     st.markdown(
         f"{best_rate}A wider view took the same training from {_pearson(first):.3f} to **{_pearson(last):.3f}**. The "
@@ -251,11 +251,11 @@ def _ceiling() -> bool:
 
 
 def _score() -> bool:
-    pasts = _finished(lesson.KERNELS_NAME)
-    if not pasts:
+    finished = _finished_records(lesson.KERNELS_NAME)
+    if not finished:
         st.info("First run the models of the step before the last.")
         return False
-    best = max(pasts, key=_pearson)
+    best = max(finished, key=_pearson)
     st.markdown(
         f"Your best model, with a first kernel of {best.config['first_kernel_size']} bases, can now score any DNA. "
         f"Change a letter in the middle of the word {jaspar_motif().consensus}, and see the score fall."
@@ -293,11 +293,11 @@ def _example() -> str:
 
 
 STEPS = (
-    Step("Look at the data", _look),
+    Step("Look at the data", _look_at_data),
     Step("Guess", _guess),
     Step("Run three learning rates", _race_rates),
     Step("Read the verdict", _verdict),
-    Step("Widen the first kernel", _widen),
+    Step("Widen the first kernel", _widen_kernel),
     Step("See the ceiling move", _ceiling),
     Step("Score a sequence", _score),
 )

@@ -31,10 +31,12 @@ LONGEST_SHOWN = 2_000
 
 def restore_changes() -> None:
     """Bring back the changes that were made before a refresh; to be called in every run, before records are read."""
-    made: dict[str, list[Variant]] = st.session_state.get(CHANGES, {})
-    came = st.session_state.setdefault(CAME, {})
-    text = _write_changes(made)
-    if st.session_state.get(KEPT.box) or text != _write_changes({slot: came.get(slot, []) for slot in made}):
+    changes: dict[str, list[Variant]] = st.session_state.get(CHANGES, {})
+    with_records = st.session_state.setdefault(CAME, {})
+    text = _write_changes(changes)
+    if st.session_state.get(KEPT.box) or text != _write_changes(
+        {slot: with_records.get(slot, []) for slot in changes}
+    ):
         st.session_state[KEPT.box] = text
     KEPT.restore()
     if CHANGES not in st.session_state:
@@ -43,36 +45,36 @@ def restore_changes() -> None:
 
 def _read_changes(text: str) -> dict[str, list[Variant]]:
     try:
-        kept = KEPT_FORM.validate_json(text or "{}")
-        if not all(map(SLOT.match, kept)):
+        stored = KEPT_FORM.validate_json(text or "{}")
+        if not all(map(SLOT.match, stored)):
             raise ValueError("changes to no text and no file")
         return {
             slot: [Variant(start, encode(before), encode(after)) for start, before, after in changes]
-            for slot, changes in kept.items()
+            for slot, changes in stored.items()
         }
     except ValueError:
         st.warning(UNREADABLE)
         return {}
 
 
-def _write_changes(made: dict[str, list[Variant]]) -> str:
-    kept = {
+def _write_changes(by_slot: dict[str, list[Variant]]) -> str:
+    stored = {
         slot: [(change.start, decode(change.reference), decode(change.alternative)) for change in changes]
-        for slot, changes in made.items()
+        for slot, changes in by_slot.items()
     }
-    return KEPT_FORM.dump_json(kept).decode()
+    return KEPT_FORM.dump_json(stored).decode()
 
 
 def changes_of(record: Record) -> list[Variant]:
     """The changes made to a record so far, to be appended to."""
     changes: dict[str, list[Variant]] = st.session_state[CHANGES]
-    made = changes.setdefault(_slot(record), [])
+    record_changes = changes.setdefault(_slot(record), [])
     try:
-        edits.edit(record.codes, made)
+        edits.edit(record.codes, record_changes)
     except ValueError:  # what is kept was damaged
         st.warning(UNREADABLE)
-        made.clear()
-    return made
+        record_changes.clear()
+    return record_changes
 
 
 def key(record: Record) -> str:
@@ -91,14 +93,16 @@ def changes_to(kind: str, content: str | bytes) -> None:
     To be called before its records are read. While a file is open, those to the text of the box are kept.
     """
     data = content.encode(errors="replace") if isinstance(content, str) else content
-    now = st.session_state[READ] = f"{kind} {hashlib.sha256(data).hexdigest()[:16]}"
-    made, came = st.session_state[CHANGES], st.session_state[CAME]
-    others = [slot for slot in made if slot.startswith(f"{kind} ") and not slot.startswith(f"{now} ")]
-    dropped = {slot: made.pop(slot) for slot in others}
-    if kind == BOX and _write_changes(dropped) != _write_changes({slot: came.get(slot, []) for slot in others}):
+    current = st.session_state[READ] = f"{kind} {hashlib.sha256(data).hexdigest()[:16]}"
+    by_slot, with_records = st.session_state[CHANGES], st.session_state[CAME]
+    others = [slot for slot in by_slot if slot.startswith(f"{kind} ") and not slot.startswith(f"{current} ")]
+    dropped = {slot: by_slot.pop(slot) for slot in others}
+    if kind == BOX and _write_changes(dropped) != _write_changes(
+        {slot: with_records.get(slot, []) for slot in others}
+    ):
         st.toast(DROPPED)
     for slot in others:
-        came.pop(slot, None)
+        with_records.pop(slot, None)
 
 
 def start_with(record: Record, variant: Variant) -> None:
@@ -109,18 +113,18 @@ def start_with(record: Record, variant: Variant) -> None:
 
 def changed_copy(record: Record) -> Record:
     """The record with the changes made to it, which its name then tells; the record itself where there are none."""
-    if not st.session_state[CHANGES].get(_slot(record)) or not (made := changes_of(record)):
+    if not st.session_state[CHANGES].get(_slot(record)) or not (changes := changes_of(record)):
         return record
-    name = f"{record.name} {', '.join(map(edits.describe, made))}"
-    return replace(record, name=name, codes=edits.edit(record.codes, made).codes)
+    name = f"{record.name} {', '.join(map(edits.describe, changes))}"
+    return replace(record, name=name, codes=edits.edit(record.codes, changes).codes)
 
 
-def show_effect(found: VariantEffect | None, unit: str) -> None:
+def show_effect(effect: VariantEffect | None, unit: str) -> None:
     """What the changes do, in words and numbers."""
-    if found is None:
+    if effect is None:
         st.markdown("**Nothing of the original is left** to compare with.")
         return
-    st.markdown(f"**{edits.headline(found)}**: {edits.details(found, unit)}")
+    st.markdown(f"**{edits.headline(effect)}**: {edits.details(effect, unit)}")
 
 
 def draw_changes(
@@ -128,7 +132,7 @@ def draw_changes(
 ) -> None:
     """Draw the inputs of a variant and of a base, undo, and the changed sequence."""
     st.subheader("Change the DNA", anchor=False)
-    made = changes_of(record)
+    changes = changes_of(record)
     with st.container(horizontal=True, vertical_alignment="bottom", key="edit"):
         st.text_input(
             "Variant",
@@ -136,22 +140,28 @@ def draw_changes(
             placeholder="12 A>G",
             help=f"{FORMS}. Positions count from 1, along the sequence as it was pasted, or along the genome where "
             "the record's name gives its place. Press Enter.",
-            on_change=_take_variant,
+            on_change=_add_variant,
             args=(record, records, open_record),
             width=240,
         )
-        _draw_base(record, edited, made)
-        st.button("Undo", disabled=not made, icon=":material/undo:", on_click=_set, args=(made, made[:-1]))
-        st.button("Back to the original", disabled=not made, on_click=_set, args=(made, []))
-    if refused := st.session_state.pop(REFUSED, None):
-        st.error(plain(refused))
-    if made:
-        st.caption(f"Changed: {', '.join(map(edits.describe, made))}. The grey line is the original.")
+        _draw_base(record, edited, changes)
+        st.button(
+            "Undo",
+            disabled=not changes,
+            icon=":material/undo:",
+            on_click=_replace_changes,
+            args=(changes, changes[:-1]),
+        )
+        st.button("Back to the original", disabled=not changes, on_click=_replace_changes, args=(changes, []))
+    if refusal := st.session_state.pop(REFUSED, None):
+        st.error(plain(refusal))
+    if changes:
+        st.caption(f"Changed: {', '.join(map(edits.describe, changes))}. The grey line is the original.")
         if len(edited.codes) <= LONGEST_SHOWN:
             st.code(decode(edited.codes), language=None, wrap_lines=True)
 
 
-def _draw_base(record: Record, edited: EditedSequence, made: list[Variant]) -> None:
+def _draw_base(record: Record, edited: EditedSequence, changes: list[Variant]) -> None:
     if not len(edited.codes):
         return
     if st.session_state.get(POSITION, 1) > len(edited.codes):
@@ -164,44 +174,48 @@ def _draw_base(record: Record, edited: EditedSequence, made: list[Variant]) -> N
         help="Or click a point of the profile.",
         width=150,
     )
-    now = int(edited.codes[position - 1])
+    current = int(edited.codes[position - 1])
     # Buttons, since a control that holds a choice may send it again after an undo.
     with st.container(width="content", gap="xsmall"):
-        st.caption(f"Base, now {LETTERS[now]}")
+        st.caption(f"Base, now {LETTERS[current]}")
         with st.container(horizontal=True, gap="xsmall"):
             for code, letter in enumerate("ACGT"):
                 st.button(
-                    letter, key=f"base-{letter}", disabled=code == now, on_click=_set_base, args=(record, code, made)
+                    letter,
+                    key=f"base-{letter}",
+                    disabled=code == current,
+                    on_click=_set_base,
+                    args=(record, code, changes),
                 )
 
 
-def _set_base(record: Record, code: int, made: list[Variant]) -> None:
+def _set_base(record: Record, code: int, changes: list[Variant]) -> None:
     """Set the chosen base; sequence and position as they are now: a click may come before the page is drawn anew."""
-    codes, place = edits.edit(record.codes, made).codes, st.session_state[POSITION] - 1
+    codes, place = edits.edit(record.codes, changes).codes, st.session_state[POSITION] - 1
     if place < len(codes) and codes[place] != code:
-        made.append(edits.substitution(codes, place, code))
+        changes.append(edits.substitution(codes, place, code))
 
 
-def _set(made: list[Variant], changes: Sequence[Variant]) -> None:
+def _replace_changes(record_changes: list[Variant], changes: Sequence[Variant]) -> None:
     """Let `changes` be those made to a record; as when the button was drawn, however often it is pressed."""
-    made[:] = changes
+    record_changes[:] = changes
 
 
-def _take_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:
+def _add_variant(record: Record, records: Sequence[Record], open_record: Callable[[Record], None]) -> None:
     text = st.session_state[VARIANT]
     if not text.strip():
         return
     try:
-        meant, variant = _parse(text, record, records)
-        made = changes_of(meant)
-        moved = _moved(variant, edits.edit(meant.codes, made))
-        edits.edit(meant.codes, [*made, moved])
+        target, variant = _parse(text, record, records)
+        changes = changes_of(target)
+        placed = _in_edited_coordinates(variant, edits.edit(target.codes, changes))
+        edits.edit(target.codes, [*changes, placed])
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
         return
-    made.append(moved)
+    changes.append(placed)
     st.session_state[VARIANT] = ""
-    open_record(meant)
+    open_record(target)
 
 
 def _parse(text: str, record: Record, records: Sequence[Record]) -> tuple[Record, Variant]:
@@ -212,6 +226,6 @@ def _parse(text: str, record: Record, records: Sequence[Record]) -> tuple[Record
         return parse_change(text, [record, *(other for other in records if other is not record)])
 
 
-def _moved(variant: Variant, now: EditedSequence) -> Variant:
+def _in_edited_coordinates(variant: Variant, current_edit: EditedSequence) -> Variant:
     """A variant of the original in the coordinates that earlier changes have left."""
-    return Variant(now.place(variant.start), variant.reference, variant.alternative)
+    return Variant(current_edit.place(variant.start), variant.reference, variant.alternative)

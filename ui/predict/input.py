@@ -53,10 +53,10 @@ STACKED_BASES = 100_000
 @st.cache_data(show_spinner=False)
 def example() -> str:
     """Two records: a window of the built-in kind with its strongest site, and DNA without one."""
-    made = simulate_windows(windows=40, seed=5)
-    strongest = int(made.scores.max(axis=1).argmax())
-    silent = (SILENT * 4)[: made.codes.shape[1]]
-    return f">strong_site\n{decode(made.codes[strongest])}\n>no_site\n{silent}\n"
+    windows = simulate_windows(windows=40, seed=5)
+    strongest = int(windows.scores.max(axis=1).argmax())
+    silent = (SILENT * 4)[: windows.codes.shape[1]]
+    return f">strong_site\n{decode(windows.codes[strongest])}\n>no_site\n{silent}\n"
 
 
 def sequence_input() -> list[Record] | None:
@@ -102,8 +102,8 @@ def _read_file() -> list[Record] | None:
     """The records of the file that is open; [] when it is too large for the page, or has to be chosen again."""
     file = FILE.file()
     if file is None:
-        why = f"is not kept: it has more than {KEPT_MB} MB, or its copy was removed"
-        st.warning(plain(f"The file {FILE.name} was open here and {why}. Choose it again, or take it out."))
+        reason = f"is not kept: it has more than {KEPT_MB} MB, or its copy was removed"
+        st.warning(plain(f"The file {FILE.name} was open here and {reason}. Choose it again, or take it out."))
     else:
         st.caption(plain(f"From the file {file.name}; take it out to go back to the box. New text there closes it."))
     st.button("Take the file out", on_click=FILE.close, icon=":material/close:")
@@ -124,12 +124,12 @@ def _draw_windows() -> None:
     st.caption("Its observed scores are drawn beside the predicted ones.")
     dataset = st.selectbox("Data set", names, key="window-dataset")
     st.text_input("Window", key="window-name", placeholder="any", help="Its name; empty: one with a site, at random.")
-    st.button("Take this window", on_click=_take_window, args=(dataset,), icon=":material/download:")
-    if refused := st.session_state.pop(WINDOW_REFUSED, None):
-        st.error(plain(refused))
+    st.button("Take this window", on_click=_open_window, args=(dataset,), icon=":material/download:")
+    if refusal := st.session_state.pop(WINDOW_REFUSED, None):
+        st.error(plain(refusal))
 
 
-def _take_window(dataset: str) -> None:
+def _open_window(dataset: str) -> None:
     name = st.session_state["window-name"].strip()
     try:
         data = open_dataset(home(), dataset)
@@ -158,7 +158,7 @@ def _read(data: str | bytes) -> list[Record] | None:
     except ValueError as error:
         st.error(plain(str(error)))
         if isinstance(data, str) and looks_like_vcf(data):
-            st.button("Read it as variants", on_click=_take_as_variants, args=(data,), icon=":material/difference:")
+            st.button("Read it as variants", on_click=_move_to_variants, args=(data,), icon=":material/difference:")
     return None
 
 
@@ -184,7 +184,7 @@ def _offer_repair(text: str) -> None:
     _draw_notes(repairs)
 
 
-def _take_as_variants(text: str) -> None:
+def _move_to_variants(text: str) -> None:
     VARIANTS.fill(text)
     DNA.fill("")
 
@@ -194,10 +194,10 @@ def show_notes(records: Sequence[Record]) -> None:
     _draw_notes({record.name: record.notes + record.repairs for record in records})
 
 
-def _draw_notes(said: dict[str, list[str]]) -> None:
+def _draw_notes(notes_of: dict[str, list[str]]) -> None:
     """One line for each kind of change, with the records that it was made to."""
     changed: dict[str, list[str]] = {}
-    for name, notes in said.items():
+    for name, notes in notes_of.items():
         if notes:
             changed.setdefault("; ".join(notes), []).append(name)
     for change, names in list(changed.items())[:NOTES]:
@@ -214,22 +214,24 @@ def _listed(names: Sequence[str]) -> str:
 def show_cautions(record: Record, model: Model) -> None:
     """Why the scores of a sequence mean little, where they do."""
     bases, unknown = len(record.codes), int(np.count_nonzero(record.codes == UNKNOWN))
-    little = "so the scores mean little."
+    consequence = "so the scores mean little."
     if 2 * unknown > bases:
-        st.warning(f"{unknown:,} of {plural(bases, 'base')} are N, of which a model knows nothing, {little}")
+        st.warning(f"{unknown:,} of {plural(bases, 'base')} are N, of which a model knows nothing, {consequence}")
     if model.length is None and bases < model.receptive_field:
-        st.warning(f"The model looks at {model.receptive_field} bases for each score and has {bases} here, {little}")
+        st.warning(
+            f"The model looks at {model.receptive_field} bases for each score and has {bases} here, {consequence}"
+        )
 
 
-def choose_record(records: Sequence[Record], how: Settings) -> Record:
+def choose_record(records: Sequence[Record], settings: Settings) -> Record:
     """The record to look at: until one is chosen, the first that the model can score."""
     if len(records) == 1:
         return records[0]
     listed = records[:TABLE_RECORDS]
-    highest = cache.highest(how.model, tuple(record.codes for record in listed), how.both, padded())
-    place = _settle(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
+    highest = cache.highest(settings.model, tuple(record.codes for record in listed), settings.both, padded())
+    place = _settled_place(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
     _draw_table(listed, highest, place, len(records))
-    _draw_stack(listed, highest, place, how)
+    _draw_stack(listed, highest, place, settings)
     return listed[place]
 
 
@@ -250,15 +252,15 @@ def forget_other_list(records: Sequence[Record]) -> None:
         RECORD.remember(None)
 
 
-def _settle(count: int, usual: int) -> int:
+def _settled_place(count: int, usual: int) -> int:
     """The record to look at, whose row is then selected: the one that was chosen, or else the usual one."""
-    chosen = RECORD.restore(partial(_read_number, count))
-    state, shown = st.session_state.get(TABLE), st.session_state.get(SHOWN)
+    selection = RECORD.restore(partial(_read_number, count))
+    state, open_place = st.session_state.get(TABLE), st.session_state.get(SHOWN)
     selected = state["selection"]["rows"] if state else []
-    if shown is not None and selected not in ([], [shown]) and selected[0] < count:
-        chosen = selected[0]
-    RECORD.remember(None if chosen is None else RECORD.write(chosen))
-    place: int = usual if chosen is None else chosen
+    if open_place is not None and selected not in ([], [open_place]) and selected[0] < count:
+        selection = selected[0]
+    RECORD.remember(None if selection is None else RECORD.write(selection))
+    place: int = usual if selection is None else selection
     st.session_state[SHOWN] = place
     if selected not in ([], [place]):
         _select(place)
@@ -275,23 +277,25 @@ def _select(place: int) -> None:
     st.session_state[TABLE] = {"selection": {"rows": [place], "columns": [], "cells": []}}
 
 
-def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], chosen: int, count: int) -> None:
+def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], selection: int, count: int) -> None:
     rows = [
         {"Record": record.name, "Bases": len(record.codes), "Highest score": score}
         for record, score in zip(listed, highest, strict=True)
     ]
-    said = f"{count:,} records. Select a row to see its profile."
+    caption = f"{count:,} records. Select a row to see its profile."
     if count > TABLE_RECORDS:
-        said += f" The first {TABLE_RECORDS:,} are shown; downloads hold all."
-    if short := sum(score is None for score in highest):
-        said += f" {short:,} of them, without a score, are too short for this model unless they are filled up with N."
-    st.caption(said)
+        caption += f" The first {TABLE_RECORDS:,} are shown; downloads hold all."
+    if too_short := sum(score is None for score in highest):
+        caption += (
+            f" {too_short:,} of them, without a score, are too short for this model unless they are filled up with N."
+        )
+    st.caption(caption)
     st.dataframe(
         pd.DataFrame(cells(rows)),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row-required",
-        selection_default={"selection": {"rows": [chosen]}},
+        selection_default={"selection": {"rows": [selection]}},
         key=TABLE,
         height=min(35 * (len(rows) + 1) + 3, 220),
         alt="Records with their length and highest score",
@@ -299,23 +303,29 @@ def _draw_table(listed: Sequence[Record], highest: Sequence[float | None], chose
     )
 
 
-def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chosen: int, how: Settings) -> None:
+def _draw_stack(
+    listed: Sequence[Record], highest: Sequence[float | None], selection: int, settings: Settings
+) -> None:
     places = stacked(listed, highest)
     if len(places) < 2:
         return
-    profiles = [cache.profile(how.model, listed[place].codes, how.both, padded()).scores for place in places]
-    said = "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
-    st.caption(f"{said}. Click a line to open its record.")
+    profiles = [
+        cache.profile(settings.model, listed[place].codes, settings.both, padded()).scores for place in places
+    ]
+    caption = (
+        "Their profiles on one scale" if len(places) == len(listed) else f"The {len(places)} highest on one scale"
+    )
+    st.caption(f"{caption}. Click a line to open its record.")
     st.plotly_chart(
         _stacked_figure(
             [listed[place].name for place in places],
             profiles,
-            chosen=_within(places, chosen),
-            unit=how.model.meaning.unit,
+            chosen=_index_in(places, selection),
+            unit=settings.model.meaning.unit,
         ),
         key=CHART_KEY,
         config=chart_buttons("records"),
-        on_select=lambda: _take_click(places),
+        on_select=lambda: _select_clicked(places),
         selection_mode="points",
         alt="Predicted scores of several records, one below the other, on one scale",
     )
@@ -328,16 +338,16 @@ def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], chosen: in
 
 def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:
     """Which records are drawn small: those with the highest scores, in the order of the input."""
-    known = [(score, place) for place, score in enumerate(highest) if score is not None]
-    drawn = [(score, place) for score, place in known if len(listed[place].codes) <= STACKED_BASES]
-    return sorted(place for _, place in sorted(drawn, key=lambda entry: (-entry[0], entry[1]))[:STACKED])
+    scored = [(score, place) for place, score in enumerate(highest) if score is not None]
+    candidates = [(score, place) for score, place in scored if len(listed[place].codes) <= STACKED_BASES]
+    return sorted(place for _, place in sorted(candidates, key=lambda entry: (-entry[0], entry[1]))[:STACKED])
 
 
-def _within(places: Sequence[int], chosen: int) -> int | None:
-    found = np.flatnonzero(np.array(places) == chosen)
-    return int(found[0]) if len(found) else None
+def _index_in(places: Sequence[int], selection: int) -> int | None:
+    matches = np.flatnonzero(np.array(places) == selection)
+    return int(matches[0]) if len(matches) else None
 
 
-def _take_click(places: Sequence[int]) -> None:
+def _select_clicked(places: Sequence[int]) -> None:
     for point in st.session_state[CHART_KEY]["selection"]["points"][:1]:
         _select(places[point["curve_number"]])

@@ -61,7 +61,7 @@ class Upload(Protocol):
     size: int
 
 
-def offer_job(file: Upload, how: Settings, too_large: bool) -> None:
+def offer_job(file: Upload, settings: Settings, too_large: bool) -> None:
     """Offer to score an uploaded file in the background.
 
     Args:
@@ -69,39 +69,45 @@ def offer_job(file: Upload, how: Settings, too_large: bool) -> None:
     """
     with st.expander("Score the whole file in the background", icon=":material/schedule:", expanded=too_large):
         suffix = st.selectbox("Format", list(FORMATS), list(FORMATS).index(".bw"), format_func=FORMATS.__getitem__)
-        pad = bool(how.model.length) and st.checkbox(f"Fill up short records with N to {how.model.length} bases")
-        order = JobRequest(file.name[:LONGEST_NAME], how.main.name, suffix, how.strand, how.threshold, pad)
-        _draw_start(order, cast(BinaryIO, file), NEXT_JOB)
+        pad = bool(settings.model.length) and st.checkbox(
+            f"Fill up short records with N to {settings.model.length} bases"
+        )
+        request = JobRequest(
+            file.name[:LONGEST_NAME], settings.main.name, suffix, settings.strand, settings.threshold, pad
+        )
+        _draw_start(request, cast(BinaryIO, file), NEXT_JOB)
 
 
-def offer_variants(name: str, content: BinaryIO, genome: Path, how: Settings) -> None:
+def offer_variants(name: str, content: BinaryIO, genome: Path, settings: Settings) -> None:
     """Offer to score all variants of a list against a genome in the background, to a TSV file."""
     with st.expander("Score all variants in the background", icon=":material/schedule:", expanded=True):
-        order = JobRequest(name[:LONGEST_NAME], how.main.name, ".tsv", how.strand, how.threshold, False, str(genome))
-        _draw_start(order, content, NEXT_VARIANTS)
+        request = JobRequest(
+            name[:LONGEST_NAME], settings.main.name, ".tsv", settings.strand, settings.threshold, False, str(genome)
+        )
+        _draw_start(request, content, NEXT_VARIANTS)
 
 
-def _draw_start(order: JobRequest, content: BinaryIO, slot: str) -> None:
+def _draw_start(request: JobRequest, content: BinaryIO, slot: str) -> None:
     """Draw Start and what it runs."""
     id = next_job_id(slot)
     # Above the command, whose length follows from the choices: a button that moves under a click is not clicked.
     if st.button("Start", type="primary", icon=":material/play_arrow:", key=start_key(id)):
-        run_action(lambda: _submit(order, content, id))
+        run_action(lambda: _submit(request, content, id))
     st.caption("What will run. It goes on when you close this page, and the result is kept until you remove it.")
-    st.code(shlex.join(jobs.command(jobs.job_of(home(), id), order)), language="bash", wrap_lines=True)
+    st.code(shlex.join(jobs.command(jobs.job_of(home(), id), request)), language="bash", wrap_lines=True)
 
 
-def _submit(order: JobRequest, content: BinaryIO, id: str) -> None:
+def _submit(request: JobRequest, content: BinaryIO, id: str) -> None:
     if not jobs.job_of(home(), id).folder.exists():  # else this is the second click of a double click
-        jobs.submit(home(), order, content, id)
+        jobs.submit(home(), request, content, id)
 
 
 def background_jobs() -> None:
     """Draw the list, if there is any. It polls only while a job runs."""
-    listed = jobs.list_jobs(home())
-    if not listed:
+    all_jobs = jobs.list_jobs(home())
+    if not all_jobs:
         return
-    running = sum(_state(job) == "running" for job in listed)
+    running = sum(_state(job) == "running" for job in all_jobs)
     with st.expander("Files in the background", icon=":material/schedule:", expanded=True):
         poll(lambda: _draw_jobs(running), running > 0)
 
@@ -114,27 +120,27 @@ def _state(job: Job) -> str:
 
 
 def _draw_jobs(running: int) -> None:
-    listed = jobs.list_jobs(home())
-    if running != sum(_state(job) == "running" for job in listed):
+    all_jobs = jobs.list_jobs(home())
+    if running != sum(_state(job) == "running" for job in all_jobs):
         st.rerun()
-    for job in listed[:SHOWN]:
+    for job in all_jobs[:SHOWN]:
         with st.container(border=True):
             try:
                 _draw_job(job, jobs.read_order(job), jobs.read_status(job))
             except (ValueError, OSError) as error:
                 st.error(plain(format_error(error)))
-    if len(listed) > SHOWN:
-        st.caption(f"The newest {SHOWN} of {len(listed):,}. All lie in {plain(str(home() / jobs.FOLDER))}.")
+    if len(all_jobs) > SHOWN:
+        st.caption(f"The newest {SHOWN} of {len(all_jobs):,}. All lie in {plain(str(home() / jobs.FOLDER))}.")
 
 
-def _draw_job(job: Job, order: JobRequest, status: JobStatus) -> None:
-    what = FORMATS.get(order.suffix, plain(order.suffix))
-    what = f"Effects of variants ({plain(order.suffix[1:].upper())})" if order.genome else what
-    st.markdown(f"**{plain(order.file)}** · {what} · model {plain(order.model)} · {status.state}")
+def _draw_job(job: Job, request: JobRequest, status: JobStatus) -> None:
+    format = FORMATS.get(request.suffix, plain(request.suffix))
+    format = f"Effects of variants ({plain(request.suffix[1:].upper())})" if request.genome else format
+    st.markdown(f"**{plain(request.file)}** · {format} · model {plain(request.model)} · {status.state}")
     if status.state in ("running", "stopped", "crashed") and status.total:
-        st.progress(min(status.done / status.total, 1.0), _how_far(status, order.unit))
+        st.progress(min(status.done / status.total, 1.0), _progress_words(status, request.unit))
     elif status.state == "running":
-        st.caption(_how_far(status, order.unit))
+        st.caption(_progress_words(status, request.unit))
     if status.said:
         st.error(plain(status.said)) if status.state in ("failed", "crashed") else st.caption(plain(status.said))
     with st.container(horizontal=True):
@@ -142,7 +148,7 @@ def _draw_job(job: Job, order: JobRequest, status: JobStatus) -> None:
             _draw_button("Stop", "stop_circle", jobs.stop, job)
             return
         if status.state == "finished":
-            _draw_download(job, order)
+            _draw_download(job, request)
         else:
             _draw_button("Resume", "resume", jobs.resume, job)
         with st.popover("Remove", icon=":material/delete:", key=f"remove-{job.id}"):
@@ -150,31 +156,31 @@ def _draw_job(job: Job, order: JobRequest, status: JobStatus) -> None:
             _draw_button("Move to trash", "delete", jobs.delete, job)
 
 
-def _draw_download(job: Job, order: JobRequest) -> None:
-    path = jobs.output(job, order)
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(order.file).name.partition(".")[0]) or "predictions"
+def _draw_download(job: Job, request: JobRequest) -> None:
+    path = jobs.output(job, request)
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(request.file).name.partition(".")[0]) or "predictions"
     st.download_button(
         f"Download ({path.stat().st_size / 2**20:,.1f} MB)",
         data=lambda: path.open("rb"),
-        file_name=f"{stem}{order.suffix}",
+        file_name=f"{stem}{request.suffix}",
         type="primary",
         icon=":material/download:",
         on_click="ignore",
         key=f"download-{job.id}",
     )
-    about = beside(path)
-    if about.exists():
+    provenance_file = beside(path)
+    if provenance_file.exists():
         st.download_button(
             "Where it comes from",
-            data=about.read_bytes,
-            file_name=f"{stem}{order.suffix}{BESIDE}",
+            data=provenance_file.read_bytes,
+            file_name=f"{stem}{request.suffix}{BESIDE}",
             mime="application/json",
             on_click="ignore",
             key=f"about-{job.id}",
         )
 
 
-def _how_far(status: JobStatus, unit: str) -> str:
+def _progress_words(status: JobStatus, unit: str) -> str:
     if not status.total:
         return f"{status.stage}, {status.done:,} {unit} so far" if status.done else status.stage
     left = "" if status.seconds_left is None else f", about {duration(round_seconds(status.seconds_left))} left"
@@ -182,34 +188,34 @@ def _how_far(status: JobStatus, unit: str) -> str:
 
 
 def _draw_button(label: str, icon: str, action: Callable[[Job], object], job: Job) -> None:
-    st.button(label, key=f"{icon}-{job.id}", icon=f":material/{icon}:", on_click=_act, args=(action, job))
+    st.button(label, key=f"{icon}-{job.id}", icon=f":material/{icon}:", on_click=_run_job_action, args=(action, job))
 
 
-def _act(action: Callable[[Job], object], job: Job) -> None:
+def _run_job_action(action: Callable[[Job], object], job: Job) -> None:
     try:
         action(job)
     except (ValueError, OSError) as error:
         st.toast(plain(format_error(error)))
 
 
-def downloads(originals: list[Record], how: Settings) -> None:
+def downloads(originals: list[Record], settings: Settings) -> None:
     """Draw the choice of a format and the button. Of a record that was changed, the file holds what it is now."""
     pad = padded()
     st.subheader("Take it away", anchor=False)
     records = [changed_copy(record) for record in originals]
     changed = [record.name for record, original in zip(records, originals, strict=True) if record is not original]
-    usable = [record for record in records if len(record.codes) >= (1 if pad else how.model.length or 1)]
+    usable = [record for record in records if len(record.codes) >= (1 if pad else settings.model.length or 1)]
     if not usable:
         st.caption("Nothing to take away: every record is too short for this model.")
         return
     sizes = [(record.name, len(record.codes)) for record in usable]
-    refused, about = _refused(sizes), _about(usable, how, changed)
-    suffix = _buttons(usable, how, pad, about, [suffix for suffix in FORMATS if suffix not in refused])
+    refused, about = _refused(sizes), _about(usable, settings, changed)
+    suffix = _buttons(usable, settings, pad, about, [suffix for suffix in FORMATS if suffix not in refused])
     st.caption(plain(f"Coordinates: {coordinates(suffix, sizes)}."))
     st.caption(PICTURES)
-    for why in dict.fromkeys(refused.values()):
-        no = ", ".join(suffix for suffix in refused if refused[suffix] == why)
-        st.caption(plain(f"Not as {no}: {why}."))
+    for reason in dict.fromkeys(refused.values()):
+        suffixes = ", ".join(suffix for suffix in refused if refused[suffix] == reason)
+        st.caption(plain(f"Not as {suffixes}: {reason}."))
     if changed:
         st.caption(plain(f"The file holds the changed sequence, not the original, of: {about.changed}."))
     left_out = len(records) - len(usable)
@@ -217,14 +223,14 @@ def downloads(originals: list[Record], how: Settings) -> None:
         st.caption(plain(f"{left_out:,} records are left out: they are too short for this model."))
 
 
-def _buttons(records: Sequence[Record], how: Settings, pad: bool, about: About, formats: list[str]) -> str:
+def _buttons(records: Sequence[Record], settings: Settings, pad: bool, about: About, formats: list[str]) -> str:
     """The suffix that is chosen. Files are made when they are asked for, outside the session: its state is not there
     to be read any more."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     suffix: str = left.selectbox("Format", formats, format_func=FORMATS.__getitem__, help=CONVENTIONS)
     right.download_button(
         f"Download {suffix}",
-        data=lambda: as_bytes(suffix, _tracks(records, how, pad), about),
+        data=lambda: as_bytes(suffix, _tracks(records, settings, pad), about),
         file_name=f"predictions{suffix}",
         icon=":material/download:",
         on_click="ignore",
@@ -232,7 +238,7 @@ def _buttons(records: Sequence[Record], how: Settings, pad: bool, about: About, 
     )
     st.download_button(
         "Where it comes from",
-        data=lambda: _origin(how, pad, facts(suffix, _tracks(records, how, pad), about)),
+        data=lambda: _origin(settings, pad, facts(suffix, _tracks(records, settings, pad), about)),
         file_name=f"predictions{suffix}{BESIDE}",
         mime="application/json",
         icon=":material/history_edu:",
@@ -246,28 +252,30 @@ def _buttons(records: Sequence[Record], how: Settings, pad: bool, about: About, 
 
 def _refused(sizes: Sequence[tuple[str, int]]) -> dict[str, str]:
     """The formats that cannot hold the records, and why."""
-    found = {}
+    reasons = {}
     for suffix in FORMATS:
         try:
             check(suffix, sizes)
         except ValueError as error:
-            found[suffix] = str(error)
-    return found
+            reasons[suffix] = str(error)
+    return reasons
 
 
-def _about(records: Sequence[Record], how: Settings, changed: Sequence[str]) -> About:
-    words = rule(how.model, [len(record.codes) for record in records], how.both)
+def _about(records: Sequence[Record], settings: Settings, changed: Sequence[str]) -> About:
+    words = rule(settings.model, [len(record.codes) for record in records], settings.both)
     names = ", ".join(map(shorten, changed))
-    return About(f"{how.model.name} {how.model.hash}", words, how.threshold, names, how.model.meaning)
+    return About(
+        f"{settings.model.name} {settings.model.hash}", words, settings.threshold, names, settings.model.meaning
+    )
 
 
-def _tracks(records: Sequence[Record], how: Settings, pad: bool) -> list[Track]:
-    profiles = [cache.profile(how.model, record.codes, how.both, pad) for record in records]
+def _tracks(records: Sequence[Record], settings: Settings, pad: bool) -> list[Track]:
+    profiles = [cache.profile(settings.model, record.codes, settings.both, pad) for record in records]
     return [
-        track(record.name, record.codes, found.scores, found.change)
-        for record, found in zip(records, profiles, strict=True)
+        track(record.name, record.codes, profile.scores, profile.change)
+        for record, profile in zip(records, profiles, strict=True)
     ]
 
 
-def _origin(how: Settings, pad: bool, about: dict[str, Any]) -> bytes:
-    return as_json(provenance(home(), how.model, {"both": how.both, "pad": pad} | about))
+def _origin(settings: Settings, pad: bool, about: dict[str, Any]) -> bytes:
+    return as_json(provenance(home(), settings.model, {"both": settings.both, "pad": pad} | about))

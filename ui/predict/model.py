@@ -30,8 +30,8 @@ REVERSE = KeptSetting("show-reverse", "reverse", False, lambda _: ON)
 PAD = KeptSetting("pad", "pad", False, lambda _: ON)
 
 
-def model_import(choice: str) -> None:
-    """Draw the form; the new model becomes the value of the control with the key `choice`, which is drawn later."""
+def model_import(control: str) -> None:
+    """Draw the form; the new model becomes the value of the control with the key `control`, which is drawn later."""
     with st.popover("Import a model", icon=":material/upload_file:"):
         st.caption(
             "Weights that were trained elsewhere, of a network built like those here: safetensors, or what PyTorch "
@@ -40,10 +40,10 @@ def model_import(choice: str) -> None:
         file = st.file_uploader("File of weights", max_upload_size=MAX_MB, key="weights-file")
         name = st.text_input("Name of the model", placeholder="that of the file", key="weights-name").strip()
         if st.button("Import", disabled=file is None, icon=":material/upload:") and file:
-            run_action(lambda: _import(file, name or None, choice))
+            run_action(lambda: _import(file, name or None, control))
 
 
-def _import(file: UploadedFile, name: str | None, choice: str) -> None:
+def _import(file: UploadedFile, name: str | None, control: str) -> None:
     """Keep an upload as a model, and choose it.
 
     Raises:
@@ -53,7 +53,7 @@ def _import(file: UploadedFile, name: str | None, choice: str) -> None:
     with st.spinner("Reading the weights"), upload_folder() as folder:
         path = write_upload(file, folder.resolve() / "weights")
         try:
-            st.session_state[choice] = weight_files.import_model(home(), path, name).name
+            st.session_state[control] = weight_files.import_model(home(), path, name).name
         except ValueError as error:
             raise ValueError(str(error).replace(str(path), file.name)) from None
 
@@ -128,7 +128,7 @@ def settings() -> Settings | None:
     if main is None:
         return None
     with st.popover("What does a score mean?", icon=":material/help:"):
-        st.markdown(_explained(meaning))
+        st.markdown(_meaning_text(meaning))
     return Settings(main, other, strand == "both", threshold, reverse)
 
 
@@ -163,7 +163,7 @@ def read_tick(text: str) -> bool:
     return True
 
 
-def _explained(meaning: ScoreTarget) -> str:
+def _meaning_text(meaning: ScoreTarget) -> str:
     band = "The band shows how far several trainings of the same model differ."
     if meaning.scan is None:
         return (
@@ -179,14 +179,14 @@ def _explained(meaning: ScoreTarget) -> str:
 
 
 def _choose_main(names: dict[str, str]) -> ModelChoice | None:
-    above = st.container()
+    place = st.container()
     model_import(MODEL.key)
-    several = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
-    labels = {name: visible(label) for name, label in (names | several).items()}
-    with above:
+    average = {AVERAGE: "Average of several …"} if len(names) > 1 else {}
+    labels = {name: visible(label) for name, label in (names | average).items()}
+    with place:
         known = one_of(labels, f"The model {{}} is not here any more: {names[BUILTIN]} is chosen.")
-        now = list(labels).index(MODEL.restore(known))
-        name = st.selectbox("Model", list(labels), now, format_func=labels.__getitem__, key=MODEL.key)
+        index = list(labels).index(MODEL.restore(known))
+        name = st.selectbox("Model", list(labels), index, format_func=labels.__getitem__, key=MODEL.key)
         MODEL.keep()
     if name != AVERAGE:
         MEMBERS.remember(None)
@@ -212,13 +212,13 @@ def _open_average(members: list[ModelChoice | None]) -> ModelChoice | None:
     if len(opened) < len(members):
         return None
     if len({member.model.length for member in opened}) > 1:
-        takes = [f"{member.label} takes {_takes(member.model.length)}" for member in opened]
-        st.error(plain(f"These models cannot be averaged, since they look at DNA differently: {', '.join(takes)}."))
+        inputs = [f"{member.label} takes {_input_words(member.model.length)}" for member in opened]
+        st.error(plain(f"These models cannot be averaged, since they look at DNA differently: {', '.join(inputs)}."))
         return None
     return _open(",".join(member.name for member in opened), f"Average of {len(opened)} models")
 
 
-def _takes(length: int | None) -> str:
+def _input_words(length: int | None) -> str:
     return "sequences of any length" if length is None else f"windows of {length} bases"
 
 

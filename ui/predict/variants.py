@@ -71,8 +71,8 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
     """Draw the box, the upload and the genome; None when there is nothing to score, or it cannot be read."""
     VARIANTS.restore()
     OVER_FILE.settle(FILE.file.name if FILE.file else "", FILE.empty)
-    given = bool(st.session_state[VARIANTS.box] or FILE.file)
-    with st.expander("Many variants: a VCF or a list", icon=":material/difference:", expanded=given):
+    filled = bool(st.session_state[VARIANTS.box] or FILE.file)
+    with st.expander("Many variants: a VCF or a list", icon=":material/difference:", expanded=filled):
         st.text_area(
             "Variants",
             key=VARIANTS.box,
@@ -86,7 +86,7 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
                 file = st.file_uploader("VCF or text, plain or gzip", max_upload_size=MAX_MB, key=FILE.key)
             with st.popover("Genome", icon=":material/genetics:"):
                 upload, path = _draw_genome()
-            st.button("Clear variants", on_click=_clear, disabled=not given)
+            st.button("Clear variants", on_click=_clear, disabled=not filled)
         OVER_FILE.tell()
         if file:
             st.caption(
@@ -122,11 +122,11 @@ def _draw_genome() -> tuple[UploadedFile | None, str]:
 def _genome(upload: UploadedFile | None, typed: str) -> Path | None:
     if typed:
         return expand_path(typed)
-    return _kept(upload.file_id, upload) if upload else None
+    return _keep_genome(upload.file_id, upload) if upload else None
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the genome")
-def _kept(id: str, _upload: UploadedFile) -> Path:  # noqa: ARG001
+def _keep_genome(id: str, _upload: UploadedFile) -> Path:  # noqa: ARG001
     return keep_fasta(cast(BinaryIO, _upload), home() / "cache" / "genomes")
 
 
@@ -144,11 +144,11 @@ def _read(file: UploadedFile | None, text: str, records: Sequence[Record], genom
         return None
     sequences = tuple(record.name for record in records) if genome is None else ()
     listed = _listed(file.file_id if file else text, sequences, file or text)
-    reference, told, identity = _reference(records, genome)
+    reference, label, identity = _reference(records, genome)
     name = file.name if file else "pasted variants"
     content = cast(BinaryIO, file or io.BytesIO(text.encode()))
     key = f"{file.file_id if file else hashlib.sha256(text.encode()).hexdigest()} {sequences}"
-    return Variants(listed, reference, (name, told), (key, identity), content, genome)
+    return Variants(listed, reference, (name, label), (key, identity), content, genome)
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the variants")
@@ -168,12 +168,17 @@ def _reference(records: Sequence[Record], genome: Path | None) -> tuple[Referenc
     return reference, genome.name, f"{genome} {facts.st_size} {facts.st_mtime_ns}"
 
 
-def variant_view(variants: Variants, how: Settings) -> None:
+def variant_view(variants: Variants, settings: Settings) -> None:
     """Draw the effects of variants."""
     st.subheader("What the variants do", anchor=False)
     try:
-        found = cache.effects(
-            how.model, how.threshold, how.both, variants.identity, variants.listed.calls, variants.reference
+        scored = cache.effects(
+            settings.model,
+            settings.threshold,
+            settings.both,
+            variants.identity,
+            variants.listed.calls,
+            variants.reference,
         )
     except (ValueError, OSError) as error:
         st.error(plain(format_error(error)))
@@ -181,35 +186,37 @@ def variant_view(variants: Variants, how: Settings) -> None:
     if variants.listed.more:
         st.info(f"The list goes on: the first {MAX_CALLS:,} lines are here.")
         if variants.genome:
-            offer_variants(variants.names[0], variants.content, variants.genome, how)
-    st.fragment(_draw)(variants, found, how)
+            offer_variants(variants.names[0], variants.content, variants.genome, settings)
+    st.fragment(_draw)(variants, scored, settings)
 
 
-def _draw(variants: Variants, found: ScoredVariants, how: Settings) -> None:
+def _draw(variants: Variants, scored: ScoredVariants, settings: Settings) -> None:
     listed = variants.listed
-    if not found.scored:
-        _draw_unscored(found.unscored, listed)
+    if not scored.scored:
+        _draw_unscored(scored.unscored, listed)
         return
-    words = [f"{len(found.scored):,} variant{'s' * (len(found.scored) != 1)} scored, the largest effect first"]
-    words += [f"bases from {variants.names[1]}", *(found.notes if variants.genome else [])]
+    words = [
+        f"{len(scored.scored):,} variant{'' if len(scored.scored) == 1 else 's'} scored, the largest effect first"
+    ]
+    words += [f"bases from {variants.names[1]}", *(scored.notes if variants.genome else [])]
     st.caption(f"{plain(' · '.join(words))}. Select a row to see its profiles.")
     st.dataframe(
-        _table(found.scored),
+        _table(scored.scored),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [0]}},
         key=TABLE,
-        height=min(35 * (len(found.scored) + 1) + 3, 280),
+        height=min(35 * (len(scored.scored) + 1) + 3, 280),
         alt="Variants with their effect, where it acts, and sites gained and lost",
-        column_config=COLUMNS | {"Effect": _effect_column(how.model.meaning.scale)},
+        column_config=COLUMNS | {"Effect": _effect_column(settings.model.meaning.scale)},
     )
-    _draw_downloads(variants, found, how)
-    _draw_unscored(found.unscored, listed, folded=True)
+    _draw_downloads(variants, scored, settings)
+    _draw_unscored(scored.unscored, listed, folded=True)
     state = st.session_state.get(TABLE)
-    chosen = state["selection"]["rows"] if state else []
-    place = chosen[0] if chosen and chosen[0] < len(found.scored) else 0
-    _draw_profiles(*found.scored[place], variants, how)
+    selection = state["selection"]["rows"] if state else []
+    row = selection[0] if selection and selection[0] < len(scored.scored) else 0
+    _draw_profiles(*scored.scored[row], variants, settings)
 
 
 def _effect_column(scale: str) -> Any:
@@ -228,9 +235,9 @@ def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = F
         return
     label = f"{len(rows):,} without a score, and why"
     with st.expander(label, icon=":material/warning:", expanded=not folded):
-        named = [{"Line": line, "Variant": variant, "Why": why} for line, variant, why in sorted(rows)]
+        table = [{"Line": line, "Variant": variant, "Why": why} for line, variant, why in sorted(rows)]
         st.dataframe(
-            pd.DataFrame(cells(named)),
+            pd.DataFrame(cells(table)),
             hide_index=True,
             height=min(35 * (len(rows) + 1) + 3, 180),
             column_config={"Line": st.column_config.NumberColumn(width="small")},
@@ -246,8 +253,8 @@ def _name(call: Call) -> str:
     return f"{shorten(call.chromosome)}:{call.position} {'>'.join(alleles)}"
 
 
-def _table(found: list[Scored]) -> pd.DataFrame:
-    return pd.DataFrame([_row(call, effect) for call, effect in found if effect])
+def _table(scored: list[Scored]) -> pd.DataFrame:
+    return pd.DataFrame([_row(call, effect) for call, effect in scored if effect])
 
 
 def _row(call: Call, effect: AlleleEffect) -> dict[str, Any]:
@@ -264,12 +271,12 @@ def _row(call: Call, effect: AlleleEffect) -> dict[str, Any]:
     }
 
 
-def _draw_downloads(variants: Variants, found: ScoredVariants, how: Settings) -> None:
+def _draw_downloads(variants: Variants, scored: ScoredVariants, settings: Settings) -> None:
     with st.container(horizontal=True):
         for suffix in (".tsv", ".csv"):
             st.download_button(
                 f"Table ({suffix[1:].upper()})",
-                data=partial(_file, suffix, variants, found, how),
+                data=partial(_file, suffix, variants, scored, settings),
                 file_name=f"variant_effects{suffix}",
                 icon=":material/download:",
                 on_click="ignore",
@@ -277,33 +284,35 @@ def _draw_downloads(variants: Variants, found: ScoredVariants, how: Settings) ->
             )
 
 
-def _file(suffix: str, variants: Variants, found: ScoredVariants, how: Settings) -> bytes:
-    lines = table_lines(how.model, [*found.scored, *found.unscored], variants.names, how.threshold, suffix, how.both)
+def _file(suffix: str, variants: Variants, scored: ScoredVariants, settings: Settings) -> bytes:
+    lines = table_lines(
+        settings.model, [*scored.scored, *scored.unscored], variants.names, settings.threshold, suffix, settings.both
+    )
     return "".join([*lines, *unused_lines(variants.listed.bad)]).encode()
 
 
-def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, how: Settings) -> None:
+def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, settings: Settings) -> None:
     """The profiles with and without a variant, one over the other."""
-    model = how.model
+    model = settings.model
     try:
         task = Scorer(model, variants.reference).surroundings(call, AROUND + 2 * model.reach)
     except (ValueError, OSError) as error:
         st.error(plain(format_error(error)))
         return
     before, after = (
-        cache.profile(model, codes, how.both, False).scores[:bases]
+        cache.profile(model, codes, settings.both, False).scores[:bases]
         for codes, bases in zip(task[1:3], task.lengths(), strict=True)
     )
     if task.reverse:
         task, before, after = task.forward(), before[::-1], after[::-1]
     edited = task.edited()
-    st.markdown(f"**{plain(_name(call))}**: {_said(effect, model.meaning.unit)}")
+    st.markdown(f"**{plain(_name(call))}**: {_describe(effect, model.meaning.unit)}")
     figure = profile_figure(
         edited.codes,
         after,
         name="with the variant",
         lines=[Line("reference", edited.aligned(before))],
-        sites=call_sites(after, how.threshold),
+        sites=call_sites(after, settings.threshold),
         hits=motif_hits(model.meaning.scan, edited.codes),
         shaded=model.reach if model.length is None else 0,
         first=task.start + 1,
@@ -317,10 +326,10 @@ def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, 
         config=chart_buttons("variant"),
         alt="Predicted binding score at each base around the variant, with it and without it",
     )
-    st.caption(_under(call))
+    st.caption(_caption(call))
 
 
-def _said(effect: AlleleEffect | None, unit: str) -> str:
+def _describe(effect: AlleleEffect | None, unit: str) -> str:
     if effect is None:
         return "no score"
     score = f"the highest score near it goes from {fixed(effect.reference, 2)} to {fixed(effect.alternative, 2)}"
@@ -328,7 +337,7 @@ def _said(effect: AlleleEffect | None, unit: str) -> str:
     return f"{effect.words}; {change}; {score}."
 
 
-def _under(call: Call) -> str:
+def _caption(call: Call) -> str:
     words = f"Positions on {plain(shorten(call.chromosome))}, forward strand; the dotted line marks the variant."
     moved = len(call.reference) != len(call.alternative)
     return f"{words} Behind it, positions are those of the changed sequence." if moved else words

@@ -45,16 +45,19 @@ LARGEST_PICTURE = 100_000
 BAND = "band: ± 1 sd, the spread (standard deviation) of the {} networks that are averaged"
 
 
-def find_sites(codes: Codes, found: Profile, hits: list[Hit], threshold: float) -> Rows:
+def find_sites(codes: Codes, profile: Profile, hits: list[Hit], threshold: float) -> Rows:
     """The called sites as rows of the table, strongest first."""
-    return sorted(describe_sites(codes, found.scores, threshold, hits), key=lambda row: -row["score"])
+    return sorted(describe_sites(codes, profile.scores, threshold, hits), key=lambda row: -row["score"])
 
 
 def selected_site(rows: Rows) -> tuple[int, int] | None:
     """First and last base, 1-based, of the site whose row is selected."""
     state = st.session_state.get(_key(rows))
-    chosen = state["selection"]["rows"] if state else []
-    return (rows[chosen[0]]["start"], rows[chosen[0]]["end"]) if chosen and chosen[0] < len(rows) else None
+    selection = state["selection"]["rows"] if state else []
+    if not selection or selection[0] >= len(rows):
+        return None
+    site = rows[selection[0]]
+    return site["start"], site["end"]
 
 
 def select_site(rows: Rows, position: int) -> None:
@@ -126,7 +129,7 @@ COLUMNS = {
 
 
 def sequence_view(
-    record: Record, records: Sequence[Record], how: Settings, open_record: Callable[[Record], None]
+    record: Record, records: Sequence[Record], settings: Settings, open_record: Callable[[Record], None]
 ) -> None:
     """Draw a scored record; with changes, the changed sequence lies over the original.
 
@@ -134,28 +137,28 @@ def sequence_view(
         records: all that were read; a typed variant may be meant for another than the one that is open.
         open_record: shows another record.
     """
-    made = changes_of(record)
-    edited = edits.edit(record.codes, made)
-    _draw_padding(how, min(len(edited.codes), *(len(one.codes) for one in (record, *records))))
+    changes = changes_of(record)
+    edited = edits.edit(record.codes, changes)
+    _draw_padding(settings, min(len(edited.codes), *(len(other.codes) for other in (record, *records))))
     try:
-        found = _score(how.model, edited.codes, how.both)
-        original = _score(how.model, record.codes, how.both) if made else None
+        profile = _score(settings.model, edited.codes, settings.both)
+        original = _score(settings.model, record.codes, settings.both) if changes else None
     except ValueError as error:
         st.error(str(error))
         draw_changes(record, edited, records, open_record)
         return
-    hits = motif_hits(how.model.meaning.scan, edited.codes)
-    rows = find_sites(edited.codes, found, hits, how.threshold)
+    hits = motif_hits(settings.model.meaning.scan, edited.codes)
+    rows = find_sites(edited.codes, profile, hits, settings.threshold)
     if original:
-        _draw_effect(record, edited, original, found, how)
-    _draw_profile(record, edited, found, original, hits, rows, how)
-    draw_sites(rows, how.threshold, how.model, how.both)
+        _draw_effect(record, edited, original, profile, settings)
+    _draw_profile(record, edited, profile, original, hits, rows, settings)
+    draw_sites(rows, settings.threshold, settings.model, settings.both)
     draw_changes(record, edited, records, open_record)
-    _draw_map(how.model, edited.codes, found, how.both)
+    _draw_map(settings.model, edited.codes, profile, settings.both)
 
 
-def _draw_padding(how: Settings, bases: int) -> None:
-    lengths = {choice.model.length for choice in (how.main, how.other) if choice}
+def _draw_padding(settings: Settings, bases: int) -> None:
+    lengths = {choice.model.length for choice in (settings.main, settings.other) if choice}
     needed = [length for length in lengths if length is not None and length > bases]
     if needed:
         label = f"Fill up with N to the {max(needed)} bases that a model here needs"
@@ -167,55 +170,60 @@ def _score(model: Model, codes: Codes, both: bool) -> Profile:
     return cache.profile(model, codes, both, padded())
 
 
-def _draw_effect(record: Record, edited: EditedSequence, original: Profile, found: Profile, how: Settings) -> None:
+def _draw_effect(
+    record: Record, edited: EditedSequence, original: Profile, profile: Profile, settings: Settings
+) -> None:
     """What the changes do: the same number, sites and words as in a list of variants."""
-    seen = effect_in_window(how.model, record.codes, edited, how.threshold, how.both)
-    show_effect(seen or edits.effect(original.scores, found.scores, edited, how.threshold), how.model.meaning.unit)
-    if seen and how.model.length and len(record.codes) > how.model.length:
-        st.caption(f"Of the change in the middle of one window of {how.model.length} bases.")
+    window_effect = effect_in_window(settings.model, record.codes, edited, settings.threshold, settings.both)
+    show_effect(
+        window_effect or edits.effect(original.scores, profile.scores, edited, settings.threshold),
+        settings.model.meaning.unit,
+    )
+    if window_effect and settings.model.length and len(record.codes) > settings.model.length:
+        st.caption(f"Of the change in the middle of one window of {settings.model.length} bases.")
 
 
 def _draw_profile(
     record: Record,
     edited: EditedSequence,
-    found: Profile,
+    profile: Profile,
     original: Profile | None,
     hits: list[Hit],
     rows: Rows,
-    how: Settings,
+    settings: Settings,
 ) -> None:
     if len(edited.codes) > LARGEST_PICTURE:
         st.info(
             f"A picture is drawn up to {LARGEST_PICTURE:,} bases; this record has {len(edited.codes):,}. Its sites:"
         )
         return
-    words = _rule(how.model, found)
+    words = _profile_notes(settings.model, profile)
     lines = [Line("original", edited.aligned(original.scores))] if original else []
     if not original:
-        lines += _observed(record, found, words)
-    if how.reverse:
-        lines.append(Line("other strand", _reverse(how.model, edited.codes), REVERSED))
-    if how.other:
-        lines += _other(how.other, edited.codes, found, how.both, words)
+        lines += _observed_line(record, profile, words)
+    if settings.reverse:
+        lines.append(Line("other strand", _reverse(settings.model, edited.codes), REVERSED))
+    if settings.other:
+        lines += _comparison_line(settings.other, edited.codes, profile, settings.both, words)
     site = selected_site(rows)
     name = "changed" if original else "predicted"
     chart = f"profile-{key(record)}"
     st.plotly_chart(
         _profile_figure(
             edited.codes,
-            found.scores,
-            name=f"{name}: {how.main.label}" if how.other else name,
-            spread=found.spread,
+            profile.scores,
+            name=f"{name}: {settings.main.label}" if settings.other else name,
+            spread=profile.spread,
             lines=lines,
-            sites=call_sites(found.scores, how.threshold),
+            sites=call_sites(profile.scores, settings.threshold),
             hits=hits,
-            shaded=how.model.reach if how.model.length is None else 0,
+            shaded=settings.model.reach if settings.model.length is None else 0,
             focus=site and (site[0] - 1, site[1]),
-            meaning=how.model.meaning,
+            meaning=settings.model.meaning,
         ),
         key=chart,
         config=chart_buttons("profile"),
-        on_select=lambda: _take_click(chart, rows),
+        on_select=lambda: _select_clicked(chart, rows),
         selection_mode="points",
         alt="Predicted binding score at each base of the sequence, with called sites and known motif matches",
     )
@@ -223,26 +231,26 @@ def _draw_profile(
 
 
 @cache.drawn_once
-def _profile_figure(codes: Codes, scores: Scores, **how: Any) -> go.Figure:
-    return profile_figure(codes, scores, **how)
+def _profile_figure(codes: Codes, scores: Scores, **options: Any) -> go.Figure:
+    return profile_figure(codes, scores, **options)
 
 
-def _rule(model: Model, found: Profile) -> list[str]:
+def _profile_notes(model: Model, profile: Profile) -> list[str]:
     """How the sequence was scored, and what the band is, in words."""
-    return [*_scored(model, found), *([] if found.spread is None else [BAND.format(len(model.members))])]
+    return [*_scoring_notes(model, profile), *([] if profile.spread is None else [BAND.format(len(model.members))])]
 
 
-def _scored(model: Model, found: Profile) -> list[str]:
+def _scoring_notes(model: Model, profile: Profile) -> list[str]:
     if model.length is None:
         shaded = f"shaded: the {model.reach} bases at each end, which the model sees only half of"
-        return [found.rule, *([shaded] if len(found.scores) > 2 * model.reach else [])]
-    if found.change is not None:
-        change = f"between its two tiles a base's score changes by up to {fixed(float(np.nanmax(found.change)), 2)}"
-        return [found.rule, change]
-    return [found.rule]
+        return [profile.rule, *([shaded] if len(profile.scores) > 2 * model.reach else [])]
+    if profile.change is not None:
+        change = f"between its two tiles a base's score changes by up to {fixed(float(np.nanmax(profile.change)), 2)}"
+        return [profile.rule, change]
+    return [profile.rule]
 
 
-def _observed(record: Record, found: Profile, words: list[str]) -> list[Line]:
+def _observed_line(record: Record, profile: Profile, words: list[str]) -> list[Line]:
     """The scores that a data set on disk has for this record."""
     try:
         window = find_window(home(), record.name, record.codes)
@@ -254,7 +262,7 @@ def _observed(record: Record, found: Profile, words: list[str]) -> list[Line]:
     if not window.same:
         words.append(f"data set {window.dataset} has a window of this name, but with other letters")
         return []
-    words.append(f"observed: data set {window.dataset}, {_agreement(found.scores, window.scores)}")
+    words.append(f"observed: data set {window.dataset}, {_agreement(profile.scores, window.scores)}")
     return [Line("observed", window.scores)]
 
 
@@ -267,18 +275,18 @@ def _reverse(model: Model, codes: Codes) -> np.ndarray:
     return _score(model, reverse_complement(codes), False).scores[::-1]
 
 
-def _other(other: ModelChoice, codes: Codes, found: Profile, both: bool, words: list[str]) -> list[Line]:
+def _comparison_line(other: ModelChoice, codes: Codes, profile: Profile, both: bool, words: list[str]) -> list[Line]:
     """The profile of the model that is compared with."""
     try:
         scores = _score(other.model, codes, both).scores
     except ValueError as error:
         words.append(f"{other.label} is not drawn: {error}")
         return []
-    words.append(f"the two models: {_agreement(found.scores, scores)}")
+    words.append(f"the two models: {_agreement(profile.scores, scores)}")
     return [Line(other.label, scores, COMPARED)]
 
 
-def _take_click(chart: str, rows: Rows) -> None:
+def _select_clicked(chart: str, rows: Rows) -> None:
     for point in st.session_state[chart]["selection"]["points"][:1]:
         position = round(point["x"])
         st.session_state[POSITION] = position
@@ -290,12 +298,12 @@ def _map_figure(changed: Mutagenesis, meaning: ScoreTarget) -> go.Figure:
     return mutagenesis_figure(changed, meaning)
 
 
-def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
+def _draw_map(model: Model, codes: Codes, profile: Profile, both: bool) -> None:
     st.subheader("What every base change would do", anchor=False)
     if model.length is not None and len(codes) < model.length:
         st.caption("Not for a sequence that was filled up with N.")
         return
-    middle = int(found.scores.argmax())
+    middle = int(profile.scores.argmax())
     first = max(0, min(middle - MAP_BASES // 2, len(codes) - MAP_BASES))
     if len(codes) > MAP_BASES:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1

@@ -65,21 +65,21 @@ def new_sweep() -> None:
             st.button(
                 "Use the example",
                 icon=":material/lightbulb:",
-                on_click=_take_example,
+                on_click=_use_example,
                 help="The published sweep: three learning rates, five epochs each.",
             )
-        text = _built() if way != WRITE else _written()
+        text = _form_text() if way != WRITE else _file_text()
         options = _options()
     with side:
         try:
             if not text.strip():
                 raise ValueError(NOTHING[way or BUILD])
-            _side(text, dataset, preset, options, sizes)
+            _plan_and_start(text, dataset, preset, options, sizes)
         except ValueError as error:
             st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
-            said = str(error) if way == WRITE else in_labels(error)
-            (st.error if text.strip() else st.info)(plain(said))
-    _earlier()
+            message = str(error) if way == WRITE else in_labels(error)
+            (st.error if text.strip() else st.info)(plain(message))
+    _list_sweeps()
 
 
 def _base(datasets: list[str]) -> tuple[str, str]:
@@ -122,8 +122,8 @@ def _ray() -> str:
     ).strip()
 
 
-def _written() -> str:
-    st.file_uploader("Upload", type=["yaml", "yml", "json"], max_upload_size=1, key=UPLOAD, on_change=_take_upload)
+def _file_text() -> str:
+    st.file_uploader("Upload", type=["yaml", "yml", "json"], max_upload_size=1, key=UPLOAD, on_change=_use_upload)
     return st.text_area(
         "Sweep file, in the format of Weights & Biases",
         height=360,
@@ -135,18 +135,18 @@ def _written() -> str:
     )
 
 
-def _take_upload() -> None:
+def _use_upload() -> None:
     file = st.session_state[UPLOAD]
     if file is not None:
         st.session_state[TEXT] = file.getvalue()[: MAX_TEXT + 1].decode(errors="replace")
 
 
-def _take_example() -> None:
+def _use_example() -> None:
     st.session_state[TEXT] = sweeps.EXAMPLE.read_text()
     st.session_state[WAY] = WRITE
 
 
-def _built() -> str:
+def _form_text() -> str:
     """The form, as the text of a sweep file."""
     method = st.segmented_control(
         "Search",
@@ -197,20 +197,20 @@ def _parameter(field: str, method: str) -> dict[str, Any]:
         }
     if method != "grid" and st.toggle(f"{label(field)}: a range", key=f"sweep-range-{field}"):
         return _range(field, schema.get("type") == "number")
-    given = st.text_input(
+    text = st.text_input(
         label(field),
         FIRST_VALUES.get(field, str(schema["default"] if schema["default"] is not None else "")),
         key=f"sweep-of-{field}",
         help=f"Values, with commas between them. {schema['description']}",
         persist_state="session",
     )
-    values = [_number(word.strip()) for word in given.split(",") if word.strip()]
+    values = [_number(word.strip()) for word in text.split(",") if word.strip()]
     return {"value": values[0]} if len(values) == 1 else {"values": values}
 
 
 def _range(field: str, fractions: bool) -> dict[str, Any]:
     low, high, scale = st.columns(3)
-    found: dict[str, Any] = {
+    parameter: dict[str, Any] = {
         "min": _number(
             low.text_input(f"{label(field)} from", "0.0001" if fractions else "1", key=f"sweep-min-{field}")
         ),
@@ -218,9 +218,9 @@ def _range(field: str, fractions: bool) -> dict[str, Any]:
     }
     if fractions:
         order = sorted(SCALES, reverse=field not in LOG_FIELDS)
-        drawn = scale.selectbox("drawn", order, format_func=SCALES.__getitem__, key=f"sweep-scale-{field}")
-        found["distribution"] = drawn
-    return found
+        distribution = scale.selectbox("drawn", order, format_func=SCALES.__getitem__, key=f"sweep-scale-{field}")
+        parameter["distribution"] = distribution
+    return parameter
 
 
 def _number(word: str) -> int | float | str:
@@ -244,33 +244,35 @@ def _counts(method: str) -> dict[str, int]:
         help="Each configuration runs with so many random seeds. With one, a difference between two configurations "
         "cannot be told from chance; three show how much a result varies.",
     )
-    found = {"replicates": replicates} if replicates > 1 else {}
+    settings = {"replicates": replicates} if replicates > 1 else {}
     if method == "grid":
-        return found
-    about: dict[str, Any] = {"value": 20, "key": "sweep-cap", "help": "The search ends after so many."}
-    return found | {"run_cap": right.number_input("Runs in all", min_value=1, max_value=MAX_RUNS, **about)}
+        return settings
+    options: dict[str, Any] = {"value": 20, "key": "sweep-cap", "help": "The search ends after so many."}
+    return settings | {"run_cap": right.number_input("Runs in all", min_value=1, max_value=MAX_RUNS, **options)}
 
 
-def _side(text: str, dataset: str, preset: str, options: dict[str, Any], sizes: dict[str, tuple[int, int]]) -> None:
+def _plan_and_start(
+    text: str, dataset: str, preset: str, options: dict[str, Any], sizes: dict[str, tuple[int, int]]
+) -> None:
     base = PRESETS[preset].model_copy(update={"dataset": dataset})
     spec = parse_spec(text, base)
     if options["ray"]:
         protocol.resolve(options["ray"])
-    found = plan_sweep(
-        spec, sizes, recent_samples(runs.list_runs(home())), options["parallel"], here=not options["ray"]
+    planned = plan_sweep(
+        spec, sizes, recent_samples(runs.list_runs(home())), options["parallel"], local=not options["ray"]
     )
     id = next_sweep_id()
-    words = sweeps.command(home(), id, dataset, preset, **options)
+    command = sweeps.command(home(), id, dataset, preset, **options)
     if st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", key=start_key(id)):
         with st.spinner("Starting"):
             run_action(
-                lambda: _submit(id, spec, options, words),
+                lambda: _submit(id, spec, options, command),
                 lambda: show_sweep(id),
                 lambda: sweeps.is_sweep(home(), id),
             )
-    _show_plan(spec, found, sizes)
+    _show_plan(spec, planned, sizes)
     st.caption("What Start executes; the same line works in a terminal")
-    st.code(shlex.join(words), language=None, wrap_lines=True)
+    st.code(shlex.join(command), language=None, wrap_lines=True)
     with st.expander("The sweep file"):
         st.code(text, language="yaml")
 
@@ -281,45 +283,45 @@ def _submit(id: str, spec: Spec, options: dict[str, Any], command: list[str]) ->
     runs.start_process(sweep, command, secrets())
 
 
-def _show_plan(spec: Spec, found: Plan, sizes: dict[str, tuple[int, int]]) -> None:
+def _show_plan(spec: Spec, plan: Plan, sizes: dict[str, tuple[int, int]]) -> None:
     left, right = st.columns(2)
-    left.metric("Runs", f"{found.runs:,}", help="Each one a model of its own, with its own page.")
-    if found.time:
-        right.metric("Takes about", found.time.text, help=f"All runs together: {found.time.basis}.")
-        st.caption(f"{found.at_once} at once · time: {found.time.basis}")
+    left.metric("Runs", f"{plan.runs:,}", help="Each one a model of its own, with its own page.")
+    if plan.time:
+        right.metric("Takes about", plan.time.text, help=f"All runs together: {plan.time.basis}.")
+        st.caption(f"{plan.at_once} at once · time: {plan.time.basis}")
     else:
         st.caption("As many at once as the cluster has room for. How long that takes shows once they run.")
-    room_warning(found.disk)
+    room_warning(plan.disk)
     for line in sweep_plan.describe_plan(spec, sizes, label):
         st.caption(plain(f"{line}."))
     for note in spec.notes:
         st.caption(plain(f"Note: {note}."))
-    if not found.configs:
+    if not plan.configs:
         st.caption("The search draws the configurations as it goes.")
         return
     table = (
-        pd.DataFrame([{label(field): getattr(config, field) for field in spec.varied} for config in found.configs])
+        pd.DataFrame([{label(field): getattr(config, field) for field in spec.varied} for config in plan.configs])
         if spec.varied
-        else pd.DataFrame({"Configuration": [runs.default_name(config) for config in found.configs]})
+        else pd.DataFrame({"Configuration": [runs.default_name(config) for config in plan.configs]})
     )
     st.dataframe(
         table,
         column_config=number_columns(table),
-        height=min(280, 38 + 35 * len(found.configs)),
+        height=min(280, 38 + 35 * len(plan.configs)),
         hide_index=True,
         alt="The runs that this sweep will make",
     )
-    if found.runs > len(found.configs):
+    if plan.runs > len(plan.configs):
         st.caption(f"The first {LISTED} of them.")
 
 
-def _earlier() -> None:
-    every = sweeps.list_sweeps(home())
+def _list_sweeps() -> None:
+    all_sweeps = sweeps.list_sweeps(home())
     st.subheader("Sweeps so far", anchor=False)
-    if not every:
+    if not all_sweeps:
         st.caption("None yet. Press Start: the first one works as it stands.")
         return
-    newest, sizes = newest_first(every, "all-sweeps"), sweeps.sweep_sizes(home())
+    newest, sizes = newest_first(all_sweeps, "all-sweeps"), sweeps.sweep_sizes(home())
     st.dataframe(
         pd.DataFrame(cells([_row(sweep, sizes[sweep.id]) for sweep in newest])),
         hide_index=True,

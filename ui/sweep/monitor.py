@@ -24,27 +24,30 @@ OWN_COLOURS = 8  # more runs than that and only the best have a colour and a nam
 LEADERS = 3
 
 
-def actions(sweep: Sweep, status: Status, past: list[RunRecord]) -> None:
+def actions(sweep: Sweep, status: Status, records: list[RunRecord]) -> None:
     """Draw the buttons that the state of the sweep allows."""
     with st.container(horizontal=True, key="actions"):
-        if status.active or any(run.state in ACTIVE for run in past):
+        if status.active or any(run.state in ACTIVE for run in records):
             _stop(sweep, status)
         elif status.state != "finished" and st.button("Resume", type="primary", icon=":material/resume:"):
             run_action(lambda: sweeps.resume(sweep, secrets()))
-        if any(run.state in RETRIED for run in past):
-            _retry(sweep, sum(run.state in RETRIED for run in past))
+        if any(run.state in RETRIED for run in records):
+            _retry(sweep, sum(run.state in RETRIED for run in records))
         _extend(sweep)
-        _add(sweep)
-        if past and st.button("Compare", icon=":material/compare_arrows:"):
+        _add_run(sweep)
+        if records and st.button("Compare", icon=":material/compare_arrows:"):
             show_comparison(sweep.id)
 
 
 def _stop(sweep: Sweep, status: Status) -> None:
-    asked = runs.stop_requested(sweep)
-    if st.button("Stop all", icon=":material/stop_circle:", disabled=asked, key="stop-all"):
+    requested = runs.stop_requested(sweep)
+    if st.button("Stop all", icon=":material/stop_circle:", disabled=requested, key="stop-all"):
         run_action(lambda: sweeps.cancel(sweep))
     if status.active and st.button(
-        "Start no more", disabled=asked, key="stop-new", help="The runs that are under way go on to their end."
+        "Start no more",
+        disabled=requested,
+        key="stop-new",
+        help="The runs that are under way go on to their end.",
     ):
         run_action(lambda: sweeps.cancel(sweep, leave_runs=True))
 
@@ -61,16 +64,16 @@ def _extend(sweep: Sweep) -> None:
             "Sweep file", sweeps.read_text(sweep), height=320, max_chars=MAX_TEXT, key=f"extend-{sweep.id}"
         )
         if st.button("Save and run", type="primary", key="extend"):
-            run_action(lambda: _extended(sweep, text))
+            run_action(lambda: _save_and_resume(sweep, text))
 
 
-def _extended(sweep: Sweep, text: str) -> None:
+def _save_and_resume(sweep: Sweep, text: str) -> None:
     sweeps.extend(sweep, text)
     if not runs.read_status(sweep).active:
         sweeps.resume(sweep, secrets())
 
 
-def _add(sweep: Sweep) -> None:
+def _add_run(sweep: Sweep) -> None:
     with st.popover("Add a run", icon=":material/add_circle:"):
         spec = sweeps.read_spec(sweep)
         st.caption("A run of your own choice beside those that the sweep makes.")
@@ -82,9 +85,9 @@ def _add(sweep: Sweep) -> None:
             run_action(lambda: sweeps.add_run(sweep, parse_form(values, spec.base), secrets()))
 
 
-def run_actions(past: list[RunRecord]) -> None:
+def run_actions(records: list[RunRecord]) -> None:
     """Choose one run and open or stop it."""
-    active = {run.id: run for run in past if run.state in ACTIVE}
+    active = {run.id: run for run in records if run.state in ACTIVE}
     if not active:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -97,7 +100,7 @@ def run_actions(past: list[RunRecord]) -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def _known() -> RecordCache:
+def _record_cache() -> RecordCache:
     """Runs that were seen to have ended, for all sweeps."""
     return {}
 
@@ -108,86 +111,90 @@ def race(sweep: Sweep) -> None:
     title, new = st.columns([5, 1], vertical_alignment="center")
     title.header(plain(sweeps.read_settings(sweep)["name"]), anchor=False)
     new.button("New sweep", icon=":material/add:", on_click=close_sweep, width="stretch")
-    past = sweeps.run_records(sweep, _known())
-    actions(sweep, status, past)
-    busy = status.active or any(run.state in ACTIVE for run in past)
+    records = sweeps.run_records(sweep, _record_cache())
+    actions(sweep, status, records)
+    busy = status.active or any(run.state in ACTIVE for run in records)
     poll(lambda: live(sweep, busy), busy)
-    run_actions(past)
+    run_actions(records)
 
 
 def live(sweep: Sweep, was_busy: bool) -> None:
     """Draw how a sweep stands; the whole page again when it has come to its end."""
     status = runs.read_status(sweep)
-    past = sweeps.run_records(sweep, _known())
-    if was_busy and not status.active and not any(run.state in ACTIVE for run in past):
+    records = sweeps.run_records(sweep, _record_cache())
+    if was_busy and not status.active and not any(run.state in ACTIVE for run in records):
         st.rerun()
     try:
-        _draw(sweep, status, sweeps.read_spec(sweep), past)
+        _draw(sweep, status, sweeps.read_spec(sweep), records)
     except ValueError as error:
         st.error(plain(str(error)))
 
 
-def _draw(sweep: Sweep, status: Status, spec: Spec, past: list[RunRecord]) -> None:
+def _draw(sweep: Sweep, status: Status, spec: Spec, records: list[RunRecord]) -> None:
     settings = sweeps.read_settings(sweep)
-    running = sum(run.state == "running" for run in past)
+    running = sum(run.state == "running" for run in records)
     at_once = settings["parallel"] or (running if settings.get("ray") else room_for(spec.base))
-    far = progress(spec, past, at_once)
-    on = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
-    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, past)) + on)
-    if other := search.disagreement(spec, past):
+    state = progress(spec, records, at_once)
+    place = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
+    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, records)) + place)
+    if other := search.disagreement(spec, records):
         st.caption(plain(f"The metrics disagree: by {metric_label(other[0])} the best run is {other[1].name}."))
     if status.error:
         st.error(plain(status.error))
     if status.active:
-        left = "" if far.seconds_left is None else f" · about {duration(round_seconds(far.seconds_left))} left"
-        st.progress(min(1.0, far.share), f"{far.ended} of {far.total} runs ended{left}")
-    live_charts(_charts(spec, past), key=f"race-{sweep.id}", height=360)
-    _table(spec, past)
+        left = "" if state.seconds_left is None else f" · about {duration(round_seconds(state.seconds_left))} left"
+        st.progress(min(1.0, state.share), f"{state.ended} of {state.total} runs ended{left}")
+    live_charts(_charts(spec, records), key=f"race-{sweep.id}", height=360)
+    _table(spec, records)
 
 
-def _facts(spec: Spec, past: list[RunRecord]) -> list[str]:
-    counts = {state: sum(run.state == state for run in past) for state in dict.fromkeys(run.state for run in past)}
+def _facts(spec: Spec, records: list[RunRecord]) -> list[str]:
+    counts = {
+        state: sum(run.state == state for run in records) for state in dict.fromkeys(run.state for run in records)
+    }
     facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
-    found = search.best_run(spec, past)
-    if found:
-        reached = f"{metric_label(spec.metric)} {figure(search.metric_value(spec, found))}"
-        facts.append(f"best so far: **{plain(found.name)}**{_ended_early(found)} with {reached}")
+    best = search.best_run(spec, records)
+    if best:
+        figures = f"{metric_label(spec.metric)} {figure(search.metric_value(spec, best))}"
+        facts.append(f"best so far: **{plain(best.name)}**{_ended_early(best)} with {figures}")
     return facts
 
 
-def _charts(spec: Spec, past: list[RunRecord]) -> list[Chart]:
-    ranked = sorted(past, key=lambda run: _rank(spec, run))
+def _charts(spec: Spec, records: list[RunRecord]) -> list[Chart]:
+    ranked = sorted(records, key=lambda run: _rank(spec, run))
     leaders = [run.key for run in ranked[:LEADERS]]
-    few = len(past) <= OWN_COLOURS
-    names = _names(past)
-    about = {
+    few = len(records) <= OWN_COLOURS
+    names = _names(records)
+    colours = {
         run.key: place if few else leaders.index(run.key) if run.key in leaders else GREY
-        for place, run in enumerate(past)
+        for place, run in enumerate(records)
     }
-    order = sorted(past, key=lambda run: about[run.key]) if not few else past
+    order = sorted(records, key=lambda run: colours[run.key]) if not few else records
 
-    def drawn(field: str) -> list[Curve]:
-        return [curve(names[run.key], run.rows, field, colour=about[run.key]) for run in order]
+    def curves(field: str) -> list[Curve]:
+        return [curve(names[run.key], run.rows, field, colour=colours[run.key]) for run in order]
 
     loss, pearson = "Validation loss: lower is better", "Pearson r on held-out windows: 1 is perfect"
-    against = f"against epoch, one curve for each of {len(past)} runs"
+    against = f"against epoch, one curve for each of {len(records)} runs"
     return [
-        loss_chart(loss, f"{loss}, {against}", drawn("val_loss")),
-        Chart(pearson, "Pearson r", f"{pearson}, {against}", drawn("val_pearsonr")),
+        loss_chart(loss, f"{loss}, {against}", curves("val_loss")),
+        Chart(pearson, "Pearson r", f"{pearson}, {against}", curves("val_pearsonr")),
     ]
 
 
 def _rank(spec: Spec, run: RunRecord) -> float:
-    found = search.metric_value(spec, run)
-    if found is None:
+    value = search.metric_value(spec, run)
+    if value is None:
         return float("inf")
-    return found if spec.goal == "minimize" else -found
+    return value if spec.goal == "minimize" else -value
 
 
-def _names(past: list[RunRecord]) -> dict[str, str]:
+def _names(records: list[RunRecord]) -> dict[str, str]:
     """What each curve is called: the run's name, with its id where two have the same, and how it ended if early."""
-    count = Counter(run.name for run in past)
-    return {run.key: run.name + (f" ({run.id})" if count[run.name] > 1 else "") + _ended_early(run) for run in past}
+    count = Counter(run.name for run in records)
+    return {
+        run.key: run.name + (f" ({run.id})" if count[run.name] > 1 else "") + _ended_early(run) for run in records
+    }
 
 
 def _ended_early(run: RunRecord) -> str:
@@ -195,10 +202,10 @@ def _ended_early(run: RunRecord) -> str:
     return "" if run.state in (*ACTIVE, "finished") else f" ({run.state})"
 
 
-def _table(spec: Spec, past: list[RunRecord]) -> None:
-    if not past:
+def _table(spec: Spec, records: list[RunRecord]) -> None:
+    if not records:
         return
-    ranked = sorted(past, key=lambda run: _rank(spec, run))
+    ranked = sorted(records, key=lambda run: _rank(spec, run))
     table = pd.DataFrame(cells([_row(spec, run) for run in ranked]))
     event: Any = st.dataframe(
         table if table["Why"].any() else table.drop(columns="Why"),
@@ -220,12 +227,12 @@ def _table(spec: Spec, past: list[RunRecord]) -> None:
 
 
 def _row(spec: Spec, run: RunRecord) -> dict[str, object]:
-    found = runs.best_row(run.rows) or {}
+    best = runs.best_row(run.rows) or {}
     return {
         "State": run.state,
         **{label(field): run.config.get(field) for field in spec.varied},
-        "val_loss": found.get("val_loss"),
-        "val_pearsonr": found.get("val_pearsonr"),
+        "val_loss": best.get("val_loss"),
+        "val_pearsonr": best.get("val_pearsonr"),
         "Epochs": f"{len(run.rows)} of {run.config['num_epochs']}",
         "Why": run.error or "",
         "Run": run.id,

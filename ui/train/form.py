@@ -72,7 +72,7 @@ def parse_form(values: dict[str, Any], base: TrainConfig | None = None) -> Train
 def fill(config: TrainConfig) -> None:
     """Put `config` into the form. Only in a callback, or before the form is drawn."""
     for field in TrainConfig.model_fields:
-        st.session_state[_key(field)] = _shown(field, getattr(config, field))
+        st.session_state[_key(field)] = _widget_value(field, getattr(config, field))
 
 
 def choose_dataset(name: str) -> None:
@@ -95,7 +95,7 @@ def config_form(datasets: list[str]) -> TrainConfig:
     Raises:
         ValueError: one line that says which field cannot be used, by its label, and why.
     """
-    _first_time(datasets)
+    _initialise(datasets)
     _preset_buttons()
     common = [field for field in _schema if _schema[field]["common"]]
     values = _fields(common, datasets)
@@ -108,7 +108,7 @@ def _key(field: str) -> str:
     return f"config-{field}"
 
 
-def _shown(field: str, value: Any) -> Any:
+def _widget_value(field: str, value: Any) -> Any:
     """A value as the widget of its field holds it: numbers without steps are text."""
     if _is_text(field):
         return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
@@ -119,24 +119,24 @@ def _is_text(field: str) -> bool:
     return "anyOf" in _schema[field] or _schema[field]["type"] == "number"
 
 
-def _first_time(datasets: list[str]) -> None:
+def _initialise(datasets: list[str]) -> None:
     if _key("dataset") not in st.session_state:
         fill(PRESETS[START_PRESET])
-    chosen = st.session_state[_key("dataset")]
-    if chosen not in datasets:
-        st.warning(plain(f"The data set {chosen!r} is not on this disk; {datasets[0]!r} is chosen instead."))
+    dataset = st.session_state[_key("dataset")]
+    if dataset not in datasets:
+        st.warning(plain(f"The data set {dataset!r} is not on this disk; {datasets[0]!r} is chosen instead."))
         st.session_state[_key("dataset")] = datasets[0]
 
 
 def _preset_buttons() -> None:
     """One press, one application: a control that holds a choice may send it again after a field was changed."""
-    held = {field: st.session_state[_key(field)] for field in _schema}
+    values = {field: st.session_state[_key(field)] for field in _schema}
     with st.container(horizontal=True, gap="small"):
         for name, title in PRESET_NAMES.items():
             st.button(
                 title,
                 key=f"preset-{name}",
-                icon=":material/check:" if _holds(held, PRESETS[name]) else None,
+                icon=":material/check:" if _matches(values, PRESETS[name]) else None,
                 help=f"Fills the form with {PRESET_HELP[name]}.",
                 on_click=_apply_preset,
                 args=(name,),
@@ -144,15 +144,15 @@ def _preset_buttons() -> None:
             )
 
 
-def _holds(held: dict[str, Any], preset: TrainConfig) -> bool:
-    fields = [field for field in held if field not in KEPT_BY_PRESETS]
-    return all(held[field] == _shown(field, getattr(preset, field)) for field in fields)
+def _matches(values: dict[str, Any], preset: TrainConfig) -> bool:
+    fields = [field for field in values if field not in KEPT_BY_PRESETS]
+    return all(values[field] == _widget_value(field, getattr(preset, field)) for field in fields)
 
 
 def _apply_preset(name: str) -> None:
-    kept = {field: st.session_state[_key(field)] for field in KEPT_BY_PRESETS}
+    unchanged = {field: st.session_state[_key(field)] for field in KEPT_BY_PRESETS}
     fill(PRESETS[name])
-    for field, value in kept.items():
+    for field, value in unchanged.items():
         st.session_state[_key(field)] = value
 
 
@@ -166,27 +166,29 @@ def _fields(fields: list[str], datasets: list[str]) -> dict[str, Any]:
 
 def _widget(field: str, datasets: list[str]) -> Any:
     schema = _schema[field]
-    about: dict[str, Any] = {
+    options: dict[str, Any] = {
         "key": _key(field),
         "help": f"{schema['description']}\n\nOn the command line: `{flag(field)}`",
         "persist_state": "session",
     }
     if field == "dataset":
-        return st.selectbox(label(field), datasets, **about)
+        return st.selectbox(label(field), datasets, **options)
     if "enum" in schema:
-        return st.selectbox(label(field), schema["enum"], **about)
+        return st.selectbox(label(field), schema["enum"], **options)
     if _is_text(field):
         placeholder = "automatic" if "anyOf" in schema else None
-        return st.text_input(label(field), placeholder=placeholder, **about)
+        return st.text_input(label(field), placeholder=placeholder, **options)
     step = 2 if field == "kernel_size" else 1
-    return st.number_input(label(field), min_value=schema["minimum"], max_value=schema["maximum"], step=step, **about)
+    return st.number_input(
+        label(field), min_value=schema["minimum"], max_value=schema["maximum"], step=step, **options
+    )
 
 
 @remembered
 def _parts(data: Windows, config: TrainConfig) -> dict[str, int]:
-    found = split(data, config)
-    check_learnable(data, found.train)
-    return {part: len(getattr(found, part)) for part in ("train", "validation", "test")}
+    parts = split(data, config)
+    check_learnable(data, parts.train)
+    return {part: len(getattr(parts, part)) for part in ("train", "validation", "test")}
 
 
 @remembered
@@ -196,8 +198,8 @@ def _leaks(data: Windows, config: TrainConfig) -> str:
 
 def data_of(config: TrainConfig) -> Windows | None:
     """The data set, unless it is the built-in one and not made yet."""
-    made = config.dataset in [data["name"] for data in list_datasets(home())]
-    return open_dataset(home(), config.dataset) if made else None
+    exists = config.dataset in [data["name"] for data in list_datasets(home())]
+    return open_dataset(home(), config.dataset) if exists else None
 
 
 def counts(data: Windows | None, config: TrainConfig, windows: int) -> dict[str, int]:
@@ -214,12 +216,12 @@ def counts(data: Windows | None, config: TrainConfig, windows: int) -> dict[str,
 
 def leak_check(data: Windows, config: TrainConfig) -> None:
     """Offer to look for leaks; say what was found as long as the split stays the same."""
-    asked = (data.hash, split_of(config))
-    if st.session_state.get(CHECKED) == asked:
+    key = (data.hash, split_of(config))
+    if st.session_state.get(CHECKED) == key:
         with st.spinner("Comparing windows"):
             st.caption(f"Leaks: {plain(_leaks(data, config))}")
     else:
-        change = {CHECKED: asked}
+        change = {CHECKED: key}
         st.button(
             "Check for leaks",
             icon=":material/water_drop:",

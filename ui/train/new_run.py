@@ -33,15 +33,15 @@ def new_run() -> None:
             config, problem = None, in_labels(error)
     with plan:
         if config:
-            order = _plan(config, *sizes[config.dataset])
+            request = _plan(config, *sizes[config.dataset])
         else:
             st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
             st.error(plain(problem))
     if config:
         with form:
             st.caption("What Start executes; the same line works in a terminal")
-            st.code(shlex.join(runs.command(config, order)), language=None, wrap_lines=True)
-    _earlier_runs()
+            st.code(shlex.join(runs.command(config, request)), language=None, wrap_lines=True)
+    _list_runs()
 
 
 def _plan(config: TrainConfig, windows: int, length: int) -> runs.RunRequest:
@@ -54,7 +54,7 @@ def _plan(config: TrainConfig, windows: int, length: int) -> runs.RunRequest:
         data, parts, problem = None, {}, in_labels(error)
     button, place = st.container(), st.container()
     name = st.text_input("Name", key=f"name-{id}", placeholder=runs.default_name(config), max_chars=runs.NAME_LENGTH)
-    order = runs.RunRequest(name, id, wandb=wandb_mode())
+    request = runs.RunRequest(name, id, wandb=wandb_mode())
     if button.button(
         "Start",
         type="primary",
@@ -64,13 +64,13 @@ def _plan(config: TrainConfig, windows: int, length: int) -> runs.RunRequest:
         disabled=bool(problem),
     ):
         with st.spinner("Starting"):
-            start(lambda: runs.submit(home(), config, order, secrets()), id)
+            start(lambda: runs.submit(home(), config, request, secrets()), id)
     with place:
         if problem:
             st.error(plain(problem))
         else:
             _figures(config, data, parts, length)
-    return order
+    return request
 
 
 def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], length: int) -> None:
@@ -80,35 +80,35 @@ def _figures(config: TrainConfig, data: Windows | None, part: dict[str, int], le
     right.metric("Training windows", f"{part['train']:,}", help="Windows that the model learns from.")
     reach = receptive_field(config)
     if config.norm == "layer":
-        about = f"norm=layer makes a score depend on the whole window. The convolutions alone read {reach} bases."
-        left.metric("Receptive field", "whole window", help=about)
+        reason = f"norm=layer makes a score depend on the whole window. The convolutions alone read {reach} bases."
+        left.metric("Receptive field", "whole window", help=reason)
     else:
         left.metric("Receptive field", f"{reach} bases", help="How many bases a score depends on.")
     right.metric("Parameters", f"{parameter_count(config, length):,}", help="Numbers that training adjusts.")
-    free, kept = runs.free_disk(home()), disk_needed(config, part["validation"], length)
+    free, disk = runs.free_disk(home()), disk_needed(config, part["validation"], length)
     st.caption(
         f"On {devices.describe_device(config.device, config.threads or 1)} · time: {time.basis} · "
         f"judged on {part['validation']:,} other windows of {length} bases · "
         + (f"{part['test']:,} stay sealed for a test · " if part["test"] else "")
         + f"{free / 1e9:,.1f} GB of disk free",
-        help=f"The run keeps about {size(kept)}.",
+        help=f"The run keeps about {size(disk)}.",
     )
-    if few := few_steps(part["train"], config):
-        st.warning(f"This run takes {few}.", icon=":material/footprint:")
+    if steps := few_steps(part["train"], config):
+        st.warning(f"This run takes {steps}.", icon=":material/footprint:")
     if data is not None:
         leak_check(data, config)
-    room_warning(kept)
+    room_warning(disk)
     if free < LOW_DISK_BYTES:
         st.warning("The disk is nearly full: the run may fail when it writes its weights.")
 
 
-def _earlier_runs() -> None:
-    every = runs.list_runs(home())
+def _list_runs() -> None:
+    all_runs = runs.list_runs(home())
     st.subheader("Runs so far", anchor=False)
-    if not every:
+    if not all_runs:
         st.caption("None yet. Press Start: the first one works as it stands.")
         return
-    newest = newest_first(every, "all-runs")
+    newest = newest_first(all_runs, "all-runs")
     rows = [_table_row(run) for run in newest]
     st.dataframe(
         pd.DataFrame(cells(rows)),
@@ -129,16 +129,16 @@ def _earlier_runs() -> None:
 
 def _table_row(run: runs.Run) -> dict[str, object]:
     try:
-        found = runs.summary(run)
+        summary = runs.summary(run)
     except ValueError as error:
         return {"Name": f"damaged: {error}", "Run": run.id}
     return {
-        "Name": found["name"],
-        "State": found["state"],
-        "Data set": found["config"]["dataset"],
-        "Epochs": f"{found['epochs']} of {found['config']['num_epochs']}",
-        "val_loss": found["val_loss"],
-        "val_pearsonr": found["val_pearsonr"],
+        "Name": summary["name"],
+        "State": summary["state"],
+        "Data set": summary["config"]["dataset"],
+        "Epochs": f"{summary['epochs']} of {summary['config']['num_epochs']}",
+        "val_loss": summary["val_loss"],
+        "val_pearsonr": summary["val_pearsonr"],
         "Run": run.id,
     }
 

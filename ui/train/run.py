@@ -18,7 +18,7 @@ from tfbind.text import figure, visible
 from tfbind.tracking import logger
 from ui.predict.model import MODEL
 from ui.train.form import fill
-from ui.train.science import appraisal, baseline_curves, baseline_words, results
+from ui.train.science import baseline_curves, baseline_words, read_split_baselines, results
 from ui.train.wandb import secrets, wandb_note
 from ui.widgets.chart import FIRST_POINT, Chart, live_charts, loss_chart
 from ui.widgets.panels import poll
@@ -46,8 +46,8 @@ MEANINGS = {
 def actions(run: Run, status: Status) -> None:
     """Draw the buttons that the state of the run allows, other than Stop."""
     with st.container(horizontal=True, key="actions"):
-        hopeless = status.diverged
-        kind: Literal["primary", "secondary"] = "secondary" if hopeless else "primary"
+        diverged = status.diverged
+        kind: Literal["primary", "secondary"] = "secondary" if diverged else "primary"
         if status.state in RESUMABLE and st.button("Resume", type=kind, icon=":material/resume:"):
             run_action(lambda: runs.resume(run, secrets()))
         has_weights = (run.folder / runs.BEST).exists()
@@ -57,7 +57,7 @@ def actions(run: Run, status: Status) -> None:
             _more_epochs(run)
         st.button(
             "Clone",
-            type="primary" if hopeless else "secondary",
+            type="primary" if diverged else "secondary",
             icon=":material/content_copy:",
             on_click=_clone,
             args=(run,),
@@ -70,11 +70,11 @@ def actions(run: Run, status: Status) -> None:
 
 def stop_buttons(run: Run, status: Status) -> None:
     """Stop, and when that was not heard for a while, Force stop."""
-    asked = runs.stop_requested(run)
+    requested = runs.stop_requested(run)
     label = "Cancel" if status.state == "pending" else "Stop"
-    if st.button(label, icon=":material/stop_circle:", disabled=asked, key="stop"):
+    if st.button(label, icon=":material/stop_circle:", disabled=requested, key="stop"):
         run_action(lambda: runs.cancel(run))
-    if asked:
+    if requested:
         st.caption("Stopping after the batch in hand. The weights of its best finished epoch are kept.")
         waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
         if waited > runs.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
@@ -100,11 +100,11 @@ def _more_epochs(run: Run) -> None:
             return
         config = runs.read_config(run).model_copy(update={"num_epochs": epochs, "dataset": dataset})
         name = f"{runs.read_labels(run)['name'][:60]} + {epochs} epochs"
-        order = runs.RunRequest(name, id, run, wandb=logger.requested_mode(runs.read_record(run)))
+        request = runs.RunRequest(name, id, run, wandb=logger.requested_mode(runs.read_record(run)))
         if st.button("Start", type="primary", key=start_key(id)):
-            start(lambda: runs.submit(home(), config, order, secrets()), id)
+            start(lambda: runs.submit(home(), config, request, secrets()), id)
         st.caption("What Start executes, logged to W&B as this run is")
-        st.code(shlex.join(runs.command(config, order)), language=None, wrap_lines=True)
+        st.code(shlex.join(runs.command(config, request)), language=None, wrap_lines=True)
 
 
 def start(submit: Callable[[], object], id: str) -> None:
@@ -166,21 +166,21 @@ def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
 
 
 def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> None:
-    known = appraisal(run)
-    said = f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(run, status, rows, config))
+    measured = read_split_baselines(run)
+    summary = f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(run, status, rows, config))
     if status.active:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(said)
+            st.markdown(summary)
             stop_buttons(run, status)
         if status.state == "running":
             _progress(run)
-        found = hint(rows, to_the_end=False)
-        if found and found.kind == "diverged":
-            st.warning(found.text, icon=":material/trending_up:")
+        advice = hint(rows, to_the_end=False)
+        if advice and advice.kind == "diverged":
+            st.warning(advice.text, icon=":material/trending_up:")
     else:
-        st.markdown(said, help=MEANINGS[status.state])
-        _outcome(run, status, rows, _hint(run, config, status, rows, known))
-    _charts(run, rows, status.active, known)
+        st.markdown(summary, help=MEANINGS[status.state])
+        _outcome(run, status, rows, _hint(run, config, status, rows, measured))
+    _charts(run, rows, status.active, measured)
 
 
 def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:
@@ -206,52 +206,52 @@ def _pearson(row: Row) -> str:
 
 
 def _progress(run: Run) -> None:
-    now = runs.read_progress(run)
-    if not now:
+    progress = runs.read_progress(run)
+    if not progress:
         st.progress(0.0, "Starting: loading the data set")
         return
-    if None in (now["windows_per_second"], now["seconds_left"]):
+    if None in (progress["windows_per_second"], progress["seconds_left"]):
         st.progress(0.0, "Starting: the first batch, for which a model of a new shape is compiled")
         return
-    share = (now["epoch"] - 1 + now["batches"] / now["batches_per_epoch"]) / now["num_epochs"]
+    share = (progress["epoch"] - 1 + progress["batches"] / progress["batches_per_epoch"]) / progress["num_epochs"]
     words = [
-        f"Epoch {now['epoch']} of {now['num_epochs']}",
-        f"batch {now['batches']} of {now['batches_per_epoch']}",
-        f"{now['windows_per_second']:,.0f} windows a second",
-        f"{duration(now['seconds_left'])} left",
+        f"Epoch {progress['epoch']} of {progress['num_epochs']}",
+        f"batch {progress['batches']} of {progress['batches_per_epoch']}",
+        f"{progress['windows_per_second']:,.0f} windows a second",
+        f"{duration(progress['seconds_left'])} left",
     ]
     st.progress(min(1.0, share), " · ".join(words))
-    st.caption(_load(now))
+    st.caption(_load(progress))
 
 
-def _load(now: dict[str, Any]) -> str:
+def _load(progress: dict[str, Any]) -> str:
     """What the run takes of the machine that trains it, as far as it has said so."""
-    cores, memory, gpu, busy = (now.get(key) for key in ("cores", "memory", "gpu_memory", "gpu_busy"))
+    cores, memory, gpu, gpu_share = (progress.get(key) for key in ("cores", "memory", "gpu_memory", "gpu_busy"))
     words = [
         *([f"CPU {cores:.1f} cores"] if cores is not None else []),
         *([f"memory {memory / 1e9:.2f} GB"] if memory is not None else []),
         *([f"GPU memory {gpu / 1e9:.2f} GB"] if gpu is not None else []),
-        *([f"GPU {busy} % busy"] if busy is not None else []),
+        *([f"GPU {gpu_share} % busy"] if gpu_share is not None else []),
     ]
     return f"This run takes now: {' · '.join(words)}" if words else ""
 
 
 def _hint(
-    run: Run, config: TrainConfig, status: Status, rows: list[Row], known: SplitBaselines | None
+    run: Run, config: TrainConfig, status: Status, rows: list[Row], measured: SplitBaselines | None
 ) -> Hint | None:
     if status.diverged:
         return None
     windows = runs.training_windows(run)
     steps = Steps(windows, config.batch_size) if windows else None
-    rule = as_good_as_the_rule(known.baselines) if known else None
+    rule = as_good_as_the_rule(measured.baselines) if measured else None
     return hint(rows, status.state == "finished", steps, rule)
 
 
-def _outcome(run: Run, status: Status, rows: list[Row], found: Hint | None) -> None:
+def _outcome(run: Run, status: Status, rows: list[Row], advice: Hint | None) -> None:
     if status.error:
         st.error(plain(". ".join(filter(None, [status.error, _what_next(status, rows)]))))
-    if found:
-        st.info(found.text, icon=":material/lightbulb:")
+    if advice:
+        st.info(advice.text, icon=":material/lightbulb:")
     tail = log.tail(run, LOG_LINES) if status.error else ""
     if tail:
         with st.expander("The last lines of its log", expanded=not status.diverged):
@@ -266,7 +266,7 @@ def _what_next(status: Status, rows: list[Row]) -> str:
     return f"Resume goes on after epoch {len(rows)}." if rows else "Resume starts it again."
 
 
-def _charts(run: Run, rows: list[Row], active: bool, known: SplitBaselines | None) -> None:
+def _charts(run: Run, rows: list[Row], active: bool, measured: SplitBaselines | None) -> None:
     loss = loss_chart(
         "Loss: mean squared error, lower is better",
         "Loss against epoch, for training and validation windows",
@@ -278,11 +278,11 @@ def _charts(run: Run, rows: list[Row], active: bool, known: SplitBaselines | Non
         "Pearson r",
         "Pearson correlation of predicted and true scores on the validation windows, against epoch",
         [
-            *(baseline_curves(known, len(rows)) if rows else []),
+            *(baseline_curves(measured, len(rows)) if rows else []),
             curve("all bases", rows, "val_pearsonr"),
             curve("mean of windows", rows, "val_pearsonr_window", dash="dot", colour=2),
         ],
     )
     live_charts([loss, pearson], key=f"curves-{run.id}", empty=FIRST_POINT if active else "No epoch was finished.")
-    if rows and (said := baseline_words(known)):
-        st.caption(plain(said))
+    if rows and (words := baseline_words(measured)):
+        st.caption(plain(words))

@@ -52,8 +52,8 @@ def run_filters(run: Run) -> None:
     """Draw the section for a run that has weights."""
     st.subheader("What the first filters look for", anchor=False)
     try:
-        found = filters.read_filters(run)
-        if found is None:
+        report = filters.read_filters(run)
+        if report is None:
             st.caption("Each filter of the first layer looks for a word of DNA. Which, and is it a known motif?")
             if st.button("Find out", icon=":material/search:", key="filters"):
                 with st.spinner("Comparing with the motifs of JASPAR; the first time takes a minute or two"):
@@ -63,60 +63,60 @@ def run_filters(run: Run) -> None:
     except ValueError as error:
         st.error(plain(str(error)))
         return
-    _draw(found)
+    _draw(report)
 
 
-def _draw(found: FilterReport) -> None:
-    telling = sorted((one for one in found.filters if one.motif), key=lambda one: one.matches[0].e_value)
-    matched = [one for one in telling if one.match]
-    said = (
-        f"{len(telling)} of {len(found.filters)} filters look for something in particular, {len(matched)} of them "
+def _draw(report: FilterReport) -> None:
+    matching = sorted((entry for entry in report.filters if entry.motif), key=lambda entry: entry.matches[0].e_value)
+    matched = [entry for entry in matching if entry.match]
+    summary = (
+        f"{len(matching)} of {len(report.filters)} filters look for something in particular, {len(matched)} of them "
         "for something like a known motif"
     )
-    behind = (
-        f", {len(found.for_the_labels)} for the motif behind the labels, {found.behind}." if found.behind else "."
-    )
-    said += behind
-    st.markdown(said)
-    for row in (telling[:3], telling[3:SHOWN]):
-        for column, one in zip(st.columns(3), row, strict=False):
-            _logo(column, one)
-    with st.expander(f"All {len(found.filters)} filters"):
+    if report.behind:
+        summary += f", {len(report.for_the_labels)} for the motif behind the labels, {report.behind}"
+    st.markdown(f"{summary}.")
+    for row in (matching[:3], matching[3:SHOWN]):
+        for column, entry in zip(st.columns(3), row, strict=False):
+            _logo(column, entry)
+    with st.expander(f"All {len(report.filters)} filters"):
         st.dataframe(
-            pd.DataFrame([_filter_row(one) for one in found.filters]),
+            pd.DataFrame([_filter_row(entry) for entry in report.filters]),
             hide_index=True,
             alt="The filters and their matches",
         )
     st.caption(
         "The thousand words that excite a filter most, and at least half as much as the best one does, in "
-        f"{found.windows:,} held-out windows. E-value: how many of the motifs compared would come as close by chance "
-        "(TOMTOM). Later layers combine filters, so that a filter alone may look for a part of a motif, or for what "
-        "is none."
+        f"{report.windows:,} held-out windows. E-value: how many of the motifs compared would come as close by "
+        "chance (TOMTOM). Later layers combine filters, so that a filter alone may look for a part of a motif, or "
+        "for what is none."
     )
 
 
-def _logo(column: "st.delta_generator.DeltaGenerator", one: Filter) -> None:
-    assert one.motif is not None
-    match = f"like {one.match.name} {one.match.matrix_id}, E-value {one.match.e_value:.1g}" if one.match else ""
-    column.caption(plain(f"Filter {one.number}: {one.words:,} words {match}"))
+def _logo(column: "st.delta_generator.DeltaGenerator", entry: Filter) -> None:
+    assert entry.motif is not None
+    match = (
+        f"like {entry.match.name} {entry.match.matrix_id}, E-value {entry.match.e_value:.1g}" if entry.match else ""
+    )
+    column.caption(plain(f"Filter {entry.number}: {entry.words:,} words {match}"))
     column.plotly_chart(
-        motif_logo(one.motif, height=110), key=f"filter-{one.number}", alt=f"Logo of {one.motif.consensus}"
+        motif_logo(entry.motif, height=110), key=f"filter-{entry.number}", alt=f"Logo of {entry.motif.consensus}"
     )
 
 
-def _filter_row(one: Filter) -> dict[str, object]:
-    nearest = one.matches[0] if one.matches else None
+def _filter_row(entry: Filter) -> dict[str, object]:
+    nearest = entry.matches[0] if entry.matches else None
     return {
-        "Filter": one.number,
-        "Words": one.words,
-        "Consensus": one.motif.consensus if one.motif else None,
+        "Filter": entry.number,
+        "Words": entry.words,
+        "Consensus": entry.motif.consensus if entry.motif else None,
         "Nearest motif": f"{nearest.name} {nearest.matrix_id}".strip() if nearest else None,
         "E-value": f"{nearest.e_value:.1g}" if nearest else None,
-        "Like the labels' motif (p)": None if one.behind is None else f"{one.behind:.1g}",
+        "Like the labels' motif (p)": None if entry.behind is None else f"{entry.behind:.1g}",
     }
 
 
-def appraisal(run: Run) -> SplitBaselines | None:
+def read_split_baselines(run: Run) -> SplitBaselines | None:
     """What is known of the run's split; None while it is being found out, or cannot be read."""
     try:
         return baselines.read_baselines(run.home, runs.read_record(run))
@@ -125,47 +125,51 @@ def appraisal(run: Run) -> SplitBaselines | None:
         return None
 
 
-def baseline_curves(known: SplitBaselines | None, epochs: int) -> list[Curve]:
+def baseline_curves(measured: SplitBaselines | None, epochs: int) -> list[Curve]:
     """A level line for each baseline that has a correlation; the rule behind the labels has dashes of its own."""
-    found = known.baselines if known else []
+    lines = measured.baselines if measured else []
     return [
         Curve(
-            base.name,
+            baseline.name,
             [1, max(2, epochs)],
-            [base.val_pearsonr] * 2,
-            "dash" if base.key == baselines.RULE else "dot",
+            [baseline.val_pearsonr] * 2,
+            "dash" if baseline.key == baselines.RULE else "dot",
             level=True,
         )
-        for base in found
-        if base.val_pearsonr is not None
+        for baseline in lines
+        if baseline.val_pearsonr is not None
     ]
 
 
-def baseline_words(known: SplitBaselines | None) -> str:
+def baseline_words(measured: SplitBaselines | None) -> str:
     """What the grey lines of the chart are."""
-    found = [base for base in known.baselines if base.val_pearsonr is not None] if known else []
-    said = " · ".join(f"{base.name} {base.val_pearsonr:.3f}" for base in found)
-    return f"Grey lines: {said}" if said else ""
+    correlated = (
+        [baseline for baseline in measured.baselines if baseline.val_pearsonr is not None] if measured else []
+    )
+    figures = " · ".join(f"{baseline.name} {baseline.val_pearsonr:.3f}" for baseline in correlated)
+    return f"Grey lines: {figures}" if figures else ""
 
 
-def science(run: Run, data: Windows) -> None:
+def figures_section(run: Run, data: Windows) -> None:
     """Draw the section for a run that has weights; `data` are what it learnt from."""
     st.subheader("What these figures are worth", anchor=False)
-    config, known = runs.read_config(run), appraisal(run)
+    config, measured = runs.read_config(run), read_split_baselines(run)
     best = runs.best_row(runs.read_rows(run)) or {}
-    if known:
-        remark = baselines.remark(known.baselines, best.get("val_pearsonr"))
+    if measured:
+        remark = baselines.remark(measured.baselines, best.get("val_pearsonr"))
         if remark:
             st.info(plain(remark), icon=":material/balance:")
         sites = of_part("val", site_figures(_agreement(run, data)))
-        _table(best | sites, [vars(base) for base in known.baselines], "val")
+        _table(best | sites, [vars(baseline) for baseline in measured.baselines], "val")
     elif best:
         _offer(run)
     r = best.get("val_pearsonr")
-    st.markdown(f"Pearson r of the best epoch: **{figure(r)}**{FLAT if r is None else _chance(run, config, data)}")
+    st.markdown(
+        f"Pearson r of the best epoch: **{figure(r)}**{FLAT if r is None else _interval_words(run, config, data)}"
+    )
     _sites(_agreement(run, data))
-    if known:
-        st.markdown(f"**Leaks.** {plain(known.leaks.words)}")
+    if measured:
+        st.markdown(f"**Leaks.** {plain(measured.leaks.words)}")
     _test(run, config)
 
 
@@ -188,7 +192,7 @@ def _offer(run: Run) -> None:
 def _table(run: dict[str, Any], simpler: list[dict[str, Any]], part: str) -> None:
     """The figures of this run and of simpler models on the windows of a part, `val` or `test`."""
     this_run = {"name": "this run", "about": "the weights of its best epoch", **run}
-    rows = [_row(one, part) for one in (this_run, *simpler)]
+    rows = [_row(figures, part) for figures in (this_run, *simpler)]
     st.dataframe(
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
         hide_index=True,
@@ -204,43 +208,47 @@ def _table(run: dict[str, Any], simpler: list[dict[str, Any]], part: str) -> Non
 
 
 def _row(figures: dict[str, Any], part: str) -> dict[str, Any]:
-    reached = {column: figures.get(f"{part}_{name}") for column, name in COLUMNS.items()}
-    return {"Model": figures["name"], **reached, "What it is": figures["about"]}
+    values = {column: figures.get(f"{part}_{name}") for column, name in COLUMNS.items()}
+    return {"Model": figures["name"], **values, "What it is": figures["about"]}
 
 
 @remembered
-def _chance(run: Run, config: TrainConfig, data: Windows) -> str:
+def _interval_words(run: Run, config: TrainConfig, data: Windows) -> str:
     """How far the figure hangs on what was held out, in words."""
     groups, kind = validation_groups(data, config), config.split_by
     count = len(np.unique(groups))
     if count == 1:
-        one = kind.removesuffix("s")
-        return f". All held-out windows are from one {one}: what it would be with another cannot be told."
+        unit = kind.removesuffix("s")
+        return f". All held-out windows are from one {unit}: what it would be with another cannot be told."
     low, high = interval(record.read_run_record(run), "val_pearsonr", groups)
-    few = f" Only {count} {kind} were held out: with so few, the interval is rough." if count < FEW else ""
+    caution = f" Only {count} {kind} were held out: with so few, the interval is rough." if count < FEW else ""
     return (
-        f", from {low:.4f} to {high:.4f} if other {kind} had been held out (95 % bootstrap interval).{few} Another "
-        "seed changes it, too: that is not in it."
+        f", from {low:.4f} to {high:.4f} if other {kind} had been held out (95 % bootstrap interval).{caution} "
+        "Another seed changes it, too: that is not in it."
     )
 
 
 @remembered
 def _agreement(run: Run, data: Windows) -> SiteAgreement | None:
-    held = read_validation(run.folder / runs.VALIDATION, len(data), data.length)
-    return site_agreement(held.predictions.astype(np.float32), np.asarray(data.scores[held.windows]))
+    held_out = read_validation(run.folder / runs.VALIDATION, len(data), data.length)
+    return site_agreement(held_out.predictions.astype(np.float32), np.asarray(data.scores[held_out.windows]))
 
 
-def _sites(found: SiteAgreement | None) -> None:
-    if found is None:
+def _sites(agreement: SiteAgreement | None) -> None:
+    if agreement is None:
         st.caption("The data are a signal along the whole window, without single sites to find.")
         return
     left, middle, right = st.columns(3)
-    left.metric("Sites found", f"{found.recall:.1%}", help=f"{HELP['Sites found']} There are {found.sites:,}.")
-    calls = "no call" if found.precision is None else f"{found.precision:.1%}"
-    middle.metric(
-        "Calls right", calls, help=f"{HELP['Calls right']} {found.calls:,} calls at {found.threshold:.2f} or above."
+    left.metric(
+        "Sites found", f"{agreement.recall:.1%}", help=f"{HELP['Sites found']} There are {agreement.sites:,}."
     )
-    right.metric("AUPRC", f"{found.auprc:.3f}", help=HELP["AUPRC"])
+    calls = "no call" if agreement.precision is None else f"{agreement.precision:.1%}"
+    middle.metric(
+        "Calls right",
+        calls,
+        help=f"{HELP['Calls right']} {agreement.calls:,} calls at {agreement.threshold:.2f} or above.",
+    )
+    right.metric("AUPRC", f"{agreement.auprc:.3f}", help=HELP["AUPRC"])
 
 
 def _test(run: Run, config: TrainConfig) -> None:
@@ -254,7 +262,7 @@ def _test(run: Run, config: TrainConfig) -> None:
             f"{figure(result.test_loss)}, over {result.windows:,} windows."
         )
         if result.baselines:
-            _table(vars(result), [vars(one) for one in result.baselines], "test")
+            _table(vars(result), [vars(baseline) for baseline in result.baselines], "test")
     elif runs.read_status(run).state == "finished":
         with st.popover("Open the test", icon=":material/lock:"):
             st.caption(
@@ -294,7 +302,7 @@ def results(run: Run) -> None:
     with spread:
         _spread(pearson)
     try:
-        science(run, data)
+        figures_section(run, data)
         run_filters(run)
     except (ValueError, OSError) as error:
         st.warning(plain(str(error)))
@@ -303,14 +311,14 @@ def results(run: Run) -> None:
 def _examples(
     data: Windows, windows: NDArray[np.int64], predictions: NDArray[np.float16], pearson: NDArray[np.float32]
 ) -> None:
-    chosen = exemplary(pearson)
-    if not chosen:
+    examples = exemplary(pearson)
+    if not examples:
         st.caption("In none of the held-out windows is the Pearson correlation defined.")
         return
-    places = list(chosen.values())
+    places = list(examples.values())
     names = [data.names[windows[place]].decode(errors="replace") for place in places]
     titles = [
-        f"{kind}: {name}, r = {pearson[place]:.3f}" for kind, name, place in zip(chosen, names, places, strict=True)
+        f"{kind}: {name}, r = {pearson[place]:.3f}" for kind, name, place in zip(examples, names, places, strict=True)
     ]
     observed = np.asarray(data.scores[windows[places]])
     st.plotly_chart(
@@ -329,7 +337,7 @@ def _spread(pearson: NDArray[np.float32]) -> None:
         key="histogram",
         alt="How many held-out windows reach which Pearson correlation",
     )
-    said = f"{len(pearson):,} held-out windows, each with its own Pearson r."
+    caption = f"{len(pearson):,} held-out windows, each with its own Pearson r."
     if undefined:
-        said += f" In {undefined:,} it is undefined, because all true or all predicted scores are the same."
-    st.caption(said)
+        caption += f" In {undefined:,} it is undefined, because all true or all predicted scores are the same."
+    st.caption(caption)

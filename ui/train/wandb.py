@@ -22,36 +22,38 @@ HELP = (
 
 def wandb_mode() -> str:
     """Draw the choice off, offline or online, and where to when online; return it."""
-    kept = _kept()
+    settings = _settings()
     mode = st.segmented_control(
         "Log to Weights & Biases",
         list(MODES),
         format_func=MODES.__getitem__,
-        default=kept.get("mode", "off"),
+        default=settings.get("mode", "off"),
         required=True,
         key="wandb-mode",
         help=HELP,
     )
-    kept["mode"] = mode or "off"
-    if kept["mode"] == "online":
-        _server(kept)
-    return kept["mode"]
+    settings["mode"] = mode or "off"
+    if settings["mode"] == "online":
+        _server(settings)
+    return settings["mode"]
 
 
-def _kept() -> dict[str, str]:
-    kept: dict[str, str] = st.session_state.setdefault(KEPT, {})
-    return kept
+def _settings() -> dict[str, str]:
+    settings: dict[str, str] = st.session_state.setdefault(KEPT, {})
+    return settings
 
 
-def _server(kept: dict[str, str]) -> None:
+def _server(settings: dict[str, str]) -> None:
     default = os.environ.get(URL) or BASE_URL
     left, right = st.columns(2)
-    kept[URL] = left.text_input("Server", kept.get(URL, default), key="wandb-url", help="The address of its API.")
+    settings[URL] = left.text_input(
+        "Server", settings.get(URL, default), key="wandb-url", help="The address of its API."
+    )
     project = os.environ.get(PROJECT) or logger.DEFAULT_PROJECT
-    kept[PROJECT] = right.text_input("Project", kept.get(PROJECT, project), key="wandb-project")
-    kept[KEY] = st.text_input(
+    settings[PROJECT] = right.text_input("Project", settings.get(PROJECT, project), key="wandb-project")
+    settings[KEY] = st.text_input(
         "Key",
-        kept.get(KEY, ""),
+        settings.get(KEY, ""),
         type="password",
         autocomplete="off",
         key="wandb-key",
@@ -59,7 +61,7 @@ def _server(kept: dict[str, str]) -> None:
         help="Kept in this browser session only. It is written nowhere.",
     )
     try:
-        find_key(base_url(kept[URL]), kept[KEY])
+        find_key(base_url(settings[URL]), settings[KEY])
     except (ValueError, WandbError) as error:
         st.warning(plain(f"{error}. The run would be logged offline."))
     else:
@@ -72,10 +74,12 @@ def secrets() -> dict[str, str]:
     Raises:
         ValueError: the server has no usable address.
     """
-    kept = {name: value.strip() for name, value in _kept().items() if name in (KEY, URL, PROJECT) and value.strip()}
-    if URL in kept:
-        kept[URL] = base_url(kept[URL])
-    return kept
+    variables = {
+        name: value.strip() for name, value in _settings().items() if name in (KEY, URL, PROJECT) and value.strip()
+    }
+    if URL in variables:
+        variables[URL] = base_url(variables[URL])
+    return variables
 
 
 def wandb_note(run: Run) -> None:
@@ -92,7 +96,7 @@ def _note(run: Run, was_working: bool) -> None:
         return
     try:
         logged = logger.read_logged(run)
-        words = logger.describe_status(run)
+        description = logger.describe_status(run)
     except ValueError as error:
         st.error(plain(str(error)))
         return
@@ -100,7 +104,7 @@ def _note(run: Run, was_working: bool) -> None:
     if was_working and not working:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key="wandb-note"):
-        st.caption(plain(words))
+        st.caption(plain(description))
         if logged and logged.mode == "online" and logged.url.startswith(("http://", "https://")):
             st.link_button("Open on W&B", logged.url, icon=":material/open_in_new:")
         if logged and not working and (logged.mode, logged.state) != ("online", "finished"):

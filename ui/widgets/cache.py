@@ -89,14 +89,14 @@ drawn_once = partial(
 
 def choices(home: Path) -> dict[str, str]:
     """The models to choose from: name for `load_model` -> what a person calls it. Damaged ones are left out."""
-    named = {BUILTIN: "Built-in model: FOXA1"}
+    labels = {BUILTIN: "Built-in model: FOXA1"}
     for run in reversed(runs.list_runs(home)):
         stamps = tuple(mtime_ns(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
         if label := _label_of_run(run, stamps):
-            named[run.id] = label
+            labels[run.id] = label
     with suppress(ValueError):
-        named |= {card.name: f"{card.name} (imported)" for card in weight_files.list_models(home)}
-    return named
+        labels |= {card.name: f"{card.name} (imported)" for card in weight_files.list_models(home)}
+    return labels
 
 
 @st.cache_data(max_entries=10_000, show_spinner=False, hash_funcs={Run: lambda run: str(run.folder)})
@@ -162,8 +162,8 @@ def effects(
         ValueError: the reference has none of their chromosomes, or is damaged.
     """
     scorer = Scorer(model, _reference, threshold, both)
-    found = list(scorer.effects(_calls))
+    results = list(scorer.effects(_calls))
     scorer.check_contigs()
-    known = [(call, effect) for call, effect in found if effect]
-    known.sort(key=lambda entry: -abs(entry[1].change))
-    return ScoredVariants(list(known), [entry for entry in found if not entry[1]], scorer.notes())
+    scored = [(call, effect) for call, effect in results if effect]
+    scored.sort(key=lambda entry: -abs(entry[1].change))
+    return ScoredVariants(list(scored), [entry for entry in results if not entry[1]], scorer.notes())

@@ -53,10 +53,10 @@ def loss_chart(title: str, alt: str, curves: list[Curve], of: str = "run") -> Ch
     Args:
         of: what one of the curves is.
     """
-    found = sight([each.y for each in curves])
-    beyond = f"{plural(found.beyond, of)} beyond" if found.limits else ""
-    said = f"{alt}; {beyond} the axis" if beyond else alt
-    return Chart(title, "loss", said, curves, found.limits, beyond)
+    view = sight([curve.y for curve in curves])
+    beyond = f"{plural(view.beyond, of)} beyond" if view.limits else ""
+    description = f"{alt}; {beyond} the axis" if beyond else alt
+    return Chart(title, "loss", description, curves, view.limits, beyond)
 
 
 def install_plotly(static: Path) -> Path:

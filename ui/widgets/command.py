@@ -13,40 +13,40 @@ from tfbind.config import PROJECT
 def command(
     *words: str,
     seconds: float,
-    tell: Callable[[float], object] = lambda _: None,
-    say: Callable[[str], object] = lambda _: None,
-    began: Callable[["subprocess.Popen[str]"], object] = lambda _: None,
+    on_progress: Callable[[float], object] = lambda _: None,
+    on_stage: Callable[[str], object] = lambda _: None,
+    on_start: Callable[["subprocess.Popen[str]"], object] = lambda _: None,
 ) -> str:
     """Run `python -m tfbind WORDS` to its end; what it prints.
 
     Args:
-        tell: told the share that is done, by a command that says it.
-        say: told what that is a share of, in words, just before.
-        began: given the process.
+        on_progress: told the share that is done, by a command that says it.
+        on_stage: told what that is a share of, in words, just before.
+        on_start: given the process.
 
     Raises:
         ValueError: what the command complains of, or a word that no command can be given.
     """
-    if wrong := [word for word in words if "\0" in word]:
-        raise ValueError(f"{wrong[0]!r}: a NUL character in it, which no name or number has")
-    with tempfile.TemporaryFile("w+") as printed:  # not a pipe: nobody reads it until the end
+    if invalid := [word for word in words if "\0" in word]:
+        raise ValueError(f"{invalid[0]!r}: a NUL character in it, which no name or number has")
+    with tempfile.TemporaryFile("w+") as output:  # not a pipe: nobody reads it until the end
         child = subprocess.Popen(
             [sys.executable, "-m", "tfbind", *words],
-            stdout=printed,
+            stdout=output,
             stderr=subprocess.PIPE,
             text=True,
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
         )
-        began(child)
-        said = _listen(child, seconds, tell, say)
-        if said is None:
+        on_start(child)
+        stderr_lines = _listen(child, seconds, on_progress, on_stage)
+        if stderr_lines is None:
             raise ValueError(f"{words[0]}: stopped after {seconds:,.0f} seconds without an end")
         if child.returncode:
-            lines = said or [f"{words[0]}: ended from outside (code {child.returncode})"]
+            lines = stderr_lines or [f"{words[0]}: ended from outside (code {child.returncode})"]
             raise ValueError(lines[-1].removeprefix("tfbind: "))
-        printed.seek(0)
-        return printed.read()
+        output.seek(0)
+        return output.read()
 
 
 class BackgroundCommand:
@@ -73,7 +73,13 @@ class BackgroundCommand:
 
     def _run(self, words: Sequence[str], seconds: float) -> None:
         try:
-            command(*words, seconds=seconds, tell=self._note_share, say=self._note_words, began=self._note_child)
+            command(
+                *words,
+                seconds=seconds,
+                on_progress=self._note_share,
+                on_stage=self._note_words,
+                on_start=self._note_child,
+            )
         except (ValueError, OSError) as error:
             self.error = None if self.cancelled else str(error)
 
@@ -90,17 +96,20 @@ class BackgroundCommand:
 
 
 def _listen(
-    child: "subprocess.Popen[str]", seconds: float, tell: Callable[[float], object], say: Callable[[str], object]
+    child: "subprocess.Popen[str]",
+    seconds: float,
+    on_progress: Callable[[float], object],
+    on_stage: Callable[[str], object],
 ) -> list[str] | None:
     """What a command says on stderr until it ends, but for shares; None if that took too long, and it was killed.
 
     Who is told may raise what Streamlit ends a page with: the command goes on all the same, to its end.
     """
-    late = threading.Event()
-    said = []
+    timed_out = threading.Event()
+    lines = []
 
     def end() -> None:
-        late.set()
+        timed_out.set()
         child.kill()
 
     clock = threading.Timer(seconds, end)
@@ -109,12 +118,12 @@ def _listen(
     try:
         for line in child.stderr:
             if line.startswith(SHARE):
-                share, _, what = line.removeprefix(SHARE).strip().partition(" ")
-                say(what)
-                tell(float(share))
+                share, _, stage = line.removeprefix(SHARE).strip().partition(" ")
+                on_stage(stage)
+                on_progress(float(share))
             elif line.strip():
-                said.append(line.strip())
+                lines.append(line.strip())
     finally:
         child.communicate()
         clock.cancel()
-    return None if late.is_set() else said
+    return None if timed_out.is_set() else lines

@@ -35,23 +35,23 @@ def room_warning(planned: int) -> None:
 
 def storage() -> None:
     """Draw what takes the room, and the two ways to make some. Nothing is counted while it is folded."""
-    folded = st.expander("Disk", icon=":material/hard_drive:", key=DISK, on_change="rerun")
-    if not folded.open:
+    expander = st.expander("Disk", icon=":material/hard_drive:", key=DISK, on_change="rerun")
+    if not expander.open:
         return
-    with folded:
+    with expander:
         with st.spinner("Adding up the files"):
-            used = disk.usage(home())
-        st.markdown(f"**{disk.size(used.total)}** in {plain(str(home()))}, {disk.size(free_disk(home()))} free.")
-        largest = sorted(used.kinds.items(), key=lambda item: -item[1])
+            usage = disk.usage(home())
+        st.markdown(f"**{disk.size(usage.total)}** in {plain(str(home()))}, {disk.size(free_disk(home()))} free.")
+        largest = sorted(usage.kinds.items(), key=lambda item: -item[1])
         st.caption(" · ".join(f"{plain(WORDS.get(kind, kind))} {disk.size(size)}" for kind, size in largest if size))
         with st.container(horizontal=True):
-            trash = used.kinds.get("trash", 0) + used.kinds.get(disk.DRAFTS, 0)
+            trash = usage.kinds.get("trash", 0) + usage.kinds.get(disk.DRAFTS, 0)
             _offer("Empty the trash", EMPTYING, trash, disk.empty_trash)
-            _offer("Drop checkpoints", disk.DROPPING, used.checkpoints, disk.drop_checkpoints)
+            _offer("Drop checkpoints", disk.DROPPING, usage.checkpoints, disk.drop_checkpoints)
 
 
-def _offer(label: str, about: str, size: int, free: Callable[[Path], int]) -> None:
+def _offer(label: str, explanation: str, size: int, free: Callable[[Path], int]) -> None:
     with st.popover(f"{label} ({disk.size(size)})", disabled=not size):
-        st.caption(about)
+        st.caption(explanation)
         if st.button("Do it", key=f"free-{label.split()[-1]}"):
             run_action(lambda: free(home()))

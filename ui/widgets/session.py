@@ -71,15 +71,15 @@ def inside_app() -> None:
     if alone:
         PagesManager.uses_pages_directory = False
         st.rerun()
-    told = os.fsencode(home()).decode(errors=ODD_BYTES)
-    if told != str(home()):
-        st.error(plain(f"{told}: the path of the home is no UTF-8, which pages need; set TFBIND_HOME to another"))
+    path = os.fsencode(home()).decode(errors=ODD_BYTES)
+    if path != str(home()):
+        st.error(plain(f"{path}: the path of the home is no UTF-8, which pages need; set TFBIND_HOME to another"))
         st.stop()
     if home().exists():
         _homes_seen().add(home())
     elif home() in _homes_seen():
-        ways = "Put it back and reload the page, or start the app anew with TFBIND_HOME naming where it is now"
-        st.error(plain(f"{home()}: moved or deleted while this app runs. {ways}, or a new one."))
+        advice = "Put it back and reload the page, or start the app anew with TFBIND_HOME naming where it is now"
+        st.error(plain(f"{home()}: moved or deleted while this app runs. {advice}, or a new one."))
         st.stop()
     reason = why_unwritable(home())
     if reason:
@@ -123,29 +123,29 @@ def cells(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def run_action(
     action: Callable[[], object],
-    then: Callable[[], object] = lambda: None,
-    already: Callable[[], bool] = lambda: False,
+    on_success: Callable[[], object] = lambda: None,
+    is_done: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Do what a button asks for and draw the page anew, `then` done first; or say in one line why it cannot be.
+    """Do what a button asks for and draw the page anew, `on_success` done first; or say in one line why it cannot be.
 
-    What cannot be since it is `already`, by the first click of a double click, is done.
+    What cannot be since it is `is_done`, by the first click of a double click, is done.
     """
     try:
         action()
     except (ValueError, OSError) as error:
-        if not already():
+        if not is_done():
             st.error(plain(format_error(error)))
             return
-    then()
+    on_success()
     st.rerun()
 
 
-def newest_first(every: list[T], key: str) -> list[T]:
+def newest_first(items: list[T], key: str) -> list[T]:
     """The last `NEWEST` of a list, or all of it where the switch that is drawn for a longer one says so."""
-    label = f"All {len(every):,}, not only the newest {NEWEST}"
-    if len(every) > NEWEST and st.toggle(label, key=key, persist_state="session"):
-        return every[::-1]
-    return every[: -NEWEST - 1 : -1]
+    label = f"All {len(items):,}, not only the newest {NEWEST}"
+    if len(items) > NEWEST and st.toggle(label, key=key, persist_state="session"):
+        return items[::-1]
+    return items[: -NEWEST - 1 : -1]
 
 
 def open_run() -> Run | None:

@@ -15,24 +15,24 @@ POLL_SECONDS = 5.0
 
 
 @st.cache_resource(show_spinner=False)
-def _ended() -> dict[Path, int]:
+def _ended_stamps() -> dict[Path, int]:
     """State files of runs that were seen to have ended, by the time they were written: not read again."""
     return {}
 
 
 def active_runs(home: Path) -> list[tuple[Run, Status]]:
     """The running and pending runs of a home, oldest first."""
-    found = []
+    active = []
     for run in runs.list_runs(home):
         stamp = mtime_ns(run.folder / runs.STATE)
-        if _ended().get(run.folder) == stamp:
+        if _ended_stamps().get(run.folder) == stamp:
             continue
         status = runs.read_status(run)
         if status.active:
-            found.append((run, status))
+            active.append((run, status))
         else:
-            _ended()[run.folder] = stamp
-    return found
+            _ended_stamps()[run.folder] = stamp
+    return active
 
 
 def jobs() -> None:
@@ -72,13 +72,13 @@ def _label(run: Run, status: Status) -> str:
     """How far a run is comes first: the side bar cuts off the end of a long name."""
     try:
         name = runs.read_labels(run)["name"]
-        return f"{_where(run, status)} · {plain(_short(name))}"
+        return f"{_progress_text(run, status)} · {plain(_short(name))}"
     except ValueError:  # its own page says what is damaged; this list is on all pages
         return f"damaged · {plain(run.id)}"
 
 
-def _where(run: Run, status: Status) -> str:
+def _progress_text(run: Run, status: Status) -> str:
     if status.state == "pending":
         return "waits"
-    now = runs.read_progress(run)
-    return f"{now['epoch']}/{now['num_epochs']}" if now else "starts"
+    progress = runs.read_progress(run)
+    return f"{progress['epoch']}/{progress['num_epochs']}" if progress else "starts"

@@ -210,7 +210,7 @@ class KeptText:
 
     box: str
     parameter: str
-    what: str = "this text"
+    noun: str = "this text"
 
     @property
     def _id(self) -> str:
@@ -219,8 +219,8 @@ class KeptText:
     @property
     def id(self) -> str | None:
         """The id under which the text lies in the home, None where it does not."""
-        found: str | None = st.session_state[self._id]
-        return found
+        id: str | None = st.session_state[self._id]
+        return id
 
     @property
     def _problem(self) -> str:
@@ -236,19 +236,19 @@ class KeptText:
         To be called in every run, before the box is drawn. The address is written here alone, and what the box holds
         is kept here when it has not been: another press may interrupt a callback, which is not called again.
         """
-        named = st.query_params.get(self.parameter)
-        kept = st.session_state.setdefault(self._id, named)
+        address_id = st.query_params.get(self.parameter)
+        id = st.session_state.setdefault(self._id, address_id)
         if self.box not in st.session_state:
-            st.session_state[self._text] = text = self._load(kept)
+            st.session_state[self._text] = text = self._load(id)
             st.session_state[self.box] = text
         if st.session_state[self.box] != st.session_state.get(self._text):
             self.keep()
-            kept = self.id
+            id = self.id
         if problem := st.session_state.get(self._problem):
-            st.warning(plain(f"A refresh will not bring {self.what} back: {problem}"))
-        if kept and named != kept:
-            st.query_params[self.parameter] = kept
-        elif named and not kept:
+            st.warning(plain(f"A refresh will not bring {self.noun} back: {problem}"))
+        if id and address_id != id:
+            st.query_params[self.parameter] = id
+        elif address_id and not id:
             del st.query_params[self.parameter]
 
     def _load(self, id: str | None) -> str:
