@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.data.splits import Data, Places, Split
-from tfbind.dna import UNKNOWN, Codes, reverse_complement, window_places
+from tfbind.dna import UNKNOWN, Codes, reverse_complement, window_places, word_numbers
 
 WORD = 12  # bases; of 100 a copy with 8 changes keeps a third of its words
 NEAR = 0.6
@@ -176,17 +176,11 @@ def _blocks(rows: int) -> Iterator[slice]:
 
 def _marked(codes: Codes, rows: slice, width: int) -> NDArray[np.uint64]:
     """The words of some rows of codes: 31 bits of number, 32 of place, and one that says whether it was turned."""
-    some = codes[rows]
-    starts = some.shape[1] - width + 1
-    forward = np.zeros((len(some), starts), dtype=np.uint64)
-    backward, unknown = np.zeros_like(forward), np.zeros(forward.shape, dtype=bool)
-    for offset in range(width):
-        base = some[:, offset : offset + starts].astype(np.uint64)
-        forward = forward << 2 | (base & 3)
-        backward |= (3 - (base & 3)) << (2 * offset)
-        unknown |= base == UNKNOWN
-    places = rows.start * starts + np.arange(forward.size, dtype=np.uint64).reshape(forward.shape)
-    return (np.minimum(forward, backward) << 33 | places << 1 | (backward < forward))[~unknown]
+    forward = word_numbers(codes[rows], width)
+    reverse = word_numbers(reverse_complement(codes[rows]), width)[:, ::-1]
+    positions = rows.start * forward.shape[1] + np.arange(forward.size, dtype=np.uint64).reshape(forward.shape)
+    numbers = np.minimum(forward, reverse).astype(np.uint64)
+    return (numbers << 33 | positions << 1 | (reverse < forward))[forward >= 0]
 
 
 def _nearest(ours: Codes, theirs: Codes) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.dna import UNKNOWN, Codes, reverse_complement
+from tfbind.dna import UNKNOWN, Codes, reverse_complement, word_numbers
 from tfbind.metrics import pearson
 from tfbind.motifs.pwm import BACKGROUND, Motif, Scores, from_counts, paint, scan, trimmed
 
@@ -78,10 +78,11 @@ def _commonest(near: Codes, far: Codes) -> Codes:
     """The word, either strand, in the most windows `near` beyond what its share of windows `far` explains."""
     shares = []
     for codes in (near, far):
-        words = np.lib.stride_tricks.sliding_window_view(codes, WORD, axis=1).reshape(-1, WORD)
-        words = words[(words != UNKNOWN).all(axis=1)].astype(np.int64)
-        powers = 4 ** np.arange(WORD)
-        numbers = np.minimum(words @ powers, (3 - words[:, ::-1]) @ powers)
+        # Of windows read backwards, so that the first base of a word counts least in its number.
+        reverse = codes[:, ::-1]
+        strands = word_numbers(reverse, WORD), word_numbers(reverse_complement(reverse), WORD)[:, ::-1]
+        numbers = np.minimum(*strands)
+        numbers = numbers[numbers >= 0]
         shares.append((np.bincount(numbers, minlength=4**WORD) + 1) / (len(numbers) + 4**WORD))
     surplus = shares[0] * np.log(shares[0] / shares[1])
     best: Codes = (int(surplus.argmax()) // 4 ** np.arange(WORD) % 4).astype(np.uint8)
