@@ -57,8 +57,8 @@ _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a 
 
 @dataclass(frozen=True, eq=False)
 class GenomeChunk:
-    """The whole windows between bases `first` and `last` (exclusive) of a contig, and `codes` (L,) from `start` on, which include a
-    margin on each side."""
+    """The whole windows between bases `first` and `last` (exclusive) of a contig: `codes` (L,) begin at `start` and
+    include a margin on each side."""
 
     contig: str
     start: int
