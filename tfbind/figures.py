@@ -19,7 +19,6 @@ MARGIN = 0.06  # of the axis, above and below the curves
 OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
 AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": "tozeroy"}
 
-
 BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
 SMALLEST_LETTER = 0.01  # of the height of an axis: lower letters cannot be seen
 
@@ -67,12 +66,7 @@ def sight(curves: Sequence[Sequence[float | None]]) -> Sight:
 
 
 def curve(
-    name: str,
-    rows: list[dict[str, Any]],
-    field: str,
-    *,
-    dash: Literal["solid", "dot"] = "solid",
-    colour: int = 0,
+    name: str, rows: list[dict[str, Any]], field: str, *, dash: Literal["solid", "dot"] = "solid", colour: int = 0
 ) -> Curve:
     """The curve of `field` over epochs, rounded and thinned to what a screen can show.
 

@@ -60,6 +60,7 @@ SIGNAL_RULE = (
 )
 Transform = Literal["raw", "log1p"]
 Missing = Literal["zero", "refuse"]
+Starts = dict[str, list[int]]  # of windows, by chromosome
 SEED = 0
 
 
@@ -340,7 +341,7 @@ def build_signal(
 
 def _starts(
     sources: SignalSources, regions: list[Region], sizes: dict[str, int], rule: SignalRule, progress: Progress
-) -> tuple[dict[str, list[int]], list[str], Counter[str]]:
+) -> tuple[Starts, list[str], Counter[str]]:
     """The starts of all windows by the bigWig's chromosomes, notes on matched names, counts of what was left out."""
     names = {region.contig for region in regions}
     contig_names = match_chromosomes(sorted(names), sizes)
@@ -370,12 +371,8 @@ def _starts(
 
 
 def _random_starts(
-    regions: list[Region],
-    contig_names: dict[str, str],
-    starts: dict[str, list[int]],
-    sizes: dict[str, int],
-    rule: SignalRule,
-) -> dict[str, list[int]]:
+    regions: list[Region], contig_names: dict[str, str], starts: Starts, sizes: dict[str, int], rule: SignalRule
+) -> Starts:
     """The starts of random windows on the chromosomes of `sizes`, away from regions and from windows at `starts`."""
     taken = {contig: [(start, start + rule.length) for start in places] for contig, places in starts.items()}
     for region in regions:

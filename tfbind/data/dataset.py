@@ -324,12 +324,7 @@ def simulate_dataset(home: Path, name: str, windows: int, seed: int = SEED) -> W
 
 
 def import_pair(
-    home: Path,
-    sequences: Path,
-    scores: Path,
-    name: str,
-    transpose: bool = False,
-    progress: Progress | None = None,
+    home: Path, sequences: Path, scores: Path, name: str, transpose: bool = False, progress: Progress | None = None
 ) -> Windows:
     """Import the course's pair of files as a data set; see `read_pair` for their format.
 

@@ -71,12 +71,7 @@ def window_figure(scores: NDArray[np.floating]) -> go.Figure:
     """Plot the scores (L,) along a window."""
     position = np.arange(1, len(scores) + 1)
     figure = go.Figure(
-        go.Scatter(
-            x=position,
-            y=np.round(scores, 3),
-            **AS_OBSERVED,
-            hovertemplate="base %{x}: %{y}<extra></extra>",
-        )
+        go.Scatter(x=position, y=np.round(scores, 3), **AS_OBSERVED, hovertemplate="base %{x}: %{y}<extra></extra>")
     )
     figure.update_xaxes(title_text="position (1-based)", range=[0.5, len(scores) + 0.5])
     return figure.update_layout(

@@ -87,16 +87,16 @@ def write(path: Path, sizes: dict[str, int], pieces: Iterable[Piece]) -> None:
         zooms[0].finish()
         index_at = file.tell()
         _write_index(file, data.index(), SECTION)
-        zoom_headers = [_append(file, zoom) for zoom in _useful(zooms)]
+        headers = [_append(file, zoom) for zoom in _useful(zooms)]
         file.seek(data_at)
         file.write(struct.pack("<Q", len(data.entries)))
         largest = max(_SECTION.size + 4 * SECTION, _SUMMARY.itemsize * SLOT)
         total_at = _HEADER.size + len(ZOOMS) * _ZOOM.size
         file.seek(0)
         file.write(
-            _HEADER.pack(0x888FFC26, 4, len(zoom_headers), names_at, data_at, index_at, 0, 0, 0, total_at, largest, 0)
+            _HEADER.pack(0x888FFC26, 4, len(headers), names_at, data_at, index_at, 0, 0, 0, total_at, largest, 0)
         )
-        file.write(b"".join(zoom_headers))
+        file.write(b"".join(headers))
         file.seek(total_at)
         file.write(_TOTAL.pack(*total.figures))
 

@@ -21,7 +21,6 @@ NOT_A_LETTER = 255
 
 Codes = NDArray[np.uint8]
 
-
 _CODE_OF_BYTE = bytes(LETTERS.find(chr(byte).upper()) % 256 for byte in range(128)) + bytes([NOT_A_LETTER]) * 128
 _BYTE_OF_CODE = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
 _COMPLEMENT = np.array([LETTERS.index(letter) for letter in "TGCAN"], dtype=np.uint8)
@@ -91,9 +90,7 @@ def encode_each(dna: str | Codes | Sequence[str]) -> list[Codes]:
     Raises:
         ValueError: a letter other than A C G T N, a number that is no code, or an empty sequence.
     """
-    if isinstance(dna, str) or (isinstance(dna, np.ndarray) and dna.ndim == 1):
-        return [_encode_any(dna, "")]
-    sequences = list(dna)
+    sequences = [dna] if isinstance(dna, str) or (isinstance(dna, np.ndarray) and dna.ndim == 1) else list(dna)
     if len(sequences) == 1:
         return [_encode_any(sequences[0], "")]
     return [_encode_any(sequence, f"sequence {number}: ") for number, sequence in enumerate(sequences, start=1)]
@@ -223,10 +220,8 @@ def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
 def _ends(body: bytes) -> tuple[int, int]:
     """Where the letters between 5' and 3' begin and end; all of a body that has no such ends."""
     first, last = _FIRST_END.match(body), _LAST_END.search(body, max(0, len(body) - _END_BYTES))
-    return (
-        first.end() if first and first[1] == b"5" else 0,
-        last.start() if last and last[1] == b"3" else len(body),
-    )
+    start = first.end() if first and first[1] == b"5" else 0
+    return start, last.start() if last and last[1] == b"3" else len(body)
 
 
 def strip_numbers(body: bytes, changes: Changes) -> bytes:

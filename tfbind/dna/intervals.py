@@ -116,10 +116,8 @@ def window_place(name: bytes, length: int) -> tuple[str, int] | None:
     span = parse_interval(name.decode(errors="replace"))
     if span is None:
         return None
-    one_based = FROM_ONE in span.conventions and (
-        HALF_OPEN not in span.conventions or span.last - span.first == length - 1
-    )
-    return span.chromosome, span.first - 1 if one_based else span.first
+    inclusive = HALF_OPEN not in span.conventions or span.last - span.first == length - 1
+    return span.chromosome, span.first - 1 if inclusive and FROM_ONE in span.conventions else span.first
 
 
 def window_places(names: NDArray[np.bytes_], length: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
@@ -194,11 +192,8 @@ def place_records(records: Sequence[tuple[str, int]]) -> Placements:
     unplaced = [(name, span) for (name, _), (span, _), position in fits if position is None]
     note = _note([name for name, span in unplaced if span is None]) if fitting else ""
     notes = note, _note_of_misfits([name for name, span in unplaced if span])
-    return Placements(
-        [position or default for position, default in zip(positions, own, strict=True)],
-        words,
-        "; ".join(filter(None, notes)),
-    )
+    placed = [position or default for position, default in zip(positions, own, strict=True)]
+    return Placements(placed, words, "; ".join(filter(None, notes)))
 
 
 def check_apart(records: Sequence[tuple[str, int]], placements: Placements) -> None:

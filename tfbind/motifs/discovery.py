@@ -83,8 +83,7 @@ def _most_enriched(near: Codes, far: Codes) -> Codes:
     for codes in (near, far):
         # Of windows read backwards, so that the first base of a word counts least in its number.
         reverse = codes[:, ::-1]
-        strands = word_numbers(reverse, WORD), word_numbers(reverse_complement(reverse), WORD)[:, ::-1]
-        numbers = np.minimum(*strands)
+        numbers = np.minimum(word_numbers(reverse, WORD), word_numbers(reverse_complement(reverse), WORD)[:, ::-1])
         numbers = numbers[numbers >= 0]
         shares.append((np.bincount(numbers, minlength=4**WORD) + 1) / (len(numbers) + 4**WORD))
     surplus = shares[0] * np.log(shares[0] / shares[1])
@@ -153,7 +152,7 @@ class DiscoveredMotif:
 
 
 @dataclass(frozen=True)
-class _Data:
+class _ScaledData:
     """Codes (N, L) and scores (N, L) in nats."""
 
     codes: Codes
@@ -221,16 +220,19 @@ def _painted(data: Data, words: Codes, values: Scores, base: float) -> Discovere
     both = np.stack([words, reverse_complement(words)])
     order = np.argsort(-values, kind="stable")
     # The strongest first: the fewer words a start has to agree with, the surer it is of their strands.
-    few = order[: max(FEWEST_HITS // 2, len(order) // 20)]
-    some = order[:: max(1, len(order) // SAMPLE)]
-    starts = [_solve(both[:, few], values[few], _word_odds(words[row])) for row in few[:: len(few) // STARTS]]
-    solutions = [_solve(both[:, some], values[some], odds) for odds in starts]
-    best = min(solutions, key=lambda odds: _misfit(odds, both[:, some], values[some]))
+    strongest = order[: max(FEWEST_HITS // 2, len(order) // 20)]
+    sample = order[:: max(1, len(order) // SAMPLE)]
+    starts = [
+        _solve(both[:, strongest], values[strongest], _word_odds(words[row]))
+        for row in strongest[:: len(strongest) // STARTS]
+    ]
+    solutions = [_solve(both[:, sample], values[sample], odds) for odds in starts]
+    best = min(solutions, key=lambda odds: _misfit(odds, both[:, sample], values[sample]))
     odds = _solve(both, values, best)
     scale = 1 / _nats(odds)
     threshold = float(values.min()) / scale
     motif = Motif("recovered", "", _normalised(odds / scale, threshold))
-    in_nats = _Data(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
+    in_nats = _ScaledData(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
     # Words and their sums are the same on both strands, but where hits overlap, the strand says which covers which.
     strands = [
         (agreement(in_nats, strand, threshold - ROUNDING), strand) for strand in (motif, motif.reverse_complement())
