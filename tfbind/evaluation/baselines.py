@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tfbind import runs
 from tfbind.config import PROJECT, flag
 from tfbind.data import Leaks, Places, Split, Windows, find_leaks, resolve_name
-from tfbind.dna import Codes, word_numbers
+from tfbind.dna import UNKNOWN, Codes
 from tfbind.metrics import figures, of_part, pearson
 from tfbind.motifs import DiscoveredMotif, Scan, TrainingExamples, all_but_overhang, fit_scan, known_motif, label_scan
 from tfbind.runs import Run, log
@@ -174,11 +174,24 @@ def word_table(codes: Codes, scores: Scores, train: Places, word: int) -> Callab
     return predict
 
 
+def _numbers(codes: Codes, width: int) -> NDArray[np.int64]:
+    """Each word as a number below 4**width; -1 where it holds an N."""
+    starts = max(codes.shape[1] - width + 1, 0)
+    numbers = np.zeros((len(codes), starts), dtype=np.int64)
+    unknown = np.zeros(numbers.shape, dtype=bool)
+    for offset in range(width):
+        base = codes[:, offset : offset + starts]
+        numbers = numbers * 4 + (base & 3)
+        unknown |= base == UNKNOWN
+    numbers[unknown] = -1
+    return numbers
+
+
 def _table(codes: Codes, scores: Scores, width: int) -> Scores:
     """The value of each word, NaN for one that was never met."""
     count, total = np.zeros(4**width, dtype=np.int64), np.zeros(4**width)
     for some in (slice(at, at + AT_ONCE) for at in range(0, len(codes), AT_ONCE)):
-        numbers = word_numbers(codes[some], width)
+        numbers = _numbers(codes[some], width)
         lowest = np.full(numbers.shape, np.inf, dtype=np.float32)
         for offset in range(width):
             np.minimum(lowest, scores[some, offset : offset + numbers.shape[1]], out=lowest)
@@ -194,7 +207,7 @@ def _values(windows: Codes, tables: dict[int, Scores], width: int) -> Scores:
     values = np.full((len(windows), starts), np.nan, dtype=np.float32)
     for shorter, table in sorted(tables.items(), reverse=True):
         inside = (width - shorter) // 2
-        numbers = word_numbers(windows, shorter)[:, inside : inside + starts]
+        numbers = _numbers(windows, shorter)[:, inside : inside + starts]
         missing = np.isnan(values) & (numbers >= 0)
         values[missing] = table[numbers[missing]]
     return np.nan_to_num(values, copy=False)
