@@ -39,16 +39,16 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 def home_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where runs and data sets are kept: `$TFBIND_HOME`, else `.tfbind/` beside `app.py` in a checkout, else the
-    platform's folder for a user's data."""
-    usual = PROJECT / ".tfbind" if CHECKOUT else user_data_dir("tfbind", appauthor=False)
-    return Path(environ.get("TFBIND_HOME") or usual).expanduser().resolve()
+    """The folder of runs and data sets: `$TFBIND_HOME`, else `.tfbind/` beside `app.py` in a checkout, else the
+    platform's folder for user data."""
+    default = PROJECT / ".tfbind" if CHECKOUT else user_data_dir("tfbind", appauthor=False)
+    return Path(environ.get("TFBIND_HOME") or default).expanduser().resolve()
 
 
 def python_path(environ: Mapping[str, str] = os.environ) -> str:
-    """The PYTHONPATH with which a process finds this package from whichever folder it works in.
+    """The PYTHONPATH with which a child process finds this package from any working directory.
 
-    Of an installed copy Python knows by itself: named here, its folder would come before the standard library.
+    An installed copy is not added: on PYTHONPATH its folder would come before the standard library.
     """
     known = [Path(folder).resolve() for folder in (*site.getsitepackages(), site.getusersitepackages())]
     own = [] if PACKAGE.parent in known else [str(PACKAGE.parent)]
@@ -201,7 +201,11 @@ PRESETS: dict[str, TrainConfig] = {
 
 
 def parse_config(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
-    """The configuration that `values` (numbers or text) describe, on top of `base`.
+    """Parse a configuration.
+
+    Args:
+        values: numbers or text by field.
+        base: the values of all other fields; None for the defaults.
 
     Raises:
         SettingsError: one line that names the field, the value given and what is allowed.
@@ -226,11 +230,11 @@ def _explain(problem: Any) -> tuple[str | Setting, str]:
     field = str(problem["loc"][0])
     if problem["type"] == "extra_forbidden":
         return field, f": no such hyperparameter; known: {', '.join(TrainConfig.model_fields)}"
-    said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").partition(", unable to parse")[0]
-    given = problem["input"]
-    if isinstance(given, str) and _DECIMAL_COMMA.fullmatch(given):
-        said += f", with a point: {given.replace(',', '.')}"
-    return Setting(field, field), f": {given!r} {said}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").partition(", unable to parse")[0]
+    value = problem["input"]
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+        message += f", with a point: {value.replace(',', '.')}"
+    return Setting(field, field), f": {value!r} {message}"
 
 
 def flag(field: str) -> str:
@@ -239,7 +243,8 @@ def flag(field: str) -> str:
 
 
 def flags(config: TrainConfig, base: TrainConfig | None = None) -> list[str]:
-    """The command-line words that turn `base` (the defaults) into `config`: the data set, and what differs."""
+    """The command-line arguments for a configuration: the data set, and each field that differs from `base`, which
+    is the defaults where it is None."""
     words = [flag("dataset"), config.dataset]
     base = base or TrainConfig()
     for field in TrainConfig.model_fields:
@@ -250,19 +255,23 @@ def flags(config: TrainConfig, base: TrainConfig | None = None) -> list[str]:
 
 
 def choices(field: str) -> tuple[str, ...]:
-    """The allowed words of a field that takes one of a few, else ()."""
+    """The allowed values of a field with a fixed choice of words, else ()."""
     annotation = TrainConfig.model_fields[field].annotation
     return tuple(word for word in get_args(annotation) if isinstance(word, str))
 
 
 def receptive_field(config: TrainConfig) -> int:
-    """How many bases around a position, itself included, the convolutions read for its score."""
+    """The receptive field of the convolutions in bases, the position itself included."""
     return config.first_kernel + 2 * config.num_res_blocks * (config.kernel_size - 1)
 
 
 def sees(whole: bool, bases: int) -> str:
-    """How much of a window a score depends on, where its convolutions read so many `bases`; `whole` where the model
-    normalises over the window."""
+    """The receptive field in words.
+
+    Args:
+        whole: the model normalises over the window, so that a score depends on all of it.
+        bases: the receptive field of the convolutions.
+    """
     return f"the whole window ({bases} bases by convolutions)" if whole else f"{bases} bases"
 
 

@@ -1,4 +1,4 @@
-"""Figures and curves: rows or arrays in, what Plotly draws out. Colours come from the theme of the page."""
+"""Plotly figures and thinned curves from rows or arrays. Colours come from the theme of the page."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ EXPLODED = 20  # times the loss at the start: what has risen that high has diver
 MARGIN = 0.06  # of the axis, above and below the curves
 OBSERVED, PREDICTED = "#8a8f98", "#1a7fc4"  # grey and blue: both are seen on white and on black
 AS_OBSERVED = {"line": {"color": OBSERVED, "shape": "hvh", "width": 1}, "fill": "tozeroy"}
-
 
 BASE_COLOURS = ("#2ca02c", "#1f77b4", "#e69f00", "#d62728")  # A C G T
 SMALLEST_LETTER = 0.01  # of the height of an axis: lower letters cannot be seen
@@ -42,39 +41,42 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sight:
-    """What of some curves is drawn: the limits of the axis, None for all there is, and how many curves go beyond."""
+    """The range of a loss axis: its limits, None for the whole range, and how many curves leave it."""
 
     limits: tuple[float, float] | None
     beyond: int
 
 
 def sight(curves: Sequence[Sequence[float | None]]) -> Sight:
-    """The part of the axis of a loss that shows the runs which did not diverge, of the values of each.
+    """The range of a loss axis that shows the runs which did not diverge, from the values of each curve.
 
-    A curve goes beyond where it rises above `EXPLODED` times what runs start from: the lower quartile over curves of
+    A curve has diverged where it rises above `EXPLODED` times the usual start: the lower quartile over curves of
     their first value, since most runs of a sweep may have diverged within their first epoch.
     """
-    known = [values for each in curves if (values := [value for value in each if value is not None])]
+    known = [values for curve in curves if (values := [value for value in curve if value is not None])]
     starts = sorted(values[0] for values in known)
     limit = EXPLODED * starts[(len(starts) - 1) // 4] if starts else 0.0
-    kept = [values for values in known if max(values) <= limit]
-    if limit <= 0 or len(kept) == len(known):  # a loss below zero has no such scale
+    converged = [values for values in known if max(values) <= limit]
+    if limit <= 0 or len(converged) == len(known):  # a loss below zero has no such scale
         return Sight(None, 0)
-    shown = [value for values in kept or known for value in values if value <= limit]
-    low, high = min(shown), max(shown)
+    visible_values = [value for values in converged or known for value in values if value <= limit]
+    low, high = min(visible_values), max(visible_values)
     room = MARGIN * ((high - low) or abs(high) or 1)
-    return Sight((max(0.0, low - room) if low >= 0 else low - room, high + room), len(known) - len(kept))
+    return Sight((max(0.0, low - room) if low >= 0 else low - room, high + room), len(known) - len(converged))
 
 
 def curve(
-    name: str,
-    rows: list[dict[str, Any]],
-    field: str,
-    *,
-    dash: Literal["solid", "dot"] = "solid",
-    colour: int = 0,
+    name: str, rows: list[dict[str, Any]], field: str, *, dash: Literal["solid", "dot"] = "solid", colour: int = 0
 ) -> Curve:
-    """`field` of every row against its epoch, rounded and thinned to what a screen can show."""
+    """The curve of `field` over epochs, rounded and thinned to what a screen can show.
+
+    Args:
+        name: of the curve.
+        rows: one per epoch, with `epoch`; a row without `field` leaves a gap.
+        field: the key to draw.
+        dash: of the line.
+        colour: a number of the theme's colours.
+    """
     if len(rows) > CURVE_POINTS:
         rows = [rows[place] for place in thin(np.array([row.get(field) for row in rows], float), CURVE_POINTS)]
     values = [row.get(field) for row in rows]
@@ -83,7 +85,7 @@ def curve(
 
 
 def thin(values: NDArray[np.floating[Any]], limit: int) -> NDArray[np.intp]:
-    """Which of `values` to draw so that at most `limit` are drawn and no extreme is lost.
+    """Downsample `values` to at most `limit` points without losing an extreme.
 
     The first and the last stay; what lies between is cut into equal parts, of which each keeps its lowest and its
     highest value, or one NaN if it has nothing else.
@@ -98,20 +100,20 @@ def thin(values: NDArray[np.floating[Any]], limit: int) -> NDArray[np.intp]:
     count = len(values)
     if count <= limit:
         return np.arange(count)
-    kept = {0, count - 1}
+    indices = {0, count - 1}
     for part in np.array_split(np.arange(1, count - 1), (limit - 2) // 2):
         known = part[~np.isnan(values[part])]
-        kept |= {known[values[known].argmin()], known[values[known].argmax()]} if len(known) else {part[0]}
-    return np.array(sorted(kept), dtype=np.intp)
+        indices |= {known[values[known].argmin()], known[values[known].argmax()]} if len(known) else {part[0]}
+    return np.array(sorted(indices), dtype=np.intp)
 
 
 def plain(text: str) -> str:
-    """`text` for a title or a legend, where Plotly would read tags and entities."""
+    """Escape `text` for a title or a legend, where Plotly would read tags and entities."""
     return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def exemplary(pearson: NDArray[np.floating[Any]]) -> dict[str, int]:
-    """Which windows show how good the predictions are: those of the highest, the median and the lowest Pearson r.
+    """Choose example windows: those of the highest, the median and the lowest Pearson r.
 
     Args:
         pearson: (M,) per window, NaN where it is undefined; those windows are passed over.
@@ -130,7 +132,7 @@ def exemplary(pearson: NDArray[np.floating[Any]]) -> dict[str, int]:
 def profiles(
     titles: list[str], observed: NDArray[np.floating[Any]], predicted: NDArray[np.floating[Any]]
 ) -> go.Figure:
-    """Observed and predicted scores along windows, one panel each.
+    """Plot observed and predicted scores along windows, one panel each.
 
     Args:
         titles: one per window, shown as written.
@@ -178,9 +180,16 @@ def profiles(
 
 
 def bars(
-    edges: NDArray[np.floating[Any]], counts: NDArray[np.integer[Any]], what: str, of: str, height: int
+    edges: NDArray[np.floating[Any]], counts: NDArray[np.integer[Any]], x_title: str, y_title: str, height: int
 ) -> go.Figure:
-    """A histogram: `counts` (N,) of `of` between `edges` (N + 1,) of `what`."""
+    """Plot a histogram.
+
+    Args:
+        edges: (N + 1,) of the bins.
+        counts: (N,) of the bins.
+        x_title, y_title: of the axes: what is binned, what is counted.
+        height: of the figure, in pixels.
+    """
     figure = go.Figure(
         go.Bar(
             x=(edges[:-1] + edges[1:]) / 2,
@@ -188,20 +197,20 @@ def bars(
             width=np.diff(edges),
             marker={"color": PREDICTED, "line": {"width": 0}},
             customdata=np.stack([edges[:-1], edges[1:]], axis=1),
-            hovertemplate=f"%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}: %{{y:,}} {of}<extra></extra>",
+            hovertemplate=f"%{{customdata[0]:.4g}} to %{{customdata[1]:.4g}}: %{{y:,}} {y_title}<extra></extra>",
         )
     )
     return figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         bargap=0.05,
-        xaxis={"title": what},
-        yaxis={"title": of},
+        xaxis={"title": x_title},
+        yaxis={"title": y_title},
     )
 
 
 def pearson_histogram(pearson: NDArray[np.floating[Any]]) -> go.Figure:
-    """How many windows reach which Pearson r; undefined ones are left out."""
+    """Plot a histogram of the Pearson r of windows (N,); undefined ones are left out."""
     defined = pearson[~np.isnan(pearson)]
     counts, edges = np.histogram(np.clip(defined, -1, 1), bins=40, range=(-1, 1))
     first = int(np.argmax(counts > 0)) if counts.any() else 0
@@ -211,7 +220,7 @@ def pearson_histogram(pearson: NDArray[np.floating[Any]]) -> go.Figure:
 
 @dataclass(frozen=True)
 class Letter:
-    """A base (0 to 3) drawn around the position `at`, from `bottom` on, `height` high: below it where negative."""
+    """A letter of a logo: base 0 to 3, centred at x = `at`, from y = `bottom`; a negative `height` goes down."""
 
     base: int
     at: float
@@ -220,7 +229,7 @@ class Letter:
 
 
 def draw_letters(figure: go.Figure, letters: Iterable[Letter], **place: int) -> None:
-    """Add letters to a figure: one trace for each base. `place` is the row and column of a subplot."""
+    """Draw letters into a figure, one trace per base. `place` is the row and column of a subplot."""
     outlines: dict[int, tuple[list[float | None], list[float | None]]] = {base: ([], []) for base in range(4)}
     for letter in letters:
         x, y = outlines[letter.base]
@@ -230,12 +239,12 @@ def draw_letters(figure: go.Figure, letters: Iterable[Letter], **place: int) -> 
     for base, (x, y) in outlines.items():
         colour = BASE_COLOURS[base]
         line = {"width": 0, "color": colour}
-        drawn = {"fill": "toself", "fillcolor": colour, "line": line, "mode": "lines"}
-        figure.add_scatter(x=x, y=y, hoverinfo="skip", showlegend=False, **drawn, **place)
+        style = {"fill": "toself", "fillcolor": colour, "line": line, "mode": "lines"}
+        figure.add_scatter(x=x, y=y, hoverinfo="skip", showlegend=False, **style, **place)
 
 
 def logo_figure(heights: NDArray[np.float64], height: int = 170) -> go.Figure:
-    """A sequence logo.
+    """Plot a sequence logo.
 
     Args:
         heights: (4, W) in bits, of the letters A C G T of each column; the highest is drawn on top.

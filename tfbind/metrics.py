@@ -1,4 +1,4 @@
-"""How well predictions agree with observed scores: arrays in, floats out, accumulated in float64.
+"""Metrics of predictions against observed scores: arrays in, floats out, accumulated in float64.
 
 Predictions and targets are (N, L): one score per base of each window. A correlation with something constant is
 undefined and comes back as None or NaN, never as 0.
@@ -59,16 +59,19 @@ def _correlation(xx: float, yy: float, xy: float) -> float | None:
 
 
 def pearson(predictions: Array, targets: Array) -> float | None:
-    """Pearson correlation of two arrays taken as flat lists of values, or None where it is undefined."""
+    """Pearson correlation over all values of two arrays of one shape, None where it is undefined."""
     stream = StreamingPearson()
     x, y = np.ravel(predictions), np.ravel(targets)
-    for at in range(0, max(x.size, y.size), AT_ONCE):
-        stream.update(x[at : at + AT_ONCE], y[at : at + AT_ONCE])
+    for start in range(0, max(x.size, y.size), AT_ONCE):
+        stream.update(x[start : start + AT_ONCE], y[start : start + AT_ONCE])
     return stream.result()
 
 
 def window_pearson(predictions: Array, targets: Array) -> NDArray[np.float64]:
     """Pearson correlation within each window.
+
+    Args:
+        predictions, targets: (N, L).
 
     Returns:
         (N,) values; NaN for a window whose predictions or targets are constant.
@@ -87,7 +90,7 @@ def _centred(values: Array) -> NDArray[np.float64]:
 
 
 def window_loss(predictions: Array, targets: Array) -> NDArray[np.float64]:
-    """Mean squared error of each window, (N,), in squared units of the score."""
+    """Mean squared error (N,) of each window (N, L), in squared units of the score."""
     difference = np.asarray(predictions, dtype=np.float64) - targets
     return (difference * difference).mean(axis=1)
 
@@ -123,20 +126,20 @@ def site_agreement(predictions: Array, targets: Array) -> SiteAgreement | None:
         return None
     inside, threshold = targets > 0, lowest / 2
     called = predictions >= threshold
-    found, sites = _covered(inside, called)
-    right, calls = _covered(called, inside)
+    found_sites, sites = _covered(inside, called)
+    right_calls, calls = _covered(called, inside)
     return SiteAgreement(
         sites,
         calls,
         threshold,
-        right / calls if calls else None,
-        found / sites,
+        right_calls / calls if calls else None,
+        found_sites / sites,
         average_precision(predictions, inside),
     )
 
 
 def lowest_label(targets: Array) -> float | None:
-    """The lowest score (N, L) above 0, that of the weakest site; None where there is none, or where the data are a
+    """The lowest score above 0, that of the weakest site; None where there is none, or where the data (N, L) are a
     signal."""
     lowest, inside = math.inf, 0
     for start in range(0, len(targets), ROWS):
@@ -148,13 +151,13 @@ def lowest_label(targets: Array) -> float | None:
 
 
 def stretches(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts and ends (exclusive) of the stretches in which a mask (L,) is set throughout."""
+    """Starts and ends (exclusive) of the runs of True in a mask (L,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
     return edges[::2], edges[1::2]
 
 
 def _covered(called: NDArray[np.bool_], cover: NDArray[np.bool_]) -> tuple[int, int]:
-    """Of how many stretches at least half is covered, and how many there are."""
+    """How many stretches of `called` (N, L) `cover` overlaps by half or more, and how many there are."""
     fenced = np.pad(called, ((0, 0), (0, 1))).ravel()  # no stretch goes on in the next window
     starts, ends = stretches(fenced)
     covered = np.concatenate([[0], np.pad(cover, ((0, 0), (0, 1))).ravel().cumsum()])
@@ -163,7 +166,9 @@ def _covered(called: NDArray[np.bool_], cover: NDArray[np.bool_]) -> tuple[int, 
 
 
 def average_precision(predictions: Array, labels: NDArray[np.bool_]) -> float:
-    """The sum over thresholds of precision times the recall gained there; equal predictions are one threshold.
+    """Average precision: the sum over thresholds of precision times the recall gained there.
+
+    Equal predictions are one threshold. Both arrays are (N, L).
 
     Raises:
         ValueError: no label is set.
@@ -179,7 +184,10 @@ def average_precision(predictions: Array, labels: NDArray[np.bool_]) -> float:
 
 
 def figures(predictions: Array, targets: Array) -> dict[str, float | None]:
-    """Everything that a model is told of how well it does on held-out windows (N, L).
+    """All metrics of predictions on held-out windows.
+
+    Args:
+        predictions, targets: (N, L).
 
     Returns:
         loss, pearsonr, pearsonr_window (the mean over windows), windows_undefined, and of `SiteAgreement` precision,
@@ -194,7 +202,7 @@ def figures(predictions: Array, targets: Array) -> dict[str, float | None]:
 
 
 def window_figures(pearson: NDArray[np.float64]) -> dict[str, float | None]:
-    """Those of `figures` that tell of single windows, from the correlation within each, (N,)."""
+    """The metrics per window of `figures`, from the correlation (N,) within each window."""
     defined = pearson[np.isfinite(pearson)]
     return {
         "pearsonr_window": float(defined.mean()) if len(defined) else None,
@@ -202,11 +210,11 @@ def window_figures(pearson: NDArray[np.float64]) -> dict[str, float | None]:
     }
 
 
-def site_figures(found: SiteAgreement | None) -> dict[str, float | None]:
-    """Those of `figures` that tell of sites, each None where the data have none."""
-    return {name: getattr(found, name, None) for name in ("precision", "recall", "auprc")}
+def site_figures(agreement: SiteAgreement | None) -> dict[str, float | None]:
+    """The site metrics of `figures`, each None where the data have no sites."""
+    return {name: getattr(agreement, name, None) for name in ("precision", "recall", "auprc")}
 
 
-def of_part(part: str, found: Mapping[str, float | None]) -> dict[str, Any]:
-    """Figures under the names that they have for a part of the data: `val_loss`, `test_loss`."""
-    return {f"{part}_{name}": value for name, value in found.items()}
+def of_part(part: str, metrics: Mapping[str, float | None]) -> dict[str, Any]:
+    """Prefix metrics by the part of the data: `val_loss`, `test_loss`."""
+    return {f"{part}_{name}": value for name, value in metrics.items()}

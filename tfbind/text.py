@@ -1,7 +1,7 @@
-"""Text for readers: numbers with as many digits as anyone reads, and text from elsewhere that steers nothing.
+"""Formatted numbers, and escaped control characters in text from elsewhere.
 
-Control characters, those that turn the direction of text, and halves of characters are spelled out: `\x1b`,
-`\u202e`. Names, notes and messages are kept as they came; this is done once, where text leaves the program.
+Control characters, those that change the direction of text, and lone surrogates are escaped: `\x1b`, `\u202e`.
+Names, notes and messages are stored as they came; this is done once, where text leaves the program.
 """
 
 import re
@@ -20,39 +20,41 @@ _STEERING = re.compile(rf"[{CONTROL}{DIRECTION}\ud800-\udfff]")
 
 
 def figure(value: float | None) -> str:
-    """A metric as text: with four decimals, or as `1.2e-5` or `2.8e65`."""
+    """Format a metric: with four decimals, or as `1.2e-5` or `2.8e65`."""
     if value is None:
         return "undefined"
     return significant(value, 4) if 0 < abs(value) < SMALL else fixed(value)
 
 
 def fixed(value: float, decimals: int = 4, sign: str = "") -> str:
-    """A number with decimals; one of far too many digits as `2.8e65`.
+    """Format a number with a fixed number of decimals; a huge one as `2.8e65`.
 
     Args:
+        value: the number.
+        decimals: after the point.
         sign: "+" writes it before a number above zero, too.
     """
     return significant(value, 4, sign) if abs(value) >= LARGE else f"{value:{sign}.{decimals}f}"
 
 
 def significant(value: float, digits: int, sign: str = "") -> str:
-    """A number by its first `digits`, as `1.234` or `2.8e65`."""
+    """Format a number with `digits` significant digits: `1.234` or `2.8e65`; `sign` as in `fixed`."""
     number, _, exponent = f"{value:{sign}.{digits}g}".partition("e")
     return f"{number}e{int(exponent)}" if exponent else number
 
 
 def visible(text: str, keep: str = LAYOUT) -> str:
-    """`text` with what would steer spelled out, but for the characters in `keep`."""
-    return _STEERING.sub(lambda found: found[0] if found[0] in keep else _spelled(ord(found[0])), text)
+    """Escape control characters in `text`, except those in `keep`."""
+    return _STEERING.sub(lambda match: match[0] if match[0] in keep else _escape(ord(match[0])), text)
 
 
-def _spelled(code: int) -> str:
+def _escape(code: int) -> str:
     # JSON leaves DEL as it is, and knows \u only: what is printed as JSON stays that.
     return f"\\x{code:02x}" if code < 0x7F else f"\\u{code:04x}"
 
 
 class Visible:
-    """A text stream to which everything is written as `visible` has it; all else is that of the stream behind it."""
+    """A text stream that escapes what is written by `visible`; everything else is that of the wrapped stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -70,17 +72,17 @@ class Visible:
 
 
 def shown_on(stream: TextIO) -> TextIO:
-    """`stream` such that what is written to it steers nothing; None, for one that is closed, stays that."""
+    """`stream` wrapped as `Visible`; None, for one that is closed, stays None."""
     return cast(TextIO, Visible(stream)) if stream and not isinstance(stream, Visible) else stream
 
 
 def steer(stream: TextIO, control: str) -> None:
-    """Write what the program itself means to steer a terminal with."""
+    """Write the program's own terminal control codes, unescaped."""
     (stream.stream if isinstance(stream, Visible) else stream).write(control)
 
 
 @contextmanager
 def visible_output() -> Iterator[None]:
-    """Have what is printed steer nothing."""
+    """Escape control characters in what is printed to stdout and stderr."""
     with redirect_stdout(shown_on(sys.stdout)), redirect_stderr(shown_on(sys.stderr)):
         yield

@@ -252,7 +252,7 @@ def test_regions_are_read_with_their_lines(tmp_path: Path) -> None:
 def test_very_many_lines_are_no_file_of_regions_also_where_they_hold_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intervals, "MOST", 3)
+    monkeypatch.setattr(intervals, "MAX_LINES", 3)
     path = tmp_path / "r.bed"
     path.write_text("#\n" * 2 + "chr1\t5\t10\n")
     assert len(read_regions(path)) == 1

@@ -34,7 +34,7 @@ from tfbind.data.dataset import (
     open_validated,
     sha256,
 )
-from tfbind.data.pairs import Pair, check_pair, coordinates, read_pair, report
+from tfbind.data.pairs import Pair, check_pair, coordinate_convention, read_pair, report
 from tfbind.dna.codes import decode
 
 PROJECT = Path(__file__).parents[2]
@@ -285,7 +285,7 @@ def test_windows_of_one_score_among_others_are_counted_and_may_train(tmp_path: P
 def test_the_names_tell_the_coordinates_only_if_all_agree(names: list[str], convention: str | None) -> None:
     arrays = np.zeros((2, 6), dtype=np.uint8), np.zeros((2, 6), dtype=np.float32)
     pair = Pair(np.array(names, dtype=np.bytes_), *arrays)
-    assert coordinates(pair) == convention
+    assert coordinate_convention(pair) == convention
     assert ("window names that are not CHROMOSOME_START_END: no coordinates" in report(pair).notes) == (
         not convention
     )

@@ -10,13 +10,11 @@ from .dataset import (
     list_datasets as list_datasets,
     make_builtin as make_builtin,
     open_dataset as open_dataset,
-    open_training_data as open_training_data,
     open_validated as open_validated,
-    resolve_name as resolve_name,
     simulate_dataset as simulate_dataset,
 )
 from .leaks import Leaks as Leaks, find_leaks as find_leaks
-from .manage import SOURCES as SOURCES
+from .manage import SOURCES as SOURCES, open_training_data as open_training_data, resolve_name as resolve_name
 from .pairs import constant_score as constant_score, constant_score_message as constant_score_message
 from .simulate import (
     LENGTH as LENGTH,

@@ -1,4 +1,4 @@
-"""Data sets built from a genome: with a motif, whose hits are painted, or with a measured signal around regions.
+"""Build data sets from a genome: with a motif, whose hits are painted, or with a measured signal around regions.
 
 With a motif, windows lie on a grid and hits are painted as the course's scores are; see `RULE`. With a signal,
 windows lie around regions and hold a bigWig's value per base; see `SIGNAL_RULE`.
@@ -60,15 +60,15 @@ SIGNAL_RULE = (
 )
 Transform = Literal["raw", "log1p"]
 Missing = Literal["zero", "refuse"]
+Starts = dict[str, list[int]]  # of windows, by chromosome
 SEED = 0
 
 
 @dataclass(frozen=True)
 class ScanRule:
-    """Which hits count, and which windows are kept. One of `threshold` and `p_value`, or neither.
+    """The settings of a scan: threshold of a hit, windows to keep. At most one of `threshold` and `p_value` is set.
 
-    With neither the motif file's own threshold is taken, or else the p-value of `usual_p_value`. `chromosomes` is
-    empty for all.
+    With neither the motif file's own threshold is taken, or else `default_p_value`. `chromosomes` is empty for all.
     """
 
     threshold: float | None = None
@@ -79,23 +79,30 @@ class ScanRule:
 
 
 def build_scan(
-    home: Path, name: str, genome: Path, found: FileMotif, rule: ScanRule, progress: Progress = lambda _: None
+    home: Path, name: str, genome: Path, file_motif: FileMotif, rule: ScanRule, progress: Progress = lambda _: None
 ) -> Windows:
-    """Scan a genome with a motif and store the windows that hold a hit as a data set.
+    """Scan a genome with a motif and store the windows with a hit as a data set.
 
     Args:
+        home: the project's home folder.
+        name: of the data set.
         genome: FASTA, plain or gzip, read once from end to end.
-        progress: told the share of the file that is read.
+        file_motif: the motif, with its file's threshold.
+        rule: the settings of the scan.
+        progress: called with the share of the genome that is read.
+
+    Returns:
+        The data set.
 
     Raises:
         ValueError: one line that says what cannot be used, and where.
         OSError: the genome cannot be read, or the disk is full.
     """
     check_free(home, name)
-    threshold, p_value = chosen_threshold(found, rule)
+    threshold, p_value = chosen_threshold(file_motif, rule)
     home.mkdir(parents=True, exist_ok=True)
     with WindowSpool(home, rule.length) as spool:
-        scanned, skipped = _scan(genome, found.motif, threshold, rule, spool, progress)
+        scanned, skipped = _scan(genome, file_motif.motif, threshold, rule, spool, progress)
         if not spool.names:
             where = plural(len(scanned), "chromosome")
             raise ValueError(f"{file_label(genome)}: no window with a hit of {threshold:g} or more on {where}")
@@ -103,111 +110,116 @@ def build_scan(
             "kind": "motif",
             "genome": {"file": genome.name, "sha256": sha256(genome)},
             "chromosomes": scanned,
-            "motif": found.motif.name,
-            "matrix_id": found.motif.matrix_id,
-            "matrix": found.motif.probabilities.tolist(),
+            "motif": file_motif.motif.name,
+            "matrix_id": file_motif.motif.matrix_id,
+            "matrix": file_motif.motif.probabilities.tolist(),
             "threshold": threshold,
             "p_value": p_value,
             "every_window": rule.every_window,
             "left_out": dict(skipped),
-            "chosen": _said_of_chance(p_value) if rule.p_value is None else [],
+            "chosen": _p_value_remarks(p_value) if rule.p_value is None else [],
         }
         return save_dataset(home, name, spool.pair(), origin)
 
 
 def remarks(origin: Mapping[str, Any]) -> list[str]:
-    """What was done with a genome that its user should know: windows left out, chromosomes under other names, another
-    p-value than the usual one."""
+    """Remarks on how a data set was built: windows left out, renamed chromosomes, an unusual p-value."""
     left_out = [f"left out: {count:,} {why}" for why, count in origin.get("left_out", {}).items() if count]
     return left_out + list(origin.get("renamed", [])) + list(origin.get("chosen", []))
 
 
-def chosen_threshold(found: FileMotif, rule: ScanRule) -> tuple[float, float | None]:
-    """The lowest score of a hit, and the p-value that it is of, None where it was not chosen by one.
+def chosen_threshold(file_motif: FileMotif, rule: ScanRule) -> tuple[float, float | None]:
+    """The threshold of a hit, and its p-value, None where it was not chosen by one.
+
+    Args:
+        file_motif: the motif, with its file's threshold.
+        rule: the settings of the scan.
 
     Raises:
         ValueError: two thresholds, or one that no sequence or any sequence reaches; or an impossible length.
     """
     if rule.threshold is not None and rule.p_value is not None:
         raise ValueError("a threshold and a p-value; expected one of them")
-    if rule.length not in LENGTHS or rule.length < found.motif.width:
+    motif = file_motif.motif
+    if rule.length not in LENGTHS or rule.length < motif.width:
         raise ValueError(
-            f"windows of {rule.length} bases; expected {max(LENGTHS[0], found.motif.width)} to {LENGTHS[-1]:,}"
+            f"windows of {rule.length} bases; expected {max(LENGTHS[0], motif.width)} to {LENGTHS[-1]:,}"
         )
     if rule.threshold is not None:
-        return _checked(rule.threshold, found.motif, "--threshold"), None
-    if rule.p_value is None and found.threshold is not None:
-        return _checked(found.threshold, found.motif, "the motif file's threshold"), None
-    p_value = (default_p_value(found.motif) or P_VALUE) if rule.p_value is None else rule.p_value
-    threshold = threshold_of(found.motif, p_value)
-    return _checked(threshold, found.motif, f"--p-value {p_value:g} gives the threshold"), p_value
+        return _check_threshold(rule.threshold, motif, "--threshold"), None
+    if rule.p_value is None and file_motif.threshold is not None:
+        return _check_threshold(file_motif.threshold, motif, "the motif file's threshold"), None
+    p_value = (default_p_value(motif) or P_VALUE) if rule.p_value is None else rule.p_value
+    threshold = threshold_of(motif, p_value)
+    return _check_threshold(threshold, motif, f"--p-value {p_value:g} gives the threshold"), p_value
 
 
 def default_p_value(motif: Motif) -> float | None:
-    """The p-value of a hit unless another is given: 1e-4, less by powers of ten where the threshold of that is not
-    above 0, more where no sequence reaches it; None for a motif with which no p-value tells hits."""
+    """The default p-value of a hit: 1e-4, lower powers of ten where its threshold is not above 0, higher ones where
+    no sequence reaches it; None for a motif without a usable p-value."""
     return next((p_value for p_value in P_VALUES if 0 < threshold_of(motif, p_value) <= motif.highest), None)
 
 
-def _said_of_chance(p_value: float | None) -> list[str]:
-    """What is to be said of a p-value that nobody gave."""
+def _p_value_remarks(p_value: float | None) -> list[str]:
+    """Remarks on a default p-value other than 1e-4."""
     if p_value in (None, P_VALUE):
         return []
     why = "a score of 0 or less would be a hit" if p_value < P_VALUE else "no sequence would be a hit"
     return [f"p-value of a hit: {p_value:g}, since with {P_VALUE:g} {why} (--p-value chooses another)"]
 
 
-def _checked(threshold: float, motif: Motif, what: str) -> float:
+def _check_threshold(threshold: float, motif: Motif, source: str) -> float:
+    """The threshold, refused unless it is above 0 and within reach; `source` begins the message."""
     if 0 < threshold <= motif.highest:
         return threshold
-    usual = default_p_value(motif)
-    said = f", such as --p-value {usual:g} gives" if usual else "; no --p-value gives one"
+    p_value = default_p_value(motif)
+    advice = f", such as --p-value {p_value:g} gives" if p_value else "; no --p-value gives one"
     raise ValueError(
-        f"{what}, {threshold:g}: no hit of {motif.name or 'the motif'} could be told from none; expected a score "
-        f"above 0 and at most {motif.highest:.4f}, its best{said}"
+        f"{source}, {threshold:g}: no hit of {motif.name or 'the motif'} could be told from none; expected a score "
+        f"above 0 and at most {motif.highest:.4f}, its best{advice}"
     )
 
 
 def _scan(
     genome: Path, motif: Motif, threshold: float, rule: ScanRule, spool: "WindowSpool", progress: Progress
 ) -> tuple[list[str], Counter[str]]:
-    """Fill the spool; the chromosomes that were scanned, and how many windows were left out why."""
-    wanted = set(rule.chromosomes)
-    met: list[str] = []
+    """Fill the spool; the chromosomes that were scanned, and counts of windows left out by reason."""
+    missing = set(rule.chromosomes)
+    names: list[str] = []
     scanned: list[str] = []
     skipped: Counter[str] = Counter()
     for contig, pieces in contigs(genome, progress):
-        met.append(contig)
-        asked = {contig, other_chromosome_name(contig)} & wanted
-        if rule.chromosomes and not asked:
+        names.append(contig)
+        matches = {contig, other_chromosome_name(contig)} & missing
+        if rule.chromosomes and not matches:
             continue
-        wanted -= asked
+        missing -= matches
         scanned.append(contig)
-        for stretch in genome_chunks(contig, pieces, rule.length, 2 * motif.width + CROWDED):
-            inside = slice(stretch.first - stretch.start, stretch.last - stretch.start)
-            window = (np.arange(len(stretch.codes)) + stretch.start) // rule.length
-            painted = paint(motif, stretch.codes[None], threshold, window)[0, inside].reshape(-1, rule.length)
-            codes = stretch.codes[inside].reshape(-1, rule.length)
+        for chunk in genome_chunks(contig, pieces, rule.length, 2 * motif.width + CROWDED):
+            inside = slice(chunk.first - chunk.start, chunk.last - chunk.start)
+            window = (np.arange(len(chunk.codes)) + chunk.start) // rule.length
+            painted = paint(motif, chunk.codes[None], threshold, window)[0, inside].reshape(-1, rule.length)
+            codes = chunk.codes[inside].reshape(-1, rule.length)
             unknown, empty = (codes == UNKNOWN).any(axis=1), ~painted.any(axis=1) & (not rule.every_window)
             skipped["with an N"] += int(unknown.sum())
             skipped["without a hit"] += int((empty & ~unknown).sum())
-            kept = np.flatnonzero(~unknown & ~empty)
-            starts = (stretch.first + kept * rule.length).tolist()
-            spool.add(window_names(contig, starts, rule.length), codes[kept], painted[kept])
-    if wanted:
-        listed = f"{', '.join(met[:5])}{', ...' if len(met) > 5 else ''}"
-        raise ValueError(f"{file_label(genome)}: no chromosome {', '.join(sorted(wanted))}; there are: {listed}")
+            rows = np.flatnonzero(~unknown & ~empty)
+            starts = (chunk.first + rows * rule.length).tolist()
+            spool.add(window_names(contig, starts, rule.length), codes[rows], painted[rows])
+    if missing:
+        listed = f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+        raise ValueError(f"{file_label(genome)}: no chromosome {', '.join(sorted(missing))}; there are: {listed}")
     return scanned, skipped
 
 
 def window_names(contig: str, starts: Collection[int], length: int) -> list[str]:
-    """Names in the course's form: 0-based start, inclusive end."""
+    """Window names in the course's form: 0-based start, inclusive end."""
     return [f"{contig}_{start}_{start + length - 1}" for start in starts]
 
 
 @dataclass
 class WindowSpool:
-    """Windows on their way into a data set, on the disk, in files without a name: they are gone with the process."""
+    """Windows of a data set that is being built, in temporary files that end with the process."""
 
     folder: Path
     length: int
@@ -234,18 +246,18 @@ class WindowSpool:
             file.write(np.ascontiguousarray(array).data)
 
     def pair(self) -> Pair:
-        """Everything that was added, mapped from the disk."""
+        """All windows added, memory-mapped."""
         shape = (len(self.names), self.length)
         mapped: list[Any] = []
-        for file, kind in zip(self._files, (np.uint8, np.float32), strict=True):
+        for file, dtype in zip(self._files, (np.uint8, np.float32), strict=True):
             file.flush()
-            mapped.append(np.memmap(file, dtype=kind, mode="r", shape=shape))
+            mapped.append(np.memmap(file, dtype=dtype, mode="r", shape=shape))
         return Pair(np.array(self.names, dtype=np.bytes_), *mapped)
 
 
 @dataclass(frozen=True)
 class SignalSources:
-    """The three files: a genome (FASTA), a signal (bigWig), regions (BED or narrowPeak)."""
+    """The files of `build_signal`: a genome (FASTA), a signal (bigWig), regions (BED or narrowPeak)."""
 
     genome: Path
     signal: Path
@@ -254,10 +266,10 @@ class SignalSources:
 
 @dataclass(frozen=True)
 class SignalRule:
-    """Which windows, and what becomes of the signal.
+    """The settings of `build_signal`: windows, and how the signal becomes scores.
 
-    A base of which the bigWig says nothing counts 0, unless that is to be refused. `random` windows are drawn from
-    the chromosomes of the genome that have regions; those without a free place are counted as left out.
+    A base without a value in the bigWig counts 0, unless `missing` is "refuse". `random` windows are drawn from the
+    chromosomes of the genome that have regions; those without a free place are counted as left out.
     """
 
     length: int = WINDOW_LENGTH
@@ -272,6 +284,16 @@ def build_signal(
 ) -> Windows:
     """Cut windows around regions, with the signal of every base, and store them as a data set.
 
+    Args:
+        home: the project's home folder.
+        name: of the data set.
+        sources: the files.
+        rule: the settings.
+        progress: called with the share of the genome that is read.
+
+    Returns:
+        The data set.
+
     Raises:
         ValueError: one line that says what cannot be used, and where in the genome.
         OSError: a file cannot be read, or the disk is full.
@@ -282,21 +304,22 @@ def build_signal(
     if rule.random < 0:
         raise ValueError(f"{rule.random} random windows; expected 0 or more")
     sizes = bigwig.chromosomes(require_regular_file(sources.signal))
-    found = read_regions(sources.regions)
+    regions = read_regions(sources.regions)
     passes = 2 if rule.random else 1
-    starts, notes, skipped = _starts(sources, found, sizes, rule, lambda share: progress(share / passes))
+    starts, notes, skipped = _starts(sources, regions, sizes, rule, lambda share: progress(share / passes))
     home.mkdir(parents=True, exist_ok=True)
     with WindowSpool(home, rule.length) as spool, scratch(home, "build") as folder:
         for contig, pieces in contigs(sources.genome, lambda share: progress((passes - 1 + share) / passes)):
-            named = match_chromosomes([contig], starts).get(contig)
-            if named is not None:
-                notes += _said(named, contig, sources.signal, sources.genome)
-                kept, codes = _cut(_Counted(pieces, contig, sizes[named], sources), starts.pop(named), rule, skipped)
-                windows = [(named, start) for start in kept]
+            name_in_signal = match_chromosomes([contig], starts).get(contig)
+            if name_in_signal is not None:
+                notes += _renamed(name_in_signal, contig, sources.signal, sources.genome)
+                checked = _check_contig(pieces, contig, sizes[name_in_signal], sources)
+                complete, codes = _cut(checked, starts.pop(name_in_signal), rule, skipped)
+                windows = [(name_in_signal, start) for start in complete]
                 if windows:
                     measured = bigwig.values(sources.signal, windows, rule.length, folder / "signal")
-                    scores = _transformed(measured, windows, rule, sources.signal, skipped)
-                    spool.add(window_names(contig, kept, rule.length), codes, scores)
+                    scores = _to_scores(measured, windows, rule, sources.signal, skipped)
+                    spool.add(window_names(contig, complete, rule.length), codes, scores)
         if starts:
             skipped[f"on chromosomes that {file_label(sources.genome)} lacks"] += sum(map(len, starts.values()))
         if not spool.names:
@@ -317,62 +340,58 @@ def build_signal(
 
 
 def _starts(
-    sources: SignalSources, found: list[Region], sizes: dict[str, int], rule: SignalRule, progress: Progress
-) -> tuple[dict[str, list[int]], list[str], Counter[str]]:
-    """The starts of all windows by the bigWig's chromosomes, which names had to be matched, and what was left out."""
-    names = {region.contig for region in found}
-    called = match_chromosomes(sorted(names), sizes)
-    if not called:
+    sources: SignalSources, regions: list[Region], sizes: dict[str, int], rule: SignalRule, progress: Progress
+) -> tuple[Starts, list[str], Counter[str]]:
+    """The starts of all windows by the bigWig's chromosomes, notes on matched names, counts of what was left out."""
+    names = {region.contig for region in regions}
+    contig_names = match_chromosomes(sorted(names), sizes)
+    if not contig_names:
         raise ValueError(
             f"{file_label(sources.regions)} and {file_label(sources.signal)} have no chromosome in common: "
             f"{', '.join(sorted(names)[:3])} against {', '.join(sorted(sizes)[:3]) or 'none'}"
         )
-    notes = [note for name, there in called.items() for note in _said(name, there, sources.regions, sources.signal)]
-    starts = windows_around(found, sizes, called, rule.length, sources.regions)
+    notes = [note for pair in contig_names.items() for note in _renamed(*pair, sources.regions, sources.signal)]
+    starts = windows_around(regions, sizes, contig_names, rule.length, sources.regions)
     skipped: Counter[str] = Counter()
-    skipped["on chromosomes without signal"] = sum(region.contig not in called for region in found)
+    skipped["on chromosomes without signal"] = sum(region.contig not in contig_names for region in regions)
     skipped["over an end, or the same window again"] = (
-        len(found) - skipped["on chromosomes without signal"] - sum(map(len, starts.values()))
+        len(regions) - skipped["on chromosomes without signal"] - sum(map(len, starts.values()))
     )
     if rule.random:
         # A window on a chromosome that the genome lacks would be lost, so its names are read first.
         bases = {name: sum(map(len, pieces)) for name, pieces in contigs(sources.genome, progress)}
-        there = match_chromosomes(bases, called.values())
-        for name, contig in there.items():
+        in_genome = match_chromosomes(bases, contig_names.values())
+        for name, contig in in_genome.items():
             _check_length(name, bases[name], sizes[contig], sources)
-        drawn = _drawn(found, called, starts, {contig: sizes[contig] for contig in there.values()}, rule)
-        skipped["random windows without a free place"] = rule.random - sum(map(len, drawn.values()))
-        starts |= {contig: sorted({*starts.get(contig, []), *places}) for contig, places in drawn.items()}
+        free = {contig: sizes[contig] for contig in in_genome.values()}
+        random_starts = _random_starts(regions, contig_names, starts, free, rule)
+        skipped["random windows without a free place"] = rule.random - sum(map(len, random_starts.values()))
+        starts |= {contig: sorted({*starts.get(contig, []), *places}) for contig, places in random_starts.items()}
     return starts, notes, skipped
 
 
-def _drawn(
-    found: list[Region], called: dict[str, str], starts: dict[str, list[int]], sizes: dict[str, int], rule: SignalRule
-) -> dict[str, list[int]]:
+def _random_starts(
+    regions: list[Region], contig_names: dict[str, str], starts: Starts, sizes: dict[str, int], rule: SignalRule
+) -> Starts:
     """The starts of random windows on the chromosomes of `sizes`, away from regions and from windows at `starts`."""
     taken = {contig: [(start, start + rule.length) for start in places] for contig, places in starts.items()}
-    for region in found:
-        if region.contig in called:
-            taken.setdefault(called[region.contig], []).append((region.start, region.end))
+    for region in regions:
+        if region.contig in contig_names:
+            taken.setdefault(contig_names[region.contig], []).append((region.start, region.end))
     return random_windows(taken, sizes, rule.random, rule.length, rule.seed)
 
 
-def _said(name: str, there: str, path: Path, other: Path) -> list[str]:
-    return [f"{name} of {file_label(path)} is {there} of {file_label(other)}"] if name != there else []
+def _renamed(name: str, other_name: str, path: Path, other: Path) -> list[str]:
+    return [f"{name} of {file_label(path)} is {other_name} of {file_label(other)}"] if name != other_name else []
 
 
-class _Counted:
-    """The pieces of a contig; when they end, its bases must be as many as the bigWig says."""
-
-    def __init__(self, pieces: Iterator[Codes], contig: str, expected: int, sources: SignalSources) -> None:
-        self._pieces, self._contig, self._expected, self._sources = pieces, contig, expected, sources
-
-    def __iter__(self) -> Iterator[Codes]:
-        bases = 0
-        for codes in self._pieces:
-            bases += len(codes)
-            yield codes
-        _check_length(self._contig, bases, self._expected, self._sources)
+def _check_contig(pieces: Iterable[Codes], contig: str, expected: int, sources: SignalSources) -> Iterator[Codes]:
+    """The same pieces of a contig; at their end, its length must be that in the bigWig."""
+    bases = 0
+    for codes in pieces:
+        bases += len(codes)
+        yield codes
+    _check_length(contig, bases, expected, sources)
 
 
 def _check_length(contig: str, bases: int, expected: int, sources: SignalSources) -> None:
@@ -387,26 +406,26 @@ def _cut(
     pieces: Iterable[Codes], starts: list[int], rule: SignalRule, skipped: Counter[str]
 ) -> tuple[list[int], NDArray[np.uint8]]:
     """The windows without an N: their starts, and their codes (n, L)."""
-    kept, parts = [], []
+    complete, parts = [], []
     for start, codes in cut_windows(pieces, starts, rule.length):
         if (codes == UNKNOWN).any():
             skipped["with an N"] += 1
         else:
-            kept.append(start)
+            complete.append(start)
             parts.append(codes)
-    return kept, np.array(parts, dtype=np.uint8).reshape(-1, rule.length)
+    return complete, np.array(parts, dtype=np.uint8).reshape(-1, rule.length)
 
 
-def _transformed(
+def _to_scores(
     measured: NDArray[np.float32], windows: list[tuple[str, int]], rule: SignalRule, path: Path, skipped: Counter[str]
 ) -> NDArray[np.float32]:
     """The signal as scores (n, L)."""
 
-    def refuse(bad: NDArray[np.bool_], what: str) -> None:
+    def refuse(bad: NDArray[np.bool_], problem: str) -> None:
         if bad.any():
             row, base = np.argwhere(bad)[0].tolist()
             chromosome, start = windows[row]
-            raise ValueError(f"{file_label(path)}: {chromosome}:{start + base} (0-based) {what}")
+            raise ValueError(f"{file_label(path)}: {chromosome}:{start + base} (0-based) {problem}")
 
     missing = np.isnan(measured)
     if rule.missing == "refuse":

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -82,17 +82,16 @@ META_FILE: KeptFile[dict[str, Any]] = kept_file(META, _Meta)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """What there is to know of a data set without its arrays.
+    """Read the metadata of a data set.
 
     Raises:
         ValueError: the file is missing, damaged, or of another version.
     """
-    path = folder / META
-    return META_FILE.read(path)
+    return META_FILE.read(folder / META)
 
 
 def map_array(path: Path) -> NDArray[Any]:
-    """One of the arrays; its content is read when it is used.
+    """Memory-map one of the arrays.
 
     Raises:
         ValueError: the file is damaged.
@@ -106,7 +105,7 @@ def map_array(path: Path) -> NDArray[Any]:
 
 
 def content_hash(folder: Path) -> str:
-    """The hash of the arrays as they are now; read once for each time they were written."""
+    """The hash of the arrays on disk, cached until a file changes."""
     return _read_hash(folder, tuple((folder / file).stat().st_mtime_ns for file in ARRAYS))
 
 
@@ -153,10 +152,7 @@ class Windows:
 
 
 def list_datasets(home: Path) -> list[dict[str, Any]]:
-    """The data sets on disk in order of name: `name`, `windows`, `length`, `path`.
-
-    A damaged one is left out, so that it does not hide the others; opening it says what is wrong.
-    """
+    """List the stored data sets by name: `name`, `windows`, `length`, `path`. Damaged ones are left out."""
     return [
         {"name": folder.name, "windows": meta["windows"], "length": meta["length"], "path": str(folder)}
         for folder, meta in _metas(home)
@@ -165,18 +161,18 @@ def list_datasets(home: Path) -> list[dict[str, Any]]:
 
 def dataset_sizes(home: Path) -> dict[str, tuple[int, int]]:
     """Windows, and bases per window, of each data set by name; first the built-in one, also before it is made."""
-    found = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home)}
-    return {BUILTIN: (WINDOWS, LENGTH), **found}
+    stored = {data["name"]: (data["windows"], data["length"]) for data in list_datasets(home)}
+    return {BUILTIN: (WINDOWS, LENGTH), **stored}
 
 
 def find_content(home: Path, hash: str | None) -> tuple[str, dict[str, Any]] | None:
     """Name and origin of the data set whose content has this hash; None if there is none."""
-    found = ((folder.name, meta["origin"]) for folder, meta in _metas(home) if meta["hash"] == hash)
-    return next(found, None)
+    matches = ((folder.name, meta["origin"]) for folder, meta in _metas(home) if meta["hash"] == hash)
+    return next(matches, None)
 
 
 def content_hashes(home: Path) -> dict[str, str]:
-    """The hash of the content of each data set by its name; damaged ones are left out."""
+    """The content hash of each stored data set by name; damaged ones are left out."""
     return {folder.name: meta["hash"] for folder, meta in _metas(home)}
 
 
@@ -188,10 +184,17 @@ def _metas(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def open_dataset(home: Path, name_or_folder: str) -> Windows:
-    """Open a data set by its name, or by a folder that is one or holds one pair of the course's files.
+    """Open a data set by name, or by a folder that is one or holds one pair of the course's files.
 
-    `builtin` is made when it is first asked for. The pair in a folder is imported once, under a name made from
-    the folder's name and the files' content. A name goes before a folder of the same name.
+    `builtin` is made when it is first opened. The pair in a folder is imported once, under a name made from the
+    folder's name and the files' content. A name goes before a folder of the same name.
+
+    Args:
+        home: the project's home folder.
+        name_or_folder: a name, or the path of a folder.
+
+    Returns:
+        The data set, memory-mapped; its content is not checked.
 
     Raises:
         ValueError: no such data set, or a damaged one.
@@ -205,7 +208,7 @@ def open_dataset(home: Path, name_or_folder: str) -> Windows:
 
 
 def open_stored(home: Path, name: str) -> Windows:
-    """Open a data set of this home by its name; none is made or imported.
+    """Open a stored data set by name; none is made or imported.
 
     Raises:
         ValueError: no such data set, or a damaged one.
@@ -228,10 +231,14 @@ def _is_folder(path: Path) -> bool:
 
 
 def check_learnable(data: Windows, train: NDArray[np.intp]) -> None:
-    """Refuse to train on windows that all have the same score at every base; most data are told from such at once.
+    """Refuse to train on windows that all have the same score at every base.
+
+    Args:
+        data: the data set.
+        train: the indices of the windows to train on.
 
     Raises:
-        ValueError: so have those at the places `train`.
+        ValueError: every score is the same.
     """
     if (same := constant_score(data.scores, train)) is not None:
         raise ValueError(
@@ -240,10 +247,17 @@ def check_learnable(data: Windows, train: NDArray[np.intp]) -> None:
 
 
 def open_validated(home: Path, name_or_folder: str) -> Windows:
-    """The same, for whoever is going to read all of it: names, codes and scores are those that were stored.
+    """Open a data set as `open_dataset` does, and check its content against its hash.
+
+    Args:
+        home: the project's home folder.
+        name_or_folder: a name, or the path of a folder.
+
+    Returns:
+        The data set, memory-mapped.
 
     Raises:
-        ValueError: as `open_dataset`, or the content is another one.
+        ValueError: as `open_dataset`, or the content was damaged.
     """
     data = open_dataset(home, name_or_folder)
     check_content(data, content_hash(data.path))
@@ -251,49 +265,29 @@ def open_validated(home: Path, name_or_folder: str) -> Windows:
 
 
 def check_content(data: Windows, content: str | None = None) -> None:
-    """Refuse a data set that is not the one that was stored; `content` is the hash of its arrays, None to read them.
+    """Refuse a data set whose content does not have the hash in its metadata.
+
+    Args:
+        data: the data set.
+        content: the hash of its arrays; None to compute it.
 
     Raises:
-        ValueError: it has another hash.
+        ValueError: the hashes differ.
     """
     if (content or hash_of((data.names, data.codes, data.scores))) != data.hash:
         raise ValueError(f"{data.path}: {', '.join(ARRAYS)} do not have the hash in {META}; one of them was damaged")
 
 
-def open_training_data(home: Path, record: Mapping[str, Any]) -> Windows:
-    """The data that a run with this record learnt from, whatever they are called now.
-
-    Raises:
-        ValueError: they are not here, or damaged.
-    """
-    return open_validated(home, resolve_name(home, record))
-
-
-def resolve_name(home: Path, record: Mapping[str, Any]) -> str:
-    """The name by which `open_dataset` finds the data of a run with this record, also after a rename.
-
-    Records of pulled runs and of early versions have no `dataset_hash`: the name is all that is known of their data.
-
-    Raises:
-        ValueError: no data set of the home has that content.
-    """
-    name_or_folder, content = str(record["dataset"]), record.get("dataset_hash")
-    if content is None:
-        return name_or_folder
-    try:
-        data = open_dataset(home, name_or_folder)
-        if data.hash == content:
-            return name_or_folder
-        problem = f"the data set {name_or_folder} has changed since ({data.path / META} has another hash)"
-    except ValueError as error:
-        problem = str(error)
-    if found := find_content(home, content):
-        return found[0]
-    raise ValueError(f"the data that the run learnt from are not here: {problem}")
-
-
 def make_builtin(home: Path, windows: int = WINDOWS) -> Windows:
-    """The simulated data set, made if it is missing: of several processes that ask, one makes it, the others wait."""
+    """Open the built-in data set, made if it is missing, by one process while others wait.
+
+    Args:
+        home: the project's home folder.
+        windows: how many to simulate.
+
+    Returns:
+        The data set.
+    """
     folder = data_folder(home) / BUILTIN
     if not folder.is_dir():  # else a home that cannot be written need not be
         with lock(home):
@@ -307,9 +301,12 @@ def simulate_dataset(home: Path, name: str, windows: int, seed: int = SEED) -> W
 
     Args:
         home: the project's home folder.
-        name: what it is called.
+        name: of the data set.
         windows: how many windows of `LENGTH` bases.
         seed: of the random numbers.
+
+    Returns:
+        The data set.
 
     Raises:
         ValueError: the name cannot be used, or is that of another data set, or there is to be no window.
@@ -327,14 +324,9 @@ def simulate_dataset(home: Path, name: str, windows: int, seed: int = SEED) -> W
 
 
 def import_pair(
-    home: Path,
-    sequences: Path,
-    scores: Path,
-    name: str,
-    transpose: bool = False,
-    progress: Progress | None = None,
+    home: Path, sequences: Path, scores: Path, name: str, transpose: bool = False, progress: Progress | None = None
 ) -> Windows:
-    """Check the course's pair of files and store it as a data set; see `read_pair` for what the files hold.
+    """Import the course's pair of files as a data set; see `read_pair` for their format.
 
     Args:
         home: the project's home folder.
@@ -342,7 +334,10 @@ def import_pair(
         scores: the table of scores.
         name: what to call the data set; an existing one is not overwritten.
         transpose: the scores file has one row per window instead of one column.
-        progress: told the share of the scores that is read.
+        progress: called with the share of the scores that is read.
+
+    Returns:
+        The data set.
 
     Raises:
         ValueError: one line that names the file and the place, and what was expected there.
@@ -353,7 +348,7 @@ def import_pair(
 
 
 def save_dataset(home: Path, name: str, pair: Pair, origin: dict[str, Any]) -> Windows:
-    """Store windows that were read or made as a data set; `origin` says from what, its `kind` first.
+    """Store windows as a data set; `origin` records where they come from, with at least its `kind`.
 
     Raises:
         ValueError: the name cannot be used or is taken.
@@ -372,18 +367,18 @@ def sha256(path: Path) -> str:
 
 
 def data_folder(home: Path) -> Path:
-    """Where a home keeps its data sets."""
+    """The folder of a home's data sets."""
     return home / "data"
 
 
 def lock(home: Path) -> FileLock:
-    """Held while anything is written under data/; the system frees it when its holder dies."""
+    """The lock to hold while writing under data/; the system frees it when its holder dies."""
     data_folder(home).mkdir(parents=True, exist_ok=True)
     return FileLock(data_folder(home) / LOCK, timeout=600)
 
 
 def check_free(home: Path, name: str, kind: str = "") -> None:
-    """Refuse a name that is taken, or cannot be used for data whose origin is of this kind."""
+    """Refuse a name that is taken, or invalid for data whose origin is of this kind."""
     if not NAME.fullmatch(name):
         rule = "1 to 80 of A-Z a-z 0-9 . _ - that begin with a letter or digit"
         raise ValueError(f"data set name {quote(name)}: expected {rule}")
@@ -416,7 +411,7 @@ def _store(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
 
 
 def _write(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
-    """The files of a data set, on the disk when this returns."""
+    """Write the files of a data set, synced to the disk."""
     arrays: tuple[NDArray[Any], ...] = (pair.names, pair.codes, pair.scores)
     for file, array in zip(ARRAYS, arrays, strict=True):
         np.save(folder / file, array)
@@ -433,7 +428,7 @@ def _write(folder: Path, pair: Pair, origin: dict[str, Any]) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have the system write a file, or the entries of a folder, to the disk."""
+    """Sync a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -441,14 +436,14 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _simulated(made: Simulation) -> tuple[Pair, dict[str, Any]]:
-    """What is stored of a simulation: its windows and where they came from."""
-    return Pair(np.array(made.names, dtype=np.bytes_), made.codes, made.scores), {
+def _simulated(simulation: Simulation) -> tuple[Pair, dict[str, Any]]:
+    """The windows of a simulation and their origin."""
+    return Pair(np.array(simulation.names, dtype=np.bytes_), simulation.codes, simulation.scores), {
         "kind": SIMULATED,
-        "seed": made.seed,
-        "motif": made.motif.name,
-        "matrix_id": made.motif.matrix_id,
-        "threshold": made.threshold,
+        "seed": simulation.seed,
+        "motif": simulation.motif.name,
+        "matrix_id": simulation.motif.matrix_id,
+        "threshold": simulation.threshold,
     }
 
 
@@ -484,7 +479,7 @@ def _open_pair_in(home: Path, folder: Path) -> Windows:
 def _read_pair(
     sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
 ) -> tuple[Pair, dict[str, Any]]:
-    """A pair and where it came from."""
+    """Read a pair; its windows and their origin."""
     pair = read_pair(sequences, scores, transpose, progress)  # first: what is no pair may be long to hash
     files = {"sequences": sequences, "scores": scores}
     origin = {role: {"file": path.name, "sha256": sha256(path)} for role, path in files.items()}
@@ -492,9 +487,9 @@ def _read_pair(
 
 
 def _only_file(folder: Path, suffix: str) -> Path:
-    found = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(suffix))
-    if len(found) != 1:
+    matches = sorted(path for path in folder.iterdir() if path.name.removesuffix(".gz").endswith(suffix))
+    if len(matches) != 1:
         raise ValueError(
-            f"{folder}: {plural(len(found), 'file')} *{suffix}[.gz]; expected one, or a data set of this project"
+            f"{folder}: {plural(len(matches), 'file')} *{suffix}[.gz]; expected one, or a data set of this project"
         )
-    return found[0]
+    return matches[0]

@@ -1,4 +1,4 @@
-"""Data sets downloaded with pinned checksums, compared, renamed, exported as the course's pair of files, deleted."""
+"""Download data sets with pinned checksums; find those of runs; compare, rename, export and delete data sets."""
 
 import gzip
 import os
@@ -6,17 +6,30 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfbind.data.dataset import Windows, check_free, data_folder, import_pair, lock, open_dataset, open_stored, sha256
+from tfbind.data.dataset import (
+    META,
+    Windows,
+    check_free,
+    data_folder,
+    find_content,
+    import_pair,
+    lock,
+    open_dataset,
+    open_stored,
+    open_validated,
+    sha256,
+)
 from tfbind.dna import decode
 from tfbind.metrics import pearson
 from tfbind.motifs import EQUAL
 from tfbind.store import atomic_write, move_to_trash, scratch, write_draft
 
 DOWNLOADS = "downloads"
-SECONDS = 30.0  # without an answer
+TIMEOUT = 30.0  # seconds without an answer
 CHUNK = 2**17  # bytes
 MOST_BYTES = 1 << 28  # of a file: a server may send without end
 
@@ -24,13 +37,12 @@ Tell = Callable[[float, str], None]
 LONGEST_POSITIONAL = 20
 SEQUENCES, SCORES = "{}_sequences.txt.gz", "{}_scores.txt.gz"
 
-
 Users = Callable[[Path, str, str], list[str]]  # of a home, a name and a content hash: ids of active runs
 
 
 @dataclass(frozen=True)
 class Source:
-    """A public pair: where it lies, and the SHA-256 of its two files by name, sequences first."""
+    """A public data set: the address of its two files, and the SHA-256 of each by name, sequences first."""
 
     address: str
     files: dict[str, str]
@@ -51,8 +63,8 @@ SOURCES = {
 
 
 class _Bar:
-    """What pooch expects of a progress bar; it ends a download that is too long. `total` is 0 where the server does
-    not say how long a file is."""
+    """A progress bar in the form that pooch expects; ends a download that is too long. `total` is 0 where the server
+    does not tell the size."""
 
     def __init__(self, file: str, tell: Tell) -> None:
         self.total = self._done = 0
@@ -65,8 +77,8 @@ class _Bar:
         if self.total:
             self._done = min(self._done, self.total)  # pooch counts the last piece as a whole one
         share = self._done / self.total if self.total else 0.0
-        of = f" of {self.total / 1e6:.1f}" if self.total else ""
-        self._tell(share, f"{self._file}: {self._done / 1e6:.1f}{of} MB")
+        total = f" of {self.total / 1e6:.1f}" if self.total else ""
+        self._tell(share, f"{self._file}: {self._done / 1e6:.1f}{total} MB")
 
     def reset(self) -> None:
         self._done = 0
@@ -82,13 +94,20 @@ def fetch(
     sources: Mapping[str, Source] = SOURCES,
     tell: Tell = lambda _share, _words: None,
 ) -> Windows:
-    """Download a public pair and store it as a data set, called `key` unless it is given another name.
+    """Download a public data set and store it.
 
     What was downloaded before an interruption is not downloaded again.
 
     Args:
+        home: the project's home folder.
+        key: of `sources`.
+        name: what to call the data set; None for `key`.
         address: a mirror to ask instead; the checksums stay.
-        tell: told what is being done, a file at a time, and the share of it that is done.
+        sources: the public data sets.
+        tell: called with the share done of the current step, and the step.
+
+    Returns:
+        The data set.
 
     Raises:
         ValueError: no such source, a name that is taken, or a file with another checksum.
@@ -104,10 +123,12 @@ def fetch(
     paths = [home / DOWNLOADS / file for file in source.files]
     for path, checksum in zip(paths, source.files.values(), strict=True):
         url = (address or source.address).rstrip("/") + "/" + path.name
-        ask = pooch.HTTPDownloader(progressbar=_Bar(path.name, tell), chunk_size=CHUNK, timeout=SECONDS)
-        with _told(url, checksum), scratch(path.parent, path.name) as aside:
+        downloader = pooch.HTTPDownloader(progressbar=_Bar(path.name, tell), chunk_size=CHUNK, timeout=TIMEOUT)
+        with _explain_errors(url, checksum), scratch(path.parent, path.name) as folder:
             if not path.is_file() or sha256(path) != checksum:
-                Path(pooch.retrieve(url, f"sha256:{checksum}", path.name, aside, downloader=ask)).replace(path)
+                Path(pooch.retrieve(url, f"sha256:{checksum}", path.name, folder, downloader=downloader)).replace(
+                    path
+                )
     data = import_pair(home, paths[0], paths[1], name, progress=lambda share: tell(share, "Checking every window"))
     for path in paths:
         path.unlink(missing_ok=True)
@@ -115,8 +136,8 @@ def fetch(
 
 
 @contextmanager
-def _told(url: str, checksum: str) -> Iterator[None]:
-    """What goes wrong with a download, in one line that names its address."""
+def _explain_errors(url: str, checksum: str) -> Iterator[None]:
+    """Turn errors of a download into one line that names its address."""
     import requests
     from requests import exceptions
 
@@ -141,30 +162,93 @@ def _told(url: str, checksum: str) -> Iterator[None]:
         raise ValueError(f"{url}: not the file that was published: its SHA-256 is not {checksum}") from None
 
 
+def open_training_data(home: Path, record: Mapping[str, Any]) -> Windows:
+    """Open the data set that a run was trained on, also after a rename.
+
+    Args:
+        home: the project's home folder.
+        record: of the run.
+
+    Returns:
+        The data set, its content checked.
+
+    Raises:
+        ValueError: the data set is not here, or damaged.
+    """
+    return open_validated(home, resolve_name(home, record))
+
+
+def resolve_name(home: Path, record: Mapping[str, Any]) -> str:
+    """The name by which `open_dataset` finds the data set of a run, also after a rename.
+
+    Records of pulled runs and of early versions have no `dataset_hash`: the name is all that is known of their data.
+
+    Args:
+        home: the project's home folder.
+        record: of the run.
+
+    Returns:
+        A name, or the folder in the record.
+
+    Raises:
+        ValueError: no data set of the home has that content.
+    """
+    name_or_folder, content = str(record["dataset"]), record.get("dataset_hash")
+    if content is None:
+        return name_or_folder
+    try:
+        data = open_dataset(home, name_or_folder)
+        if data.hash == content:
+            return name_or_folder
+        problem = f"the data set {name_or_folder} has changed since ({data.path / META} has another hash)"
+    except ValueError as error:
+        problem = str(error)
+    if match := find_content(home, content):
+        return match[0]
+    raise ValueError(f"the data that the run learnt from are not here: {problem}")
+
+
 def rename(home: Path, name: str, to: str, users: Users) -> Windows:
-    """Give a data set another name. Runs find their data by content, so those that learnt from it still do.
+    """Rename a data set. Runs find their data by content, so those that were trained on it still do.
+
+    Args:
+        home: the project's home folder.
+        name: of the data set.
+        to: its new name.
+        users: finds the active runs on it.
+
+    Returns:
+        The data set under its new name.
 
     Raises:
         ValueError: there is none of that name, the new one is taken or cannot be used, or a run is using it.
     """
     with lock(home):
-        data = _free(home, name, users)
+        data = _open_unused(home, name, users)
         check_free(home, to, data.meta["origin"]["kind"])
         data.path.rename(data_folder(home) / to)
     return open_dataset(home, to)
 
 
 def delete(home: Path, name: str, users: Users) -> Path:
-    """Move a data set to the trash of its home; where it lies now.
+    """Move a data set to the trash of its home.
+
+    Args:
+        home: the project's home folder.
+        name: of the data set.
+        users: finds the active runs on it.
+
+    Returns:
+        Its path in the trash.
 
     Raises:
         ValueError: there is none of that name, or a run is using it.
     """
     with lock(home):
-        return move_to_trash(home, _free(home, name, users).path, f"data-{name}")
+        return move_to_trash(home, _open_unused(home, name, users).path, f"data-{name}")
 
 
-def _free(home: Path, name: str, users: Users) -> Windows:
+def _open_unused(home: Path, name: str, users: Users) -> Windows:
     if os.sep in name:
         raise ValueError(f"data set {name!r}: a folder outside this home; expected the name of a data set in it")
     data = open_stored(home, name)  # to make or import one takes the lock that the caller holds
@@ -176,10 +260,10 @@ def _free(home: Path, name: str, users: Users) -> Windows:
 
 @dataclass(frozen=True)
 class DatasetAgreement:
-    """How far two data sets agree on the windows of one name.
+    """Agreement of two data sets on the windows that share a name.
 
-    `r` is Pearson's over all of their bases, `exact` the share of windows that have the same scores, to 0.01, at all
-    the bases that were judged; None where there are none.
+    `r` is Pearson's over all of their bases, `exact` the share of windows with the same scores, to 0.01, at all bases
+    compared; None where there are none.
     """
 
     shared: int
@@ -190,7 +274,14 @@ class DatasetAgreement:
 
 
 def compare(first: Windows, second: Windows, bases: int | None = None) -> DatasetAgreement:
-    """Compare two data sets by the names of their windows; `exact` is judged on so many first bases, or on all.
+    """Compare two data sets by the names of their windows.
+
+    Args:
+        first, second: data sets of windows of one length.
+        bases: how many first bases of a window `exact` compares; None for all.
+
+    Returns:
+        The agreement.
 
     Raises:
         ValueError: their windows have other lengths, or fewer bases than are to be judged.
@@ -199,9 +290,9 @@ def compare(first: Windows, second: Windows, bases: int | None = None) -> Datase
         raise ValueError(f"windows of {first.length} and of {second.length} bases; expected those of one length")
     if bases is not None and not 0 < bases <= first.length:
         raise ValueError(f"the first {bases} bases; expected 1 to {first.length}, the length of a window")
-    place = {name: at for at, name in enumerate(second.names.tolist())}
-    mine = [at for at, name in enumerate(first.names.tolist()) if name in place]
-    theirs = [place[first.names[at]] for at in mine]
+    index_of = {name: index for index, name in enumerate(second.names.tolist())}
+    mine = [index for index, name in enumerate(first.names.tolist()) if name in index_of]
+    theirs = [index_of[first.names[index]] for index in mine]
     x, y = np.asarray(first.scores[mine]), np.asarray(second.scores[theirs])
     exact = (np.abs(x - y)[:, :bases] < EQUAL).all(axis=1)
     return DatasetAgreement(
@@ -214,7 +305,14 @@ def compare(first: Windows, second: Windows, bases: int | None = None) -> Datase
 
 
 def export(data: Windows, folder: Path) -> tuple[Path, Path]:
-    """Write a data set as the course's pair of files, gzip; importing them gives the same data.
+    """Export a data set as the course's pair of files, gzip; importing them gives the same data.
+
+    Args:
+        data: the data set.
+        folder: to write to.
+
+    Returns:
+        The paths of the sequences and of the scores.
 
     Raises:
         ValueError: `folder` is no folder, or holds such files already.
@@ -233,8 +331,8 @@ def export(data: Windows, folder: Path) -> tuple[Path, Path]:
 
 
 def gzip_lines(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines as the pieces of a gzip file."""
-    return (gzip.compress(block, 6, mtime=0) for block in _blocks(lines))
+    """Compress lines to the pieces of a gzip file."""
+    return (gzip.compress(block, 6, mtime=0) for block in _join_lines(lines))
 
 
 def sequence_lines(data: Windows) -> Iterator[bytes]:
@@ -245,27 +343,27 @@ def sequence_lines(data: Windows) -> Iterator[bytes]:
 
 
 def score_lines(data: Windows) -> Iterator[bytes]:
-    """The table of scores, a column for each window, line by line; numbers as short as they can be told apart."""
+    """The table of scores, a column for each window, line by line; numbers in the fewest digits that round-trip."""
     yield b"\t".join(data.names.tolist()) + b"\n"
-    for place in range(data.length):
-        row = np.ascontiguousarray(data.scores[:, place])
+    for base in range(data.length):
+        row = np.ascontiguousarray(data.scores[:, base])
         words = {value: _short(value) for value in np.unique(row)}
         yield "\t".join([words[value] for value in row]).encode() + b"\n"
 
 
 def _short(value: np.float32) -> str:
-    """A number in the fewest digits that tell it from others; with an exponent where it would have many zeros."""
-    written = np.format_float_positional(value, trim="-")
-    return written if len(written) <= LONGEST_POSITIONAL else np.format_float_scientific(value, trim="-")
+    """A number in the fewest digits that round-trip; with an exponent where it would have many zeros."""
+    positional = np.format_float_positional(value, trim="-")
+    return positional if len(positional) <= LONGEST_POSITIONAL else np.format_float_scientific(value, trim="-")
 
 
-def _blocks(lines: Iterator[bytes], size: int = 1 << 20) -> Iterator[bytes]:
-    held: list[bytes] = []
-    length = 0
+def _join_lines(lines: Iterator[bytes], size: int = 1 << 20) -> Iterator[bytes]:
+    pending: list[bytes] = []
+    size_of_pending = 0
     for line in lines:
-        held.append(line)
-        length += len(line)
-        if length >= size:
-            yield b"".join(held)
-            held, length = [], 0
-    yield b"".join(held)
+        pending.append(line)
+        size_of_pending += len(line)
+        if size_of_pending >= size:
+            yield b"".join(pending)
+            pending, size_of_pending = [], 0
+    yield b"".join(pending)

@@ -1,8 +1,7 @@
-"""Reading the course's pair of text files, fast and with a diagnosis: a table of sequences and one of scores.
+"""Read the course's pair of text files, a table of sequences and one of scores; errors name file and line.
 
-The sequences file has the columns `sequence` and `window_name`. The scores file is turned on its side: one column
-per window, headed by its name, and one row per base. Both are tab-separated ASCII, plain or gzip. Windows
-are matched by name.
+The sequences file has the columns `sequence` and `window_name`. The scores file is transposed: one column per window,
+headed by its name, and one row per base. Both are tab-separated ASCII, plain or gzip. Windows are matched by name.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairReport:
-    """What a pair that passed every check holds; `notes` are worth knowing, none of them is an error."""
+    """A summary of a valid pair; `notes` are remarks, not errors."""
 
     windows: int
     length: int
@@ -53,8 +52,11 @@ def read_pair(sequences: Path, scores: Path, transpose: bool = False, progress: 
     Args:
         sequences: the table with the columns `sequence` and `window_name`, in any order; others are ignored.
         scores: the table with one column per window; with `transpose` one row per window, its name first.
-        transpose: how the scores file lies.
-        progress: told the share of the scores that is read.
+        transpose: the scores file has one row per window.
+        progress: called with the share of the scores that is read.
+
+    Returns:
+        The windows.
 
     Raises:
         ValueError: one line that names the file and the place, and what was expected there.
@@ -68,16 +70,16 @@ def read_pair(sequences: Path, scores: Path, transpose: bool = False, progress: 
 def check_pair(
     sequences: Path, scores: Path, transpose: bool = False, progress: Progress | None = None
 ) -> PairReport:
-    """Put a pair through every check of an import and write nothing; raises as `read_pair` does."""
+    """Check a pair as an import does, and write nothing; parameters and errors are those of `read_pair`."""
     return report(read_pair(sequences, scores, transpose, progress))
 
 
 def report(data: Pair) -> PairReport:
-    """What a pair holds."""
+    """Summarise a pair."""
     scored = data.scores != 0
     letters = {letter: int(np.count_nonzero(data.codes == code)) for code, letter in enumerate(LETTERS)}
     unscored = int(np.count_nonzero(~scored.any(axis=1)))
-    convention = coordinates(data)
+    convention = coordinate_convention(data)
     level = scored.any(axis=1) & (data.scores == data.scores[:, :1]).all(axis=1)
     flat, same = int(np.count_nonzero(level)), constant_score(data.scores)
     remarks = {
@@ -99,27 +101,36 @@ def report(data: Pair) -> PairReport:
 
 
 def constant_score(scores: Scores, places: NDArray[np.intp] | None = None) -> float | None:
-    """The score that every base of the windows (N, L), or of those at some places, has; None where two differ."""
-    chosen = np.arange(len(scores)) if places is None else places
-    first = scores[chosen[0], 0]
-    same = all((scores[chosen[at : at + AT_ONCE]] == first).all() for at in range(0, len(chosen), AT_ONCE))
+    """The score of all bases, where they have the same one.
+
+    Args:
+        scores: (N, L).
+        places: the indices of the windows to look at; None for all.
+
+    Returns:
+        None where two scores differ.
+    """
+    windows = np.arange(len(scores)) if places is None else places
+    first = scores[windows[0], 0]
+    same = all((scores[windows[at : at + AT_ONCE]] == first).all() for at in range(0, len(windows), AT_ONCE))
     return float(first) if same else None
 
 
 def constant_score_message(score: float) -> str:
-    """What to say of windows of which every base has this score."""
+    """The message on windows of which every base has this score."""
     return f"every score is {score:g}: there is nothing to learn from them, and no correlation is defined"
 
 
-def coordinates(data: Pair) -> str | None:
-    """Which places names like `chr22_300_599` give: `0-based, end inclusive`, or `exclusive`; None if not all do."""
+def coordinate_convention(data: Pair) -> str | None:
+    """The convention of names like `chr22_300_599`: `0-based, end inclusive` or `exclusive`; None if not all fit."""
     spans = set()
     for name in data.names.tolist():
         start, end = [*name.rsplit(b"_", 2), b"", b""][1:3]
         spans.add(int(end) - int(start) if start.isdigit() and end.isdigit() else None)
     length = data.codes.shape[1]
-    inclusive, exclusive = spans == {length - 1}, spans == {length}
-    return "0-based, end inclusive" if inclusive else "0-based, end exclusive" if exclusive else None
+    if spans == {length - 1}:
+        return "0-based, end inclusive"
+    return "0-based, end exclusive" if spans == {length} else None
 
 
 def _listed(names: Sequence[bytes]) -> str:
@@ -141,17 +152,17 @@ def _read_sequences(path: Path) -> tuple[list[bytes], Codes]:
             )
     names: list[bytes] = []
     parts: list[Codes] = []
-    needed, room = 0, psutil.virtual_memory().total // 2
+    needed, available = 0, psutil.virtual_memory().total // 2
     for block in read_blocks(path, len(header)):
         block_names = block.column(header.index(NAME_COLUMN))
         letters = block.column(header.index(SEQUENCE_COLUMN))
         parts.append(_codes(block, block_names, letters, parts[0].shape[1] if parts else len(letters[0])))
         names += block_names
         needed += BASE_BYTES * parts[-1].size + WINDOW_BYTES * len(block_names) + sum(map(len, block_names))
-        if needed > room:
+        if needed > available:
             raise ValueError(
                 f"{file_label(path)}: over {plural(len(names), 'window')}, which need more than half of this "
-                f"machine's memory of {2 * room / 1e9:.0f} GB; expected fewer"
+                f"machine's memory of {2 * available / 1e9:.0f} GB; expected fewer"
             )
     if not names:
         raise ValueError(f"{file_label(path)}: a header and no windows; expected one line per window below it")
@@ -160,8 +171,8 @@ def _read_sequences(path: Path) -> tuple[list[bytes], Codes]:
 
 
 def _codes(block: Block, names: list[bytes], letters: list[bytes], length: int) -> Codes:
-    def fail(row: int, what: str) -> NoReturn:
-        raise ValueError(f"{block.file}: line {block.first_line + row}, window {quote(names[row])}: {what}")
+    def fail(row: int, problem: str) -> NoReturn:
+        raise ValueError(f"{block.file}: line {block.first_line + row}, window {quote(names[row])}: {problem}")
 
     for row, sequence in enumerate(letters):
         if len(sequence) != length or not length:
@@ -173,20 +184,21 @@ def _codes(block: Block, names: list[bytes], letters: list[bytes], length: int) 
     return codes
 
 
-def _check_names(path: Path, names: Sequence[bytes], what: str, first: int) -> None:
-    """Refuse empty, overlong and repeated window names; `what` they stand in, counted from `first`."""
+def _check_names(path: Path, names: Sequence[bytes], unit: str, first: int) -> None:
+    """Refuse empty, overlong and repeated window names, found in each `unit` (line or column), counted from
+    `first`."""
     lengths = [len(name) for name in names]
     if min(lengths, default=1) == 0 or max(lengths, default=1) > LONGEST_NAME:
-        place = next(place for place, length in enumerate(lengths) if not 0 < length <= LONGEST_NAME)
+        index = next(index for index, length in enumerate(lengths) if not 0 < length <= LONGEST_NAME)
         raise ValueError(
-            f"{file_label(path)}: {what} {first + place}: a window name of {lengths[place]} characters; "
+            f"{file_label(path)}: {unit} {first + index}: a window name of {lengths[index]} characters; "
             f"expected 1 to {LONGEST_NAME}"
         )
     if len(set(names)) < len(names):
         seen: dict[bytes, int] = {}
         number, name = next(pair for pair in enumerate(names, first) if seen.setdefault(pair[1], pair[0]) != pair[0])
         raise ValueError(
-            f"{file_label(path)}: window {quote(name)} is there twice, in {what} {seen[name]} and {what} {number}; "
+            f"{file_label(path)}: window {quote(name)} is there twice, in {unit} {seen[name]} and {unit} {number}; "
             "expected each window once"
         )
 
@@ -197,14 +209,14 @@ def _check_names(path: Path, names: Sequence[bytes], what: str, first: int) -> N
 def _read_columns(path: Path, names: list[bytes], length: int, tell: Progress) -> Scores:
     """Scores (N, L) from one column per window and one row per base."""
     header = _check_columns(path, names, length)
-    place_of = {name: place for place, name in enumerate(names)}
-    window = np.array([place_of[name] for name in header])
+    index_of = {name: index for index, name in enumerate(names)}
+    window = np.array([index_of[name] for name in header])
     scores = np.zeros((len(names), length), dtype=np.float32)
     read = 0
     for block in read_blocks(path, len(header)):
         rows, columns, values = parse_numbers(block, 0, lambda _, column: header[column])
-        kept = rows < length - read
-        scores[window[columns[kept]], rows[kept] + read] = values[kept]
+        inside = rows < length - read
+        scores[window[columns[inside]], rows[inside] + read] = values[inside]
         read += block.rows
         tell(min(read / length, 1.0))
     if read != length:
@@ -227,27 +239,27 @@ def _check_columns(path: Path, names: list[bytes], length: int) -> list[bytes]:
             f"{file_label(path)}: column 1 has no name; expected scores alone: was an index written too?"
         )
     if rows_named or not known & set(header):
-        turned = "; the rows seem to be windows: if each begins with its window's name, use --transpose"
-        theirs = f" in the sequences file, such as {quote(names[0])}" if names else ""
+        advice = "; the rows seem to be windows: if each begins with its window's name, use --transpose"
+        example = f" in the sequences file, such as {quote(names[0])}" if names else ""
         raise ValueError(
             f"{file_label(path)}: line 1 has {plural(len(header), 'column')}, {_listed(header)}; expected one column "
-            f"per window, headed by its name{theirs}"
-            f"{turned if rows_named or len(header) in (length, length + 1) else ''}"
+            f"per window, headed by its name{example}"
+            f"{advice if rows_named or len(header) in (length, length + 1) else ''}"
         )
     _check_names(path, header, "column", first=1)
     _check_same(path, header, names)
     return header
 
 
-def _check_same(path: Path, found: Sequence[bytes], names: Sequence[bytes]) -> None:
+def _check_same(path: Path, scored_names: Sequence[bytes], names: Sequence[bytes]) -> None:
     """Refuse scores for other windows than those of the sequences file."""
-    there, wanted = set(found), set(names)
-    surplus = [name for name in found if name not in wanted]
-    missing = [name for name in names if name not in there]
+    scored, expected = set(scored_names), set(names)
+    surplus = [name for name in scored_names if name not in expected]
+    missing = [name for name in names if name not in scored]
     if surplus or missing:
         parts = [
-            f"{plural(len(group), 'window')} {what} ({_listed(group)})"
-            for group, what in ((missing, "without scores"), (surplus, "without a sequence"))
+            f"{plural(len(group), 'window')} {problem} ({_listed(group)})"
+            for group, problem in ((missing, "without scores"), (surplus, "without a sequence"))
             if group
         ]
         raise ValueError(f"{file_label(path)}: {' and '.join(parts)}; expected the same windows in both files")
@@ -256,7 +268,7 @@ def _check_same(path: Path, found: Sequence[bytes], names: Sequence[bytes]) -> N
 def _read_rows(path: Path, names: list[bytes], length: int, tell: Progress) -> Scores:
     """Scores (N, L) from one row per window, its name first; with or without a header."""
     first = first_lines(path)[0]
-    place_of = {name: place for place, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     if set(first) == set(names):
         raise ValueError(f"{file_label(path)}: line 1 names windows, so columns are windows: leave out --transpose")
     if len(first) != length + 1:
@@ -265,16 +277,16 @@ def _read_rows(path: Path, names: list[bytes], length: int, tell: Progress) -> S
             f"and its {length} scores, one per letter of its sequence"
         )
     scores = np.zeros((len(names), length), dtype=np.float32)
-    found: list[bytes] = []
-    first_line = 1 if first[0] in place_of else 2
+    scored_names: list[bytes] = []
+    first_line = 1 if first[0] in index_of else 2
     for block in read_blocks(path, len(first), first_line):
-        here = block.column(0)
-        rows, columns, values = parse_numbers(block, 1, lambda row, _, here=here: here[row])  # type: ignore[misc]
-        window = np.array([place_of.get(name, -1) for name in here])[rows]
-        kept = window >= 0
-        scores[window[kept], columns[kept]] = values[kept]
-        found += here
-        tell(min(len(found) / len(names), 1.0))
-    _check_names(path, found, "line", first_line)
-    _check_same(path, found, names)
+        cells = block.column(0)
+        rows, columns, values = parse_numbers(block, 1, lambda row, _, cells=cells: cells[row])  # type: ignore[misc]
+        window = np.array([index_of.get(name, -1) for name in cells])[rows]
+        known = window >= 0
+        scores[window[known], columns[known]] = values[known]
+        scored_names += cells
+        tell(min(len(scored_names) / len(names), 1.0))
+    _check_names(path, scored_names, "line", first_line)
+    _check_same(path, scored_names, names)
     return scores

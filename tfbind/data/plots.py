@@ -1,4 +1,4 @@
-"""Figures of a data set: how scores are spread, where its windows lie, what some of them look like."""
+"""Figures of a data set: distributions of scores and GC content, windows along chromosomes, scores of a window."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,7 +17,7 @@ SAMPLE = 5_000_000  # scores that a histogram is made from
 
 
 def score_histogram(data: Windows) -> go.Figure:
-    """How often which score occurs; scores of 0 are left out, since they are nearly all of a scan's."""
+    """Plot a histogram of scores without those of 0, which nearly all scores of a scan are."""
     step = max(1, data.scores.size // SAMPLE)
     values = np.asarray(data.scores[::step])
     values = values[values != 0]
@@ -26,32 +26,32 @@ def score_histogram(data: Windows) -> go.Figure:
 
 
 def gc_histogram(data: Windows) -> go.Figure:
-    """How many windows have which share of G and C among their known bases."""
+    """Plot a histogram of the GC content of windows."""
     counts, edges = np.histogram(gc_content(data), bins=40, range=(0, 1))
     return bars(edges * 100, counts, "G and C (%)", "windows", HEIGHT)
 
 
 def gc_content(data: Windows) -> NDArray[np.float64]:
-    """The share of G and C among the known bases of each window (N,), without windows of N alone."""
+    """The GC content of each window: the share of G and C among its known bases, without windows of N alone."""
     codes = np.asarray(data.codes)
     known = (codes < 4).sum(axis=1)
     strong = ((codes == 1) | (codes == 2)).sum(axis=1)
-    found: NDArray[np.float64] = strong[known > 0] / known[known > 0]
-    return found
+    shares: NDArray[np.float64] = strong[known > 0] / known[known > 0]
+    return shares
 
 
 def coverage_figure(data: Windows) -> go.Figure | None:
-    """Windows along each chromosome, from the first to the last; gaps stay empty. None without coordinates."""
+    """Plot the windows along each chromosome, from the first to the last. None without coordinates."""
     try:
         chromosomes, starts = coordinates(data)
     except ValueError:
         return None
-    shown = np.unique(chromosomes)[:SHOWN_CHROMOSOMES]
+    numbers = np.unique(chromosomes)[:SHOWN_CHROMOSOMES]
     step = max(float(np.ptp(starts)) / STRETCHES, float(data.length))
     edges = np.arange(starts.min(), starts.max() + step, step)
-    counts = np.array([np.histogram(starts[chromosomes == one], bins=edges)[0] for one in shown])
-    firsts = [data.names[int(np.flatnonzero(chromosomes == one)[0])] for one in shown]
-    rows = [there[0] for first in firsts if (there := window_place(first, data.length))]
+    counts = np.array([np.histogram(starts[chromosomes == number], bins=edges)[0] for number in numbers])
+    first_names = [data.names[int(np.flatnonzero(chromosomes == number)[0])] for number in numbers]
+    rows = [place[0] for name in first_names if (place := window_place(name, data.length))]
     figure = go.Figure(
         go.Heatmap(
             x=edges[:-1] / 1e6,
@@ -68,15 +68,10 @@ def coverage_figure(data: Windows) -> go.Figure | None:
 
 
 def window_figure(scores: NDArray[np.floating]) -> go.Figure:
-    """The scores (L,) along one window."""
+    """Plot the scores (L,) along a window."""
     position = np.arange(1, len(scores) + 1)
     figure = go.Figure(
-        go.Scatter(
-            x=position,
-            y=np.round(scores, 3),
-            **AS_OBSERVED,
-            hovertemplate="base %{x}: %{y}<extra></extra>",
-        )
+        go.Scatter(x=position, y=np.round(scores, 3), **AS_OBSERVED, hovertemplate="base %{x}: %{y}<extra></extra>")
     )
     figure.update_xaxes(title_text="position (1-based)", range=[0.5, len(scores) + 0.5])
     return figure.update_layout(

@@ -1,4 +1,4 @@
-"""The built-in data set: simulated chromosomes of human composition, scanned with a real motif, from a seed."""
+"""Simulate the built-in data set: random chromosomes of human composition, scanned with a motif of JASPAR."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ DINUCLEOTIDES = np.array(
 
 @dataclass(frozen=True)
 class Simulation:
-    """Windows with hits, in genome order, and what made them: names (N,), codes (N, L), scores (N, L)."""
+    """Simulated windows with hits, in genome order, names (N,), codes (N, L), scores (N, L), and their parameters."""
 
     names: list[str]
     codes: Codes
@@ -40,11 +40,19 @@ class Simulation:
 
 
 def simulate_windows(windows: int = WINDOWS, seed: int = SEED, motif: Motif | None = None) -> Simulation:
-    """Scan simulated chromosomes with `motif` (FOXA1 of JASPAR) until `windows` windows with a hit are found.
+    """Simulate chromosomes and scan them with a motif until there are enough windows with a hit.
 
     A hit scores at least what one random place in a thousand reaches: then 3.9 % of the positions are scored, as
     on the course's chromosome 22. A name is `sim1_0_299`: chromosome, 0-based start, inclusive end. Windows lie
     on a grid of their length; of a hit across an edge each window has the part inside.
+
+    Args:
+        windows: how many.
+        seed: of the random numbers.
+        motif: to scan with; None for FOXA1 of JASPAR.
+
+    Returns:
+        The windows and their parameters.
     """
     motif = motif or jaspar_motif()
     threshold = threshold_of(motif, P_VALUE)
@@ -55,24 +63,24 @@ def simulate_windows(windows: int = WINDOWS, seed: int = SEED, motif: Motif | No
         chromosome = simulate_chromosome(rng)
         codes = chromosome.reshape(-1, LENGTH)
         scores = paint(motif, chromosome, threshold).reshape(-1, LENGTH)
-        kept = np.flatnonzero(scores.any(axis=1))[: windows - len(names)]
-        parts.append((codes[kept], scores[kept]))
-        names += [f"sim{len(parts)}_{start}_{start + LENGTH - 1}" for start in (kept * LENGTH).tolist()]
+        rows = np.flatnonzero(scores.any(axis=1))[: windows - len(names)]
+        parts.append((codes[rows], scores[rows]))
+        names += [f"sim{len(parts)}_{start}_{start + LENGTH - 1}" for start in (rows * LENGTH).tolist()]
     all_codes, all_scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Simulation(names, all_codes, all_scores, motif, threshold, seed)
 
 
 def simulate_chromosome(rng: np.random.Generator) -> Codes:
-    """Random codes (1, CHAINS * CHAIN_LENGTH), each base drawn given the one before it.
+    """Simulate a chromosome (1, CHAINS * CHAIN_LENGTH) by a first-order Markov chain.
 
-    Made of many short chains that grow side by side; only at their joints are neighbours independent.
+    It is made of many short chains that grow side by side; only at their joints are neighbours independent.
     """
     cumulative = (DINUCLEOTIDES / DINUCLEOTIDES.sum(axis=1, keepdims=True)).cumsum(axis=1)[:, :3]
     cumulative = cumulative.astype(np.float32)
     chains = np.empty((CHAIN_LENGTH, CHAINS), dtype=np.uint8)
     shares = DINUCLEOTIDES.sum(axis=1)
     chains[0] = rng.choice(4, size=CHAINS, p=shares / shares.sum())
-    for place in range(1, CHAIN_LENGTH):
+    for position in range(1, CHAIN_LENGTH):
         draws = rng.random(CHAINS, dtype=np.float32)
-        chains[place] = (draws[:, None] >= cumulative[chains[place - 1]]).sum(axis=1)
+        chains[position] = (draws[:, None] >= cumulative[chains[position - 1]]).sum(axis=1)
     return chains.T.reshape(1, -1)

@@ -17,6 +17,7 @@ from .codes import (
     reverse_complement as reverse_complement,
     shorten as shorten,
     take_slice as take_slice,
+    word_numbers as word_numbers,
 )
 from .fasta import (
     Genome as Genome,

@@ -1,4 +1,4 @@
-"""A bigWig file from scores of every base, an array at a time, in memory that does not grow with the genome.
+"""Write a bigWig file from scores of every base, an array at a time, in constant memory.
 
 The format is that of Kent et al. 2010 (doi 10.1093/bioinformatics/btq351), version 4, little-endian: a header, the
 names of the chromosomes as a B+ tree, values in compressed sections, summaries of these at several zooms, and R trees
@@ -31,7 +31,7 @@ Entries = NDArray[np.void]
 SECTION = 4_096  # values that are compressed together
 ZOOMS = tuple(256 << 2 * step for step in range(7))  # bases that a summary stands for
 SLOT = 512  # summaries that are compressed together
-WAITING = 64 * SLOT  # summaries that are written together
+PENDING = 64 * SLOT  # summaries that are written together
 BLOCK = 256  # children of a node
 LAST_POSITION = 2**32 - 1
 FIXED_STEP = 3
@@ -49,11 +49,13 @@ _SUMMARY = np.dtype(
 
 
 def write(path: Path, sizes: dict[str, int], pieces: Iterable[Piece]) -> None:
-    """Write the scores of pieces: chromosome, its first base, and a value (L,) for each base from there on.
+    """Write a bigWig file.
 
     Args:
+        path: the file.
         sizes: the bases of each chromosome.
-        pieces: chromosome by chromosome as `order` has them, by position, without overlaps.
+        pieces: chromosome, 0-based start and values (L,) of consecutive bases: in the order of `chromosome_order`, by
+            position, without overlaps.
 
     Raises:
         ValueError: a chromosome is longer than the format can say.
@@ -85,25 +87,27 @@ def write(path: Path, sizes: dict[str, int], pieces: Iterable[Piece]) -> None:
         zooms[0].finish()
         index_at = file.tell()
         _write_index(file, data.index(), SECTION)
-        kept = [_append(file, zoom) for zoom in _useful(zooms)]
+        headers = [_append(file, zoom) for zoom in _useful(zooms)]
         file.seek(data_at)
         file.write(struct.pack("<Q", len(data.entries)))
         largest = max(_SECTION.size + 4 * SECTION, _SUMMARY.itemsize * SLOT)
         total_at = _HEADER.size + len(ZOOMS) * _ZOOM.size
         file.seek(0)
-        file.write(_HEADER.pack(0x888FFC26, 4, len(kept), names_at, data_at, index_at, 0, 0, 0, total_at, largest, 0))
-        file.write(b"".join(kept))
+        file.write(
+            _HEADER.pack(0x888FFC26, 4, len(headers), names_at, data_at, index_at, 0, 0, 0, total_at, largest, 0)
+        )
+        file.write(b"".join(headers))
         file.seek(total_at)
         file.write(_TOTAL.pack(*total.figures))
 
 
 def chromosome_order(names: Iterable[str]) -> list[str]:
-    """The chromosomes as they follow each other in the file."""
+    """Chromosome names in the order of the file."""
     return sorted(names, key=str.encode)
 
 
 class _Sections:
-    """Compressed sections in a file, one after the other, and where each lies."""
+    """Compressed sections in a file, one after the other, and the offset of each."""
 
     def __init__(self, file: IO[bytes], threads: Executor) -> None:
         self.file, self.threads = file, threads
@@ -117,7 +121,7 @@ class _Sections:
             self.file.write(section)
 
     def index(self, shift: int = 0) -> Entries:
-        """Where each section lies, if the file itself lies at `shift`."""
+        """The index entries of the sections, for a copy of the file at offset `shift`."""
         entries = np.array(self.entries, _LEAF)
         entries["offset"] += shift
         return entries
@@ -141,7 +145,7 @@ def _sections(id: int, start: int, values: Values) -> tuple[list[tuple[int, int,
 
 
 class _Total:
-    """Bases, least, most, sum and sum of squares of everything."""
+    """The summary of the whole file: bases, least, most, sum and sum of squares."""
 
     def __init__(self) -> None:
         self.figures = (0, np.inf, -np.inf, 0.0, 0.0)
@@ -158,31 +162,31 @@ class _Total:
 
 
 class _Zoom:
-    """The summaries of one zoom; when enough of them wait they are written, and merged for the next zoom."""
+    """The summaries of one zoom, written when enough are pending, and merged for the next zoom."""
 
     def __init__(self, reduction: int, sections: _Sections, coarser: "_Zoom | None") -> None:
         self.reduction, self.sections, self.coarser = reduction, sections, coarser
-        self.count, self.held = 0, 0
-        self.waiting: list[Entries] = []
+        self.count, self.pending_count = 0, 0
+        self.pending: list[Entries] = []
 
     def add(self, summaries: Entries) -> None:
-        self.waiting.append(summaries)
+        self.pending.append(summaries)
         self.count += len(summaries)
-        self.held += len(summaries)
-        if self.held >= WAITING:
+        self.pending_count += len(summaries)
+        if self.pending_count >= PENDING:
             self._flush()
 
     def finish(self) -> None:
-        """Write what still waits, here and in the zooms after it."""
+        """Write the pending summaries of this zoom and of the coarser ones."""
         self._flush()
         if self.coarser:
             self.coarser.finish()
 
     def _flush(self) -> None:
-        if not self.waiting:
+        if not self.pending:
             return
-        whole = np.concatenate(self.waiting)
-        self.waiting, self.held = [], 0
+        whole = np.concatenate(self.pending)
+        self.pending, self.pending_count = [], 0
         slots = [whole[first : first + SLOT] for first in range(0, len(whole), SLOT)]
         places = [
             (slot["chromosome"][0], slot["start"][0], slot["chromosome"][-1], slot["end"][-1]) for slot in slots
@@ -195,41 +199,41 @@ class _Zoom:
 def _summarise(id: int, start: int, values: Values) -> Entries:
     """Summaries of the first zoom."""
     edges = np.arange(0, len(values), ZOOMS[0])
-    found = np.empty(len(edges), _SUMMARY)
-    found["chromosome"], found["start"] = id, start + edges
-    found["end"] = np.append(start + edges[1:], start + len(values))
-    found["count"] = found["end"] - found["start"]
+    summaries = np.empty(len(edges), _SUMMARY)
+    summaries["chromosome"], summaries["start"] = id, start + edges
+    summaries["end"] = np.append(start + edges[1:], start + len(values))
+    summaries["count"] = summaries["end"] - summaries["start"]
     exact = values.astype(np.float64)
-    found["least"], found["most"] = np.minimum.reduceat(values, edges), np.maximum.reduceat(values, edges)
-    found["sum"], found["squares"] = np.add.reduceat(exact, edges), np.add.reduceat(exact * exact, edges)
-    return found
+    summaries["least"], summaries["most"] = np.minimum.reduceat(values, edges), np.maximum.reduceat(values, edges)
+    summaries["sum"], summaries["squares"] = np.add.reduceat(exact, edges), np.add.reduceat(exact * exact, edges)
+    return summaries
 
 
 def _merge(summaries: Entries, reduction: int) -> Entries:
-    """One summary for those that begin in the same `reduction` bases of a chromosome."""
+    """Merge the summaries that begin in the same `reduction` bases of a chromosome."""
     bins, chromosomes = summaries["start"] // reduction, summaries["chromosome"]
     other = (bins[1:] != bins[:-1]) | (chromosomes[1:] != chromosomes[:-1])
     edges = np.append(0, np.flatnonzero(other) + 1)
-    found = summaries[edges]
-    found["end"] = summaries["end"][np.append(edges[1:], len(summaries)) - 1]
+    merged = summaries[edges]
+    merged["end"] = summaries["end"][np.append(edges[1:], len(summaries)) - 1]
     for name in ("count", "sum", "squares"):
-        found[name] = np.add.reduceat(summaries[name], edges)
-    found["least"] = np.minimum.reduceat(summaries["least"], edges)
-    found["most"] = np.maximum.reduceat(summaries["most"], edges)
-    return found
+        merged[name] = np.add.reduceat(summaries[name], edges)
+    merged["least"] = np.minimum.reduceat(summaries["least"], edges)
+    merged["most"] = np.maximum.reduceat(summaries["most"], edges)
+    return merged
 
 
 def _useful(zooms: Sequence[_Zoom]) -> list[_Zoom]:
     """The zooms that have at most half as many summaries as the one before them."""
-    kept = [zooms[0]]
+    useful = [zooms[0]]
     for zoom in zooms[1:]:
-        if 2 * zoom.count <= kept[-1].count:
-            kept.append(zoom)
-    return kept
+        if 2 * zoom.count <= useful[-1].count:
+            useful.append(zoom)
+    return useful
 
 
 def _append(file: IO[bytes], zoom: _Zoom) -> bytes:
-    """Copy a zoom to the file with its index; what the header says of it."""
+    """Copy a zoom and its index to the file; its entry in the header."""
     data_at = file.tell()
     file.write(struct.pack("<I", zoom.count))
     shift = file.tell()
@@ -251,9 +255,9 @@ def _write_names(file: IO[bytes], names: Sequence[str], sizes: dict[str, int]) -
     file.write(_NAMES.pack(0x78CA8C91, BLOCK, width, 8, len(names), 0))
 
     def parents(first: Entries, _last: Entries) -> Entries:
-        found = np.zeros(len(first), branch)
-        found["key"] = first["key"]
-        return found
+        entries = np.zeros(len(first), branch)
+        entries["key"] = first["key"]
+        return entries
 
     _write_tree(file, leaves, parents)
 
@@ -264,10 +268,10 @@ def _write_index(file: IO[bytes], entries: Entries, slot: int) -> None:
     file.write(_INDEX.pack(0x2468ACE0, BLOCK, len(entries), *extent, file.tell(), slot, 0))
 
     def parents(first: Entries, last: Entries) -> Entries:
-        found = np.zeros(len(first), _BRANCH)
-        found["chromosome"], found["start"] = first["chromosome"], first["start"]
-        found["last"], found["end"] = last["last"], last["end"]
-        return found
+        nodes = np.zeros(len(first), _BRANCH)
+        nodes["chromosome"], nodes["start"] = first["chromosome"], first["start"]
+        nodes["last"], nodes["end"] = last["last"], last["end"]
+        return nodes
 
     _write_tree(file, entries, parents)
 

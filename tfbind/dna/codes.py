@@ -1,4 +1,4 @@
-"""DNA letters as numbers: codes (uint8, A C G T N = 0 1 2 3 4), one-hot batches (N, 4, L), reverse complements.
+"""DNA as numbers: codes (uint8, A C G T N = 0 1 2 3 4), one-hot batches (N, 4, L), reverse complements, k-mers.
 
 Lower case is read as upper case, because genomes mark repeats with it. The last axis of an array of codes runs
 along the DNA. In other people's text U is read as T and other IUPAC letters as N, which `Changes` counts; whatever
@@ -21,7 +21,6 @@ NOT_A_LETTER = 255
 
 Codes = NDArray[np.uint8]
 
-
 _CODE_OF_BYTE = bytes(LETTERS.find(chr(byte).upper()) % 256 for byte in range(128)) + bytes([NOT_A_LETTER]) * 128
 _BYTE_OF_CODE = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
 _COMPLEMENT = np.array([LETTERS.index(letter) for letter in "TGCAN"], dtype=np.uint8)
@@ -30,7 +29,7 @@ BLANK = b" \t\n\r\v\f"
 GAPS = "-."
 SHORT_NAME = 60
 
-Changes = Counter[tuple[str, str, int]]  # what was done, to what, at which place (from 1; 0: not kept); how often
+Changes = Counter[tuple[str, str, int]]  # how often: an action, the sign, its first position (from 1; 0: not stored)
 
 _AMINO_ACIDS = set(b"ACDEFGHIKLMNPQRSTVWYXBZ*")
 _NOT_DNA = set(b"EFILPQ")
@@ -57,7 +56,15 @@ def codes_of_bytes(text: bytes) -> Codes:
 
 
 def invalid_letter_message(letter: str, index: int) -> str:
-    """What to say of a `letter` at the 0-based `index` of a sequence that training data may not hold."""
+    """The message for a letter that training data may not hold.
+
+    Args:
+        letter: the letter.
+        index: its 0-based index in the sequence.
+
+    Returns:
+        The message, with the 1-based position.
+    """
     return f"letter {letter!r} at position {index + 1} (1-based); allowed: A C G T N"
 
 
@@ -83,8 +90,10 @@ def encode_each(dna: str | Codes | Sequence[str]) -> list[Codes]:
     Raises:
         ValueError: a letter other than A C G T N, a number that is no code, or an empty sequence.
     """
-    several = [dna] if isinstance(dna, str) or (isinstance(dna, np.ndarray) and dna.ndim == 1) else list(dna)
-    return [_encoded(one, f"sequence {place}: " * (len(several) > 1)) for place, one in enumerate(several, start=1)]
+    sequences = [dna] if isinstance(dna, str) or (isinstance(dna, np.ndarray) and dna.ndim == 1) else list(dna)
+    if len(sequences) == 1:
+        return [_encode_any(sequences[0], "")]
+    return [_encode_any(sequence, f"sequence {number}: ") for number, sequence in enumerate(sequences, start=1)]
 
 
 def encode_one(dna: str | Codes) -> Codes:
@@ -98,19 +107,20 @@ def encode_one(dna: str | Codes) -> Codes:
     return encode_each(dna)[0]
 
 
-def _encoded(one: str | Codes, where: str) -> Codes:
-    if not isinstance(one, str) and (not isinstance(one, np.ndarray) or one.ndim != 1 or one.dtype.kind not in "iu"):
-        raise ValueError(f"{where}expected a string, or codes (L,) that are whole numbers")
-    if not len(one):
-        raise ValueError(f"{where}the sequence is empty")
-    if isinstance(one, str):
+def _encode_any(dna: str | Codes, label: str) -> Codes:
+    """The codes of a string or of codes; `label` begins the messages."""
+    if not isinstance(dna, str) and (not isinstance(dna, np.ndarray) or dna.ndim != 1 or dna.dtype.kind not in "iu"):
+        raise ValueError(f"{label}expected a string, or codes (L,) that are whole numbers")
+    if not len(dna):
+        raise ValueError(f"{label}the sequence is empty")
+    if isinstance(dna, str):
         try:
-            return encode(one)
+            return encode(dna)
         except ValueError as error:
-            raise ValueError(f"{where}{error}") from None
-    if one.min() < 0 or one.max() > UNKNOWN:
-        raise ValueError(f"{where}codes from {one.min()} to {one.max()}; expected 0 to {UNKNOWN}: A C G T N")
-    return one.astype(np.uint8)
+            raise ValueError(f"{label}{error}") from None
+    if dna.min() < 0 or dna.max() > UNKNOWN:
+        raise ValueError(f"{label}codes from {dna.min()} to {dna.max()}; expected 0 to {UNKNOWN}: A C G T N")
+    return dna.astype(np.uint8)
 
 
 def decode(codes: Codes) -> str:
@@ -119,17 +129,46 @@ def decode(codes: Codes) -> str:
 
 
 def take_slice(codes: Codes, start: int, end: int) -> Codes:
-    """The codes from start to end (exclusive)."""
+    """Slice codes, as a function.
+
+    Args:
+        codes: (L,).
+        start, end: 0-based, end exclusive.
+
+    Returns:
+        The codes from start to end.
+    """
     return codes[start:end]
 
 
 def reverse_complement(codes: Codes) -> Codes:
-    """The other strand, read in its own direction; N stays N."""
+    """The reverse complement of codes (..., L); N stays N."""
     return _COMPLEMENT[codes[..., ::-1]]
 
 
+def word_numbers(codes: Codes, width: int) -> NDArray[np.int64]:
+    """Number the k-mers at every start as base-4 numbers, the first base counting most.
+
+    Args:
+        codes: (N, L).
+        width: k, at most 31.
+
+    Returns:
+        (N, L - k + 1), below 4**k; -1 where the k-mer holds an N.
+    """
+    starts = max(codes.shape[1] - width + 1, 0)
+    numbers = np.zeros((len(codes), starts), dtype=np.int64)
+    unknown = np.zeros(numbers.shape, dtype=bool)
+    for offset in range(width):
+        base = codes[:, offset : offset + starts]
+        numbers = numbers * 4 + (base & 3)
+        unknown |= base == UNKNOWN
+    numbers[unknown] = -1
+    return numbers
+
+
 def one_hot(codes: Codes) -> NDArray[np.float32]:
-    """Codes (N, L) as X (N, 4, L): 1 in the row of the base (A C G T), N all zeros."""
+    """One-hot encode codes (N, L) as X (N, 4, L) float32: rows A C G T, N all zeros."""
     windows, length = codes.shape
     X = np.empty((windows, 4, length), dtype=np.float32)
     for base in range(4):
@@ -138,7 +177,7 @@ def one_hot(codes: Codes) -> NDArray[np.float32]:
 
 
 class InvalidLetter(ValueError):
-    """A letter that cannot be used: `letter` at the 0-based `index` of `record`, between `before` and `after`."""
+    """A letter that is not allowed: `letter` at the 0-based `index` of `record`, between `before` and `after`."""
 
     def __init__(self, record: str, index: int, letter: str, before: str, after: str, why: str) -> None:
         super().__init__(f"record {shorten(record)}: letter {letter!r} at position {index + 1} (1-based); {why}")
@@ -146,21 +185,21 @@ class InvalidLetter(ValueError):
 
 
 def is_dna(text: bytes) -> bool:
-    """Whether a text holds letters of DNA and nothing else but the ends of an oligo, as in 5'-ACGT-3'."""
+    """Whether a text is DNA letters alone, apart from the ends of an oligo, as in 5'-ACGT-3'."""
     first, last = _ends(text)
     letters = text[first:last].translate(_UPPER, BLANK)
     return bool(letters) and not letters.translate(None, _ALLOWED)
 
 
 def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: bool) -> Codes:
-    """The codes of a body that follows `before` bases of its record; what had to be changed is added to `changes`."""
+    """The codes of a piece of a record that follows `before` bases; repairs are counted in `changes`."""
     if not body.translate(None, _PLAIN):
         return codes_of_bytes(body.translate(None, BLANK))
     letters = body.translate(_UPPER, BLANK)
     if letters.translate(None, _ALLOWED):
         body = strip_numbers(_without_ends(body, record, changes), changes)
         letters = body.translate(_UPPER, BLANK)
-        letters = _repaired(letters, before, changes) if repair and _repairable(letters) else letters
+        letters = _repair(letters, before, changes) if repair and _repairable(letters) else letters
     kinds = np.frombuffer(letters.translate(_KINDS), dtype=np.uint8)
     if letters.translate(None, _ALLOWED):
         _refuse(letters, int((kinds == NOT_A_LETTER).argmax()), record, before)
@@ -181,10 +220,8 @@ def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
 def _ends(body: bytes) -> tuple[int, int]:
     """Where the letters between 5' and 3' begin and end; all of a body that has no such ends."""
     first, last = _FIRST_END.match(body), _LAST_END.search(body, max(0, len(body) - _END_BYTES))
-    return (
-        first.end() if first and first[1] == b"5" else 0,
-        last.start() if last and last[1] == b"3" else len(body),
-    )
+    start = first.end() if first and first[1] == b"5" else 0
+    return start, last.start() if last and last[1] == b"3" else len(body)
 
 
 def strip_numbers(body: bytes, changes: Changes) -> bytes:
@@ -208,13 +245,18 @@ def mostly_other(letters: bytes) -> bool:
     return other > len(letters) - len(letters.translate(None, b"ACGTUN"))
 
 
-def _repaired(letters: bytes, before: int, changes: Changes) -> bytes:
+def _repair(letters: bytes, before: int, changes: Changes) -> bytes:
     text = letters.decode(errors="replace")
-    found = Counter(re.findall(f"[^ACGTNU{AMBIGUOUS}]", text))
-    for sign, times in found.items():
-        how = "as N" if sign.isalpha() else "gap" if sign in GAPS else "left out"
-        changes[how, printable(sign) or "unprintable", before + text.index(sign) + 1] += times
-    return text.translate({ord(sign): "N" if sign.isalpha() else "" for sign in found}).encode()
+    signs = Counter(re.findall(f"[^ACGTNU{AMBIGUOUS}]", text))
+    for sign, times in signs.items():
+        if sign.isalpha():
+            action = "as N"
+        elif sign in GAPS:
+            action = "gap"
+        else:
+            action = "left out"
+        changes[action, printable(sign) or "unprintable", before + text.index(sign) + 1] += times
+    return text.translate({ord(sign): "N" if sign.isalpha() else "" for sign in signs}).encode()
 
 
 def _refuse(letters: bytes, place: int, record: str, before: int) -> NoReturn:
@@ -236,9 +278,9 @@ def _why(letter: str, letters: bytes) -> str:
 
 def _count(body: bytes, kinds: Codes, changes: Changes) -> None:
     if len(kinds) and kinds.max() >= _URACIL:
-        found = np.bincount(kinds[kinds >= _URACIL])
-        for kind in np.flatnonzero(found).tolist():
-            changes["read as T" if kind == _URACIL else "read as N", chr(_ALLOWED[kind]), 0] += int(found[kind])
+        counts = np.bincount(kinds[kinds >= _URACIL])
+        for kind in np.flatnonzero(counts).tolist():
+            changes["read as T" if kind == _URACIL else "read as N", chr(_ALLOWED[kind]), 0] += int(counts[kind])
         if 2 * np.count_nonzero(kinds > _URACIL) > len(kinds):
             changes["doubted", "", 0] += 1
     if spaces := body.count(b" ") + body.count(b"\t"):
@@ -248,56 +290,58 @@ def _count(body: bytes, kinds: Codes, changes: Changes) -> None:
 
 
 def describe(changes: Changes) -> list[str]:
-    """The changes in words."""
-    done: dict[str, Counter[str]] = {}
-    for (how, what, _), times in sorted(changes.items()):
-        done.setdefault(how, Counter())[what] += times
+    """The notes for a reader on what was changed in reading a sequence."""
+    by_action: dict[str, Counter[str]] = {}
+    for (action, sign, _), times in sorted(changes.items()):
+        by_action.setdefault(action, Counter())[sign] += times
     notes = []
-    if (case := done.get("read as upper case")) is not None:
+    if (case := by_action.get("read as upper case")) is not None:
         notes.append(f"{plural(case.total(), 'lower-case letter')} read as upper case")
-    if (uracil := done.get("read as T")) is not None:
+    if (uracil := by_action.get("read as T")) is not None:
         notes.append(f"{uracil.total():,} U read as T")
-    if (unknown := done.get("read as N")) is not None:
+    if (unknown := by_action.get("read as N")) is not None:
         notes.append(f"{plural(unknown.total(), 'letter')} ({', '.join(unknown)}) read as N")
-    if "doubted" in done:
+    if "doubted" in by_action:
         notes.append("most letters are no A C G T: is this a protein?")
-    if (removed := done.get("removed")) is not None:
+    if (removed := by_action.get("removed")) is not None:
         notes += _describe_removed(removed)
-    if "split" in done:
+    if "split" in by_action:
         notes.append("each line read as a sequence of its own; a line >name above them joins them")
-    if "named" in done:
+    if "named" in by_action:
         notes.append("the first line is no DNA and read as its name; a > before it says so")
-    if "table" in done:
+    if "table" in by_action:
         notes.append("read as a table of names and sequences")
-    if "joined" in done:
-        lines = done["joined"].total()
+    if "joined" in by_action:
+        lines = by_action["joined"].total()
         notes.append(f"{lines:,} lines read as one sequence; a line >name above each keeps them apart")
     return notes
 
 
 def _describe_removed(removed: Counter[str]) -> list[str]:
-    gaps = [what for what in ("numbers", "spaces") if what in removed]
+    gaps = [sign for sign in ("numbers", "spaces") if sign in removed]
     notes = [f"{' and '.join(gaps)} removed"] if gaps else []
-    return notes + ["5' and 3' at the ends removed"] * ("ends" in removed)
+    if "ends" in removed:
+        notes.append("5' and 3' at the ends removed")
+    return notes
 
 
 def describe_repairs(changes: Changes) -> list[str]:
-    """What was done to signs that cannot be used, in words, with the place (from 1) of the first of each."""
-    done = [(how, _placed(sign, place, times)) for (how, sign, place), times in changes.items()]
-    notes = [f"{what} read as N" for how, what in done if how == "as N"]
-    if gaps := sum(times for (how, _, _), times in changes.items() if how == "gap"):
+    """The notes for a reader on repaired signs, with the position (from 1) of the first of each."""
+    repairs = [(action, _sign_at(sign, place, times)) for (action, sign, place), times in changes.items()]
+    notes = [f"{sign} read as N" for action, sign in repairs if action == "as N"]
+    if gaps := sum(times for (action, _, _), times in changes.items() if action == "gap"):
         notes.append(f"{plural(gaps, 'gap')} removed")
-    return notes + [f"{what} removed" for how, what in done if how == "left out"]
+    return notes + [f"{sign} removed" for action, sign in repairs if action == "left out"]
 
 
-def _placed(sign: str, place: int, times: int) -> str:
+def _sign_at(sign: str, place: int, times: int) -> str:
     return f"{sign} at {place:,}" if times == 1 else f"{times:,} {sign} (the first at {place:,})"
 
 
 def printable(text: str) -> str:
-    """The text on one line, with a single space for whatever cannot be printed."""
-    shown_text = text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(shown_text.split())
+    """A text on one line, with a single space for whatever is not printable."""
+    spaced = text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(spaced.split())
 
 
 def shorten(name: str) -> str:

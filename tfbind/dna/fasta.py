@@ -1,4 +1,4 @@
-"""Genomes in FASTA files: streamed from end to end, or stretches of contigs read where they lie.
+"""Genomes in FASTA files: streamed from end to end, or intervals of contigs read by an index.
 
 Streaming makes no index: one pass over a genome takes less time than indexing it, and works within a gzip file too.
 Positions are 0-based, ends exclusive.
@@ -49,7 +49,7 @@ BLOCKS = 64  # and how many of these are kept
 
 LONGEST_LINE = 1 << 29  # of which an index is made in memory; twice the longest human chromosome
 LARGEST = 4 << 30  # bytes of a FASTA that is kept
-KEPT = 3
+MAX_FILES = 3  # of uploaded genomes that are cached
 CHUNK = 1 << 20
 
 _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a bgzip file that is not whole ends in
@@ -57,7 +57,8 @@ _DAMAGED = (EOFError, RuntimeError, struct.error, zlib.error)  # what reading a 
 
 @dataclass(frozen=True, eq=False)
 class GenomeChunk:
-    """Whole windows `first` to `last` of a contig, within `codes` (L,), which begin at `start` and reach around."""
+    """The whole windows between bases `first` and `last` (exclusive) of a contig: `codes` (L,) begin at `start` and
+    include a margin on each side."""
 
     contig: str
     start: int
@@ -67,7 +68,11 @@ class GenomeChunk:
 
 
 def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[str, Pieces]]:
-    """Every contig in order of the file, by the first word of its header, with its codes in pieces.
+    """Stream the contigs of a FASTA file in order: the first word of each header, and the codes in pieces.
+
+    Args:
+        path: FASTA, plain or gzip.
+        progress: called with the share of the file that is read.
 
     Raises:
         ValueError: one line: no FASTA, a name that is empty, overlong or there twice, a letter that is none.
@@ -76,8 +81,8 @@ def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[s
     seen: set[str] = set()
     size = max(require_regular_file(path).stat().st_size, 1)
     with path.open("rb") as stream:
-        told = _told(read_chunks(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
-        for number, group in itertools.groupby(told, key=lambda piece: piece.number):
+        chunks = _report(read_chunks(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
+        for number, group in itertools.groupby(chunks, key=lambda piece: piece.number):
             first = next(group)
             name = first_word(first.header)
             if not 0 < len(name) <= LONGEST_NAME or name in seen:
@@ -90,49 +95,69 @@ def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[s
             yield name, (piece.codes for piece in itertools.chain([first], group))
 
 
-def _told(pieces: Iterator[SequenceChunk], tell: Callable[[], None], path: Path) -> Iterator[SequenceChunk]:
+def _report(chunks: Iterator[SequenceChunk], report: Callable[[], None], path: Path) -> Iterator[SequenceChunk]:
+    """The same chunks, calling `report` before each; errors name the file."""
     try:
-        for piece in pieces:
-            tell()
-            yield piece
+        for chunk in chunks:
+            report()
+            yield chunk
     except ValueError as error:
         raise ValueError(f"{file_label(path)}: {error}") from None
 
 
 def genome_chunks(contig: str, pieces: Pieces, length: int, margin: int) -> Iterator[GenomeChunk]:
-    """A contig's windows on a grid of their length, about a million bases at a time, `margin` bases on each side.
+    """Cut a contig into chunks of whole windows, about a million bases each.
 
     Bases after the last whole window are in no window, but in the margin.
+
+    Args:
+        contig: its name.
+        pieces: its codes, in order.
+        length: bases of a window; windows lie on a grid of their length.
+        margin: bases to add on each side of a chunk.
     """
     step = length * max(1, BLOCK // length)
-    held, start, done = np.empty(0, np.uint8), 0, 0
+    buffer, start, first = np.empty(0, np.uint8), 0, 0
     for codes in pieces:
-        held = np.concatenate([held, codes])
-        while start + len(held) - done >= step + margin:
-            yield GenomeChunk(contig, start, done, done + step, held[: done + step + margin - start])
-            done += step
-            held, start = held[max(0, done - margin) - start :], max(0, done - margin)
-    last = done + (start + len(held) - done) // length * length
-    if last > done:
-        yield GenomeChunk(contig, start, done, last, held)
+        buffer = np.concatenate([buffer, codes])
+        while start + len(buffer) - first >= step + margin:
+            yield GenomeChunk(contig, start, first, first + step, buffer[: first + step + margin - start])
+            first += step
+            buffer, start = buffer[max(0, first - margin) - start :], max(0, first - margin)
+    last = first + (start + len(buffer) - first) // length * length
+    if last > first:
+        yield GenomeChunk(contig, start, first, last, buffer)
 
 
 def cut_windows(pieces: Iterable[Codes], starts: list[int], length: int) -> Iterator[tuple[int, Codes]]:
-    """The windows (length,) that begin at `starts`, which rise; those that reach past the end are not among them."""
-    held, start, place = np.empty(0, np.uint8), 0, 0
+    """Cut windows out of a contig: start and codes (length,) of each.
+
+    Args:
+        pieces: the contig's codes, in order.
+        starts: in rising order; windows that reach past the end are left out.
+        length: bases of a window.
+    """
+    buffer, offset, index = np.empty(0, np.uint8), 0, 0
     for codes in pieces:
-        needed = starts[place] if place < len(starts) else start + len(held)
-        dropped = min(needed - start, len(held))
-        held, start = np.concatenate([held[dropped:], codes]), start + dropped
-        while place < len(starts) and starts[place] + length <= start + len(held):
-            yield starts[place], held[starts[place] - start :][:length]
-            place += 1
+        needed = starts[index] if index < len(starts) else offset + len(buffer)
+        dropped = min(needed - offset, len(buffer))
+        buffer, offset = np.concatenate([buffer[dropped:], codes]), offset + dropped
+        while index < len(starts) and starts[index] + length <= offset + len(buffer):
+            yield starts[index], buffer[starts[index] - offset :][:length]
+            index += 1
 
 
 def keep_fasta(content: BinaryIO, folder: Path) -> Path:
-    """A FASTA file that came as a stream, gzip or not, kept in `folder` unpacked and under the hash of its content.
+    """Cache an uploaded FASTA file, gzip or not, unpacked and under the hash of its content.
 
-    The `KEPT` used last stay there.
+    The `MAX_FILES` used last stay there.
+
+    Args:
+        content: the stream.
+        folder: the cache.
+
+    Returns:
+        The path of the file.
 
     Raises:
         ValueError: damaged gzip, or more than `LARGEST` bytes.
@@ -143,14 +168,14 @@ def keep_fasta(content: BinaryIO, folder: Path) -> Path:
     while chunk := content.read(CHUNK):
         digest.update(chunk)
     content.seek(0)
-    kept = folder / f"{digest.hexdigest()[:32]}.fa"
-    if not kept.exists():
+    fasta = folder / f"{digest.hexdigest()[:32]}.fa"
+    if not fasta.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_chunks(kept, _unpacked(content))
-    kept.touch()  # its age says when it was used
-    for old in sorted(folder.glob("*.fa"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
+        write_chunks(fasta, _unpacked(content))
+    fasta.touch()  # its age says when it was used
+    for old in sorted(folder.glob("*.fa"), key=lambda path: path.stat().st_mtime_ns)[:-MAX_FILES]:
         old.unlink(missing_ok=True)
-    return kept
+    return fasta
 
 
 def _unpacked(content: BinaryIO) -> Iterator[bytes]:
@@ -167,7 +192,7 @@ def _unpacked(content: BinaryIO) -> Iterator[bytes]:
 
 
 class Genome:
-    """The contigs of a FASTA file, plain or bgzip. `lengths` gives the bases of each, by its first word.
+    """Random access to the contigs of a FASTA file, plain or bgzip; `lengths` has the bases of each by first word.
 
     An index that lies beside the file is used if it is newer and names no place behind the file's end, otherwise one
     is made and kept in `cache`.
@@ -183,15 +208,15 @@ class Genome:
         self._block = lru_cache(BLOCKS)(self._read)
 
     def codes(self, contig: str, start: int, end: int) -> Codes:
-        """The codes of a contig from start to end (exclusive), which must lie inside it.
+        """The codes of a contig from start to end (0-based, end exclusive), which must lie inside it.
 
         Raises:
             ValueError: a letter that cannot be used, or a damaged file.
         """
         first, last = start // CACHE_BLOCK, max(start, end - 1) // CACHE_BLOCK
         blocks = [self._block(contig, number) for number in range(first, last + 1)]
-        whole = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
-        return whole[start - first * CACHE_BLOCK : end - first * CACHE_BLOCK]
+        joined = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+        return joined[start - first * CACHE_BLOCK : end - first * CACHE_BLOCK]
 
     def _read(self, contig: str, number: int) -> Codes:
         start, end = number * CACHE_BLOCK, min((number + 1) * CACHE_BLOCK, self.lengths[contig])
@@ -210,20 +235,20 @@ def _open(path: Path, cache: Path) -> Faidx:
     if not path.exists():
         raise ValueError(f"{path}: no such file; expected a FASTA file")
     with require_regular_file(path).open("rb") as file:
-        begins = file.read(LONGEST_BGZIP_HEADER)
+        header = file.read(LONGEST_BGZIP_HEADER)
         file.seek(0)
-        zipped = begins.startswith(MAGIC)
+        compressed = header.startswith(MAGIC)
         try:
             check_bgzip_end(file)
         except UNREADABLE as error:
             raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None
-    if zipped and (not is_bgzip(begins) or path.suffix not in (".gz", ".bgz")):
+    if compressed and (not is_bgzip(header) or path.suffix not in (".gz", ".bgz")):
         raise ValueError(
             f"{path}: gzip, which cannot be read from the middle; `gunzip -k {file_label(path)}` makes a FASTA file "
             "that can, `bgzip` a small one"
         )
     try:
-        return _indexed(path, cache, zipped)
+        return _indexed(path, cache, compressed)
     except (FastaIndexingError, UnsupportedCompressionFormat, ValueError) as error:
         raise ValueError(f"{path}: not readable as FASTA: {' '.join(str(error).split())}") from None
     except _DAMAGED as error:
@@ -234,31 +259,31 @@ def _open(path: Path, cache: Path) -> Faidx:
         raise ValueError(f"{path}: damaged, or not completely copied: {error}") from None  # pyfaidx's own
 
 
-def _indexed(path: Path, cache: Path, zipped: bool) -> Faidx:
-    facts = path.stat()
-    if not zipped and (faidx := _beside(path, facts.st_mtime_ns)):
+def _indexed(path: Path, cache: Path, compressed: bool) -> Faidx:
+    status = path.stat()
+    if not compressed and (faidx := _open_existing_index(path, status.st_mtime_ns)):
         return faidx
-    identity = f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
-    kept = cache / f"{hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]}.fai"
-    if not kept.exists():
+    identity = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    index = cache / f"{hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]}.fai"
+    if not index.exists():
         _check_lines(path)
         cache.mkdir(parents=True, exist_ok=True)
         remove_drafts(cache)
-        draft = draft_of(kept)
+        draft = draft_of(index)
         try:
             Faidx(str(path), indexname=str(draft), gzi_indexname=str(draft.with_suffix(".gzi"))).close()
-            if zipped:
-                draft.with_suffix(".gzi").replace(kept.with_suffix(".gzi"))
-            draft.replace(kept)
+            if compressed:
+                draft.with_suffix(".gzi").replace(index.with_suffix(".gzi"))
+            draft.replace(index)
         except OSError as error:
-            why = error.__context__  # which pyfaidx does not tell
-            if error.errno is None and isinstance(why, OSError) and why.errno is not None:
-                raise OSError(why.errno, os.strerror(why.errno), str(kept)) from None
+            cause = error.__context__  # which pyfaidx does not tell
+            if error.errno is None and isinstance(cause, OSError) and cause.errno is not None:
+                raise OSError(cause.errno, os.strerror(cause.errno), str(index)) from None
             raise
         finally:
             draft.unlink(missing_ok=True)
             draft.with_suffix(".gzi").unlink(missing_ok=True)
-    return Faidx(str(path), indexname=str(kept), gzi_indexname=str(kept.with_suffix(".gzi")))
+    return Faidx(str(path), indexname=str(index), gzi_indexname=str(index.with_suffix(".gzi")))
 
 
 def _check_lines(path: Path) -> None:
@@ -271,8 +296,8 @@ def _check_lines(path: Path) -> None:
                 raise ValueError(f"a line of over {LONGEST_LINE >> 20} MB")
 
 
-def _beside(path: Path, changed: int) -> Faidx | None:
-    """The genome by the index beside it; None if there is none, or one that is older, damaged or of a larger file."""
+def _open_existing_index(path: Path, changed: int) -> Faidx | None:
+    """Open a genome by the .fai beside it; None if that is missing, older, damaged or of a larger file."""
     index = path.with_name(f"{path.name}.fai")
     if not index.is_file() or index.stat().st_size > MOST_BYTES or index.stat().st_mtime_ns < changed:
         return None

@@ -1,4 +1,4 @@
-"""The forms in which DNA is pasted or kept but for FASTA: each record as its header and its body, both as written."""
+"""Formats of DNA other than FASTA, parsed into records of a header and a body, both as written."""
 
 import io
 import re
@@ -39,17 +39,24 @@ _FOREIGN = (
 
 
 def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
-    """Text in UTF-8 with newlines, without what surrounds it.
+    """Decode a text to UTF-8 with newlines, without a byte order mark and surrounding blanks.
+
+    Args:
+        data: UTF-8 or UTF-16.
+        expected: what would be right, for messages.
+
+    Returns:
+        The text in UTF-8.
 
     Raises:
-        ValueError: this is no text, but a Word file or the like; `expected` says what would have been right.
+        ValueError: this is no text, but a Word file or the like.
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         data = data.decode("utf-16", errors="replace").encode(errors="replace")
     data = data.removeprefix(b"\xef\xbb\xbf")
-    for start, what in _FOREIGN:
+    for start, kind in _FOREIGN:
         if data.lstrip(BLANK).startswith(start):
-            raise ValueError(f"this is {what}; {expected}")
+            raise ValueError(f"this is {kind}; {expected}")
     if b"\0" in data:
         raise ValueError(f"this is not text (it holds zero bytes); {expected}")
     data = with_newlines(data)
@@ -60,12 +67,12 @@ def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
 
 
 def with_newlines(text: bytes) -> bytes:
-    """The same text with line ends as on Linux."""
+    """A text with line ends as on Linux."""
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
 def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
-    """Header and body of each record in a plain text that is not FASTA, and what reading it so changes.
+    """Split a plain text that is not FASTA into records: header and body of each, and the changes of all.
 
     Raises:
         ValueError: one line: what this is instead.
@@ -78,17 +85,17 @@ def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
             "bedtools getfasta write it"
         )
     tabbed = _with_tabs(text)
-    done = Changes({("table", "", 0): 1} if tabbed is not text else {})
+    changes = Changes({("table", "", 0): 1} if tabbed is not text else {})
     first = tabbed.partition(b"\n")[0]
     cells = first.lower().split(b"\t")
     if b"sequence" in cells or len(cells) > 2:
-        return _table(tabbed), done
+        return _table(tabbed), changes
     if b"\n>" in text:
         raise ValueError("letters above the first line that starts with '>'; expected a name for them as well")
     if first.startswith(b"@") and b"\n+" in text:
         raise ValueError(f"this looks like FASTQ; {EXPECTED}")
     if len(cells) == 2 and not cells[0].strip().isdigit():
-        return _rows(io.BytesIO(tabbed), len(cells), 1, 0, 1), done
+        return _rows(io.BytesIO(tabbed), len(cells), 1, 0, 1), changes
     return _bare(text)
 
 
@@ -102,9 +109,9 @@ def _bare(text: bytes) -> tuple[list[tuple[bytes, bytes]], Changes]:
     if _is_title(lines[0]):
         below = text[text.index(lines[0]) + len(lines[0]) :]
         if _is_readable(below) and not mostly_other(below.upper()):
-            found, done = _bare(below)
-            if len(found) == 1:
-                return [(lines[0], below)], done + Changes({("named", "", 0): 1})
+            records, changes = _bare(below)
+            if len(records) == 1:
+                return [(lines[0], below)], changes + Changes({("named", "", 0): 1})
     if b"\n\n" not in text.strip(BLANK) and _is_wrapped(lines):
         return [(b"", text)], Changes({("joined", "", 0): len(lines)})
     return [(b"", line) for line in lines], Changes({("split", "", 0): 1})

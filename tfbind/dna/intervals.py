@@ -1,4 +1,4 @@
-"""Places in a genome: names of chromosomes, where windows and records lie by their names, regions of BED files."""
+"""Genomic intervals: chromosome names, intervals in the names of windows and records, regions of BED files."""
 
 import itertools
 import re
@@ -21,14 +21,14 @@ _COURSE = re.compile(r"(\S+)_(\d{1,15})_(\d{1,15})")
 _RANGE = re.compile(rf"(\S+):(c?){_NUMBER}(?:-|\.\.){_NUMBER}")
 _SEQKIT = re.compile(r"(\S+)_(\d{1,15})-(\d{1,15})")
 _ENSEMBL = re.compile(r"[^:\s]+:[^:\s]+:([^:\s]+):(\d{1,15}):(\d{1,15}):(-?1)")
-MOST = 5_000_000
+MAX_LINES = 5_000_000
 NARROWPEAK_COLUMNS = 10
 SUMMIT = 9
 MOST_DIGITS = 12
 
 
 class CoordinateConvention(NamedTuple):
-    """A way of counting bases: the number of the first base, and 1 if the end is the last base, 0 if it is behind."""
+    """A coordinate convention: the number of the first base, and 1 if the end is inclusive, else 0."""
 
     first: int
     inclusive: int
@@ -38,17 +38,17 @@ FROM_ZERO, FROM_ONE, HALF_OPEN = CoordinateConvention(0, 1), CoordinateConventio
 
 
 class NamedInterval(NamedTuple):
-    """A place as a name gives it: both numbers as they stand there, the strand, and how they may be meant."""
+    """An interval as written in a name: chromosome, both numbers, strand, and the conventions they may follow."""
 
     chromosome: str
     first: int
     last: int
     reverse: bool
-    counts: tuple[CoordinateConvention, ...]
+    conventions: tuple[CoordinateConvention, ...]
 
 
 def parse_interval(name: str) -> NamedInterval | None:
-    """The place that a name gives, None where it gives none.
+    """Parse the interval in a name, None where there is none.
 
     Names are those of the course (`chr22_300_599`), samtools (`chr22:301-600`, `/rc` behind it), bedtools
     (`NAME::chr22:300-600(-)`), UCSC and genome browsers (`chr22:1,301-1,600`), NCBI (`NC_000022.11:c600-301`), seqkit
@@ -67,10 +67,8 @@ def parse_interval(name: str) -> NamedInterval | None:
         first, last = (int(number.replace(",", "")) for number in match.group(3, 4))
         if match[2]:
             return NamedInterval(_accession(match[1]), last, first, not reverse, (FROM_ONE,))
-        only_one = stranded and stranded[3]
-        return NamedInterval(
-            _accession(match[1]), first, last, reverse, (FROM_ONE,) if only_one else (FROM_ONE, HALF_OPEN)
-        )
+        conventions = (FROM_ONE,) if stranded and stranded[3] else (FROM_ONE, HALF_OPEN)
+        return NamedInterval(_accession(match[1]), first, last, reverse, conventions)
     return None
 
 
@@ -80,42 +78,65 @@ def _accession(name: str) -> str:
 
 
 def other_chromosome_name(name: str) -> str:
-    """The same chromosome as the other convention calls it: chr22 and 22, chrM and MT."""
+    """The name of a chromosome in the other convention, UCSC or Ensembl: chr22 and 22, chrM and MT."""
     if name in ("chrM", "MT"):
         return "MT" if name == "chrM" else "chrM"
     return name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
 
 
-def match_chromosomes(wanted: Collection[str], there: Collection[str] | Mapping[str, int]) -> dict[str, str]:
-    """What each of the names `wanted` is called in `there`; names that are in neither convention are left out."""
-    pairs = ((name, name if name in there else other_chromosome_name(name)) for name in wanted)
-    return {name: called for name, called in pairs if called in there}
+def match_chromosomes(names: Collection[str], known: Collection[str] | Mapping[str, int]) -> dict[str, str]:
+    """Match chromosome names across the two conventions.
+
+    Args:
+        names: what to look for.
+        known: the names to look among.
+
+    Returns:
+        The known name by name; names without one are left out.
+    """
+    pairs = ((name, name if name in known else other_chromosome_name(name)) for name in names)
+    return {name: match for name, match in pairs if match in known}
 
 
 def window_place(name: bytes, length: int) -> tuple[str, int] | None:
-    """The chromosome and the 0-based start of a window of `length` bases, None where its name tells none.
+    """The coordinates in the name of a window.
 
-    Names are `chr22_300_599`, which begins at 300, and whatever else `read_span` reads; the length tells
-    `chr22:301-600` (from the base of that number, end inclusive) and `chr22:300-600` (0-based, end exclusive) apart.
+    Names are `chr22_300_599`, which begins at 300, and whatever else `parse_interval` reads; the length tells
+    `chr22:301-600` (1-based, end inclusive) and `chr22:300-600` (0-based, end exclusive) apart.
+
+    Args:
+        name: of the window.
+        length: its bases.
+
+    Returns:
+        The chromosome and the 0-based start, None where the name has no coordinates.
     """
     if match := _WINDOW.fullmatch(name):
         return match[1].decode(errors="replace"), int(match[2])
     span = parse_interval(name.decode(errors="replace"))
     if span is None:
         return None
-    from_one = HALF_OPEN not in span.counts or span.last - span.first == length - 1
-    return span.chromosome, span.first - (from_one and FROM_ONE in span.counts)
+    inclusive = HALF_OPEN not in span.conventions or span.last - span.first == length - 1
+    return span.chromosome, span.first - 1 if inclusive and FROM_ONE in span.conventions else span.first
 
 
 def window_places(names: NDArray[np.bytes_], length: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """The number of the chromosome (N,), in order of name, and the start (N,) of windows; -1 and 0 where names (N,)
-    tell none. Names of both conventions, such as chr22 and 22, have one number."""
-    found = [window_place(name, length) for name in names.tolist()]
+    """The coordinates in the names of windows.
+
+    Args:
+        names: (N,) of the windows.
+        length: the bases of each.
+
+    Returns:
+        The number of the chromosome (N,), in order of name, and the 0-based start (N,); -1 and 0 where a name has no
+        coordinates. Names of both conventions, such as chr22 and 22, have one number.
+    """
+    places = [window_place(name, length) for name in names.tolist()]
     numbers: dict[str, int] = {}
-    for chromosome in sorted({there[0] for there in found if there}):
+    for chromosome in sorted({place[0] for place in places if place}):
         numbers[chromosome] = numbers.get(other_chromosome_name(chromosome), len(numbers))
-    chromosomes = [numbers[there[0]] if there else -1 for there in found]
-    starts = [there[1] if there else 0 for there in found]
+    chromosomes = [numbers[place[0]] if place else -1 for place in places]
+    starts = [place[1] if place else 0 for place in places]
     return np.array(chromosomes, dtype=np.intp), np.array(starts, dtype=np.int64)
 
 
@@ -128,19 +149,20 @@ OWN = "each record is its own chromosome and starts at 0"
 
 
 class Position(NamedTuple):
-    """The chromosome of a record and its lowest place there, that of base 0, or of the last base in `reverse`."""
+    """The chromosome of a record and its lowest coordinate there, that of base 0, or, if `reverse`, of its last."""
 
     chromosome: str
     start: int
     reverse: bool = False
 
     def lowest(self, start: int, end: int, length: int) -> int:
-        """Where a stretch of a record of `length` bases, from start to end (exclusive), begins on the chromosome."""
+        """The lowest coordinate of the bases start to end (exclusive) of a record of `length` bases."""
         return self.start + (length - end if self.reverse else start)
 
 
 class Placements(NamedTuple):
-    """Where each record lies, the rule in words, and what is to be said of records without a place, "" if nothing."""
+    """The position of each record, the rule in words, and a note on records without coordinates, "" if there are
+    none."""
 
     places: list[Position]
     rule: str
@@ -148,39 +170,43 @@ class Placements(NamedTuple):
 
 
 def place_records(records: Sequence[tuple[str, int]]) -> Placements:
-    """Where records, given as name and length, lie.
+    """The positions of records, given as name and length, by the coordinates in their names.
 
     A rule has to fit the name and the length of a record: 0-based, end inclusive, as in the course's data
     (`chr22_10510500_10510799`), 1-based inclusive, as samtools and most others write (`chr1:101-200`), or 0-based
     half-open, as bedtools writes (`chr1:100-200`); the length of the sequence tells the last two apart. See
-    `read_span` for the forms. Of the reverse strand base i lies i bases before the end. A record whose name does not
-    fit is its own chromosome; all are where names follow different rules, which cannot all be meant.
+    `parse_interval` for the forms. On the reverse strand base i lies i bases before the end. A record whose name does
+    not fit is its own chromosome; all are where names follow different rules, which cannot all be meant.
     """
     spans = [(_span(name), length) for name, length in records]
-    found = [([_fit(*span, count) for span in spans], words) for count, words in _RULES]
-    fitting = [(sure, words) for sure, words in found if any(sure)]
+    candidates = [([_fit(*span, convention) for span in spans], words) for convention, words in _RULES]
+    fitting = [(positions, words) for positions, words in candidates if any(positions)]
     own = [Position(name, 0) for name in _chromosomes(records)]
     if len(fitting) > 1:
         note = "their names give places in a genome by more than one rule, so that none is used"
         return Placements(own, OWN, note)
-    sure, words = fitting[0] if fitting else ([None] * len(own), OWN)
-    if any(place and place.reverse for place in sure):
+    positions, words = fitting[0] if fitting else ([None] * len(own), OWN)
+    if any(position and position.reverse for position in positions):
         words += "; records marked (-) run backwards along their place"
-    lost = [(name, span) for (name, _), (span, _), place in zip(records, spans, sure, strict=True) if place is None]
-    note = _note([name for name, span in lost if span is None]) if fitting else ""
-    notes = note, _note_of_misfits([name for name, span in lost if span])
-    return Placements(
-        [place or alone for place, alone in zip(sure, own, strict=True)], words, "; ".join(filter(None, notes))
-    )
+    fits = zip(records, spans, positions, strict=True)
+    unplaced = [(name, span) for (name, _), (span, _), position in fits if position is None]
+    note = _note([name for name, span in unplaced if span is None]) if fitting else ""
+    notes = note, _note_of_misfits([name for name, span in unplaced if span])
+    placed = [position or default for position, default in zip(positions, own, strict=True)]
+    return Placements(placed, words, "; ".join(filter(None, notes)))
 
 
-def check_apart(records: Sequence[tuple[str, int]], where: Placements) -> None:
-    """Whether a track can hold these records, given as name and length, which lie `where` `places` says.
+def check_apart(records: Sequence[tuple[str, int]], placements: Placements) -> None:
+    """Refuse records that overlap: a track holds one score per base.
+
+    Args:
+        records: name and length of each.
+        placements: of `place_records`.
 
     Raises:
         ValueError: two of them cover the same base.
     """
-    spans = sorted((at.chromosome, at.start, *record) for at, record in zip(where.places, records, strict=True))
+    spans = sorted((at.chromosome, at.start, *record) for at, record in zip(placements.places, records, strict=True))
     for (chromosome, start, left, bases), (other, next_start, right, _) in itertools.pairwise(spans):
         if chromosome == other and next_start < start + bases:
             raise ValueError(
@@ -189,13 +215,13 @@ def check_apart(records: Sequence[tuple[str, int]], where: Placements) -> None:
             )
 
 
-def _note(lost: Sequence[str]) -> str:
-    return f"without a place in its name, its own chromosome from 0: {_first_of(lost)}" if lost else ""
+def _note(names: Sequence[str]) -> str:
+    return f"without a place in its name, its own chromosome from 0: {_first_of(names)}" if names else ""
 
 
-def _note_of_misfits(lost: Sequence[str]) -> str:
+def _note_of_misfits(names: Sequence[str]) -> str:
     why = "the numbers in its name are no place of its length, its own chromosome from 0"
-    return f"{why}: {_first_of(lost)}" if lost else ""
+    return f"{why}: {_first_of(names)}" if names else ""
 
 
 def _first_of(names: Sequence[str]) -> str:
@@ -203,20 +229,28 @@ def _first_of(names: Sequence[str]) -> str:
 
 
 def position_of(name: str, length: int) -> Position | None:
-    """Where a record of `length` bases lies by its name alone, by the same rules; None if the name says nothing."""
-    found = (_fit(_span(name), length, count) for count, _ in _RULES)
-    return next((place for place in found if place is not None), None)
+    """The position of a single record, by the rules of `place_records`.
+
+    Args:
+        name: of the record.
+        length: its bases.
+
+    Returns:
+        None where the name has no coordinates of that length.
+    """
+    positions = (_fit(_span(name), length, convention) for convention, _ in _RULES)
+    return next((position for position in positions if position is not None), None)
 
 
 def _span(name: str) -> NamedInterval | None:
     return parse_interval(name) or parse_interval(name.partition(" ")[0])
 
 
-def _fit(span: NamedInterval | None, length: int, count: CoordinateConvention) -> Position | None:
-    if span is None or count not in span.counts:
+def _fit(span: NamedInterval | None, length: int, convention: CoordinateConvention) -> Position | None:
+    if span is None or convention not in span.conventions:
         return None
-    fits = span.first >= count.first and span.last - span.first + count.inclusive == length
-    return Position(bed_name(span.chromosome), span.first - count.first, span.reverse) if fits else None
+    fits = span.first >= convention.first and span.last - span.first + convention.inclusive == length
+    return Position(bed_name(span.chromosome), span.first - convention.first, span.reverse) if fits else None
 
 
 def bed_name(name: str) -> str:
@@ -234,7 +268,7 @@ def _chromosomes(records: Sequence[tuple[str, int]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Region:
-    """Where a region lies, 0-based and half-open, its middle (the summit where the file gives one), its line."""
+    """A region of a BED file, 0-based and half-open: its middle (the summit where the file gives one), its line."""
 
     contig: str
     start: int
@@ -244,26 +278,26 @@ class Region:
 
 
 def read_regions(path: Path) -> list[Region]:
-    """The regions of a BED file of three columns or more; with ten it is narrowPeak, whose last one is the summit.
+    """Read the regions of a BED file of three columns or more; with ten it is narrowPeak, with the summit last.
 
     Blank lines, comments, `track` and `browser` lines are passed over.
 
     Raises:
         ValueError: one line: the file, the line, what is there and what was expected.
     """
-    found: list[Region] = []
+    regions: list[Region] = []
     number = 0
     for lines in read_whole_lines(path):
         for raw in lines.split(b"\n")[:-1]:
             number += 1
-            if number > MOST:
-                raise ValueError(f"{file_label(path)}: over {MOST:,} lines; expected fewer regions")
+            if number > MAX_LINES:
+                raise ValueError(f"{file_label(path)}: over {MAX_LINES:,} lines; expected fewer regions")
             text = raw.decode("ascii", "backslashreplace")
             if text.strip() and not text.startswith(("#", "track", "browser")):
-                found.append(_region(text.rstrip("\r"), f"{file_label(path)}: line {number}", number))
-    if not found:
+                regions.append(_region(text.rstrip("\r"), f"{file_label(path)}: line {number}", number))
+    if not regions:
         raise ValueError(f"{file_label(path)}: no region; expected BED: chromosome, start and end, separated by tabs")
-    return found
+    return regions
 
 
 def _region(text: str, place: str, number: int) -> Region:
@@ -286,34 +320,40 @@ def _region(text: str, place: str, number: int) -> Region:
     return Region(cells[0].strip(), start, end, middle, number)
 
 
-def _coordinate(cell: str, place: str, what: str) -> int:
+def _coordinate(cell: str, place: str, column: str) -> int:
     digits = cell.strip()
     if not (digits.isascii() and digits.isdigit()):
-        raise ValueError(f"{place}: {what} {quote(cell)}; expected a whole number, 0 or above")
+        raise ValueError(f"{place}: {column} {quote(cell)}; expected a whole number, 0 or above")
     if len(digits) > MOST_DIGITS:
-        raise ValueError(f"{place}: {what} {quote(cell)}; no chromosome is that long")
+        raise ValueError(f"{place}: {column} {quote(cell)}; no chromosome is that long")
     return int(digits)
 
 
 def windows_around(
-    regions: list[Region], sizes: Mapping[str, int], called: Mapping[str, str], length: int, path: Path
+    regions: list[Region], sizes: Mapping[str, int], contig_names: Mapping[str, str], length: int, path: Path
 ) -> dict[str, list[int]]:
-    """The starts of windows around the middles of regions, by contig, in order, each once.
+    """Windows around the middles of regions.
 
     Of an even `length` the middle is the first base of the second half. Windows over an end are left out.
 
     Args:
+        regions: of `read_regions`.
         sizes: bases of each contig.
-        called: what each contig of the regions is called in `sizes`; regions elsewhere are left out.
+        contig_names: the name in `sizes` of each contig of the regions; regions elsewhere are left out.
+        length: bases of a window.
+        path: the file of the regions, for messages.
+
+    Returns:
+        The starts by contig, in order, each once.
 
     Raises:
         ValueError: a region reaches past the end of its chromosome.
     """
     starts: dict[str, set[int]] = {}
     for region in regions:
-        if region.contig not in called:
+        if region.contig not in contig_names:
             continue
-        contig = called[region.contig]
+        contig = contig_names[region.contig]
         if region.end > sizes[contig]:
             raise ValueError(
                 f"{file_label(path)}: line {region.line}: {region.contig}:{region.start}-{region.end} reaches past "
@@ -328,9 +368,17 @@ def windows_around(
 def random_windows(
     taken: Mapping[str, list[tuple[int, int]]], sizes: Mapping[str, int], count: int, length: int, seed: int
 ) -> dict[str, list[int]]:
-    """Random windows that overlap none of the stretches `taken` nor each other, on the chromosomes of `sizes`.
+    """Draw random windows that overlap neither the intervals `taken` nor each other.
 
-    Every place is as likely as any other. Fewer than `count` come back where there is no room for more.
+    Args:
+        taken: start and end (exclusive) of intervals, by chromosome.
+        sizes: bases of each chromosome to draw from; every start is as likely as any other.
+        count: how many; fewer are drawn where there is no room.
+        length: bases of a window.
+        seed: of the random numbers.
+
+    Returns:
+        The starts by chromosome, in order.
     """
     rng = np.random.default_rng(seed)
     names = [name for name in sorted(sizes) if sizes[name] >= length]
@@ -339,15 +387,15 @@ def random_windows(
     for name in names:
         for start, end in taken.get(name, ()):
             blocks[name][start // length : (end - 1) // length + 1] = True
-    found: dict[str, list[int]] = {}
+    starts: dict[str, list[int]] = {}
     for _ in range(20 * count if names else 0):
         name = names[int(rng.choice(len(names), p=rooms / rooms.sum()))]
         start = int(rng.integers(sizes[name] - length + 1))
-        reached = blocks[name][start // length : (start + length - 1) // length + 1]
-        if not reached.any():
-            reached[:] = True
-            found.setdefault(name, []).append(start)
+        covered = blocks[name][start // length : (start + length - 1) // length + 1]
+        if not covered.any():
+            covered[:] = True
+            starts.setdefault(name, []).append(start)
             count -= 1
         if not count:
             break
-    return {name: sorted(places) for name, places in found.items()}
+    return {name: sorted(places) for name, places in starts.items()}

@@ -1,4 +1,4 @@
-"""Names and sequences from what people paste, upload or keep in files: FASTA, tables, GenBank text, bare letters.
+"""Parsers of pasted, uploaded or stored DNA: FASTA, tables, GenBank text, bare letters.
 
 A FASTA of any size is read in pieces; anything else as a whole. Names are data: nothing here opens or shows them.
 """
@@ -31,10 +31,7 @@ _ENSEMBL = re.compile(r" [^:\s]+:[^:\s]+ [^:\s]+:[^:\s]+:([^:\s]+):(\d+):(\d+):(
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A sequence as it is scored: codes (L,) uint8, in `notes` what was changed in reading it.
-
-    `repairs` says what was done to signs that cannot be used.
-    """
+    """A named sequence: codes (L,) uint8, `notes` on what was changed in reading it, `repairs` of invalid signs."""
 
     name: str
     codes: Codes
@@ -44,7 +41,7 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class SequenceChunk:
-    """Consecutive bases of record `number` (from 1), as headed in the input, and how often what was changed."""
+    """Consecutive bases of record `number` (from 1): the record's header, codes (L,), counts of changes."""
 
     number: int
     header: str
@@ -59,7 +56,7 @@ class TooLarge(ValueError):
 def read_records(
     data: bytes | str, max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES, repair: bool = False
 ) -> list[Record]:
-    """The records of a pasted text or an uploaded file, gzip or not.
+    """Parse the records of a pasted text or an uploaded file, gzip or not.
 
     Args:
         data: FASTA; a table with the columns sequence and window_name; lines of a name and a sequence; GenBank or
@@ -70,8 +67,11 @@ def read_records(
         repair: read letters that cannot be used as N, and leave out signs, instead of refusing them; not where
             most letters are no DNA, nor where signs part alternatives, as in [A/G].
 
+    Returns:
+        The records in order, under unique names.
+
     Raises:
-        RefusedLetter: one line with the record and the position.
+        InvalidLetter: one line with the record and the position.
         TooLarge: more than the limits.
         ValueError: one line that says what this is instead of DNA.
     """
@@ -83,7 +83,14 @@ def read_records(
 
 
 def decompressed(data: bytes | str, limit: int) -> bytes:
-    """The first bytes of a text or a file, gzip or not: one more than `limit` where there are more.
+    """Decompress the beginning of a text or a file, gzip or not.
+
+    Args:
+        data: the text or the file's content.
+        limit: bytes; one more is returned where there are more.
+
+    Returns:
+        The decompressed bytes.
 
     Raises:
         ValueError: damaged gzip.
@@ -100,7 +107,7 @@ def _bounds(records: int, bases: int) -> str:
 def assemble_records(
     pieces: Iterable[SequenceChunk], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES
 ) -> list[Record]:
-    """Whole records from their pieces."""
+    """Join the chunks of each record; more records or bases than allowed are `TooLarge`."""
     headers, codes, changes, bases = [], [], [], 0
     for number, group in itertools.groupby(pieces, key=lambda piece: piece.number):
         parts = list(group)
@@ -118,7 +125,7 @@ def assemble_records(
 
 
 def read_chunks(stream: BinaryIO) -> Iterator[SequenceChunk]:
-    """The same from a stream of any length, a FASTA in pieces of bounded size.
+    """Parse records from a stream of any length: FASTA in chunks of bounded size, other formats as a whole.
 
     Raises:
         ValueError: as `read_records`.
@@ -134,13 +141,13 @@ def read_chunks(stream: BinaryIO) -> Iterator[SequenceChunk]:
 
 
 def _rest(stream: BinaryIO, first: bytes) -> bytes:
-    """What a stream has, `first` included, held once."""
-    held = io.BytesIO()
+    """All of a stream, of which `first` has been read."""
+    buffer = io.BytesIO()
     for chunk in itertools.chain([first], iter(lambda: _read(stream, PIECE_BYTES), b"")):
-        held.write(chunk)
-        if held.tell() > MAX_TABLE_BYTES:
+        buffer.write(chunk)
+        if buffer.tell() > MAX_TABLE_BYTES:
             raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def _opened(stream: BinaryIO) -> BinaryIO:
@@ -166,9 +173,10 @@ def _pieces_of_text(text: bytes, repair: bool) -> Iterator[SequenceChunk]:
     return _pieces(*bodies(text), repair)
 
 
-def _pieces(found: Iterable[tuple[bytes, bytes]], done: Changes, repair: bool) -> Iterator[SequenceChunk]:
-    for number, (header, body) in enumerate(found, 1):
-        name, changes = _header(header), Changes(done)
+def _pieces(records: Iterable[tuple[bytes, bytes]], common: Changes, repair: bool) -> Iterator[SequenceChunk]:
+    """A chunk for each header and body; the `common` changes apply to all."""
+    for number, (header, body) in enumerate(records, 1):
+        name, changes = _header(header), Changes(common)
         codes = read_codes(body, name or f"sequence_{number}", 0, changes, repair)
         if not len(codes):
             _no_letters(number, name)
@@ -180,13 +188,13 @@ def _no_letters(number: int, header: str) -> NoReturn:
 
 
 def read_fasta_chunks(chunks: Iterable[bytes], repair: bool = False) -> Iterator[SequenceChunk]:
-    """Pieces of a FASTA text that starts with `>` and comes in chunks."""
+    """Parse a FASTA text that starts with `>` and comes in chunks of bytes."""
     number, header, bases = 0, "", 0
     for text in _cut(chunks):
         continued, *records = text.split(b"\n>")
-        for place, part in enumerate([continued, *records]):
+        for index, part in enumerate([continued, *records]):
             body = part
-            if place:
+            if index:
                 if number and not bases:
                     _no_letters(number, header)
                 first, _, body = part.partition(b"\n")
@@ -202,20 +210,20 @@ def read_fasta_chunks(chunks: Iterable[bytes], repair: bool = False) -> Iterator
 
 def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The text in parts that begin with a newline where a line begins, and never cut a header."""
-    begun, line_end = b"", b"\n"
+    pending, line_end = b"", b"\n"
     for chunk in chunks:
-        begun += chunk.replace(b"\r", b"\n") if b"\r" in chunk else chunk
-        end = begun.rfind(b"\n") + 1
-        if not end and line_end and begun.startswith(b">"):
-            if len(begun) > LONGEST_HEADER:
+        pending += chunk.replace(b"\r", b"\n") if b"\r" in chunk else chunk
+        end = pending.rfind(b"\n") + 1
+        if not end and line_end and pending.startswith(b">"):
+            if len(pending) > LONGEST_HEADER:
                 raise ValueError(f"a FASTA header of over {LONGEST_HEADER} bytes; expected a line end after the name")
             continue
-        end = end or len(begun)
-        yield line_end + begun[:end]
-        line_end = b"\n" if begun[:end].endswith(b"\n") else b""
-        begun = begun[end:]
-    if begun:
-        yield line_end + begun
+        end = end or len(pending)
+        yield line_end + pending[:end]
+        line_end = b"\n" if pending[:end].endswith(b"\n") else b""
+        pending = pending[end:]
+    if pending:
+        yield line_end + pending
 
 
 # Names
@@ -226,36 +234,37 @@ def _header(raw: bytes) -> str:
 
 
 def first_word(header: str) -> str:
-    """What programs take for the name in a FASTA header."""
+    """The first word of a FASTA header, which programs take for the name."""
     return header.partition(" ")[0]
 
 
 def _region(header: str) -> str:
-    """The place that a header names behind its first word: that of UCSC or Ensembl as `chr22:101-400` or, of the
-    other strand, `chr22:101-400(-)`; all of bedtools' `my site::chr22:100-400`. "" where there is none, or where it
-    is all of a chromosome that the first word names."""
+    """The interval in a header behind its first word: that of UCSC or Ensembl as `chr22:101-400` or, on the reverse
+    strand, `chr22:101-400(-)`; all of bedtools' `my site::chr22:100-400`. "" where there is none, or where it is all
+    of a chromosome that the first word names."""
     match = _UCSC.search(header) or _ENSEMBL.search(header)
     if not match:
         return header if "::" in header and " " in header and parse_interval(header) else ""
     chromosome, start, end, strand = match.groups()
     if start == "1" and chromosome == first_word(header):
         return ""
-    return f"{chromosome}:{start}-{end}" + "(-)" * str(strand).startswith("-")
+    region = f"{chromosome}:{start}-{end}"
+    return f"{region}(-)" if strand and strand.startswith("-") else region
 
 
 def unique_names(headers: list[str]) -> list[tuple[str, list[str]]]:
-    """A name for each header, and what had to be changed: the place in a genome where UCSC or Ensembl have written
-    one, or the first word, or the whole header where first words recur.
+    """A unique name for each header, and notes on what had to be changed.
 
-    No two names are the same, none is empty or longer than `LONGEST_NAME`.
+    A name is the genomic interval where UCSC or Ensembl have written one, else the first word, or the whole header
+    where first words recur. None is empty or longer than `LONGEST_NAME`.
     """
     words = [_region(header) or first_word(header) for header in headers]
     whole = _repeats(words) and not _repeats(headers)
-    wanted = [name[:LONGEST_NAME] for name in (headers if whole else words)]
-    taken, reserved = set[str](), set(wanted)
+    preferred = [name[:LONGEST_NAME] for name in (headers if whole else words)]
+    taken, reserved = set[str](), set(preferred)
     last: Counter[str] = Counter()
     named = []
-    for number, (name, header) in enumerate(zip(wanted, headers, strict=True), 1):
+    for number, (name, header) in enumerate(zip(preferred, headers, strict=True), 1):
         unique = name or f"sequence_{number}"
         while unique in taken or (unique != name and unique in reserved):
             last[name] += 1
@@ -271,9 +280,11 @@ def _renamed(name: str, unique: str, header: str, whole: bool) -> list[str]:
         notes = [f"name cut to {LONGEST_NAME} characters"]
     elif name and name != header:
         notes = [f"named by the {'first word' if header.startswith(f'{name} ') else 'place'} in its header"]
-    return notes + [f"the name {shorten(name)} is there twice; called {unique} here"] * bool(name and unique != name)
+    if name and unique != name:
+        notes.append(f"the name {shorten(name)} is there twice; called {unique} here")
+    return notes
 
 
 def _repeats(names: list[str]) -> bool:
-    given = [name for name in names if name]
-    return len(set(given)) < len(given)
+    named = [name for name in names if name]
+    return len(set(named)) < len(named)

@@ -1,4 +1,4 @@
-"""The motif behind the scores of a data set: read off painted hits exactly, else from what is common at high scores.
+"""Discover the motif that explains the scores of a data set: exactly where hits were painted, else by enrichment.
 
 Labels painted by a motif scan are sums of one number per column and base: with the strand of each hit known, these
 numbers solve linear equations. The strands are found by turns with the numbers. In which unit the sums are, natural
@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.dna import UNKNOWN, Codes, reverse_complement
+from tfbind.dna import UNKNOWN, Codes, reverse_complement, word_numbers
 from tfbind.metrics import pearson
 from tfbind.motifs.pwm import BACKGROUND, Motif, Scores, from_counts, paint, scan, trimmed
 
@@ -42,7 +42,10 @@ Places = NDArray[np.intp]
 
 
 def enriched_motif(codes: Codes, scores: Scores) -> tuple[Motif, int] | None:
-    """Align the words that are commoner around the highest scores (N, L) than elsewhere in the windows (N, L).
+    """Find the motif enriched around the highest scores.
+
+    Args:
+        codes, scores: (N, L).
 
     Returns:
         The motif, and in how many windows it was searched; None where there are too few, or all are alike.
@@ -56,17 +59,17 @@ def enriched_motif(codes: Codes, scores: Scores) -> tuple[Motif, int] | None:
     peaks = _summits(scores[high]).clip(AROUND_PEAK, max(AROUND_PEAK, length - AROUND_PEAK - 1))
     span = np.arange(-AROUND_PEAK, AROUND_PEAK + 1)
     near = codes[high[:, None], (peaks[:, None] + span).clip(0, length - 1)]
-    motif = _seeded(_commonest(near, codes[low]))
+    motif = _seed_motif(_most_enriched(near, codes[low]))
     for _ in range(ENRICHED_TURNS):
         before = motif.consensus
-        motif = _refined(motif, near)
+        motif = _refine(motif, near)
         if motif.consensus == before:
             break
     return trimmed(motif), len(near)
 
 
 def _summits(scores: Scores) -> NDArray[np.intp]:
-    """The middle (N,) of the first stretch that has the highest score of its window."""
+    """The middle (N,) of the first stretch that has the highest score of its window (N, L)."""
     highest = scores == scores.max(axis=1, keepdims=True)
     first = highest.argmax(axis=1)
     behind = ~highest & (np.arange(scores.shape[1]) > first[:, None])
@@ -74,32 +77,32 @@ def _summits(scores: Scores) -> NDArray[np.intp]:
     return (first + end - 1) // 2
 
 
-def _commonest(near: Codes, far: Codes) -> Codes:
-    """The word, either strand, in the most windows `near` beyond what its share of windows `far` explains."""
+def _most_enriched(near: Codes, far: Codes) -> Codes:
+    """The k-mer, on either strand, most enriched in windows `near` over windows `far`: share times log ratio."""
     shares = []
     for codes in (near, far):
-        words = np.lib.stride_tricks.sliding_window_view(codes, WORD, axis=1).reshape(-1, WORD)
-        words = words[(words != UNKNOWN).all(axis=1)].astype(np.int64)
-        powers = 4 ** np.arange(WORD)
-        numbers = np.minimum(words @ powers, (3 - words[:, ::-1]) @ powers)
+        # Of windows read backwards, so that the first base of a word counts least in its number.
+        reverse = codes[:, ::-1]
+        numbers = np.minimum(word_numbers(reverse, WORD), word_numbers(reverse_complement(reverse), WORD)[:, ::-1])
+        numbers = numbers[numbers >= 0]
         shares.append((np.bincount(numbers, minlength=4**WORD) + 1) / (len(numbers) + 4**WORD))
     surplus = shares[0] * np.log(shares[0] / shares[1])
     best: Codes = (int(surplus.argmax()) // 4 ** np.arange(WORD) % 4).astype(np.uint8)
     return best
 
 
-def _seeded(word: Codes) -> Motif:
+def _seed_motif(word: Codes) -> Motif:
     counts = np.ones((4, WORD + 2 * FLANK))
     counts[word, FLANK + np.arange(WORD)] += 8
     return from_counts("enriched", "", counts)
 
 
-def _refined(motif: Motif, near: Codes) -> Motif:
-    """Count the bases of each window's best match, where it has one."""
+def _refine(motif: Motif, near: Codes) -> Motif:
+    """The motif of each window's best match, of those that score above half of the median."""
     forward, reverse = scan(motif, near)
     turned = reverse.max(axis=1) > forward.max(axis=1)
-    chosen = np.where(turned[:, None], reverse, forward)
-    starts, best = chosen.argmax(axis=1), chosen.max(axis=1)
+    better = np.where(turned[:, None], reverse, forward)
+    starts, best = better.argmax(axis=1), better.max(axis=1)
     words = near[np.arange(len(near))[:, None], starts[:, None] + np.arange(motif.width)]
     words = np.where(turned[:, None], reverse_complement(words), words)[best > np.median(best) / 2]
     counts = np.stack([(words == code).sum(axis=0) for code in range(4)])
@@ -117,7 +120,7 @@ class Data(Protocol):
 
 @dataclass(frozen=True)
 class MotifAgreement:
-    """How far scores are those that a motif paints.
+    """Agreement of scores with those that a motif paints.
 
     `r` is Pearson's over all bases. `exact` is the share of windows whose bases, all but the last W - 1, have the
     painted score to 0.01: a hit that hangs over the right edge starts at one of those.
@@ -129,10 +132,10 @@ class MotifAgreement:
 
 @dataclass(frozen=True)
 class DiscoveredMotif:
-    """A motif that explains scores.
+    """A motif that explains the scores of a data set.
 
-    `how` is `painted` (read off stretches of one score each: a score is `base` plus `scale` times nats), `marked`
-    (the words of such stretches counted, where their scores tell no matrix) or `enriched` (found where scores are
+    `how` is `painted` (solved from stretches of one score each: a score is `base` plus `scale` times nats), `marked`
+    (the words of such stretches counted, where their scores give no matrix) or `enriched` (found where scores are
     high). `threshold` is the score of the lowest hit, in nats. `explained` is the squared Pearson correlation of the
     scores with those that the motif paints, or, if it is marked, with where it has hits; of an enriched one, that of
     each window's mean score with its best match.
@@ -149,7 +152,7 @@ class DiscoveredMotif:
 
 
 @dataclass(frozen=True)
-class _Data:
+class _ScaledData:
     """Codes (N, L) and scores (N, L) in nats."""
 
     codes: Codes
@@ -157,7 +160,7 @@ class _Data:
 
 
 def discover_motif(data: Data) -> DiscoveredMotif | None:
-    """The motif that explains the scores best; None where none is found."""
+    """Discover the motif that explains scores best; None where none is found."""
     base = _commonest_score(data.scores)
     rows, starts, lengths, values = _stretches(data.scores, base)
     width = int(np.bincount(lengths).argmax()) if len(lengths) else 0
@@ -165,13 +168,13 @@ def discover_motif(data: Data) -> DiscoveredMotif | None:
     if width in WIDTHS and whole.sum() >= FEWEST_HITS and whole.mean() >= PAINTED:
         words = data.codes[rows[whole, None], starts[whole, None] + np.arange(width)]
         known = (words != UNKNOWN).all(axis=1)
-        found = _read_off(data, words[known], values[whole][known] - base, base)
-        if found is not None:
-            return found
+        motif = _from_hits(data, words[known], values[whole][known] - base, base)
+        if motif is not None:
+            return motif
     return _enriched(data)
 
 
-def _read_off(data: Data, words: Codes, values: Scores, base: float) -> DiscoveredMotif | None:
+def _from_hits(data: Data, words: Codes, values: Scores, base: float) -> DiscoveredMotif | None:
     """The motif of words (n, W) and their scores above `base` (n,); None where none explains the data."""
     if len(words) < FEWEST_HITS:
         return None
@@ -184,7 +187,7 @@ def _read_off(data: Data, words: Codes, values: Scores, base: float) -> Discover
 
 
 def agreement(data: Data, motif: Motif, threshold: float) -> MotifAgreement:
-    """Paint every window by itself with a motif, and compare."""
+    """Paint windows with a motif, each by itself, and compare the scores; `threshold` is in nats."""
     painted = paint(motif, data.codes, threshold)
     inside = slice(0, data.codes.shape[1] - motif.width + 1)
     exact = (np.abs(painted[:, inside] - data.scores[:, inside]) < EQUAL).all(axis=1)
@@ -192,7 +195,7 @@ def agreement(data: Data, motif: Motif, threshold: float) -> MotifAgreement:
 
 
 def _commonest_score(scores: Scores) -> float:
-    """The score where nothing is: the commonest one."""
+    """The commonest score, that of bases without a hit."""
     values, counts = np.unique(scores[:: max(1, len(scores) // SAMPLE)], return_counts=True)
     return float(values[counts.argmax()])
 
@@ -205,8 +208,8 @@ def _stretches(scores: Scores, base: float) -> tuple[Places, Places, Places, Sco
     same = rows[1:] == rows[:-1]
     rows, starts, ends = rows[:-1][same], bounds[:-1][same], bounds[1:][same]
     values = scores[rows, starts]
-    kept = values != base
-    return rows[kept], starts[kept], (ends - starts)[kept], values[kept]
+    scored = values != base
+    return rows[scored], starts[scored], (ends - starts)[scored], values[scored]
 
 
 # Painted scores
@@ -217,32 +220,38 @@ def _painted(data: Data, words: Codes, values: Scores, base: float) -> Discovere
     both = np.stack([words, reverse_complement(words)])
     order = np.argsort(-values, kind="stable")
     # The strongest first: the fewer words a start has to agree with, the surer it is of their strands.
-    few = order[: max(FEWEST_HITS // 2, len(order) // 20)]
-    some = order[:: max(1, len(order) // SAMPLE)]
-    starts = [_solved(both[:, few], values[few], _begun(words[place])) for place in few[:: len(few) // STARTS]]
-    tried = [_solved(both[:, some], values[some], odds) for odds in starts]
-    best = min(tried, key=lambda found: _misfit(found, both[:, some], values[some]))
-    odds = _solved(both, values, best)
+    strongest = order[: max(FEWEST_HITS // 2, len(order) // 20)]
+    sample = order[:: max(1, len(order) // SAMPLE)]
+    starts = [
+        _solve(both[:, strongest], values[strongest], _word_odds(words[row]))
+        for row in strongest[:: len(strongest) // STARTS]
+    ]
+    solutions = [_solve(both[:, sample], values[sample], odds) for odds in starts]
+    best = min(solutions, key=lambda odds: _misfit(odds, both[:, sample], values[sample]))
+    odds = _solve(both, values, best)
     scale = 1 / _nats(odds)
     threshold = float(values.min()) / scale
     motif = Motif("recovered", "", _normalised(odds / scale, threshold))
-    in_nats = _Data(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
+    in_nats = _ScaledData(data.codes, ((data.scores - np.float32(base)) / np.float32(scale)).astype(np.float32))
     # Words and their sums are the same on both strands, but where hits overlap, the strand says which covers which.
-    strands = [(agreement(in_nats, one, threshold - ROUNDING), one) for one in (motif, motif.reverse_complement())]
-    found, motif = max(strands, key=lambda strand: (strand[0].exact, strand[0].r))
-    return DiscoveredMotif(motif, "painted", len(words), found.r**2, threshold, found, base, scale)
+    strands = [
+        (agreement(in_nats, strand, threshold - ROUNDING), strand) for strand in (motif, motif.reverse_complement())
+    ]
+    agrees, motif = max(strands, key=lambda strand: (strand[0].exact, strand[0].r))
+    return DiscoveredMotif(motif, "painted", len(words), agrees.r**2, threshold, agrees, base, scale)
 
 
-def _begun(word: Codes) -> NDArray[np.float64]:
-    """Log-odds (4, W) that know a single word (W,)."""
+def _word_odds(word: Codes) -> NDArray[np.float64]:
+    """The log-odds (4, W) of a motif with a single site, the word (W,)."""
     return from_counts("", "", _indicator(word[None]).reshape(-1, 4).T).log_odds
 
 
-def _solved(both: Codes, values: Scores, odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least squares of the scores over the bases of each column, and the strand that fits better, by turns.
+def _solve(both: Codes, values: Scores, odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fit log-odds to the scores of words: least squares and the choice of strands by turns, until none changes.
 
     Args:
         both: words on the forward and on the reverse strand, (2, n, W).
+        values: the scores (n,).
         odds: (4, W) to begin with.
 
     Returns:
@@ -263,25 +272,25 @@ def _solved(both: Codes, values: Scores, odds: NDArray[np.float64]) -> NDArray[n
 
 def _misfit(odds: NDArray[np.float64], both: Codes, values: Scores) -> float:
     """Mean squared error, each word on the strand that fits better."""
-    found = np.maximum(_sums(odds, both[0]), _sums(odds, both[1]))
-    return float(((found - values) ** 2).mean())
+    predicted = np.maximum(_sums(odds, both[0]), _sums(odds, both[1]))
+    return float(((predicted - values) ** 2).mean())
 
 
 def _indicator(words: Codes) -> NDArray[np.float64]:
     """One row a word (n, 4 W): 1 at each column's base."""
-    found = np.zeros((len(words), words.shape[1] * 4))
-    found[np.arange(len(words))[:, None], np.arange(words.shape[1]) * 4 + words] = 1
-    return found
+    indicator = np.zeros((len(words), words.shape[1] * 4))
+    indicator[np.arange(len(words))[:, None], np.arange(words.shape[1]) * 4 + words] = 1
+    return indicator
 
 
 def _sums(odds: NDArray[np.float64], words: Codes) -> NDArray[np.float64]:
     filled = np.where(np.isnan(odds), np.log(RAREST / BACKGROUND), odds)
-    found: NDArray[np.float64] = filled[words, np.arange(words.shape[1])].sum(axis=1)
-    return found
+    sums: NDArray[np.float64] = filled[words, np.arange(words.shape[1])].sum(axis=1)
+    return sums
 
 
 def _nats(odds: NDArray[np.float64]) -> float:
-    """How many nats one is, in which log-odds (4, W) are given up to a constant for each column that cancels.
+    """The nats in one unit of log-odds (4, W) that are known up to a constant for each column, which cancel.
 
     Multiplied by that, each column's probabilities add up to one, and so do the logarithms of their sums to zero. Of
     all numbers above 0 only one does that. Bases that were never seen make it seem larger: of units that are in use
@@ -315,23 +324,23 @@ def _normalised(odds: NDArray[np.float64], threshold: float) -> NDArray[np.float
     seen = weights.sum(axis=0)
     left = float(np.exp(np.log(seen).sum()))  # the product of what the seen bases have of each column
     best = np.nanmax(odds, axis=0)
-    most = BACKGROUND * np.exp(threshold - (best.sum() - best)) / seen * min(left, 1.0)
-    shared = _shared(unseen, np.where(unseen, np.minimum(most, 1.0), 0.0), left)
-    found = np.where(unseen, shared, np.maximum(weights / seen * (1 - shared.sum(axis=0)), 1e-6))
-    return found / found.sum(axis=0)
+    limits = BACKGROUND * np.exp(threshold - (best.sum() - best)) / seen * min(left, 1.0)
+    rare = _unseen_probabilities(unseen, np.where(unseen, np.minimum(limits, 1.0), 0.0), left)
+    columns = np.where(unseen, rare, np.maximum(weights / seen * (1 - rare.sum(axis=0)), 1e-6))
+    return columns / columns.sum(axis=0)
 
 
-def _shared(unseen: NDArray[np.bool_], most: NDArray[np.float64], left: float) -> NDArray[np.float64]:
-    """What each base that was never seen has of its column, (4, W): the same for all, up to `most` of each, such that
-    the product of what is left in the columns is `left`; without regard to `most` where that cannot be."""
+def _unseen_probabilities(unseen: NDArray[np.bool_], limits: NDArray[np.float64], left: float) -> NDArray[np.float64]:
+    """The probabilities (4, W) of bases that were never seen, 0 at the others: the same for all, up to `limits`, such
+    that the product of what they leave of the columns is `left`; without regard to `limits` where that cannot be."""
 
-    def share(each: float, limit: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(unseen, np.clip(each, RAREST, np.maximum(limit, RAREST)), 0.0)
+    def share(probability: float, limit: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(unseen, np.clip(probability, RAREST, np.maximum(limit, RAREST)), 0.0)
 
-    def product(each: float, limit: NDArray[np.float64]) -> float:
-        return float(np.prod(np.maximum(1 - share(each, limit).sum(axis=0), 0.0)))
+    def product(probability: float, limit: NDArray[np.float64]) -> float:
+        return float(np.prod(np.maximum(1 - share(probability, limit).sum(axis=0), 0.0)))
 
-    limit = most if product(1.0, most) <= left else np.ones_like(most)
+    limit = limits if product(1.0, limits) <= left else np.ones_like(limits)
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -343,9 +352,9 @@ def _shared(unseen: NDArray[np.bool_], most: NDArray[np.float64], left: float) -
 
 
 def _marked(data: Data, words: Codes, base: float) -> DiscoveredMotif:
-    """Count the letters of words (n, W), each on the strand that fits better, by turns."""
+    """The motif of the words (n, W) of marked hits, counted on the strand that fits better, by turns."""
     both = np.stack([words, reverse_complement(words)])
-    motifs = [_counted(both, word) for word in words[:: max(1, len(words) // STARTS)]]
+    motifs = [_count_motif(both, word) for word in words[:: max(1, len(words) // STARTS)]]
     fits = [_best_of_both(motif, both).mean() for motif in motifs]
     motif = motifs[int(np.argmax(fits))]
     some = slice(None, None, max(1, len(data.codes) // SAMPLE))
@@ -356,9 +365,9 @@ def _marked(data: Data, words: Codes, base: float) -> DiscoveredMotif:
     return DiscoveredMotif(motif, "marked", len(words), r[best] ** 2, float(thresholds[best]), base=base)
 
 
-def _counted(both: Codes, word: Codes) -> Motif:
-    """The motif of words on both strands, (2, n, W), that begins with one word (W,)."""
-    odds, before = _begun(word), None
+def _count_motif(both: Codes, word: Codes) -> Motif:
+    """The motif of words on both strands, (2, n, W), counted by turns with their strands, beginning with `word`."""
+    odds, before = _word_odds(word), None
     for _ in range(TURNS):
         turned = _sums(odds, both[1]) > _sums(odds, both[0])
         if before is not None and (turned == before).all():
@@ -380,10 +389,10 @@ def _best_of_both(motif: Motif, both: Codes) -> NDArray[np.float64]:
 
 
 def _enriched(data: Data) -> DiscoveredMotif | None:
-    """The motif that is common around high scores, held against the means of all windows."""
-    found = enriched_motif(data.codes, data.scores)
-    if found is None:
+    """The motif enriched around high scores, its best matches correlated with the means of all windows."""
+    enriched = enriched_motif(data.codes, data.scores)
+    if enriched is None:
         return None
-    motif, windows = found
+    motif, windows = enriched
     best = np.maximum(*(scores.max(axis=1) for scores in scan(motif, data.codes)))
     return DiscoveredMotif(motif, "enriched", windows, (pearson(best, data.scores.mean(axis=1)) or 0.0) ** 2)

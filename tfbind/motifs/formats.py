@@ -1,4 +1,4 @@
-"""Motif files: HOMER, MEME (minimal), JASPAR (.jaspar, .pfm), told apart by their content, with a diagnosis by line.
+"""Read motif files: HOMER, MEME (minimal), JASPAR (.jaspar, .pfm), recognised by content; errors name the line.
 
 The readers are written here because Biopython reads no HOMER files and names no line when something is wrong.
 """
@@ -17,9 +17,9 @@ from tfbind.motifs.jaspar import find_motif
 from tfbind.motifs.pwm import Motif, from_counts
 from tfbind.store import file_label, quote, read_whole_lines
 
-SITES = 20  # what a probability matrix is taken to be made from when it holds zeros and does not say
+SITES = 20  # assumed of a probability matrix with zeros and without nsites
 WIDEST = 200
-LEAST = 1e-9  # of a probability; less is as good as 0, and would make a scale of scores that no memory holds
+MIN_PROBABILITY = 1e-9  # less is as good as 0, and its log-odds would need a score histogram too large for memory
 MOST_LINES, MOST_LETTERS = 1_000_000, 64 << 20
 TOLERANCE = 0.005
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
@@ -30,17 +30,21 @@ Lines = Sequence[tuple[int, str]]
 
 @dataclass(frozen=True)
 class FileMotif:
-    """A motif, and the log-odds threshold that its file gives, if it does (HOMER, natural logarithms)."""
+    """A motif, and the log-odds threshold in its file (HOMER, natural logarithms), None without one."""
 
     motif: Motif
     threshold: float | None = None
 
 
 def get_motif(file_id_or_name: str, name: str | None = None) -> FileMotif:
-    """A motif from a file where there is one of that name, else from JASPAR by id or name.
+    """Load a motif from a file, if there is one of that name, else from JASPAR by id or name.
 
     Args:
+        file_id_or_name: a path, an id such as MA0148.5 or a factor's name such as FOXA1.
         name: which motif of a file that holds several.
+
+    Returns:
+        The motif, with its file's threshold.
 
     Raises:
         ValueError: no such motif, or a file that is not one of motifs.
@@ -53,22 +57,22 @@ def get_motif(file_id_or_name: str, name: str | None = None) -> FileMotif:
     return FileMotif(find_motif(file_id_or_name))
 
 
-def choose(found: Sequence[FileMotif], path: Path, name: str | None) -> FileMotif:
-    """The one motif that is meant.
+def choose(motifs: Sequence[FileMotif], path: Path, name: str | None) -> FileMotif:
+    """The motif of a file by name or id; without a name, its only one.
 
     Raises:
-        ValueError: none or several are.
+        ValueError: none or several match.
     """
-    wanted = [one for one in found if name in (None, one.motif.name, one.motif.matrix_id)]
-    if len(wanted) != 1:
-        names = ", ".join(one.motif.name or one.motif.matrix_id for one in found[:10])
-        what = f"{len(wanted)} motifs" + (f" named {quote(name)}" if name else "")
-        raise ValueError(f"{file_label(path)}: {what}; name one of: {names}{', ...' if len(found) > 10 else ''}")
-    return wanted[0]
+    matches = [entry for entry in motifs if name in (None, entry.motif.name, entry.motif.matrix_id)]
+    if len(matches) != 1:
+        names = ", ".join(entry.motif.name or entry.motif.matrix_id for entry in motifs[:10])
+        count = f"{len(matches)} motifs" + (f" named {quote(name)}" if name else "")
+        raise ValueError(f"{file_label(path)}: {count}; name one of: {names}{', ...' if len(motifs) > 10 else ''}")
+    return matches[0]
 
 
 def read_motifs(path: Path) -> list[FileMotif]:
-    """Every motif of a file.
+    """Read every motif of a file.
 
     Probabilities are taken as they are written. A matrix of probabilities with a zero (or less than 1e-9) is read as
     counts of its `nsites` (20 where that is not said); counts get one pseudocount per column, shared by the four
@@ -101,22 +105,22 @@ class _Reader:
             raise ValueError(f"{file_label(self.path)}: no motif; expected a HOMER, MEME or JASPAR file")
         first = self.lines[0][1]
         if first.upper().startswith("MEME VERSION"):
-            found = list(self._meme())
+            motifs = list(self._meme())
         elif first.startswith(">"):
-            found = [self._one(header, rows) for header, rows in self._records()]
+            motifs = [self._homer_or_jaspar(header, rows) for header, rows in self._records()]
         elif self._is_row(first):
-            found = [self._counted(self.path.stem, "", self.lines)]
+            motifs = [self._jaspar(self.path.stem, "", self.lines)]
         else:
             self._fail(
                 self.lines[0][0],
                 f"{quote(first)}; expected '>' and a name (HOMER, JASPAR), 'MEME version' or a row of counts",
             )
-        if not found:
+        if not motifs:
             raise ValueError(f"{file_label(self.path)}: no motif; expected a line that begins with 'MOTIF'")
-        return found
+        return motifs
 
-    def _fail(self, line: int, what: str) -> NoReturn:
-        raise ValueError(f"{file_label(self.path)}: line {line}: {what}")
+    def _fail(self, line: int, problem: str) -> NoReturn:
+        raise ValueError(f"{file_label(self.path)}: line {line}: {problem}")
 
     def _is_row(self, line: str) -> bool:
         cells = re.sub(r"^[ACGT]\b[\s:|]*\[?|\]$", "", line).split()
@@ -128,7 +132,7 @@ class _Reader:
         for start, end in pairwise([*starts, len(self.lines)]):
             yield self.lines[start], self.lines[start + 1 : end]
 
-    def _one(self, header: tuple[int, str], rows: Lines) -> FileMotif:
+    def _homer_or_jaspar(self, header: tuple[int, str], rows: Lines) -> FileMotif:
         number, line = header
         if not rows:
             self._fail(number, f"{quote(line)} and no matrix below it")
@@ -136,7 +140,7 @@ class _Reader:
         words = [word.strip() for word in words if word.strip()]
         lettered = rows[0][1][0] in "ACGT"
         if lettered or (len(rows) == 4 and not self._is_homer(rows)):
-            return self._counted(" ".join(words[1:]) or words[0] if words else "", words[0] if words else "", rows)
+            return self._jaspar(" ".join(words[1:] or words), words[0] if words else "", rows)
         return self._homer(number, words, rows)
 
     def _is_homer(self, rows: Lines) -> bool:
@@ -144,13 +148,13 @@ class _Reader:
         return all(len(row) == 4 and abs(sum(row) - 1) <= 2 * TOLERANCE for row in values)
 
     def _homer(self, number: int, words: list[str], rows: Lines) -> FileMotif:
-        threshold = None
-        if len(words) > 2:
-            threshold = self._numbers(number, words[2:3])[0]
-        name = words[1] if len(words) > 1 else words[0] if words else ""
+        name = words[0] if words else ""
+        if len(words) > 1:
+            name = words[1]
+        threshold = self._numbers(number, words[2:3])[0] if len(words) > 2 else None
         return FileMotif(self._probabilities(name.split("/")[0], name, rows, SITES), threshold)
 
-    def _counted(self, name: str, matrix_id: str, rows: Lines) -> FileMotif:
+    def _jaspar(self, name: str, matrix_id: str, rows: Lines) -> FileMotif:
         """JASPAR: four rows A C G T, with or without letters and brackets."""
         first = rows[0][0]
         if len(rows) != 4:
@@ -194,23 +198,20 @@ class _Reader:
         if len(heads) != 1:
             self._fail(number, f"{len(heads)} matrices of {quote(words[0])}; expected one letter-probability matrix")
         at, head = lines[heads[0]]
-        said = {key: self._numbers(at, [value])[0] for key, value in re.findall(r"\b(\w+)\s*=\s*(\S+)", head)}
-        if said.get("alength", 4) != 4:
-            self._fail(at, f"alength= {said['alength']:g}; expected 4")
+        fields = {key: self._numbers(at, [value])[0] for key, value in re.findall(r"\b(\w+)\s*=\s*(\S+)", head)}
+        if fields.get("alength", 4) != 4:
+            self._fail(at, f"alength= {fields['alength']:g}; expected 4")
         rows = []
         for row in lines[heads[0] + 1 :]:
             if not self._is_row(row[1]):
                 break
             rows.append(row)
-        if len(rows) != said.get("w", len(rows)) or not rows:
-            self._fail(
-                at,
-                f"{len(rows)} rows of numbers; expected {said['w']:g}"
-                if rows and "w" in said
-                else "no matrix below it",
-            )
+        if not rows:
+            self._fail(at, "no matrix below it")
+        if len(rows) != fields.get("w", len(rows)):
+            self._fail(at, f"{len(rows)} rows of numbers; expected {fields['w']:g}")
         name = " ".join(words[1:]) or words[0]
-        return FileMotif(self._probabilities(name, words[0], rows, said.get("nsites", SITES)))
+        return FileMotif(self._probabilities(name, words[0], rows, fields.get("nsites", SITES)))
 
     def _probabilities(self, name: str, matrix_id: str, rows: Lines, sites: float) -> Motif:
         """A row per column of the motif, A C G T across."""
@@ -224,7 +225,7 @@ class _Reader:
         return self._matrix(rows[0][0], name, matrix_id, np.array(values).T, sites)
 
     def _matrix(self, line: int, name: str, matrix_id: str, matrix: Matrix, sites: float) -> Motif:
-        if (matrix >= LEAST).all():
+        if (matrix >= MIN_PROBABILITY).all():
             return Motif(name, matrix_id, matrix)
         if not 1 <= sites <= 1e9:
             self._fail(line, f"made from {sites:g} sites; expected 1 or more")

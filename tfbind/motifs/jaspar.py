@@ -1,4 +1,4 @@
-"""JASPAR 2026 (CC BY 4.0): motifs by id, by name, in bulk, and those nearest to a motif by TOMTOM.
+"""JASPAR 2026 (CC BY 4.0): motifs by id, by name, in bulk, and those similar to a motif by TOMTOM.
 
 They are read without a network from the copy that pyjaspar installs. Those of a whole group are read with one query:
 pyjaspar asks four times for each, which takes seconds. TOMTOM is compiled by `tfbind.nn.kernels.compile`, else the
@@ -38,27 +38,27 @@ def find_motif(id_or_name: str) -> Motif:
     A name may be in any case. Names of one profile in several versions mean the latest of them.
 
     Raises:
-        ValueError: there is none, or the name belongs to several profiles, whose ids are then said.
+        ValueError: there is none, or the name belongs to several profiles; the message lists their ids.
     """
-    wanted = id_or_name.strip()
-    match = ID.fullmatch(wanted)
+    query = id_or_name.strip()
+    match = ID.fullmatch(query)
     if match and match[2]:
-        return jaspar_motif(wanted.upper())
+        return jaspar_motif(query.upper())
     latest: dict[str, tuple[int, str]] = {}
-    for base, version, name in _rows(BY_ID if match else BY_NAME, wanted):
+    for base, version, name in _rows(BY_ID if match else BY_NAME, query):
         latest[base] = max(latest.get(base, (0, "")), (version, name))
     ids = [f"{base}.{version}" for base, (version, _) in sorted(latest.items())]
     if not ids:
         raise ValueError(
-            f"motif {quote(wanted)}: not in JASPAR 2026; expected an id such as MA0148.5, a name such as FOXA1, or "
+            f"motif {quote(query)}: not in JASPAR 2026; expected an id such as MA0148.5, a name such as FOXA1, or "
             "a motif file"
         )
     if len(ids) > 1:
-        said = {
-            f"{base}.{version}": f"{group}, {width} bases" for base, version, group, width in _rows(ABOUT, wanted)
+        about = {
+            f"{base}.{version}": f"{group}, {width} bases" for base, version, group, width in _rows(ABOUT, query)
         }
-        listed = "; ".join(f"{one} ({said[one]})" if one in said else one for one in ids)
-        raise ValueError(f"motif {quote(wanted)}: {len(ids)} profiles of JASPAR 2026; name one: {listed}")
+        listed = "; ".join(f"{id} ({about[id]})" if id in about else id for id in ids)
+        raise ValueError(f"motif {quote(query)}: {len(ids)} profiles of JASPAR 2026; name one: {listed}")
     return jaspar_motif(ids[0])
 
 
@@ -76,7 +76,7 @@ def vertebrates() -> Sequence[Motif]:
         if base not in cells or cells[base][0] != version:
             cells[base] = (version, name, [])
         cells[base][2].append(("ACGT".index(letter), column - 1, count))
-    return tuple(_motif(f"{base}.{version}", name, found) for base, (version, name, found) in cells.items())
+    return tuple(_motif(f"{base}.{version}", name, counts) for base, (version, name, counts) in cells.items())
 
 
 def _motif(matrix_id: str, name: str, cells: list[tuple[int, int, float]]) -> Motif:
@@ -86,18 +86,18 @@ def _motif(matrix_id: str, name: str, cells: list[tuple[int, int, float]]) -> Mo
     return from_counts(name, matrix_id, counts)
 
 
-def _rows(query: str, *wanted: str) -> list[Any]:
+def _rows(query: str, *parameters: str) -> list[Any]:
     from pyjaspar import jaspardb  # with Biopython behind it: who needs no motif should not wait for them
 
     database = jaspardb(release=RELEASE)
     with closing(database.conn) as connection:
-        rows: list[Any] = connection.execute(query, [word.upper() for word in wanted]).fetchall()
+        rows: list[Any] = connection.execute(query, [word.upper() for word in parameters]).fetchall()
         return rows
 
 
 @dataclass(frozen=True)
 class MotifMatch:
-    """A known motif that resembles a query. `e_value`: how many of those searched would resemble it so by chance."""
+    """A known motif similar to a query. `e_value`: how many of those searched would match as well by chance."""
 
     name: str
     matrix_id: str
@@ -106,36 +106,49 @@ class MotifMatch:
 
 
 def nearest_motifs(queries: Sequence[Motif], best: int = BEST) -> list[list[MotifMatch]]:
-    """The `best` matches of each query, the closest first, by TOMTOM (Gupta et al., Genome Biology 8, R24, 2007)."""
+    """Find the known motifs most similar to each query by TOMTOM (Gupta et al., Genome Biology 8, R24, 2007).
+
+    Args:
+        queries: the motifs to look for.
+        best: how many matches of each.
+
+    Returns:
+        The matches of each query, the closest first.
+    """
     known = vertebrates()
-    chances, strands = _compared(queries, known)
-    return [
-        [
-            MotifMatch(
-                known[at].name, known[at].matrix_id, float(row[at]) * len(known), "-" if strands[place, at] else "+"
-            )
-            for at in np.argsort(row, kind="stable")[:best]
-        ]
-        for place, row in enumerate(chances)
-    ]
+    p_values, strands = _tomtom(queries, known)
+
+    def match(query: int, target: int) -> MotifMatch:
+        motif, e_value = known[target], float(p_values[query, target]) * len(known)
+        return MotifMatch(motif.name, motif.matrix_id, e_value, "-" if strands[query, target] else "+")
+
+    order = np.argsort(p_values, axis=1, kind="stable")[:, :best]
+    return [[match(query, target) for target in targets] for query, targets in enumerate(order.tolist())]
 
 
 def resemblance(queries: Sequence[Motif], target: Motif) -> list[float]:
-    """The chance that a random motif resembles `target` as much as each query does: TOMTOM's p-value.
+    """TOMTOM's p-value of the similarity of each query to a motif.
 
-    What is random is told by the columns of the known motifs.
+    The null model is the columns of the known motifs.
+
+    Args:
+        queries: the motifs to compare.
+        target: the motif to compare them with.
+
+    Returns:
+        The p-value of each query.
     """
-    chances, _ = _compared(queries, [target, *vertebrates()])
-    return [float(chance) for chance in chances[:, 0]]
+    p_values, _ = _tomtom(queries, [target, *vertebrates()])
+    return [float(p_value) for p_value in p_values[:, 0]]
 
 
-def _compared(queries: Sequence[Motif], targets: Sequence[Motif]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _tomtom(queries: Sequence[Motif], targets: Sequence[Motif]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """p-values and strands, a row for each query, a column for each target."""
     from memelite import tomtom
 
     if not queries:
         return np.empty((0, len(targets))), np.empty((0, len(targets)))
-    chances, _, _, _, strands = tomtom(
+    p_values, _, _, _, strands = tomtom(
         [query.probabilities for query in queries], [target.probabilities for target in targets]
     )
-    return chances, strands
+    return p_values, strands

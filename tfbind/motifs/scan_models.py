@@ -1,6 +1,6 @@
 """Scans with one motif as models of a data set's scores: fitted, taken from JASPAR, or the rule behind the labels.
 
-What is fitted is fitted on the windows that it is given, so that whoever measures can keep the others away from it.
+Models are fitted on the examples given, so that held-out windows can be kept from them.
 Codes are (N, L), scores (N, L), one per base.
 """
 
@@ -33,15 +33,15 @@ class TrainingExamples:
     scores: Scores
 
     def some(self, count: int) -> "TrainingExamples":
-        """At most so many of them, evenly spread."""
-        places = np.linspace(0, len(self.codes) - 1, min(count, len(self.codes))).astype(int)
-        return TrainingExamples(self.codes[places], self.scores[places])
+        """A subset of at most `count`, evenly spaced."""
+        rows = np.linspace(0, len(self.codes) - 1, min(count, len(self.codes))).astype(int)
+        return TrainingExamples(self.codes[rows], self.scores[rows])
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A motif and the score, in nats, from which on a place is a hit; what it paints is `base` plus `scale` times
-    nats."""
+    """A model that scans: a motif and the lowest score of a hit, in nats; predictions are `base` plus `scale` times
+    the painted nats."""
 
     motif: Motif
     threshold: float
@@ -49,26 +49,27 @@ class Scan:
     scale: float = 1.0
 
     def __call__(self, codes: Codes) -> Scores:
-        """The scores that its hits paint, (N, L)."""
+        """Predict scores (N, L) of codes (N, L)."""
         return paint(self.motif, codes, self.threshold) * np.float32(self.scale) + np.float32(self.base)
 
 
 def fit_scan(examples: TrainingExamples) -> tuple[Scan, DiscoveredMotif] | None:
-    """A matrix fitted to examples, and how; None where no motif is to be found behind their scores.
+    """Fit a scan to examples, and tell how; None where no motif explains their scores.
 
     Painted scores give matrix, threshold and unit exactly, marked hits a threshold too. Of other scores the motif is
     what is enriched where they are high, with the threshold that explains them best.
     """
-    behind = discover_motif(examples.some(MOST_WINDOWS))
-    if behind is None:
+    discovered = discover_motif(examples.some(MOST_WINDOWS))
+    if discovered is None:
         return None
-    if behind.threshold is not None:
-        return Scan(behind.motif, behind.threshold - ROUNDING, behind.base, behind.scale), behind
-    return _with_best_threshold(behind.motif, examples.some(JUDGED)), behind
+    if discovered.threshold is not None:
+        scan = Scan(discovered.motif, discovered.threshold - ROUNDING, discovered.base, discovered.scale)
+        return scan, discovered
+    return _with_best_threshold(discovered.motif, examples.some(JUDGED)), discovered
 
 
 def scan_of_origin(origin: Mapping[str, Any]) -> Scan | None:
-    """The scan that made the labels, where the data set was made here by one."""
+    """The scan that made the labels by the data set's `origin`, None where no scan did."""
     if origin["kind"] == "simulation":
         return Scan(jaspar_motif(origin["matrix_id"]), float(origin["threshold"]))
     if origin["kind"] == "motif":
@@ -79,18 +80,32 @@ def scan_of_origin(origin: Mapping[str, Any]) -> Scan | None:
 
 
 def label_scan(origin: Mapping[str, Any], fit: tuple[Scan, DiscoveredMotif] | None) -> Scan | None:
-    """The scan that made the labels: known from the origin of the data, or read off them beyond doubt."""
-    found = scan_of_origin(origin)
-    if found is None and fit is not None:
-        scan, behind = fit
-        found = scan if behind.agreement and behind.agreement.exact >= SURE else None
-    return found
+    """The scan that made the labels: by the origin of the data, or a fit that reproduces them.
+
+    Args:
+        origin: of the data set.
+        fit: of `fit_scan`.
+
+    Returns:
+        None where neither is known.
+    """
+    scan = scan_of_origin(origin)
+    if scan is None and fit is not None:
+        fitted, discovered = fit
+        scan = fitted if discovered.agreement and discovered.agreement.exact >= SURE else None
+    return scan
 
 
 def known_motif(origin: Mapping[str, Any], examples: TrainingExamples) -> tuple[Scan, bool]:
-    """A motif of JASPAR for a data set, and whether it was made with that one.
+    """A scan with a motif of JASPAR for a data set: the one it was made with, else the vertebrate motif that explains
+    the examples best.
 
-    Where it was not, that vertebrate motif is taken whose scan explains the examples best.
+    Args:
+        origin: of the data set.
+        examples: windows to choose by.
+
+    Returns:
+        The scan, and whether the data set was made with it.
     """
     rule = scan_of_origin(origin)
     if rule and ID.fullmatch(rule.motif.matrix_id):
@@ -113,10 +128,17 @@ def _explained(scan: Scan, examples: TrainingExamples) -> float:
 
 
 def all_but_overhang(rule: Scan, codes: Codes, scores: Scores) -> Scores:
-    """The scores themselves, but where hits hang over an edge of the window: there, what the rule sees in the window.
+    """Replace scores of hits that hang over an edge of a window by those that the rule paints in the window.
 
     A stretch of one score at an edge that is shorter than the motif, and that the rule does not paint, comes from a
     hit of which the window shows only a part.
+
+    Args:
+        rule: the scan that made the labels.
+        codes, scores: (N, L).
+
+    Returns:
+        Scores (N, L).
     """
     painted = rule(codes)
     end, start = _short_at_end(scores, rule), _short_at_end(scores[:, ::-1], rule)[:, ::-1]
@@ -127,5 +149,5 @@ def _short_at_end(scores: Scores, rule: Scan) -> NDArray[np.bool_]:
     """The bases of a last stretch of one score that a hit has, if it is shorter than the motif."""
     last = scores[:, -1:]
     same = np.logical_and.accumulate((scores == last)[:, ::-1], axis=1)[:, ::-1]
-    found: NDArray[np.bool_] = same & (last != np.float32(rule.base)) & (same.sum(axis=1) < rule.motif.width)[:, None]
-    return found
+    short: NDArray[np.bool_] = same & (last != np.float32(rule.base)) & (same.sum(axis=1) < rule.motif.width)[:, None]
+    return short

@@ -123,7 +123,15 @@ class BindingPredictorCNN(nn.Module):
 
 
 def build_model(config: TrainConfig, length: int) -> BindingPredictorCNN:
-    """The untrained model of a configuration for windows of `length` bases, drawn from its seed."""
+    """Build the untrained model of a configuration, its weights drawn from the seed.
+
+    Args:
+        config: the architecture and the seed.
+        length: bases of a window.
+
+    Returns:
+        The model, on the CPU.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return BindingPredictorCNN(

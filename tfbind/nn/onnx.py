@@ -1,4 +1,4 @@
-"""A trained network as an ONNX graph, built from its weights alone: no torch is needed to make it or to run it.
+"""Export a trained network as an ONNX graph, built from its weights alone, without torch.
 
 Input `X` (N, 4, L) float32 one-hot, output `scores` (N, L). Batch norm is folded into the convolution before it;
 layer norm stays a node of its own and fixes L. Where the channels come in whole blocks, DNA inside is a plane one
@@ -24,7 +24,8 @@ BLOCK = 16  # channels; some processors take 8
 
 @dataclass(frozen=True)
 class Shape:
-    """What scoring must know of a network: how far it sees, and whether its windows have one fixed length."""
+    """The shape of a network: its receptive field in bases, the fixed length of its windows or None, its residual
+    blocks."""
 
     receptive_field: int
     length: int | None
@@ -32,7 +33,7 @@ class Shape:
 
 
 def read_shape(weights: Weights) -> Shape:
-    """The shape of a BindingPredictorCNN from its weights.
+    """Read the shape of a BindingPredictorCNN off its weights.
 
     Raises:
         ValueError: one line: a tensor is missing, or has another shape than the others ask for.
@@ -44,9 +45,9 @@ def read_shape(weights: Weights) -> Shape:
     if scale.ndim not in (1, 2) or not scale.size:
         raise ValueError(f"initial_norm.weight has the shape {scale.shape}; expected channels, or channels and bases")
     channels, reach = scale.shape[0], 0
-    for place, (convolution, norm) in enumerate(layers):
+    for index, (convolution, norm) in enumerate(layers):
         width = (_tensor(weights, f"{convolution}.weight").shape or (0,))[-1]
-        _expect(weights, f"{convolution}.weight", (channels, channels if place else 4, width))
+        _expect(weights, f"{convolution}.weight", (channels, channels if index else 4, width))
         if width % 2 == 0:
             raise ValueError(f"{convolution}.weight has a kernel of {width} bases; expected an odd number")
         parts = ("weight", "bias", "running_mean", "running_var")[: 4 if scale.ndim == 1 else 2]
@@ -59,9 +60,9 @@ def read_shape(weights: Weights) -> Shape:
 
 
 def _expect(weights: Weights, name: str, shape: tuple[int, ...]) -> None:
-    found = _tensor(weights, name).shape
-    if found != shape:
-        raise ValueError(f"{name} has the shape {found}; expected {shape} in a BindingPredictorCNN of these weights")
+    actual = _tensor(weights, name).shape
+    if actual != shape:
+        raise ValueError(f"{name} has the shape {actual}; expected {shape} in a BindingPredictorCNN of these weights")
 
 
 def _tensor(weights: Weights, name: str) -> NDArray[np.float32]:
@@ -71,7 +72,7 @@ def _tensor(weights: Weights, name: str) -> NDArray[np.float32]:
 
 
 class _Graph:
-    """Nodes and constants of a graph in the making."""
+    """The nodes and constants of a graph that is being built."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
@@ -88,20 +89,20 @@ class _Graph:
         return name
 
     def along(self, name: str, value: NDArray[np.float32]) -> str:
-        """A constant whose last axis runs along the DNA."""
+        """Add a constant whose last axis runs along the DNA."""
         return self.constant(name, np.expand_dims(value, -2) if self.plane else value)
 
     def enter(self) -> str:
-        """The input as the convolutions take it."""
+        """Add the input in the layout of the convolutions."""
         return self.add("Unsqueeze", ["X", self.constant("height", np.array([2]))], "plane") if self.plane else "X"
 
     def leave(self, x: str) -> str:
-        """Scores (N, L) from the one channel that is left."""
+        """Add the output: scores (N, L) from the last layer's single channel."""
         axes = np.array([1, 2] if self.plane else [1])
         return self.add("Squeeze", [x, self.constant("single", axes)], "scores")
 
     def convolve(self, x: str, convolution: str, norm: str) -> str:
-        """A convolution and its norm, whichever the weights hold."""
+        """Add a convolution and its norm, batch or layer norm by the shape of the weights."""
         kernel = _tensor(self.weights, f"{convolution}.weight")
         scale, shift = _tensor(self.weights, f"{norm}.weight"), _tensor(self.weights, f"{norm}.bias")
         half = kernel.shape[-1] // 2
@@ -117,7 +118,7 @@ class _Graph:
 
 
 def build_graph(weights: Weights) -> bytes:
-    """The ONNX file of a BindingPredictorCNN with these weights.
+    """Build the ONNX file of a BindingPredictorCNN from its weights.
 
     Raises:
         ValueError: a tensor is missing.

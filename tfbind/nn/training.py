@@ -1,7 +1,7 @@
-"""train(model, data, config) yields one flat row per epoch and touches nothing else: no disk, no print, no network.
+"""The training loop: `Training` yields one flat row per epoch; it uses no disk and no network and prints nothing.
 
-What an epoch draws at random follows from (seed, epoch) alone, so a run that goes on from a checkpoint sees the very
-windows, in the very order, with the very dropout masks, that it would have seen without the interruption.
+The random numbers of an epoch follow from (seed, epoch) alone, so a run resumed from a checkpoint sees the same
+windows, in the same order, with the same dropout masks, as without the interruption.
 
 On a CPU each thread takes a shard of every batch through the network, and the gradients are summed in a fixed order.
 Threads then wait for each other once a step instead of once an operation: as fast as torch's own threads on an idle
@@ -37,8 +37,8 @@ BATCHES_BETWEEN_CHECKS = 64
 
 
 class Data(Protocol):
-    """What is trained on: codes (N, L) uint8, 0-3 for A C G T and 4 for N, and scores (N, L) float32; names (N,) are
-    asked for only where the split needs them."""
+    """Training data: codes (N, L) uint8, A C G T N = 0 1 2 3 4, and scores (N, L) float32; names (N,) are needed only
+    where the split groups by coordinates."""
 
     @property
     def names(self) -> NDArray[np.bytes_]: ...
@@ -53,13 +53,14 @@ class Data(Protocol):
 class Diverged(TfbindError):
     """The loss is no longer a finite number."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(found, reason="diverged")
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, reason="diverged")
 
 
 @dataclass(frozen=True)
 class Validation:
-    """An epoch's `predictions` (M, L) for the validation `windows`, (M,) indices into the data, window by window."""
+    """The validation of an epoch: `windows` (M,) are indices into the data; `predictions` (M, L), and `loss` and
+    `pearson` (M,) of each window."""
 
     windows: NDArray[np.int64]
     predictions: NDArray[np.float32]
@@ -68,7 +69,7 @@ class Validation:
 
 
 def learning_rate_at(config: TrainConfig, step: int, steps: int) -> float:
-    """The learning rate of a step (0-based) of `steps` in all.
+    """The learning rate at a step (0-based) of `steps` in all.
 
     `one_cycle` rises over the first fifth from 4 % of `config.learning_rate` and then falls to zero, both along half
     a cosine (after Smith & Topin 2019, "Super-convergence", with cosines instead of straight lines).
@@ -81,12 +82,12 @@ def learning_rate_at(config: TrainConfig, step: int, steps: int) -> float:
     return config.learning_rate * (1 - _half_cosine((step - rise) / (steps - rise)))
 
 
-def _half_cosine(part: float) -> float:
-    return (1 - math.cos(math.pi * part)) / 2
+def _half_cosine(fraction: float) -> float:
+    return (1 - math.cos(math.pi * fraction)) / 2
 
 
 def one_hot(codes: Tensor) -> Tensor:
-    """(N, L) codes -> (N, 4, L) float32; N becomes zeros."""
+    """One-hot encode codes (N, L) as (N, 4, L) float32; N becomes zeros."""
     bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
     return (codes[:, None] == bases[:, None]).float()
 
@@ -172,18 +173,24 @@ class Optimizer:
 
 
 def shard_count(config: TrainConfig) -> int:
-    """Into how many shards a batch is split: one per thread on a CPU, unless they would become too small."""
+    """The number of shards of a batch: one per thread on a CPU, unless they would become too small."""
     if config.device != "cpu":
         return 1
     return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARD))
 
 
 class Training:
-    """A training run as an iterator: each `next` trains one epoch, measures it and returns its row.
+    """Train a model in place, on its own device: an iterator that trains and validates an epoch and returns its row.
 
-    `parts` are those of `data`, where they were drawn before; else they are drawn as `config` says. Between two
-    epochs `validation` holds the predictions of the last one, and `checkpoint()` all that is needed to go on.
-    `on_batch` is called with this object after every batch; an exception it raises ends the epoch unfinished.
+    Between two epochs `validation` holds the predictions of the last one, and `checkpoint()` what `restore` needs.
+
+    Args:
+        model: the network.
+        data: the data set.
+        config: the hyperparameters.
+        parts: the split; None to split `data` by `config`.
+        on_batch: called with this object after every batch; an exception it raises ends the epoch unfinished.
+        clock: the time in seconds.
 
     Raises:
         Diverged: the loss became NaN or infinite.
@@ -237,12 +244,12 @@ class Training:
 
     @property
     def epoch(self) -> int:
-        """The epoch in progress, or to come; 1-based."""
+        """The epoch in progress, or the next one; 1-based."""
         return len(self.rows) + 1
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or too many in a row went by without a lower validation loss."""
+        """Whether all epochs are done, or too many in a row brought no lower validation loss (early stopping)."""
         losses = [row["val_loss"] for row in self.rows]
         waited = len(losses) - 1 - losses.index(min(losses)) if losses else 0
         return len(losses) >= self.config.num_epochs or waited >= self.config.early_stopping_patience
@@ -254,15 +261,15 @@ class Training:
 
     @property
     def batches(self) -> int:
-        """Batches done in this epoch."""
+        """The number of batches done in this epoch."""
         return len(self._losses)
 
     def running_loss(self) -> float | None:
-        """Mean training loss of the batches done in this epoch; None before the first."""
+        """The mean training loss of the batches done in this epoch; None before the first."""
         return self._require_finite(float(torch.stack(self._losses).mean()), "train_loss") if self._losses else None
 
     def progress(self) -> dict[str, Any]:
-        """How far this epoch is, how fast, and how many seconds the whole run still takes at that speed."""
+        """The progress of this epoch: batches, loss, speed, and the seconds left of the whole run at that speed."""
         spent = self.clock() - self._started
         seen = min(self.batches * self.config.batch_size, len(self.train_windows))
         speed = seen / spent if seen and spent > 0 else None
@@ -280,11 +287,11 @@ class Training:
         }
 
     def checkpoint(self) -> dict[str, Any]:
-        """Weights, optimizer and rows after the last finished epoch."""
+        """Weights, optimizer state and rows after the last finished epoch."""
         return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict(), "rows": self.rows}
 
     def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where `checkpoint` was taken."""
+        """Continue from a `checkpoint`."""
         self.model.load_state_dict(checkpoint["model"])
         self._optimizer.load_state_dict(checkpoint["optimizer"])
         self.rows = list(checkpoint["rows"])
@@ -354,11 +361,11 @@ class Training:
             "learning_rate": self._optimizer.learning_rate,
         }
 
-    def _require_finite(self, value: float, what: str) -> float:
+    def _require_finite(self, value: float, name: str) -> float:
         if math.isfinite(value):
             return value
         raise Diverged(
-            f"{what} became {value} in epoch {self.epoch}, batch {self.batches}: the steps were too large; "
+            f"{name} became {value} in epoch {self.epoch}, batch {self.batches}: the steps were too large; "
             f"try a learning_rate 3 to 10 times below {self.config.learning_rate:g}"
         )
 

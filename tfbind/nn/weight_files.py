@@ -1,9 +1,9 @@
-"""Weights without torch: safetensors files that carry a hash of their tensors, and models imported into a home.
+"""Weights without torch: safetensors files with a hash of their tensors, and models imported into a home.
 
 The hash is the SHA-256 of the header without its metadata, as JSON with sorted keys, and of the bytes behind it: it
-tells damage that keeps the size. Files from elsewhere have none and are taken as they are. An imported model is
-`<home>/models/<name>/`: its weights as safetensors, and a card that says where they came from. A short process of its
-own reads such a file (`tfbind.nn.weights`), so that nothing here needs torch, nor trusts the file.
+detects damage that keeps the size. Files from elsewhere have none and are accepted as they are. An imported model is
+`<home>/models/<name>/`: its weights as safetensors, and a card of its origin. A child process (`tfbind.nn.weights`)
+reads files to import, so that nothing here needs torch, nor trusts the file.
 """
 
 import json
@@ -35,10 +35,10 @@ from tfbind.store import (
 )
 
 HASH = "tfbind_sha256"
-LOWEST_LABEL = "lowest_label"  # the fact that holds the lowest score above 0 of the data that the weights learnt from
+LOWEST_LABEL = "lowest_label"  # the key in the metadata of the lowest score above 0 in the training data
 MAX_BYTES = 1 << 30
 MAX_HEADER = 16 << 20
-LENGTH_BYTES = 8  # of the number that says how long the header is
+LENGTH_BYTES = 8  # of the number at the beginning, the length of the header
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -48,13 +48,13 @@ CONVERT_SECONDS = 300
 
 
 def pack(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> bytes:
-    """Tensors by name as the bytes of a file, with `facts` in its metadata."""
-    _, found = _hashes(save(dict(tensors)))
-    return save(dict(tensors), {**facts, HASH: found})
+    """Serialise tensors by name as safetensors, with `facts` and their hash as metadata."""
+    _, hash = _hashes(save(dict(tensors)))
+    return save(dict(tensors), {**facts, HASH: hash})
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors in a file by name.
+    """Read the tensors in a safetensors file, by name.
 
     Raises:
         ValueError: one line: the file is missing, damaged, too large for a model, or no safetensors file.
@@ -73,32 +73,32 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_facts(path: Path) -> dict[str, str]:
-    """The facts that a safetensors file was written with; none where it is missing, or no such file at all."""
+    """Read the metadata of a safetensors file; {} where it is missing or damaged."""
     if not path.exists():
         return {}
     with require_regular_file(path).open("rb") as file:
         size = int.from_bytes(file.read(LENGTH_BYTES), "little")
         header = file.read(size) if size <= MAX_HEADER else b""
     try:
-        found = json.loads(header).get("__metadata__") or {}
-        return {str(name): str(value) for name, value in found.items()}
-    except (AttributeError, ValueError):  # whoever reads the tensors says what is wrong
+        metadata = json.loads(header).get("__metadata__") or {}
+        return {str(name): str(value) for name, value in metadata.items()}
+    except (AttributeError, ValueError):  # reading the tensors says what is wrong
         return {}
 
 
 def check(path: Path, content: bytes) -> None:
-    """Refuse the content of a safetensors file that is not what was written.
+    """Check the content of a safetensors file against the hash in its metadata, if it has one.
 
     Raises:
-        ValueError: the tensors do not have the hash in the metadata.
+        ValueError: the hashes differ.
     """
-    written, found = _hashes(content)
-    if written not in (None, found):
+    written, computed = _hashes(content)
+    if written not in (None, computed):
         raise ValueError(f"{path}: other weights than were written; the file was damaged")
 
 
 def _hashes(content: bytes) -> tuple[str | None, str]:
-    """The hash that a file was written with, None if it has none, and that of what it holds now."""
+    """The hash in the metadata, None if there is none, and that of the content."""
     start = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
     header = json.loads(content[LENGTH_BYTES:start])
     written = (header.pop("__metadata__", None) or {}).get(HASH)
@@ -107,7 +107,7 @@ def _hashes(content: bytes) -> tuple[str | None, str]:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of an imported model. `length` is that of its windows, None for a model that takes any."""
+    """The card of an imported model. `length` is that of its windows, None for a model that takes any."""
 
     name: str
     source: str
@@ -122,7 +122,15 @@ CARD_FILE: KeptFile[Card] = kept_file(CARD, Card)
 
 
 def import_model(home: Path, source: Path, name: str | None = None) -> Card:
-    """Keep the weights in `source` as a model of this home, called like the file unless `name` is given.
+    """Import the weights in a file as a model of a home.
+
+    Args:
+        home: the project's home folder.
+        source: weights as `read_weights` reads them.
+        name: of the model; None to name it after the file.
+
+    Returns:
+        The card of the model.
 
     Raises:
         ValueError: one line: the file is missing, damaged, no weights of a BindingPredictorCNN, or the name cannot be
@@ -136,10 +144,10 @@ def import_model(home: Path, source: Path, name: str | None = None) -> Card:
     _check_free(home, name)
     with scratch(_folder(home), name) as draft:
         convert(source, draft / WEIGHTS)
-        card = _describe(name, source, draft / WEIGHTS)
+        card = _make_card(name, source, draft / WEIGHTS)
         CARD_FILE.write(draft / CARD, card)
         if not rename_exclusive(draft, _folder(home) / name):
-            raise _taken(name)
+            raise _name_taken(name)
     return card
 
 
@@ -157,22 +165,22 @@ def _check_free(home: Path, name: str) -> None:
             f"model name {name[:80]!r}: expected 1 to 64 of a-z 0-9 _ - that begin with a letter or digit"
         )
     if name in RESERVED or (home / "runs" / name).exists():
-        what = "a run" if name not in RESERVED else "the model that ships"
-        raise ValueError(f"model name {name!r}: that is {what}; choose another one")
+        owner = "a run" if name not in RESERVED else "the model that ships"
+        raise ValueError(f"model name {name!r}: that is {owner}; choose another one")
     if (_folder(home) / name).exists():
-        raise _taken(name)
+        raise _name_taken(name)
 
 
-def _taken(name: str) -> ValueError:
+def _name_taken(name: str) -> ValueError:
     return ValueError(f"model {name!r}: exists already and is not overwritten; choose another name")
 
 
-def _describe(name: str, source: Path, weights: Path) -> Card:
+def _make_card(name: str, source: Path, weights: Path) -> Card:
     tensors = read_tensors(weights)
     shape = read_shape(tensors)
-    learnt = sum(tensor.size for key, tensor in tensors.items() if key.endswith((".weight", ".bias")))
+    parameters = sum(tensor.size for key, tensor in tensors.items() if key.endswith((".weight", ".bias")))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Card(name, source.name, _sha256(source), learnt, shape.receptive_field, shape.length, now)
+    return Card(name, source.name, _sha256(source), parameters, shape.receptive_field, shape.length, now)
 
 
 def _sha256(path: Path) -> str:
@@ -181,28 +189,40 @@ def _sha256(path: Path) -> str:
 
 
 def convert(source: Path, target: Path) -> None:
-    """Write the weights of any readable file as `target`, by its suffix `.safetensors` or `.pt`.
+    """Convert weights to the form of the target's suffix, `.safetensors` or `.pt`, in a child process.
+
+    Args:
+        source: weights as `read_weights` reads them.
+        target: the file to write.
 
     Raises:
         ValueError: one line: what `source` is instead of weights of a BindingPredictorCNN.
-        OSError: the process that reads them failed.
+        OSError: the child process failed.
     """
     command = [sys.executable, "-m", "tfbind.nn.weights", str(source.resolve()), str(target.resolve())]
     try:
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=CONVERT_SECONDS)
+        process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=CONVERT_SECONDS)
     except subprocess.TimeoutExpired:
         raise OSError(f"{source}: reading the weights took over {CONVERT_SECONDS} s and was ended") from None
-    said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    if done.returncode == 2:
-        raise ValueError(said)
-    if done.returncode == 3:
-        raise OSError(said)
-    if done.returncode:
-        raise OSError(f"{source}: the process that reads weights ended with exit code {done.returncode}: {said}")
+    message = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    if process.returncode == 2:
+        raise ValueError(message)
+    if process.returncode == 3:
+        raise OSError(message)
+    if process.returncode:
+        code = process.returncode
+        raise OSError(f"{source}: the process that reads weights ended with exit code {code}: {message}")
 
 
 def converted(home: Path, source: Path) -> Path:
-    """A safetensors copy of the weights in `source`, made once for each content and kept in the cache of the home.
+    """Convert weights to safetensors, cached by content in the home.
+
+    Args:
+        home: the project's home folder.
+        source: weights as `read_weights` reads them.
+
+    Returns:
+        The path of the safetensors file.
 
     Raises:
         ValueError: as `import_model`.
@@ -218,13 +238,13 @@ def converted(home: Path, source: Path) -> Path:
 
 
 def weights_of(home: Path, name: str) -> Path | None:
-    """The weights of an imported model; None if there is none of this name."""
+    """The path of an imported model's weights; None if there is no model of this name."""
     path = _folder(home) / name / WEIGHTS
     return path if NAME.fullmatch(name) and path.exists() else None
 
 
 def list_models(home: Path) -> list[Card]:
-    """The imported models of a home, by name.
+    """List the imported models of a home by name.
 
     Raises:
         ValueError: a card is damaged.
@@ -233,13 +253,13 @@ def list_models(home: Path) -> list[Card]:
 
 
 def names(home: Path) -> list[str]:
-    """What the imported models of a home are called."""
-    found = sorted(_folder(home).iterdir()) if _folder(home).is_dir() else []
-    return [path.name for path in found if weights_of(home, path.name)]
+    """The names of the imported models of a home."""
+    folders = sorted(_folder(home).iterdir()) if _folder(home).is_dir() else []
+    return [folder.name for folder in folders if weights_of(home, folder.name)]
 
 
 def read_card(home: Path, name: str) -> Card:
-    """What is known of an imported model.
+    """Read the card of an imported model.
 
     Raises:
         ValueError: its card is damaged.
@@ -251,7 +271,14 @@ def read_card(home: Path, name: str) -> Card:
 
 
 def delete_model(home: Path, name: str) -> Path:
-    """Move an imported model to the trash of its home; where it lies now.
+    """Move an imported model to the trash of its home.
+
+    Args:
+        home: the project's home folder.
+        name: of the model.
+
+    Returns:
+        Its path in the trash.
 
     Raises:
         ValueError: there is no such model.

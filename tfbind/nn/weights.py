@@ -1,10 +1,10 @@
-"""Weights of a BindingPredictorCNN to and from files: safetensors, and `state_dict`s saved by torch.
+"""Read and write weights of a BindingPredictorCNN: safetensors, and `state_dict`s saved by torch.
 
     python -m tfbind.nn.weights SOURCE TARGET
 
 converts a file for callers that have no torch. The suffix of TARGET chooses the form: `.safetensors`, or `.pt` for a
-`state_dict` as `torch.save` writes it. Either has float32 tensors under the names of a BindingPredictorCNN. One line
-and exit code 2: no such weights in SOURCE; 3: a file cannot be read or written.
+`state_dict` as `torch.save` writes it. Either has float32 tensors under the names of a BindingPredictorCNN. Errors
+are one line and exit code 2, no such weights in SOURCE, or 3, a file cannot be read or written.
 """
 
 import io
@@ -26,7 +26,7 @@ from tfbind.nn.model import BindingPredictorCNN
 from tfbind.nn.weight_files import LOWEST_LABEL, MAX_BYTES, check, pack, read_facts
 from tfbind.store import annotate_oserror, format_error, require_regular_file
 
-Weights = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 
 MOST_BLOCKS = 1_000
 FIRST = "initial_conv.weight"
@@ -51,8 +51,8 @@ DAMAGED = (  # what torch.load raises on bytes that are no weights
 )
 
 
-def model_from_weights(weights: Weights) -> BindingPredictorCNN:
-    """The model that a `state_dict` belongs to, its architecture read off the shapes, ready to predict.
+def model_from_weights(weights: StateDict) -> BindingPredictorCNN:
+    """Build the model of a `state_dict`, its architecture read off the shapes, in evaluation mode.
 
     Raises:
         ValueError: the tensors are not those of a BindingPredictorCNN.
@@ -67,7 +67,7 @@ def model_from_weights(weights: Weights) -> BindingPredictorCNN:
     return model.float().eval()
 
 
-def _architecture(weights: Weights) -> dict[str, Any]:
+def _architecture(weights: StateDict) -> dict[str, Any]:
     first, scale = weights.get(FIRST), weights.get("initial_norm.weight")
     if first is None or scale is None or first.dim() != 3 or first.shape[1] != 4 or scale.dim() not in (1, 2):
         raise ValueError(
@@ -95,15 +95,23 @@ def _architecture(weights: Weights) -> dict[str, Any]:
 
 
 def pack_weights(model: nn.Module, facts: Mapping[str, str]) -> bytes:
-    """The weights of a model as the bytes of a safetensors file, with `facts` as its metadata."""
+    """Serialise the weights of a model as safetensors.
+
+    Args:
+        model: the network.
+        facts: the metadata of the file.
+
+    Returns:
+        The bytes of the file.
+    """
     return pack({name: tensor.cpu().contiguous().numpy() for name, tensor in model.state_dict().items()}, facts)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, or of a `state_dict` saved by `torch.save`. No code in the file is run.
+    """Read the tensors of a safetensors file, or of a `state_dict` saved by `torch.save`, without running its code.
 
-    A `state_dict` may lie in a checkpoint under one of the usual names, and its own names may begin with those of
-    what was wrapped around the model, such as `module.`.
+    A `state_dict` may lie in a checkpoint under one of the usual keys, and its names may have the prefix of a wrapper
+    around the model, such as `module.`.
 
     Raises:
         ValueError: the file is neither, was damaged, holds anything but named tensors, or is too large for a model.
@@ -120,13 +128,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: tensors of the type {error.args[0]}; expected F32") from None
     if 4 * sum(tensor.numel() for tensor in weights.values()) > MAX_BYTES:
         raise ValueError(f"{path}: tensors of over {MAX_BYTES:,} bytes; expected the weights of a model")
-    return _unwrapped(weights)
+    return _strip_prefix(weights)
 
 
-def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under the names that they have in the model itself."""
-    before = next((name.removesuffix(FIRST) for name in weights if name.endswith(FIRST)), "")
-    return {name.removeprefix(before): tensor for name, tensor in weights.items() if name.startswith(before)}
+def _strip_prefix(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without the prefix of a wrapper in their names."""
+    prefix = next((name.removesuffix(FIRST) for name in weights if name.endswith(FIRST)), "")
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -135,8 +143,8 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:  # of a path torch would go by the suffix
             weights = torch.load(file, map_location="cpu", weights_only=True)
     except DAMAGED as error:
-        what = MORE_THAN_TENSORS if "Unsupported global" in str(error) else f"not readable as weights; {EXPECTED}"
-        raise ValueError(f"{path}: {what}") from None
+        problem = MORE_THAN_TENSORS if "Unsupported global" in str(error) else f"not readable as weights; {EXPECTED}"
+        raise ValueError(f"{path}: {problem}") from None
     if isinstance(weights, dict):
         weights = next((weights[key] for key in CHECKPOINT_KEYS if isinstance(weights.get(key), dict)), weights)
     if not isinstance(weights, dict) or not all(map(_is_array, weights.values())):
@@ -145,13 +153,13 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _is_array(value: Any) -> bool:
-    """Whether a value is a tensor that has all its numbers, and real ones."""
-    whole = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_nested
-    return whole and not value.is_quantized and not value.is_complex()
+    """Whether a value is a dense tensor of real numbers."""
+    dense = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_nested
+    return dense and not value.is_quantized and not value.is_complex()
 
 
 def _refuse_programs(path: Path) -> None:
-    """Refuse what torch would open as more than weights, and what would not fit into memory."""
+    """Refuse files that torch would open as programs, and those too large for memory."""
     with path.open("rb") as file:
         if file.read(2) in PICKLES:
             raise ValueError(f"{path}: {MORE_THAN_TENSORS}")
@@ -168,7 +176,7 @@ def _refuse_programs(path: Path) -> None:
 
 
 def convert(source: Path, target: Path) -> None:
-    """Write the weights of `source` to `target`.
+    """Write the weights of `source` to `target`, in the form of its suffix.
 
     Raises:
         ValueError: one line: the file cannot be read, or the weights are those of another architecture.
@@ -177,12 +185,12 @@ def convert(source: Path, target: Path) -> None:
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise ValueError(f"{source}: weights that are not finite; expected those of a model that predicts")
     if target.suffix == ".safetensors":
-        kept = read_facts(source)
-        content = pack_weights(model, {name: kept[name] for name in (LOWEST_LABEL,) if name in kept})
+        facts = read_facts(source)
+        content = pack_weights(model, {name: facts[name] for name in (LOWEST_LABEL,) if name in facts})
     else:
-        packed = io.BytesIO()  # torch writes to a file itself without saying what went wrong
-        torch.save(model.state_dict(), packed)
-        content = packed.getvalue()
+        buffer = io.BytesIO()  # torch itself would write to a file without saying what went wrong
+        torch.save(model.state_dict(), buffer)
+        content = buffer.getvalue()
     with annotate_oserror(target):
         target.write_bytes(content)
 

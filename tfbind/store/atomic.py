@@ -1,6 +1,6 @@
-"""Files that are replaced as a whole: a reader sees the old content or the new, however the writer ends.
+"""Atomic writes: a reader sees the old content or the new, however the writer ends.
 
-And what is no file where one belongs, and folders that are thrown away: they move to the trash of their home.
+Also checks of paths, messages of OSErrors, and the trash of a home, to which deleted folders move.
 """
 
 import glob
@@ -30,17 +30,17 @@ _DRAFT = re.compile(r"\..+\.(\d{1,9})-([0-9a-f]{4})?[0-9a-f]{4}(?:\.\w+)?")  # o
 
 
 def set_private_umask() -> None:
-    """Have what this process makes from now on, and what those that it starts make, be its own account's alone."""
+    """Set the umask so that new files of this process and its children are private to their account."""
     os.umask(OTHERS)
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Whether other accounts of this machine may look into a folder."""
+    """Whether a folder gives rights to other accounts of this machine."""
     return os.name == "posix" and folder.exists() and bool(folder.stat().st_mode & OTHERS)
 
 
 def draft_of(path: Path) -> Path:
-    """A free name beside `path`, with its suffix, under which this process makes what will take its place."""
+    """A new temporary path beside `path`, with its suffix, to write to before it is renamed to `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}-{_host()}{secrets.token_hex(2)}{path.suffix.lower()}")
 
 
@@ -51,7 +51,7 @@ def _host() -> str:
 
 @contextmanager
 def annotate_oserror(path: Path) -> Iterator[None]:
-    """Have an error of the system that names no file, as one of writing to an open file, name this one."""
+    """Add this path to OSErrors that name no file, such as those of writing to an open file."""
     try:
         yield
     except OSError as error:
@@ -62,12 +62,12 @@ def annotate_oserror(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place when all went well and is gone otherwise.
+    """Yield a temporary file beside `path` that is renamed to it on success and deleted on failure.
 
-    What killed processes left of earlier ones goes, too.
+    Temporary files that killed processes left of this path are deleted, too.
 
     Raises:
-        OSError: it cannot be written; `filename` is the path.
+        OSError: the file cannot be written; `filename` is the path.
     """
     draft = draft_of(path)
     try:
@@ -84,18 +84,42 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file as a whole, and have it on the disk before this returns."""
+    """Replace a file atomically, synced to the disk.
+
+    Args:
+        path: the file.
+        content: its new content.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     write_chunks(path, [content])
 
 
 def write_chunks(path: Path, content: Iterable[bytes]) -> None:
-    """The same for content that comes in chunks."""
+    """Replace a file atomically by content that comes in chunks, synced to the disk.
+
+    Args:
+        path: the file.
+        content: its new content, in order.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     with atomic_write(path) as draft:
         write_draft(draft, content)
 
 
 def write_draft(draft: Path, content: Iterable[bytes]) -> None:
-    """Write a file that nobody reads yet, and have it on the disk before this returns."""
+    """Write a file that nobody reads yet, synced to the disk.
+
+    Args:
+        draft: the file.
+        content: its content, in chunks.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     with annotate_oserror(draft), draft.open("wb") as file:
         file.writelines(content)
         file.flush()
@@ -103,19 +127,25 @@ def write_draft(draft: Path, content: Iterable[bytes]) -> None:
 
 
 def is_draft(name: str) -> bool:
-    """Whether a file or folder of this name is half written: what `draft_of` named."""
+    """Whether a file or folder has a temporary name that `draft_of` gave."""
     return _DRAFT.fullmatch(name) is not None
 
 
 def remove_drafts(folder: Path, name: str = "") -> None:
-    """Delete what processes that were killed left half written in a folder: what `draft_of` named, for any path or
-    for the one of this name. What another host writes into a shared folder stays until it is abandoned."""
+    """Delete the temporary files and folders (`draft_of`) that killed processes left in a folder.
+
+    Those of another host, in a shared folder, stay until they are a day old.
+
+    Args:
+        folder: where to look.
+        name: only those made for the file of this name; "" for any.
+    """
     for draft in folder.glob(f".{glob.escape(name)}.*" if name else ".*"):
         match = _DRAFT.fullmatch(draft.name)
         if match is None:
             continue
-        here = match[2] in (None, _host())
-        if psutil.pid_exists(int(match[1])) if here else not _is_abandoned(draft):
+        on_this_host = match[2] in (None, _host())
+        if psutil.pid_exists(int(match[1])) if on_this_host else not _is_abandoned(draft):
             continue
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)  # another process may be deleting it, too
@@ -130,31 +160,55 @@ def _is_abandoned(draft: Path) -> bool:
 
 @contextmanager
 def scratch(folder: Path, name: str) -> Iterator[Path]:
-    """A new folder in `folder`, which is made if it is missing; gone at the end, as is what killed processes left
-    there."""
+    """Yield a new temporary folder, deleted at the end, as are those that killed processes left.
+
+    Args:
+        folder: the folder to make it in; made if it is missing.
+        name: the name it will be renamed to, if any.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     remove_drafts(folder)
-    place = draft_of(folder / name)
-    place.mkdir()
+    draft = draft_of(folder / name)
+    draft.mkdir()
     try:
-        yield place
+        yield draft
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def rename_exclusive(draft: Path, place: Path) -> bool:
-    """Whether a folder could be renamed to its place: not where there is one already, which stays as it is."""
+def rename_exclusive(draft: Path, target: Path) -> bool:
+    """Rename a folder, unless the target exists.
+
+    Args:
+        draft: the folder.
+        target: its new path.
+
+    Returns:
+        False if the target exists; it stays as it is.
+
+    Raises:
+        OSError: the folder cannot be renamed for another reason.
+    """
     try:
-        draft.rename(place)
+        draft.rename(target)
     except OSError:
-        if place.exists():
+        if target.exists():
             return False
         raise
     return True
 
 
 def move_to_trash(home: Path, folder: Path, name: str) -> Path:
-    """Move a folder to the trash of its home, under a name like `name` that is free there; where it lies now."""
+    """Move a folder to the trash of its home.
+
+    Args:
+        home: the project's home folder.
+        folder: what to move.
+        name: its name in the trash; random letters are appended where that is taken.
+
+    Returns:
+        The new path.
+    """
     trash = home / TRASH
     trash.mkdir(exist_ok=True)
     target = trash / name
@@ -164,12 +218,12 @@ def move_to_trash(home: Path, folder: Path, name: str) -> Path:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """A folder, or of those above it the first that exists."""
+    """The folder itself, or its nearest parent that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def why_unwritable(folder: Path) -> str:
-    """Why nothing can be written in a folder, there or still to be made, in one line; "" if something can."""
+    """Why nothing can be written in a folder, which need not exist yet, in one line; "" if something can."""
     existing = nearest_existing(folder)
     if not existing.is_dir():
         return f"{existing}: a file; expected a folder"
@@ -180,7 +234,7 @@ def why_unwritable(folder: Path) -> str:
 
 
 def format_error(error: Exception) -> str:
-    """What an error says, for a reader: of the system's, which file and why, without a number."""
+    """The message of an error on one line; of an OSError the file and the reason, without its number."""
     if not isinstance(error, OSError) or error.strerror is None:
         return " ".join(str(error).split())
     reason = "the disk is full" if error.errno in FULL else error.strerror[:1].lower() + error.strerror[1:]
@@ -188,57 +242,61 @@ def format_error(error: Exception) -> str:
 
 
 def mtime_ns(path: Path) -> int:
-    """When a file was written, in nanoseconds since 1970; 0 where there is none."""
+    """The modification time of a file in nanoseconds since 1970; 0 where there is none."""
     try:
         return path.stat().st_mtime_ns
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
-def refuse_overwriting_input(out: Path, *read: Path) -> None:
-    """Refuse to write what is read, under whatever name.
+def refuse_overwriting_input(out: Path, *inputs: Path) -> None:
+    """Refuse an output path that is one of the inputs, also by a link.
 
     Raises:
-        ValueError: `out` is one of the files that are read.
+        ValueError: `out` is one of `inputs`.
     """
-    if out.exists() and any(path.exists() and path.samefile(out) for path in read):
+    if out.exists() and any(path.exists() and path.samefile(out) for path in inputs):
         raise ValueError(f"{out}: the file that is read; expected another, since the output takes its place")
 
 
 def expand_path(text: str) -> Path:
-    """The path that a user typed, `~` being their home; that of somebody who is unknown stays as it is."""
+    """The path that a user typed, with `~` expanded; `~name` of an unknown user stays as it is."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
 
 
-def require_regular_file(path: Path, most: int | None = None) -> Path:
-    """`path`, if that is a file: for a FIFO its reader would wait, and a device may have no end.
+def require_regular_file(path: Path, max_bytes: int | None = None) -> Path:
+    """Refuse a path that is no regular file: reading a FIFO would block, and a device may have no end.
 
     Args:
-        most: bytes that it may have.
+        path: the file.
+        max_bytes: the largest size allowed; None for any.
+
+    Returns:
+        The path.
 
     Raises:
         ValueError: one line: it is something else, or larger.
         OSError: there is no such file, or it cannot be looked at.
     """
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        what = "a folder" if stat.S_ISDIR(facts.st_mode) else "a FIFO, a socket or a device"
-        raise TfbindError(what, place=str(path), expected="a file")
-    if most is not None and facts.st_size > most:
-        raise TfbindError(f"{facts.st_size:,} bytes", place=str(path), expected=f"at most {most:,}")
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a FIFO, a socket or a device"
+        raise TfbindError(kind, place=str(path), expected="a file")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise TfbindError(f"{status.st_size:,} bytes", place=str(path), expected=f"at most {max_bytes:,}")
     return path
 
 
 def require_regular_or_new(path: Path) -> Path:
-    """The same, to be written to, where a file is still to be made, too."""
+    """`require_regular_file` for a path to write to, which need not exist yet."""
     return require_regular_file(path) if path.exists() else path
 
 
 def read_text(path: Path) -> str:
-    """The text in a file.
+    """Read a text file in UTF-8.
 
     Raises:
         ValueError: the file is missing, cannot be read, is too large, or is not text.

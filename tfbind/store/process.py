@@ -1,4 +1,4 @@
-"""Processes: which one owns a job and whether it lives, signals that ask to stop, CPU, memory and GPU in use."""
+"""Processes: identity and liveness, signal handlers, CPU, memory and GPU use."""
 
 import ctypes
 import os
@@ -56,12 +56,12 @@ class ProcessIdentity:
 
 
 def this_process() -> ProcessIdentity:
-    """The process that calls this, alive now."""
+    """The identity of the calling process."""
     return identify_process(psutil.Process())
 
 
 def identify_process(process: psutil.Process) -> ProcessIdentity:
-    """A process of this host, alive now."""
+    """The identity of a process that runs on this host."""
     started, booted = process.create_time(), psutil.boot_time()
     return ProcessIdentity(
         pid=process.pid, process_started=started, host=socket.gethostname(), heartbeat=time.time(), booted=booted
@@ -69,36 +69,36 @@ def identify_process(process: psutil.Process) -> ProcessIdentity:
 
 
 @contextmanager
-def handle_signals(note: Callable[[], object]) -> Iterator[None]:
-    """Call `note` whenever SIGTERM or SIGINT arrives, in place of what they do; the main thread alone hears them."""
+def handle_signals(callback: Callable[[], object]) -> Iterator[None]:
+    """Call `callback` on SIGTERM and SIGINT instead of their handlers; no effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def take(_signal: int, _frame: object) -> None:
-        note()
+    def on_signal(_signal: int, _frame: object) -> None:
+        callback()
 
-    before = {number: signal.signal(number, take) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def raise_keyboard_interrupt() -> None:
-    """End what is under way as Ctrl-C does: for `heard`, where SIGTERM means the same."""
+    """Raise KeyboardInterrupt as Ctrl-C does: a callback for `handle_signals`, so that SIGTERM does the same."""
     raise KeyboardInterrupt
 
 
 def cpu_cores() -> int:
-    """CPU cores that this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
 class ProcessMeter:
-    """Measures the process it is made in."""
+    """CPU and memory use of the process it is made in."""
 
     _process: psutil.Process = field(default_factory=psutil.Process)
     _wall: float = field(default_factory=time.monotonic)
@@ -113,7 +113,7 @@ class ProcessMeter:
 
 
 class GpuMeter:
-    """Asks NVIDIA's driver how busy a GPU is.
+    """GPU utilisation, read from NVIDIA's driver.
 
     Args:
         ordinal: which of the GPUs that CUDA shows to this process.
@@ -125,9 +125,9 @@ class GpuMeter:
         self._handle = ctypes.c_void_p()
         try:
             self._nvml = load("libnvidia-ml.so.1")
-            self._found = self._find(load("libcuda.so.1"))
+            self._available = self._find(load("libcuda.so.1"))
         except (OSError, AttributeError):  # no such library, or one without these functions
-            self._found = False
+            self._available = False
 
     def _find(self, cuda: Any) -> bool:
         """CUDA and NVML number the GPUs each in its own way; an address on the PCI bus means the same to both."""
@@ -147,6 +147,6 @@ class GpuMeter:
         Nothing where the driver does not tell, as of a GPU that is divided (MIG).
         """
         used = (ctypes.c_uint * 2)()  # computing, moving memory
-        if not self._found or self._nvml.nvmlDeviceGetUtilizationRates(self._handle, used):
+        if not self._available or self._nvml.nvmlDeviceGetUtilizationRates(self._handle, used):
             return {}
         return {"gpu_busy": used[0]}

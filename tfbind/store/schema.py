@@ -19,7 +19,7 @@ from tfbind.store.atomic import annotate_oserror, atomic_write, read_text
 LONGEST_INTEGER = len(str(-(2**63)))  # characters
 DAMAGED = "the file was damaged"
 
-Kept = TypeVar("Kept")
+Content = TypeVar("Content")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -31,12 +31,12 @@ def write_json(path: Path, value: Any) -> None:
 class DamagedFile(TfbindError):
     """A file of a home that is missing, or not as it was written."""
 
-    def __init__(self, path: Path, found: str, *, expected: str = "") -> None:
-        super().__init__(found, place=str(path), expected=expected)
+    def __init__(self, path: Path, problem: str, *, expected: str = "") -> None:
+        super().__init__(problem, place=str(path), expected=expected)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, its numbers finite and in 64 bits, as tables and charts hold them.
+    """Read the object in a JSON file; numbers are finite and fit in 64 bits, as tables and charts need them.
 
     Raises:
         DamagedFile: it is missing or damaged, or holds something else.
@@ -44,7 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         text = read_text(path)
     except TfbindError as error:
-        raise DamagedFile(path, error.found, expected=error.expected) from None
+        raise DamagedFile(path, error.problem, expected=error.expected) from None
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
@@ -68,44 +68,44 @@ def _finite(text: str) -> float:
 
 
 class Facts(BaseModel):
-    """The model of a file that is read as a dict: other keys may stand beside these."""
+    """The model of a JSON file that is read as a dict: keys beyond its fields are allowed."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
 
 @dataclass(frozen=True)
-class KeptFile(Generic[Kept]):
-    """A JSON file of a home.
+class KeptFile(Generic[Content]):
+    """A JSON file of a home: reads and writes it as its model.
 
     Args:
-        name: what it is called; `*` where each such file has a name of its own.
+        name: its file name; `*` where each such file has a name of its own.
         model: what it holds: a dataclass, or a subclass of `Facts`, as which it is checked and read as a dict.
     """
 
     name: str
     model: type
 
-    def read(self, path: Path) -> Kept:
-        """What the file at `path` holds.
+    def read(self, path: Path) -> Content:
+        """Read and check the file at `path`.
 
         Raises:
             DamagedFile: it is missing or damaged, or a value in it is missing, of another kind, or unknown to a
                 dataclass.
         """
         value = read_json(path)
-        facts = issubclass(self.model, Facts)
+        as_dict = issubclass(self.model, Facts)
         try:
-            made = _adapter(self.model).validate_python(value, extra=None if facts else "forbid")
+            parsed = _adapter(self.model).validate_python(value, extra=None if as_dict else "forbid")
         except ValidationError as error:
-            raise DamagedFile(path, _wrong(error)) from None
-        return cast(Kept, value if facts else made)
+            raise DamagedFile(path, _problem(error)) from None
+        return cast(Content, value if as_dict else parsed)
 
     def write(self, path: Path, value: Any) -> None:
         """Replace the file at `path` as a whole: a reader sees the old one or the new one."""
         write_json(path, _plain(value))
 
     def put(self, path: Path, value: Any) -> None:
-        """Replace it; on a full disk write over it, in one piece, on the room that it has already.
+        """Replace the file; on a full disk overwrite it in place, in the blocks that it already has.
 
         Raises:
             OSError: it cannot be written, and is as it was.
@@ -113,18 +113,26 @@ class KeptFile(Generic[Kept]):
         try:
             self.write(path, value)
         except OSError as error:
-            there, content = path.stat(), json.dumps(_plain(value), allow_nan=False).encode()
-            if error.errno not in FULL or len(content) > there.st_blocks * 512:
+            status, content = path.stat(), json.dumps(_plain(value), allow_nan=False).encode()
+            if error.errno not in FULL or len(content) > status.st_blocks * 512:
                 raise
             with annotate_oserror(path), path.open("r+b", buffering=0) as file:
-                file.write(content.ljust(there.st_size))
+                file.write(content.ljust(status.st_size))
 
 
 KEPT_FILES: dict[str, KeptFile[Any]] = {}
 
 
 def kept_file(name: str, model: type) -> KeptFile[Any]:
-    """Register a JSON file of a home."""
+    """Register a JSON file of a home.
+
+    Args:
+        name: its file name; `*` where each such file has a name of its own.
+        model: a dataclass, or a subclass of `Facts`.
+
+    Returns:
+        What reads and writes files of this name.
+    """
     assert name not in KEPT_FILES, f"{name} is registered already"
     return KEPT_FILES.setdefault(name, KeptFile(name, model))
 
@@ -138,8 +146,8 @@ def _plain(value: Any) -> Any:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _wrong(error: ValidationError) -> str:
-    """What is wrong with a file: what a validator of the whole says, or the names of the values that are."""
+def _problem(error: ValidationError) -> str:
+    """The message of the model's own validator, or the names of the values that are wrong."""
     problems = error.errors()
     if not problems[0]["loc"]:
         return str(problems[0]["ctx"]["error"])

@@ -19,7 +19,6 @@ MAGIC = b"\x1f\x8b"
 END_MARKER = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 UNREADABLE = (EOFError, gzip.BadGzipFile, zlib.error)  # what reading a damaged stream ends in
 LONGEST_HEADER = 12 + 0xFFFF
-CHUNK = 1 << 17
 _EXTRA = 4  # the flag of a header with subfields
 _AGAIN = "the file is damaged or not completely copied"
 FIRST_CHUNK, CHUNK = 64 << 10, 1 << 20
@@ -33,14 +32,14 @@ Places = NDArray[np.intp]
 
 
 class NoEndMarker(EOFError):
-    """A bgzip stream that stops before its end marker."""
+    """A bgzip stream that is cut off before its end-of-file marker."""
 
     def __init__(self) -> None:
         super().__init__("the bgzip file stops before its end marker")
 
 
 def decompression_error(error: Exception) -> str:
-    """What is wrong with a stream whose reading ended in one of `UNREADABLE`, in words."""
+    """The message for an error of `UNREADABLE`, which reading a damaged stream raised."""
     if isinstance(error, NoEndMarker):
         return f"{error}; {_AGAIN}"
     if isinstance(error, EOFError):
@@ -49,29 +48,31 @@ def decompression_error(error: Exception) -> str:
 
 
 def decompress(stream: BinaryIO) -> BinaryIO:
-    """What a stream holds from where it is on, gzip or not. Closing that of gzip leaves the stream itself open.
+    """Decompress a stream from its current position; one that is not gzip comes back as it is.
+
+    Closing the result leaves a gzip stream itself open.
 
     Raises:
-        NoEndMarker: the file lacks it. What cannot be read from the middle says so at its end.
+        NoEndMarker: a bgzip file lacks its end marker; a stream that is not seekable raises it at its end.
     """
     if stream.seekable():
         start = stream.tell()
-        zipped = stream.read(len(MAGIC)) == MAGIC
+        is_gzip = stream.read(len(MAGIC)) == MAGIC
         stream.seek(start)
-        if zipped:
+        if is_gzip:
             check_bgzip_end(stream)
-        return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if zipped else stream
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if is_gzip else stream
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
     if not buffered.peek(len(MAGIC)).startswith(MAGIC):
         return buffered
-    return cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_Watched(buffered), CHUNK)))
+    return cast(BinaryIO, gzip.GzipFile(fileobj=io.BufferedReader(_UnseekableStream(buffered), CHUNK)))
 
 
 def check_bgzip_end(stream: BinaryIO) -> None:
-    """Refuse a file that begins as bgzip and lacks its end marker; it is left where it was.
+    """Refuse a bgzip file without its end marker; the position in the file stays as it is.
 
     Raises:
-        NoEndMarker: it does.
+        NoEndMarker: the marker is missing.
     """
     start = stream.tell()
     if is_bgzip(stream.read(LONGEST_HEADER)):
@@ -82,31 +83,29 @@ def check_bgzip_end(stream: BinaryIO) -> None:
     stream.seek(start)
 
 
-def is_bgzip(begins: bytes) -> bool:
-    """Whether the first block of a stream, which begins so, has the subfield BC of bgzip, alone or among others."""
-    if not begins.startswith(MAGIC) or len(begins) < 12 or not begins[3] & _EXTRA:
+def is_bgzip(header: bytes) -> bool:
+    """Whether the first bytes of a stream have the gzip subfield BC, by which bgzip is recognised."""
+    if not header.startswith(MAGIC) or len(header) < 12 or not header[3] & _EXTRA:
         return False
-    place, end = 12, 12 + int.from_bytes(begins[10:12], "little")
-    while place + 4 <= min(end, len(begins)):
-        size = int.from_bytes(begins[place + 2 : place + 4], "little")
-        if begins[place : place + 2] == b"BC" and size == 2:
+    position, end = 12, 12 + int.from_bytes(header[10:12], "little")
+    while position + 4 <= min(end, len(header)):
+        size = int.from_bytes(header[position + 2 : position + 4], "little")
+        if header[position : position + 2] == b"BC" and size == 2:
             return True
-        place += 4 + size
+        position += 4 + size
     return False
 
 
-class _Watched(io.RawIOBase):
-    """The bytes of a stream that cannot be read from the middle; its end fails where an end marker is missing."""
+class _UnseekableStream(io.RawIOBase):
+    """A stream that is not seekable; reading its end raises `NoEndMarker` if it is bgzip without an end marker."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream, self._begins, self._tail = stream, b"", b""
 
     def readable(self) -> bool:
-        """It is."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """As any raw stream."""
         chunk = self._stream.read1(len(buffer))
         self._begins += chunk[: LONGEST_HEADER - len(self._begins)]
         self._tail = (self._tail + chunk[-len(END_MARKER) :])[-len(END_MARKER) :]
@@ -128,7 +127,7 @@ class Block:
 
     @property
     def rows(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return (len(self.bounds) - 1) // self.columns
 
     def column(self, column: int) -> list[bytes]:
@@ -138,7 +137,11 @@ class Block:
 
 
 def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
-    """The cells of the first two lines; one empty cell where there is no second."""
+    """The cells of the first two lines of a table; one empty cell where there is no second line.
+
+    Raises:
+        ValueError: the file is empty, no table, or separated by commas.
+    """
     text = next(read_whole_lines(path), b"")
     if not text.strip():
         raise ValueError(f"{file_label(path)}: empty; expected a tab-separated table")
@@ -153,7 +156,16 @@ def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
 
 
 def read_blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block]:
-    """The table from `first_line` on, about a megabyte at a time; every line must have `columns` cells."""
+    """Read a tab-separated table in blocks of about a megabyte.
+
+    Args:
+        path: the table, plain or gzip.
+        columns: the cells that every line must have.
+        first_line: the line to begin at, counted from 1.
+
+    Raises:
+        ValueError: a line with another number of cells, or bytes that are no text.
+    """
     line = 1
     for text in _without_empty_end(read_whole_lines(path)):
         separators = _separators(file_label(path), text, line)
@@ -173,34 +185,34 @@ def read_blocks(path: Path, columns: int, first_line: int = 2) -> Iterator[Block
 
 
 def _separators(file: str, text: bytes, line: int) -> Places:
-    """Where the tabs and line ends are. Any other byte that is not printable is refused."""
+    """The positions of tabs and line ends. Any other byte that is not printable is refused."""
     raw = np.frombuffer(text, dtype=np.uint8)
-    places = np.flatnonzero(raw - np.uint8(32) > 94)  # wraps below 32: one comparison for both sides
-    if len(places) > np.count_nonzero(raw == TAB) + np.count_nonzero(raw == LINE_END):
-        place = int(places[~np.isin(raw[places], (TAB, LINE_END))][0])
-        column = place - text.rfind(b"\n", 0, place)
+    positions = np.flatnonzero(raw - np.uint8(32) > 94)  # wraps below 32: one comparison for both sides
+    if len(positions) > np.count_nonzero(raw == TAB) + np.count_nonzero(raw == LINE_END):
+        position = int(positions[~np.isin(raw[positions], (TAB, LINE_END))][0])
+        column = position - text.rfind(b"\n", 0, position)
         raise ValueError(
-            f"{file}: line {line + text.count(LINE_END, 0, place)}, byte {column} is 0x{text[place]:02x}, "
-            f"{ODD_BYTES.get(text[place], 'which is not plain ASCII text')}; expected a tab-separated table, plain "
-            "or gzip"
+            f"{file}: line {line + text.count(LINE_END, 0, position)}, byte {column} is 0x{text[position]:02x}, "
+            f"{ODD_BYTES.get(text[position], 'which is not plain ASCII text')}; expected a tab-separated table, "
+            "plain or gzip"
         )
-    return places
+    return positions
 
 
 def read_whole_lines(path: Path) -> Iterator[bytes]:
-    """A file, plain or gzip, in pieces of whole lines, each ended by a single newline."""
-    begun: list[bytes] = []
+    """Read a file, plain or gzip, in pieces of whole lines, each ended by a single newline."""
+    parts: list[bytes] = []
     for chunk in _chunks(path):
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            lines = b"".join([*begun, chunk[:cut]])
+            lines = b"".join([*parts, chunk[:cut]])
             yield lines.replace(b"\r\n", b"\n") if b"\r" in lines else lines
-            begun = []
-        begun.append(chunk[cut:])
-        if sum(map(len, begun)) > LONGEST_LINE:
+            parts = []
+        parts.append(chunk[cut:])
+        if sum(map(len, parts)) > LONGEST_LINE:
             too_long = f"a line of over {LONGEST_LINE >> 20} MB"
             raise TfbindError(too_long, place=file_label(path), expected="a tab-separated table")
-    if last := b"".join(begun).removesuffix(b"\r"):
+    if last := b"".join(parts).removesuffix(b"\r"):
         yield last + b"\n"
 
 
@@ -208,14 +220,14 @@ def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same pieces without the empty lines at the end; of several before more text one stays, to be refused."""
     empty = False
     for text in pieces:
-        kept = text
+        stripped = text
         if text.endswith(b"\n\n") or text == b"\n":
-            kept = text.rstrip(b"\n")
-            kept += b"\n" if kept else b""
-        if kept:
-            yield b"\n" + kept if empty else kept
+            stripped = text.rstrip(b"\n")
+            stripped += b"\n" if stripped else b""
+        if stripped:
+            yield b"\n" + stripped if empty else stripped
             empty = False
-        empty |= len(kept) < len(text)
+        empty |= len(stripped) < len(text)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -231,31 +243,42 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def parse_numbers(
     block: Block, first: int, window: Callable[[int, int], bytes]
 ) -> tuple[Places, Places, NDArray[np.float64]]:
-    """The cells from column `first` on that are not `0.0`: rows, columns (0 being `first`) and values.
+    """Parse the numbers of a block that are not `0.0`.
 
     Nearly every cell is `0.0`, so those are found by comparing bytes and only the others are parsed.
+
+    Args:
+        block: lines of a table.
+        first: the first column of numbers.
+        window: the name of the window at a row and a column, for messages.
+
+    Returns:
+        Rows, columns (0 being `first`) and values, each (n,).
+
+    Raises:
+        ValueError: a cell that is no finite number.
     """
-    parsed = np.flatnonzero(~_ends_zero(block.text)[block.bounds[1:]])
-    rows, columns = np.divmod(parsed, block.columns)
+    indices = np.flatnonzero(~_ends_zero(block.text)[block.bounds[1:]])
+    rows, columns = np.divmod(indices, block.columns)
     columns -= first
     inside = columns >= 0
-    rows, columns, parsed = rows[inside], columns[inside], parsed[inside]
-    starts = block.bounds[parsed] + 1
-    widths = block.bounds[parsed + 1] - starts
+    rows, columns, indices = rows[inside], columns[inside], indices[inside]
+    starts = block.bounds[indices] + 1
+    widths = block.bounds[indices + 1] - starts
 
-    def fail(cell: int, what: str) -> NoReturn:
+    def fail(cell: int, problem: str) -> NoReturn:
         row, column = int(rows[cell]), int(columns[cell])
         text = block.text[starts[cell] : starts[cell] + widths[cell]]
         raise ValueError(
             f"{block.file}: line {block.first_line + row}, column {first + column + 1}, window "
-            f"{quote(window(row, column))}: {quote(text)} {what}"
+            f"{quote(window(row, column))}: {quote(text)} {problem}"
         )
 
     if not len(rows):
         return rows, columns, np.empty(0)
-    for odd in (int(widths.argmin()), int(widths.argmax())):
-        if not 0 < widths[odd] <= LONGEST_NUMBER:
-            fail(odd, "is not a number")
+    for index in (int(widths.argmin()), int(widths.argmax())):
+        if not 0 < widths[index] <= LONGEST_NUMBER:
+            fail(index, "is not a number")
     cells = _cells(block.text, starts, widths)
     values = _decimals(cells)
     if values is None:
@@ -268,7 +291,7 @@ def parse_numbers(
 
 
 def _ends_zero(text: bytes) -> NDArray[np.bool_]:
-    """Where a cell that reads `0.0` has just ended; what holds at other places has no meaning."""
+    """Whether the cell that ends before each byte reads `0.0`; meaningless at bytes that are no separators."""
     raw = np.frombuffer(text, dtype=np.uint8)
     zero, separator = raw == ord("0"), raw < 32
     ends = np.zeros(len(raw), dtype=bool)
@@ -315,7 +338,7 @@ def _any_numbers(cells: NDArray[np.uint8], fail: Callable[[int, str], NoReturn])
     try:
         return texts.astype(np.float64)
     except ValueError:
-        fail(next(place for place, text in enumerate(texts.tolist()) if not is_number(text)), "is not a number")
+        fail(next(index for index, text in enumerate(texts.tolist()) if not is_number(text)), "is not a number")
 
 
 def is_number(cell: bytes) -> bool:
@@ -334,7 +357,15 @@ def quote(text: str | bytes) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 window`, `2 windows`."""
+    """A number with its noun: `1 window`, `2 windows`.
+
+    Args:
+        number: how many.
+        noun: in the singular; the plural adds an s.
+
+    Returns:
+        The words, with commas between thousands.
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
