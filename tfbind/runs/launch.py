@@ -126,7 +126,7 @@ def prepare(
     Raises:
         ValueError: the configuration, the data set or the parent cannot be used, in one line.
     """
-    config = (cluster or devices).settle(config)
+    config = cluster.settle(config) if cluster else devices.resolve_device(config)
     if order.parent:
         check_continuation(config, folder.read_config(order.parent))
     data = open_dataset(home, config.dataset)
@@ -176,7 +176,8 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
         ValueError: the run is active, or finished, or its device is not there.
     """
     check_resumable(run)
-    (cluster or devices).settle(folder.read_config(run))
+    settle = cluster.settle if cluster else devices.resolve_device
+    settle(folder.read_config(run))
     if cluster:
         folder.clear_stop(run)
         cluster.start(run)
