@@ -41,7 +41,7 @@ if records and chosen:
     record = choose_record(records, chosen)
     st.subheader(plain(record.name), anchor=False)
     bases = plural(len(record.codes), "base")
-    st.caption(plain(f"{chosen.main.label} · {bases} · {chosen.model.meaning.words}"))
+    st.caption(plain(f"{chosen.main.label} · {bases} · {chosen.model.target.words}"))
     show_cautions(record, chosen.model)
     sequence_view(record, records, chosen, lambda meant: open_record(meant, records))
     with panel("downloads"):

@@ -16,9 +16,9 @@ from tfbind.dna.intervals import Position, place_records
 from tfbind.dna.parser import read_records
 from tfbind.scoring import formats
 from tfbind.scoring.formats import About, Track, as_bytes, facts, track, write
-from tfbind.scoring.meaning import SHIPPED
+from tfbind.scoring.target import SHIPPED
 
-ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, meaning=SHIPPED)
+ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, target=SHIPPED)
 HEADER = "# tfbind; model builtin 0a1b; FOXA1, score in nats above background, not occupancy; scored in one pass; "
 SCORES = np.array([0.1, 2.5, 3, 0.25, 2, -1], dtype=np.float32)
 

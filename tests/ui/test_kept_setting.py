@@ -13,7 +13,7 @@ from test_predict_page import KILLED, SITE, choose, drawn, open_file, predict, t
 
 from tfbind.dna.codes import encode
 from tfbind.scoring import jobs
-from tfbind.scoring.meaning import UNKNOWN
+from tfbind.scoring.target import UNKNOWN
 from tfbind.variants.edits import substitution
 from ui.predict.changes import UNREADABLE
 from ui.predict.model import _read_threshold

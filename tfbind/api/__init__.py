@@ -334,7 +334,7 @@ def call_sites(
     True
     """
     codes = sequences.encode_one(dna)
-    least = model.meaning.threshold if threshold is None else threshold
+    least = model.target.threshold if threshold is None else threshold
     return scoring.call_sites(scoring.score(model, codes, both=both, pad=pad).scores, least)
 
 
@@ -386,7 +386,7 @@ def plot_profile(
     """
     codes = sequences.encode_one(dna)
     profile = scoring.score(model, codes, both=both, pad=pad)
-    least = model.meaning.threshold if threshold is None else threshold
+    least = model.target.threshold if threshold is None else threshold
     return scoring.profile_figure(
         codes,
         profile.scores,
@@ -394,7 +394,7 @@ def plot_profile(
         spread=profile.spread,
         sites=scoring.call_sites(profile.scores, least),
         shaded=model.reach if model.length is None else 0,
-        meaning=model.meaning,
+        target=model.target,
     )
 
 

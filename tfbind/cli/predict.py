@@ -70,7 +70,7 @@ def predict_file(options: argparse.Namespace) -> int:
         if terminal:
             draw_status("")
     write_beside(options.out, home_folder(), model, **asdict(how) | outcome.about, device=device)
-    if options.threshold is None and with_sites and (said := model.meaning.on_threshold):
+    if options.threshold is None and with_sites and (said := model.target.on_threshold):
         print(said, file=sys.stderr)
     for note in [] if options.json else outcome.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
@@ -172,10 +172,10 @@ def variants(options: argparse.Namespace) -> int:
     cache = home / "cache" / "fasta"
     files = options.data, options.fasta, options.out
     both = options.strand == "both"
-    threshold = model.meaning.threshold if options.threshold is None else options.threshold
+    threshold = model.target.threshold if options.threshold is None else options.threshold
     outcome = score_variants(model, *files, cache, threshold, options.keep_going, both)
     write_beside(options.out, home, model, both=both, threshold=threshold)
-    said_of_sites = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
+    said_of_sites = [model.target.on_threshold] if options.threshold is None and model.target.on_threshold else []
     for note in [] if options.json else said_of_sites + outcome.notes:
         print(note, file=sys.stderr)
     said = [f"skipped {times:,}: {reason}" for reason, times in outcome.skipped.items()]

@@ -35,14 +35,6 @@ from .jobs import (
     JobStatus as JobStatus,
     keep_failure as keep_failure,
 )
-from .meaning import (
-    BUILTIN as BUILTIN,
-    SHIPPED as SHIPPED,
-    THRESHOLD as THRESHOLD,
-    UNKNOWN as UNKNOWN,
-    ScoreTarget as ScoreTarget,
-    read_score_target as read_score_target,
-)
 from .model import (
     THREADS as THREADS,
     Model as Model,
@@ -79,4 +71,12 @@ from .sites import (
     index_of as index_of,
     motif_hits as motif_hits,
     with_chance as with_chance,
+)
+from .target import (
+    BUILTIN as BUILTIN,
+    SHIPPED as SHIPPED,
+    THRESHOLD as THRESHOLD,
+    UNKNOWN as UNKNOWN,
+    ScoreTarget as ScoreTarget,
+    read_score_target as read_score_target,
 )

@@ -30,8 +30,8 @@ from tfbind.dna import Codes, decode
 from tfbind.nn import Weights, read_shape, weight_files
 from tfbind.runs import Run
 from tfbind.scoring.formats import beside
-from tfbind.scoring.meaning import BUILTIN
 from tfbind.scoring.model import Model, load_model, load_weights, member_files, score_windows
+from tfbind.scoring.target import BUILTIN
 from tfbind.store import ODD_BYTES, annotate_oserror, draft_of, plural, remove_drafts, write_bytes
 
 PROGRAM, WEIGHTS, README = "predict.py", "model_weights.pt", "README.md"

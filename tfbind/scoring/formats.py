@@ -31,9 +31,9 @@ from tfbind.dna import (
     shorten,
 )
 from tfbind.motifs import Scan
-from tfbind.scoring.meaning import THRESHOLD, UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site, call_sites
 from tfbind.scoring.sites import STRETCH, Strands
+from tfbind.scoring.target import THRESHOLD, UNKNOWN, ScoreTarget
 from tfbind.store import ODD_BYTES, atomic_write, plural, quote
 
 BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
@@ -75,7 +75,7 @@ class About:
     rule: str = ""
     threshold: float = THRESHOLD
     changed: str = ""
-    meaning: ScoreTarget = UNKNOWN
+    target: ScoreTarget = UNKNOWN
 
 
 def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
@@ -231,8 +231,8 @@ def _largest_change(tracks: Iterable[Track]) -> float | None:
 def facts(suffix: str, tracks: Sequence[Track], about: About) -> dict[str, Any]:
     """What there is to say of a file with this suffix beside it, also where the format has no room for a word."""
     return {
-        "factor": about.meaning.factor or None,
-        "score_in": about.meaning.scale,
+        "factor": about.target.factor or None,
+        "score_in": about.target.scale,
         "rule": about.rule,
         "coordinates": coordinates(suffix, named(tracks)),
         "threshold": about.threshold,
@@ -242,7 +242,7 @@ def facts(suffix: str, tracks: Sequence[Track], about: About) -> dict[str, Any]:
 
 def about_line(about: About) -> str:
     """What a file says of itself, on one line."""
-    words = [f"tfbind; model {about.model}", about.meaning.words, about.rule]
+    words = [f"tfbind; model {about.model}", about.target.words, about.rule]
     words += [f"changed: {about.changed}"] if about.changed else []
     return "; ".join(" ".join(word.split()) for word in words if word)
 
@@ -315,7 +315,7 @@ def _in_order(tracks: Sequence[Track], where: Placements) -> list[_Placed]:
 
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, known = place_records(named(tracks)), about.meaning.scan
+    where, known = place_records(named(tracks)), about.target.scan
     placed = _placed(tracks, where)
     strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
     yield f"# {about_line(about)}; {_said(where)}\n"

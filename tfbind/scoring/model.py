@@ -22,7 +22,7 @@ from tfbind import runs
 from tfbind.dna import Codes, one_hot, reverse_complement
 from tfbind.metrics import stretches
 from tfbind.nn import Weights, build_graph, read_shape, read_tensors, weight_files
-from tfbind.scoring.meaning import BUILTIN, UNKNOWN, ScoreTarget, read_score_target
+from tfbind.scoring.target import BUILTIN, UNKNOWN, ScoreTarget, read_score_target
 from tfbind.store import cpu_cores, expand_path
 
 Scores = NDArray[np.float32]
@@ -55,7 +55,7 @@ class Model:
     members: tuple[Network, ...]
     receptive_field: int
     length: int | None
-    meaning: ScoreTarget = UNKNOWN
+    target: ScoreTarget = UNKNOWN
 
     @property
     def reach(self) -> int:
@@ -146,7 +146,7 @@ def load_model(home: Path, names: str, network: Callable[[Weights], Network] = O
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
-    return replace(make_model(names, read_members(home, names), network), meaning=read_score_target(home, names))
+    return replace(make_model(names, read_members(home, names), network), target=read_score_target(home, names))
 
 
 def read_members(home: Path, names: str) -> list[Weights]:

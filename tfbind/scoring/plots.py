@@ -14,9 +14,9 @@ from plotly.subplots import make_subplots
 from tfbind.dna import LETTERS, Codes, decode
 from tfbind.figures import OBSERVED, PREDICTED, Letter, draw_letters, plain, thin
 from tfbind.scoring.ism import Mutagenesis
-from tfbind.scoring.meaning import UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site
 from tfbind.scoring.sites import Hit
+from tfbind.scoring.target import UNKNOWN, ScoreTarget
 
 LETTERED_BASES = 2_000
 STACKED_POINTS = 400
@@ -51,7 +51,7 @@ def profile_figure(
     shaded: int = 0,
     focus: tuple[int, int] | None = None,
     first: int = 1,
-    meaning: ScoreTarget = UNKNOWN,
+    target: ScoreTarget = UNKNOWN,
 ) -> go.Figure:
     """The predicted score of each base (L,), with the letters under it when zoomed in.
 
@@ -62,7 +62,7 @@ def profile_figure(
         shaded: how many bases at either end see less of their surroundings than the others.
         focus: a stretch, 0-based half-open, to show close instead of all.
         first: the number of the first base on the axis.
-        meaning: what a score is in.
+        target: what a score is in.
     """
     figure = go.Figure()
     position = np.arange(first, first + len(codes))
@@ -85,11 +85,11 @@ def profile_figure(
         marker={"size": 4},
         line={"color": PREDICTED, "width": 2},
         customdata=np.stack([position.astype(str), letters], axis=1),
-        hovertemplate=f"base %{{customdata[1]}} at %{{customdata[0]}}: %{{y:.2f}}{meaning.unit}<extra></extra>",
+        hovertemplate=f"base %{{customdata[1]}} at %{{customdata[0]}}: %{{y:.2f}}{target.unit}<extra></extra>",
     )
     _draw_hits(figure, hits, first)
     figure.update_xaxes(title_text="position (1-based)", **_base_axis(codes, first, focus))
-    figure.update_yaxes(title_text=f"score in {plain(meaning.scale)}", **_height_axis(meaning))
+    figure.update_yaxes(title_text=f"score in {plain(target.scale)}", **_height_axis(target))
     return figure.update_layout(shapes=_marks(len(codes), sites, shaded, focus, first), **_frame(330))
 
 
@@ -113,9 +113,9 @@ def _base_axis(codes: Codes, first: int, focus: tuple[int, int] | None = None) -
     return axis | ({"dtick": 1, "tickangle": 0} if close else {})
 
 
-def _height_axis(meaning: ScoreTarget) -> dict[str, Any]:
+def _height_axis(target: ScoreTarget) -> dict[str, Any]:
     """An axis of scores from 0, and in nats to 1 at least: what no site has is not drawn as high as one."""
-    return {"exponentformat": "none", "autorangeoptions": {"include": [0, 1] if meaning.unit else [0]}}
+    return {"exponentformat": "none", "autorangeoptions": {"include": [0, 1] if target.unit else [0]}}
 
 
 def _lettered(codes: Codes) -> bool:
@@ -207,11 +207,11 @@ def stacked_figure(
     return figure.update_layout(annotations=labels, **_frame(46 * len(names) + 80, top=8), showlegend=False)
 
 
-def mutagenesis_figure(found: Mutagenesis, meaning: ScoreTarget = UNKNOWN) -> go.Figure:
+def mutagenesis_figure(found: Mutagenesis, target: ScoreTarget = UNKNOWN) -> go.Figure:
     """What every base adds (a logo) above what every base change does (a heat map, rows A C G T).
 
     Args:
-        meaning: what a score is in.
+        target: what a score is in.
     """
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.45, 0.55])
     position = found.start + 1 + np.arange(len(found.reference))
@@ -223,7 +223,7 @@ def mutagenesis_figure(found: Mutagenesis, meaning: ScoreTarget = UNKNOWN) -> go
     effect = found.effect.astype(float)
     known = found.reference < 4
     effect[found.reference[known], np.flatnonzero(known)] = np.nan
-    strongest = max(float(np.abs(found.effect).max()), 1.0 if meaning.unit else 0.0) or 1.0
+    strongest = max(float(np.abs(found.effect).max()), 1.0 if target.unit else 0.0) or 1.0
     figure.add_heatmap(
         x=position,
         y=list(LETTERS[:4]),
@@ -251,6 +251,6 @@ def mutagenesis_figure(found: Mutagenesis, meaning: ScoreTarget = UNKNOWN) -> go
     dots = {"mode": "markers", "marker": {"size": 4, "color": "#808080"}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=present[0], y=present[1], row=2, col=1, **dots)
     figure.update_xaxes(**_base_axis(found.reference, found.start + 1))
-    figure.update_yaxes(title_text="contribution", **_height_axis(meaning), row=1, col=1)
+    figure.update_yaxes(title_text="contribution", **_height_axis(target), row=1, col=1)
     figure.update_yaxes(title_text="changed to", autorange="reversed", row=2, col=1)
     return figure.update_layout(**_frame(370, top=8))

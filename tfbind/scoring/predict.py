@@ -122,8 +122,8 @@ def predict_file(
             here: ScorePieces = functools.partial(map, functools.partial(score_batch, model, options))
             _score_all(parts, records, model, score_pieces or here, on_progress)
             how = rule(model, [record.length for record in records], options.both)
-            threshold = model.meaning.threshold if options.threshold is None else options.threshold
-            about = About(f"{model.name} {model.hash}", how, threshold, meaning=model.meaning)
+            threshold = model.target.threshold if options.threshold is None else options.threshold
+            about = About(f"{model.name} {model.hash}", how, threshold, target=model.target)
             tracks = _tracks(parts, model, records, on_progress)
             formats.write(out, tracks, about)
             suffix = out.suffix.lower()

@@ -125,7 +125,7 @@ class Scorer:
         self, model: Model, reference: Reference, threshold: float | None = None, both: bool = False
     ) -> None:
         self.model, self.reference, self.both = model, reference, both
-        self.threshold = model.meaning.threshold if threshold is None else threshold
+        self.threshold = model.target.threshold if threshold is None else threshold
         self.reasons: Counter[str] = Counter()
         self._known: dict[str, list[ReferenceSequence]] = {}
 
@@ -393,7 +393,7 @@ def score_variants(
     if not variants.exists():
         raise ValueError(f"{variants}: no such file; expected a VCF file")
     refuse_overwriting_input(out, variants, fasta)
-    threshold = model.meaning.threshold if threshold is None else threshold
+    threshold = model.target.threshold if threshold is None else threshold
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold, both)
     names = (file_label(variants), file_label(fasta))
     bad: list[BadLine] = []
@@ -485,7 +485,7 @@ def _preamble(model: Model, names: tuple[str, str], threshold: float, both: bool
     )
     rule += ", both strands averaged" * both
     return [
-        about_line(About(f"{model.name} {model.hash}", rule, meaning=model.meaning)),
+        about_line(About(f"{model.name} {model.hash}", rule, target=model.target)),
         f"variants of {names[0]} in {names[1]}; positions count from 1",
         "effect: the largest change of a score, alternative minus reference, at effect_pos; ref_score, alt_score: "
         f"the highest within {model.reach} bases; sites score {threshold:g} or more",

@@ -311,7 +311,7 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
             [listed[place].name for place in places],
             profiles,
             chosen=_within(places, chosen),
-            unit=how.model.meaning.unit,
+            unit=how.model.target.unit,
         ),
         key=CHART_KEY,
         config=chart_buttons("records"),

@@ -258,7 +258,7 @@ def _refused(sizes: Sequence[tuple[str, int]]) -> dict[str, str]:
 def _about(records: Sequence[Record], how: Settings, changed: Sequence[str]) -> About:
     words = rule(how.model, [len(record.codes) for record in records], how.both)
     names = ", ".join(map(shorten, changed))
-    return About(f"{how.model.name} {how.model.hash}", words, how.threshold, names, how.model.meaning)
+    return About(f"{how.model.name} {how.model.hash}", words, how.threshold, names, how.model.target)
 
 
 def _tracks(records: Sequence[Record], how: Settings, pad: bool) -> list[Track]:

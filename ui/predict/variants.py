@@ -202,7 +202,7 @@ def _draw(variants: Variants, found: ScoredVariants, how: Settings) -> None:
         key=TABLE,
         height=min(35 * (len(found.scored) + 1) + 3, 280),
         alt="Variants with their effect, where it acts, and sites gained and lost",
-        column_config=COLUMNS | {"Effect": _effect_column(how.model.meaning.scale)},
+        column_config=COLUMNS | {"Effect": _effect_column(how.model.target.scale)},
     )
     _draw_downloads(variants, found, how)
     _draw_unscored(found.unscored, listed, folded=True)
@@ -297,17 +297,17 @@ def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, 
     if task.reverse:
         task, before, after = task.forward(), before[::-1], after[::-1]
     edited = task.edited()
-    st.markdown(f"**{plain(_name(call))}**: {_said(effect, model.meaning.unit)}")
+    st.markdown(f"**{plain(_name(call))}**: {_said(effect, model.target.unit)}")
     figure = profile_figure(
         edited.codes,
         after,
         name="with the variant",
         lines=[Line("reference", edited.aligned(before))],
         sites=call_sites(after, how.threshold),
-        hits=motif_hits(model.meaning.scan, edited.codes),
+        hits=motif_hits(model.target.scan, edited.codes),
         shaded=model.reach if model.length is None else 0,
         first=task.start + 1,
-        meaning=model.meaning,
+        target=model.target,
     )
     start = task.start + task.variant.start + 0.5
     figure.add_vline(x=start + max(len(task.variant.alternative), 1) / 2, line={"dash": "dot", "width": 1})

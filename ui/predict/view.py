@@ -74,13 +74,13 @@ def _key(rows: Rows) -> str:
 
 def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
     """Draw the table, or say that there is no site."""
-    meaning = model.meaning
+    target = model.target
     if not rows:
-        st.markdown(f"**No site** scores {threshold:g}{meaning.unit} or more in this sequence.")
+        st.markdown(f"**No site** scores {threshold:g}{target.unit} or more in this sequence.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{meaning.unit}, strongest first. "
+            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{target.unit}, strongest first. "
             "Select a row to see it close."
         )
         if selected_site(rows):
@@ -97,15 +97,15 @@ def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
         selection_mode="single-row",
         height=min(35 * (len(rows) + 1) + 3, 280),
         alt="Called sites: place, strand, score, sequence, percentile and how often chance makes one",
-        column_config=COLUMNS | _columns(meaning),
+        column_config=COLUMNS | _columns(target),
     )
 
 
-def _columns(meaning: ScoreTarget) -> dict[str, Any]:
-    strand = f"Of the best match of the motif of {plain(meaning.factor)} in it; . means none."
-    if meaning.scan is None:
+def _columns(target: ScoreTarget) -> dict[str, Any]:
+    strand = f"Of the best match of the motif of {plain(target.factor)} in it; . means none."
+    if target.scan is None:
         strand = "Not known: which motif is behind the data that the model was trained on is not known."
-    score = st.column_config.NumberColumn("Score", help=f"In {plain(meaning.scale)}.", format="%.2f")
+    score = st.column_config.NumberColumn("Score", help=f"In {plain(target.scale)}.", format="%.2f")
     return {"strand": st.column_config.TextColumn("Strand", help=strand), "score": score}
 
 
@@ -144,7 +144,7 @@ def sequence_view(
         st.error(str(error))
         draw_changes(record, edited, records, open_record)
         return
-    hits = motif_hits(how.model.meaning.scan, edited.codes)
+    hits = motif_hits(how.model.target.scan, edited.codes)
     rows = find_sites(edited.codes, found, hits, how.threshold)
     if original:
         _draw_effect(record, edited, original, found, how)
@@ -170,7 +170,7 @@ def _score(model: Model, codes: Codes, both: bool) -> Profile:
 def _draw_effect(record: Record, edited: EditedSequence, original: Profile, found: Profile, how: Settings) -> None:
     """What the changes do: the same number, sites and words as in a list of variants."""
     seen = effect_in_window(how.model, record.codes, edited, how.threshold, how.both)
-    show_effect(seen or edits.effect(original.scores, found.scores, edited, how.threshold), how.model.meaning.unit)
+    show_effect(seen or edits.effect(original.scores, found.scores, edited, how.threshold), how.model.target.unit)
     if seen and how.model.length and len(record.codes) > how.model.length:
         st.caption(f"Of the change in the middle of one window of {how.model.length} bases.")
 
@@ -211,7 +211,7 @@ def _draw_profile(
             hits=hits,
             shaded=how.model.reach if how.model.length is None else 0,
             focus=site and (site[0] - 1, site[1]),
-            meaning=how.model.meaning,
+            target=how.model.target,
         ),
         key=chart,
         config=chart_buttons("profile"),
@@ -286,8 +286,8 @@ def _take_click(chart: str, rows: Rows) -> None:
 
 
 @cache.drawn_once
-def _map_figure(changed: Mutagenesis, meaning: ScoreTarget) -> go.Figure:
-    return mutagenesis_figure(changed, meaning)
+def _map_figure(changed: Mutagenesis, target: ScoreTarget) -> go.Figure:
+    return mutagenesis_figure(changed, target)
 
 
 def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
@@ -301,7 +301,7 @@ def _draw_map(model: Model, codes: Codes, found: Profile, both: bool) -> None:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
     changed = cache.changes(model, codes, first, min(first + MAP_BASES, len(codes)), both)
     st.plotly_chart(
-        _map_figure(changed, model.meaning),
+        _map_figure(changed, model.target),
         config=chart_buttons("base-changes"),
         key="map",
         alt="Contribution of each base as letters, and the effect of every base change as a heat map",

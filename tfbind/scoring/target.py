@@ -98,10 +98,10 @@ def read_score_target(home: Path, names: str) -> ScoreTarget:
         ValueError: the record of a run is damaged.
     """
     found = [_of_member(home, name.strip()) for name in names.split(",")]
-    meaning = found[0] if all(other == found[0] for other in found) else UNKNOWN
+    target = found[0] if all(other == found[0] for other in found) else UNKNOWN
     own = [one.own_threshold for one in found if one.own_threshold is not None]
     mean = half_lowest_label(2 * sum(own) / len(own)) if len(own) == len(found) else None
-    return meaning if meaning.own_threshold == mean else replace(meaning, own_threshold=mean)
+    return target if target.own_threshold == mean else replace(target, own_threshold=mean)
 
 
 def _of_member(home: Path, name: str) -> ScoreTarget:
