@@ -63,9 +63,9 @@ def predict_file(options: argparse.Namespace) -> int:
     terminal = sys.stderr.isatty()
     cluster = scorer(options.ray, home_folder(), options.model, how, print_remark) if options.ray else nullcontext()
     try:
-        with cluster as score_pieces:
+        with cluster as score_batches:
             watch = _stage_bar() if terminal else lambda _stage, _done, _total: None
-            outcome = predict_file(model, data, options.out, how, watch, score_pieces=score_pieces)
+            outcome = predict_file(model, data, options.out, how, watch, score_batches=score_batches)
     finally:
         if terminal:
             draw_status("")

@@ -59,7 +59,7 @@ from .plots import (
     profile_figure as profile_figure,
     stacked_figure as stacked_figure,
 )
-from .predict import PredictionReport as PredictionReport, ScorePieces as ScorePieces, predict_file as predict_file
+from .predict import PredictionReport as PredictionReport, ScoreBatches as ScoreBatches, predict_file as predict_file
 from .sites import (
     BACKGROUND_BASES as BACKGROUND_BASES,
     Background as Background,

@@ -120,7 +120,7 @@ def _draw_jobs(running: int) -> None:
     for job in listed[:SHOWN]:
         with st.container(border=True):
             try:
-                _draw_job(job, jobs.read_order(job), jobs.read_status(job))
+                _draw_job(job, jobs.read_request(job), jobs.read_status(job))
             except (ValueError, OSError) as error:
                 st.error(plain(format_error(error)))
     if len(listed) > SHOWN:
@@ -135,8 +135,9 @@ def _draw_job(job: Job, order: JobRequest, status: JobStatus) -> None:
         st.progress(min(status.done / status.total, 1.0), _how_far(status, order.unit))
     elif status.state == "running":
         st.caption(_how_far(status, order.unit))
-    if status.said:
-        st.error(plain(status.said)) if status.state in ("failed", "crashed") else st.caption(plain(status.said))
+    if status.message:
+        show = st.error if status.state in ("failed", "crashed") else st.caption
+        show(plain(status.message))
     with st.container(horizontal=True):
         if status.state == "running":
             _draw_button("Stop", "stop_circle", jobs.stop, job)
