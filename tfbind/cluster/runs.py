@@ -84,7 +84,7 @@ class Cluster:
         """Whether any run is under way or waits."""
         return bool(self._held)
 
-    def settle(self, config: TrainConfig) -> TrainConfig:
+    def resolve_device(self, config: TrainConfig) -> TrainConfig:
         """`config` with its device and its number of threads made definite for this cluster.
 
         Raises:

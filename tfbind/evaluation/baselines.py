@@ -232,7 +232,7 @@ def _calibrated(model: Callable[[Codes], Scores], examples: TrainingExamples) ->
     return lambda codes, _: model(codes) * np.float32(slope) + start
 
 
-def _path(home: Path, dataset_hash: str, split_hash: str) -> Path:
+def _baselines_path(home: Path, dataset_hash: str, split_hash: str) -> Path:
     return home / FOLDER / f"{dataset_hash[:24]}-{split_hash[:24]}-{FORMAT}.json"
 
 
@@ -259,7 +259,7 @@ def read_baselines(home: Path, record: dict[str, Any]) -> SplitBaselines | None:
     """
     if not record.get("dataset_hash") or not record.get("split_hash"):
         return None
-    path = _path(home, record["dataset_hash"], record["split_hash"])
+    path = _baselines_path(home, record["dataset_hash"], record["split_hash"])
     if not path.exists():
         return None
     try:
@@ -354,7 +354,7 @@ def ensure_baselines(home: Path, data: Windows, parts: Split) -> SplitBaselines:
         The baselines and leaks.
     """
     record = {"dataset_hash": data.hash, "split_hash": parts.hash}
-    path = _path(home, data.hash, parts.hash)
+    path = _baselines_path(home, data.hash, parts.hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         result = read_baselines(home, record)

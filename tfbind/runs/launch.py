@@ -36,13 +36,13 @@ KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 class Executor(Protocol):
     """An executor of runs other than this machine, such as a Ray cluster.
 
-    `settle` makes the device and the number of threads of a configuration definite; it raises ValueError where no
-    machine has them. `start` starts a run, or resumes one after its last finished epoch.
+    `resolve_device` makes the device and the number of threads of a configuration definite, or raises ValueError
+    where no machine has them. `start` starts a run, or resumes one after its last finished epoch.
     """
 
     address: str
 
-    def settle(self, config: TrainConfig) -> TrainConfig: ...
+    def resolve_device(self, config: TrainConfig) -> TrainConfig: ...
 
     def start(self, run: Run) -> None: ...
 
@@ -143,7 +143,7 @@ def prepare(
     Raises:
         ValueError: the configuration, the data set or the parent cannot be used, in one line.
     """
-    config = cluster.settle(config) if cluster else devices.resolve_device(config)
+    config = cluster.resolve_device(config) if cluster else devices.resolve_device(config)
     if request.parent:
         check_continuation(config, folder.read_config(request.parent))
     dataset = open_dataset(home, config.dataset)
@@ -220,12 +220,13 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
         ValueError: the run is active, or finished, or its device is not there.
     """
     check_resumable(run)
-    settle = cluster.settle if cluster else devices.resolve_device
-    settle(folder.read_config(run))
+    config = folder.read_config(run)
     if cluster:
+        cluster.resolve_device(config)
         folder.clear_stop(run)
         cluster.start(run)
         return run
+    devices.resolve_device(config)
     mark_pending(run, lambda: check_resumable(run))
     start_process(run, [*PROGRAM, "resume", run.id], secrets)
     return run

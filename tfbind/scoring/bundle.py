@@ -185,10 +185,10 @@ def check(program: Path, model: Model) -> float:
     Raises:
         OSError: the program fails, or predicts something else.
     """
-    codes = _windows(model.length or WINDOW_LENGTH)
+    codes = _random_windows(model.length or WINDOW_LENGTH)
     names = [f"chr22_{start}_{start + codes.shape[1] - 1}" for start in range(0, codes.size, codes.shape[1])]
     with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-        predicted = _run(program, Path(folder), names, codes)
+        predicted = _run_program(program, Path(folder), names, codes)
     scores = score_windows(model, codes)
     difference, tolerance = float(np.abs(predicted - scores).max()), TOLERANCE * max(1.0, float(np.abs(scores).max()))
     if not difference <= tolerance:
@@ -196,7 +196,7 @@ def check(program: Path, model: Model) -> float:
     return difference
 
 
-def _windows(length: int) -> Codes:
+def _random_windows(length: int) -> Codes:
     """Random DNA (N, L) with a few unknown bases."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, (WINDOWS, length), dtype=np.uint8)
@@ -204,7 +204,7 @@ def _windows(length: int) -> Codes:
     return codes
 
 
-def _run(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray[np.float64]:
+def _run_program(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray[np.float64]:
     """Run the program, without this project and environment; its predictions (N, L)."""
     data, out = folder / "windows.txt.gz", folder / "predictions.csv"
     rows = [f"{decode(window)}\t{name}\n" for window, name in zip(codes, names, strict=True)]
