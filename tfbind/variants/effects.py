@@ -108,7 +108,7 @@ class Scorer:
         self.reasons: Counter[str] = Counter()
         self._known: dict[str, list[ReferenceSequence]] = {}
 
-    def results(self, calls: Iterable[Call], strict: bool = False) -> Iterator[Scored]:
+    def effects(self, calls: Iterable[Call], strict: bool = False) -> Iterator[Scored]:
         """Score calls: each with its effect; a call without one has the reason in `skipped`.
 
         Args:
