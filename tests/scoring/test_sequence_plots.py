@@ -154,7 +154,7 @@ def test_no_change_has_the_colour_of_the_page_whether_light_or_dark():
 
 def test_stacked_profiles_share_scale_and_positions_and_one_is_marked():
     profiles = [np.array(values, np.float32) for values in ([0, 4, 0], [0, 1, 0, 0], [0, 0])]
-    figure = stacked_figure(["a", "<b>", "c"], profiles, chosen=1)
+    figure = stacked_figure(["a", "<b>", "c"], profiles, selected=1)
     assert [trace.x.tolist() for trace in figure.data] == [[1, 2, 3], [1, 2, 3, 4], [1, 2]]
     assert [trace.y.tolist() for trace in figure.data] == [values.tolist() for values in profiles]
     assert {figure.layout[axis].range for axis in ("yaxis", "yaxis2", "yaxis3")} == {(-0.5, 4 * 1.6)}

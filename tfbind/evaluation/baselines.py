@@ -196,7 +196,7 @@ def _numbers(codes: Codes, width: int) -> NDArray[np.int64]:
 def _table(codes: Codes, scores: Scores, width: int) -> Scores:
     """The value of each word, NaN for one that does not occur."""
     count, total = np.zeros(4**width, dtype=np.int64), np.zeros(4**width)
-    for rows in (slice(at, at + AT_ONCE) for at in range(0, len(codes), AT_ONCE)):
+    for rows in (slice(start, start + AT_ONCE) for start in range(0, len(codes), AT_ONCE)):
         numbers = _numbers(codes[rows], width)
         lowest = np.full(numbers.shape, np.inf, dtype=np.float32)
         for offset in range(width):
@@ -305,13 +305,13 @@ def compare_baselines(home: Path, records: Iterable[Mapping[str, Any]], metric: 
     splits = {(record.get("dataset_hash"), record.get("split_hash")): dict(record) for record in records}
     if len({content for content, _ in splits if content}) > 1:
         return []
-    splits_known = [known for record in splits.values() if (known := read_baselines(home, record))]
+    measured = [split for record in splits.values() if (split := read_baselines(home, record))]
     rows: dict[tuple[str, str], BaselineComparison] = {}
-    for base in [base for known in splits_known for base in known.baselines]:
+    for base in [base for split in measured for base in split.baselines]:
         value = vars(base).get(metric)
         row = rows.setdefault((base.key, base.name), BaselineComparison(base.key, base.name, base.about, []))
         row.values.extend([] if value is None else [value])
-    order = {base.key: index for known in splits_known for index, base in enumerate(known.baselines)}
+    order = {base.key: index for split in measured for index, base in enumerate(split.baselines)}
     return sorted((row for row in rows.values() if row.values), key=lambda row: order[row.key])
 
 

@@ -50,33 +50,33 @@ class Estimate:
         return duration(round_seconds(self.seconds))
 
 
-def estimate_run(config: TrainConfig, windows: int, length: int, past: Iterable[SpeedSample] = ()) -> Estimate:
+def estimate_run(config: TrainConfig, windows: int, length: int, samples: Iterable[SpeedSample] = ()) -> Estimate:
     """Estimate the duration of a run.
 
     Args:
         config: its configuration, with device and threads resolved.
         windows: windows of its data set, before the split.
         length: bases of a window.
-        past: speeds of finished runs, newest first. Those of the same model on the same device and threads count,
+        samples: speeds of finished runs, newest first. Those of the same model on the same device and threads count,
             else those of other models there, scaled by the floating-point operations of one window.
 
     Returns:
         The estimate: the median speed of the last 5 such runs, or a reference speed where there is none.
     """
-    same_device = [sample for sample in past if _device(sample.config) == _device(config)]
+    same_device = [sample for sample in samples if _device(sample.config) == _device(config)]
     same_model = [
         sample for sample in same_device if _model(sample.config) == _model(config) and sample.length == length
     ]
-    samples = (same_model or same_device)[:RECENT]
+    used = (same_model or same_device)[:RECENT]
     flops = forward_flops(config, length)
-    if samples:
-        speed = median(sample.windows_per_second * forward_flops(sample.config, sample.length) for sample in samples)
+    if used:
+        speed = median(sample.windows_per_second * forward_flops(sample.config, sample.length) for sample in used)
     else:
         speed = REFERENCE_SPEED[config.device] * _useful_threads(config)
     held_out = int(windows * config.validation_split)
     passes = windows - held_out + held_out / TRAINING_PASSES
     seconds = START_SECONDS + config.num_epochs * passes * flops / speed
-    return Estimate(seconds, _basis(len(samples), bool(same_model)), bool(samples))
+    return Estimate(seconds, _basis(len(used), bool(same_model)), bool(used))
 
 
 def disk_needed(config: TrainConfig, held_out: int, length: int) -> int:

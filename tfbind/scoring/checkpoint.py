@@ -171,12 +171,12 @@ class PredictionCheckpoint:
         None have where any of it is missing or damaged.
         """
         try:
-            done = DONE_FILE.read(self.done)
+            record = DONE_FILE.read(self.done)
         except ValueError:
             return 0, {}
-        bases = done["bases"]
+        bases = record["bases"]
         checksums = {path.name: checksum(path, bases * FLOAT_BYTES) for path in paths}
-        return (bases, done["crc32"]) if checksums == done["crc32"] else (0, {})
+        return (bases, record["crc32"]) if checksums == record["crc32"] else (0, {})
 
 
 def checksum(path: Path, size: int | None = None) -> int | None:

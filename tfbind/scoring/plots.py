@@ -176,14 +176,14 @@ def _draw_hits(figure: go.Figure, hits: Sequence[Hit], first: int) -> None:
 
 
 def stacked_figure(
-    names: Sequence[str], profiles: Sequence[Scores], *, chosen: int | None = None, unit: str = ""
+    names: Sequence[str], profiles: Sequence[Scores], *, selected: int | None = None, unit: str = ""
 ) -> go.Figure:
     """Draw profiles of several records below each other, with shared axes.
 
     Args:
         names: of the records.
         profiles: (L,) for each.
-        chosen: the record that is drawn in full colour; None for all of them.
+        selected: the record that is drawn in full colour; None for all of them.
         unit: behind a score.
 
     Returns:
@@ -195,7 +195,7 @@ def stacked_figure(
     labels = []
     for row, (name, scores) in enumerate(zip(names, profiles, strict=True), start=1):
         points = thin(scores, STACKED_POINTS)
-        colour = PREDICTED if chosen in (None, row - 1) else OBSERVED
+        colour = PREDICTED if selected in (None, row - 1) else OBSERVED
         figure.add_scatter(
             x=points + 1,
             y=np.round(scores[points], 2),

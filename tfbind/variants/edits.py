@@ -50,8 +50,8 @@ class EditedSequence:
 
     def net(self, original: Codes) -> Variant:
         """The edits as one variant, from the first base that differs or has no sure pair to the last."""
-        known = np.flatnonzero(self.paired != ADDED)
-        different = self.paired[known][original[self.paired[known]] != self.codes[known]]
+        present = np.flatnonzero(self.paired != ADDED)
+        different = self.paired[present][original[self.paired[present]] != self.codes[present]]
         blocks = _blocks(self.paired, len(original))
         start = min([*different[:1].tolist(), *(block.start for block in blocks)], default=0)
         end = max([*(different[-1:] + 1).tolist(), *(block.end for block in blocks)], default=0)
@@ -64,7 +64,7 @@ class VariantEffect:
 
     `change` is the largest difference, at `place` of the original, from `before` to `after`; `acts` are the first and
     last place at which the score moves by `ACTS` or more, None if there is none. `lost` are called sites of the
-    original without a counterpart; `made` those of the changed sequence without one, in its coordinates.
+    original without a counterpart; `gained` those of the changed sequence without one, in its coordinates.
     """
 
     change: float
@@ -73,13 +73,13 @@ class VariantEffect:
     after: float
     acts: tuple[int, int] | None
     lost: list[Site]
-    made: list[Site]
+    gained: list[Site]
 
     def shifted(self, by: int) -> "VariantEffect":
         """The effect in sequences that begin so many bases further to the left."""
         acts = None if self.acts is None else (self.acts[0] + by, self.acts[1] + by)
-        lost, made = ([site.shifted(by) for site in sites] for sites in (self.lost, self.made))
-        return VariantEffect(self.change, self.place + by, self.before, self.after, acts, lost, made)
+        lost, gained = ([site.shifted(by) for site in sites] for sites in (self.lost, self.gained))
+        return VariantEffect(self.change, self.place + by, self.before, self.after, acts, lost, gained)
 
 
 class Block(NamedTuple):
@@ -140,7 +140,7 @@ def effects(before: Scores, after: Scores, paired: NDArray[np.intp], threshold: 
     highest score, the next base on either side included. So the effect follows from the two sequences, not from the
     spelling of the variant; a site that is deleted with its bases counts in full, one that only moves does not.
 
-    A called site is lost, or made, if no base of it has a called one as its counterpart. Where bases have no pair, of
+    A called site is lost or gained if no base of it has a called one as its counterpart. Where bases have no pair, of
     all ways to place the gap among them that counts under which the sites of both fit best, one to one.
 
     Args:
@@ -152,10 +152,10 @@ def effects(before: Scores, after: Scores, paired: NDArray[np.intp], threshold: 
     Returns:
         The effect of each row.
     """
-    known = np.flatnonzero(paired != ADDED)
+    present = np.flatnonzero(paired != ADDED)
     blocks = _blocks(paired, before.shape[1])
-    places = np.broadcast_to(paired[known], (len(before), len(known)))
-    old, new = before[:, paired[known]], after[:, known]
+    places = np.broadcast_to(paired[present], (len(before), len(present)))
+    old, new = before[:, paired[present]], after[:, present]
     for block in blocks:
         first, last = max(block.start - 1, 0), max(block.first - 1, 0)
         stretch, changed = before[:, first : block.end + 1], after[:, last : block.last + 1]
@@ -184,9 +184,9 @@ def _acting(places: NDArray[np.intp], change: Scores) -> tuple[int, int] | None:
 
 def _blocks(paired: NDArray[np.intp], bases: int) -> list[Block]:
     """The stretches without pairs, with an original of so many bases."""
-    known = np.flatnonzero(paired != ADDED)
-    old = np.concatenate([[-1], paired[known], [bases]])
-    new = np.concatenate([[-1], known, [len(paired)]])
+    present = np.flatnonzero(paired != ADDED)
+    old = np.concatenate([[-1], paired[present], [bases]])
+    new = np.concatenate([[-1], present, [len(paired)]])
     gaps = np.flatnonzero((np.diff(old) > 1) | (np.diff(new) > 1))
     return [Block(int(old[at]) + 1, int(old[at + 1]), int(new[at]) + 1, int(new[at + 1])) for at in gaps]
 
@@ -194,18 +194,18 @@ def _blocks(paired: NDArray[np.intp], bases: int) -> list[Block]:
 def _sites(
     before: Scores, after: Scores, paired: NDArray[np.intp], blocks: list[Block], threshold: float
 ) -> list[tuple[list[Site], list[Site]]]:
-    """The sites lost and made in each row."""
+    """The sites lost and gained in each row."""
     called_before, called_after = before >= threshold, after >= threshold
     candidates = np.array(called_before.any(axis=1) | called_after.any(axis=1))
     if not blocks:
         candidates &= (called_before != called_after).any(axis=1)
     return [
-        _lost_and_made(before[row], after[row], paired, blocks, threshold) if changes else ([], [])
+        _lost_and_gained(before[row], after[row], paired, blocks, threshold) if changes else ([], [])
         for row, changes in enumerate(candidates.tolist())
     ]
 
 
-def _lost_and_made(
+def _lost_and_gained(
     before: Scores, after: Scores, paired: NDArray[np.intp], blocks: list[Block], threshold: float
 ) -> tuple[list[Site], list[Site]]:
     """The called sites of a profile (L,) that have no counterpart in that (L',) of the changed sequence, and those
@@ -252,22 +252,22 @@ def _counterparts(old: list[Site], new: list[Site], aligned: NDArray[np.intp], b
     for sites, site_numbers in ((old, numbers_before), (new, numbers_after)):
         for number, site in enumerate(sites):
             site_numbers[site.start : site.end] = number
-    known = np.flatnonzero((aligned != ADDED) & (numbers_after >= 0))
-    pairs = zip(numbers_before[aligned[known]].tolist(), numbers_after[known].tolist(), strict=True)
+    present = np.flatnonzero((aligned != ADDED) & (numbers_after >= 0))
+    pairs = zip(numbers_before[aligned[present]].tolist(), numbers_after[present].tolist(), strict=True)
     return {pair for pair in pairs if pair[0] >= 0}
 
 
 def _misfit(old: list[Site], new: list[Site], pairs: set[tuple[int, int]]) -> tuple[int, int, int]:
     """How badly sites fit: the number without a counterpart or with one too many, with one too many, and lost."""
     matched_before, matched_after = {left for left, _ in pairs}, {right for _, right in pairs}
-    lost, made = len(old) - len(matched_before), len(new) - len(matched_after)
+    lost, gained = len(old) - len(matched_before), len(new) - len(matched_after)
     shared = 2 * len(pairs) - len(matched_before) - len(matched_after)
-    return lost + made + shared, shared, lost
+    return lost + gained + shared, shared, lost
 
 
-def verdict(change: float, lost: Sequence[str], made: Sequence[str]) -> str:
-    """The effect of a variant in a few words, from its largest change and the names of its lost and made sites."""
-    changes = [f"destroys {site}" for site in lost] + [f"makes {site}" for site in made]
+def verdict(change: float, lost: Sequence[str], gained: Sequence[str]) -> str:
+    """The effect of a variant in a few words, from its largest change and the names of its lost and gained sites."""
+    changes = [f"destroys {site}" for site in lost] + [f"makes {site}" for site in gained]
     if changes:
         words = " and ".join(changes)
         return words[0].upper() + words[1:]
@@ -279,7 +279,7 @@ def verdict(change: float, lost: Sequence[str], made: Sequence[str]) -> str:
 def headline(effect: VariantEffect) -> str:
     """The effect in a few words, with the places of sites."""
     lost = [f"the site at {site.start + 1} to {site.end}" for site in effect.lost]
-    return verdict(effect.change, lost, [f"a new site at {site.start + 1} to {site.end}" for site in effect.made])
+    return verdict(effect.change, lost, [f"a new site at {site.start + 1} to {site.end}" for site in effect.gained])
 
 
 def details(effect: VariantEffect, unit: str) -> str:

@@ -230,7 +230,8 @@ def _score(model: Model, tasks: Sequence[ScoringTask], threshold: float, both: b
         comparisons = _compare(reference, alternative, tasks[numbers[0]], threshold)
         for number, effect, before, after in zip(numbers, comparisons, *highest, strict=True):
             position = tasks[number].position(effect.place)
-            results[number] = AlleleEffect(effect.change, position, before, after, len(effect.lost), len(effect.made))
+            sites = len(effect.lost), len(effect.gained)
+            results[number] = AlleleEffect(effect.change, position, before, after, *sites)
     return [results[number] for number in range(len(tasks))]
 
 
@@ -413,7 +414,7 @@ def _without_bad_lines(entries: Iterable[Call | BadLine], bad: list[BadLine]) ->
 
 def unused_lines(bad: Iterable[BadLine]) -> Iterator[str]:
     """Format the lines without a variant for the end of a table."""
-    return (f"# not used, line {line.line}: {line.why}\n" for line in bad)
+    return (f"# not used, line {line.line}: {line.reason}\n" for line in bad)
 
 
 def table_lines(

@@ -331,7 +331,7 @@ class BadLine(NamedTuple):
 
     line: int
     text: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)

@@ -323,7 +323,7 @@ def _draw_stack(listed: Sequence[Record], highest: Sequence[float | None], chose
 
 @cache.drawn_once
 def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], chosen: int | None, unit: str) -> go.Figure:
-    return stacked_figure(names, profiles, chosen=chosen, unit=unit)
+    return stacked_figure(names, profiles, selected=chosen, unit=unit)
 
 
 def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:

@@ -222,7 +222,7 @@ def _effect_column(scale: str) -> Any:
 
 def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = False) -> None:
     """The lines without a score, each with its reason."""
-    rows = [(bad.line, bad.text, bad.why) for bad in listed.bad]
+    rows = [(bad.line, bad.text, bad.reason) for bad in listed.bad]
     rows += [(call.line, _name(call), call.skipped) for call, _ in unscored]
     if not rows:
         return
