@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tfbind.data.simulate import simulate_windows
 from tfbind.metrics import pearson, window_pearson
-from tfbind.scoring.meaning import BUILTIN
 from tfbind.scoring.model import load_model, score_windows
+from tfbind.scoring.target import BUILTIN
 
 SEEDS = (101, 102, 103)
 WINDOWS = 3_000

@@ -19,7 +19,7 @@ from tfbind.config import PRESETS, parse_config
 from tfbind.data.simulate import LENGTH
 from tfbind.nn.kernels.compile import BlankData
 from tfbind.nn.model import build_model
-from tfbind.nn.training import train
+from tfbind.nn.training import Training
 from tfbind.store.process import cpu_cores
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     while threads <= cpu_cores():
         settings = {"num_epochs": 3, "device": "cpu", "threads": threads, "batch_size": arguments.batch_size}
         config = parse_config(settings, PRESETS[arguments.preset])
-        _, *rows = train(build_model(config, LENGTH), data, config)
+        _, *rows = Training(build_model(config, LENGTH), data, config)
         print(f"{threads} threads: {max(row['windows_per_second'] for row in rows):,.0f} windows/s", flush=True)
         threads *= 2
 

@@ -28,7 +28,7 @@ from tfbind.config import PRESETS, parse_config
 from tfbind.data.simulate import LENGTH
 from tfbind.nn.kernels import gemm
 from tfbind.nn.model import build_model
-from tfbind.nn.training import train
+from tfbind.nn.training import Training
 
 TWELVE_ROWS = gemm.TileRows(12, 4, 12, 4)
 EPOCHS = 4
@@ -46,7 +46,7 @@ def train_with(shape: gemm.TileRows, preset: str, windows: int, threads: int) ->
     torch.set_num_threads(1)  # as a run does
     config = parse_config({"num_epochs": EPOCHS, "device": "cpu", "threads": threads}, PRESETS[preset])
     found, before = [], time.process_time()
-    for row in train(build_model(config, LENGTH), random_windows(windows), config):
+    for row in Training(build_model(config, LENGTH), random_windows(windows), config):
         now = time.process_time()
         found.append((now - before, row["windows_per_second"]))
         before = now

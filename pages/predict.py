@@ -41,7 +41,7 @@ if records and scoring_settings:
     record = choose_record(records, scoring_settings)
     st.subheader(plain(record.name), anchor=False)
     bases = plural(len(record.codes), "base")
-    st.caption(plain(f"{scoring_settings.main.label} · {bases} · {scoring_settings.model.meaning.words}"))
+    st.caption(plain(f"{scoring_settings.main.label} · {bases} · {scoring_settings.model.target.words}"))
     show_cautions(record, scoring_settings.model)
     sequence_view(record, records, scoring_settings, lambda meant: open_record(meant, records))
     with panel("downloads"):

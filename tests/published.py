@@ -5,8 +5,7 @@ from pathlib import Path
 from past_runs import curve, past
 
 from tfbind.config import TrainConfig, parse_config
-from tfbind.runs import folder, record
-from tfbind.runs.folder import Row
+from tfbind.runs import Row, folder, record
 from tfbind.runs.record import RunRecord
 
 HASH = "ab" * 32

@@ -8,8 +8,7 @@ import numpy as np
 
 from tfbind.config import TrainConfig
 from tfbind.errors import Reason
-from tfbind.runs import folder as runs
-from tfbind.runs.folder import Row, Run
+from tfbind.runs import ACTIVE, Row, Run, folder as runs
 from tfbind.store.schema import read_json, write_json
 
 CONFIG = TrainConfig(device="cpu", threads=2)
@@ -51,7 +50,7 @@ def make_run(
     for row in make_rows(epochs):
         runs.append_row(run, row)
     began = time.time() - 60
-    ended = None if state in runs.ACTIVE else began + 30
+    ended = None if state in ACTIVE else began + 30
     began_if_at_all = None if state == "pending" else began
     runs.set_state(run, state, started=began_if_at_all, ended=ended, device="cpu", error=error, reason=reason)
     return run

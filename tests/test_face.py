@@ -200,7 +200,7 @@ def test_a_bar_is_drawn_where_it_is_asked_for_alone(
 ) -> None:
     api.folders.watch(worked["runs"][0])
     assert capfd.readouterr() == ("", "")
-    api.folders.watch(worked["runs"][0], drawn=True)
+    api.folders.watch(worked["runs"][0], show_bar=True)
     assert f"run {worked['runs'][0].id}: finished" in capfd.readouterr().err
 
 
@@ -211,7 +211,7 @@ def test_a_bar_says_how_far_a_run_is(home: Path, capfd: pytest.CaptureFixture[st
     (run.folder / folder.PROGRESS).write_text(json.dumps(progress))
     timer = threading.Timer(1.0, folder.set_state, (run, "finished"))
     timer.start()
-    api.folders.watch(run, drawn=True)
+    api.folders.watch(run, show_bar=True)
     timer.join()
     said = capfd.readouterr().err
     assert f"epoch 2/5 {'█' * 12}{'·' * 12}  12 s left" in said

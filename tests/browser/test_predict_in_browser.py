@@ -279,5 +279,5 @@ def test_a_killed_background_job_is_said_and_goes_on_to_a_file(
         page.get_by_role("button", name="Download (").click()
     assert download.value.suggested_filename == "my_genome.bed"
     content = download.value.path().read_bytes()
-    assert content == jobs.output(job, jobs.read_order(job)).read_bytes()
+    assert content == jobs.output(job, jobs.read_request(job)).read_bytes()
     assert content.count(b"\nchr9\t") > 1000

@@ -15,7 +15,7 @@ from toy import toy_config, toy_data, toy_home
 
 from tfbind.config import PROJECT, TrainConfig
 from tfbind.nn.model import build_model
-from tfbind.nn.training import Diverged, Optimizer, Training, learning_rate_at, one_hot, shard_count, train
+from tfbind.nn.training import Diverged, Optimizer, Training, learning_rate_at, one_hot, shard_count
 from tfbind.runs import launch
 from tfbind.runs.worker import Worker
 
@@ -48,7 +48,7 @@ def test_one_hot_is_a_c_g_t_and_zeros_for_n():
 
 
 def test_it_learns():
-    rows = list(train(build_model(toy_config(), 20), toy_data(), toy_config(num_epochs=12)))
+    rows = list(Training(build_model(toy_config(), 20), toy_data(), toy_config(num_epochs=12)))
     assert [row["epoch"] for row in rows] == list(range(1, 13))
     assert rows[-1]["val_loss"] < rows[0]["val_loss"] / 4
     assert rows[-1]["val_pearsonr"] > 0.9
@@ -322,7 +322,7 @@ def test_an_epoch_is_that_of_plain_torch(norm):
     config = toy_config(norm=norm, dropout_rate=0.0, num_epochs=1)
     data = toy_data()
     ours, plain = build_model(config, 20), build_model(config, 20)
-    training = train(ours, data, config)
+    training = Training(ours, data, config)
     next(training)
     optimizer = torch.optim.AdamW(plain.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     random = np.random.default_rng([config.seed, 1])

@@ -16,7 +16,7 @@ from toy import toy_config
 
 from tfbind.config import PRESETS
 from tfbind.nn.weight_files import pack
-from tfbind.runs import folder as runs
+from tfbind.runs import folder as runs, summary
 from tfbind.store.process import AHEAD_SECONDS, FRESH_SECONDS
 from tfbind.store.schema import read_json, write_json
 
@@ -228,7 +228,7 @@ def test_a_damaged_state_is_a_crash_with_its_reason_and_hides_no_other_run(tmp_p
     status = runs.read_status(run)
     assert status.state == "crashed"
     assert status.error
-    assert {runs.summary(each)["state"] for each in runs.list_runs(tmp_path)} == {"crashed", "pending"}
+    assert {summary(run)["state"] for run in runs.list_runs(tmp_path)} == {"crashed", "pending"}
     assert other in runs.list_runs(tmp_path)
 
 

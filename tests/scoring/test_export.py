@@ -16,9 +16,9 @@ from tfbind.dna.intervals import Position, place_records
 from tfbind.dna.parser import read_records
 from tfbind.scoring import formats
 from tfbind.scoring.formats import About, Track, as_bytes, facts, track, write
-from tfbind.scoring.meaning import SHIPPED
+from tfbind.scoring.target import SHIPPED
 
-ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, meaning=SHIPPED)
+ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, target=SHIPPED)
 HEADER = "# tfbind; model builtin 0a1b; FOXA1, score in nats above background, not occupancy; scored in one pass; "
 SCORES = np.array([0.1, 2.5, 3, 0.25, 2, -1], dtype=np.float32)
 
@@ -213,7 +213,7 @@ def test_a_long_reverse_strand_is_written_in_pieces_as_at_once(monkeypatch, tmp_
     scores = np.random.default_rng(3).normal(2, 2, 1_000).astype(np.float32)
     turned = track("chr1:1-1000(-)", np.zeros(1_000, np.uint8), scores)
     at_once = [text(suffix, turned) for suffix in (".bed", ".bedgraph")]
-    monkeypatch.setattr(formats, "PIECE_BASES", 7)
+    monkeypatch.setattr(formats, "CHUNK_BASES", 7)
     assert [text(suffix, turned) for suffix in (".bed", ".bedgraph")] == at_once
     write(tmp_path / "out.bw", [turned], ABOUT)
     assert values(tmp_path / "out.bw", "chr1", 0, 1_000) == scores[::-1].tolist()

@@ -51,7 +51,7 @@ def test_a_job_runs_as_it_is_shown_in_a_session_of_its_own_and_leaves_its_file(h
     process.resume()
     wait_for(lambda: jobs.read_status(job).state != "running")
     assert jobs.read_status(job).state == "finished"
-    assert jobs.read_status(job).said.startswith("2 records, 20 bases in ")
+    assert jobs.read_status(job).message.startswith("2 records, 20 bases in ")
     rows = [line for line in jobs.output(job, ORDER).read_text().splitlines() if not line.startswith("#")]
     assert len(rows) == 20
     assert [found.id for found in jobs.list_jobs(home)] == [job.id]
@@ -108,7 +108,7 @@ def test_what_cannot_be_scored_is_failed_with_its_line(home):
     job = jobs.submit(home, ORDER, io.BytesIO(b">p\nMKVLAETRRPFQQWLMKVLSEFIPQ\n"))
     wait_for(lambda: jobs.read_status(job).state != "running")
     assert jobs.read_status(job).state == "failed"
-    assert jobs.read_status(job).said.startswith(
+    assert jobs.read_status(job).message.startswith(
         "genome.fa: record p: letter 'L' at position 4 (1-based); this looks like"
     )
 
@@ -169,7 +169,7 @@ from tfbind.scoring import jobs
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 where = sys.argv[2]
 if where == "copy": jobs.shutil.copyfileobj = die
-elif where == "order": type(jobs.ORDER_FILE).write = die
+elif where == "order": type(jobs.REQUEST_FILE).write = die
 elif where == "process": jobs.subprocess.Popen = die
 else: jobs.identify_process = die
 order = jobs.JobRequest("a.fa", "builtin", ".tsv", "forward", 3.0, False)

@@ -13,7 +13,7 @@ def test_scores_count_as_far_as_they_are_there_and_as_they_were_written(tmp_path
     np.arange(4, dtype=np.float32).tofile(parts.scores)
     found = checksum(parts.scores, 12)
     assert found is not None
-    parts.keep_done(3, {parts.scores.name: found})
+    parts.write_done(3, {parts.scores.name: found})
     assert parts.read_done([parts.scores]) == (3, {parts.scores.name: found})
     for bases, crc in ((2, found), (10**18, found), (-1, 0), (10**18, None)):
         write_json(parts.done, {"bases": bases, "crc32": {parts.scores.name: crc}})

@@ -9,7 +9,6 @@ import pytest
 from tfbind.dna.codes import encode
 from tfbind.figures import OBSERVED, PREDICTED
 from tfbind.scoring.ism import Mutagenesis
-from tfbind.scoring.meaning import SHIPPED, UNKNOWN
 from tfbind.scoring.model import Site
 from tfbind.scoring.plots import (
     AROUND_FOCUS,
@@ -25,6 +24,7 @@ from tfbind.scoring.plots import (
     stacked_figure,
 )
 from tfbind.scoring.sites import Hit
+from tfbind.scoring.target import SHIPPED, UNKNOWN
 
 CODES = encode("ACGTN")
 SCORES = np.array([0.0, 1.0, 5.0, 2.0, 0.0], dtype=np.float32)
@@ -137,9 +137,9 @@ def test_short_sequences_have_each_letter_below_both_figures_and_nothing_beside_
 
 def test_what_is_next_to_nothing_in_nats_is_drawn_so_and_in_another_unit_as_it_is():
     scores, effect = np.full(5, 0.0008, np.float32), np.full((4, 5), 0.002, np.float32)
-    for meaning, height, strongest in ((SHIPPED, [0, 1], 1), (UNKNOWN, [0], np.float32(0.002))):
-        changes = mutagenesis_figure(Mutagenesis(0, CODES, effect), meaning)
-        for axis in (profile_figure(CODES, scores, name="m", meaning=meaning).layout.yaxis, changes.layout.yaxis):
+    for target, height, strongest in ((SHIPPED, [0, 1], 1), (UNKNOWN, [0], np.float32(0.002))):
+        changes = mutagenesis_figure(Mutagenesis(0, CODES, effect), target)
+        for axis in (profile_figure(CODES, scores, name="m", target=target).layout.yaxis, changes.layout.yaxis):
             assert list(axis.autorangeoptions.include) == height
             assert axis.exponentformat == "none"  # not 800µ
         assert (changes.data[4].zmin, changes.data[4].zmax) == (-strongest, strongest)
@@ -154,7 +154,7 @@ def test_no_change_has_the_colour_of_the_page_whether_light_or_dark():
 
 def test_stacked_profiles_share_scale_and_positions_and_one_is_marked():
     profiles = [np.array(values, np.float32) for values in ([0, 4, 0], [0, 1, 0, 0], [0, 0])]
-    figure = stacked_figure(["a", "<b>", "c"], profiles, chosen=1)
+    figure = stacked_figure(["a", "<b>", "c"], profiles, selected=1)
     assert [trace.x.tolist() for trace in figure.data] == [[1, 2, 3], [1, 2, 3, 4], [1, 2]]
     assert [trace.y.tolist() for trace in figure.data] == [values.tolist() for values in profiles]
     assert {figure.layout[axis].range for axis in ("yaxis", "yaxis2", "yaxis3")} == {(-0.5, 4 * 1.6)}

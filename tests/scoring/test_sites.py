@@ -8,7 +8,6 @@ from tfbind.dna.codes import encode, reverse_complement
 from tfbind.motifs.pwm import jaspar_motif, threshold_of
 from tfbind.motifs.scan_models import Scan
 from tfbind.scoring import sites
-from tfbind.scoring.meaning import BUILTIN, SHIPPED
 from tfbind.scoring.model import Site, load_model, score
 from tfbind.scoring.sites import (
     Background,
@@ -20,6 +19,7 @@ from tfbind.scoring.sites import (
     strand_of,
     with_chance,
 )
+from tfbind.scoring.target import BUILTIN, SHIPPED
 from ui.widgets import url_state
 
 FLANK = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGC"

@@ -69,7 +69,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "file": "dna.fa", "model": "builtin", "suffix": ".csv", "strand": "forward", "threshold": 3.0, "pad": False,
     },
     jobs.PROCESS: {"owner": OWNER, "printed": 0, "done": 0, "started": 1.0},
-    jobs.WHY: {"place": "input", "detail": "no DNA"},
+    jobs.FAILURE_NAME: {"place": "input", "detail": "no DNA"},
     "about.json": {"identity": {"model": "0"}, "records": [["a", 5, []]], "codes": 1, "crc32": 2},
     "done.json": {"bases": 3, "crc32": {"scores.f32": 1}},
     "project.json": {"path": "p", "base_url": "", "source": "offline", "scopes": {"": "2"}, "runs": {"p1": PULLED}},

@@ -110,8 +110,8 @@ def _written_parts(folder: Path) -> PredictionCheckpoint:
     parts = PredictionCheckpoint(folder)
     parts.codes.write_bytes(CODES)
     parts.scores.write_bytes(SCORES)
-    parts.keep_about({"source": ["dna.fa", 20, 1], "model": "0" * 64}, [["a", 5, [["U", "T", 2]]]])
-    parts.keep_done(3, {parts.scores.name: checksum(parts.scores, 12)})
+    parts.write_about({"source": ["dna.fa", 20, 1], "model": "0" * 64}, [["a", 5, [["U", "T", 2]]]])
+    parts.write_done(3, {parts.scores.name: checksum(parts.scores, 12)})
     return parts
 
 

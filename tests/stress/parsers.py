@@ -33,7 +33,7 @@ from tfbind.dna.parser import Record, read_chunks, read_records
 from tfbind.motifs.formats import read_motifs
 from tfbind.nn.model import build_model
 from tfbind.nn.weights import convert, pack_weights
-from tfbind.runs import folder as runs
+from tfbind.runs import folder as runs, summary
 from tfbind.runs.folder import Run
 from tfbind.runs.record import pack_validation, read_run_record, read_validation
 from tfbind.scoring.model import load_weights
@@ -305,7 +305,7 @@ def _run_with(file: str) -> Callable[[bytes, Path], object]:
         (run.folder / file).write_bytes(data)
         try:
             runs.read_status(run)
-            return runs.summary(run), runs.read_progress(run), read_run_record(run), runs.read_config(run)
+            return summary(run), runs.read_progress(run), read_run_record(run), runs.read_config(run)
         finally:
             (run.folder / file).write_bytes(was)
 

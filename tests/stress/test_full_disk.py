@@ -210,7 +210,7 @@ def test_a_background_job_on_a_full_disk(disk: Path) -> None:
         wait_until(lambda: jobs.read_status(job).state != "running")
         status = jobs.read_status(job)
         assert status.state == "failed"
-        assert "disk" in status.said
+        assert "disk" in status.message
         (disk / "more").unlink()
     jobs.resume(job)
     wait_until(lambda: jobs.read_status(job).state == "finished")

@@ -345,7 +345,7 @@ def test_a_job_whose_server_and_process_are_killed_at_any_instant(place: "Place"
     starts = time.monotonic() - begun
     assert kill(undisturbed, 120) == "finished"
     lives = time.monotonic() - begun
-    whole, kills = jobs.output(undisturbed, jobs.read_order(undisturbed)).read_bytes(), 0
+    whole, kills = jobs.output(undisturbed, jobs.read_request(undisturbed)).read_bytes(), 0
     for number in range(JOBS):
         job, server = submit()
         server.process.join(rng.uniform(0, starts))
@@ -361,6 +361,6 @@ def test_a_job_whose_server_and_process_are_killed_at_any_instant(place: "Place"
             assert jobs.read_status(job).state == "crashed", f"{said}: {jobs.read_status(job)}"
             check_lists(place.home)
             jobs.resume(job)
-        assert jobs.output(job, jobs.read_order(job)).read_bytes() == whole, said
+        assert jobs.output(job, jobs.read_request(job)).read_bytes() == whole, said
         assert not any(is_draft(path.name) for path in job.folder.iterdir()), said
     print(f"seed {SEED}: {kills} kills in {JOBS} jobs")

@@ -21,8 +21,7 @@ from tfbind.data import manage
 from tfbind.data.dataset import import_pair, open_dataset, save_dataset
 from tfbind.data.pairs import Pair
 from tfbind.errors import reason_of
-from tfbind.runs import launch
-from tfbind.runs.folder import ACTIVE
+from tfbind.runs import ACTIVE, launch
 from tfbind.store.atomic import format_error
 from tfbind.store.schema import read_json, write_json
 from tfbind.sweeps import controller as sweep_control, sweep_folder

@@ -18,8 +18,8 @@ from tfbind.metrics import lowest_label, site_agreement
 from tfbind.nn.weight_files import LOWEST_LABEL, read_facts
 from tfbind.runs import folder
 from tfbind.runs.worker import Worker
-from tfbind.scoring.meaning import SHIPPED, UNKNOWN, read_score_target
 from tfbind.scoring.model import load_model
+from tfbind.scoring.target import SHIPPED, UNKNOWN, read_score_target
 from tfbind.store.schema import read_json, write_json
 
 
@@ -81,7 +81,7 @@ def test_a_run_stores_it_with_its_weights_and_they_take_it_along(
     assert main(["model", "import", str(tmp_path / "w.safetensors"), "--name", "mine"]) == 0
     for name in (run.id, str(tmp_path / "w.safetensors"), "mine"):
         assert read_score_target(home, name).threshold == 0.85
-        assert load_model(home, name).meaning.own_threshold == 0.85
+        assert load_model(home, name).target.own_threshold == 0.85
     capsys.readouterr()
     (tmp_path / "x.fa").write_text(f">a\n{SITE}\n")
     for threshold, said in (([], "at least 0.85:"), (["--threshold", "2"], "at least 2:")):

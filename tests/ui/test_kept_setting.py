@@ -13,7 +13,7 @@ from test_predict_page import KILLED, SITE, choose, drawn, open_file, predict, t
 
 from tfbind.dna.codes import encode
 from tfbind.scoring import jobs
-from tfbind.scoring.meaning import UNKNOWN
+from tfbind.scoring.target import UNKNOWN
 from tfbind.variants.edits import substitution
 from ui.predict.changes import UNREADABLE
 from ui.predict.model import _read_threshold
@@ -232,7 +232,7 @@ def test_a_file_comes_back_with_the_record_that_was_open_in_it(home: Path) -> No
     click(page, "Start")
     (job,) = jobs.list_jobs(home)
     wait_until(lambda: jobs.read_status(job).state == "finished", 60)
-    assert jobs.read_status(job).said.startswith("3 records, 172 bases")
+    assert jobs.read_status(job).message.startswith("3 records, 172 bases")
     assert click(page, "Take the file out").subheader[0].value == "box"
     assert set(address(page)) == {"q"}
 

@@ -239,7 +239,7 @@ def test_a_file_is_scored_in_the_background_and_can_be_taken_away(home: Path) ->
     shown = next(block.value for block in page.code if "tfbind predict" in block.value)
     click(page, "Start")
     (job,) = jobs.list_jobs(home)
-    assert shlex.split(shown) == jobs.command(job, jobs.read_order(job))
+    assert shlex.split(shown) == jobs.command(job, jobs.read_request(job))
     wait_until(lambda: jobs.read_status(job).state == "finished", 60)
     checked(page.run())
     assert "my genes.fa" in read(page)

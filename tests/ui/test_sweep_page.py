@@ -17,7 +17,7 @@ from toy import toy_config, toy_home
 
 from tfbind.__main__ import main
 from tfbind.config import TrainConfig
-from tfbind.runs import folder, launch, log
+from tfbind.runs import ACTIVE, folder, launch, log
 from tfbind.runs.launch import RunRequest
 from tfbind.sweeps import controller, sweep_folder
 from tfbind.sweeps.spec import parse_spec
@@ -61,10 +61,10 @@ def make_sweep(home: Path, states: list[str], text: str = TEXT, name: str = "min
         run = folder.create(home, settled, name=controller.run_name(spec, config), facts=facts)
         for row in make_rows(5 if state == "finished" else 2):
             folder.append_row(run, row | {"val_loss": row["val_loss"] + place})
-        ended = None if state in folder.ACTIVE else time.time()
+        ended = None if state in ACTIVE else time.time()
         error = "the steps were too large" if state == "failed" else None
         folder.set_state(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
-    active = any(state in folder.ACTIVE for state in states)
+    active = any(state in ACTIVE for state in states)
     folder.set_state(sweep, "running" if active else "finished", started=time.time() - 60)
     return sweep
 

@@ -118,11 +118,11 @@ def test_a_list_too_long_for_the_page_goes_on_in_the_background(home: Path, geno
     shown = next(block.value for block in page.code if "tfbind variants" in block.value)
     click(page, "Start")
     (job,) = jobs.list_jobs(home)
-    assert shlex.split(shown) == jobs.command(job, jobs.read_order(job))
+    assert shlex.split(shown) == jobs.command(job, jobs.read_request(job))
     wait_until(lambda: jobs.read_status(job).state != "running", 60)
-    assert jobs.read_status(job).state == "finished", jobs.read_status(job).said
+    assert jobs.read_status(job).state == "finished", jobs.read_status(job).message
     assert "Effects of variants (TSV)" in read(checked(page.run()))
-    written = jobs.output(job, jobs.read_order(job)).read_text()
+    written = jobs.output(job, jobs.read_request(job)).read_text()
     lines = [text for text in written.splitlines() if text and not text.startswith("#")]
     assert len(lines) == 1 + 1 + MAX_CALLS + 100  # the names of the columns, then every variant
     assert sum("rs1" in text for text in lines) == 1

@@ -59,7 +59,7 @@ def test_a_site_that_only_moved_with_an_insertion_is_neither_lost_nor_made():
     now = edit(CODES, [change(0, "A", "ATTT")])
     before, after = scores(0, 0, 5, 5, 0, 0, 0, 0), scores(0, 0, 0, 0, 0, 6, 6, 0, 0, 0, 0)
     found = effect(before, after, now, threshold=3)
-    assert (found.lost, found.made, found.change, found.place) == ([], [], 1, 2)
+    assert (found.lost, found.gained, found.change, found.place) == ([], [], 1, 2)
     assert headline(found) == "Strengthens binding"
 
 
@@ -83,7 +83,7 @@ def test_sites_among_thousands_are_compared_in_a_moment():
     began = time.process_time()
     found = effects(before[None], after[None], np.arange(len(before)), threshold=3)[0]
     assert time.process_time() - began < 2  # each against each, minutes
-    assert [(site.start, site.end) for site in (*found.lost, *found.made)] == [(50, 51), (70, 71)]
+    assert [(site.start, site.end) for site in (*found.lost, *found.gained)] == [(50, 51), (70, 71)]
 
 
 def test_a_slight_change_is_called_so_and_no_common_base_is_no_effect():

@@ -212,7 +212,7 @@ def test_list_and_record_agree_on_random_changes_of_every_kind(models, name, bot
             call = Call(1, record.split(":")[0], place + first, ".", reference, alternative, "")
             effect = in_the_list(model, Record(record, codes, []), call, threshold, both)
             assert effect.change == pytest.approx(found.change, abs=1e-4)
-            assert (effect.lost, effect.gained) == (len(found.lost), len(found.made))
+            assert (effect.lost, effect.gained) == (len(found.lost), len(found.gained))
             if abs(found.change) > 1e-3:
                 assert effect.position - first == found.place
             compared += 1
@@ -251,7 +251,7 @@ def test_both_strands_do_not_care_which_strand_is_written(models) -> None:
         there = len(dna) - place - 1
         two = in_the_record(models["builtin"], other, Variant(there, other[there : there + 1], encode("")), 3.0, True)
         assert one.change == pytest.approx(two.change, abs=1e-5)
-        assert (len(one.lost), len(one.made)) == (len(two.lost), len(two.made))
+        assert (len(one.lost), len(one.gained)) == (len(two.lost), len(two.gained))
 
 
 def test_two_changes_far_apart_keep_their_own_effects(models) -> None:
@@ -272,8 +272,8 @@ def test_a_copy_of_a_site_that_comes_is_a_site_gained_and_one_that_goes_is_lost(
     one, two = (encode(flanks[0] + unit * copies + flanks[1]) for copies in (1, 2))
     added = in_the_record(models["builtin"], one, Variant(20, encode(""), encode(unit)), 3.0, False)
     gone = in_the_record(models["builtin"], two, Variant(20, encode(unit), encode("")), 3.0, False)
-    assert (len(added.lost), len(added.made)) == (0, 1)
-    assert (len(gone.lost), len(gone.made)) == (1, 0)
+    assert (len(added.lost), len(added.gained)) == (0, 1)
+    assert (len(gone.lost), len(gone.gained)) == (1, 0)
 
 
 def test_a_repeat_without_end_is_passed_over_with_its_reason(models) -> None:

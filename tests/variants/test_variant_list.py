@@ -39,7 +39,7 @@ def test_good_lines_are_kept_and_bad_ones_named_with_their_reason():
         Call(3, "chr22", 105, "rs1", "A", "G", ""),
         Call(3, "chr22", 105, "rs1", "A", "<DEL>", "symbolic allele"),
     ]
-    assert [(bad.line, bad.why) for bad in found.bad] == [
+    assert [(bad.line, bad.reason) for bad in found.bad] == [
         (4, "POS is 'x'; expected a whole number"),
         (5, "an rs number alone has no place and no bases; expected those, as chr22:10510600 A>G"),
         (6, "REF is 'J'; expected letters A C G T N"),

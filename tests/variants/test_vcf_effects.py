@@ -301,8 +301,8 @@ def test_sites_that_a_variant_takes_away_and_makes_are_counted(cli, home):
     for (place, reference, alternative), row in zip(found, rows(), strict=True):
         changed = edits.edit(codes, [Variant(place - 1, encode(reference), encode(alternative))])
         effect = edits.effect(before, score(model, changed.codes).scores, changed, threshold)
-        assert (int(row["sites_lost"]), int(row["sites_gained"])) == (len(effect.lost), len(effect.made))
-        counted += effect.lost + effect.made
+        assert (int(row["sites_lost"]), int(row["sites_gained"])) == (len(effect.lost), len(effect.gained))
+        counted += effect.lost + effect.gained
     assert counted
 
 

@@ -329,7 +329,7 @@ def call_sites(
     True
     """
     codes = sequences.encode_one(dna)
-    threshold = model.meaning.threshold if threshold is None else threshold
+    threshold = model.target.threshold if threshold is None else threshold
     return scoring.call_sites(scoring.score(model, codes, both=both, pad=pad).scores, threshold)
 
 
@@ -380,7 +380,7 @@ def plot_profile(
     """
     codes = sequences.encode_one(dna)
     profile = scoring.score(model, codes, both=both, pad=pad)
-    threshold = model.meaning.threshold if threshold is None else threshold
+    threshold = model.target.threshold if threshold is None else threshold
     return scoring.profile_figure(
         codes,
         profile.scores,
@@ -388,7 +388,7 @@ def plot_profile(
         spread=profile.spread,
         sites=scoring.call_sites(profile.scores, threshold),
         shaded=model.reach if model.length is None else 0,
-        meaning=model.meaning,
+        target=model.target,
     )
 
 

@@ -17,7 +17,7 @@ from tfbind.scoring import THRESHOLD
 from tfbind.store import plural
 
 if TYPE_CHECKING:
-    from tfbind.scoring import Model, ScorePieces
+    from tfbind.scoring import Model, ScoreBatches
 
 NOTES = 20
 GPU_FROM = 4 << 20  # bytes of a file whose scan on a CPU takes longer than starting torch does
@@ -61,18 +61,18 @@ def predict_file(options: argparse.Namespace) -> int:
     scoring = ScoringOptions(options.strand == "both", options.pad, options.threshold)
     with_sites = options.out.suffix.lower() in (".bed", ".fa") and not options.json
     terminal = sys.stderr.isatty()
-    cluster: AbstractContextManager[ScorePieces | None] = nullcontext()
+    cluster: AbstractContextManager[ScoreBatches | None] = nullcontext()
     if options.ray:
         cluster = scorer(options.ray, home_folder(), options.model, scoring, print_remark)
     try:
-        with cluster as score_pieces:
+        with cluster as score_batches:
             on_progress = _stage_bar() if terminal else lambda _stage, _done, _total: None
-            report = predict_file(model, data, options.out, scoring, on_progress, score_pieces=score_pieces)
+            report = predict_file(model, data, options.out, scoring, on_progress, score_batches=score_batches)
     finally:
         if terminal:
             draw_status("")
     write_beside(options.out, home_folder(), model, **asdict(scoring) | report.about, device=device)
-    if options.threshold is None and with_sites and (remark := model.meaning.on_threshold):
+    if options.threshold is None and with_sites and (remark := model.target.on_threshold):
         print(remark, file=sys.stderr)
     for note in [] if options.json else report.notes[:NOTES]:
         print(f"read {note}", file=sys.stderr)
@@ -174,10 +174,10 @@ def variants(options: argparse.Namespace) -> int:
     cache = home / "cache" / "fasta"
     files = options.data, options.fasta, options.out
     both = options.strand == "both"
-    threshold = model.meaning.threshold if options.threshold is None else options.threshold
+    threshold = model.target.threshold if options.threshold is None else options.threshold
     report = score_variants(model, *files, cache, threshold, options.keep_going, both)
     write_beside(options.out, home, model, both=both, threshold=threshold)
-    threshold_notes = [model.meaning.on_threshold] if options.threshold is None and model.meaning.on_threshold else []
+    threshold_notes = [model.target.on_threshold] if options.threshold is None and model.target.on_threshold else []
     for note in [] if options.json else threshold_notes + report.notes:
         print(note, file=sys.stderr)
     lines = [f"skipped {times:,}: {reason}" for reason, times in report.skipped.items()]

@@ -28,7 +28,7 @@ from tfbind import runs
 from tfbind.cluster.protocol import Driver
 from tfbind.dna import Codes
 from tfbind.runs import Row, Run, Worker
-from tfbind.scoring import Batch, Model, ScorePieces, Scores, ScoringOptions, make_model, read_members, score_batch
+from tfbind.scoring import Batch, Model, ScoreBatches, Scores, ScoringOptions, make_model, read_members, score_batch
 from tfbind.store import ProcessIdentity, mtime_ns, set_private_umask, this_process
 
 AHEAD = 2  # pieces under way for each CPU: one that is scored, one on its way
@@ -44,7 +44,7 @@ Event = tuple[dict[str, Any], Files]
 @contextmanager
 def scorer(
     address: str, home: Path, names: str, options: ScoringOptions, on_waiting: Callable[[str], None]
-) -> Iterator[ScorePieces]:
+) -> Iterator[ScoreBatches]:
     """A function that scores pieces on a Ray cluster.
 
     Args:

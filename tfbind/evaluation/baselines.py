@@ -1,4 +1,4 @@
-"""How far simpler models get on the split of a run, found by a process that starts beside it, as does W&B's."""
+"""Baselines: simpler models on the split of a run, computed by a process that starts with the run."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tfbind import runs
 from tfbind.config import PROJECT, flag
 from tfbind.data import Leaks, Places, Split, Windows, find_leaks, resolve_name
-from tfbind.dna import UNKNOWN, Codes
+from tfbind.dna import Codes, word_numbers
 from tfbind.metrics import figures, of_part, pearson
 from tfbind.motifs import DiscoveredMotif, Scan, TrainingExamples, all_but_overhang, fit_scan, known_motif, label_scan
 from tfbind.runs import Run, log
@@ -48,7 +48,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple model's figures on the validation windows, see `metrics.figures`; None where one is undefined.
+    """The figures of a simple model on the validation windows, see `metrics.figures`; None where undefined.
 
     One that could not be fitted has no figures at all: `about` says why.
     """
@@ -68,14 +68,14 @@ class Baseline:
         object.__setattr__(self, "name", name_of(self.key, self.name))
 
 
-def name_of(key: str, kept: str) -> str:
-    """What a simple model is called: files of earlier versions call the motif scan a ceiling, which it is not."""
-    return SCAN if key == RULE else kept
+def name_of(key: str, name: str) -> str:
+    """The name of a baseline: files of earlier versions call the motif scan a ceiling, which it is not."""
+    return SCAN if key == RULE else name
 
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A simple model, fitted: scores (N, L) of codes (N, L). The true scores beside them are for the rule alone.
+    """A fitted simple model: scores (N, L) of codes (N, L). Only the rule uses the true scores, its second argument.
 
     One that could not be fitted predicts nothing: `about` says why.
     """
@@ -87,75 +87,81 @@ class FittedBaseline:
 
 
 def compute_baselines(data: Windows, parts: Split) -> list[Baseline]:
-    """The baselines of a split, from `measured`, with their figures on the validation part."""
-    return [Baseline(**one) for one in fit_baselines(data, parts.train, parts.validation, "val")]
+    """Fit the baselines of a split and measure them on the validation part."""
+    return [Baseline(**record) for record in fit_baselines(data, parts.train, parts.validation, "val")]
 
 
-def fit_baselines(data: Windows, train: Places, held: Places, part: str) -> list[dict[str, Any]]:
-    """All simple models, the rule behind the labels last where it is known: `key`, `name`, `about`, and the
-    figures on the held-out windows under the names of their part.
+def fit_baselines(data: Windows, train: Places, held_out: Places, part: str) -> list[dict[str, Any]]:
+    """Fit all simple models on the training part and measure them on a held-out one.
 
-    All is fitted on the training part; what is held out is only measured.
+    Args:
+        data: the data set.
+        train: indices of the training windows.
+        held_out: indices of the held-out windows.
+        part: `val` or `test`, with which the names of figures begin.
+
+    Returns:
+        `key`, `name`, `about` and figures of each model, the rule behind the labels last where it is known.
     """
-    codes, truth = np.asarray(data.codes[held]), np.asarray(data.scores[held])
-    found = []
+    codes, truth = np.asarray(data.codes[held_out]), np.asarray(data.scores[held_out])
+    records = []
     for model in _simple_models(data, train):
-        reached = figures(model.predict(codes, truth), truth) if model.predict else {}
-        found.append({"key": model.key, "name": model.name, "about": model.about, **of_part(part, reached)})
-    return found
+        measured = figures(model.predict(codes, truth), truth) if model.predict else {}
+        records.append({"key": model.key, "name": model.name, "about": model.about, **of_part(part, measured)})
+    return records
 
 
 def _simple_models(data: Windows, train: Places) -> list[FittedBaseline]:
     codes, scores = np.asarray(data.codes), np.asarray(data.scores)
     examples, origin = TrainingExamples(codes[train], scores[train]), data.meta["origin"]
-    word, fit = best_word(codes, scores, train), fit_scan(examples)
-    known, its_own = known_motif(origin, examples)
-    how = "which made these labels" if its_own else "of all vertebrate motifs the one nearest to the training scores"
+    word, fitted_scan = best_word(codes, scores, train), fit_scan(examples)
+    motif_scan, is_own = known_motif(origin, examples)
+    nearest = "of all vertebrate motifs the one nearest to the training scores"
     mean = examples.scores.mean()
-    found = [
+    models = [
         FittedBaseline("mean", "mean", "the mean score, everywhere", lambda _, truth: np.full_like(truth, mean)),
         FittedBaseline(
             "words",
             f"table of {word}-mers",
             f"for each word of {word} bases the score it had in training",
-            _lined_up(word_table(codes, scores, train, word), examples),
+            _calibrated(word_table(codes, scores, train, word), examples),
         ),
-        _fitted_matrix(fit, examples),
+        _fitted_matrix(fitted_scan, examples),
         FittedBaseline(
             "jaspar",
-            f"JASPAR {known.motif.name}",
-            f"a scan with {known.motif.matrix_id}, {how}",
-            _lined_up(known, examples),
+            f"JASPAR {motif_scan.motif.name}",
+            f"a scan with {motif_scan.motif.matrix_id}, {'which made these labels' if is_own else nearest}",
+            _calibrated(motif_scan, examples),
         ),
     ]
-    rule = label_scan(origin, fit)
+    rule = label_scan(origin, fitted_scan)
     if rule:
-        found.append(FittedBaseline(RULE, SCAN, EXACT, partial(all_but_overhang, rule)))
-    return found
+        models.append(FittedBaseline(RULE, SCAN, EXACT, partial(all_but_overhang, rule)))
+    return models
 
 
-def _fitted_matrix(fit: tuple[Scan, DiscoveredMotif] | None, examples: TrainingExamples) -> FittedBaseline:
-    if fit is None:
-        why = "cannot be fitted: no motif is to be found behind the training scores"
-        return FittedBaseline("pwm", "fitted matrix", why, None)
-    scan, behind = fit
-    about = f"a scan with {behind.motif.consensus}, {FITTED[behind.how]}"
-    return FittedBaseline("pwm", "fitted matrix", about, _lined_up(scan, examples))
+def _fitted_matrix(fitted_scan: tuple[Scan, DiscoveredMotif] | None, examples: TrainingExamples) -> FittedBaseline:
+    if fitted_scan is None:
+        reason = "cannot be fitted: no motif is to be found behind the training scores"
+        return FittedBaseline("pwm", "fitted matrix", reason, None)
+    scan, discovered = fitted_scan
+    about = f"a scan with {discovered.motif.consensus}, {FITTED[discovered.how]}"
+    return FittedBaseline("pwm", "fitted matrix", about, _calibrated(scan, examples))
 
 
 def best_word(codes: Codes, scores: Scores, train: Places) -> int:
-    """The length of word whose table, made from three quarters of the training part, does best on the others."""
-    asked, learnt = train[::4], np.delete(train, np.s_[::4])
-    truth = scores[asked]
+    """The word length whose table, fitted on three quarters of the training part, has the highest r on the rest."""
+    held_out, fitted = train[::4], np.delete(train, np.s_[::4])
+    truth = scores[held_out]
 
     def r(word: int) -> float:
-        return pearson(word_table(codes, scores, learnt, word)(codes[asked]), truth) or 0.0
+        return pearson(word_table(codes, scores, fitted, word)(codes[held_out]), truth) or 0.0
 
     return max((word for word in WORDS if word <= codes.shape[1]), key=r, default=WORDS[-1])
 
 
 def word_table(codes: Codes, scores: Scores, train: Places, word: int) -> Callable[[Codes], Scores]:
-    """A model that knows for each word of `word` bases how it was scored in training, and nothing else.
+    """Fit a table with a value for each word of `word` bases, from its scores in training.
 
     A word's value is the mean, over its places in training, of the lowest score along it: high where words of that
     kind lie within a scored stretch. A base's prediction is the highest value of the words that cover it. A word that
@@ -174,30 +180,17 @@ def word_table(codes: Codes, scores: Scores, train: Places, word: int) -> Callab
     return predict
 
 
-def _numbers(codes: Codes, width: int) -> NDArray[np.int64]:
-    """Each word as a number below 4**width; -1 where it holds an N."""
-    starts = max(codes.shape[1] - width + 1, 0)
-    numbers = np.zeros((len(codes), starts), dtype=np.int64)
-    unknown = np.zeros(numbers.shape, dtype=bool)
-    for offset in range(width):
-        base = codes[:, offset : offset + starts]
-        numbers = numbers * 4 + (base & 3)
-        unknown |= base == UNKNOWN
-    numbers[unknown] = -1
-    return numbers
-
-
 def _table(codes: Codes, scores: Scores, width: int) -> Scores:
-    """The value of each word, NaN for one that was never met."""
+    """The value of each word, NaN for one that does not occur."""
     count, total = np.zeros(4**width, dtype=np.int64), np.zeros(4**width)
-    for some in (slice(at, at + AT_ONCE) for at in range(0, len(codes), AT_ONCE)):
-        numbers = _numbers(codes[some], width)
+    for rows in (slice(start, start + AT_ONCE) for start in range(0, len(codes), AT_ONCE)):
+        numbers = word_numbers(codes[rows], width)
         lowest = np.full(numbers.shape, np.inf, dtype=np.float32)
         for offset in range(width):
-            np.minimum(lowest, scores[some, offset : offset + numbers.shape[1]], out=lowest)
-        known = numbers >= 0
-        count += np.bincount(numbers[known], minlength=4**width)
-        total += np.bincount(numbers[known], lowest[known], minlength=4**width)
+            np.minimum(lowest, scores[rows, offset : offset + numbers.shape[1]], out=lowest)
+        valid = numbers >= 0
+        count += np.bincount(numbers[valid], minlength=4**width)
+        total += np.bincount(numbers[valid], lowest[valid], minlength=4**width)
     with np.errstate(invalid="ignore"):
         return (total / count).astype(np.float32)
 
@@ -207,59 +200,67 @@ def _values(windows: Codes, tables: dict[int, Scores], width: int) -> Scores:
     values = np.full((len(windows), starts), np.nan, dtype=np.float32)
     for shorter, table in sorted(tables.items(), reverse=True):
         inside = (width - shorter) // 2
-        numbers = _numbers(windows, shorter)[:, inside : inside + starts]
+        numbers = word_numbers(windows, shorter)[:, inside : inside + starts]
         missing = np.isnan(values) & (numbers >= 0)
         values[missing] = table[numbers[missing]]
     return np.nan_to_num(values, copy=False)
 
 
-def _lined_up(model: Callable[[Codes], Scores], examples: TrainingExamples) -> Callable[[Codes, Scores], Scores]:
-    """A model after the straight line that fits its scores to those of the training part best, which changes its loss
-    and no correlation."""
-    some = examples.some(FITTED_WINDOWS)
-    x, y = model(some.codes).ravel().astype(np.float64), some.scores.ravel().astype(np.float64)
+def _calibrated(model: Callable[[Codes], Scores], examples: TrainingExamples) -> Callable[[Codes, Scores], Scores]:
+    """Calibrate a model by the least-squares line from its scores to the true ones of the training part.
+
+    That changes its loss and no correlation.
+    """
+    sample = examples.some(FITTED_WINDOWS)
+    x, y = model(sample.codes).ravel().astype(np.float64), sample.scores.ravel().astype(np.float64)
     spread = float(x.var())
     slope = float(((x - x.mean()) * (y - y.mean())).mean()) / spread if spread else 0.0
     start = np.float32(y.mean() - slope * x.mean())
     return lambda codes, _: model(codes) * np.float32(slope) + start
 
 
-def _path(home: Path, dataset_hash: str, split_hash: str) -> Path:
+def _baselines_path(home: Path, dataset_hash: str, split_hash: str) -> Path:
     return home / FOLDER / f"{dataset_hash[:24]}-{split_hash[:24]}-{FORMAT}.json"
 
 
 @dataclass(frozen=True)
 class SplitBaselines:
-    """What is known of a split whatever is trained on it."""
+    """Baselines and leaks of a split, whatever is trained on it."""
 
     baselines: list[Baseline]
     leaks: Leaks
 
 
-APPRAISAL_FILE: KeptFile[SplitBaselines] = kept_file("baselines/*.json", SplitBaselines)
+BASELINES_FILE: KeptFile[SplitBaselines] = kept_file("baselines/*.json", SplitBaselines)
 
 
 def read_baselines(home: Path, record: dict[str, Any]) -> SplitBaselines | None:
-    """What is known of the split of a run, from its `config.json`; None while that has not been computed.
+    """Read the baselines and leaks of the split of a run; None while they have not been computed.
+
+    Args:
+        home: the home of the run.
+        record: its `config.json`.
 
     Raises:
         ValueError: the file that holds it is damaged.
     """
     if not record.get("dataset_hash") or not record.get("split_hash"):
         return None
-    path = _path(home, record["dataset_hash"], record["split_hash"])
+    path = _baselines_path(home, record["dataset_hash"], record["split_hash"])
     if not path.exists():
         return None
     try:
-        return APPRAISAL_FILE.read(path)
+        return BASELINES_FILE.read(path)
     except DamagedFile as error:
         raise DamagedFile(path, f"{error.detail}; delete it, and it is computed again") from None
 
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """A baseline beside the runs of a comparison: one value of a metric for each of their splits, where defined;
-    `data` names the data set."""
+    """A baseline in a comparison of runs: the value of a metric on each of their splits, where defined.
+
+    `data` is the name of the data set.
+    """
 
     key: str
     name: str
@@ -269,64 +270,89 @@ class BaselineComparison:
 
     @property
     def mean(self) -> float | None:
-        """None where no split gave a value."""
+        """The mean over splits; None where there is no value."""
         return sum(self.values) / len(self.values) if self.values else None
 
 
 def compare_baselines(home: Path, records: Iterable[Mapping[str, Any]], metric: str) -> list[BaselineComparison]:
-    """The baselines of the splits of some runs, from their `config.json`; [] where none has such a metric, or where
-    the runs are of several data sets, whose figures have no common mean.
+    """Collect the baselines of the splits of some runs.
+
+    Args:
+        home: the home of the runs.
+        records: their `config.json`.
+        metric: a field of `Baseline`.
+
+    Returns:
+        The baselines; [] where none has such a metric, or where the runs are of several data sets, whose figures have
+        no common mean.
 
     Raises:
         ValueError: a file that holds them is damaged.
     """
-    splits = {(one.get("dataset_hash"), one.get("split_hash")): dict(one) for one in records}
+    splits = {(record.get("dataset_hash"), record.get("split_hash")): dict(record) for record in records}
     if len({content for content, _ in splits if content}) > 1:
         return []
-    known = [found for record in splits.values() if (found := read_baselines(home, record))]
+    measured = [split for record in splits.values() if (split := read_baselines(home, record))]
     rows: dict[tuple[str, str], BaselineComparison] = {}
-    for base in [base for found in known for base in found.baselines]:
+    for base in [base for split in measured for base in split.baselines]:
         value = vars(base).get(metric)
         row = rows.setdefault((base.key, base.name), BaselineComparison(base.key, base.name, base.about, []))
         row.values.extend([] if value is None else [value])
-    order = {base.key: place for found in known for place, base in enumerate(found.baselines)}
+    order = {base.key: index for split in measured for index, base in enumerate(split.baselines)}
     return sorted((row for row in rows.values() if row.values), key=lambda row: order[row.key])
 
 
 def compare_baselines_by_data(
     home: Path, records: Sequence[Mapping[str, Any]], metric: str
 ) -> list[BaselineComparison]:
-    """As `beside`, for each of several data sets apart.
+    """Collect the baselines of the splits of some runs, for each of their data sets.
+
+    Args:
+        home: the home of the runs.
+        records: their `config.json`.
+        metric: a field of `Baseline`.
+
+    Returns:
+        The baselines, with the name of the data set.
 
     Raises:
         ValueError: a file that holds them is damaged.
     """
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    by_data: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         if content := record.get("dataset_hash"):
-            kinds.setdefault(content, []).append(record)
+            by_data.setdefault(content, []).append(record)
     return [
-        replace(one, data=str(kind[0].get("dataset")))
-        for kind in kinds.values()
-        for one in compare_baselines(home, kind, metric)
+        replace(comparison, data=str(group[0].get("dataset")))
+        for group in by_data.values()
+        for comparison in compare_baselines(home, group, metric)
     ]
 
 
 def ensure_baselines(home: Path, data: Windows, parts: Split) -> SplitBaselines:
-    """What is known of a split, computed if it has not been; of several processes that ask, one computes."""
+    """Read the baselines and leaks of a split, computing them if needed; of several processes one computes.
+
+    Args:
+        home: where they are kept.
+        data: the data set.
+        parts: its split.
+
+    Returns:
+        The baselines and leaks.
+    """
     record = {"dataset_hash": data.hash, "split_hash": parts.hash}
-    path = _path(home, data.hash, parts.hash)
+    path = _baselines_path(home, data.hash, parts.hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        found = read_baselines(home, record)
-        if found is None:
-            found = SplitBaselines(compute_baselines(data, parts), find_leaks(data, parts))
-            APPRAISAL_FILE.write(path, found)
-    return found
+        result = read_baselines(home, record)
+        if result is None:
+            result = SplitBaselines(compute_baselines(data, parts), find_leaks(data, parts))
+            BASELINES_FILE.write(path, result)
+    return result
 
 
 def baselines_command(home: Path, record: Mapping[str, Any]) -> list[str]:
-    """The words of the command that finds out what is known of the split of a run.
+    """The arguments of the command that computes the baselines of the split of a run.
 
     Raises:
         ValueError: its data are not here.
@@ -336,7 +362,7 @@ def baselines_command(home: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def start_baselines(home: Path, record: dict[str, Any]) -> None:
-    """Have a process of low priority find out what is not known of the split of a run, if it is large enough."""
+    """Start a process of low priority that computes the baselines of the split of a run, if it is large enough."""
     if not record.get("split_hash") or record.get("windows", 0) < FEWEST_WINDOWS or read_baselines(home, record):
         return
     child = subprocess.Popen(
@@ -352,62 +378,82 @@ def start_baselines(home: Path, record: dict[str, Any]) -> None:
     threading.Thread(target=child.wait, daemon=True).start()  # leaves no zombie
 
 
-def remark(found: Sequence[Baseline], val_pearsonr: float | None, model: str = "this run") -> str | None:
-    """What there is to say where a simple model is as good as another, or that one as the rule behind the labels."""
+def remark(baselines: Sequence[Baseline], val_pearsonr: float | None, model: str = "this run") -> str | None:
+    """A remark where a simple model is as good as a run, or the run as the rule behind the labels.
+
+    Args:
+        baselines: of the split of the run.
+        val_pearsonr: of the run.
+        model: what the remark calls the run.
+
+    Returns:
+        One or two sentences; None where there is nothing to remark.
+    """
     if val_pearsonr is None:
         return None
-    said = []
-    reached = {base: base.val_pearsonr for base in found if base.val_pearsonr is not None}
-    rivals = [base for base, r in reached.items() if base.key != RULE and r >= val_pearsonr - ALIKE]
+    sentences = []
+    correlations = {baseline: baseline.val_pearsonr for baseline in baselines if baseline.val_pearsonr is not None}
+    rivals = [baseline for baseline, r in correlations.items() if baseline.key != RULE and r >= val_pearsonr - ALIKE]
     if rivals:
-        best = max(rivals, key=lambda base: reached[base])
-        how = "better" if reached[best] > val_pearsonr + ALIKE else "as well"
-        said.append(
-            f"A simpler model does {how}: {best.name} ({best.about}) reaches Pearson {reached[best]:.4f} on the same "
-            f"windows, {model} {val_pearsonr:.4f}. Nothing shows that more was learnt than the simpler one knows."
+        best = max(rivals, key=lambda baseline: correlations[baseline])
+        degree = "better" if correlations[best] > val_pearsonr + ALIKE else "as well"
+        sentences.append(
+            f"A simpler model does {degree}: {best.name} ({best.about}) reaches Pearson "
+            f"{correlations[best]:.4f} on the same windows, {model} {val_pearsonr:.4f}. "
+            "Nothing shows that more was learnt than the simpler one knows."
         )
-    scan = as_good_as_the_rule(found)
-    if scan is not None and val_pearsonr >= scan:
-        said.append(
-            f"A {SCAN} with the very rule behind the labels reaches Pearson {scan + ALIKE:.4f} in the same windows, "
+    rule = as_good_as_the_rule(baselines)
+    if rule is not None and val_pearsonr >= rule:
+        sentences.append(
+            f"A {SCAN} with the very rule behind the labels reaches Pearson {rule + ALIKE:.4f} in the same windows, "
             f"{model} {val_pearsonr:.4f}: little is left to learn here."
         )
-    return " ".join(said) or None
+    return " ".join(sentences) or None
 
 
-def as_good_as_the_rule(found: Sequence[Baseline]) -> float | None:
-    """The Pearson r from which on a model is as good as the rule behind the labels; None where that is not known."""
-    reached = [base.val_pearsonr for base in found if base.key == RULE and base.val_pearsonr is not None]
-    return reached[0] - ALIKE if reached else None
+def as_good_as_the_rule(baselines: Sequence[Baseline]) -> float | None:
+    """The Pearson r from which on a model is as good as the rule behind the labels; None where unknown."""
+    correlations = [base.val_pearsonr for base in baselines if base.key == RULE and base.val_pearsonr is not None]
+    return correlations[0] - ALIKE if correlations else None
 
 
 def remark_on_best(
     home: Path, records: Sequence[Mapping[str, Any]], metric: str, value: float, model: str
 ) -> str | None:
-    """The same for the best setting of a comparison, from the `config.json` of its runs; None where it is judged by
-    anything but Pearson's r, or where not every one of them was measured on windows with known baselines.
+    """The remark on the best setting of a comparison.
+
+    Args:
+        home: the home of the runs.
+        records: the `config.json` of its runs.
+        metric: by which it is judged.
+        value: its mean.
+        model: what the remark calls it.
+
+    Returns:
+        As `remark`; None also where the metric is not Pearson's r, or a split has no baselines yet.
 
     Raises:
         ValueError: a file that holds baselines is damaged.
     """
     if metric != "val_pearsonr" or not all(read_baselines(home, dict(record)) for record in records):
         return None
-    found = compare_baselines(home, records, metric)
-    return remark([Baseline(one.key, one.name, one.about, val_pearsonr=one.mean) for one in found], value, model)
+    rows = compare_baselines(home, records, metric)
+    baselines = [Baseline(base.key, base.name, base.about, val_pearsonr=base.mean) for base in rows]
+    return remark(baselines, value, model)
 
 
 def start_sidecars(run: Run) -> None:
-    """Start them. Neither ever stops a run: what keeps them from starting goes into its log."""
+    """Start the logging to W&B and the baselines of a run. An error is logged and does not stop the run."""
     record = runs.read_record(run)
     if logger.requested_mode(record) != "off":
-        with _noted(run, "not logged to W&B"):
+        with _log_errors(run, "not logged to W&B"):
             logger.start(run)
-    with _noted(run, "no baselines"):  # a run is worth as much without figures to hold it against
+    with _log_errors(run, "no baselines"):  # a run is worth as much without figures to hold it against
         start_baselines(run.home, record)
 
 
 @contextlib.contextmanager
-def _noted(run: Run, lacking: str) -> Iterator[None]:
+def _log_errors(run: Run, lacking: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:

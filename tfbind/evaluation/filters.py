@@ -1,8 +1,8 @@
-"""What the filters of the first layer look for, as motifs: the words that excite each of them, aligned and counted.
+"""The filters of the first layer as motifs: the words that excite each of them, aligned and counted.
 
 A word counts where a filter's sum over it is more than half of the highest (as Alipanahi et al., Nature Biotechnology
-33, 831, 2015), and among the thousand highest: a filter that many words excite a little is told by the few it is for.
-Columns at the ends that say next to nothing are cut off.
+33, 831, 2015), and among the thousand highest: of a filter that many words excite a little, the strongest count.
+Columns at the ends with next to no information are cut off.
 """
 
 import os
@@ -40,8 +40,8 @@ RESEMBLES = 0.05  # the highest E-value of a match
 class Filter:
     """A filter: the motif (4, W) of the `words` that excite it, in `windows` of those looked at, and its matches.
 
-    `motif` is None for a filter that nothing excites, or nothing in particular. `behind` is the chance that it would
-    resemble the motif behind the labels so by chance (p-value), None where that is not known.
+    `motif` is None where too few words excite the filter, or too different ones. `behind` is the p-value of its
+    resemblance to the motif behind the labels, None where that motif is not known.
     """
 
     number: int
@@ -59,7 +59,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class FilterReport:
-    """The filters of a run, how many windows they were shown, and the consensus of the motif behind the labels."""
+    """The filters of a run, the number of windows scanned, and the consensus of the motif behind the labels."""
 
     filters: list[Filter]
     windows: int
@@ -67,15 +67,23 @@ class FilterReport:
 
     @property
     def for_the_labels(self) -> list[Filter]:
-        """The filters that look for the motif behind the labels; with a chance of 5 % one of them only seems to."""
-        return [one for one in self.filters if one.behind is not None and one.behind * len(self.filters) <= RESEMBLES]
+        """The filters that resemble the motif behind the labels, at a family-wise error rate of 5 % (Bonferroni)."""
+        count = len(self.filters)
+        return [entry for entry in self.filters if entry.behind is not None and entry.behind * count <= RESEMBLES]
 
 
 def describe_filters(run: Run, data: Windows) -> FilterReport:
-    """Show the run's held-out windows to its filters, and compare what excites them with known motifs.
+    """Describe the filters of a run as motifs, and compare them with known ones.
 
-    They are compared with the motif behind the labels, too, where the data tell it. What is found is kept in the
-    run's folder.
+    They are compared with the motif behind the labels, too, where the data tell it. The report is kept in the run's
+    folder.
+
+    Args:
+        run: the run.
+        data: its data set, of whose validation windows at most 2,000 are scanned.
+
+    Returns:
+        The report.
 
     Raises:
         ValueError: the run has no weights yet.
@@ -84,38 +92,40 @@ def describe_filters(run: Run, data: Windows) -> FilterReport:
     if not weights.exists():
         raise ValueError(f"run {run.id}: no weights yet; expected a run with a finished epoch")
     held = read_validation(run.folder / runs.VALIDATION, len(data), data.length)
-    shown = np.sort(held.windows)[:MOST_WINDOWS]
-    codes = np.asarray(data.codes[shown])
-    behind = discover_motif(data)
-    own = behind.motif if behind and behind.how != "enriched" else None
-    found = [_filter(number, weight, codes) for number, weight in enumerate(read_tensors(weights)[FIRST_LAYER], 1)]
-    motifs = [one.motif for one in found if one.motif]
+    windows = np.sort(held.windows)[:MOST_WINDOWS]
+    codes = np.asarray(data.codes[windows])
+    discovered = discover_motif(data)
+    label_motif = discovered.motif if discovered and discovered.how != "enriched" else None
+    measured = [_filter(number, weight, codes) for number, weight in enumerate(read_tensors(weights)[FIRST_LAYER], 1)]
+    motifs = [entry.motif for entry in measured if entry.motif]
     matches = iter(nearest_motifs(motifs))
-    chances = iter(resemblance(motifs, own) if own else [None] * len(motifs))
-    filters = [replace(one, matches=next(matches), behind=next(chances)) if one.motif else one for one in found]
-    result = FilterReport(filters, len(codes), own.consensus if own else None)
-    kept = _Kept([_packed(one) for one in result.filters], result.windows, result.behind)
+    chances = iter(resemblance(motifs, label_motif) if label_motif else [None] * len(motifs))
+    filters = [
+        replace(entry, matches=next(matches), behind=next(chances)) if entry.motif else entry for entry in measured
+    ]
+    result = FilterReport(filters, len(codes), label_motif.consensus if label_motif else None)
+    stored = _StoredReport([_packed(entry) for entry in result.filters], result.windows, result.behind)
     path = run.folder / runs.FILTERS
-    KEPT_FILE.write(path, kept)
-    written = max(path.stat().st_mtime, weights.stat().st_mtime)  # the clock may have been set back in between
-    os.utime(path, (written, written))
+    REPORT_FILE.write(path, stored)
+    modified = max(path.stat().st_mtime, weights.stat().st_mtime)  # the clock may have been set back in between
+    os.utime(path, (modified, modified))
     return result
 
 
 def read_filters(run: Run) -> FilterReport | None:
-    """What `learnt` found last; None if it was never asked, or the weights have changed since."""
+    """Read the last report of `describe_filters`; None if there is none, or the weights have changed since."""
     path, weights = run.folder / runs.FILTERS, run.folder / runs.BEST
     if not path.exists() or path.stat().st_mtime < weights.stat().st_mtime:
         return None
-    kept = KEPT_FILE.read(path)
+    stored = REPORT_FILE.read(path)
     try:
-        return FilterReport([_unpacked(one) for one in kept.filters], kept.windows, kept.behind)
+        return FilterReport([_unpacked(entry) for entry in stored.filters], stored.windows, stored.behind)
     except ValueError as error:
         raise DamagedFile(path, f"{error}; {DAMAGED}") from None
 
 
 def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
-    """The words that excite one filter (4, W), in windows (n, L)."""
+    """Find the words that excite a filter (4, W) in windows (N, L)."""
     width = weight.shape[1]
     sums = np.zeros((len(codes), codes.shape[1] - width + 1), dtype=np.float32)
     by_code = np.vstack([weight, np.full((len(LETTERS) - 4, width), -np.inf, np.float32)])  # words with an N are out
@@ -136,7 +146,7 @@ def _filter(number: int, weight: NDArray[np.float32], codes: Codes) -> Filter:
 
 
 @dataclass(frozen=True)
-class _KeptFilter:
+class _StoredFilter:
     """A `Filter`, its motif as rows of A, C, G and T."""
 
     number: int
@@ -148,25 +158,25 @@ class _KeptFilter:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    filters: list[_KeptFilter]
+class _StoredReport:
+    filters: list[_StoredFilter]
     windows: int
     behind: str | None
 
 
-KEPT_FILE: KeptFile[_Kept] = kept_file(runs.FILTERS, _Kept)
+REPORT_FILE: KeptFile[_StoredReport] = kept_file(runs.FILTERS, _StoredReport)
 
 
-def _packed(one: Filter) -> _KeptFilter:
-    matrix = one.motif.probabilities.round(6).tolist() if one.motif else None
-    return _KeptFilter(one.number, one.words, one.windows, matrix, one.matches, one.behind)
+def _packed(entry: Filter) -> _StoredFilter:
+    matrix = entry.motif.probabilities.round(6).tolist() if entry.motif else None
+    return _StoredFilter(entry.number, entry.words, entry.windows, matrix, entry.matches, entry.behind)
 
 
-def _unpacked(kept: _KeptFilter) -> Filter:
+def _unpacked(stored: _StoredFilter) -> Filter:
     motif = None
-    if kept.motif is not None:
-        if not kept.matches:
-            raise ValueError(f"filter {kept.number}: a motif without its nearest ones")
-        probabilities = np.maximum(np.array(kept.motif, dtype=np.float64), 1e-6)
-        motif = Motif(f"filter {kept.number}", "", probabilities / probabilities.sum(axis=0))
-    return Filter(kept.number, kept.words, kept.windows, motif, kept.matches, kept.behind)
+    if stored.motif is not None:
+        if not stored.matches:
+            raise ValueError(f"filter {stored.number}: a motif without its nearest ones")
+        probabilities = np.maximum(np.array(stored.motif, dtype=np.float64), 1e-6)
+        motif = Motif(f"filter {stored.number}", "", probabilities / probabilities.sum(axis=0))
+    return Filter(stored.number, stored.words, stored.windows, motif, stored.matches, stored.behind)

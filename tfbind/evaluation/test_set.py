@@ -1,6 +1,6 @@
-"""The sealed test part of a run: opened once, by an act of its own, and the figures kept.
+"""The sealed test part of a run: scored once, by a command of its own, and the result kept.
 
-Whoever looks at a test again and again, and trains until it looks good, has a second validation part and no test.
+A test part that is looked at again and again while training goes on is a second validation part.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from tfbind.text import figure
 
 @dataclass(frozen=True)
 class TestedBaseline:
-    """A simple model's figures on the test windows; one that could not be fitted has none, and `about` says why."""
+    """The figures of a simple model on the test windows; none where it could not be fitted: `about` says why."""
 
     __test__ = False  # no test class, whatever its name
 
@@ -41,10 +41,10 @@ class TestedBaseline:
 
 @dataclass(frozen=True)
 class TestResult:
-    """What the best weights of a run reached on its test windows, and when that was looked at.
+    """The figures of the best weights of a run on its test windows, and when they were computed.
 
-    `baselines` are the simple models on the same windows. Tests that were opened by older versions lack them, and
-    the figures of sites.
+    `baselines` are the simple models on the same windows. Results of older versions lack them, and the figures of
+    sites.
     """
 
     __test__ = False
@@ -66,7 +66,7 @@ RESULT_FILE: KeptFile[TestResult] = kept_file(runs.TEST, TestResult)
 
 
 def read_test_result(run: Run) -> TestResult | None:
-    """The result of the one opening, None while the test is sealed.
+    """Read the result of the test; None while it is sealed.
 
     Raises:
         ValueError: the file that holds it is damaged.
@@ -76,14 +76,14 @@ def read_test_result(run: Run) -> TestResult | None:
 
 
 def open_test(run: Run) -> TestResult:
-    """Score the test windows with the best weights, and keep the result for good; a second call gives the first's.
+    """Score the test windows with the best weights and keep the result, which later calls return.
 
     Raises:
         ValueError: the run has no test part or has not finished, or its data set is gone or has changed.
     """
-    kept = read_test_result(run)
-    if kept:
-        return kept
+    earlier = read_test_result(run)
+    if earlier:
+        return earlier
     config, record, state = runs.read_config(run), runs.read_record(run), runs.read_status(run).state
     if not config.test_split:
         raise ValueError(f"run {run.id} has no test part; one is sealed by `train --test-split 0.1`")
@@ -94,19 +94,19 @@ def open_test(run: Run) -> TestResult:
     if parts.hash != record["split_hash"]:
         raise ValueError(f"run {run.id}: the program splits {data.name} otherwise now; its test windows are gone")
     with runs.worker_lock(run):
-        kept = read_test_result(run)
-        if kept:
-            return kept
+        earlier = read_test_result(run)
+        if earlier:
+            return earlier
         truth = np.asarray(data.scores[parts.test])
         predicted = score_windows(load_model(run.home, run.id), np.asarray(data.codes[parts.test]))
         result = TestResult(
             opened=datetime.now(UTC).isoformat(timespec="seconds"),
             windows=len(truth),
             split_hash=parts.hash,
-            baselines=[TestedBaseline(**one) for one in fit_baselines(data, parts.train, parts.test, "test")],
+            baselines=[TestedBaseline(**fields) for fields in fit_baselines(data, parts.train, parts.test, "test")],
             **of_part("test", figures(predicted, truth)),
         )
         RESULT_FILE.write(run.folder / runs.TEST, result)
-        said = f"test opened: {result.windows} windows, loss {figure(result.test_loss)}"
-        log.note(run, said, windows=result.windows, test_loss=result.test_loss)
+        message = f"test opened: {result.windows} windows, loss {figure(result.test_loss)}"
+        log.note(run, message, windows=result.windows, test_loss=result.test_loss)
     return result

@@ -212,8 +212,8 @@ class Training:
         self.train_windows, self.validation_windows = parts.train, parts.validation
         self._codes = torch.from_numpy(data.codes[self.train_windows]).to(self.device)
         self._scores = torch.from_numpy(data.scores[self.train_windows]).to(self.device)
-        self._held_codes = torch.from_numpy(data.codes[self.validation_windows]).to(self.device)
-        self._held_scores = data.scores[self.validation_windows]
+        self._validation_codes = torch.from_numpy(data.codes[self.validation_windows]).to(self.device)
+        self._validation_scores = data.scores[self.validation_windows]
         self._optimizer = Optimizer(model.parameters(), config)
         self._parameters = list(model.parameters())
         self._generators = [torch.Generator(self.device) for _ in range(shard_count(config))]
@@ -314,8 +314,8 @@ class Training:
         return self._require_finite(float((losses * sizes).sum() / sizes.sum()), "train_loss")
 
     def _train_batch(self, indices: Tensor) -> Tensor:
-        done = (self.epoch - 1) * self.batches_per_epoch + self.batches
-        rate = learning_rate_at(self.config, done, self.config.num_epochs * self.batches_per_epoch)
+        step = (self.epoch - 1) * self.batches_per_epoch + self.batches
+        rate = learning_rate_at(self.config, step, self.config.num_epochs * self.batches_per_epoch)
         self._optimizer.learning_rate = rate
         loss, gradients = self._loss_and_gradients(self._codes[indices], self._scores[indices])
         # The kernels go through both memories in step, and a gradient has the strides of its convolution.
@@ -335,10 +335,10 @@ class Training:
     @torch.inference_mode()
     def _predict(self) -> Tensor:
         """The scores of the validation windows."""
-        parts = math.ceil(len(self._held_codes) / SCORING_BATCH)
+        parts = math.ceil(len(self._validation_codes) / SCORING_BATCH)
         if is_supported(self.model):
-            return predict(self.model, self._held_codes, parts, self._parallel_map)
-        return torch.cat([self.model(one_hot(codes)).cpu() for codes in self._held_codes.split(SCORING_BATCH)])
+            return predict(self.model, self._validation_codes, parts, self._parallel_map)
+        return torch.cat([self.model(one_hot(codes)).cpu() for codes in self._validation_codes.split(SCORING_BATCH)])
 
     def _validate(self) -> Validation:
         self.model.eval()
@@ -347,8 +347,8 @@ class Training:
         return Validation(
             self.validation_windows,
             predictions,
-            window_loss(predictions, self._held_scores),
-            window_pearson(predictions, self._held_scores),
+            window_loss(predictions, self._validation_scores),
+            window_pearson(predictions, self._validation_scores),
         )
 
     def _measure(self, validation: Validation, train_loss: float) -> Row:
@@ -356,7 +356,7 @@ class Training:
             "epoch": self.epoch,
             "train_loss": train_loss,
             "val_loss": float(validation.loss.mean()),
-            "val_pearsonr": pearson(validation.predictions, self._held_scores),
+            "val_pearsonr": pearson(validation.predictions, self._validation_scores),
             **of_part("val", window_figures(validation.pearson)),
             "learning_rate": self._optimizer.learning_rate,
         }
@@ -368,8 +368,3 @@ class Training:
             f"{name} became {value} in epoch {self.epoch}, batch {self.batches}: the steps were too large; "
             f"try a learning_rate 3 to 10 times below {self.config.learning_rate:g}"
         )
-
-
-def train(model: BindingPredictorCNN, data: Data, config: TrainConfig) -> Training:
-    """Train `model` in place on its own device: an iterator of one row per epoch, until the configuration ends it."""
-    return Training(model, data, config)

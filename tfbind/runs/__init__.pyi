@@ -9,8 +9,15 @@ from .estimate import (
     recent_samples as recent_samples,
     round_seconds as round_seconds,
 )
-from .folder import (
+from .files import (
     ACTIVE as ACTIVE,
+    Row as Row,
+    State as State,
+    Status as Status,
+    StopReason as StopReason,
+    StopRequest as StopRequest,
+)
+from .folder import (
     BEST as BEST,
     CHECKPOINT as CHECKPOINT,
     CONFIG as CONFIG,
@@ -32,10 +39,7 @@ from .folder import (
     TEST as TEST,
     VALIDATION as VALIDATION,
     WANDB as WANDB,
-    Row as Row,
     Run as Run,
-    State as State,
-    Status as Status,
     active_on as active_on,
     append_row as append_row,
     best_row as best_row,
@@ -62,7 +66,6 @@ from .folder import (
     request_stop as request_stop,
     set_state as set_state,
     stop_requested as stop_requested,
-    summary as summary,
     training_windows as training_windows,
     worker_lock as worker_lock,
 )
@@ -89,12 +92,12 @@ from .launch import (
     wait_until as wait_until,
     watch as watch,
 )
-from .models import StopReason as StopReason, StopRequest as StopRequest
 from .record import (
     RunRecord as RunRecord,
     Stamp as Stamp,
     read_run_record as read_run_record,
     read_run_records as read_run_records,
     read_validation as read_validation,
+    summary as summary,
 )
 from .worker import Worker as Worker

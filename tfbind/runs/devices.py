@@ -1,4 +1,4 @@
-"""Which devices this machine has, and whose turn it is on them. torch is not imported to find out.
+"""The devices of this machine, and the lock files by which runs share them. torch is not imported.
 
 A slot is a lock file under `<home>/locks/`: one for each CPU core, one for each GPU. The operating system frees the
 locks of a process that dies, however it dies.
@@ -17,12 +17,17 @@ from filelock import FileLock, Timeout
 
 from tfbind.config import TrainConfig
 from tfbind.errors import Setting, SettingsError
-from tfbind.store import cpu_cores
+from tfbind.store import cpu_cores, plural
 
 
 def available_devices() -> list[str]:
     """The devices that torch can train on here, the fastest first; `cpu` is always the last."""
-    return ["cuda"] * bool(cuda_count()) + ["mps"] * _has_mps() + ["cpu"]
+    devices = ["cpu"]
+    if _has_mps():
+        devices.insert(0, "mps")
+    if cuda_count():
+        devices.insert(0, "cuda")
+    return devices
 
 
 def cuda_count() -> int:
@@ -31,9 +36,13 @@ def cuda_count() -> int:
 
 
 def driver_gpu_count(load: Callable[[str], Any] = ctypes.CDLL) -> tuple[int, str]:
-    """How many GPUs NVIDIA's driver shows to this process, whatever torch can do with them; why none, in words.
+    """Count the GPUs that NVIDIA's driver shows to this process, whatever torch can do with them.
 
-    `load` opens the library of the driver.
+    Args:
+        load: opens the library of the driver.
+
+    Returns:
+        The count, and in words why it is 0; "" where it is not.
     """
     try:
         driver = load("libcuda.so.1")
@@ -61,47 +70,54 @@ def _has_mps() -> bool:
 
 
 def resolve_device(config: TrainConfig) -> TrainConfig:
-    """`config` with its device and its number of threads made definite for this machine.
+    """Replace the device `auto` and an unset number of threads of `config` by those of this machine.
 
     Raises:
         ValueError: the device asked for is not here.
     """
-    here = available_devices()
-    device = here[0] if config.device == "auto" else config.device
-    if device not in here:
-        raise SettingsError(Setting("device", "--device"), f" {device}: not on this machine; here: {', '.join(here)}")
+    available = available_devices()
+    device = available[0] if config.device == "auto" else config.device
+    if device not in available:
+        raise SettingsError(
+            Setting("device", "--device"), f" {device}: not on this machine; here: {', '.join(available)}"
+        )
     return config.model_copy(update={"device": device, "threads": config.threads or cpu_cores()})
 
 
 def describe_device(device: str, threads: int) -> str:
-    """A device in a reader's words, such as `CPU, 2 threads`."""
-    return f"CPU, {threads} thread{'s' * (threads != 1)}" if device == "cpu" else device.upper()
+    """A device in words, such as `CPU, 2 threads`."""
+    return f"CPU, {plural(threads, 'thread')}" if device == "cpu" else device.upper()
 
 
 @contextlib.contextmanager
 def slots(home: Path, device: str, threads: int) -> Iterator[list[int] | None]:
-    """Hold what a run needs: as many core slots as it has threads, or one GPU.
+    """Lock the slots of a run: one for each of its threads on the CPU, or one GPU.
+
+    Args:
+        home: the folder whose `locks/` holds the lock files.
+        device: `cpu`, `cuda` or `mps`.
+        threads: the run's number of threads.
 
     Yields:
-        the indices of the slots, or None when they are not free right now.
+        The indices of the slots, or None when they are not free right now.
     """
     total = {"cpu": cpu_cores(), "cuda": cuda_count(), "mps": 1}[device]
-    wanted = min(threads, total) if device == "cpu" else 1
+    needed = min(threads, total) if device == "cpu" else 1
     folder = home / "locks"
     folder.mkdir(exist_ok=True)  # not its home, if that was moved meanwhile
-    with contextlib.ExitStack() as held:
-        taken: list[int] = []
+    with contextlib.ExitStack() as stack:
+        indices: list[int] = []
         for index in range(total):
-            if len(taken) < wanted and _try_lock(folder / f"{device}-{index}.lock", held):
-                taken.append(index)
-        yield taken if len(taken) == wanted else None
+            if len(indices) < needed and _try_lock(folder / f"{device}-{index}.lock", stack):
+                indices.append(index)
+        yield indices if len(indices) == needed else None
 
 
-def _try_lock(path: Path, held: contextlib.ExitStack) -> bool:
+def _try_lock(path: Path, stack: contextlib.ExitStack) -> bool:
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return False
-    held.callback(lock.release)
+    stack.callback(lock.release)
     return True

@@ -1,4 +1,4 @@
-"""What a home takes on the disk, and what can go: trash, checkpoints no longer needed."""
+"""Disk usage of a home, and freeing it: emptying the trash, dropping checkpoints."""
 
 import os
 import shutil
@@ -32,23 +32,22 @@ class Usage:
 
     @property
     def total(self) -> int:
-        """Everything in the home."""
+        """Bytes of all kinds together."""
         return sum(self.kinds.values())
 
 
 def usage(home: Path) -> Usage:
-    """Count the bytes of all files in a home; links are not followed. Files that vanish meanwhile count nothing."""
+    """Count the bytes of all files in a home, by kind; links are not followed, vanished files count nothing."""
     kinds: dict[str, int] = {}
     for folder, folders, files in os.walk(home):
-        place = Path(folder).relative_to(home).parts
+        parts = Path(folder).relative_to(home).parts
         for name in files + [name for name in folders if Path(folder, name).is_symlink()]:
-            kind = _kind((*place, name))
+            kind = _kind((*parts, name))
             kinds[kind] = kinds.get(kind, 0) + _size(Path(folder, name))
     return Usage(dict(sorted(kinds.items())), sum(map(_size, _spent_checkpoints(home))))
 
 
 def _kind(parts: tuple[str, ...]) -> str:
-    """The kind of a file by its place in the home."""
     if parts[0] != TRASH and any(map(is_draft, parts)):
         return DRAFTS
     return parts[0] if len(parts) > 1 else FILES
@@ -62,13 +61,13 @@ def _size(path: Path) -> int:
 
 
 def _spent_checkpoints(home: Path) -> list[Path]:
-    """Checkpoints of finished runs: only a run that has not finished goes on from one."""
+    """Checkpoints of finished runs: only a run that has not finished is resumed from one."""
     finished = [run for run in runs.list_runs(home) if runs.read_status(run).state == "finished"]
     return [path for run in finished if (path := run.folder / runs.CHECKPOINT).exists()]
 
 
 def drop_checkpoints(home: Path) -> int:
-    """Delete the checkpoints of finished runs; the bytes that were freed. Weights, rows and figures stay."""
+    """Delete the checkpoints of finished runs, not their weights, rows and figures; return the bytes freed."""
     freed = 0
     for path in _spent_checkpoints(home):
         freed += _size(path)
@@ -77,7 +76,7 @@ def drop_checkpoints(home: Path) -> int:
 
 
 def empty_trash(home: Path) -> int:
-    """Delete for good what was thrown away, and what killed processes left half written; the bytes that were freed.
+    """Delete the trash and the half-written files of killed processes; return the bytes freed.
 
     Raises:
         OSError: something in it cannot be deleted.
@@ -103,5 +102,5 @@ def _empty(folder: Path) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes in words: `1.2 GB`, `300.0 MB`."""
+    """Format a number of bytes: `1.2 GB`, `300.0 MB`."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

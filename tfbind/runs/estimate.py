@@ -1,5 +1,6 @@
-"""How long a run will take, from runs measured on the same device or else a rough reference; how much it keeps."""
+"""Estimates for a run: its duration, from earlier runs on the same device or a reference speed; its disk usage."""
 
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ FIXED_BYTES = 20_000  # settings, states, and what files take beside their conte
 
 @dataclass(frozen=True)
 class SpeedSample:
-    """The speed of one finished run: what it trained, on windows of how many bases, how many a second."""
+    """The training speed of one finished run on windows of `length` bases."""
 
     config: TrainConfig
     length: int
@@ -34,7 +35,10 @@ class SpeedSample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds from Start to the end of the last epoch, and in words what that rests on; `text` is rounded."""
+    """Seconds from the start to the end of the last epoch; `basis` says in words how they were estimated.
+
+    `measured`: from runs on the same device, not from a reference speed.
+    """
 
     seconds: float
     basis: str
@@ -42,39 +46,56 @@ class Estimate:
 
     @property
     def text(self) -> str:
+        """The rounded duration in words."""
         return duration(round_seconds(self.seconds))
 
 
-def estimate_run(config: TrainConfig, windows: int, length: int, past: Iterable[SpeedSample] = ()) -> Estimate:
-    """How long `config` takes on `windows` windows of `length` bases.
+def estimate_run(config: TrainConfig, windows: int, length: int, samples: Iterable[SpeedSample] = ()) -> Estimate:
+    """Estimate the duration of a run.
 
     Args:
-        config: device and threads settled.
-        past: finished runs, newest first. Those of the same model on the same device and threads count, else those
-            of other models there, scaled by the arithmetic of one window.
+        config: its configuration, with device and threads resolved.
+        windows: windows of its data set, before the split.
+        length: bases of a window.
+        samples: speeds of finished runs, newest first. Those of the same model on the same device and threads count,
+            else those of other models there, scaled by the floating-point operations of one window.
+
+    Returns:
+        The estimate: the median speed of the last 5 such runs, or a reference speed where there is none.
     """
-    here = [run for run in past if _place(run.config) == _place(config)]
-    same = [run for run in here if _model(run.config) == _model(config) and run.length == length]
-    used = (same or here)[:RECENT]
+    same_device = [sample for sample in samples if _device(sample.config) == _device(config)]
+    same_model = [
+        sample for sample in same_device if _model(sample.config) == _model(config) and sample.length == length
+    ]
+    used = (same_model or same_device)[:RECENT]
     flops = forward_flops(config, length)
     if used:
-        speed = median(run.windows_per_second * forward_flops(run.config, run.length) for run in used)
+        speed = median(sample.windows_per_second * forward_flops(sample.config, sample.length) for sample in used)
     else:
         speed = REFERENCE_SPEED[config.device] * _useful_threads(config)
     held_out = int(windows * config.validation_split)
     passes = windows - held_out + held_out / TRAINING_PASSES
     seconds = START_SECONDS + config.num_epochs * passes * flops / speed
-    return Estimate(seconds, _basis(len(used), bool(same)), bool(used))
+    return Estimate(seconds, _basis(len(used), bool(same_model)), bool(used))
 
 
 def disk_needed(config: TrainConfig, held_out: int, length: int) -> int:
-    """Bytes on the disk of a run that measures itself on `held_out` windows of `length` bases."""
+    """Estimate the bytes that a run takes on the disk.
+
+    Args:
+        config: its configuration.
+        held_out: windows of its validation part.
+        length: bases of a window.
+
+    Returns:
+        Bytes of weights, checkpoint, validation predictions, rows and log.
+    """
     weights = 4 * parameter_count(config, length) * COPIES[config.optimizer_type]
     predictions = held_out * (2 * length + 16)  # float16; index, loss and Pearson of each window
     return weights + predictions + config.num_epochs * EPOCH_BYTES + FIXED_BYTES
 
 
-def _place(config: TrainConfig) -> tuple[str, int | None]:
+def _device(config: TrainConfig) -> tuple[str, int | None]:
     return config.device, config.threads if config.device == "cpu" else None
 
 
@@ -95,15 +116,15 @@ def _useful_threads(config: TrainConfig) -> int:
     return min(config.threads or 1, USEFUL_THREADS) if config.device == "cpu" else 1
 
 
-def _basis(count: int, same: bool) -> str:
+def _basis(count: int, same_model: bool) -> str:
     if not count:
         return "a rough guess: nothing was measured on this device yet"
     runs = "your last run" if count == 1 else f"your last {count} runs"
-    return f"measured in {runs} of this model" if same else f"scaled from {runs} of other models"
+    return f"measured in {runs} of this model" if same_model else f"scaled from {runs} of other models"
 
 
 def speed_samples(runs: Iterable[Run]) -> Iterable[SpeedSample]:
-    """The speeds of the finished ones among `runs`, in the same order."""
+    """The training speeds of the finished runs among `runs`, in the same order."""
     for run in runs:
         with suppress(ValueError):  # a damaged run has nothing to say about speed
             rows, length = read_rows(run), read_record(run).get("length")
@@ -112,18 +133,18 @@ def speed_samples(runs: Iterable[Run]) -> Iterable[SpeedSample]:
 
 
 def recent_samples(runs: list[Run]) -> list[SpeedSample]:
-    """The newest speeds among `runs`, given oldest first; older ones than the last 50 are not looked at."""
+    """The training speeds of the finished ones of the last 50 of `runs` (oldest first), newest first."""
     return list(speed_samples(islice(reversed(runs), LOOK_BACK)))
 
 
 def round_seconds(seconds: float) -> float:
-    """`seconds` as coarse as an estimate is: to 5 s below two minutes, to 30 s below ten, then to minutes."""
-    step = 5 if seconds < 120 else 30 if seconds < 600 else 60
+    """Round a duration: to 5 s below two minutes, to 30 s below ten minutes, then to minutes."""
+    step = next(step for limit, step in ((120, 5), (600, 30), (math.inf, 60)) if seconds < limit)
     return max(step, step * round(seconds / step))
 
 
 def duration(seconds: float) -> str:
-    """`seconds` in words: "45 s", "2 min 30 s", "1 h 5 min"."""
+    """Format a duration in seconds: "45 s", "2 min 30 s", "1 h 5 min"."""
     seconds = max(0, round(seconds))
     if seconds < 60:
         return f"{seconds} s"

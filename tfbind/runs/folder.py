@@ -1,4 +1,4 @@
-"""The run folder: create it, append a row, read it, set its state, list all of them.
+"""Run folders: create, list and delete them; read and write their files.
 
 A run is `<home>/runs/<id>/`; every file name in it is spelled here and nowhere else. A reader needs no lock: what is
 replaced is replaced atomically, rows are appended by one writer, and a torn last row is left out.
@@ -18,23 +18,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
-from tfbind.errors import Reason
 from tfbind.nn import read_tensors
-from tfbind.runs import models
-from tfbind.runs.models import StopReason, StopRequest
+from tfbind.runs import files
+from tfbind.runs.files import FIGURES, Row, State, Status, StopReason, StopRequest, is_row
 from tfbind.store import (
     DAMAGED,
     MOST_BYTES,
     Busy,
     DamagedFile,
     KeptFile,
-    ProcessIdentity,
     annotate_oserror,
     kept_file,
     move_to_trash,
@@ -64,33 +62,29 @@ LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
 STOP = "stop"  # there when somebody asked the run to stop; a StopRequest
 
-FIGURES = ("train_loss", "val_loss", "learning_rate", "seconds", "windows_per_second")  # numbers in every row
 COUNTS = ("torch", "numpy")  # packages whose versions change results
-State = Literal["pending", "running", "finished", "failed", "crashed", "killed"]
-ACTIVE: tuple[State, ...] = ("pending", "running")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
-LONGEST_EPOCH = 1e12  # seconds
 LOOK_SECONDS = 0.1  # between two looks at a run that is waited for
 LOCK_SECONDS = 0.5  # who only looks whether a lock is held has it for a moment
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
 MOVED = "moved or deleted while the run was active; where it is now, `resume` goes on after its last epoch"
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. Nothing is cached: every function below reads the file it needs."""
+    """A run, by its folder. Nothing is cached: every function below reads the file it needs."""
 
     folder: Path
 
     @property
     def id(self) -> str:
+        """The name of its folder."""
         return self.folder.name
 
     @property
     def home(self) -> Path:
+        """The home that it belongs to."""
         return self.folder.parent.parent
 
     @property
@@ -100,17 +94,17 @@ class Run:
 
     @property
     def state(self) -> State:
-        """Where it stands now: pending, running, finished, failed, crashed or killed."""
+        """Its state now: pending, running, finished, failed, crashed or killed."""
         return read_status(self).state
 
     def wait(self, timeout: float | None = None) -> State:
-        """Wait until it has ended, well or not.
+        """Wait until the run has ended, whether it succeeded or not.
 
         Args:
             timeout: seconds; None for as long as it takes.
 
         Returns:
-            How it has ended: `finished`, `failed`, `crashed` or `killed`.
+            The final state: `finished`, `failed`, `crashed` or `killed`.
 
         Raises:
             TimeoutError: it has not ended within `timeout`.
@@ -127,11 +121,11 @@ class Run:
         return self.state
 
     def rows(self) -> "pd.DataFrame":
-        """Its finished epochs.
+        """The finished epochs as a table.
 
         Returns:
-            A row for each, in order: `epoch`, `train_loss`, `val_loss`, `val_pearsonr` (NaN where it is undefined),
-            `seconds` and what else was measured.
+            A row for each epoch: `epoch`, `train_loss`, `val_loss`, `val_pearsonr` (NaN where undefined), `seconds`
+            and what else was measured.
 
         Raises:
             ValueError: the file is damaged.
@@ -148,41 +142,14 @@ class Run:
         return pd.DataFrame(rows, columns=columns).astype(kinds)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Status(ProcessIdentity):
-    """Where a run stands, and which process owns it. Times are seconds since 1970.
-
-    command: arguments of the command that the run was made by, or for: the same command takes it up.
-    error: for a reader; what can be done is decided by `reason`.
-    """
-
-    state: State
-    started: float | None = None
-    ended: float | None = None
-    device: str | None = None
-    error: str | None = None
-    command: list[str] | None = None
-    reason: Reason | None = None
-    waits: str | None = None  # for what a pending run on a cluster waits
-
-    @property
-    def active(self) -> bool:
-        return self.state in ACTIVE
-
-    @property
-    def diverged(self) -> bool:
-        """Whether it failed because a loss became NaN or infinite, which would only happen again."""
-        return self.reason == "diverged"
-
-
-CONFIG_FILE: KeptFile[dict[str, Any]] = kept_file(CONFIG, models.Config)
+CONFIG_FILE: KeptFile[dict[str, Any]] = kept_file(CONFIG, files.Config)
 STATE_FILE: KeptFile[Status] = kept_file(STATE, Status)
-LABELS_FILE: KeptFile[dict[str, Any]] = kept_file(LABELS, models.Labels)
-PROGRESS_FILE: KeptFile[dict[str, Any]] = kept_file(PROGRESS, models.Progress)
+LABELS_FILE: KeptFile[dict[str, Any]] = kept_file(LABELS, files.Labels)
+PROGRESS_FILE: KeptFile[dict[str, Any]] = kept_file(PROGRESS, files.Progress)
 
 
 def new_id() -> str:
-    """A fresh run id; ids sort by the time they were made."""
+    """Generate a run id; ids sort by the time they were generated."""
     now = datetime.now(UTC)
     return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}{secrets.token_hex(1)}"
 
@@ -197,12 +164,19 @@ def create(
     parent: Run | None = None,
     command: Sequence[str] | None = None,
 ) -> Run:
-    """A new `pending` run that this process owns until a worker takes it over.
+    """Create the folder of a `pending` run, which this process owns until a worker takes it over.
 
     Args:
+        home: the home that it is created in.
+        config: its configuration, with device and threads resolved.
+        id: its id; None for a new one.
+        name: its name; "" for the default one.
         facts: what else belongs into `config.json`, such as the hash of the data set.
         parent: the finished run whose best weights this one starts from.
-        command: the arguments of the command that takes it up, None where there is none.
+        command: the arguments of the command that trains it, None where there is none.
+
+    Returns:
+        The run.
 
     Raises:
         ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights, or damaged ones.
@@ -236,7 +210,7 @@ def _copy_weights(parent: Run, target: Path) -> None:
 
 
 def checked_id(id: str) -> str:
-    """`id`, if it can name the folder of a run or a sweep.
+    """Check that `id` can name the folder of a run or a sweep, and return it.
 
     Raises:
         ValueError: it has other characters, or too many.
@@ -247,12 +221,12 @@ def checked_id(id: str) -> str:
 
 
 def default_name(config: TrainConfig) -> str:
-    """What a run is called when nobody named it."""
+    """The name of a run that was given none."""
     return f"{Path(config.dataset).name} lr {config.learning_rate:g}"[:NAME_LENGTH]
 
 
 def checked_name(name: str) -> str:
-    """`name` without outer white space, if it can name a run or a data set in a table.
+    """Check the name of a run or a data set, and return it without outer white space.
 
     Raises:
         ValueError: it is empty, too long, or holds characters that do not print.
@@ -264,12 +238,27 @@ def checked_name(name: str) -> str:
 
 
 def is_run(home: Path, id: str) -> bool:
-    """Whether a home has a run with this id."""
+    """Whether a home has a run with this id.
+
+    Args:
+        home: the home.
+        id: any text.
+
+    Returns:
+        True where `id` is valid and its folder has a record.
+    """
     return bool(RUN_ID.fullmatch(id)) and (home / "runs" / id / CONFIG).exists()
 
 
 def find(home: Path, id: str) -> Run:
-    """The run with this id.
+    """Find a run by its id.
+
+    Args:
+        home: the home.
+        id: its id.
+
+    Returns:
+        The run.
 
     Raises:
         ValueError: there is none.
@@ -286,7 +275,7 @@ def list_runs(home: Path) -> list[Run]:
 
 
 def read_config(run: Run) -> TrainConfig:
-    """The configuration of a run, device and threads as they were settled when it was created."""
+    """The configuration of a run, with the device and threads resolved when it was created."""
     record = read_record(run)
     try:
         return parse_config({field: record[field] for field in TrainConfig.model_fields if field in record})
@@ -295,100 +284,116 @@ def read_config(run: Run) -> TrainConfig:
 
 
 def read_record(run: Run) -> dict[str, Any]:
-    """All of `config.json`: the hyperparameters and where the run came from."""
+    """Read `config.json`: the hyperparameters and the provenance of the run."""
     return CONFIG_FILE.read(run.folder / CONFIG)
 
 
 def training_windows(run: Run) -> int | None:
-    """Return how many windows a run trains on, None where its record does not say."""
+    """The number of training windows of a run, None where its record does not say."""
     return (read_record(run).get("split_windows") or {}).get("train")
 
 
 def read_labels(run: Run) -> dict[str, Any]:
-    """Name, tags and note of a run."""
+    """Read the name, tags and note of a run."""
     return LABELS_FILE.read(run.folder / LABELS)
 
 
 def rename(run: Run, name: str) -> None:
-    """Give a run another name; its id stays."""
+    """Rename a run; its id stays.
+
+    Args:
+        run: the run.
+        name: the new name.
+
+    Raises:
+        ValueError: the name cannot be used.
+    """
     LABELS_FILE.write(run.folder / LABELS, {**read_labels(run), "name": checked_name(name)})
 
 
 def read_status(run: Run) -> Status:
-    """Where a run really stands: one that should be active and whose process is gone is `crashed`, or `killed`
-    when somebody had asked it to stop. One whose state cannot be read is `crashed` too."""
+    """The true status of a run: an active one whose process is gone is `crashed`, or `killed` where a stop was
+    requested; one whose state cannot be read is `crashed`, too."""
     try:
         status = read_state(run)
-    except ValueError as problem:
-        return Status(pid=0, process_started=0.0, host="", heartbeat=0.0, state="crashed", error=str(problem))
+    except ValueError as error:
+        return Status(pid=0, process_started=0.0, host="", heartbeat=0.0, state="crashed", error=str(error))
     if not status.active or status.alive:
         return status
     stopped = stop_requested(run)
-    error = None if stopped else ENDED_OUTSIDE
-    return replace(status, state="killed" if stopped else "crashed", error=error)
+    message = None if stopped else ENDED_OUTSIDE
+    return replace(status, state="killed" if stopped else "crashed", error=message)
 
 
 def read_state(run: Run) -> Status:
-    """The state of a run as it was last written; a ValueError says that the file is missing or damaged."""
+    """The status of a run as it was last written.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
     return STATE_FILE.read(run.folder / STATE)
 
 
 def set_state(run: Run, state: State, **changes: Any) -> None:
-    """Set the state of a run, with this process as its owner.
+    """Write the state of a run, with this process as its owner. A damaged file is replaced.
 
-    One that is damaged was told as such, and is made good: what the run has learnt lies elsewhere.
+    Args:
+        run: the run.
+        state: its new state.
+        changes: other fields of its `Status`; start, device and command stay as they are unless given here.
     """
-    kept: dict[str, Any] = {}
+    unchanged: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
-        before = read_state(run)
-        kept = {"started": before.started, "device": before.device, "command": before.command}
-    STATE_FILE.put(run.folder / STATE, asdict(owned_status(state)) | kept | changes)
+        status = read_state(run)
+        unchanged = {"started": status.started, "device": status.device, "command": status.command}
+    STATE_FILE.put(run.folder / STATE, asdict(owned_status(state)) | unchanged | changes)
 
 
 def owned_status(state: State) -> Status:
-    """A status whose owner is this process."""
+    """A status with this process as the owner."""
     return Status(state=state, **asdict(this_process()))
 
 
 def waiting_before(run: Run, device: str) -> list[Run]:
-    """The older runs that wait for the same device of this machine."""
+    """The older runs that wait for the same device on this machine."""
     older = [other for other in list_runs(run.home) if other.id < run.id and not read_record(other).get("ray")]
     return [other for other in older if read_status(other).state == "pending" and read_config(other).device == device]
 
 
 def request_stop(run: Run, reason: StopReason = StopReason.ASKED, detail: str = "") -> None:
-    """Ask the worker to stop; it keeps the best weights and all finished epochs."""
+    """Request that the worker stops; it keeps the best weights and all finished epochs.
+
+    Args:
+        run: the run, or a sweep.
+        reason: why.
+        detail: for a reader.
+    """
     write_chunks(run.folder / STOP, [str(StopRequest(reason, detail)).encode()])
 
 
 def clear_stop(run: Run) -> None:
-    """Forget an earlier request to stop."""
+    """Withdraw a request to stop."""
     (run.folder / STOP).unlink(missing_ok=True)
 
 
 def stop_requested(run: Run) -> bool:
-    """Whether somebody asked the run to stop."""
+    """Whether a stop of the run is requested."""
     return (run.folder / STOP).exists()
 
 
 def read_stop(run: Run) -> StopRequest | None:
-    """The request to stop; None when nobody asked."""
+    """Read the request to stop; None where there is none."""
     if not stop_requested(run):
         return None
-    text = (run.folder / STOP).read_text(errors="replace")
-    reason, _, detail = text.partition(": ")
-    try:
-        return StopRequest(StopReason(reason), detail)
-    except ValueError:  # what another program wrote
-        return StopRequest(detail=text)
+    return StopRequest.parse((run.folder / STOP).read_text(errors="replace"))
 
 
 @contextlib.contextmanager
 def worker_lock(run: Run) -> Iterator[None]:
-    """Hold the right to write into a run, which one process has at a time.
+    """Lock a run for writing; one process at a time holds the lock.
 
     Raises:
-        Busy: another process has it.
+        Busy: another process holds it.
     """
     path = run.home / "locks" / f"{run.kind}-{run.id}.lock"
     path.parent.mkdir(exist_ok=True)
@@ -400,7 +405,12 @@ def worker_lock(run: Run) -> Iterator[None]:
 
 
 def append_row(run: Run, row: Row) -> None:
-    """Add one finished epoch. The line reaches the disk before this returns."""
+    """Append a finished epoch to `metrics.jsonl`, and wait until it is on the disk.
+
+    Args:
+        run: the run.
+        row: the epoch's figures.
+    """
     path = run.folder / METRICS
     with annotate_oserror(path), path.open("ab") as file:
         file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
@@ -409,10 +419,10 @@ def append_row(run: Run, row: Row) -> None:
 
 
 def read_rows(run: Run) -> list[Row]:
-    """The finished epochs of a run, in order, each there once.
+    """Read the finished epochs of a run, in order, each once; a torn last line is left out.
 
     Raises:
-        ValueError: a complete line is not the row that has to be there.
+        ValueError: a complete line is not the row of its epoch.
     """
     path = run.folder / METRICS
     try:
@@ -425,25 +435,18 @@ def read_rows(run: Run) -> list[Row]:
     except (ValueError, RecursionError):
         raise DamagedFile(path, f"a line is not JSON; {DAMAGED}") from None
     for epoch, row in enumerate(rows, start=1):
-        if not _is_row(row, epoch):
+        if not is_row(row, epoch):
             raise DamagedFile(path, f"line {epoch} is not the row of epoch {epoch}; {DAMAGED}")
     return rows
 
 
-def _is_row(row: Any, epoch: int) -> bool:
-    if not isinstance(row, dict) or row.get("epoch") != epoch or "val_pearsonr" not in row:
-        return False
-    values = row.values()
-    if not {int, float, type(None)}.issuperset(map(type, values)) or None in map(row.get, FIGURES):
-        return False
-    small = all(abs(value) < 2**63 for value in values if isinstance(value, int))
-    if not small or row["seconds"] > LONGEST_EPOCH or not math.isfinite(sum(filter(None, values))):
-        return False
-    return min(row[name] for name in FIGURES) >= 0
-
-
 def complete_rows(run: Run, rows: list[Row]) -> None:
-    """Bring `metrics.jsonl` level with `rows`, those of the checkpoint, whatever has become of it since."""
+    """Rewrite `metrics.jsonl` to the rows of a checkpoint.
+
+    Args:
+        run: the run.
+        rows: the rows, in order.
+    """
     write_chunks(run.folder / METRICS, (json.dumps(row).encode() + b"\n" for row in rows))
 
 
@@ -453,31 +456,13 @@ def best_row(rows: list[Row]) -> Row | None:
 
 
 def read_progress(run: Run) -> dict[str, Any]:
-    """How far the current epoch is, and what the run takes of its machine; {} before the first batch.
+    """Read the progress within the current epoch and the use of the machine; {} before the first batch.
 
     Raises:
         ValueError: the file is damaged.
     """
     path = run.folder / PROGRESS
     return PROGRESS_FILE.read(path) if path.exists() else {}
-
-
-def summary(run: Run) -> dict[str, Any]:
-    """What a table shows of a run. Figures of the best epoch are None before the first one ends."""
-    status, rows = read_status(run), read_rows(run)
-    best = best_row(rows) or {}
-    return {
-        "id": run.id,
-        "name": read_labels(run)["name"],
-        "state": status.state,
-        "error": status.error,
-        "config": read_record(run),
-        "epochs": len(rows),
-        "best_epoch": best.get("epoch"),
-        "val_loss": best.get("val_loss"),
-        "val_pearsonr": best.get("val_pearsonr"),
-        "seconds": sum(row["seconds"] for row in rows),
-    }
 
 
 def delete(run: Run) -> Path:
@@ -492,11 +477,20 @@ def delete(run: Run) -> Path:
 
 
 def active_on(home: Path, name: str, content_hash: str) -> list[str]:
-    """Return the ids of the active runs that learn from the data set `name`, or from one with the same content."""
+    """Find the active runs that train on a data set.
+
+    Args:
+        home: the home of the runs.
+        name: the data set's name, by which runs without a recorded hash are found.
+        content_hash: the hash of its content.
+
+    Returns:
+        The ids of the runs, oldest first.
+    """
     active = [run for run in list_runs(home) if read_status(run).active]
-    return [run.id for run in active if _learns_from(read_record(run), name, content_hash)]
+    return [run.id for run in active if _trains_on(read_record(run), name, content_hash)]
 
 
-def _learns_from(record: dict[str, Any], name: str, content_hash: str) -> bool:
-    known = record.get("dataset_hash")
-    return known == content_hash if known else record["dataset"] == name
+def _trains_on(record: dict[str, Any], name: str, content_hash: str) -> bool:
+    recorded = record.get("dataset_hash")
+    return recorded == content_hash if recorded else record["dataset"] == name

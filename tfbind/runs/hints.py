@@ -1,4 +1,4 @@
-"""What a run's curves say, in words: pure rules over its rows.
+"""Hints on a run from its learning curves: pure rules over its rows.
 
 One hint at a time, the first of these causes that holds, because each makes the ones after it meaningless or
 misleading:
@@ -52,7 +52,7 @@ HIGHER_RATE = "Try a learning rate 3 to 10 times higher."
 
 @dataclass(frozen=True)
 class Hint:
-    """What was seen, and what to try."""
+    """An observation on a run, and what to try."""
 
     kind: Kind
     text: str
@@ -60,25 +60,34 @@ class Hint:
 
 @dataclass(frozen=True)
 class Steps:
-    """How often the weights of a run move: once for each batch of its `windows` that train."""
+    """The optimizer steps of a run: one for each batch of its training `windows`."""
 
     windows: int
     batch_size: int
 
     @property
     def per_epoch(self) -> int:
+        """Steps of one epoch."""
         return math.ceil(self.windows / self.batch_size)
 
     def words(self, epochs: int) -> str:
-        """How many there are in so many epochs, and why."""
+        """The number of steps in so many epochs, in words, and the batches behind it."""
         count = "one step" if self.per_epoch == 1 else f"{self.per_epoch} steps"
         batch = "a batch of {:,} holds all {:,}" if self.per_epoch == 1 else "batches of {:,} from {:,}"
-        why = f"{batch.format(self.batch_size, self.windows)} training windows"
-        return f"{count} an epoch, {epochs * self.per_epoch:,} in all ({why})"
+        reason = f"{batch.format(self.batch_size, self.windows)} training windows"
+        return f"{count} an epoch, {epochs * self.per_epoch:,} in all ({reason})"
 
 
 def few_steps(windows: int, config: TrainConfig) -> str | None:
-    """What to say before a run on so many training windows that takes few steps, or one an epoch; None for others."""
+    """Describe the steps of a run before it starts, where they are few, or one an epoch.
+
+    Args:
+        windows: training windows.
+        config: batch size and number of epochs.
+
+    Returns:
+        One line; None for a run with enough steps.
+    """
     steps = Steps(windows, config.batch_size)
     if steps.per_epoch > 1 and config.num_epochs * steps.per_epoch >= FEW_STEPS:
         return None
@@ -89,28 +98,32 @@ def few_steps(windows: int, config: TrainConfig) -> str | None:
 def hint(
     rows: list[Row], to_the_end: bool = True, steps: Steps | None = None, rule: float | None = None
 ) -> Hint | None:
-    """The most important thing that `rows`, one per finished epoch, say about how the training went.
+    """Find the most important hint of a run.
 
     Args:
-        rows: in order; `epoch`, `train_loss`, `val_loss`, `val_pearsonr` and `learning_rate` are read.
-        to_the_end: whether the run trained as long as it meant to. How the curve of one that was stopped ends says
-            nothing about its settings.
-        steps: how often its weights moved, where that is known.
-        rule: the Pearson r from which on a run is as good as the rule behind the labels, where that is known.
+        rows: of its finished epochs, in order; `epoch`, `train_loss`, `val_loss`, `val_pearsonr` and `learning_rate`
+            are read.
+        to_the_end: whether it trained all its epochs. How the curve of a stopped run ends says nothing about its
+            settings.
+        steps: its optimizer steps, where known.
+        rule: the Pearson r from which on a run is as good as the rule behind the labels, where known.
+
+    Returns:
+        The hint; None where no rule holds.
     """
-    on_the_way = (_exploded(rows), _diverged(rows), _as_good_as_the_rule(rows, rule), _overfitting(rows))
-    of_the_end = (
+    during = (_exploded(rows), _diverged(rows), _as_good_as_the_rule(rows, rule), _overfitting(rows))
+    at_the_end = (
         _few_steps(rows, steps),
         _nothing_learnt(rows),
         _rate_too_low(rows),
         _still_improving(rows),
         _settled(rows),
     )
-    return next(filter(None, (*on_the_way, *(of_the_end if to_the_end else ()))), None)
+    return next(filter(None, (*during, *(at_the_end if to_the_end else ()))), None)
 
 
 def fall_per_epoch(losses: list[float]) -> float:
-    """By what share the loss fell in a mean (geometric) epoch from the first to the last of `losses`."""
+    """The share by which the loss fell per epoch, the geometric mean from the first to the last of `losses`."""
     return 1 - (losses[-1] / losses[0]) ** (1 / (len(losses) - 1))
 
 
@@ -188,8 +201,8 @@ def _nothing_learnt(rows: list[Row]) -> Hint | None:
     if len(rows) < 2 or not _learnt_nothing(rows):
         return None
     losses = [row["train_loss"] for row in rows]
-    crawls = all(later < earlier for earlier, later in pairwise(losses))
-    too_low = crawls and _rate(rows) < USUAL_RATE
+    always_falling = all(later < earlier for earlier, later in pairwise(losses))
+    too_low = always_falling and _rate(rows) < USUAL_RATE
     return Hint(
         "nothing learnt",
         f"Nothing was learnt in {len(rows)} epochs: the predictions of the best one do not follow the true scores. "
@@ -211,12 +224,12 @@ def _rate_too_low(rows: list[Row]) -> Hint | None:
 
 
 def _annealed(rows: list[Row]) -> bool:
-    """Whether the schedule ended near zero, which makes the loss fall at the end, whatever the rate before."""
+    """Whether the schedule ended near a rate of zero: the loss then falls at the end whatever the rate before."""
     return bool(rows) and rows[-1]["learning_rate"] < ANNEALED_SHARE * _rate(rows)
 
 
 def _rate(rows: list[Row]) -> float:
-    """The highest learning rate that these epochs ended with."""
+    """The highest learning rate at the end of an epoch."""
     return max((float(row["learning_rate"]) for row in rows), default=0.0)
 
 

@@ -1,6 +1,6 @@
-"""Start, stop and resume runs as processes that outlive the page or terminal that asked for them.
+"""Start, stop and resume runs as processes that outlive the page or terminal that starts them.
 
-What is executed is the command line that is shown: `python -m tfbind train …`, in a session of its own, with the
+The command that is executed is the one that is shown: `python -m tfbind train …`, in a session of its own, with the
 run's log as its only output.
 """
 
@@ -21,7 +21,8 @@ from tfbind.config import TrainConfig, check_continuation, flags, python_path
 from tfbind.data import Split, Windows, check_learnable, open_dataset, splits
 from tfbind.errors import reason_of
 from tfbind.runs import devices, folder
-from tfbind.runs.folder import Run, Status
+from tfbind.runs.files import ACTIVE, Status
+from tfbind.runs.folder import Run
 from tfbind.store import Busy, atomic, handle_signals
 
 PROGRAM = (sys.executable, "-m", "tfbind")
@@ -33,10 +34,10 @@ KILL_SECONDS = 10.0  # a process that is killed takes a moment to be gone
 
 
 class Executor(Protocol):
-    """What trains runs elsewhere than in a process of this machine, such as a Ray cluster.
+    """An executor of runs other than this machine, such as a Ray cluster.
 
     `resolve_device` makes the device and the number of threads of a configuration definite, or raises ValueError
-    where no machine has them. `start` begins with a run, or goes on with one after its last finished epoch.
+    where no machine has them. `start` starts a run, or resumes one after its last finished epoch.
     """
 
     address: str
@@ -48,7 +49,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run is made with beside its hyperparameters.
+    """The settings of a run that are no hyperparameters.
 
     `parent` is the run whose weights it starts from, `sweep` the sweep it belongs to, `wandb` whether and how it is
     logged to W&B: off, offline or online; `ray` the address of the Ray cluster that trains it, "" for this machine.
@@ -62,33 +63,41 @@ class RunRequest:
     ray: str = ""
 
 
-def command(config: TrainConfig, order: RunRequest = RunRequest()) -> list[str]:
-    """The command line that trains `config`, as `submit` executes it."""
-    parent = order.parent
-    words = [*PROGRAM, "train", *flags(config, folder.read_config(parent) if parent else None)]
-    given = {
+def command(config: TrainConfig, request: RunRequest = RunRequest()) -> list[str]:
+    """The command line that trains a run, as `submit` executes it.
+
+    Args:
+        config: its configuration.
+        request: its other settings.
+
+    Returns:
+        The program and its arguments.
+    """
+    parent = request.parent
+    arguments = [*PROGRAM, "train", *flags(config, folder.read_config(parent) if parent else None)]
+    values = {
         "--from": parent.id if parent else None,
-        "--name": order.name,
-        "--id": order.id,
-        "--sweep": order.sweep,
-        "--wandb": "" if order.wandb == "off" else order.wandb,
-        "--ray": order.ray,
+        "--name": request.name,
+        "--id": request.id,
+        "--sweep": request.sweep,
+        "--wandb": "" if request.wandb == "off" else request.wandb,
+        "--ray": request.ray,
     }
-    return words + [word for flag, value in given.items() if value for word in (flag, value)]
+    return arguments + [word for flag, value in values.items() if value for word in (flag, value)]
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run that can be made: device and threads of its `config` are definite, its `dataset` is open and split."""
+    """A run without a folder yet: device and threads of its `config` are resolved, its data open and split."""
 
     home: Path
     config: TrainConfig
-    order: RunRequest
+    request: RunRequest
     dataset: Windows
     split: Split
 
     def create(self, command: Sequence[str] | None = None) -> Run:
-        """Make its folder.
+        """Create its folder.
 
         Args:
             command: the arguments of the command that trains it, None where no command does.
@@ -96,72 +105,99 @@ class PreparedRun:
         Raises:
             ValueError: the id or the name cannot be used, the id is taken, or the parent has no weights.
         """
-        order, data = self.order, self.dataset
+        request, dataset = self.request, self.dataset
         facts = {
-            "sweep": order.sweep,
-            "wandb": order.wandb,
-            "ray": order.ray,
-            "dataset_hash": data.hash,
+            "sweep": request.sweep,
+            "wandb": request.wandb,
+            "ray": request.ray,
+            "dataset_hash": dataset.hash,
             **splits.split_facts(self.split),
-            "windows": len(data),
-            "length": data.length,
+            "windows": len(dataset),
+            "length": dataset.length,
         }
         return folder.create(
             self.home,
             self.config,
-            id=order.id,
-            name=order.name,
+            id=request.id,
+            name=request.name,
             facts=facts,
-            parent=order.parent,
+            parent=request.parent,
             command=command,
         )
 
 
 def prepare(
-    home: Path, config: TrainConfig, order: RunRequest = RunRequest(), cluster: Executor | None = None
+    home: Path, config: TrainConfig, request: RunRequest = RunRequest(), cluster: Executor | None = None
 ) -> PreparedRun:
-    """Do what a run needs before it has a folder: settle `config` for this machine, or for `cluster`, open and split
-    its data set, and check that something can be learnt from it.
+    """Prepare a run: resolve its device, open, split and check its data set.
+
+    Args:
+        home: the home of the run.
+        config: its configuration.
+        request: its other settings.
+        cluster: what trains it; None for this machine.
+
+    Returns:
+        The run, which `create` gives a folder.
 
     Raises:
         ValueError: the configuration, the data set or the parent cannot be used, in one line.
     """
     config = cluster.resolve_device(config) if cluster else devices.resolve_device(config)
-    if order.parent:
-        check_continuation(config, folder.read_config(order.parent))
-    data = open_dataset(home, config.dataset)
-    parts = splits.split(data, config)
-    check_learnable(data, parts.train)
-    return PreparedRun(home, config, replace(order, ray=cluster.address if cluster else order.ray), data, parts)
+    if request.parent:
+        check_continuation(config, folder.read_config(request.parent))
+    dataset = open_dataset(home, config.dataset)
+    data_split = splits.split(dataset, config)
+    check_learnable(dataset, data_split.train)
+    request = replace(request, ray=cluster.address if cluster else request.ray)
+    return PreparedRun(home, config, request, dataset, data_split)
 
 
 def submit(
     home: Path,
     config: TrainConfig,
-    order: RunRequest = RunRequest(),
+    request: RunRequest = RunRequest(),
     secrets: Mapping[str, str] | None = None,
     cluster: Executor | None = None,
 ) -> Run:
-    """Create a run and start its worker: on `cluster` for as long as this process leads it, else as a process of its
-    own, which finds `secrets` in its environment and nowhere else.
+    """Create a run and start its worker.
+
+    Args:
+        home: the home of the run.
+        config: its configuration.
+        request: its other settings.
+        secrets: environment variables of the worker, which are written nowhere.
+        cluster: what trains it, for as long as this process leads it; None for a process of its own on this machine.
+
+    Returns:
+        The run.
 
     Raises:
         ValueError: as for `prepare` and `PreparedRun.create`, or the cluster has no place for it.
     """
-    order = replace(order, id=order.id or folder.new_id())
-    prepared = prepare(home, config, order, cluster)
+    request = replace(request, id=request.id or folder.new_id())
+    prepared = prepare(home, config, request, cluster)
     if cluster:
         run = prepared.create()
         cluster.start(run)
         return run
-    words = command(prepared.config, order)
-    run = prepared.create(words[len(PROGRAM) :])
-    start_process(run, words, secrets)
+    arguments = command(prepared.config, request)
+    run = prepared.create(arguments[len(PROGRAM) :])
+    start_process(run, arguments, secrets)
     return run
 
 
 def find_prepared(home: Path, id: str, command: Sequence[str]) -> Run | None:
-    """The run with this id that waits for a worker, if it was made for the command with these arguments."""
+    """Find the pending run that was created for a command.
+
+    Args:
+        home: the home of the run.
+        id: its id.
+        command: the arguments of the command.
+
+    Returns:
+        The run; None where there is none, or it is not pending, or was created for another command.
+    """
     if not folder.is_run(home, id):
         return None
     run = folder.find(home, id)
@@ -170,7 +206,15 @@ def find_prepared(home: Path, id: str, command: Sequence[str]) -> Run | None:
 
 
 def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor | None = None) -> Run:
-    """Start a worker that goes on after the last finished epoch; `secrets` and `cluster` as for `submit`. The run.
+    """Resume a run after its last finished epoch.
+
+    Args:
+        run: the run.
+        secrets: as for `submit`.
+        cluster: as for `submit`.
+
+    Returns:
+        The run.
 
     Raises:
         ValueError: the run is active, or finished, or its device is not there.
@@ -189,21 +233,30 @@ def resume(run: Run, secrets: Mapping[str, str] | None = None, cluster: Executor
 
 
 def mark_pending(run: Run, check: Callable[[], None]) -> None:
-    """Have a run, or a sweep, wait for a process that this one is about to start, if `check` has no objection.
+    """Set a run, or a sweep, to `pending` before the process that works on it is started.
+
+    Args:
+        run: the run, or the sweep.
+        check: raises ValueError where it must not be started.
 
     Raises:
         ValueError: what `check` raises, or another process has begun to work on it.
     """
-    with folder.worker_lock(run):  # else what a worker from elsewhere has just said of itself is lost
+    with folder.worker_lock(run):  # else the state that a worker from elsewhere has just written is lost
         check()
         folder.clear_stop(run)
         folder.set_state(run, "pending", ended=None, error=None)
 
 
 def check_resumable(run: Run) -> None:
-    """Refuse to resume what is active (`Busy`) or finished."""
+    """Check that a run can be resumed.
+
+    Raises:
+        Busy: it is active.
+        ValueError: it is finished.
+    """
     state = folder.read_status(run).state
-    if state in folder.ACTIVE:
+    if state in ACTIVE:
         raise Busy(f"run {run.id} is {state} already")
     if state == "finished":
         raise ValueError(
@@ -211,40 +264,44 @@ def check_resumable(run: Run) -> None:
         )
 
 
-def start_process(run: Run, words: Sequence[str], secrets: Mapping[str, str] | None = None) -> None:
-    """Execute `words` in a session of its own, with `secrets` in its environment; what it complains of goes into the
-    log of `run`.
+def start_process(run: Run, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> None:
+    """Start the process of a run in a session of its own, with the run's log as its standard error.
+
+    Args:
+        run: the run, or the sweep, which fails where the process cannot be started.
+        arguments: the command line.
+        secrets: environment variables of the process.
 
     Raises:
         ValueError: the log is no file.
-        OSError: it cannot be written, or no process be started. Either way the run has failed.
+        OSError: the log cannot be written, or the process cannot be started.
     """
-    waiting = folder.read_status(run)
+    status = folder.read_status(run)
     try:
-        child = _spawn(run, words, secrets or {})
+        child = _spawn(run, arguments, secrets or {})
     except (ValueError, OSError) as error:
         folder.set_state(run, "failed", ended=time.time(), error=atomic.format_error(error), reason=reason_of(error))
         raise
-    threading.Thread(target=_reap, args=(run, child, waiting), daemon=True).start()
+    threading.Thread(target=_reap, args=(run, child, status), daemon=True).start()
 
 
-def _spawn(run: Run, words: Sequence[str], secrets: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    given = {"TFBIND_HOME": str(run.home), "PYTHONPATH": python_path(), "PYTHONFAULTHANDLER": "1"}
-    environment = {**os.environ, **given, **secrets}
+def _spawn(run: Run, arguments: Sequence[str], secrets: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    variables = {"TFBIND_HOME": str(run.home), "PYTHONPATH": python_path(), "PYTHONFAULTHANDLER": "1"}
+    environment = {**os.environ, **variables, **secrets}
     with atomic.require_regular_or_new(run.folder / folder.LOG).open("ab") as log:
-        nothing = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log
+        null = subprocess.DEVNULL  # what the command prints for a terminal, the worker writes into the log
         return subprocess.Popen(
-            words, stdin=nothing, stdout=nothing, stderr=log, env=environment, start_new_session=True
+            arguments, stdin=null, stdout=null, stderr=log, env=environment, start_new_session=True
         )
 
 
-def _reap(run: Run, child: "subprocess.Popen[bytes]", waiting: Status) -> None:
+def _reap(run: Run, child: "subprocess.Popen[bytes]", initial: Status) -> None:
     """Wait for a worker to end, so that it leaves no zombie, and no `pending` if it died before it took the run.
 
-    `waiting` is the status this worker was started on: by the time it has ended, the run may wait for another.
+    `initial` is the status at its start: by the time it has ended, the run may wait for another worker.
     """
     code = child.wait()
-    if run.folder.exists() and folder.read_status(run) == waiting:
+    if run.folder.exists() and folder.read_status(run) == initial:
         folder.set_state(
             run, "crashed", ended=time.time(), error=f"the worker ended with exit code {code} before it began"
         )
@@ -252,7 +309,7 @@ def _reap(run: Run, child: "subprocess.Popen[bytes]", waiting: Status) -> None:
 
 @contextlib.contextmanager
 def stopped_on_interrupt(run: Run) -> Iterator[None]:
-    """Have a run, or a sweep, that this process makes count as stopped where Ctrl-C comes before it listens."""
+    """Request the stop of a run, or a sweep, where Ctrl-C comes before its worker, this process, handles signals."""
     try:
         yield
     except KeyboardInterrupt:
@@ -267,19 +324,19 @@ def stopped_on_interrupt(run: Run) -> Iterator[None]:
 
 
 def cancel(run: Run) -> None:
-    """Ask a pending or running run to stop: it ends after the batch in hand and keeps every finished epoch.
+    """Request that an active run stops: it ends after the current batch and keeps every finished epoch.
 
     Raises:
         ValueError: the run is not active.
     """
     state = folder.read_status(run).state
-    if state not in folder.ACTIVE:
+    if state not in ACTIVE:
         raise ValueError(f"run {run.id} is {state}; only a pending or running run can be stopped")
     folder.request_stop(run)
 
 
 def kill(run: Run) -> None:
-    """End the process of an active run at once; the epoch in flight is lost.
+    """Kill the process of an active run; the unfinished epoch is lost.
 
     Raises:
         ValueError: the run is not active, or runs on another host.
@@ -289,10 +346,10 @@ def kill(run: Run) -> None:
 
 
 def end_process(run: Run) -> None:
-    """End the process of a run at once; nothing is done where the run has ended.
+    """Kill the process of a run; nothing is done where the run has ended.
 
     Raises:
-        ValueError: the run goes on on another host.
+        ValueError: the run is active on another host.
     """
     status = folder.read_status(run)
     if not status.active:
@@ -305,7 +362,15 @@ def end_process(run: Run) -> None:
 
 
 def stop(run: Run, grace: float = GRACE_SECONDS) -> None:
-    """Ask a run to stop, wait for it, and kill it when `grace` seconds were not enough."""
+    """Stop a run: request it, wait, and kill the process where that is not enough.
+
+    Args:
+        run: the run.
+        grace: seconds to wait.
+
+    Raises:
+        ValueError: the run is not active, or has to be killed on another host.
+    """
     cancel(run)
     if not wait_until(grace, lambda: not folder.read_status(run).active):
         end_process(run)
@@ -313,20 +378,33 @@ def stop(run: Run, grace: float = GRACE_SECONDS) -> None:
 
 
 def wait_until(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Wait until a condition holds, or for so long; whether it does."""
+    """Wait until a condition holds.
+
+    Args:
+        seconds: the longest wait.
+        condition: is asked every 0.1 s.
+
+    Returns:
+        Whether it holds at the end.
+    """
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
     return condition()
 
 
-def watch(run: Run, drawn: bool | None = None) -> None:
-    """Wait until a run has ended, with a bar on standard error if `drawn`; None: on a terminal or in a notebook."""
-    drawn = sys.stderr.isatty() or "ipykernel" in sys.modules if drawn is None else drawn
+def watch(run: Run, show_bar: bool | None = None) -> None:
+    """Wait until a run has ended.
+
+    Args:
+        run: the run.
+        show_bar: draw a progress bar on standard error; None: on a terminal or in a notebook.
+    """
+    show_bar = sys.stderr.isatty() or "ipykernel" in sys.modules if show_bar is None else show_bar
     while not wait_until(WATCH_SECONDS, lambda: not folder.read_status(run).active):
-        if drawn:
-            _draw(_how_far(run))
-    if drawn:
+        if show_bar:
+            _draw(_progress_line(run))
+    if show_bar:
         _draw(f"run {run.id}: {run.state}\n")
 
 
@@ -334,18 +412,18 @@ def _draw(line: str) -> None:
     print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
-def _how_far(run: Run) -> str:
+def _progress_line(run: Run) -> str:
     """Such as `epoch 2/5 ████····  12 s left`."""
     progress = folder.read_progress(run)
     if not progress:
         return f"run {run.id}: {run.state}"
-    done = round(BAR_WIDTH * min(1.0, progress["batches"] / progress["batches_per_epoch"]))
-    left = "" if progress["seconds_left"] is None else f"  {progress['seconds_left']:.0f} s left"
-    return f"epoch {progress['epoch']}/{progress['num_epochs']} {'█' * done:·<{BAR_WIDTH}}{left}"
+    filled = round(BAR_WIDTH * min(1.0, progress["batches"] / progress["batches_per_epoch"]))
+    remaining = "" if progress["seconds_left"] is None else f"  {progress['seconds_left']:.0f} s left"
+    return f"epoch {progress['epoch']}/{progress['num_epochs']} {'█' * filled:·<{BAR_WIDTH}}{remaining}"
 
 
 def queue_position(run: Run) -> int:
-    """How many runs a pending one waits for: the running ones on its device, and those pending longer."""
+    """The number of runs before a pending one: those running on its device, and older pending ones."""
     device = folder.read_config(run).device
     running = [
         other
@@ -356,5 +434,5 @@ def queue_position(run: Run) -> int:
 
 
 def free_disk(home: Path) -> int:
-    """Bytes free where the runs are kept."""
+    """Free bytes on the disk of a home."""
     return shutil.disk_usage(atomic.nearest_existing(home)).free

@@ -1,4 +1,4 @@
-"""What is known of a run, wherever it was made: its settings, its rows, the predictions of its best epoch."""
+"""Records of runs, local or from W&B: settings, rows, and the predictions of the best epoch."""
 
 import io
 import zipfile
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.runs import folder
-from tfbind.runs.folder import Row, Run
+from tfbind.runs.files import Row
+from tfbind.runs.folder import Run
 from tfbind.store import atomic, require_regular_file
 
 Source = Literal["local", "wandb", "offline"]
 Stamp = tuple[int, ...]
 
-FILES = (folder.CONFIG, folder.LABELS, folder.STATE, folder.METRICS, folder.VALIDATION)  # what `local` looks at
+FILES = (folder.CONFIG, folder.LABELS, folder.STATE, folder.METRICS, folder.VALIDATION)  # what a record is read from
 TAG_LENGTH, NOTE_LENGTH = 40, 500
 UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
     AttributeError,
@@ -41,7 +42,7 @@ UNREADABLE = (  # what NumPy and zipfile raise on bytes that are no such file
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run with its rows, one for each epoch, in order.
+    """A run with its rows, one for each epoch, in order.
 
     `key` is unique among all runs that are compared. `group` is the sweep or project it belongs to, "" if none, and
     `server` the address of the W&B server that it was pulled from: others may have runs and sweeps of the same ids.
@@ -69,7 +70,7 @@ class RunRecord:
 
 
 def read_run_record(run: Run) -> RunRecord:
-    """A run of this home.
+    """Read the record of a local run.
 
     Raises:
         ValueError: its folder is damaged.
@@ -94,7 +95,7 @@ def read_run_record(run: Run) -> RunRecord:
 
 
 def stamp(run: Run) -> Stamp:
-    """When the files of a run were written: as long as that stays the same, so does what `local` reads, but for a
+    """The times at which the files of a run were written: while they stay the same, so does its record, but for a
     process that has died."""
     return tuple(atomic.mtime_ns(run.folder / name) for name in FILES)
 
@@ -102,34 +103,60 @@ def stamp(run: Run) -> Stamp:
 def read_run_records(
     home: Path, read: Callable[[Run], RunRecord] = read_run_record
 ) -> tuple[list[RunRecord], list[str]]:
-    """The runs of a home as `read` has them, newest first, and a line for each that cannot be read."""
-    found, problems = [], []
+    """Read the records of the runs of a home.
+
+    Args:
+        home: the home.
+        read: reads the record of a run.
+
+    Returns:
+        The records, newest first, and a line for each run that cannot be read.
+    """
+    records, problems = [], []
     for run in reversed(folder.list_runs(home)):
         try:
-            found.append(read(run))
+            records.append(read(run))
         except (ValueError, OSError) as error:  # a disk or a network may fail, too
             problems.append(atomic.format_error(error))
-    return found, problems
+    return records, problems
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The columns of a run in a table; those of its best epoch are None before the first one ends."""
+    status, rows = folder.read_status(run), folder.read_rows(run)
+    best = folder.best_row(rows) or {}
+    return {
+        "id": run.id,
+        "name": folder.read_labels(run)["name"],
+        "state": status.state,
+        "error": status.error,
+        "config": folder.read_record(run),
+        "epochs": len(rows),
+        "best_epoch": best.get("epoch"),
+        "val_loss": best.get("val_loss"),
+        "val_pearsonr": best.get("val_pearsonr"),
+        "seconds": sum(row["seconds"] for row in rows),
+    }
 
 
 def annotate(run: Run, tags: str, note: str) -> None:
-    """Replace the tags, given with commas between them, and the note of a run.
+    """Replace the tags (comma-separated) and the note of a run.
 
     Raises:
         ValueError: a tag or the note is too long, or holds characters that do not print.
     """
-    words = list(dict.fromkeys(word for tag in tags.split(",") if (word := tag.strip())))
-    for word in words:
-        if len(word) > TAG_LENGTH or not word.isprintable():
-            raise ValueError(f"tag {word[:20]!r}: expected at most {TAG_LENGTH} printable characters")
+    names = list(dict.fromkeys(name for tag in tags.split(",") if (name := tag.strip())))
+    for name in names:
+        if len(name) > TAG_LENGTH or not name.isprintable():
+            raise ValueError(f"tag {name[:20]!r}: expected at most {TAG_LENGTH} printable characters")
     text = " ".join(note.split())
     if len(text) > NOTE_LENGTH or not text.isprintable():
         raise ValueError(f"note {text[:20]!r}: expected at most {NOTE_LENGTH} printable characters")
-    folder.LABELS_FILE.write(run.folder / folder.LABELS, {**folder.read_labels(run), "tags": words, "note": text})
+    folder.LABELS_FILE.write(run.folder / folder.LABELS, {**folder.read_labels(run), "tags": names, "note": text})
 
 
 class ValidationPredictions(NamedTuple):
-    """The held-out `windows`, (M,) indices into the data; `predictions` (M, L), `loss` and `pearson` (M,) of them."""
+    """The validation `windows`, (M,) indices into the data; their `predictions` (M, L), `loss` and `pearson` (M,)."""
 
     windows: NDArray[np.int64]
     predictions: NDArray[np.float16]
@@ -144,44 +171,52 @@ MEMBERS = [f"{name}.npy" for name in ValidationPredictions._fields]
 def pack_validation(
     windows: NDArray[Any], predictions: NDArray[Any], loss: NDArray[Any], pearson: NDArray[Any]
 ) -> bytes:
-    """Held-out windows as the bytes of a file."""
+    """The bytes of a file of validation predictions."""
     with np.errstate(over="ignore"):  # beyond 65,504 a prediction is kept as infinite: such a model is beyond use
         halves = predictions.astype(np.float16)
-    kept = ValidationPredictions(
+    arrays = ValidationPredictions(
         windows.astype(np.int64), halves, loss.astype(np.float32), pearson.astype(np.float32)
     )
     buffer = io.BytesIO()
-    np.savez(buffer, **kept._asdict())
+    np.savez(buffer, **arrays._asdict())
     return buffer.getvalue()
 
 
 def read_validation(path: Path, windows: int, length: int) -> ValidationPredictions:
-    """The held-out windows in a file, of data that have so many `windows` of so many bases.
+    """Read the validation predictions in a file.
+
+    Args:
+        path: the file.
+        windows: windows of the data set.
+        length: bases of a window.
+
+    Returns:
+        The validation windows with their predictions.
 
     Raises:
         ValueError: the file is missing, damaged, or that of other data.
     """
     try:
         with require_regular_file(path).open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            packed = saved.zip.infolist()
-            names = [member.filename for member in packed if member.compress_type == zipfile.ZIP_STORED]
-            if names != MEMBERS or len(packed) > len(names):  # else a small file may hold gigabytes
+            members = saved.zip.infolist()
+            names = [member.filename for member in members if member.compress_type == zipfile.ZIP_STORED]
+            if names != MEMBERS or len(members) > len(names):  # else a small file may hold gigabytes
                 raise _damaged(path)
             if saved.zip.testzip():  # first: NumPy may read what has changed as anything
                 raise _damaged(path)
-            found = ValidationPredictions(
+            held = ValidationPredictions(
                 *(np.asarray(saved[name]) for name in ValidationPredictions._fields)
             )  # bytes, where none was packed
     except UNREADABLE:
         raise _damaged(path) from None
-    count = found.windows.size
+    count = held.windows.size
     shapes = ((count,), (count, length), (count,), (count,))
-    as_packed = [(array.shape, array.dtype) for array in found] == list(zip(shapes, KINDS, strict=True))
-    if not as_packed or found.windows.min(initial=0) < 0 or found.windows.max(initial=0) >= windows:
+    valid = [(array.shape, array.dtype) for array in held] == list(zip(shapes, KINDS, strict=True))
+    if not valid or held.windows.min(initial=0) < 0 or held.windows.max(initial=0) >= windows:
         raise _damaged(path)
-    return found
+    return held
 
 
 def _damaged(path: Path) -> ValueError:
-    what = "damaged" if path.exists() else "missing"
-    return ValueError(f"{path}: {what}; expected the predictions of its best epoch")
+    state = "damaged" if path.exists() else "missing"
+    return ValueError(f"{path}: {state}; expected the predictions of its best epoch")

@@ -1,7 +1,7 @@
-"""What the process of a run does: wait for a device, load, train, write, and leave a true final state behind.
+"""The worker of a run: waits for a device, trains, writes the run folder, and sets the final state.
 
 At the end of an epoch the best weights are written first, then the checkpoint, then the row. Wherever the process
-dies, going on from the checkpoint repeats at most the epoch in flight and leaves each finished one exactly once.
+dies, resuming from the checkpoint repeats at most the unfinished epoch and leaves each finished one exactly once.
 """
 
 import contextlib
@@ -22,7 +22,8 @@ from tfbind.errors import Reason, reason_of
 from tfbind.metrics import lowest_label
 from tfbind.nn import LOWEST_LABEL, build_graph, read_tensors
 from tfbind.runs import devices, folder, log as run_log
-from tfbind.runs.folder import Row, Run, State
+from tfbind.runs.files import Row, State
+from tfbind.runs.folder import Run
 from tfbind.runs.record import pack_validation
 from tfbind.store import GpuMeter, ProcessMeter, format_error, handle_signals, remove_drafts, write_bytes
 from tfbind.text import figure
@@ -39,7 +40,7 @@ log = logging.getLogger("tfbind")
 
 
 class RunStopped(Exception):
-    """Somebody asked the run to stop."""
+    """A stop of the run was requested."""
 
 
 def _ignore(_: Any) -> None:
@@ -48,9 +49,9 @@ def _ignore(_: Any) -> None:
 
 @dataclass
 class Worker:
-    """One attempt at a run. `on_progress` and `on_row` let others watch it, `on_start` starts what goes beside it.
+    """Trains a run in this process. `on_progress` and `on_row` are called on the way, `on_start` before training.
 
-    `data` and `split` are what it learns from, where that is open in this process; else the folder of the run says.
+    `data` and `split` are given where they are open in this process; else the record of the run names them.
     """
 
     run: Run
@@ -88,8 +89,8 @@ class Worker:
                 return self._end("failed", _one_line(error), reason_of(error))
 
     def _end(self, state: State, error: str | None = None, reason: Reason | None = None) -> State:
-        said = state if error is None else f"{state}: {error}"
-        log.info("%s", said, extra={"facts": {"state": state, "error": error}})
+        message = state if error is None else f"{state}: {error}"
+        log.info("%s", message, extra={"facts": {"state": state, "error": error}})
         folder.set_state(self.run, state, ended=time.time(), error=error, reason=reason)
         return state
 
@@ -135,7 +136,7 @@ class Worker:
         model = build_model(config, data.codes.shape[1])
         initial = self.run.folder / folder.INITIAL
         if initial.exists():
-            with _fits(initial):
+            with _damaged_if_unfit(initial):
                 model.load_state_dict(read_weights(initial))
         training = Training(model.to(device), data, config, parts=self.split, on_batch=self._after_batch)
         if (self.run.folder / folder.CHECKPOINT).exists():
@@ -166,7 +167,7 @@ class Worker:
         import torch
 
         path = self.run.folder / folder.CHECKPOINT
-        with _fits(path):
+        with _damaged_if_unfit(path):
             _check_crc(path)
             training.restore(torch.load(path, map_location=device, weights_only=True))
 
@@ -179,9 +180,9 @@ class Worker:
             facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"]), **self._lowest}
             write_bytes(self.run.folder / folder.BEST, pack_weights(training.model, facts))
             assert training.validation is not None
-            held = training.validation
-            packed = pack_validation(held.windows, held.predictions, held.loss, held.pearson)
-            write_bytes(self.run.folder / folder.VALIDATION, packed)
+            validation = training.validation
+            content = pack_validation(validation.windows, validation.predictions, validation.loss, validation.pearson)
+            write_bytes(self.run.folder / folder.VALIDATION, content)
         buffer = io.BytesIO()
         torch.save(training.checkpoint(), buffer)
         write_bytes(self.run.folder / folder.CHECKPOINT, buffer.getvalue())
@@ -207,11 +208,14 @@ class Worker:
                 run_log.trim(self.run)
 
     def _check_folder(self) -> None:
-        """Of a folder that was moved nothing is left here; in one that was deleted, files that were just written."""
+        """Check that the run folder is still in its place.
+
+        Of a moved one nothing is left; in a deleted one, files that were just written.
+        """
         if not (self.run.folder / folder.CONFIG).exists():
-            said = f"{self.run.folder}: {folder.MOVED}"
-            log.error("%s", said)
-            raise OSError(said)
+            message = f"{self.run.folder}: {folder.MOVED}"
+            log.error("%s", message)
+            raise OSError(message)
 
     def _check_stop(self) -> None:
         self._check_folder()
@@ -223,27 +227,27 @@ class Worker:
 
 
 def _check_crc(path: Path) -> None:
-    """Refuse a checkpoint with bytes that have changed; torch would read them."""
+    """Check the CRC-32 of a checkpoint, which torch does not."""
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} does not have its checksum")
 
 
 @contextlib.contextmanager
-def _fits(path: Path) -> Iterator[None]:
-    """What cannot be read, or is of another network than the run's, is damaged: torch says that in many ways."""
+def _damaged_if_unfit(path: Path) -> Iterator[None]:
+    """Turn the errors of torch on a file that is damaged, or of another network, into a ValueError."""
     try:
         yield
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - torch raises what it likes
         log.warning("%s: %s", path.name, error)
-        said = f"damaged, or not of the network in {folder.CONFIG}; `train --from` starts anew from the best weights"
-        raise ValueError(f"{path}: {said}") from None
+        detail = f"damaged, or not of the network in {folder.CONFIG}"
+        raise ValueError(f"{path}: {detail}; `train --from` starts anew from the best weights") from None
 
 
 class _LogFile(logging.FileHandler):
-    """The log of a run. That it takes no more lines, as on a full disk, is no error: the run's state says why."""
+    """The log of a run. A full disk, on which it takes no more lines, is no error: the run's state says why."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
         pass
@@ -282,7 +286,7 @@ def _gpu_use(gpu: GpuMeter | None) -> dict[str, int]:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep the memory of freed tensors, instead of fetching it anew from the kernel at every step."""
+    """Have glibc keep the memory of freed tensors, instead of allocating it anew from the kernel at every step."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         trim_threshold, mmap_threshold, never = -1, -3, 2**30

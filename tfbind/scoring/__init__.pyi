@@ -35,14 +35,6 @@ from .jobs import (
     JobStatus as JobStatus,
     keep_failure as keep_failure,
 )
-from .meaning import (
-    BUILTIN as BUILTIN,
-    SHIPPED as SHIPPED,
-    THRESHOLD as THRESHOLD,
-    UNKNOWN as UNKNOWN,
-    ScoreTarget as ScoreTarget,
-    read_score_target as read_score_target,
-)
 from .model import (
     THREADS as THREADS,
     Model as Model,
@@ -67,7 +59,7 @@ from .plots import (
     profile_figure as profile_figure,
     stacked_figure as stacked_figure,
 )
-from .predict import PredictionReport as PredictionReport, ScorePieces as ScorePieces, predict_file as predict_file
+from .predict import PredictionReport as PredictionReport, ScoreBatches as ScoreBatches, predict_file as predict_file
 from .sites import (
     BACKGROUND_BASES as BACKGROUND_BASES,
     Background as Background,
@@ -79,4 +71,12 @@ from .sites import (
     index_of as index_of,
     motif_hits as motif_hits,
     with_chance as with_chance,
+)
+from .target import (
+    BUILTIN as BUILTIN,
+    SHIPPED as SHIPPED,
+    THRESHOLD as THRESHOLD,
+    UNKNOWN as UNKNOWN,
+    ScoreTarget as ScoreTarget,
+    read_score_target as read_score_target,
 )

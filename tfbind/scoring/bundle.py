@@ -1,7 +1,7 @@
-"""What is handed out with scores: where predictions come from, and a bundle of weights and a program that predicts.
+"""Provenance of predictions, and bundles: the weights of a model with a program that predicts.
 
 Formats of predictions have no room for their provenance: it goes into a JSON file beside them. Before a bundle is
-handed out, its program is run as its users will run it, and what it predicts is compared with our own scores.
+written, its program is run as its users will run it, and its predictions are compared with the scores of the model.
 """
 
 import csv
@@ -30,8 +30,8 @@ from tfbind.dna import Codes, decode
 from tfbind.nn import Weights, read_shape, weight_files
 from tfbind.runs import Run
 from tfbind.scoring.formats import beside
-from tfbind.scoring.meaning import BUILTIN
 from tfbind.scoring.model import Model, load_model, load_weights, member_files, score_windows
+from tfbind.scoring.target import BUILTIN
 from tfbind.store import ODD_BYTES, annotate_oserror, draft_of, plural, remove_drafts, write_bytes
 
 PROGRAM, WEIGHTS, README = "predict.py", "model_weights.pt", "README.md"
@@ -42,17 +42,33 @@ RUN_SECONDS = 600
 
 
 def write_beside(out: Path, home: Path, model: Model, **settings: Any) -> None:
-    """Say beside a file of predictions where they come from; `settings` are those of the scoring."""
+    """Write the provenance of predictions into a JSON file beside them.
+
+    Args:
+        out: the file of predictions.
+        home: the home of the model.
+        model: the model.
+        settings: those of the scoring, as JSON values.
+    """
     write_bytes(beside(out), as_json(provenance(home, model, settings | {"file": out.name})))
 
 
 def as_json(facts: Mapping[str, Any]) -> bytes:
-    """Facts as a file."""
+    """Encode a JSON file."""
     return (json.dumps(facts, indent=1, default=str) + "\n").encode()
 
 
 def provenance(home: Path, model: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What there is to say of scores by `model`: when, with which settings, by which program, and who trained it."""
+    """The provenance of scores.
+
+    Args:
+        home: the home of the model.
+        model: the model.
+        settings: those of the scoring.
+
+    Returns:
+        Time, settings, versions, the hash of the weights, and the record of each member, as JSON values.
+    """
     versions = {name: version(name) for name in ("numpy", "onnxruntime")}
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,19 +76,19 @@ def provenance(home: Path, model: Model, settings: Mapping[str, Any]) -> dict[st
         "versions": {"tfbind": __version__, "python": python_version(), **versions},
         "model": ",".join(Path(name.strip()).name for name in model.name.split(",")),
         "weights": model.hash,
-        "members": [_of_member(home, name.strip()) for name in model.name.split(",")],
+        "members": [_member_provenance(home, name.strip()) for name in model.name.split(",")],
     }
 
 
-def _of_member(home: Path, name: str) -> dict[str, Any]:
+def _member_provenance(home: Path, name: str) -> dict[str, Any]:
     if runs.is_run(home, name):
-        return of_run(runs.find(home, name))
-    about = "ships with tfbind; its card is tfbind/builtin/README.md" if name == BUILTIN else "trained elsewhere"
-    return {"model": Path(name).name, "about": about}
+        return run_provenance(runs.find(home, name))
+    origin = "ships with tfbind; its card is tfbind/builtin/README.md" if name == BUILTIN else "trained elsewhere"
+    return {"model": Path(name).name, "about": origin}
 
 
-def of_run(run: Run) -> dict[str, Any]:
-    """How a run was trained: data, split, every setting, versions, device, seed; and its best epoch.
+def run_provenance(run: Run) -> dict[str, Any]:
+    """The provenance of a run: data, split, every setting, versions, device, seed; and its best epoch.
 
     Raises:
         ValueError: its folder is damaged.
@@ -88,7 +104,7 @@ def of_run(run: Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Bundle:
-    """What was written: `difference` is the largest between the program's scores and ours, over `windows`."""
+    """A written bundle; `difference` is the largest between its program's scores and the model's, over `windows`."""
 
     out: Path
     model: str
@@ -98,11 +114,19 @@ class Bundle:
 
 
 def export_bundle(home: Path, name: str, out: Path) -> Bundle:
-    """Write the bundle of a run, or of any other model of one network, into the folder `out`.
+    """Write the bundle of a model of one network.
+
+    Args:
+        home: the home of the model.
+        name: the id of a run, or the name of another model.
+        out: the folder to write, new or empty.
+
+    Returns:
+        A report on the bundle.
 
     Raises:
         ValueError: no such model, an average of several, or a folder that is not empty or cannot be made.
-        OSError: something cannot be written, or the program does not predict what we do. Nothing is left behind.
+        OSError: something cannot be written, or the program and the model differ. Nothing is left behind.
     """
     out = Path(os.path.realpath(out))  # unlike resolve, this takes a link to itself
     _check_free(out)
@@ -133,7 +157,7 @@ def _check_free(out: Path) -> None:
 
 
 def _program(weights: Weights) -> str:
-    """The program for weights of this architecture."""
+    """The text of the program for weights of this architecture."""
     shape, first = read_shape(weights), weights["initial_conv.weight"]
     inner = weights.get("res_blocks.0.conv1.weight", first)
     norm = "nn.LayerNorm([NUM_CHANNELS, WINDOW])" if shape.length else "nn.BatchNorm1d(NUM_CHANNELS)"
@@ -149,23 +173,30 @@ def _program(weights: Weights) -> str:
 
 
 def check(program: Path, model: Model) -> float:
-    """The largest difference between what a program predicts and our scores.
+    """Compare the predictions of a program with the scores of a model on random DNA.
+
+    Args:
+        program: the file of the program.
+        model: the model.
+
+    Returns:
+        The largest difference.
 
     Raises:
         OSError: the program fails, or predicts something else.
     """
-    codes = _windows(model.length or WINDOW_LENGTH)
+    codes = _random_windows(model.length or WINDOW_LENGTH)
     names = [f"chr22_{start}_{start + codes.shape[1] - 1}" for start in range(0, codes.size, codes.shape[1])]
     with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-        predicted = _run(program, Path(folder), names, codes)
+        predicted = _run_program(program, Path(folder), names, codes)
     scores = score_windows(model, codes)
-    difference, allowed = float(np.abs(predicted - scores).max()), TOLERANCE * max(1.0, float(np.abs(scores).max()))
-    if not difference <= allowed:
-        raise OSError(f"the program of the bundle differs by {difference:g} from our scores; allowed: {allowed:g}")
+    difference, tolerance = float(np.abs(predicted - scores).max()), TOLERANCE * max(1.0, float(np.abs(scores).max()))
+    if not difference <= tolerance:
+        raise OSError(f"the program of the bundle differs by {difference:g} from our scores; allowed: {tolerance:g}")
     return difference
 
 
-def _windows(length: int) -> Codes:
+def _random_windows(length: int) -> Codes:
     """Random DNA (N, L) with a few unknown bases."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, (WINDOWS, length), dtype=np.uint8)
@@ -173,16 +204,16 @@ def _windows(length: int) -> Codes:
     return codes
 
 
-def _run(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray[np.float64]:
-    """What the program predicts (N, L), in a process that sees neither this project nor this environment."""
+def _run_program(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray[np.float64]:
+    """Run the program, without this project and environment; its predictions (N, L)."""
     data, out = folder / "windows.txt.gz", folder / "predictions.csv"
     rows = [f"{decode(window)}\t{name}\n" for window, name in zip(codes, names, strict=True)]
     data.write_bytes(gzip.compress("".join(["sequence\twindow_name\n", *rows]).encode()))
     command = [sys.executable, "-I", str(program), "--data", data.name, "--out", out.name]
-    done = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=RUN_SECONDS)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise OSError(f"the program of the bundle ended with exit code {done.returncode}: {said}")
+    process = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=RUN_SECONDS)
+    if process.returncode:
+        message = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise OSError(f"the program of the bundle ended with exit code {process.returncode}: {message}")
     with out.open(newline="") as file:
         header, *table = list(csv.reader(file))
     if header != ["window_name", *map(str, range(codes.shape[1]))] or [row[0] for row in table] != names:
@@ -191,8 +222,8 @@ def _run(program: Path, folder: Path, names: list[str], codes: Codes) -> NDArray
 
 
 def _readme(home: Path, model: Model, difference: float) -> str:
-    seen = sees(model.length is not None, model.receptive_field)
-    takes = f"windows of {model.length} bases" if model.length else "windows of any one length"
+    context = sees(model.length is not None, model.receptive_field)
+    input_text = f"windows of {model.length} bases" if model.length else "windows of any one length"
     adding_up = (
         "Its norms look at whole windows, which such tools take for linear: what they attribute does not add up."
         if model.length
@@ -205,7 +236,7 @@ def _readme(home: Path, model: Model, difference: float) -> str:
         "",
         f"`{PROGRAM}` needs Python 3.9 or newer, torch, numpy, pandas, and `{WEIGHTS}` beside it. It reads a table "
         "with the columns `sequence` and `window_name` (plain or gzip) and writes `window_name` and one column per "
-        f"base. The model takes {takes}; a score depends on {seen}{' around it' * (model.length is None)}.",
+        f"base. The model takes {input_text}; a score depends on {context}{'' if model.length else ' around it'}.",
         "",
         f"Each ReLU in `{PROGRAM}` is a module of its own, as DeepLIFT (captum, tangermeme) needs it. {adding_up}",
         "",
@@ -218,8 +249,8 @@ def _readme(home: Path, model: Model, difference: float) -> str:
 
 
 def _training(home: Path, name: str) -> list[str]:
-    """How a run was trained; nothing is known of other models."""
+    """The lines on the training of a run; nothing is known of other models."""
     if not runs.is_run(home, name):
         return []
-    facts = json.dumps(of_run(runs.find(home, name)), indent=1)
-    return ["", "How it was trained, and its best epoch:", "", "```json", facts, "```"]
+    record = json.dumps(run_provenance(runs.find(home, name)), indent=1)
+    return ["", "How it was trained, and its best epoch:", "", "```json", record, "```"]

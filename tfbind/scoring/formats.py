@@ -1,4 +1,4 @@
-"""Predictions as files, by suffix: .csv, .tsv, .bed, .bedgraph, .bw, and .fa with the sequences of called sites.
+"""File formats of predictions, by suffix: .csv, .tsv, .bed, .bedgraph, .bw, and .fa with the called sites.
 
 Scores are float32, one per base, and are written so that float32 reads them back exactly. Coordinates are 0-based and
 half-open in BED, bedGraph and bigWig. A record whose name gives a place in a genome lies there in those files; every
@@ -31,13 +31,13 @@ from tfbind.dna import (
     shorten,
 )
 from tfbind.motifs import Scan
-from tfbind.scoring.meaning import THRESHOLD, UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site, call_sites
 from tfbind.scoring.sites import STRETCH, Strands
+from tfbind.scoring.target import THRESHOLD, UNKNOWN, ScoreTarget
 from tfbind.store import ODD_BYTES, atomic_write, plural, quote
 
 BED_SCALE = 100  # a score of 10 is as dark as a genome browser draws
-PIECE_BASES = 1 << 20
+CHUNK_BASES = 1 << 20
 MAX_COLUMNS = 1_000_000
 BESIDE = ".about.json"  # ends the name of the file that says where predictions come from
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -57,48 +57,61 @@ class Track:
     change: Callable[[int, int], Scores] | None = None
 
     def codes(self, start: int, end: int) -> Codes:
-        """Those from start to end (exclusive)."""
+        """The codes from start to end (exclusive)."""
         return self.read(start, end)[0]
 
-    def pieces(self) -> Iterator[tuple[int, Codes, Scores]]:
-        """Start, codes and scores of one stretch after the other."""
-        for start in range(0, self.length, PIECE_BASES):
-            yield start, *self.read(start, min(start + PIECE_BASES, self.length))
+    def chunks(self) -> Iterator[tuple[int, Codes, Scores]]:
+        """Start, codes and scores of consecutive chunks of the record."""
+        for start in range(0, self.length, CHUNK_BASES):
+            yield start, *self.read(start, min(start + CHUNK_BASES, self.length))
 
 
 @dataclass(frozen=True)
 class About:
-    """What a file says of itself: the model, how it scored, from which score on a site is called, which records were
-    changed on purpose, in words, and what a score means."""
+    """The description of a file of predictions.
+
+    `rule` says how the model scored, `threshold` is the least score of a called site, `changed` names the records
+    that were edited on purpose, `target` is what is predicted.
+    """
 
     model: str
     rule: str = ""
     threshold: float = THRESHOLD
     changed: str = ""
-    meaning: ScoreTarget = UNKNOWN
+    target: ScoreTarget = UNKNOWN
 
 
 def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
-    """The track of a record (L,) that is in memory."""
-    between = None if change is None else lambda start, end: change[start:end]
-    return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]), between)
+    """Make a track of a record in memory.
+
+    Args:
+        name: its name.
+        codes: (L,).
+        scores: (L,).
+        change: (L,) as in `Profile`.
+
+    Returns:
+        The track.
+    """
+    read_change = None if change is None else lambda start, end: change[start:end]
+    return Track(name, len(codes), lambda start, end: (codes[start:end], scores[start:end]), read_change)
 
 
 def beside(out: Path) -> Path:
-    """The file that says where `out` comes from."""
+    """The path of the file with the provenance of `out`."""
     return out.with_name(out.name + BESIDE)
 
 
 @contextmanager
 def replaced(out: Path) -> Iterator[Path]:
-    """As `drafted`; what lies beside the old file goes with it, for it would lie about the new one."""
+    """Replace a file as `atomic_write` does, and delete the provenance of the old one."""
     with atomic_write(out) as draft:
         yield draft
         beside(out).unlink(missing_ok=True)
 
 
 def write(path: Path, tracks: Sequence[Track], about: About) -> None:
-    """Write predictions in the format that the suffix of `path` names; what is there already is replaced.
+    """Write predictions in the format that the suffix of `path` names; an old file is replaced.
 
     Raises:
         ValueError: another suffix, or predictions that this format cannot hold.
@@ -110,7 +123,19 @@ def write(path: Path, tracks: Sequence[Track], about: About) -> None:
 
 
 def as_bytes(suffix: str, tracks: Sequence[Track], about: About) -> bytes:
-    """What `write` puts into a file with this suffix, such as `.bw`."""
+    """Encode predictions as the bytes of a file.
+
+    Args:
+        suffix: of the file, such as `.bw`.
+        tracks: the predictions.
+        about: their description.
+
+    Returns:
+        The bytes that `write` writes.
+
+    Raises:
+        ValueError: as for `write`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"predictions{suffix}"
         write(path, tracks, about)
@@ -122,7 +147,7 @@ Lines = Callable[[Sequence[Track], About], Iterator[str]]
 
 
 def writer_of(path: Path) -> Writer:
-    """How a file with the suffix of `path` is written.
+    """The writer of the format that the suffix of `path` names.
 
     Raises:
         ValueError: no format has this suffix.
@@ -143,7 +168,11 @@ def writer_of(path: Path) -> Writer:
 
 
 def check(suffix: str, records: Sequence[tuple[str, int]]) -> None:
-    """Whether a file with this suffix can hold these records, given as name and length.
+    """Check that a format can hold some records.
+
+    Args:
+        suffix: of the file.
+        records: name and length of each.
 
     Raises:
         ValueError: it cannot, in one line.
@@ -158,7 +187,7 @@ def check(suffix: str, records: Sequence[tuple[str, int]]) -> None:
 
 
 def check_columns(records: Iterable[tuple[str, int]]) -> int:
-    """The one length of all records, given as name and length, that a .csv needs.
+    """Check that records, given as name and length, have one length, as a .csv needs, and return it.
 
     Raises:
         ValueError: two lengths, or more positions than a table can have columns.
@@ -167,14 +196,15 @@ def check_columns(records: Iterable[tuple[str, int]]) -> int:
     for name, bases in records:
         first, length = (first, length) if length else (name, bases)
         if bases != length or bases > MAX_COLUMNS:
-            what = f"record {shorten(name)}: {plural(bases, 'base')}"
+            record = f"record {shorten(name)}: {plural(bases, 'base')}"
             expected = f"{length:,}, as in {shorten(first)}" if bases != length else f"at most {MAX_COLUMNS:,}"
-            raise ValueError(f"{what}; a .csv has one column for each position: expected {expected}, or a .tsv file")
+            message = f"{record}; a .csv has one column for each position"
+            raise ValueError(f"{message}: expected {expected}, or a .tsv file")
     return length
 
 
 def _csv(tracks: Sequence[Track], _about: About) -> Iterator[str]:
-    length = check_columns(named(tracks))
+    length = check_columns(names_and_lengths(tracks))
     yield ",".join(["window_name", *map(str, range(length))]) + "\n"
     row = ",".join(["%.9g"] * length)
     for track in tracks:
@@ -183,12 +213,12 @@ def _csv(tracks: Sequence[Track], _about: About) -> Iterator[str]:
 
 
 def safe_cell(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
+    """Escape a name that a spreadsheet would take for a formula."""
     return f"'{name}" if name.startswith(_DANGEROUS) else name
 
 
 def quoted(cell: str) -> str:
-    """A cell as it stands in a .csv."""
+    """Quote a cell of a .csv where it needs that."""
     if not any(sign in cell for sign in ',"\n\r'):
         return cell
     text = io.StringIO()
@@ -198,51 +228,60 @@ def quoted(cell: str) -> str:
 
 def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
     tiled = any(track.change for track in tracks)
-    what = "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
-    yield f"# {about_line(about)}; {coordinates('.tsv', named(tracks))}{what}\n"
-    yield "name\tposition\tbase\tscore" + "\tchange" * tiled + "\n"
+    column_note = "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    yield f"# {about_line(about)}; {coordinates('.tsv', names_and_lengths(tracks))}{column_note}\n"
+    yield "\t".join(["name", "position", "base", "score", *(["change"] if tiled else [])]) + "\n"
     for track in tracks:
         name = safe_cell(re.sub(r"[\t\n\r]", " ", track.name))
-        for start, codes, scores in track.pieces():
+        for start, codes, scores in track.chunks():
             cells = _change_cells(track, start, start + len(codes)) if tiled else itertools.repeat("")
             rows = zip(itertools.count(start), decode(codes), scores.tolist(), cells, strict=False)
             yield "".join([f"{name}\t{place}\t{base}\t{score:.9g}{cell}\n" for place, base, score, cell in rows])
 
 
 def _change_cells(track: Track, start: int, end: int) -> list[str]:
-    """The cells of a last column, empty where a base lies in one tile only."""
+    """The cells of the column `change`, empty where a base lies in one tile only."""
     if track.change is None:
         return ["\t"] * (end - start)
     return ["\t" if math.isnan(change) else f"\t{change:.9g}" for change in track.change(start, end).tolist()]
 
 
 def _largest_change(tracks: Iterable[Track]) -> float | None:
-    """By how much a score differs between two tiles at most; None where no base lies in two."""
-    found = [
+    """The largest difference of a score between two tiles; None where no base lies in two."""
+    largest = [
         float(np.nanmax(change))
         for track in tracks
         if track.change
-        for start in range(0, track.length, PIECE_BASES)
-        if not np.isnan(change := track.change(start, min(start + PIECE_BASES, track.length))).all()
+        for start in range(0, track.length, CHUNK_BASES)
+        if not np.isnan(change := track.change(start, min(start + CHUNK_BASES, track.length))).all()
     ]
-    return max(found, default=None)
+    return max(largest, default=None)
 
 
 def facts(suffix: str, tracks: Sequence[Track], about: About) -> dict[str, Any]:
-    """What there is to say of a file with this suffix beside it, also where the format has no room for a word."""
+    """Describe a file of predictions for its provenance.
+
+    Args:
+        suffix: of the file.
+        tracks: the predictions.
+        about: their description.
+
+    Returns:
+        The description as JSON values.
+    """
     return {
-        "factor": about.meaning.factor or None,
-        "score_in": about.meaning.scale,
+        "factor": about.target.factor or None,
+        "score_in": about.target.scale,
         "rule": about.rule,
-        "coordinates": coordinates(suffix, named(tracks)),
+        "coordinates": coordinates(suffix, names_and_lengths(tracks)),
         "threshold": about.threshold,
         "largest_change_between_tiles": _largest_change(tracks),
     } | ({"changed": about.changed} if about.changed else {})
 
 
 def about_line(about: About) -> str:
-    """What a file says of itself, on one line."""
-    words = [f"tfbind; model {about.model}", about.meaning.words, about.rule]
+    """The description of a file on one line."""
+    words = [f"tfbind; model {about.model}", about.target.words, about.rule]
     words += [f"changed: {about.changed}"] if about.changed else []
     return "; ".join(" ".join(word.split()) for word in words if word)
 
@@ -251,25 +290,33 @@ def about_line(about: About) -> str:
 
 
 def coordinates(suffix: str, records: Sequence[tuple[str, int]]) -> str:
-    """How a file with this suffix counts bases, and where its records, given as name and length, lie, in words."""
+    """Describe the coordinates of a file.
+
+    Args:
+        suffix: of the file.
+        records: name and length of each.
+
+    Returns:
+        How bases are counted, and where in the genome the records lie, in words.
+    """
     if suffix == ".csv":
         return "one column for each base of a record, the first is 0"
     if suffix == ".tsv":
         return "position is 0-based within the record"
-    return _said(place_records(records))
+    return _coordinate_note(place_records(records))
 
 
-def _said(where: Placements) -> str:
-    return "; ".join(filter(None, ("0-based half-open", where.rule, where.note)))
+def _coordinate_note(placements: Placements) -> str:
+    return "; ".join(filter(None, ("0-based half-open", placements.rule, placements.note)))
 
 
 def unplaced(suffix: str, records: Sequence[tuple[str, int]]) -> str:
-    """What is to be said of records that such a file cannot put where the others lie; "" if nothing."""
+    """A note on records without a place in the genome where others have one; "" if there are none."""
     return "" if suffix in (".csv", ".tsv") else place_records(records).note
 
 
-def named(tracks: Sequence[Track]) -> list[tuple[str, int]]:
-    """Name and length of each record."""
+def names_and_lengths(tracks: Sequence[Track]) -> list[tuple[str, int]]:
+    """Name and length of each track."""
     return [(track.name, track.length) for track in tracks]
 
 
@@ -281,15 +328,15 @@ class _Placed(NamedTuple):
     start: int
 
 
-def _placed(tracks: Sequence[Track], where: Placements) -> list[_Placed]:
+def _placed(tracks: Sequence[Track], placements: Placements) -> list[_Placed]:
     return [
         _Placed(_forward(track) if place.reverse else track, place.chromosome, place.start)
-        for track, place in zip(tracks, where.places, strict=True)
+        for track, place in zip(tracks, placements.places, strict=True)
     ]
 
 
 def _forward(track: Track) -> Track:
-    """The other strand of a record, which runs backwards."""
+    """The track of the reverse complement of a record."""
 
     def read(start: int, end: int) -> tuple[Codes, Scores]:
         codes, scores = track.read(track.length - end, track.length - start)
@@ -298,15 +345,15 @@ def _forward(track: Track) -> Track:
     return replace(track, read=read, change=None)
 
 
-def _in_order(tracks: Sequence[Track], where: Placements) -> list[_Placed]:
+def _in_order(tracks: Sequence[Track], placements: Placements) -> list[_Placed]:
     """The records along each chromosome, chromosomes as they first appear.
 
     Raises:
         ValueError: two records cover the same base.
     """
-    check_apart(named(tracks), where)
-    placed = _placed(tracks, where)
-    order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(one.chromosome for one in placed)))}
+    check_apart(names_and_lengths(tracks), placements)
+    placed = _placed(tracks, placements)
+    order = {chromosome: rank for rank, chromosome in reversed(list(enumerate(entry.chromosome for entry in placed)))}
     placed.sort(key=lambda entry: (order[entry.chromosome], entry.start))
     return placed
 
@@ -315,13 +362,13 @@ def _in_order(tracks: Sequence[Track], where: Placements) -> list[_Placed]:
 
 
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, known = place_records(named(tracks)), about.meaning.scan
-    placed = _placed(tracks, where)
-    strand = f"strand of the best match of {known.motif.name} (. where none)" if known else "no strand (.)"
-    yield f"# {about_line(about)}; {_said(where)}\n"
+    placements, motif_scan = place_records(names_and_lengths(tracks)), about.target.scan
+    placed = _placed(tracks, placements)
+    strand = f"strand of the best match of {motif_scan.motif.name} (. where none)" if motif_scan else "no strand (.)"
+    yield f"# {about_line(about)}; {_coordinate_note(placements)}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
     yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
-    all_strands = _strands([track for track, *_ in placed], known)
+    all_strands = _strands([track for track, *_ in placed], motif_scan)
     for (track, chromosome, first), strands in zip(placed, all_strands, strict=True):
         name = bed_name(track.name)
         for site, _ in sites(track, about.threshold):
@@ -331,65 +378,67 @@ def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
             yield "\t".join(map(str, columns)) + "\n"
 
 
-def _strands(tracks: Sequence[Track], known: Scan | None) -> Iterator[Strands]:
+def _strands(tracks: Sequence[Track], motif_scan: Scan | None) -> Iterator[Strands]:
     for length, group in itertools.groupby(tracks, key=lambda track: track.length):
-        while some := list(itertools.islice(group, max(1, STRETCH // length))):
-            yield from Strands.of_several([track.codes for track in some], length, known)
+        while batch := list(itertools.islice(group, max(1, STRETCH // length))):
+            yield from Strands.of_several([track.codes for track in batch], length, motif_scan)
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where, model = place_records(named(tracks)), " ".join(about.model.split())
-    for track, place in zip(tracks, where.places, strict=True):
+    placements, model = place_records(names_and_lengths(tracks)), " ".join(about.model.split())
+    for track, place in zip(tracks, placements.places, strict=True):
         for site, codes in sites(track, about.threshold):
             start = place.lowest(site.start, site.end, track.length)
-            name = f"{place.chromosome}:{start}-{start + len(codes)}" + "(-)" * place.reverse
-            yield f">{name} score={site.score:.4f} model={model} coordinates={_said(where)}\n{decode(codes)}\n"
+            name = f"{place.chromosome}:{start}-{start + len(codes)}{'(-)' if place.reverse else ''}"
+            note = f"model={model} coordinates={_coordinate_note(placements)}"
+            yield f">{name} score={site.score:.4f} {note}\n{decode(codes)}\n"
 
 
 def sites(track: Track, threshold: float) -> Iterator[tuple[Site, Codes]]:
-    """The called sites of a record, and the codes in them."""
-    return sites_of(track.pieces(), track.length, threshold)
+    """The called sites of a track, each with its codes."""
+    return sites_of(track.chunks(), track.length, threshold)
 
 
 def sites_of(
-    pieces: Iterable[tuple[int, Codes, Scores]], length: int, threshold: float
+    chunks: Iterable[tuple[int, Codes, Scores]], length: int, threshold: float
 ) -> Iterator[tuple[Site, Codes]]:
-    """The same from the pieces of a record; a site may span several of them."""
-    kept_codes, kept_scores, offset = np.empty(0, np.uint8), np.empty(0, np.float32), 0
-    for start, codes, scores in pieces:
-        kept_codes, kept_scores = np.concatenate([kept_codes, codes]), np.concatenate([kept_scores, scores])
-        below = np.flatnonzero(kept_scores < threshold)
-        last = start + len(codes) == length
-        closed = len(kept_scores) if last else int(below[-1]) + 1 if len(below) else 0
-        for site in call_sites(kept_scores[:closed], threshold):
-            found = Site(site.start + offset, site.end + offset, site.score, site.summit + offset)
-            yield found, kept_codes[site.start : site.end]
-        kept_codes, kept_scores, offset = kept_codes[closed:], kept_scores[closed:], offset + closed
+    """The called sites of a record in chunks, each with its codes; a site may span several chunks."""
+    open_codes, open_scores, offset = np.empty(0, np.uint8), np.empty(0, np.float32), 0
+    for start, codes, scores in chunks:
+        open_codes, open_scores = np.concatenate([open_codes, codes]), np.concatenate([open_scores, scores])
+        below_threshold = np.flatnonzero(open_scores < threshold)
+        closed_bases = int(below_threshold[-1]) + 1 if len(below_threshold) else 0
+        if start + len(codes) == length:
+            closed_bases = len(open_scores)
+        for site in call_sites(open_scores[:closed_bases], threshold):
+            whole_site = Site(site.start + offset, site.end + offset, site.score, site.summit + offset)
+            yield whole_site, open_codes[site.start : site.end]
+        open_codes, open_scores, offset = open_codes[closed_bases:], open_scores[closed_bases:], offset + closed_bases
 
 
 def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:
-    where = place_records(named(tracks))
-    placed = _in_order(tracks, where)
-    yield f"# {about_line(about)}; {_said(where)}\n"
+    placements = place_records(names_and_lengths(tracks))
+    placed = _in_order(tracks, placements)
+    yield f"# {about_line(about)}; {_coordinate_note(placements)}\n"
     for track, chromosome, offset in placed:
-        for start, _, scores in track.pieces():
+        for start, _, scores in track.chunks():
             rows = enumerate(scores.tolist(), offset + start)
-            yield "".join([f"{chromosome}\t{place}\t{place + 1}\t{score:.9g}\n" for place, score in rows])
+            yield "".join([f"{chromosome}\t{position}\t{position + 1}\t{score:.9g}\n" for position, score in rows])
 
 
 def _write_bigwig(draft: Path, tracks: Sequence[Track], _about: About) -> None:
-    placed = _in_order(tracks, place_records(named(tracks)))
+    placed = _in_order(tracks, place_records(names_and_lengths(tracks)))
     sizes: dict[str, int] = {}
     for track, chromosome, start in placed:
         sizes[chromosome] = max(sizes.get(chromosome, 0), start + track.length)
-    rank = {chromosome: place for place, chromosome in enumerate(bigwig_writer.chromosome_order(sizes))}
+    rank = {chromosome: index for index, chromosome in enumerate(bigwig_writer.chromosome_order(sizes))}
     placed.sort(key=lambda entry: (rank[entry.chromosome], entry.start))
-    pieces = (
+    intervals = (
         (entry.chromosome, entry.start + start, scores)
         for entry in placed
-        for start, _, scores in entry.track.pieces()
+        for start, _, scores in entry.track.chunks()
     )
-    bigwig_writer.write(draft, sizes, pieces)
+    bigwig_writer.write(draft, sizes, intervals)
 
 
 TEXT_FORMATS: dict[str, Lines] = {

@@ -1,4 +1,4 @@
-"""Networks that score with torch, on a GPU: for scans of whole files, in a process of their own."""
+"""Networks that score with torch on a GPU, for whole files, in a process of their own."""
 
 import torch
 
@@ -18,7 +18,7 @@ class TorchNetwork:
         self._network.to(self._device)
 
     def scores(self, codes: Codes) -> Scores:
-        """The scores (N, L) of windows (N, L) of one length that the network takes.
+        """Score windows (N, L) of a length that the network takes; (N, L) float32.
 
         Raises:
             OSError: the device has too little memory.
@@ -28,10 +28,10 @@ class TorchNetwork:
         try:
             with torch.inference_mode(), exact:
                 batches = torch.from_numpy(codes.copy()).split(rows)
-                found: Scores = torch.cat([self._batch(batch).cpu() for batch in batches]).numpy()
+                scores: Scores = torch.cat([self._batch(batch).cpu() for batch in batches]).numpy()
         except torch.OutOfMemoryError:
             raise OSError(f"{self._device}: too little memory is free there; --device cpu scores without") from None
-        return found
+        return scores
 
     def _batch(self, codes: torch.Tensor) -> torch.Tensor:
         letters = torch.arange(UNKNOWN, device=self._device)[None, :, None]

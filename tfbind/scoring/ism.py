@@ -1,4 +1,4 @@
-"""What a model's score hangs on: every single base change tried out; and variants, however they are spelt.
+"""In silico mutagenesis: the effect of every single base change on the scores; variants, however they are spelt.
 
 Only the bases that a change can reach are scored again: with a local model twice its reach around the place, with a
 model of fixed length the window that has the place nearest to its middle.
@@ -44,16 +44,16 @@ class Variant:
     alternative: Codes
 
     def trimmed(self) -> "Variant":
-        """The same change without the bases that both alleles begin or end with."""
-        first = _alike(self.reference, self.alternative)
-        before, after = self.reference[first:], self.alternative[first:]
-        last = _alike(before[::-1], after[::-1])
-        return Variant(self.start + first, before[: len(before) - last], after[: len(after) - last])
+        """The variant without the bases that both alleles begin or end with."""
+        prefix = _shared_prefix(self.reference, self.alternative)
+        before, after = self.reference[prefix:], self.alternative[prefix:]
+        suffix = _shared_prefix(before[::-1], after[::-1])
+        return Variant(self.start + prefix, before[: len(before) - suffix], after[: len(after) - suffix])
 
     def widened(self, read: Callable[[int, int], Codes], length: int, most: int | None = None) -> "Variant":
-        """The same change, trimmed, with every base that any spelling of it may take or add: equal for all spellings.
+        """The variant with every base that any spelling of it may delete or insert: equal for all spellings.
 
-        Bases that come or go in a repeat may be any of its copies, so both alleles become the whole repeat.
+        Bases inserted into or deleted from a repeat may be any of its copies: both alleles become the whole repeat.
 
         Args:
             read: the codes of the sequence from start to end (exclusive).
@@ -63,46 +63,53 @@ class Variant:
         Raises:
             ValueError: it does.
         """
-        least = self.trimmed()
-        start, end = least.start, least.start + len(least.reference)
-        if len(least.reference) and len(least.alternative):
-            return least
-        unit = least.reference if len(least.reference) else least.alternative
+        trimmed = self.trimmed()
+        start, end = trimmed.start, trimmed.start + len(trimmed.reference)
+        if len(trimmed.reference) and len(trimmed.alternative):
+            return trimmed
+        unit = trimmed.reference if len(trimmed.reference) else trimmed.alternative
         if not len(unit):
-            return least
+            return trimmed
         before = _repeated(unit[::-1], lambda first, last: read(start - last, start - first)[::-1], start, most)
         after = _repeated(unit, lambda first, last: read(end + first, end + last), length - end, most)
         if most is not None and before + after > most:
             raise ValueError(f"in a repeat of over {most:,} bases")
         left, right = read(start - before, start), read(end, end + after)
-        alleles = (np.concatenate([left, allele, right]) for allele in (least.reference, least.alternative))
+        alleles = (np.concatenate([left, allele, right]) for allele in (trimmed.reference, trimmed.alternative))
         return Variant(start - before, *alleles)
 
 
 def _repeated(unit: Codes, read: Callable[[int, int], Codes], length: int, most: int | None) -> int:
-    """For how many bases a sequence goes on as repeats of a unit; nobody looks far beyond `most`."""
-    found, step = 0, max(len(unit), LOOKED_AT)
-    while found < length and (most is None or found <= most):
-        there = read(found, min(found + step, length))
-        alike = _alike(there, np.resize(np.roll(unit, -(found % len(unit))), len(there)))
-        found += alike
-        if alike < len(there):
+    """The number of bases for which a sequence repeats a unit, looked at little beyond `most`."""
+    repeated, step = 0, max(len(unit), LOOKED_AT)
+    while repeated < length and (most is None or repeated <= most):
+        bases = read(repeated, min(repeated + step, length))
+        matching = _shared_prefix(bases, np.resize(np.roll(unit, -(repeated % len(unit))), len(bases)))
+        repeated += matching
+        if matching < len(bases):
             break
-    return found
+    return repeated
 
 
-def _alike(one: Codes, other: Codes) -> int:
-    """How many bases two sequences share from their start on."""
-    common = min(len(one), len(other))
-    differ = np.flatnonzero(one[:common] != other[:common])
+def _shared_prefix(first: Codes, second: Codes) -> int:
+    """The number of bases that two sequences share at their start."""
+    common = min(len(first), len(second))
+    differ = np.flatnonzero(first[:common] != second[:common])
     return int(differ[0]) if len(differ) else common
 
 
 def mutagenesis(model: Model, codes: Codes, start: int, stop: int, both: bool = False) -> Mutagenesis:
-    """Try every base change at the places `start` to `stop` (0-based half-open) of a sequence (L,).
+    """Score every base change in a stretch of a sequence (in silico mutagenesis).
 
     Args:
+        model: the model.
+        codes: (L,) the sequence.
+        start: of the stretch, 0-based.
+        stop: its end, exclusive.
         both: average with the scores of the reverse complement.
+
+    Returns:
+        The effects (4, stop - start) in the unit of the scores.
 
     Raises:
         ValueError: the stretch is empty or reaches outside the sequence, or the sequence is too short for the model.
@@ -112,21 +119,21 @@ def mutagenesis(model: Model, codes: Codes, start: int, stop: int, both: bool = 
     if model.length is not None and len(codes) < model.length:
         raise ValueError(f"the sequence has {len(codes)} bases; this model needs {model.length}")
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for place in range(start, stop):
-        groups[_surroundings(model, place, len(codes))].append(place)
+    for position in range(start, stop):
+        groups[_surroundings(model, position, len(codes))].append(position)
     effect = np.zeros((4, stop - start), dtype=np.float32)
-    for (left, width), places in groups.items():
-        effect[:, np.array(places) - start] = _effects(model, codes, np.array(places), left, width, both)
+    for (left, width), positions in groups.items():
+        effect[:, np.array(positions) - start] = _effects(model, codes, np.array(positions), left, width, both)
     return Mutagenesis(start, codes[start:stop].copy(), effect)
 
 
-def _surroundings(model: Model, place: int, bases: int) -> tuple[int, int]:
-    """How many bases left of a place, and how many in all, have to be scored to see all that it can change."""
+def _surroundings(model: Model, position: int, bases: int) -> tuple[int, int]:
+    """The bases to score around a position to see all its effects: how many to the left, and how many in all."""
     if model.length is None:
-        left = min(place, 2 * model.reach)
-        return left, left + 1 + min(bases - 1 - place, 2 * model.reach)
-    first = min(max(place - model.length // 2, 0), bases - model.length)
-    return place - first, model.length
+        left = min(position, 2 * model.reach)
+        return left, left + 1 + min(bases - 1 - position, 2 * model.reach)
+    first = min(max(position - model.length // 2, 0), bases - model.length)
+    return position - first, model.length
 
 
 def _effects(
@@ -138,16 +145,23 @@ def _effects(
     before = score_windows(model, windows, both)[:, near].sum(axis=1)
     effect = np.zeros((4, len(places)), dtype=np.float32)
     for base in range(4):
-        other = codes[places] != base
-        changed = windows[other]
+        different = codes[places] != base
+        changed = windows[different]
         changed[:, left] = base
         if len(changed):
-            effect[base, other] = score_windows(model, changed, both)[:, near].sum(axis=1) - before[other]
+            effect[base, different] = score_windows(model, changed, both)[:, near].sum(axis=1) - before[different]
     return effect
 
 
 def apply_variant(codes: Codes, variant: Variant) -> Codes:
-    """The sequence (L',) with the alternative in place of the reference.
+    """Replace the reference of a variant by its alternative.
+
+    Args:
+        codes: (L,) the sequence.
+        variant: the variant.
+
+    Returns:
+        The changed sequence (L',).
 
     Raises:
         ValueError: the sequence does not hold the reference there.

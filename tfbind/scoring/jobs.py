@@ -1,8 +1,8 @@
-"""Files that are scored in the background: `python -m tfbind predict` or `variants`, outliving the page.
+"""Jobs: files scored in the background by `python -m tfbind predict` or `variants`, which outlive the page.
 
-A job is the folder `<home>/jobs/<id>/`: `job.json` says what was asked for, `process.json` which process works on it,
-`input` is the file of DNA or of variants, `printed.txt` what the command printed, `failure.json` why it failed. How
-far a job is follows from the files that the command itself writes, so nothing has to be told to anybody.
+A job is the folder `<home>/jobs/<id>/`: `job.json` is the request, `process.json` the process that works on it,
+`input` is the file of DNA or of variants, `printed.txt` the output of the command, `failure.json` why it failed.
+The progress of a job follows from the files that the command itself writes.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ from tfbind.store import (
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
 JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
-WHY = "failure.json"
+FAILURE_NAME = "failure.json"
 FOLDER, LOCK = "jobs", ".lock"
 MAX_MB = 200
 DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
@@ -55,7 +55,7 @@ TAIL_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What is asked for: `file` is what the user called the file, the rest are flags of the command.
+    """The request of a job: `file` is the name of the user's file, the rest are flags of the command.
 
     `genome` is the FASTA file that variants are called on, "" for a file of DNA.
     """
@@ -70,7 +70,7 @@ class JobRequest:
 
     @property
     def unit(self) -> str:
-        """What is counted."""
+        """The unit of its progress."""
         return "variants" if self.genome else "bases"
 
 
@@ -93,8 +93,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobProcess:
-    """The process that works on a job, or did last: when it was `started`, and what had been `printed`, in bytes, and
-    `done` by then."""
+    """The last process of a job: when it was `started`, the bytes `printed` before, and bases or variants `done`."""
 
     owner: ProcessIdentity
     printed: int
@@ -104,7 +103,7 @@ class JobProcess:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why the command of a job failed: what is wrong, and the file in which, "" for none."""
+    """Why the command of a job failed; `place` is the file in which, "" for none."""
 
     place: str
     detail: str
@@ -112,11 +111,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How a job stands.
+    """The status of a job.
 
     `state` is one of running, finished, failed, stopped, crashed. `stage` (reading, scoring, writing), `done` and
-    `total` bases or variants (0: not known) say how far it is, `seconds_left` how long it will take if known. `said`
-    is the result or the error in one line.
+    `total` bases or variants (0: not known) say how far it is, `seconds_left` how long it will take if known.
+    `message` is the result or the error in one line.
     """
 
     state: str
@@ -124,21 +123,21 @@ class JobStatus:
     done: int
     total: int
     seconds_left: float | None
-    said: str
+    message: str
 
 
-ORDER_FILE: KeptFile[JobRequest] = kept_file(JOB, JobRequest)
+REQUEST_FILE: KeptFile[JobRequest] = kept_file(JOB, JobRequest)
 PROCESS_FILE: KeptFile[JobProcess] = kept_file(PROCESS, JobProcess)
-FAILURE_FILE: KeptFile[Failure] = kept_file(WHY, Failure)
+FAILURE_FILE: KeptFile[Failure] = kept_file(FAILURE_NAME, Failure)
 
 
 def new_id() -> str:
-    """An id that sorts by time."""
+    """Generate an id; ids sort by time."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)[:5]}"
 
 
 def job_of(home: Path, id: str) -> Job:
-    """The job of a home with this id, which need not be there."""
+    """The job of a home with this id, which need not exist."""
     return Job(home / FOLDER / id)
 
 
@@ -148,68 +147,74 @@ def list_jobs(home: Path) -> list[Job]:
     return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
 
 
-def read_order(job: Job) -> JobRequest:
-    """What a job was asked for.
+def read_request(job: Job) -> JobRequest:
+    """Read the request of a job.
 
     Raises:
         ValueError: the file is damaged.
     """
-    return ORDER_FILE.read(job.folder / JOB)
+    return REQUEST_FILE.read(job.folder / JOB)
 
 
 def keep_failure(path: Path, error: object) -> None:
-    """Say in a file why a command fails, in parts if it has any."""
-    parts = (error.place, error.detail) if isinstance(error, TfbindError) else ("", str(error))
-    FAILURE_FILE.write(path, Failure(*(" ".join(part.split()) for part in parts)))
+    """Write to a file why the command of a job fails.
+
+    Args:
+        path: the file.
+        error: the error.
+    """
+    texts = (error.place, error.detail) if isinstance(error, TfbindError) else ("", str(error))
+    FAILURE_FILE.write(path, Failure(*(" ".join(text.split()) for text in texts)))
 
 
-def command(job: Job, order: JobRequest) -> list[str]:
-    """The command line of a job, as it is executed."""
-    words = [sys.executable, "-m", "tfbind", "variants" if order.genome else "predict", "--model", order.model]
-    words += ["--data", str(job.folder / INPUT), "--out", str(output(job, order))]
-    words += ["--threshold", f"{order.threshold:g}", "--strand", order.strand]
-    if order.genome:
-        return [*words, "--fasta", order.genome, "--keep-going"]
-    return words + ["--pad"] * order.pad
+def command(job: Job, request: JobRequest) -> list[str]:
+    """The command line of a job."""
+    name = "variants" if request.genome else "predict"
+    arguments = [sys.executable, "-m", "tfbind", name, "--model", request.model]
+    arguments += ["--data", str(job.folder / INPUT), "--out", str(output(job, request))]
+    arguments += ["--threshold", f"{request.threshold:g}", "--strand", request.strand]
+    if request.genome:
+        return [*arguments, "--fasta", request.genome, "--keep-going"]
+    return [*arguments, "--pad"] if request.pad else arguments
 
 
-def output(job: Job, order: JobRequest) -> Path:
-    """The file with the predictions, which is there when the job is finished."""
-    return job.folder / f"predictions{order.suffix}"
+def output(job: Job, request: JobRequest) -> Path:
+    """The path of the predictions, which exist when the job is finished."""
+    return job.folder / f"predictions{request.suffix}"
 
 
-def submit(home: Path, order: JobRequest, data: BinaryIO, id: str | None = None) -> Job:
-    """Keep a copy of `data` and start to score it.
+def submit(home: Path, request: JobRequest, data: BinaryIO, id: str | None = None) -> Job:
+    """Copy `data` into a new job and start it.
 
     Raises:
         ValueError: no format has this suffix, the file is too large, or too large for the disk.
         FileExistsError: there is a job of this id.
         OSError: the copy cannot be written.
     """
-    if not order.genome:
-        writer_of(Path(f"predictions{order.suffix}"))
+    if not request.genome:
+        writer_of(Path(f"predictions{request.suffix}"))
     job = job_of(home, id or new_id())
     _check_size(home, data)
     with scratch(job.folder.parent, job.id) as draft:
         with annotate_oserror(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
-        ORDER_FILE.write(draft / JOB, order)
+        REQUEST_FILE.write(draft / JOB, request)
         (draft / LOG).touch()
-        with _alone(home):
+        with _jobs_lock(home):
             if job.folder.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(job.folder))
-            _own(Job(draft), this_process(), 0, 0)
+            _write_process(Job(draft), this_process(), 0, 0)
             draft.rename(job.folder)
             try:
-                _start(job, order)
+                _start(job, request)
             except BaseException:
                 shutil.rmtree(job.folder)
                 raise
     return job
 
 
-def _alone(home: Path) -> FileLock:
-    """Held while a job is started, stopped or thrown away, so that of two who press at once the second is told."""
+def _jobs_lock(home: Path) -> FileLock:
+    """The lock for starting, stopping and deleting jobs: of two such requests at once the second is refused."""
     return FileLock(home / FOLDER / LOCK, timeout=LOCK_SECONDS)
 
 
@@ -223,66 +228,66 @@ def _check_size(home: Path, data: BinaryIO) -> None:
     home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home).free
     if free < size * DISK_PER_BYTE:
-        needed, there = size * DISK_PER_BYTE / 2**20, free / 2**20
-        raise ValueError(f"this needs about {needed:,.0f} MB of disk; {there:,.0f} are free in {home}")
+        needed, available = size * DISK_PER_BYTE / 2**20, free / 2**20
+        raise ValueError(f"this needs about {needed:,.0f} MB of disk; {available:,.0f} are free in {home}")
 
 
 def resume(job: Job) -> None:
-    """Start a stopped, crashed or failed job again; it goes on after the last part that was scored.
+    """Resume a stopped, crashed or failed job after the last batch that was scored.
 
     Raises:
         ValueError: the job runs, or is finished.
     """
-    with _alone(job.home):
+    with _jobs_lock(job.home):
         state = read_status(job).state
         if state in ("running", "finished"):
             raise ValueError(f"job {job.id} is {state}")
         (job.folder / STOP).unlink(missing_ok=True)
-        _start(job, read_order(job))
+        _start(job, read_request(job))
 
 
-def _start(job: Job, order: JobRequest) -> None:
-    for draft in _drafts(output(job, order)):
+def _start(job: Job, request: JobRequest) -> None:
+    for draft in _drafts(output(job, request)):
         draft.unlink()
-    _, done, _ = _progress(job, order)
-    (job.folder / WHY).unlink(missing_ok=True)
-    own = {"TFBIND_HOME": str(job.home), "PYTHONPATH": python_path(), FAILURE: str(job.folder / WHY)}
+    _, done, _ = _progress(job, request)
+    (job.folder / FAILURE_NAME).unlink(missing_ok=True)
+    variables = {"TFBIND_HOME": str(job.home), "PYTHONPATH": python_path(), FAILURE: str(job.folder / FAILURE_NAME)}
     with require_regular_or_new(job.folder / LOG).open("ab") as log:
         printed = log.tell()
-        _own(job, _process(job).owner, printed, done)  # what was said before is not taken for this process's
+        _write_process(job, _process(job).owner, printed, done)  # earlier output is not taken for this process's
         child = subprocess.Popen(
-            command(job, order),
+            command(job, request),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, **own},
+            env={**os.environ, **variables},
             start_new_session=True,
         )
     process = psutil.Process(child.pid)
-    _own(job, identify_process(process), printed, done)
+    _write_process(job, identify_process(process), printed, done)
     process.nice(PAGE_FIRST)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
 
 
 def stop(job: Job) -> None:
-    """End a running job; what was scored is kept, so that it can go on.
+    """Stop a running job, which can be resumed.
 
     Raises:
         ValueError: the job does not run, or on another host.
     """
-    with _alone(job.home):
+    with _jobs_lock(job.home):
         if read_status(job).state != "running":
             raise ValueError(f"job {job.id} does not run")
         owner = owner_of(job)
         if not owner.here:
             raise ValueError(f"job {job.id} runs on host {owner.host}; stop it there")
         (job.folder / STOP).touch()
-        if not _ends(owner, signal.SIGTERM):  # it is frozen
-            _ends(owner, signal.SIGKILL)
+        if not _end_process(owner, signal.SIGTERM):  # it is frozen
+            _end_process(owner, signal.SIGKILL)
 
 
-def _ends(owner: ProcessIdentity, number: signal.Signals) -> bool:
-    """Send a process a signal to end; whether it does so in time."""
+def _end_process(owner: ProcessIdentity, number: signal.Signals) -> bool:
+    """Signal a process to end; return whether it does so in time."""
     with contextlib.suppress(ProcessLookupError):  # it has just ended
         os.kill(owner.pid, number)
     deadline = time.monotonic() + KILL_SECONDS
@@ -292,19 +297,19 @@ def _ends(owner: ProcessIdentity, number: signal.Signals) -> bool:
 
 
 def delete(job: Job) -> Path:
-    """Move a job that does not run to the trash of its home; where it lies now.
+    """Move a job that does not run to the trash of its home; return its path there.
 
     Raises:
         ValueError: the job runs.
     """
-    with _alone(job.home):
+    with _jobs_lock(job.home):
         if read_status(job).state == "running":
             raise ValueError(f"job {job.id} runs; stop it first")
         return move_to_trash(job.home, job.folder, f"job-{job.id}")
 
 
-def _own(job: Job, owner: ProcessIdentity, printed: int, done: int) -> None:
-    """Say which process works on a job from now on."""
+def _write_process(job: Job, owner: ProcessIdentity, printed: int, done: int) -> None:
+    """Record the process that works on a job from now on."""
     PROCESS_FILE.write(job.folder / PROCESS, JobProcess(owner, printed, done, time.time()))
 
 
@@ -313,66 +318,65 @@ def _process(job: Job) -> JobProcess:
 
 
 def owner_of(job: Job) -> ProcessIdentity:
-    """The process that works on a job, or did last.
+    """The process that works on a job, or the last one.
 
     Raises:
-        ValueError: the file that says so is missing or damaged.
+        ValueError: its file is missing or damaged.
     """
     owner = _process(job).owner
-    return owner if owner.alive else _unnamed(job) or owner
+    return owner if owner.alive else _unrecorded_process(job) or owner
 
 
-def _unnamed(job: Job) -> ProcessIdentity | None:
-    """The process of a job that was started by a server which was killed before it could say so."""
-    words = command(job, read_order(job))
-    found = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == words)
+def _unrecorded_process(job: Job) -> ProcessIdentity | None:
+    """The process of a job whose server was killed before it recorded it."""
+    arguments = command(job, read_request(job))
+    processes = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == arguments)
     with contextlib.suppress(psutil.NoSuchProcess):
-        return next(map(identify_process, found), None)
+        return next(map(identify_process, processes), None)
     return None
 
 
 def read_status(job: Job) -> JobStatus:
-    """How a job really stands: one whose process is gone does not run, whatever became of it.
+    """The true status of a job: one whose process is gone does not run.
 
     Raises:
-        ValueError: what says so is damaged.
+        ValueError: a file of it is damaged.
     """
-    order = read_order(job)
-    out = output(job, order)
-    stage, done, total = _progress(job, order)
+    request = read_request(job)
+    out = output(job, request)
+    stage, done, total = _progress(job, request)
     if _process(job).owner.alive:
         return JobStatus("running", stage, done, total, _seconds_left(job, out, done, total), "")
     if out.exists():
-        return JobStatus("finished", "writing", total, total, None, _said(job).removesuffix(f": {out}"))
+        return JobStatus("finished", "writing", total, total, None, _last_line(job).removesuffix(f": {out}"))
     if (job.folder / STOP).exists():
         return JobStatus("stopped", stage, done, total, None, "")
-    if (job.folder / WHY).exists():
-        failure = FAILURE_FILE.read(job.folder / WHY)
-        place = order.file if failure.place == INPUT else failure.place
+    if (job.folder / FAILURE_NAME).exists():
+        failure = FAILURE_FILE.read(job.folder / FAILURE_NAME)
+        place = request.file if failure.place == INPUT else failure.place
         return JobStatus("failed", stage, done, total, None, ": ".join(filter(None, (place, failure.detail))))
-    if _unnamed(job):
+    if _unrecorded_process(job):
         return JobStatus("running", stage, done, total, None, "")
     return JobStatus("crashed", stage, done, total, None, "the process ended without a word")
 
 
 def _drafts(out: Path) -> list[Path]:
-    """What the commands write to until it is complete; a killed one leaves it behind."""
+    """The drafts of an output, which killed commands leave behind."""
     return list(out.parent.glob(f".{out.name}.*"))
 
 
-def _progress(job: Job, order: JobRequest) -> tuple[str, int, int]:
-    """Stage, bases or variants done and all of them, from what the command keeps beside its output until that is
-    there: parts of the predictions, or the rows that a table of variants has so far."""
-    out = output(job, order)
-    if order.genome:
+def _progress(job: Job, request: JobRequest) -> tuple[str, int, int]:
+    """Stage, bases or variants done, and all of them, from the checkpoint or the draft beside the output."""
+    out = output(job, request)
+    if request.genome:
         rows = sum(_rows(draft) for draft in _drafts(out))
         return "scoring" if rows else "reading", rows, 0
-    parts = PredictionCheckpoint.beside(out)
+    checkpoint = PredictionCheckpoint.beside(out)
     try:
-        total = parts.codes.stat().st_size
-        if not parts.about.exists():
+        total = checkpoint.codes.stat().st_size
+        if not checkpoint.about.exists():
             return "reading", total, 0
-        done = int(DONE_FILE.read(parts.done)["bases"]) if parts.done.exists() else 0
+        done = int(DONE_FILE.read(checkpoint.done)["bases"]) if checkpoint.done.exists() else 0
     except (FileNotFoundError, ValueError):  # between two of its steps, or the command will say what is wrong
         return ("writing" if out.exists() else "reading"), 0, 0
     return ("scoring" if done < total else "writing"), done, total
@@ -387,7 +391,7 @@ def _rows(table: Path) -> int:
 
 
 def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
-    """By the speed since this process began to score."""
+    """Remaining seconds at the speed since this process began to score."""
     process = _process(job)
     first, about = process.done, PredictionCheckpoint.beside(out).about
     if not first < done < total or not about.exists():
@@ -396,8 +400,8 @@ def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     return seconds * (total - done) / (done - first) if seconds > 0 else None  # else the clock was set back
 
 
-def _said(job: Job) -> str:
-    """The last line that the command printed since it was last started, "" if it printed nothing."""
+def _last_line(job: Job) -> str:
+    """The last line that the process has printed, "" if there is none."""
     path = job.folder / LOG
     if not path.is_file():
         return ""

@@ -1,7 +1,7 @@
-"""Score DNA with trained models: load them, predict in batches, tile what is long, call sites.
+"""Score DNA with trained models: load them, score windows and sequences of any length, call sites.
 
 Scores are (L,) or (N, L) float32, one per base, in the unit of the data the model was trained on. ONNX Runtime does
-the arithmetic, so that nothing here needs torch; a network on a GPU can stand in for it.
+the arithmetic, so that torch is not needed; `gpu.TorchNetwork` can replace it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from tfbind import runs
 from tfbind.dna import Codes, one_hot, reverse_complement
 from tfbind.metrics import stretches
 from tfbind.nn import Weights, build_graph, read_shape, read_tensors, weight_files
-from tfbind.scoring.meaning import BUILTIN, UNKNOWN, ScoreTarget, read_score_target
+from tfbind.scoring.target import BUILTIN, UNKNOWN, ScoreTarget, read_score_target
 from tfbind.store import cpu_cores, expand_path
 
 Scores = NDArray[np.float32]
@@ -36,7 +36,7 @@ BUILTIN_FOLDER = Path(__file__).parents[1] / "builtin"
 
 
 class Network(Protocol):
-    """One trained network, wherever it computes."""
+    """A trained network, on whatever device."""
 
     def scores(self, codes: Codes) -> Scores:
         """The scores (N, L) of windows (N, L) of one length that the network takes."""
@@ -55,11 +55,11 @@ class Model:
     members: tuple[Network, ...]
     receptive_field: int
     length: int | None
-    meaning: ScoreTarget = UNKNOWN
+    target: ScoreTarget = UNKNOWN
 
     @property
     def reach(self) -> int:
-        """Bases on either side that a score depends on."""
+        """The number of bases on either side that a score depends on."""
         return self.receptive_field // 2
 
     def split(self) -> list["Model"]:
@@ -84,7 +84,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Site:
-    """A stretch that a model calls: 0-based half-open, its highest score and where that lies."""
+    """A stretch of scores of at least a threshold, 0-based half-open, with its highest score and where that lies."""
 
     start: int
     end: int
@@ -92,7 +92,7 @@ class Site:
     summit: int
 
     def shifted(self, by: int) -> "Site":
-        """The same where the sequence goes on for so many bases to the left."""
+        """The site in a sequence that begins so many bases further to the left."""
         return Site(self.start + by, self.end + by, self.score, self.summit + by)
 
 
@@ -119,8 +119,8 @@ class OnnxNetwork:
         return np.concatenate(list(_threads().map(self._batch, batches)))
 
     def _batch(self, codes: Codes) -> Scores:
-        found: Scores = self._session.run(None, {"X": one_hot(codes)})[0]
-        return found
+        scores: Scores = self._session.run(None, {"X": one_hot(codes)})[0]
+        return scores
 
 
 @cache
@@ -129,7 +129,7 @@ def _threads() -> ThreadPoolExecutor:
 
 
 class UnusableModel(ValueError):
-    """No such model, or models that cannot be averaged; `reason` is that without the name of the argument."""
+    """No such model, or models that cannot be averaged; `reason` lacks the name of the argument."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"--model {reason}")
@@ -137,20 +137,32 @@ class UnusableModel(ValueError):
 
 
 def load_model(home: Path, names: str, network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
-    """The model of `names`: `builtin`, the id of a run, an imported model, a file of weights, or several of them
-    joined by commas, which are averaged. A run goes before an imported model of the same name.
+    """Load a model, or the average of several.
 
     Args:
-        network: makes what computes of the weights of a member.
+        home: the home of runs and imported models.
+        names: `builtin`, the id of a run, an imported model, a file of weights, or several of them joined by commas.
+            A run goes before an imported model of the same name.
+        network: makes a network of the weights of a member.
+
+    Returns:
+        The model.
 
     Raises:
         ValueError: no such model, or models that cannot be averaged.
     """
-    return replace(make_model(names, read_members(home, names), network), meaning=read_score_target(home, names))
+    return replace(make_model(names, read_members(home, names), network), target=read_score_target(home, names))
 
 
 def read_members(home: Path, names: str) -> list[Weights]:
-    """The weights of each member of a model.
+    """Read the weights of each member of a model.
+
+    Args:
+        home: the home of runs and imported models.
+        names: as for `load_model`.
+
+    Returns:
+        Tensors by name, for each member.
 
     Raises:
         ValueError: no such model.
@@ -160,7 +172,15 @@ def read_members(home: Path, names: str) -> list[Weights]:
 
 
 def make_model(names: str, loaded: Sequence[Weights], network: Callable[[Weights], Network] = OnnxNetwork) -> Model:
-    """The model with these members, called `names`.
+    """Make a model of the weights of its members.
+
+    Args:
+        names: its name.
+        loaded: the weights of each member.
+        network: makes a network of the weights of a member.
+
+    Returns:
+        The model, with an unknown target.
 
     Raises:
         ValueError: they cannot be averaged.
@@ -196,7 +216,7 @@ def member_files(home: Path, name: str) -> list[Path]:
 
 
 def load_weights(path: Path) -> Weights:
-    """The weights in a safetensors file, as float32.
+    """Read the weights in a safetensors file as float32.
 
     Raises:
         ValueError: the file is none, damaged, or holds no BindingPredictorCNN that can predict.
@@ -222,10 +242,15 @@ def _digest(members: Sequence[Weights]) -> str:
 
 
 def score_windows(model: Model, codes: Codes, both: bool = False) -> Scores:
-    """The scores (N, L) of windows (N, L) of one length, averaged over the members of the model.
+    """Score windows of one length, averaged over the members of the model.
 
     Args:
+        model: the model.
+        codes: (N, L).
         both: average with the scores of the reverse complement.
+
+    Returns:
+        Scores (N, L) float32.
 
     Raises:
         ValueError: the model takes windows of another length.
@@ -243,26 +268,40 @@ def _run(member: Network, length: int | None, codes: Codes) -> Scores:
 
 
 def score(model: Model, codes: Codes, *, both: bool = False, pad: bool = False, tile: int = TILE) -> Profile:
-    """The profile of one sequence of codes (L,).
+    """Score a sequence of any length.
 
     Args:
+        model: the model.
+        codes: (L,).
         both: average with the scores of the reverse complement.
         pad: bring a sequence that is too short for a model of fixed length to that length with N on both sides.
-        tile: bases in a row of what a local model scores together; changes nothing but the speed.
+        tile: bases that a local model scores in one row; changes nothing but the speed.
+
+    Returns:
+        The profile (L,).
 
     Raises:
         ValueError: the sequence is empty, or too short for this model and `pad` is not set.
     """
     if len(codes) == 0:
         raise ValueError("the sequence is empty")
-    found = _score_members(model, codes, pad, tile)
+    members = _score_members(model, codes, pad, tile)
     if both:
-        found = found.averaged(_score_members(model, reverse_complement(codes), pad, tile).reversed())
-    return found.profile(rule(model, [len(codes)], both))
+        members = members.averaged(_score_members(model, reverse_complement(codes), pad, tile).reversed())
+    return members.profile(rule(model, [len(codes)], both))
 
 
 def rule(model: Model, lengths: Collection[int], both: bool = False) -> str:
-    """How sequences of these lengths are scored, in words."""
+    """Describe how sequences are scored.
+
+    Args:
+        model: the model.
+        lengths: of the sequences.
+        both: averaged with the scores of the reverse complement.
+
+    Returns:
+        Passes, windows or tiles, and strands, in words.
+    """
     strands = ", both strands averaged" if both else ""
     if model.length is None:
         return f"scored in one pass{strands}"
@@ -280,7 +319,7 @@ def rule(model: Model, lengths: Collection[int], both: bool = False) -> str:
 
 def _span(lengths: Collection[int]) -> str:
     shortest, longest = min(lengths), max(lengths)
-    return f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+    return str(shortest) if shortest == longest else f"{shortest} to {longest}"
 
 
 @dataclass(frozen=True)
@@ -325,7 +364,7 @@ def _padded(codes: Codes, length: int, pad: bool) -> tuple[int, Codes]:
 
 
 def _score_local(member: Network, reach: int, codes: Codes, tile: int) -> Scores:
-    """Tiles with `reach` bases more on each side, which are then dropped: what is left does not know of the tiles.
+    """Score tiles with `reach` bases more on each side, which are dropped: no score depends on the tiles.
 
     The first and the last lie at the ends of the sequence, so that the network sees those as ends.
     """
@@ -348,11 +387,11 @@ def _score_fixed(member: Network, length: int, codes: Codes) -> tuple[Scores, Sc
     scores, change = np.zeros(len(codes), np.float32), np.full(len(codes), np.nan, np.float32)
     nearest = np.full(len(codes), np.inf)
     for start, tile in zip(starts.tolist(), tiles, strict=True):
-        here = slice(start, start + length)
-        seen, closer = np.isfinite(nearest[here]), off_centre < nearest[here]
-        change[here] = np.fmax(change[here], np.where(seen, np.abs(tile - scores[here]), np.nan))
-        scores[here] = np.where(closer, tile, scores[here])
-        nearest[here] = np.minimum(nearest[here], off_centre)
+        window = slice(start, start + length)
+        covered, nearer = np.isfinite(nearest[window]), off_centre < nearest[window]
+        change[window] = np.fmax(change[window], np.where(covered, np.abs(tile - scores[window]), np.nan))
+        scores[window] = np.where(nearer, tile, scores[window])
+        nearest[window] = np.minimum(nearest[window], off_centre)
     return scores, change
 
 
@@ -362,7 +401,15 @@ def _tile_starts(bases: int, length: int) -> NDArray[np.int64]:
 
 
 def call_sites(scores: Scores, threshold: float) -> list[Site]:
-    """The stretches of a profile (L,) that score at least `threshold` throughout."""
+    """Call the sites of a profile: the stretches that score at least `threshold` throughout.
+
+    Args:
+        scores: (L,).
+        threshold: the least score of a called site.
+
+    Returns:
+        The sites by position.
+    """
     return [
         Site(start, end, float(scores[start:end].max()), start + int(scores[start:end].argmax()))
         for start, end in np.stack(stretches(scores >= threshold), axis=1).tolist()

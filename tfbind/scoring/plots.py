@@ -1,4 +1,4 @@
-"""Figures along DNA: the profile of predicted scores, the map of base changes, the logo of contributions.
+"""Figures along DNA: profiles of predicted scores, maps of base changes with the logo of contributions.
 
 Positions on these axes are 1-based, as people count bases; arrays stay 0-based.
 """
@@ -14,9 +14,9 @@ from plotly.subplots import make_subplots
 from tfbind.dna import LETTERS, Codes, decode
 from tfbind.figures import OBSERVED, PREDICTED, Letter, draw_letters, plain, thin
 from tfbind.scoring.ism import Mutagenesis
-from tfbind.scoring.meaning import UNKNOWN, ScoreTarget
 from tfbind.scoring.model import Scores, Site
 from tfbind.scoring.sites import Hit
+from tfbind.scoring.target import UNKNOWN, ScoreTarget
 
 LETTERED_BASES = 2_000
 STACKED_POINTS = 400
@@ -32,7 +32,7 @@ STRAND_ARROWS = {"+": "▶", "-": "◀"}
 
 @dataclass(frozen=True)
 class Line:
-    """One more profile (L,) on the axis, such as that of another model, of the other strand or before an edit."""
+    """Another profile (L,) in the figure, such as that of another model, of the other strand or before an edit."""
 
     name: str
     scores: Scores
@@ -51,18 +51,25 @@ def profile_figure(
     shaded: int = 0,
     focus: tuple[int, int] | None = None,
     first: int = 1,
-    meaning: ScoreTarget = UNKNOWN,
+    target: ScoreTarget = UNKNOWN,
 ) -> go.Figure:
-    """The predicted score of each base (L,), with the letters under it when zoomed in.
+    """Draw the predicted score of each base, with the letters under it when zoomed in.
 
     Args:
+        codes: (L,).
+        scores: (L,).
+        name: of the line.
         spread: (L,) drawn as a band above and below.
+        lines: other profiles.
         sites: called stretches, drawn behind the line.
         hits: matches of a known motif, drawn under the line.
         shaded: how many bases at either end see less of their surroundings than the others.
         focus: a stretch, 0-based half-open, to show close instead of all.
         first: the number of the first base on the axis.
-        meaning: what a score is in.
+        target: gives the unit of a score.
+
+    Returns:
+        The figure.
     """
     figure = go.Figure()
     position = np.arange(first, first + len(codes))
@@ -85,11 +92,11 @@ def profile_figure(
         marker={"size": 4},
         line={"color": PREDICTED, "width": 2},
         customdata=np.stack([position.astype(str), letters], axis=1),
-        hovertemplate=f"base %{{customdata[1]}} at %{{customdata[0]}}: %{{y:.2f}}{meaning.unit}<extra></extra>",
+        hovertemplate=f"base %{{customdata[1]}} at %{{customdata[0]}}: %{{y:.2f}}{target.unit}<extra></extra>",
     )
     _draw_hits(figure, hits, first)
     figure.update_xaxes(title_text="position (1-based)", **_base_axis(codes, first, focus))
-    figure.update_yaxes(title_text=f"score in {plain(meaning.scale)}", **_height_axis(meaning))
+    figure.update_yaxes(title_text=f"score in {plain(target.scale)}", **_height_axis(target))
     return figure.update_layout(shapes=_marks(len(codes), sites, shaded, focus, first), **_frame(330))
 
 
@@ -98,24 +105,24 @@ def _base_axis(codes: Codes, first: int, focus: tuple[int, int] | None = None) -
     every letter and every fifth position."""
     start, end = (max(0, focus[0] - AROUND_FOCUS), focus[1] + AROUND_FOCUS) if focus else (0, len(codes))
     end = min(end, len(codes))
-    beside = max(0, LEAST_BASES - (end - start)) / 2
-    axis: dict[str, Any] = {"tickformat": "d", "range": [first + start - 0.5 - beside, first + end - 0.5 + beside]}
+    padding = max(0, LEAST_BASES - (end - start)) / 2
+    axis: dict[str, Any] = {"tickformat": "d", "range": [first + start - 0.5 - padding, first + end - 0.5 + padding]}
     if len(codes) > LETTERED_BASES:
         return axis
-    close = end - start <= (EVERY_LETTER if focus else EVERY_LETTER // 2)
-    numbered = 5 if close and end - start > LEAST_BASES else 1
+    every_letter = end - start <= (EVERY_LETTER if focus else EVERY_LETTER // 2)
+    step = 5 if every_letter and end - start > LEAST_BASES else 1
     axis["labelalias"] = {
-        str(place): f"{letter}<br>{place}" if place % numbered == 0 else letter
+        str(place): f"{letter}<br>{place}" if place % step == 0 else letter
         for place, letter in enumerate(decode(codes), start=first)
     }
-    if beside:
+    if padding:
         return axis | {"tickvals": list(range(first + start, first + end))}
-    return axis | ({"dtick": 1, "tickangle": 0} if close else {})
+    return axis | ({"dtick": 1, "tickangle": 0} if every_letter else {})
 
 
-def _height_axis(meaning: ScoreTarget) -> dict[str, Any]:
-    """An axis of scores from 0, and in nats to 1 at least: what no site has is not drawn as high as one."""
-    return {"exponentformat": "none", "autorangeoptions": {"include": [0, 1] if meaning.unit else [0]}}
+def _height_axis(target: ScoreTarget) -> dict[str, Any]:
+    """An axis of scores from 0, in nats to 1 at least: scores far below those of a site are not drawn as high."""
+    return {"exponentformat": "none", "autorangeoptions": {"include": [0, 1] if target.unit else [0]}}
 
 
 def _lettered(codes: Codes) -> bool:
@@ -156,50 +163,55 @@ def _draw_hits(figure: go.Figure, hits: Sequence[Hit], first: int) -> None:
     x: list[float | None] = []
     for hit in hits:
         x += [first - 0.5 + hit.start, first - 0.5 + hit.end, None]
-    words = [f"motif match {STRAND_ARROWS[hit.strand]} strand {hit.strand}: {hit.score:.1f} nats" for hit in hits]
+    texts = [f"motif match {STRAND_ARROWS[hit.strand]} strand {hit.strand}: {hit.score:.1f} nats" for hit in hits]
     figure.add_scatter(
         x=x,
         y=[-0.6 if place is not None else None for place in x],
         mode="lines",
         line={"color": HIT, "width": 7},
         name="known motif",
-        text=[word for word in words for _ in range(3)],
+        text=[text for text in texts for _ in range(3)],
         hovertemplate="%{text}<extra></extra>",
     )
 
 
 def stacked_figure(
-    names: Sequence[str], profiles: Sequence[Scores], *, chosen: int | None = None, unit: str = ""
+    names: Sequence[str], profiles: Sequence[Scores], *, selected: int | None = None, unit: str = ""
 ) -> go.Figure:
-    """Profiles (L,) of several records, each below the other, on one scale of scores and one of positions.
+    """Draw profiles of several records below each other, with shared axes.
 
     Args:
-        chosen: the record that is drawn in full colour; None for all of them.
-        unit: what stands behind a score.
+        names: of the records.
+        profiles: (L,) for each.
+        selected: the record that is drawn in full colour; None for all of them.
+        unit: behind a score.
+
+    Returns:
+        The figure.
     """
     figure = make_subplots(rows=len(names), shared_xaxes=True, vertical_spacing=0.15 / len(names))
     # Points can be clicked where there are markers; these are not to be seen.
-    unseen = {"marker": {"opacity": 0}}
+    hidden = {"marker": {"opacity": 0}}
     labels = []
     for row, (name, scores) in enumerate(zip(names, profiles, strict=True), start=1):
-        drawn = thin(scores, STACKED_POINTS)
-        colour = PREDICTED if chosen in (None, row - 1) else OBSERVED
+        points = thin(scores, STACKED_POINTS)
+        colour = PREDICTED if selected in (None, row - 1) else OBSERVED
         figure.add_scatter(
-            x=drawn + 1,
-            y=np.round(scores[drawn], 2),
+            x=points + 1,
+            y=np.round(scores[points], 2),
             mode="lines+markers",
             line={"color": colour, "width": 1.5},
             marker={"size": 8, "opacity": 0},
-            selected=unseen,
-            unselected=unseen,
+            selected=hidden,
+            unselected=hidden,
             hovertemplate=f"{plain(name[:60])}<br>position %{{x}}: %{{y:.2f}}{unit}<extra></extra>",
             row=row,
             col=1,
         )
         axis = "y domain" if row == 1 else f"y{row} domain"
-        where = {"xref": "paper", "x": 0, "xanchor": "left", "yref": axis, "y": 1, "yanchor": "top"}
+        placement = {"xref": "paper", "x": 0, "xanchor": "left", "yref": axis, "y": 1, "yanchor": "top"}
         label = name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 1]}…"
-        labels.append({"text": plain(label), "showarrow": False, "font": {"size": 11, "color": colour}, **where})
+        labels.append({"text": plain(label), "showarrow": False, "font": {"size": 11, "color": colour}, **placement})
     low, high = min(float(scores.min()) for scores in profiles), max(float(scores.max()) for scores in profiles)
     figure.update_yaxes(range=[min(low, 0) - 0.5, max(high, 1) * 1.6], nticks=3)
     figure.update_xaxes(range=[0.5, max(map(len, profiles)) + 0.5], tickformat="d")
@@ -207,23 +219,28 @@ def stacked_figure(
     return figure.update_layout(annotations=labels, **_frame(46 * len(names) + 80, top=8), showlegend=False)
 
 
-def mutagenesis_figure(found: Mutagenesis, meaning: ScoreTarget = UNKNOWN) -> go.Figure:
-    """What every base adds (a logo) above what every base change does (a heat map, rows A C G T).
+def mutagenesis_figure(mutagenesis: Mutagenesis, target: ScoreTarget = UNKNOWN) -> go.Figure:
+    """Draw the contribution of every base (a logo) above the effect of every base change (a heat map, rows A C G T).
 
     Args:
-        meaning: what a score is in.
+        mutagenesis: the effects.
+        target: gives the unit of a score.
+
+    Returns:
+        The figure.
     """
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.45, 0.55])
-    position = found.start + 1 + np.arange(len(found.reference))
-    places = np.flatnonzero(found.reference < 4)
+    position = mutagenesis.start + 1 + np.arange(len(mutagenesis.reference))
+    known = mutagenesis.reference < 4
+    places = np.flatnonzero(known)
     letters = [
-        Letter(int(found.reference[at]), float(position[at]), 0, float(found.contribution[at])) for at in places
+        Letter(int(mutagenesis.reference[place]), float(position[place]), 0, float(mutagenesis.contribution[place]))
+        for place in places
     ]
     draw_letters(figure, letters, row=1, col=1)
-    effect = found.effect.astype(float)
-    known = found.reference < 4
-    effect[found.reference[known], np.flatnonzero(known)] = np.nan
-    strongest = max(float(np.abs(found.effect).max()), 1.0 if meaning.unit else 0.0) or 1.0
+    effect = mutagenesis.effect.astype(float)
+    effect[mutagenesis.reference[known], places] = np.nan
+    strongest = max(float(np.abs(mutagenesis.effect).max()), 1.0 if target.unit else 0.0) or 1.0
     figure.add_heatmap(
         x=position,
         y=list(LETTERS[:4]),
@@ -247,10 +264,10 @@ def mutagenesis_figure(found: Mutagenesis, meaning: ScoreTarget = UNKNOWN) -> go
         row=2,
         col=1,
     )
-    present = position[known], [LETTERS[code] for code in found.reference[known]]
+    present = position[known], [LETTERS[code] for code in mutagenesis.reference[known]]
     dots = {"mode": "markers", "marker": {"size": 4, "color": "#808080"}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=present[0], y=present[1], row=2, col=1, **dots)
-    figure.update_xaxes(**_base_axis(found.reference, found.start + 1))
-    figure.update_yaxes(title_text="contribution", **_height_axis(meaning), row=1, col=1)
+    figure.update_xaxes(**_base_axis(mutagenesis.reference, mutagenesis.start + 1))
+    figure.update_yaxes(title_text="contribution", **_height_axis(target), row=1, col=1)
     figure.update_yaxes(title_text="changed to", autorange="reversed", row=2, col=1)
     return figure.update_layout(**_frame(370, top=8))

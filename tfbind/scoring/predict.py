@@ -1,8 +1,8 @@
-"""Score a file of DNA and write the predictions: read, score, write, in memory that does not grow with the file.
+"""Score a file of DNA and write the predictions, in memory that does not grow with the file.
 
-The codes, then the scores, are kept beside the output as `<out>.parts/` until the output is written, five bytes a
-base; nine with a model that scores tiles, whose changes between tiles are kept too. A prediction that is killed goes
-on from there when the same command is given again.
+The checkpoint, `<out>.parts/` beside the output until that is written, holds the codes, then the scores: five bytes a
+base, nine with a model that scores tiles, whose changes between tiles are in it, too. The same command resumes a
+prediction that was killed.
 """
 
 import functools
@@ -39,10 +39,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PredictionReport:
-    """What was predicted; `notes` says what was changed in reading, for each record that was changed.
+    """A finished prediction; `notes` has a line for each record whose letters were changed in reading.
 
-    `about` is what there is to say of the file, as `formats.facts` has it; `unplaced` which records the file could
-    not put where others lie, "" if that is none.
+    `about` is the description of the file by `formats.facts`; `unplaced` names the records without a place in the
+    genome where others have one, "" if there are none.
     """
 
     records: int
@@ -56,7 +56,7 @@ class PredictionReport:
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """A record among the parts: `start` counts the bases of all records before it."""
+    """A record in the checkpoint: `start` counts the bases of all records before it."""
 
     name: str
     start: int
@@ -67,7 +67,7 @@ class StoredRecord:
         return self.start + self.length
 
 
-ScorePieces = Callable[[Iterable[Batch]], Iterator[Scores]]
+ScoreBatches = Callable[[Iterable[Batch]], Iterator[Scores]]
 
 
 def _free_bytes(folder: Path) -> int:
@@ -90,20 +90,28 @@ def predict_file(
     on_progress: Progress = lambda _stage, _done, _total: None,
     clock: Callable[[], float] = time.monotonic,
     free_bytes: Callable[[Path], int] = _free_bytes,
-    score_pieces: ScorePieces | None = None,
+    score_batches: ScoreBatches | None = None,
 ) -> PredictionReport:
-    """Score the records of `data` and write `out` in the format that its suffix names, in place of what was there.
+    """Score the records of `data` and write `out` in the format of its suffix; an old file is replaced.
 
     Args:
+        model: the model.
         data: a file, or a stream such as standard input.
-        on_progress: told the stage (`reading`, `scoring`, `writing`), the bases done and all bases (0: unknown).
-        free_bytes: what is free on the disk of a folder.
-        score_pieces: turns pieces into their scores, in order; None: here, one after the other.
+        out: the output.
+        options: how to score.
+        on_progress: is called with the stage (`reading`, `scoring`, `writing`), the bases done and all bases (0:
+            unknown).
+        clock: seconds.
+        free_bytes: the free bytes on the disk of a folder.
+        score_batches: turns batches into their scores, in order; None: in this process, one after the other.
+
+    Returns:
+        A report on the prediction.
 
     Raises:
         ValueError: one line with the file and the record: letters that cannot be used, sequences too short for the
             model, predictions that the format cannot hold.
-        OSError: a file cannot be read or written, or the disk is too full for the parts.
+        OSError: a file cannot be read or written, or the disk is too full for the checkpoint.
     """
     started, options = clock(), options or ScoringOptions()
     formats.writer_of(out)
@@ -111,28 +119,30 @@ def predict_file(
         raise ValueError(f"{out}: expected the name of a file in a folder that exists")
     if isinstance(data, Path):
         refuse_overwriting_input(out, data)
-    parts = PredictionCheckpoint.beside(out)
-    check_disk = functools.partial(_check_disk, parts, model, _kept_bytes(parts) + free_bytes(out.parent), data)
+    checkpoint = PredictionCheckpoint.beside(out)
+    room = _kept_bytes(checkpoint) + free_bytes(out.parent)
+    check_disk = functools.partial(_check_disk, checkpoint, model, room, data)
     if isinstance(data, Path) and data.is_file():
         check_disk(_likely_bases(data))
-    with _opened(data) as stream, _alone(parts.folder, out):
+    with _opened(data) as stream, _alone(checkpoint.folder, out):
         try:
-            records, notes = _read(parts, stream, _identity(model, data, options), check_disk, on_progress)
-            _check(records, model, out, options)
-            here: ScorePieces = functools.partial(map, functools.partial(score_batch, model, options))
-            _score_all(parts, records, model, score_pieces or here, on_progress)
-            how = rule(model, [record.length for record in records], options.both)
-            threshold = model.meaning.threshold if options.threshold is None else options.threshold
-            about = About(f"{model.name} {model.hash}", how, threshold, meaning=model.meaning)
-            tracks = _tracks(parts, model, records, on_progress)
+            records, notes = _read(checkpoint, stream, _identity(model, data, options), check_disk, on_progress)
+            _check_records(records, model, out, options)
+            score_here: ScoreBatches = functools.partial(map, functools.partial(score_batch, model, options))
+            _score_all(checkpoint, records, model, score_batches or score_here, on_progress)
+            rule_text = rule(model, [record.length for record in records], options.both)
+            threshold = model.target.threshold if options.threshold is None else options.threshold
+            about = About(f"{model.name} {model.hash}", rule_text, threshold, target=model.target)
+            tracks = _tracks(checkpoint, model, records, on_progress)
             formats.write(out, tracks, about)
             suffix = out.suffix.lower()
-            said = formats.facts(suffix, tracks, about), formats.unplaced(suffix, formats.named(tracks))
+            description = formats.facts(suffix, tracks, about)
+            unplaced = formats.unplaced(suffix, formats.names_and_lengths(tracks))
         except ValueError:
-            shutil.rmtree(parts.folder)
+            shutil.rmtree(checkpoint.folder)
             raise
-        shutil.rmtree(parts.folder)
-    return PredictionReport(len(records), records[-1].end, clock() - started, out, notes, *said)
+        shutil.rmtree(checkpoint.folder)
+    return PredictionReport(len(records), records[-1].end, clock() - started, out, notes, description, unplaced)
 
 
 def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -147,27 +157,28 @@ def _opened(data: Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
 
 
 def _likely_bases(data: Path) -> int:
-    """As many bases as a file holds at the most, as far as its size tells."""
+    """The most bases that a file may hold, judged by its size."""
     with data.open("rb") as file:
         return data.stat().st_size * (GZIP_BASES if file.read(len(GZIP)) == GZIP else 1)
 
 
-def _kept_bytes(parts: PredictionCheckpoint) -> int:
-    """What parts of before take of the disk."""
-    return sum(path.stat().st_size for path in (parts.codes, parts.scores, parts.changes) if path.exists())
+def _kept_bytes(checkpoint: PredictionCheckpoint) -> int:
+    """Bytes of a checkpoint on the disk."""
+    paths = (checkpoint.codes, checkpoint.scores, checkpoint.changes)
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
-def _check_disk(parts: PredictionCheckpoint, model: Model, room: int, data: Path | BinaryIO, bases: int) -> None:
-    """Refuse input whose parts do not fit on the disk, which has `room` for them.
+def _check_disk(checkpoint: PredictionCheckpoint, model: Model, room: int, data: Path | BinaryIO, bases: int) -> None:
+    """Check that the checkpoint of so many bases fits into `room` bytes.
 
     Raises:
-        OSError: so many bases do not.
+        OSError: it does not.
     """
     needed = bases * (1 + FLOAT_BYTES * rows_of(model))
     if needed > room:
-        what = file_label(data) if isinstance(data, Path) else _source(data)
+        source = file_label(data) if isinstance(data, Path) else _source(data)
         raise OSError(
-            f"{parts.folder}: scoring {what} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
+            f"{checkpoint.folder}: scoring {source} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
             f"{room / 1e6:,.0f} MB are free there"
         )
 
@@ -183,59 +194,59 @@ def _alone(folder: Path, out: Path) -> Iterator[None]:
 
 
 def _identity(model: Model, data: Path | BinaryIO, options: ScoringOptions) -> dict[str, Any]:
-    """What has to be the same for parts to be taken up again. A stream is never the same."""
+    """What has to be equal for a checkpoint to be resumed. A stream never is."""
     source: Any = secrets.token_hex(8)
     if isinstance(data, Path):
-        facts = data.stat()
-        source = [str(data.resolve()), facts.st_size, facts.st_mtime_ns]
-    how = {"both": options.both, "pad": options.pad, "rows": rows_of(model), "group": GROUP}
-    return {"source": source, "model": model.hash, **how}
+        stat = data.stat()
+        source = [str(data.resolve()), stat.st_size, stat.st_mtime_ns]
+    settings = {"both": options.both, "pad": options.pad, "rows": rows_of(model), "group": GROUP}
+    return {"source": source, "model": model.hash, **settings}
 
 
 # Reading
 
 
 def _read(
-    parts: PredictionCheckpoint,
+    checkpoint: PredictionCheckpoint,
     stream: BinaryIO,
     identity: dict[str, Any],
     check_disk: Callable[[int], None],
     on_progress: Progress,
 ) -> tuple[list[StoredRecord], list[str]]:
-    """The records in the parts, read now unless they were read before, and what was changed in them."""
-    read = _read_before(parts, identity)
-    if read is None:
-        parts.about.unlink(missing_ok=True)
-        parts.done.unlink(missing_ok=True)
+    """The records in the checkpoint, read now unless they were before, and a note on each that was changed."""
+    entries = _read_before(checkpoint, identity)
+    if entries is None:
+        checkpoint.about.unlink(missing_ok=True)
+        checkpoint.done.unlink(missing_ok=True)
         try:
-            read = _copy_codes(parts.codes, stream, check_disk, on_progress)
+            entries = _copy_codes(checkpoint.codes, stream, check_disk, on_progress)
         except ValueError as error:
             raise TfbindError(str(error), place=_source(stream)) from None
         except OSError:
-            parts.codes.unlink(missing_ok=True)  # of no use until all is read
+            checkpoint.codes.unlink(missing_ok=True)  # of no use until all is read
             raise
-        parts.keep_about(identity, read)
-    headers, lengths, changes = zip(*read, strict=True)
-    named = unique_names(list(headers))
+        checkpoint.write_about(identity, entries)
+    headers, lengths, changes = zip(*entries, strict=True)
+    names = unique_names(list(headers))
     starts = itertools.accumulate(lengths, initial=0)
     records = [
-        StoredRecord(name, start, length) for (name, _), start, length in zip(named, starts, lengths, strict=False)
+        StoredRecord(name, start, length) for (name, _), start, length in zip(names, starts, lengths, strict=False)
     ]
     notes = [
         f"{shorten(name)}: {', '.join(words)}"
-        for (name, renamed), changed in zip(named, changes, strict=True)
-        if (words := renamed + describe(Changes({(how, what, 0): times for how, what, times in changed})))
+        for (name, renamed), changed in zip(names, changes, strict=True)
+        if (words := renamed + describe(Changes({(change, letter, 0): count for change, letter, count in changed})))
     ]
     return records, notes
 
 
-def _read_before(parts: PredictionCheckpoint, identity: dict[str, Any]) -> list[Any] | None:
-    """What was read of the records for this very prediction, None if its parts have to be made anew."""
+def _read_before(checkpoint: PredictionCheckpoint, identity: dict[str, Any]) -> list[Any] | None:
+    """The records that were read before for the same prediction; None where there is no such checkpoint."""
     try:
-        known, read = parts.read_about()
+        stored, entries = checkpoint.read_about()
     except ValueError:  # missing, or damaged
         return None
-    return read if known == identity else None
+    return entries if stored == identity else None
 
 
 def _source(stream: BinaryIO) -> str:
@@ -247,24 +258,25 @@ def _copy_codes(
     path: Path, stream: BinaryIO, check_disk: Callable[[int], None], on_progress: Progress
 ) -> list[tuple[str, int, list[Any]]]:
     """Header, length and changes of each record, whose codes go to `path`."""
-    read, total = list[tuple[str, int, list[Any]]](), 0
+    entries, total = list[tuple[str, int, list[Any]]](), 0
     with annotate_oserror(path), path.open("wb") as file:
-        for _, pieces in itertools.groupby(read_chunks(stream), key=lambda piece: piece.number):
-            changes, before, header = Changes(), total, ""
-            for piece in pieces:
-                file.write(piece.codes.tobytes())
-                changes.update(piece.changes)
-                header, total = piece.header, total + len(piece.codes)
+        for _, chunks in itertools.groupby(read_chunks(stream), key=lambda chunk: chunk.number):
+            changes, start, header = Changes(), total, ""
+            for chunk in chunks:
+                file.write(chunk.codes.tobytes())
+                changes.update(chunk.changes)
+                header, total = chunk.header, total + len(chunk.codes)
                 check_disk(total)
             on_progress("reading", total, 0)
-            if len(read) == MOST_RECORDS:
+            if len(entries) == MOST_RECORDS:
                 raise ValueError(f"over {MOST_RECORDS:,} records; expected fewer, or several files")
-            read.append((header, total - before, [(how, what, times) for (how, what, _), times in changes.items()]))
-    return read
+            counts = [(change, letter, count) for (change, letter, _), count in changes.items()]
+            entries.append((header, total - start, counts))
+    return entries
 
 
-def _check(records: Sequence[StoredRecord], model: Model, out: Path, options: ScoringOptions) -> None:
-    """Refuse before the scoring what would fail after it."""
+def _check_records(records: Sequence[StoredRecord], model: Model, out: Path, options: ScoringOptions) -> None:
+    """Check, before scoring, that the model takes the records and the format holds them."""
     if out.suffix.lower() == ".csv":
         formats.check_columns((record.name, record.length) for record in records)
     if model.length is None:
@@ -281,21 +293,21 @@ def _check(records: Sequence[StoredRecord], model: Model, out: Path, options: Sc
 
 
 def _score_all(
-    parts: PredictionCheckpoint,
+    checkpoint: PredictionCheckpoint,
     records: Sequence[StoredRecord],
     model: Model,
-    score_pieces: ScorePieces,
+    score_batches: ScoreBatches,
     on_progress: Progress,
 ) -> None:
-    """Bring the scores up to the last record, from the last group that was finished."""
+    """Score all records, from the last finished group on."""
     total = records[-1].end
-    paths = (parts.scores, parts.changes)[: rows_of(model)]
-    done, checksums = parts.read_done(paths)
-    with annotate_oserror(parts.folder), ExitStack() as stack:
-        files = [stack.enter_context(_cut(path, done * FLOAT_BYTES)) for path in paths]
+    paths = (checkpoint.scores, checkpoint.changes)[: rows_of(model)]
+    done, checksums = checkpoint.read_done(paths)
+    with annotate_oserror(checkpoint.folder), ExitStack() as stack:
+        files = [stack.enter_context(_open_truncated(path, done * FLOAT_BYTES)) for path in paths]
         on_progress("scoring", done, total)
-        left = [group for group in _groups(records) if _end(group) > done]
-        for scores in score_pieces(_piece(model, parts.codes, group) for group in left):
+        remaining = [group for group in _groups(records) if _end(group) > done]
+        for scores in score_batches(_batch(model, checkpoint.codes, group) for group in remaining):
             rows = scores.reshape(len(files), -1)
             for path, file, row in zip(paths, files, rows, strict=True):
                 content = row.tobytes()
@@ -304,17 +316,17 @@ def _score_all(
                 file.flush()
                 os.fsync(file.fileno())
             done += rows.shape[1]
-            parts.keep_done(done, checksums)
+            checkpoint.write_done(done, checksums)
             on_progress("scoring", done, total)
 
 
 def _end(group: list[_Stretch]) -> int:
-    """Bases up to the end of a group."""
+    """The number of bases up to the end of a group."""
     return group[-1].record.start + group[-1].end
 
 
-def _cut(path: Path, size: int) -> BinaryIO:
-    """A file to append to, of which so many bytes are kept."""
+def _open_truncated(path: Path, size: int) -> BinaryIO:
+    """Truncate a file to `size` bytes and open it for appending."""
     path.touch()
     os.truncate(path, size)
     return path.open("ab")
@@ -338,7 +350,7 @@ def _groups(records: Sequence[StoredRecord]) -> Iterator[list[_Stretch]]:
         yield group
 
 
-def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Batch:
+def _batch(model: Model, codes: Path, group: Sequence[_Stretch]) -> Batch:
     if group[0].record.length > GROUP:
         return region(model, codes, *group[0])
     first, last = group[0].record, group[-1].record
@@ -347,8 +359,7 @@ def _piece(model: Model, codes: Path, group: Sequence[_Stretch]) -> Batch:
 
 
 def region(model: Model, codes: Path, record: StoredRecord, start: int, end: int) -> Batch:
-    """The piece that gives the scores of a long record from start to end (exclusive), the same as if all of it were
-    scored at once.
+    """The batch for the scores of a long record from start to end (exclusive), equal to those of the whole record.
 
     They are computed with the bases around that they depend on, read from the file `codes`. A model of fixed length
     scores tiles that are counted from the start of the record, and on the other strand from its end; so what is read
@@ -366,21 +377,22 @@ def region(model: Model, codes: Path, record: StoredRecord, start: int, end: int
 
 
 def _tracks(
-    parts: PredictionCheckpoint, model: Model, records: Sequence[StoredRecord], on_progress: Progress
+    checkpoint: PredictionCheckpoint, model: Model, records: Sequence[StoredRecord], on_progress: Progress
 ) -> list[Track]:
-    return [_track(parts, model, record, records[-1].end, on_progress) for record in records]
+    return [_track(checkpoint, model, record, records[-1].end, on_progress) for record in records]
 
 
 def _track(
-    parts: PredictionCheckpoint, model: Model, record: StoredRecord, total: int, on_progress: Progress
+    checkpoint: PredictionCheckpoint, model: Model, record: StoredRecord, total: int, on_progress: Progress
 ) -> Track:
-    def kept(path: Path, start: int, end: int) -> Scores:
+    def read_floats(path: Path, start: int, end: int) -> Scores:
         return np.fromfile(path, np.float32, end - start, offset=(record.start + start) * FLOAT_BYTES)
 
     def read(start: int, end: int) -> tuple[Codes, Scores]:
         on_progress("writing", record.start + end, total)
-        codes = np.fromfile(parts.codes, np.uint8, end - start, offset=record.start + start)
-        return codes, kept(parts.scores, start, end)
+        codes = np.fromfile(checkpoint.codes, np.uint8, end - start, offset=record.start + start)
+        return codes, read_floats(checkpoint.scores, start, end)
 
     tiled = model.length is not None and record.length > model.length
-    return Track(record.name, record.length, read, functools.partial(kept, parts.changes) if tiled else None)
+    change = functools.partial(read_floats, checkpoint.changes) if tiled else None
+    return Track(record.name, record.length, read, change)

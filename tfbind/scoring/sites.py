@@ -1,4 +1,4 @@
-"""Called sites in a reader's terms: strand, letters, how often such a score comes by chance, observed scores."""
+"""Called sites for a reader: strand, letters, how often such a score comes by chance; observed scores."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -33,50 +33,68 @@ class Hit:
 
 @dataclass(frozen=True)
 class Background:
-    """The sites that a model calls in simulated DNA of human composition: sorted scores, and the bases looked at."""
+    """The sites that a model calls in simulated DNA of human composition: sorted scores, and the bases scored."""
 
     scores: NDArray[np.float64]
     bases: int
 
     def bases_per_site(self, score: float) -> float:
-        """In how many bases of background one site of at least this score is found; infinite if none was."""
-        found = len(self.scores) - int(np.searchsorted(self.scores, score))
-        return self.bases / found if found else float("inf")
+        """Bases of background per site of at least this score; infinite where there is no such site."""
+        sites = len(self.scores) - int(np.searchsorted(self.scores, score))
+        return self.bases / sites if sites else float("inf")
 
     def percentile(self, score: float) -> float:
-        """Which share of the background's sites score lower, in percent."""
+        """The percentage of background sites that score lower."""
         return 100 * float(np.searchsorted(self.scores, score)) / max(len(self.scores), 1)
 
 
 def background(model: Model, threshold: float, bases: int = BACKGROUND_BASES, both: bool = False) -> Background:
-    """What `model` calls by chance at `threshold`: the background that sites are held against."""
+    """Call sites in simulated DNA, as a background for those of a sequence.
+
+    Args:
+        model: the model.
+        threshold: the least score of a called site.
+        bases: of simulated DNA.
+        both: average with the scores of the reverse complement.
+
+    Returns:
+        The scores of the sites.
+    """
     codes = simulate_chromosome(np.random.default_rng(BACKGROUND_SEED))[0, :bases]
     if model.length is not None:
         codes = codes[: len(codes) // model.length * model.length]
-    found = call_sites(score(model, codes, both=both).scores, threshold)
-    return Background(np.sort([site.score for site in found]), len(codes))
+    sites = call_sites(score(model, codes, both=both).scores, threshold)
+    return Background(np.sort([site.score for site in sites]), len(codes))
 
 
-def motif_hits(known: Scan | None, codes: Codes) -> list[Hit]:
-    """The matches of a known motif in one sequence (L,), both strands, by position; none where no motif is known."""
-    return _hits_of_all(known, codes[None])[0] if known else []
+def motif_hits(motif_scan: Scan | None, codes: Codes) -> list[Hit]:
+    """Find the matches of a known motif on both strands of a sequence.
+
+    Args:
+        motif_scan: the motif and its threshold; None where no motif is known.
+        codes: (L,).
+
+    Returns:
+        The matches by position; none where no motif is known.
+    """
+    return _hits_of_all(motif_scan, codes[None])[0] if motif_scan else []
 
 
-def _hits_of_all(known: Scan, codes: Codes) -> list[list[Hit]]:
-    """The same for each of several sequences (N, L)."""
-    motif = known.motif
-    found: list[list[Hit]] = [[] for _ in codes]
+def _hits_of_all(motif_scan: Scan, codes: Codes) -> list[list[Hit]]:
+    """The matches in each of several sequences (N, L)."""
+    motif = motif_scan.motif
+    hits: list[list[Hit]] = [[] for _ in codes]
     for strand, scores in zip("+-", scan(motif, codes), strict=True):
-        rows, starts = find_hits(scores, known.threshold)
-        for row, at, height in zip(rows.tolist(), starts.tolist(), scores[rows, starts].tolist(), strict=True):
-            found[row].append(Hit(at, at + motif.width, strand, height))
-    return [sorted(each, key=lambda hit: (hit.start, hit.strand)) for each in found]
+        rows, starts = find_hits(scores, motif_scan.threshold)
+        for row, start, height in zip(rows.tolist(), starts.tolist(), scores[rows, starts].tolist(), strict=True):
+            hits[row].append(Hit(start, start + motif.width, strand, height))
+    return [sorted(row_hits, key=lambda hit: (hit.start, hit.strand)) for row_hits in hits]
 
 
-def strand_of(site: Site, found: list[Hit]) -> str:
+def strand_of(site: Site, hits: list[Hit]) -> str:
     """The strand of the best motif match that overlaps a site, `.` if none does."""
-    inside = [hit for hit in found if hit.start < site.end and hit.end > site.start]
-    return max(inside, key=lambda hit: hit.score).strand if inside else "."
+    overlapping = [hit for hit in hits if hit.start < site.end and hit.end > site.start]
+    return max(overlapping, key=lambda hit: hit.score).strand if overlapping else "."
 
 
 class Strands:
@@ -85,49 +103,59 @@ class Strands:
     Args:
         read: the codes of the record from start to end (exclusive).
         length: bases of the record.
-        known: the motif; None where none is known.
+        motif_scan: the motif and its threshold; None where no motif is known.
     """
 
-    def __init__(self, read: Callable[[int, int], Codes], length: int, known: Scan | None) -> None:
-        self.read, self.length, self.known = read, length, known
+    def __init__(self, read: Callable[[int, int], Codes], length: int, motif_scan: Scan | None) -> None:
+        self.read, self.length, self.motif_scan = read, length, motif_scan
         self.start, self.end, self.hits = 0, 0, list[Hit]()
 
     @classmethod
     def of_several(
-        cls, reads: Sequence[Callable[[int, int], Codes]], length: int, known: Scan | None
+        cls, reads: Sequence[Callable[[int, int], Codes]], length: int, motif_scan: Scan | None
     ) -> list["Strands"]:
-        """Those of records of one length, which are scanned together."""
-        made = [cls(read, length, known) for read in reads]
-        if known and len(made) > 1:
-            found = _hits_of_all(known, np.stack([read(0, length) for read in reads]))
-            for strands, each in zip(made, found, strict=True):
-                strands.start, strands.end, strands.hits = 0, length, each
-        return made
+        """The strands in records of one length, which are scanned together."""
+        several = [cls(read, length, motif_scan) for read in reads]
+        if motif_scan and len(several) > 1:
+            hits = _hits_of_all(motif_scan, np.stack([read(0, length) for read in reads]))
+            for strands, row_hits in zip(several, hits, strict=True):
+                strands.start, strands.end, strands.hits = 0, length, row_hits
+        return several
 
     def of(self, site: Site) -> str:
-        """`+`, `-` or `.`."""
-        width = self.known.motif.width if self.known else 0
+        """The strand of a site: `+`, `-` or `.`."""
+        width = self.motif_scan.motif.width if self.motif_scan else 0
         first, last = max(0, site.start - width), min(self.length, site.end + width)
         if first < self.start or last > self.end:
             self._look(first, max(last, min(self.length, first + STRETCH)))
         return strand_of(site, self.hits[self._place(first) : self._place(last)])
 
     def _look(self, start: int, end: int) -> None:
-        found = motif_hits(self.known, self.read(start, end))
-        self.hits = [Hit(hit.start + start, hit.end + start, hit.strand, hit.score) for hit in found]
+        hits = motif_hits(self.motif_scan, self.read(start, end))
+        self.hits = [Hit(hit.start + start, hit.end + start, hit.strand, hit.score) for hit in hits]
         self.start, self.end = start, end
 
     def _place(self, start: int) -> int:
         return bisect_left(self.hits, start, key=lambda hit: hit.start)
 
 
-def describe_sites(codes: Codes, scores: Scores, threshold: float, found: list[Hit]) -> list[dict[str, Any]]:
-    """The called sites of one sequence as rows: `start` and `end` are 1-based and inclusive, as people count."""
+def describe_sites(codes: Codes, scores: Scores, threshold: float, hits: list[Hit]) -> list[dict[str, Any]]:
+    """Call the sites of a sequence, as rows of a table.
+
+    Args:
+        codes: (L,).
+        scores: (L,).
+        threshold: the least score of a called site.
+        hits: the motif matches, which give the strands.
+
+    Returns:
+        Rows with `start` and `end` (1-based, inclusive), `strand`, `score` and `sequence`.
+    """
     return [
         {
             "start": site.start + 1,
             "end": site.end,
-            "strand": strand_of(site, found),
+            "strand": strand_of(site, hits),
             "score": round(site.score, 2),
             "sequence": decode(codes[site.start : site.end]),
         }
@@ -135,13 +163,21 @@ def describe_sites(codes: Codes, scores: Scores, threshold: float, found: list[H
     ]
 
 
-def with_chance(rows: list[dict[str, Any]], chance: Background) -> list[dict[str, Any]]:
-    """The same rows with how the score of each stands to those of a background."""
+def with_chance(rows: list[dict[str, Any]], background: Background) -> list[dict[str, Any]]:
+    """Add to rows of sites how their scores compare with a background.
+
+    Args:
+        rows: from `describe_sites`.
+        background: of the same model and threshold.
+
+    Returns:
+        The rows with `percentile` and `bases_per_site`.
+    """
     return [
         row
         | {
-            "percentile": round(chance.percentile(row["score"]), 1),
-            "bases_per_site": chance.bases_per_site(row["score"]),
+            "percentile": round(background.percentile(row["score"]), 1),
+            "bases_per_site": background.bases_per_site(row["score"]),
         }
         for row in rows
     ]
@@ -149,7 +185,7 @@ def with_chance(rows: list[dict[str, Any]], chance: Background) -> list[dict[str
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """The scores (L,) of window `index` of a data set; `same` says whether it has the letters that were asked for."""
+    """The observed scores (L,) of window `index` of a data set; `same`: it has the letters that were looked for."""
 
     dataset: str
     index: int
@@ -158,39 +194,62 @@ class Observed:
 
 
 def find_window(home: Path, name: str, codes: Codes) -> Observed | None:
-    """The window called `name`, that of a data set with these letters first; None if no data set has one.
+    """Find a window by its name in all data sets.
+
+    Args:
+        home: the home of the data sets.
+        name: the name of the window.
+        codes: (L,) its letters; a window that has them goes before others of the name.
+
+    Returns:
+        The window; None where no data set has one of the name.
 
     Raises:
         ValueError: a data set is damaged.
     """
-    found = None
+    observed = None
     for entry in list_datasets(home):
         data = open_dataset(home, entry["name"])
         for index in np.flatnonzero(data.names == name.encode())[:1].tolist():
             same = np.array_equal(data.codes[index], codes)
-            found = Observed(data.name, index, np.array(data.scores[index]), same)
+            observed = Observed(data.name, index, np.array(data.scores[index]), same)
             if same:
-                return found
-    return found
+                return observed
+    return observed
 
 
 def index_of(data: Windows, name: str) -> int:
-    """The window of a data set that is called `name`.
+    """Find a window of a data set by its name.
+
+    Args:
+        data: the data set.
+        name: the name of the window.
+
+    Returns:
+        Its index.
 
     Raises:
         ValueError: there is none.
     """
-    places = np.flatnonzero(data.names == name.strip().encode())
-    if not len(places):
+    indices = np.flatnonzero(data.names == name.strip().encode())
+    if not len(indices):
         example = data.names[0].decode(errors="replace")
         raise ValueError(
             f"data set {data.name!r} has no window {quote(name.strip())}; expected a name like {example}"
         )
-    return int(places[0])
+    return int(indices[0])
 
 
 def draw_window(data: Windows, rng: np.random.Generator) -> int:
-    """A window at random, one with a score above zero in its middle half if one is among the first `TRIES` drawn."""
-    drawn = rng.integers(len(data), size=TRIES).tolist()
+    """Draw a window at random, preferably one with a score above zero in its middle half.
+
+    Args:
+        data: the data set.
+        rng: the generator.
+
+    Returns:
+        Its index: the first such window of 500 drawn, or the first of all.
+    """
+    indices = rng.integers(len(data), size=TRIES).tolist()
     middle = slice(data.length // 4, -(-3 * data.length // 4))
-    return next((index for index in drawn if data.scores[index, middle].max() > 0), drawn[0])
+    return next((index for index in indices if data.scores[index, middle].max() > 0), indices[0])

@@ -1,6 +1,6 @@
-"""What variants of a VCF file or a list do: each scored in its surroundings, and written as one row of a table.
+"""Effects of the variants of a VCF file or a list: each scored in its surroundings, written as a row of a table.
 
-The size of the genome does not matter. Positions of calls and effects count from 1; arrays stay 0-based.
+Of a genome only the surroundings are read. Positions of calls and effects count from 1; arrays stay 0-based.
 """
 
 import itertools
@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfbind.dna import Codes, Genome, decode, encode, reverse_complement, shorten, take_slice
+from tfbind.dna import Codes, Genome, decode, encode, shorten, take_slice
 from tfbind.errors import TfbindError
 from tfbind.scoring import About, Model, Scores, Variant, about_line, quoted, replaced, safe_cell, score_windows
 from tfbind.store import ODD_BYTES, file_label, plural, quote, refuse_overwriting_input
 from tfbind.variants import edits
-from tfbind.variants.edits import EditedSequence, aligned_after, effects, map_origin, verdict
+from tfbind.variants.edits import EditedSequence, effects, verdict
 from tfbind.variants.parse import EXPECTED, BadLine, Call, read_calls, read_lines
-from tfbind.variants.reference import FromGenome, Reference, ReferenceSequence
+from tfbind.variants.reference import (
+    FromGenome,
+    Reference,
+    ReferenceSequence,
+    ScoringTask,
+    task_around,
+    task_in_window,
+    turned_variant,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,13 +56,15 @@ HEADER = (
 
 
 class ReferenceMismatch(TfbindError):
-    """A variant that its reference does not bear out, with its line and place."""
+    """A variant that does not fit its reference, with its line and position."""
 
 
 class AlleleEffect(NamedTuple):
-    """What a call does, as `edits.effects` defines it: the largest change of a score, the position (from 1) where it
-    acts, the highest scores that the bases within reach have with the reference and with the alternative,
-    and how many called sites it takes away and makes."""
+    """The effect of a call, as `edits.effects` defines it.
+
+    The largest change of a score and its position (from 1), the highest scores within reach with the `reference` and
+    with the `alternative`, and the numbers of called sites `lost` and `gained`.
+    """
 
     change: float
     position: int
@@ -65,57 +75,26 @@ class AlleleEffect(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The direction, for a reader."""
-        lost, gained = (["a site" if sites == 1 else f"{sites} sites"] * bool(sites) for sites in self[-2:])
+        """The effect in a few words."""
+        lost, gained = (_count_sites(sites) for sites in (self.lost, self.gained))
         return verdict(self.change, lost, gained)
+
+
+def _count_sites(sites: int) -> list[str]:
+    if not sites:
+        return []
+    return ["a site" if sites == 1 else f"{sites} sites"]
 
 
 Scored = tuple[Call, AlleleEffect | None]
 
 
-class ScoringTask(NamedTuple):
-    """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there, trimmed
-    and as wide as any spelling of it may be.
-
-    `reverse`: all of it is the other strand of a chromosome, whose places fall from `start` on.
-    """
-
-    start: int
-    reference: Codes
-    alternative: Codes
-    variant: Variant
-    reverse: bool = False
-
-    def edited(self) -> EditedSequence:
-        """The changed sequence up to the last base that both have, and where its bases come from."""
-        bases, bases_there = self.lengths()
-        place = np.arange(bases)
-        origin, paired = map_origin(place, self.variant), aligned_after(place, self.variant)
-        return EditedSequence(self.alternative[:bases_there], origin, paired)
-
-    def lengths(self) -> tuple[int, int]:
-        """How many bases there are of each up to the last that both have behind the variant."""
-        ends = [self.variant.start + len(allele) for allele in (self.variant.reference, self.variant.alternative)]
-        after = min(len(self.reference) - ends[0], len(self.alternative) - ends[1])
-        return ends[0] + after, ends[1] + after
-
-    def position(self, place: int) -> int:
-        """The position, from 1, of a place in the reference."""
-        return (self.start - place if self.reverse else self.start + place) + 1
-
-    def forward(self) -> "ScoringTask":
-        """The same on the forward strand."""
-        if not self.reverse:
-            return self
-        bases, bases_there = self.lengths()
-        codes = (reverse_complement(self.reference[:bases]), reverse_complement(self.alternative[:bases_there]))
-        return ScoringTask(self.start - bases + 1, *codes, _turned(self.variant, bases))
-
-
 class Scorer:
-    """Scores calls in batches, and counts what became of them in `reasons`, "" for those with a score.
+    """Scores calls in batches, and counts them by the reason for which they were skipped, "" for none, in `reasons`.
 
     Args:
+        model: the model.
+        reference: of the calls.
         threshold: the least score of a called site; None for the model's own.
         both: average with the scores of the reverse complement. Otherwise each is scored on the strand that the
             reference is written in, as the sequence itself would be.
@@ -125,31 +104,31 @@ class Scorer:
         self, model: Model, reference: Reference, threshold: float | None = None, both: bool = False
     ) -> None:
         self.model, self.reference, self.both = model, reference, both
-        self.threshold = model.meaning.threshold if threshold is None else threshold
+        self.threshold = model.target.threshold if threshold is None else threshold
         self.reasons: Counter[str] = Counter()
         self._known: dict[str, list[ReferenceSequence]] = {}
 
     def effects(self, calls: Iterable[Call], strict: bool = False) -> Iterator[Scored]:
-        """Each call with its effect; a call without one says why in `skipped`.
+        """Score calls: each with its effect; a call without one has the reason in `skipped`.
 
         Args:
-            strict: refuse a variant that the reference does not bear out, instead of passing it over.
+            strict: raise on a variant that does not fit the reference, instead of skipping it.
 
         Raises:
-            Unfit: there is such a variant.
+            ReferenceMismatch: there is such a variant.
         """
-        rest = iter(calls)
-        while batch := list(itertools.islice(rest, BATCH)):
+        remaining = iter(calls)
+        while batch := list(itertools.islice(remaining, BATCH)):
             prepared = [self._prepare(call, strict) for call in batch]
             tasks = [task for task in prepared if isinstance(task, ScoringTask)]
-            found = iter(_score(self.model, tasks, self.threshold, self.both))
+            results = iter(_score(self.model, tasks, self.threshold, self.both))
             for call, task in zip(batch, prepared, strict=True):
                 reason = task if isinstance(task, str) else ""
                 self.reasons[reason] += 1
-                yield call._replace(skipped=reason), None if reason else next(found)
+                yield call._replace(skipped=reason), None if reason else next(results)
 
     def surroundings(self, call: Call, bases: int) -> ScoringTask:
-        """A call with so many bases on either side, or in the window of a model that has one length.
+        """The sequences to score for a call: so many bases on either side, or the window of a model of fixed length.
 
         Raises:
             ValueError: it has no score.
@@ -160,7 +139,7 @@ class Scorer:
         return task
 
     def _prepare(self, call: Call, strict: bool) -> ScoringTask | str:
-        """What has to be scored for a call, or why it is skipped."""
+        """The sequences to score for a call, or the reason why it is skipped."""
         try:
             return self._task(call, max(2 * self.model.reach, 1))
         except ReferenceMismatch as error:
@@ -178,14 +157,14 @@ class Scorer:
             return f"allele of over {LONGEST_ALLELE:,} bases"
         variant = Variant(call.position - 1 - stretch.first, reference, alternative)
         if stretch.reverse:
-            stretch, variant = stretch.turned(), _turned(variant, stretch.length)
+            stretch, variant = stretch.turned(), turned_variant(variant, stretch.length)
         try:
             variant = variant.widened(stretch.read, stretch.length, LONGEST_ALLELE)
         except ValueError as error:
             return str(error)
         if self.model.length is None:
-            return _around(stretch, variant, bases)
-        return _window(stretch, variant, self.model.length)
+            return task_around(stretch, variant, bases)
+        return task_in_window(stretch, variant, self.model.length)
 
     def _stretches(self, name: str) -> list[ReferenceSequence]:
         if name not in self._known:
@@ -193,7 +172,7 @@ class Scorer:
         return self._known[name]
 
     def _stretch(self, call: Call, stretches: Sequence[ReferenceSequence], reference: Codes) -> ReferenceSequence:
-        """The first stretch that has the bases of a call, and has its reference there."""
+        """The first stretch that has the reference of a call at its position."""
         start, end = call.position - 1, call.position - 1 + len(reference)
         inside = [stretch for stretch in stretches if stretch.holds(start, end)]
         source = self.reference.source
@@ -202,19 +181,19 @@ class Scorer:
             more = ", ..." if len(stretches) > SAID else ""
             outside = f"outside {self.reference.called(stretches[0])}, which has the positions"
             raise ReferenceMismatch(f"{outside} {', '.join(extents)}{more}", place=_where(call))
-        there = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
-        for stretch, codes in zip(inside, there, strict=True):
+        bases = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
+        for stretch, codes in zip(inside, bases, strict=True):
             if np.array_equal(codes, reference):
                 return stretch
-        found, given = (quote(decode(codes)) for codes in (there[0], reference))
-        there_is = f"REF is {given}; {source} has {found} there; expected the same assembly in both"
+        reference_bases, call_bases = (quote(decode(codes)) for codes in (bases[0], reference))
+        there_is = f"REF is {call_bases}; {source} has {reference_bases} there; expected the same assembly in both"
         raise ReferenceMismatch(there_is, place=_where(call))
 
     def check_contigs(self) -> None:
-        """Refuse a reference that has none of the contigs of the calls.
+        """Check that the reference has any of the contigs of the calls.
 
         Raises:
-            Unfit: it has none.
+            ReferenceMismatch: it has none.
         """
         if self._known and not any(self._known.values()):
             theirs, ours = (
@@ -224,88 +203,53 @@ class Scorer:
             raise ReferenceMismatch(f"no contig of {self.reference.source}: found {theirs}; expected such as {ours}")
 
     def notes(self) -> list[str]:
-        """What was assumed: other names for the same contigs."""
-        renamed = [(name, found[0].name) for name, found in self._known.items() if found and found[0].name != name]
+        """Notes on contigs that the reference has under another name."""
+        renamed = [(name, known[0].name) for name, known in self._known.items() if known and known[0].name != name]
         if not renamed:
             return []
         name, contig = renamed[0]
-        known = plural(len(renamed), "contig")
-        return [f"{known} called otherwise in {self.reference.source}, such as {shorten(contig)} for {shorten(name)}"]
+        contigs = plural(len(renamed), "contig")
+        example = f"{shorten(contig)} for {shorten(name)}"
+        return [f"{contigs} called otherwise in {self.reference.source}, such as {example}"]
 
 
 def _where(call: Call) -> str:
     return f"line {call.line}: {shorten(call.chromosome)}:{call.position}"
 
 
-def _turned(variant: Variant, length: int) -> Variant:
-    """A variant of a sequence of so many bases, as one of its reverse complement."""
-    start = length - variant.start - len(variant.reference)
-    return Variant(start, *map(reverse_complement, (variant.reference, variant.alternative)))
-
-
-def _around(stretch: ReferenceSequence, variant: Variant, bases: int) -> ScoringTask:
-    """So many bases on either side: with twice the reach, what is left out cannot change what the variant can."""
-    end = variant.start + len(variant.reference)
-    start, stop = max(0, variant.start - bases), min(stretch.length, end + bases)
-    return _task(stretch, start, variant, stretch.read(end, stop))
-
-
-def _window(stretch: ReferenceSequence, variant: Variant, length: int) -> ScoringTask | str:
-    """Windows of one length with the variant in the middle, or as near to it as the stretch allows."""
-    sizes = len(variant.reference), len(variant.alternative)
-    end = variant.start + sizes[0]
-    longest, most_around = max(sizes), length - min(sizes)
-    fewest = max(0, end + most_around - stretch.length)
-    if fewest > min(variant.start, length - longest):
-        return f"no window of {length} bases around it"
-    before = min(max((length - longest) // 2, fewest), variant.start)
-    after = stretch.read(end, end + most_around - before)
-    return _task(stretch, variant.start - before, variant, after, length)
-
-
-def _task(
-    stretch: ReferenceSequence, start: int, variant: Variant, after: Codes, length: int | None = None
-) -> ScoringTask:
-    before = stretch.read(start, variant.start)
-    here = Variant(len(before), variant.reference, variant.alternative)
-    alleles = (variant.reference, variant.alternative)
-    reference, alternative = (np.concatenate([before, allele, after])[:length] for allele in alleles)
-    first = stretch.first + (stretch.length - 1 - start if stretch.reverse else start)
-    return ScoringTask(first, reference, alternative, here, stretch.reverse)
-
-
 def _score(model: Model, tasks: Sequence[ScoringTask], threshold: float, both: bool) -> list[AlleleEffect]:
-    """The effects of tasks; sequences of one length are scored, and variants of one shape compared, all at once."""
-    pair = _score_all(model, [codes for task in tasks for codes in task[1:3]], both)
+    """The effects of tasks; sequences of one length are scored together, variants of one shape compared together."""
+    scores_pair = _score_all(model, [codes for task in tasks for codes in task[1:3]], both)
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for number, task in enumerate(tasks):
         groups[_shape(task)].append(number)
-    found: dict[int, AlleleEffect] = {}
+    results: dict[int, AlleleEffect] = {}
     for numbers in groups.values():
-        reference, alternative = (np.stack([scores[number] for number in numbers]) for scores in pair)
-        best = _highest(reference, alternative, tasks[numbers[0]].variant, model.reach)
-        compared = _compare(reference, alternative, tasks[numbers[0]], threshold)
-        for number, effect, before, after in zip(numbers, compared, *best, strict=True):
+        reference, alternative = (np.stack([scores[number] for number in numbers]) for scores in scores_pair)
+        highest = _highest(reference, alternative, tasks[numbers[0]].variant, model.reach)
+        comparisons = _compare(reference, alternative, tasks[numbers[0]], threshold)
+        for number, effect, before, after in zip(numbers, comparisons, *highest, strict=True):
             position = tasks[number].position(effect.place)
-            found[number] = AlleleEffect(effect.change, position, before, after, len(effect.lost), len(effect.made))
-    return [found[number] for number in range(len(tasks))]
+            sites = len(effect.lost), len(effect.gained)
+            results[number] = AlleleEffect(effect.change, position, before, after, *sites)
+    return [results[number] for number in range(len(tasks))]
 
 
 def _score_all(model: Model, sequences: Sequence[Codes], both: bool) -> tuple[list[Scores], list[Scores]]:
-    """The scores of sequences of any lengths: the first, third and so on, and the others."""
+    """The scores of sequences of any lengths: those at even indices, and those at odd ones."""
     by_length: dict[int, list[int]] = defaultdict(list)
     for number, codes in enumerate(sequences):
         by_length[len(codes)].append(number)
     scores: dict[int, Scores] = {}
     for numbers in by_length.values():
-        found = score_windows(model, np.stack([sequences[number] for number in numbers]), both)
-        scores.update(zip(numbers, found, strict=True))
+        batch = score_windows(model, np.stack([sequences[number] for number in numbers]), both)
+        scores.update(zip(numbers, batch, strict=True))
     ordered = [scores[number] for number in range(len(sequences))]
     return ordered[::2], ordered[1::2]
 
 
 def _shape(task: ScoringTask) -> tuple[int, ...]:
-    """What has to be equal for variants to be compared together: lengths, and which bases the two sequences share."""
+    """What is equal for variants that are compared together: lengths, and the bases that the two sequences share."""
     variant = task.variant
     alleles = len(variant.reference), len(variant.alternative)
     return len(task.reference), len(task.alternative), variant.start, *alleles
@@ -314,45 +258,52 @@ def _shape(task: ScoringTask) -> tuple[int, ...]:
 def _compare(
     reference: Scores, alternative: Scores, task: ScoringTask, threshold: float
 ) -> list[edits.VariantEffect]:
-    """What variants of one shape do, for each row of the scores (N, L) and (N, L')."""
-    bases, bases_there = task.lengths()
-    return effects(reference[:, :bases], alternative[:, :bases_there], task.edited().paired, threshold)
+    """The effects of variants of one shape, for each row of the scores (N, L) and (N, L')."""
+    bases, alternative_bases = task.lengths()
+    return effects(reference[:, :bases], alternative[:, :alternative_bases], task.edited().paired, threshold)
 
 
 def _highest(reference: Scores, alternative: Scores, variant: Variant, reach: int) -> list[list[float]]:
-    """The highest scores (N,) within reach of the alleles; beside an empty one, of its neighbours at least."""
+    """The highest scores (N,) within reach of each allele; of an empty one at least those of its neighbours."""
     alleles = variant.reference, variant.alternative
     around = reach if all(map(len, alleles)) else max(reach, 1)
     first = max(0, variant.start - around)
     ends = [variant.start + len(allele) + around for allele in alleles]
-    both = zip((reference, alternative), ends, strict=True)
-    return [scores[:, first:end].max(axis=1).tolist() for scores, end in both]
+    pairs = zip((reference, alternative), ends, strict=True)
+    return [scores[:, first:end].max(axis=1).tolist() for scores, end in pairs]
 
 
 def effect_in_window(
     model: Model, codes: Codes, changed: EditedSequence, threshold: float, both: bool
 ) -> edits.VariantEffect | None:
-    """What changes of a sequence do by a model of windows of one length, seen in one window as a call in a list is.
+    """Score the edits of a sequence in one window of a model of fixed length, as a call of a list is scored.
+
+    Args:
+        model: the model.
+        codes: (L,) the sequence.
+        changed: the sequence after the edits.
+        threshold: the least score of a called site.
+        both: average with the scores of the reverse complement.
 
     Returns:
-        None if no window holds them, or the model has no such length.
+        The effect; None if no window holds the edits, or the model has no fixed length.
     """
     stretch = ReferenceSequence("", 0, len(codes), partial(take_slice, codes))
-    task = _window(stretch, changed.net(codes), model.length) if model.length else ""
+    task = task_in_window(stretch, changed.net(codes), model.length) if model.length else ""
     if isinstance(task, str):
         return None
     before, after = _score_all(model, [task.reference, task.alternative], both)
-    bases, bases_there = task.lengths()
-    paired = changed.paired[task.start : task.start + bases_there]
+    bases, alternative_bases = task.lengths()
+    paired = changed.paired[task.start : task.start + alternative_bases]
     paired = np.where(paired == edits.ADDED, paired, paired - task.start)
-    (found,) = effects(before[0][None, :bases], after[0][None, :bases_there], paired, threshold)
-    return found.shifted(task.start)
+    (effect,) = effects(before[0][None, :bases], after[0][None, :alternative_bases], paired, threshold)
+    return effect.shifted(task.start)
 
 
 @dataclass(frozen=True)
 class VariantReport:
-    """What became of a file: `skipped` counts the calls without a score by reason, `unused` the lines that hold no
-    variant, `notes` says what was assumed."""
+    """A scored file: `skipped` counts the calls without a score by reason, `unused` the lines without a variant;
+    `notes` are on contigs found under another name."""
 
     variants: int
     scored: int
@@ -373,31 +324,38 @@ def score_variants(
     keep_going: bool = False,
     both: bool = False,
 ) -> VariantReport:
-    """Score every call of a VCF against a genome; write a table, .tsv or .csv, with a row for each in its order.
+    """Score every call of a VCF against a genome, and write a table with a row for each in its order.
 
     Args:
+        model: the model.
+        variants: the VCF file.
+        fasta: the genome.
+        out: the table, .tsv or .csv.
         cache: a folder for the index of the genome.
         threshold: the least score of a called site; None for the model's own.
-        keep_going: take a list of any form, give variants that the genome does not bear out a row with the reason,
-            and name lines that hold no variant below the table, instead of refusing the file for one of them.
+        keep_going: read a list of any form, write variants that do not fit the genome as rows with the reason, and
+            lines without a variant below the table, instead of refusing the file.
         both: average with the scores of the reverse complement.
+
+    Returns:
+        A report on the file.
 
     Raises:
         ValueError: one line: a file that cannot be read or holds no variant, a reference that the genome does not
             have, a position past the end of its contig, or no contig in common.
         OSError: a file cannot be read or written.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     if not out.parent.is_dir() or out.is_dir() or out.suffix.lower() not in SEPARATORS:
         raise ValueError(f"{out}: expected the name of a .tsv or .csv file in a folder that exists")
     if not variants.exists():
         raise ValueError(f"{variants}: no such file; expected a VCF file")
     refuse_overwriting_input(out, variants, fasta)
-    threshold = model.meaning.threshold if threshold is None else threshold
+    threshold = model.target.threshold if threshold is None else threshold
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold, both)
     names = (file_label(variants), file_label(fasta))
     bad: list[BadLine] = []
-    calls = _calls(read_lines(variants), bad) if keep_going else read_calls(variants)
+    calls = _without_bad_lines(read_lines(variants), bad) if keep_going else read_calls(variants)
     with replaced(out) as draft, draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
         try:
             scored = scorer.effects(calls, strict=not keep_going)
@@ -410,15 +368,20 @@ def score_variants(
         file.writelines(unused_lines(bad))
     counts = scorer.reasons
     total, scored_calls = counts.total(), counts.pop("", 0)
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     return VariantReport(total, scored_calls, dict(counts.most_common()), len(bad), scorer.notes(), seconds, out)
 
 
 def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame":
-    """The effects of the calls of a VCF file, in its order, as a table with the columns of `HEADER`.
+    """Score the calls of a VCF file, in its order.
 
     Args:
-        strict: refuse a file with a variant that the reference does not bear out.
+        scorer: of the model and the reference.
+        variants: the VCF file.
+        strict: refuse a file with a variant that does not fit the reference.
+
+    Returns:
+        A row for each call, with the columns of `HEADER`.
 
     Raises:
         ValueError: as for `score_variants`.
@@ -434,11 +397,11 @@ def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame
     return pd.DataFrame(rows, columns=list(HEADER))
 
 
-def _calls(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Call]:
-    """The calls; the lines that hold none go to `bad`.
+def _without_bad_lines(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Call]:
+    """Yield the calls, and append the lines without one to `bad`.
 
     Raises:
-        Unfit: these are too many.
+        ReferenceMismatch: these are too many.
     """
     for entry in entries:
         if isinstance(entry, BadLine):
@@ -450,8 +413,8 @@ def _calls(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Ca
 
 
 def unused_lines(bad: Iterable[BadLine]) -> Iterator[str]:
-    """What stands below a table of the lines that hold no variant."""
-    return (f"# not used, line {line.line}: {line.why}\n" for line in bad)
+    """Format the lines without a variant for the end of a table."""
+    return (f"# not used, line {line.line}: {line.reason}\n" for line in bad)
 
 
 def table_lines(
@@ -462,10 +425,13 @@ def table_lines(
     suffix: str,
     both: bool,
 ) -> Iterator[str]:
-    """The lines of a table of effects.
+    """Format a table of effects, line by line.
 
     Args:
-        names: what the variants and the reference are called.
+        model: the model.
+        scored: the calls with their effects.
+        names: of the variants and of the reference.
+        threshold: the least score of a called site.
         suffix: `.tsv` or `.csv`.
         both: scores are averaged with those of the reverse complement.
     """
@@ -483,9 +449,10 @@ def _preamble(model: Model, names: tuple[str, str], threshold: float, both: bool
         if model.length is None
         else f"scored in windows of {model.length} bases with the variant in the middle"
     )
-    rule += ", both strands averaged" * both
+    if both:
+        rule += ", both strands averaged"
     return [
-        about_line(About(f"{model.name} {model.hash}", rule, meaning=model.meaning)),
+        about_line(About(f"{model.name} {model.hash}", rule, target=model.target)),
         f"variants of {names[0]} in {names[1]}; positions count from 1",
         "effect: the largest change of a score, alternative minus reference, at effect_pos; ref_score, alt_score: "
         f"the highest within {model.reach} bases; sites score {threshold:g} or more",

@@ -1,7 +1,7 @@
-"""Variants as people write them: single changes, lists of changes, VCF files plain or gzip, line by line.
+"""Parse variants: single changes, lists of changes, VCF files plain or gzip.
 
-Positions that people type, and those of VCF, count from 1; inside, positions count from 0. What can be used is kept,
-and every line that cannot is named with its reason. Of VCF only the first five columns are read.
+Positions in text and in VCF count from 1; those of a `Variant` from 0. Lines of a list that hold no variant are
+returned with the reason. Of VCF only the first five columns are read.
 """
 
 import itertools
@@ -56,7 +56,7 @@ _RS_NUMBER = re.compile(rb"rs\d+", re.IGNORECASE)
 
 
 class Change(NamedTuple):
-    """A change as it was typed; `position` counts from 1 on `chromosome`, or on whatever record it fits."""
+    """A change as typed; `position` counts from 1 on `chromosome`, or where that is None on any record it fits."""
 
     chromosome: str | None
     position: int
@@ -65,6 +65,7 @@ class Change(NamedTuple):
 
     @property
     def where(self) -> str:
+        """The position for a message."""
         return f"{shorten(self.chromosome)}:{self.position}" if self.chromosome else f"position {self.position}"
 
 
@@ -76,9 +77,18 @@ class Pasted(Record):
 
 
 def read_with_variants(text: str, max_records: int, max_bases: int, repair: bool = False) -> list[Pasted]:
-    """The records of a pasted text.
+    """Read the records of a pasted text, which may have a variant in brackets: `ACGT[A/G]TTT`.
 
     The letters before the stroke are those of the record; either side may be empty or `-`.
+
+    Args:
+        text: FASTA, a table or bare letters, as for `read_records`.
+        max_records: more are refused.
+        max_bases: more are refused.
+        repair: as for `read_records`.
+
+    Returns:
+        The records, each with its variant.
 
     Raises:
         ValueError: as `read_records`, or both alleles are the same.
@@ -108,20 +118,23 @@ def _allele_of(match: re.Match[str], side: int) -> str:
 def _with_variant(record: Record, other: Record) -> Pasted:
     if np.array_equal(record.codes, other.codes):
         return Pasted(**vars(record))
-    said = "in brackets: first the original, then what it is changed to"
+    note = "in brackets: first the original, then what it is changed to"
     repairs = list(dict.fromkeys(record.repairs + other.repairs))
     variant = Variant(0, record.codes, other.codes).trimmed()
-    return Pasted(record.name, record.codes, [*record.notes, said], repairs, variant)
+    return Pasted(record.name, record.codes, [*record.notes, note], repairs, variant)
 
 
 def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]:
-    """The record that a change is meant for, and the variant of it.
+    """Parse a change of one of some records.
 
     Args:
         text: `chr22:10510600 A>G`, `10510600 A>G`, `12 A>G`, `A12G` or the first columns of a VCF line, for one of
             the records. Positions count from 1: along the genome where the name of a record gives its place there,
             or from the start of the record.
-        records: what the change may be meant for.
+        records: that the change may be of.
+
+    Returns:
+        The record, and its variant.
 
     Raises:
         ValueError: one line: no such form, no record with this position, another base there, or several that fit.
@@ -130,7 +143,7 @@ def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]
     inside = [
         (record, variant)
         for record in records
-        for variant in _meanings(change, record)
+        for variant in _candidates(change, record)
         if 0 <= variant.start <= len(record.codes) - len(variant.reference)
     ]
     fitting = [
@@ -144,7 +157,7 @@ def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]
 
 
 def read_change(text: str) -> Change:
-    """A change in any of the forms of one that is meant for a sequence at hand.
+    """Parse a change in any of `FORMS`, or as the first columns of a VCF line.
 
     Raises:
         ValueError: one line: no such form, or an allele that is none.
@@ -176,18 +189,18 @@ def _allele(letters: str) -> Codes:
         raise ValueError(f"allele {quote(letters)}: {error}") from None
 
 
-def _meanings(change: Change, record: Record) -> list[Variant]:
-    """What a change may be in a record: counted along the genome, and from the start of the record."""
+def _candidates(change: Change, record: Record) -> list[Variant]:
+    """The variants of a record that a change may be: counted along the genome, and from the start of the record."""
     bases = len(record.codes)
-    found = {}
+    variants = {}
     for place in (position_of(record.name, bases), Position(record.name, 0)):
         if place and (change.chromosome is None or bare(change.chromosome) == bare(place.chromosome)):
-            found[place.start, place.reverse] = _along(change, place, bases)
-    return list(found.values())
+            variants[place.start, place.reverse] = _along(change, place, bases)
+    return list(variants.values())
 
 
 def _along(change: Change, place: Position, bases: int) -> Variant:
-    """The variant of a record of so many bases at this place; on the reverse strand, in the letters of that."""
+    """The variant of a record of so many bases that lies at this place of its chromosome."""
     end = change.position - 1 + len(change.reference)
     if not place.reverse:
         return Variant(change.position - 1 - place.start, change.reference, change.alternative)
@@ -196,7 +209,7 @@ def _along(change: Change, place: Position, bases: int) -> Variant:
 
 
 def bare(chromosome: str) -> str:
-    """The name of a chromosome without what varies between files: `chr1`, `1` and the human `NC_000001.11`."""
+    """The name of a chromosome in the form `1` for `chr1`, `1` and the human `NC_000001.11`."""
     if match := _REFSEQ.fullmatch(chromosome):
         return {"23": "X", "24": "Y"}.get(match[1], match[1])
     name = re.sub("^chr", "", chromosome, flags=re.IGNORECASE)
@@ -212,22 +225,22 @@ def _unfitting(change: Change, inside: list[tuple[Record, Variant]], records: Se
     letters = decode(change.reference)
     if inside:
         record, variant = inside[0]
-        there = record.codes[variant.start : variant.start + len(letters)]
-        there = there if np.array_equal(variant.reference, change.reference) else reverse_complement(there)
-        return f"{change.where}: {shorten(record.name)} has {quote(decode(there))} there, not {quote(letters)}"
-    known = "; ".join(_extent(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
-    return f"{change.where}: in no sequence here; expected a place in {known or 'a sequence'}"
+        bases = record.codes[variant.start : variant.start + len(letters)]
+        bases = bases if np.array_equal(variant.reference, change.reference) else reverse_complement(bases)
+        return f"{change.where}: {shorten(record.name)} has {quote(decode(bases))} there, not {quote(letters)}"
+    extents = "; ".join(_extent(record) for record in records[:3]) + ("; ..." if len(records) > 3 else "")
+    return f"{change.where}: in no sequence here; expected a place in {extents or 'a sequence'}"
 
 
 def _extent(record: Record) -> str:
-    """Which positions a record has, in words."""
+    """The positions of a record, in words."""
     place, length = position_of(record.name, len(record.codes)), len(record.codes)
     genome = f", or {place.chromosome}:{place.start + 1}-{place.start + length}" if place else ""
     return f"{shorten(record.name)} (1 to {length}{genome})"
 
 
 class Call(NamedTuple):
-    """One alternative allele of one line. `skipped` says why it has no sequence of its own, "" where it has one."""
+    """One alternative allele of a line. `skipped` says why it cannot be scored, "" where it can."""
 
     line: int
     chromosome: str
@@ -239,7 +252,7 @@ class Call(NamedTuple):
 
 
 def read_calls(path: Path) -> Iterator[Call]:
-    """The calls of a VCF file, in its order.
+    """Read the calls of a VCF file, in its order.
 
     Raises:
         ValueError: one line with the line's number: no VCF, columns missing, a position or an allele that is none.
@@ -268,7 +281,7 @@ def read_calls(path: Path) -> Iterator[Call]:
 
 
 def calls_of(number: int, line: bytes) -> Iterator[Call]:
-    """The calls of one line, which has this number in its file.
+    """Parse the calls of line `number` of a VCF file.
 
     Raises:
         ValueError: columns are missing, a position or an allele is none.
@@ -287,8 +300,8 @@ def calls_of(number: int, line: bytes) -> Iterator[Call]:
     if alleles > MOST_ALLELES:
         raise ValueError(f"ALT lists over {MOST_ALLELES:,} alleles; expected fewer")
     if alleles > 1 and alleles * len(reference) > MOST_REPEATED:
-        said = f"REF of {len(reference):,} bases for each of {alleles:,} alleles"
-        raise ValueError(f"{said}; expected at most {MOST_REPEATED:,} bases in all")
+        message = f"REF of {len(reference):,} bases for each of {alleles:,} alleles"
+        raise ValueError(f"{message}; expected at most {MOST_REPEATED:,} bases in all")
     for alternative in alternatives.split(","):
         skipped = _why_skipped(reference, alternative)
         if not skipped and not _ALLELE.fullmatch(alternative):
@@ -309,21 +322,21 @@ def _why_skipped(reference: str, alternative: str) -> str:
     return "same as the reference" if same else ""
 
 
-def _refuse(path: Path, number: int, what: str) -> NoReturn:
-    raise TfbindError(f"line {number}: {what}", place=file_label(path))
+def _refuse(path: Path, number: int, problem: str) -> NoReturn:
+    raise TfbindError(f"line {number}: {problem}", place=file_label(path))
 
 
 class BadLine(NamedTuple):
-    """A line that holds no variant, and why; `line` counts from 1."""
+    """A line without a variant, and why it has none; `line` counts from 1."""
 
     line: int
     text: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class VariantList:
-    """The calls of a list in its order, and the lines that are none. `more`: it goes on after these."""
+    """The calls of a list in its order, and the lines without one. `more`: the list is longer than was read."""
 
     calls: list[Call]
     bad: list[BadLine]
@@ -331,33 +344,37 @@ class VariantList:
 
 
 def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CALLS) -> VariantList:
-    """The calls of a pasted text or a file, gzip or not.
+    """Read the calls of a pasted text or a file, gzip or not.
 
     Args:
+        data: the text or the bytes.
         names: of the sequences at hand; where there is one alone, a change without a chromosome is meant for it.
-        limit: lines are read until so many of them are variants or bad.
+        limit: of calls and bad lines together.
+
+    Returns:
+        The list.
 
     Raises:
         ValueError: one line: nothing to read, no text, or damaged gzip.
     """
     raw = decompressed(data, MAX_BYTES)
     text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else with_newlines(raw[:MAX_BYTES])
-    alone = names[0] if len(names) == 1 else None
-    found = _entries(_numbered(text), alone)
+    default_chromosome = names[0] if len(names) == 1 else None
+    entries = _entries(_numbered(text), default_chromosome)
     calls, bad = [], []
-    for entry in itertools.islice(found, limit):
+    for entry in itertools.islice(entries, limit):
         if isinstance(entry, BadLine):
             bad.append(entry)
         else:
             calls.append(entry)
-    more = next(found, None) is not None or len(raw) > MAX_BYTES
+    more = next(entries, None) is not None or len(raw) > MAX_BYTES
     if not calls and not bad:
         raise ValueError(f"no variant in it; {EXPECTED}")
     return VariantList(calls, bad, more)
 
 
 def read_lines(path: Path) -> Iterator[Call | BadLine]:
-    """The calls of a file of any size, and its lines that hold none, in their order.
+    """Read the calls of a file of any size, and its lines without one, in their order.
 
     Raises:
         ValueError: one line: damaged gzip, or a line that is too long.
@@ -375,16 +392,15 @@ def _is_vcf(text: bytes) -> bool:
 
 
 def _numbered(text: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines that may hold a variant, each with its number, one after the other: a list of all would be many times
-    as large as the text."""
-    number, before = 1, 0
+    """Yield the lines that may hold a variant, numbered; a list would be many times as large as the text."""
+    number, previous = 1, 0
     for match in _LINE.finditer(text):
-        number += text.count(b"\n", before, match.start())
-        before = match.start()
+        number += text.count(b"\n", previous, match.start())
+        previous = match.start()
         yield number, match[0]
 
 
-def _entries(lines: Iterable[tuple[int, bytes]], alone: str | None) -> Iterator[Call | BadLine]:
+def _entries(lines: Iterable[tuple[int, bytes]], default_chromosome: str | None) -> Iterator[Call | BadLine]:
     first = True
     for number, line in lines:
         words = line.split()
@@ -396,19 +412,19 @@ def _entries(lines: Iterable[tuple[int, bytes]], alone: str | None) -> Iterator[
             continue
         first = False
         try:
-            yield from _calls(number, line, words, alone)
+            yield from _calls_of_entry(number, line, words, default_chromosome)
         except ValueError as error:
             yield BadLine(number, quote(line[:60]), str(error))
 
 
-def _calls(number: int, line: bytes, words: list[bytes], alone: str | None) -> Iterator[Call]:
+def _calls_of_entry(number: int, line: bytes, words: list[bytes], default_chromosome: str | None) -> Iterator[Call]:
     if line.count(b"\t") >= len(COLUMNS) - 1 or (len(words) >= len(COLUMNS) and words[1].isdigit()):
         yield from list(calls_of(number, line if b"\t" in line else b"\t".join(words)))
         return
     if _RS_NUMBER.fullmatch(line.strip()):
         raise ValueError("an rs number alone has no place and no bases; expected those, as chr22:10510600 A>G")
     change = read_change(line.decode(errors="replace"))
-    chromosome = change.chromosome or alone
+    chromosome = change.chromosome or default_chromosome
     if chromosome is None:
         raise ValueError("no chromosome; expected one before the position, such as chr22:10510600 A>G")
     alleles = decode(change.reference), decode(change.alternative)

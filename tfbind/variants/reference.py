@@ -1,4 +1,4 @@
-"""Where the bases around a variant come from: a genome, or sequences whose names say where in one they lie.
+"""References of variants: a genome, or sequences whose names say where in one they lie; sequences around a variant.
 
 Places count from 0 along a chromosome.
 """
@@ -6,12 +6,14 @@ Places count from 0 along a chromosome.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from tfbind.dna import Codes, Genome, Position, Record, position_of, reverse_complement, shorten, take_slice
+from tfbind.scoring import Variant
+from tfbind.variants.edits import EditedSequence, aligned_after, map_origin
 from tfbind.variants.parse import bare
-
-SAID = 3  # names or stretches that a message lists
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class ReferenceSequence:
     reverse: bool = False
 
     def turned(self) -> "ReferenceSequence":
-        """The same with `read` along the other strand, places counted from its own first base."""
+        """The stretch with `read` along the other strand, places counted from its first base."""
 
         def read(start: int, end: int) -> Codes:
             return reverse_complement(self.read(self.length - end, self.length - start))
@@ -42,7 +44,7 @@ class ReferenceSequence:
 
 
 class Reference(Protocol):
-    """What knows stretches of chromosomes. `source` is what a message calls it, `missing` says that it lacks one."""
+    """Stretches of chromosomes. `source` is its name in messages, `missing` the message on a chromosome it lacks."""
 
     source: str
     missing: str
@@ -51,10 +53,10 @@ class Reference(Protocol):
         """The stretches of a chromosome, [] where there is none."""
 
     def called(self, stretch: ReferenceSequence) -> str:
-        """One of its stretches, for a message."""
+        """The name of a stretch in messages."""
 
     def names(self) -> list[str]:
-        """What it has, for a message."""
+        """The names of its stretches in messages."""
 
 
 class FromGenome:
@@ -75,11 +77,11 @@ class FromGenome:
         return [ReferenceSequence(contig, 0, self.genome.lengths[contig], partial(self.genome.codes, contig))]
 
     def called(self, stretch: ReferenceSequence) -> str:
-        """A contig by its name."""
+        """The name of a contig in messages."""
         return f"{shorten(stretch.name)} of the FASTA"
 
     def names(self) -> list[str]:
-        """Its contigs."""
+        """The names of its contigs."""
         return list(self._bare.values())
 
 
@@ -92,36 +94,113 @@ class FromRecords:
     def __init__(self, records: Sequence[Record]) -> None:
         self._stretches: dict[str, list[ReferenceSequence]] = {}
         for record in records:
-            place, codes = _placed(record)
-            there = ReferenceSequence(record.name, place.start, len(codes), partial(take_slice, codes), place.reverse)
-            self._stretches.setdefault(bare(place.chromosome), []).append(there)
+            place, codes = _on_forward_strand(record)
+            read = partial(take_slice, codes)
+            sequence = ReferenceSequence(record.name, place.start, len(codes), read, place.reverse)
+            self._stretches.setdefault(bare(place.chromosome), []).append(sequence)
         for record in records:
-            alone = ReferenceSequence(record.name, 0, len(record.codes), partial(take_slice, record.codes))
-            self._stretches.setdefault(record.name, [alone])
-        self._names = [_extent(record) for record in records]
+            whole = ReferenceSequence(record.name, 0, len(record.codes), partial(take_slice, record.codes))
+            self._stretches.setdefault(record.name, [whole])
+        self._names = [_genome_extent(record) for record in records]
 
     def on(self, chromosome: str) -> list[ReferenceSequence]:
-        """The records of a chromosome, or the one of that name, which then counts from its own first base."""
+        """The records of a chromosome, or the one of that name, whose places count from its own first base."""
         return self._stretches.get(bare(chromosome)) or self._stretches.get(chromosome, [])
 
     def called(self, stretch: ReferenceSequence) -> str:  # noqa: ARG002
-        """A record, which has no name that a reader would miss."""
+        """`the sequence`, whichever record it is."""
         return "the sequence"
 
     def names(self) -> list[str]:
-        """Where its records lie."""
+        """The positions of its records in words."""
         return self._names
 
 
-def _placed(record: Record) -> tuple[Position, Codes]:
-    """Where a record lies, and its codes on the forward strand."""
+def _on_forward_strand(record: Record) -> tuple[Position, Codes]:
+    """The position of a record, and its codes on the forward strand."""
     place = position_of(record.name, len(record.codes))
     if place is None:
         return Position(record.name, 0), record.codes
     return place, reverse_complement(record.codes) if place.reverse else record.codes
 
 
-def _extent(record: Record) -> str:
+def _genome_extent(record: Record) -> str:
     """The positions of a record, counted from 1, in words."""
-    place, _ = _placed(record)
+    place, _ = _on_forward_strand(record)
     return f"{shorten(place.chromosome)}:{place.start + 1}-{place.start + len(record.codes)}"
+
+
+class ScoringTask(NamedTuple):
+    """A call in its surroundings: both sequences begin at the place `start`, the variant counts from there, trimmed
+    and as wide as any spelling of it may be.
+
+    `reverse`: all of it is the other strand of a chromosome, whose places fall from `start` on.
+    """
+
+    start: int
+    reference: Codes
+    alternative: Codes
+    variant: Variant
+    reverse: bool = False
+
+    def edited(self) -> EditedSequence:
+        """The changed sequence up to the last base that both have, with the origin of its bases."""
+        bases, alternative_bases = self.lengths()
+        place = np.arange(bases)
+        origin, paired = map_origin(place, self.variant), aligned_after(place, self.variant)
+        return EditedSequence(self.alternative[:alternative_bases], origin, paired)
+
+    def lengths(self) -> tuple[int, int]:
+        """The bases of each sequence up to the last that both have behind the variant."""
+        ends = [self.variant.start + len(allele) for allele in (self.variant.reference, self.variant.alternative)]
+        after = min(len(self.reference) - ends[0], len(self.alternative) - ends[1])
+        return ends[0] + after, ends[1] + after
+
+    def position(self, place: int) -> int:
+        """The position, from 1, of a place in the reference."""
+        return (self.start - place if self.reverse else self.start + place) + 1
+
+    def forward(self) -> "ScoringTask":
+        """The task on the forward strand."""
+        if not self.reverse:
+            return self
+        bases, alternative_bases = self.lengths()
+        codes = (reverse_complement(self.reference[:bases]), reverse_complement(self.alternative[:alternative_bases]))
+        return ScoringTask(self.start - bases + 1, *codes, turned_variant(self.variant, bases))
+
+
+def turned_variant(variant: Variant, length: int) -> Variant:
+    """A variant of a sequence of so many bases as one of its reverse complement."""
+    start = length - variant.start - len(variant.reference)
+    return Variant(start, *map(reverse_complement, (variant.reference, variant.alternative)))
+
+
+def task_around(stretch: ReferenceSequence, variant: Variant, bases: int) -> ScoringTask:
+    """So many bases on either side; beyond twice the reach no base matters to a score that the variant changes."""
+    end = variant.start + len(variant.reference)
+    start, stop = max(0, variant.start - bases), min(stretch.length, end + bases)
+    return _task(stretch, start, variant, stretch.read(end, stop))
+
+
+def task_in_window(stretch: ReferenceSequence, variant: Variant, length: int) -> ScoringTask | str:
+    """Windows of one length with the variant in the middle, or as near to it as the stretch allows."""
+    sizes = len(variant.reference), len(variant.alternative)
+    end = variant.start + sizes[0]
+    longest, most_around = max(sizes), length - min(sizes)
+    fewest = max(0, end + most_around - stretch.length)
+    if fewest > min(variant.start, length - longest):
+        return f"no window of {length} bases around it"
+    before = min(max((length - longest) // 2, fewest), variant.start)
+    after = stretch.read(end, end + most_around - before)
+    return _task(stretch, variant.start - before, variant, after, length)
+
+
+def _task(
+    stretch: ReferenceSequence, start: int, variant: Variant, after: Codes, length: int | None = None
+) -> ScoringTask:
+    before = stretch.read(start, variant.start)
+    local = Variant(len(before), variant.reference, variant.alternative)
+    alleles = (variant.reference, variant.alternative)
+    reference, alternative = (np.concatenate([before, allele, after])[:length] for allele in alleles)
+    first = stretch.first + (stretch.length - 1 - start if stretch.reverse else start)
+    return ScoringTask(first, reference, alternative, local, stretch.reverse)

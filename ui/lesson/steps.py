@@ -56,7 +56,7 @@ def _look_at_data() -> bool:
             np.asarray(data.codes[window]),
             np.asarray(data.scores[window]),
             name="score to be learnt",
-            meaning=SHIPPED,
+            target=SHIPPED,
         ),
         config=chart_buttons("window"),
         key="lesson-window",
@@ -272,7 +272,7 @@ def _score() -> bool:
         return True
     show_notes(records)
     st.plotly_chart(
-        profile_figure(codes, found.scores, name="predicted", meaning=SHIPPED),
+        profile_figure(codes, found.scores, name="predicted", target=SHIPPED),
         config=chart_buttons("profile"),
         key="lesson-profile",
         alt="The predicted scores along the DNA",

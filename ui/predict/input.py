@@ -320,8 +320,8 @@ def _draw_stack(
         _stacked_figure(
             [listed[place].name for place in places],
             profiles,
-            chosen=_index_in(places, selection),
-            unit=settings.model.meaning.unit,
+            selected=_index_in(places, selection),
+            unit=settings.model.target.unit,
         ),
         key=CHART_KEY,
         config=chart_buttons("records"),
@@ -333,7 +333,7 @@ def _draw_stack(
 
 @cache.drawn_once
 def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], chosen: int | None, unit: str) -> go.Figure:
-    return stacked_figure(names, profiles, chosen=chosen, unit=unit)
+    return stacked_figure(names, profiles, selected=chosen, unit=unit)
 
 
 def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:

@@ -126,7 +126,7 @@ def _draw_jobs(running: int) -> None:
     for job in all_jobs[:SHOWN]:
         with st.container(border=True):
             try:
-                _draw_job(job, jobs.read_order(job), jobs.read_status(job))
+                _draw_job(job, jobs.read_request(job), jobs.read_status(job))
             except (ValueError, OSError) as error:
                 st.error(plain(format_error(error)))
     if len(all_jobs) > SHOWN:
@@ -141,8 +141,9 @@ def _draw_job(job: Job, request: JobRequest, status: JobStatus) -> None:
         st.progress(min(status.done / status.total, 1.0), _progress_words(status, request.unit))
     elif status.state == "running":
         st.caption(_progress_words(status, request.unit))
-    if status.said:
-        st.error(plain(status.said)) if status.state in ("failed", "crashed") else st.caption(plain(status.said))
+    if status.message:
+        show = st.error if status.state in ("failed", "crashed") else st.caption
+        show(plain(status.message))
     with st.container(horizontal=True):
         if status.state == "running":
             _draw_button("Stop", "stop_circle", jobs.stop, job)
@@ -265,7 +266,7 @@ def _about(records: Sequence[Record], settings: Settings, changed: Sequence[str]
     words = rule(settings.model, [len(record.codes) for record in records], settings.both)
     names = ", ".join(map(shorten, changed))
     return About(
-        f"{settings.model.name} {settings.model.hash}", words, settings.threshold, names, settings.model.meaning
+        f"{settings.model.name} {settings.model.hash}", words, settings.threshold, names, settings.model.target
     )
 
 

@@ -108,51 +108,51 @@ def settings() -> Settings | None:
         key=STRAND.key,
     )
     STRAND.keep()
-    meaning = main.model.meaning if main else UNKNOWN
-    called_from = _called_from(meaning)
+    target = main.model.target if main else UNKNOWN
+    called_from = _called_from(target)
     threshold = right.number_input(
         "Call sites from",
-        _lowest_threshold(meaning),
+        _lowest_threshold(target),
         None,
-        called_from.restore(lambda text: _read_threshold(text, meaning)),
+        called_from.restore(lambda text: _read_threshold(text, target)),
         0.5,
-        help=f"Lowest score of a called site, in {plain(meaning.scale)}. Usual for this model: "
-        f"{plain(meaning.why_threshold)}.",
+        help=f"Lowest score of a called site, in {plain(target.scale)}. Usual for this model: "
+        f"{plain(target.why_threshold)}.",
         key=called_from.key,
     )
     called_from.keep()
-    if main and meaning.own_threshold is None and threshold == meaning.threshold:
-        right.caption(f"{plain(meaning.on_threshold.capitalize())}.")
+    if main and target.own_threshold is None and threshold == target.threshold:
+        right.caption(f"{plain(target.on_threshold.capitalize())}.")
     reverse = st.checkbox("Draw the other strand too", REVERSE.restore(read_tick), key=REVERSE.key)
     REVERSE.keep()
     if main is None:
         return None
     with st.popover("What does a score mean?", icon=":material/help:"):
-        st.markdown(_meaning_text(meaning))
+        st.markdown(_target_text(target))
     return Settings(main, other, strand == "both", threshold, reverse)
 
 
-def _called_from(meaning: ScoreTarget) -> KeptSetting[float]:
+def _called_from(target: ScoreTarget) -> KeptSetting[float]:
     """The threshold, whose usual value is the model's: one that was as usual for the model before goes with it."""
-    setting = KeptSetting("threshold", "from", meaning.threshold, "{:.10g}".format)
+    setting = KeptSetting("threshold", "from", target.threshold, "{:.10g}".format)
     if setting.key in st.session_state and st.session_state[setting.key] == st.session_state.get(USUAL_THRESHOLD):
         st.session_state[setting.key] = setting.usual
     st.session_state[USUAL_THRESHOLD] = setting.usual
     return setting
 
 
-def _lowest_threshold(meaning: ScoreTarget) -> float:
-    return min(LOWEST_THRESHOLD, meaning.threshold)
+def _lowest_threshold(target: ScoreTarget) -> float:
+    return min(LOWEST_THRESHOLD, target.threshold)
 
 
-def _read_threshold(text: str, meaning: ScoreTarget) -> float:
+def _read_threshold(text: str, target: ScoreTarget) -> float:
     try:
         threshold = float(text)
     except ValueError:
         threshold = math.nan
-    lowest = _lowest_threshold(meaning)
+    lowest = _lowest_threshold(target)
     if not lowest <= threshold < math.inf:
-        raise ValueError(f"{text} is no score of {lowest:g} or more: sites are called from {meaning.threshold:g}.")
+        raise ValueError(f"{text} is no score of {lowest:g} or more: sites are called from {target.threshold:g}.")
     return threshold
 
 
@@ -163,16 +163,16 @@ def read_tick(text: str) -> bool:
     return True
 
 
-def _meaning_text(meaning: ScoreTarget) -> str:
+def _target_text(target: ScoreTarget) -> str:
     band = "The band shows how far several trainings of the same model differ."
-    if meaning.scan is None:
+    if target.scan is None:
         return (
             f"A score says **what the model expects the data that it was trained on to hold at this base**, in "
-            f"{plain(meaning.scale)}. What that is, whoever made those data knows. It is not a probability. {band}"
+            f"{plain(target.scale)}. What that is, whoever made those data knows. It is not a probability. {band}"
         )
     return (
         "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random DNA: 0 "
-        f"is no match, the best match of {plain(meaning.factor)} has {meaning.scan.motif.highest:.0f}. It is **not** "
+        f"is no match, the best match of {plain(target.factor)} has {target.scan.motif.highest:.0f}. It is **not** "
         "occupancy in a cell and not a probability: chromatin, cofactors and cell type are unknown to the model. "
         f"{band}"
     )

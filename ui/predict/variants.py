@@ -209,7 +209,7 @@ def _draw(variants: Variants, scored: ScoredVariants, settings: Settings) -> Non
         key=TABLE,
         height=min(35 * (len(scored.scored) + 1) + 3, 280),
         alt="Variants with their effect, where it acts, and sites gained and lost",
-        column_config=COLUMNS | {"Effect": _effect_column(settings.model.meaning.scale)},
+        column_config=COLUMNS | {"Effect": _effect_column(settings.model.target.scale)},
     )
     _draw_downloads(variants, scored, settings)
     _draw_unscored(scored.unscored, listed, folded=True)
@@ -229,7 +229,7 @@ def _effect_column(scale: str) -> Any:
 
 def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = False) -> None:
     """The lines without a score, each with its reason."""
-    rows = [(bad.line, bad.text, bad.why) for bad in listed.bad]
+    rows = [(bad.line, bad.text, bad.reason) for bad in listed.bad]
     rows += [(call.line, _name(call), call.skipped) for call, _ in unscored]
     if not rows:
         return
@@ -306,17 +306,17 @@ def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, 
     if task.reverse:
         task, before, after = task.forward(), before[::-1], after[::-1]
     edited = task.edited()
-    st.markdown(f"**{plain(_name(call))}**: {_describe(effect, model.meaning.unit)}")
+    st.markdown(f"**{plain(_name(call))}**: {_describe(effect, model.target.unit)}")
     figure = profile_figure(
         edited.codes,
         after,
         name="with the variant",
         lines=[Line("reference", edited.aligned(before))],
         sites=call_sites(after, settings.threshold),
-        hits=motif_hits(model.meaning.scan, edited.codes),
+        hits=motif_hits(model.target.scan, edited.codes),
         shaded=model.reach if model.length is None else 0,
         first=task.start + 1,
-        meaning=model.meaning,
+        target=model.target,
     )
     start = task.start + task.variant.start + 0.5
     figure.add_vline(x=start + max(len(task.variant.alternative), 1) / 2, line={"dash": "dot", "width": 1})

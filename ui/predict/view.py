@@ -77,13 +77,13 @@ def _key(rows: Rows) -> str:
 
 def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
     """Draw the table, or say that there is no site."""
-    meaning = model.meaning
+    target = model.target
     if not rows:
-        st.markdown(f"**No site** scores {threshold:g}{meaning.unit} or more in this sequence.")
+        st.markdown(f"**No site** scores {threshold:g}{target.unit} or more in this sequence.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{meaning.unit}, strongest first. "
+            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{target.unit}, strongest first. "
             "Select a row to see it close."
         )
         if selected_site(rows):
@@ -100,15 +100,15 @@ def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
         selection_mode="single-row",
         height=min(35 * (len(rows) + 1) + 3, 280),
         alt="Called sites: place, strand, score, sequence, percentile and how often chance makes one",
-        column_config=COLUMNS | _columns(meaning),
+        column_config=COLUMNS | _columns(target),
     )
 
 
-def _columns(meaning: ScoreTarget) -> dict[str, Any]:
-    strand = f"Of the best match of the motif of {plain(meaning.factor)} in it; . means none."
-    if meaning.scan is None:
+def _columns(target: ScoreTarget) -> dict[str, Any]:
+    strand = f"Of the best match of the motif of {plain(target.factor)} in it; . means none."
+    if target.scan is None:
         strand = "Not known: which motif is behind the data that the model was trained on is not known."
-    score = st.column_config.NumberColumn("Score", help=f"In {plain(meaning.scale)}.", format="%.2f")
+    score = st.column_config.NumberColumn("Score", help=f"In {plain(target.scale)}.", format="%.2f")
     return {"strand": st.column_config.TextColumn("Strand", help=strand), "score": score}
 
 
@@ -147,7 +147,7 @@ def sequence_view(
         st.error(str(error))
         draw_changes(record, edited, records, open_record)
         return
-    hits = motif_hits(settings.model.meaning.scan, edited.codes)
+    hits = motif_hits(settings.model.target.scan, edited.codes)
     rows = find_sites(edited.codes, profile, hits, settings.threshold)
     if original:
         _draw_effect(record, edited, original, profile, settings)
@@ -177,7 +177,7 @@ def _draw_effect(
     window_effect = effect_in_window(settings.model, record.codes, edited, settings.threshold, settings.both)
     show_effect(
         window_effect or edits.effect(original.scores, profile.scores, edited, settings.threshold),
-        settings.model.meaning.unit,
+        settings.model.target.unit,
     )
     if window_effect and settings.model.length and len(record.codes) > settings.model.length:
         st.caption(f"Of the change in the middle of one window of {settings.model.length} bases.")
@@ -219,7 +219,7 @@ def _draw_profile(
             hits=hits,
             shaded=settings.model.reach if settings.model.length is None else 0,
             focus=site and (site[0] - 1, site[1]),
-            meaning=settings.model.meaning,
+            target=settings.model.target,
         ),
         key=chart,
         config=chart_buttons("profile"),
@@ -294,8 +294,8 @@ def _select_clicked(chart: str, rows: Rows) -> None:
 
 
 @cache.drawn_once
-def _map_figure(changed: Mutagenesis, meaning: ScoreTarget) -> go.Figure:
-    return mutagenesis_figure(changed, meaning)
+def _map_figure(changed: Mutagenesis, target: ScoreTarget) -> go.Figure:
+    return mutagenesis_figure(changed, target)
 
 
 def _draw_map(model: Model, codes: Codes, profile: Profile, both: bool) -> None:
@@ -309,7 +309,7 @@ def _draw_map(model: Model, codes: Codes, profile: Profile, both: bool) -> None:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
     changed = cache.changes(model, codes, first, min(first + MAP_BASES, len(codes)), both)
     st.plotly_chart(
-        _map_figure(changed, model.meaning),
+        _map_figure(changed, model.target),
         config=chart_buttons("base-changes"),
         key="map",
         alt="Contribution of each base as letters, and the effect of every base change as a heat map",

@@ -58,9 +58,9 @@ def open_model(home: Path, names: str) -> Model:
     Raises:
         ValueError: as `load_model`.
     """
-    meaning = read_score_target(home, names)
+    target = read_score_target(home, names)
     return _open_model(
-        home, names, tuple(_stamp(home, name) for name in names.split(",")), meaning.words + meaning.why_threshold
+        home, names, tuple(_stamp(home, name) for name in names.split(",")), target.words + target.why_threshold
     )
 
 
@@ -71,7 +71,7 @@ def _stamp(home: Path, name: str) -> int:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model")
-def _open_model(home: Path, names: str, stamps: tuple[int, ...], meaning: str) -> Model:  # noqa: ARG001
+def _open_model(home: Path, names: str, stamps: tuple[int, ...], target: str) -> Model:  # noqa: ARG001
     return load_model(home, names)
 
 
@@ -83,7 +83,7 @@ def _identity(model: Model) -> str:
 remembered_model = partial(st.cache_data, hash_funcs={Model: _identity, np.ndarray: np.ndarray.tobytes})
 # Figures are handed out without a copy, which would take as long as to draw them: nobody may change them.
 drawn_once = partial(
-    st.cache_resource, max_entries=16, show_spinner=False, hash_funcs={ScoreTarget: lambda meaning: meaning.words}
+    st.cache_resource, max_entries=16, show_spinner=False, hash_funcs={ScoreTarget: lambda target: target.words}
 )
 
 

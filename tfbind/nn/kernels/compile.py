@@ -14,7 +14,7 @@ from tfbind.config import PRESETS, parse_config
 from tfbind.data import LENGTH
 from tfbind.motifs import jaspar_motif, nearest_motifs
 from tfbind.nn.model import build_model
-from tfbind.nn.training import train
+from tfbind.nn.training import Training
 
 WINDOWS = 10
 
@@ -45,7 +45,7 @@ def train_presets() -> None:
     data = BlankData(np.zeros(WINDOWS, "S1"), np.zeros(shape, np.uint8), np.zeros(shape, np.float32))
     for preset in PRESETS.values():
         config = parse_config({"num_epochs": 1, "device": "cpu", "threads": 1}, preset)
-        next(train(build_model(config, LENGTH), data, config))
+        next(Training(build_model(config, LENGTH), data, config))
 
 
 if __name__ == "__main__":

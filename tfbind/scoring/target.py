@@ -1,4 +1,4 @@
-"""What the scores of a model mean: the factor, the unit and the motif, as far as the data it was trained on say."""
+"""What a model's scores are of: the factor, the unit and the motif, as far as its training data tell."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,8 @@ THRESHOLD = 3.0  # sites are called from here on where a model has no threshold 
 
 @dataclass(frozen=True)
 class ScoreTarget:
-    """Of data that a motif scan made, `factor` and `origin` are known; of others at most the name of the data set.
+    """What the scores of a model are of. `factor` and `origin` are known for data made by a motif scan, for others at
+    most the name of the data set.
 
     `own_threshold` is half the lowest score above 0 of the data, from which on sites are called; None where that is
     not known, or where the data are a signal.
@@ -35,48 +36,48 @@ class ScoreTarget:
 
     @cached_property
     def scan(self) -> Scan | None:
-        """The motif whose hits are the scores, and from which score on it has one; None where there is none."""
+        """The motif whose hits are the scores, with its threshold; None where there is none."""
         return scan_of_origin(self.origin) if self.origin else None
 
     @property
     def scale(self) -> str:
-        """What scores are in: `score in ...`."""
+        """The unit in words, as in `score in ...`."""
         if self.origin:
             return "nats above background"
         return f"the unit of data set {self.data}" if self.data else "the unit of the data it was trained on"
 
     @property
     def words(self) -> str:
-        """Factor and unit on one line."""
+        """Factor and unit in words, on one line."""
         if self.origin:
             return f"{self.factor}, score in {self.scale}, not occupancy"
         return f"score in {self.scale}"
 
     @property
     def unit(self) -> str:
-        """What stands behind a number, with a space before it; "" where the unit has no name."""
+        """The unit behind a number, with a space before it; "" where it has no name."""
         return " nats" if self.origin else ""
 
     @property
     def threshold(self) -> float:
-        """The score from which on a site is called unless another is given."""
+        """The least score of a called site unless another is given."""
         return THRESHOLD if self.own_threshold is None else self.own_threshold
 
     @property
     def why_threshold(self) -> str:
-        """Where `threshold` comes from."""
+        """`threshold` and its source in words."""
         if self.own_threshold is None:
             return f"{THRESHOLD:g}, since the lowest score of a site in the data behind the model is not known"
         return f"{self.own_threshold:g}, half the lowest score of a site in the data behind the model"
 
     @property
     def on_threshold(self) -> str:
-        """What is to be said of `threshold` where it is not the model's own; "" where it is."""
+        """A note on `threshold` where it is not the model's own; "" where it is."""
         return f"sites are called from {self.why_threshold}" if self.own_threshold is None else ""
 
 
 def half_lowest_label(lowest: float | None) -> float | None:
-    """The threshold to a lowest score, in four digits, so that it reads everywhere as it is."""
+    """The threshold for a lowest label: half of it, in four digits, so that it reads the same everywhere."""
     return None if lowest is None else float(f"{lowest / 2:.4g}")
 
 
@@ -89,31 +90,38 @@ SHIPPED = ScoreTarget(
 
 
 def read_score_target(home: Path, names: str) -> ScoreTarget:
-    """What the scores of a model mean, by the names that `load_model` takes; those of an average, if of one kind.
+    """Read what the scores of a model are of.
 
-    The threshold of an average is the mean of those of its members, as its scores are; it has none of its own where
-    one of them has none.
+    Args:
+        home: the home of runs and imported models.
+        names: as for `load_model`.
+
+    Returns:
+        The target, unknown for an average of members with different ones. The threshold of an average is the mean of
+        its members'; it has none of its own where one of them has none.
 
     Raises:
         ValueError: the record of a run is damaged.
     """
-    found = [_of_member(home, name.strip()) for name in names.split(",")]
-    meaning = found[0] if all(other == found[0] for other in found) else UNKNOWN
-    own = [one.own_threshold for one in found if one.own_threshold is not None]
-    mean = half_lowest_label(2 * sum(own) / len(own)) if len(own) == len(found) else None
-    return meaning if meaning.own_threshold == mean else replace(meaning, own_threshold=mean)
+    targets = [_member_target(home, name.strip()) for name in names.split(",")]
+    target = targets[0] if all(other == targets[0] for other in targets) else UNKNOWN
+    thresholds = [member.own_threshold for member in targets if member.own_threshold is not None]
+    mean = half_lowest_label(2 * sum(thresholds) / len(thresholds)) if len(thresholds) == len(targets) else None
+    return target if target.own_threshold == mean else replace(target, own_threshold=mean)
 
 
-def _of_member(home: Path, name: str) -> ScoreTarget:
+def _member_target(home: Path, name: str) -> ScoreTarget:
     if name == BUILTIN:
         return SHIPPED
     if not runs.is_run(home, name):
-        own = _stored(_weights_of(home, name))
-        return UNKNOWN if own is None else ScoreTarget(own_threshold=own)
+        threshold = _stored_threshold(_weights_of(home, name))
+        return UNKNOWN if threshold is None else ScoreTarget(own_threshold=threshold)
     run = runs.find(home, name)
     record = runs.read_record(run)
-    own = _stored(run.folder / runs.BEST)
-    return replace(_of_data(home, record), own_threshold=_of_older(home, record) if own is None else own)
+    threshold = _stored_threshold(run.folder / runs.BEST)
+    if threshold is None:
+        threshold = _threshold_from_data(home, record)
+    return replace(_data_target(home, record), own_threshold=threshold)
 
 
 def _weights_of(home: Path, name: str) -> Path | None:
@@ -121,8 +129,8 @@ def _weights_of(home: Path, name: str) -> Path | None:
     return expand_path(name) if name.endswith(".safetensors") else weight_files.weights_of(home, name)
 
 
-def _stored(weights: Path | None) -> float | None:
-    """The threshold by what was stored with some weights.
+def _stored_threshold(weights: Path | None) -> float | None:
+    """The threshold by the lowest label stored with some weights.
 
     Raises:
         ValueError: what is stored is no score of a site.
@@ -136,23 +144,23 @@ def _stored(weights: Path | None) -> float | None:
     raise ValueError(f"{weights}: {LOWEST_LABEL} is {text[:40]!r}; expected a score above 0")
 
 
-def _of_older(home: Path, record: Mapping[str, Any]) -> float | None:
-    """The threshold of a run with which none was stored, from its data where they are here."""
+def _threshold_from_data(home: Path, record: Mapping[str, Any]) -> float | None:
+    """The threshold of a run without a stored one, from its data set where that is in the home."""
     content = record.get("dataset_hash")
     data = dataset.find_content(home, content)
-    return half_lowest_label(_lowest_of(home, data[0], str(content))) if data else None
+    return half_lowest_label(_lowest_label_of(home, data[0], str(content))) if data else None
 
 
 @lru_cache(maxsize=64)
-def _lowest_of(home: Path, name: str, content: str) -> float | None:  # noqa: ARG001 - other content, another lowest score
+def _lowest_label_of(home: Path, name: str, content: str) -> float | None:  # noqa: ARG001 - other content, another lowest score
     return lowest_label(dataset.open_dataset(home, name).scores)
 
 
-def _of_data(home: Path, record: Mapping[str, Any]) -> ScoreTarget:
-    data = dataset.find_content(home, record.get("dataset_hash"))
-    if data is None:
+def _data_target(home: Path, record: Mapping[str, Any]) -> ScoreTarget:
+    match = dataset.find_content(home, record.get("dataset_hash"))
+    if match is None:
         return ScoreTarget(data=str(record["dataset"]))
-    called, origin = data
+    name, origin = match
     if origin["kind"] in MADE_BY_SCAN:
         return ScoreTarget(str(origin["motif"]), origin=origin)
-    return ScoreTarget(data=called)
+    return ScoreTarget(data=name)

@@ -11,7 +11,7 @@ from tfbind.data.pairs import Pair
 from tfbind.data.simulate import P_VALUE
 from tfbind.motifs.jaspar import find_motif
 from tfbind.motifs.pwm import jaspar_motif, threshold_of
-from tfbind.scoring.meaning import SHIPPED, UNKNOWN, ScoreTarget, read_score_target
+from tfbind.scoring.target import SHIPPED, UNKNOWN, ScoreTarget, read_score_target
 
 CTCF = find_motif("MA0139.2")
 SCAN = {
