@@ -369,7 +369,7 @@ PARSERS = [
         for name, content in sorted(_run_files().items())
     ),
     Parser("variants", [VCF, *LISTS, gzip.compress(VCF, mtime=0)], _variants),
-    Parser("index", [INDEX], _genome_beside, refuses=False, most=SLOW),
+    Parser("index", [INDEX], _genome_beside, most=SLOW),
     Parser("bgzip", [bgzip(GENOME)], _genome_packed),
     Parser("table-of-runs", [TABLE_OF_RUNS], _read_by(read_keys)),
     Parser("weights", _weights(), _read_by(load_weights)),
