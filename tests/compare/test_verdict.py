@@ -201,7 +201,7 @@ def test_running_runs_count_at_an_epoch_they_have_reached() -> None:
 
 def test_the_luck_is_in_units_of_the_metric() -> None:
     verdict = judge([*replicates(0.01, [1, 2, 3]), *replicates(0.001, [1.1, 2.1, 3.1])], PEARSON)
-    assert verdict.optimism == pytest.approx(0.5642 / np.sqrt(3), abs=1e-4)
+    assert verdict.selection_bias == pytest.approx(0.5642 / np.sqrt(3), abs=1e-4)
     assert "Best of 2" in everything(verdict)
 
 

@@ -132,7 +132,7 @@ def facts(verdict: Verdict) -> dict[str, Any]:
             for comparison in verdict.comparisons
         ],
         "noise": vars(verdict.noise) if verdict.noise else None,
-        "optimism": verdict.optimism,
+        "optimism": verdict.selection_bias,
         "lines": verdict_lines(verdict),
         "notes": verdict.notes,
         "next": [{"text": step.text, "commands": list(step.commands)} for step in next_steps(verdict)],

@@ -118,7 +118,7 @@ def _interval(comparison: Comparison) -> str:
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
-    """What every comparison shows, one sentence or a few for each, then the optimism."""
+    """What every comparison shows, one sentence or a few for each, then the selection bias."""
     lines = [describe_comparison(comparison, verdict) for comparison in verdict.comparisons]
     rest = len(verdict.rankings) - 1 - len(verdict.comparisons)
     if rest > 0:
@@ -137,15 +137,15 @@ def selection_bias(verdict: Verdict) -> list[str]:
     count = len(verdict.rankings)
     if count < 2:
         return []
-    if verdict.optimism is None:
+    if verdict.selection_bias is None:
         return [
             f"Best of {count}: the highest of {count} equal settings looks better than it is, by "
             f"{expected_best(count):.2f} standard deviations over seeds on average. That spread is not known here."
         ]
     return [
         f"Best of {count}: if all {count} settings were equal, the best would still look better than their mean by "
-        f"{amount(verdict.optimism)} on average, by luck of the seed. Expect the winner's own figure to be too good "
-        "by up to that."
+        f"{amount(verdict.selection_bias)} on average, by luck of the seed. Expect the winner's own figure to be too "
+        "good by up to that."
     ]
 
 

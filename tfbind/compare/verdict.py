@@ -117,15 +117,15 @@ class Verdict:
     """The settings ranked, and what their comparison says.
 
     `rankings` are in order, the best figure first; `comparisons` are the best that can be judged against `TESTED`
-    others. `optimism`: how much the best of as many equal settings would look too good by chance. `noise` helps where
-    one run shows nothing of it. `refused` says why nothing was compared.
+    others. `selection_bias`: how much the best of as many equal settings would look too good by chance. `noise` helps
+    where one run shows nothing of it. `refused` says why nothing was compared.
     """
 
     rank_by: RankBy
     settings: list[Configuration]
     rankings: list[Ranking]
     comparisons: list[Comparison]
-    optimism: float | None
+    selection_bias: float | None
     notes: list[str]
     refused: str | None = None
     noise: Noise | None = None
@@ -237,7 +237,7 @@ def judge(records: Sequence[RunRecord], rank_by: RankBy, pool: Sequence[RunRecor
     first = next((ranking for ranking in rankings if ranking.judged), rankings[0])
     noise = _noise(first.setting, settings, all_settings, rank_by)
     comparisons = _comparisons(first, rankings, data_of(records), rank_by)
-    return Verdict(rank_by, settings, rankings, comparisons, _optimism(rankings, noise), notes, noise=noise)
+    return Verdict(rank_by, settings, rankings, comparisons, _selection_bias(rankings, noise), notes, noise=noise)
 
 
 def _noise(
@@ -369,7 +369,7 @@ def _pair(best: Ranking, other: Ranking, rank_by: RankBy) -> tuple[BootstrapDiff
         return None, str(error)
 
 
-def _optimism(rankings: Sequence[Ranking], noise: Noise | None) -> float | None:
+def _selection_bias(rankings: Sequence[Ranking], noise: Noise | None) -> float | None:
     if len(rankings) < 2:
         return None
     sds = [ranking.sd for ranking in rankings if ranking.sd]

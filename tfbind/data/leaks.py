@@ -162,7 +162,7 @@ class _Words:
     numbers: NDArray[np.uint32]
     rows: NDArray[np.int32]
     starts: NDArray[np.int32]
-    turned: NDArray[np.bool_]
+    is_reverse: NDArray[np.bool_]
 
 
 def _words(codes: Codes, width: int) -> _Words:
@@ -170,14 +170,14 @@ def _words(codes: Codes, width: int) -> _Words:
     # Number, place and strand in one integer: to sort these takes half the memory of sorting places by numbers.
     packed = np.concatenate([_pack_words(codes, rows, width) for rows in _row_slices(len(codes))])
     packed.sort()
-    turned = (packed & 1).astype(bool)
+    is_reverse = (packed & 1).astype(bool)
     packed >>= 1
     flat = packed.astype(np.uint32)
     packed >>= 32
     numbers, rows = packed.astype(np.uint32), (flat // np.uint32(starts)).astype(np.int32)
     first = np.ones(len(numbers), dtype=bool)
     first[1:] = (numbers[1:] != numbers[:-1]) | (rows[1:] != rows[:-1])
-    return _Words(numbers[first], rows[first], (flat[first] % np.uint32(starts)).astype(np.int32), turned[first])
+    return _Words(numbers[first], rows[first], (flat[first] % np.uint32(starts)).astype(np.int32), is_reverse[first])
 
 
 def _row_slices(rows: int) -> Iterator[slice]:
@@ -209,8 +209,8 @@ def _nearest(ours: Codes, theirs: Codes) -> NDArray[np.intp]:
         word, match = np.repeat(words, counts), np.repeat(first[words], counts) + offsets
         for other in _candidates(known.rows[match], width, ours.shape[1]):
             both = known.rows[match] == other
-            turned = mine.turned[word[both]] != known.turned[match[both]]
-            shared = mine.starts[word[both]], known.starts[match[both]], turned
+            is_reverse = mine.is_reverse[word[both]] != known.is_reverse[match[both]]
+            shared = mine.starts[word[both]], known.starts[match[both]], is_reverse
             if _near(ours[row], theirs[other], width, shared):
                 nearest[row] = other
                 break
@@ -235,10 +235,10 @@ def _near(ours: Codes, theirs: Codes, width: int, shared: SharedWords) -> bool:
 
 def _aligned(ours: Codes, theirs: Codes, width: int, shared: SharedWords) -> bool:
     """Whether two windows (L,) are similar when aligned, without gaps, at the shift of most of their shared words."""
-    length, (our_starts, their_starts, turned) = len(ours), shared
-    shifts = np.where(turned, length - width - their_starts, their_starts) - our_starts
+    length, (our_starts, their_starts, is_reverse) = len(ours), shared
+    shifts = np.where(is_reverse, length - width - their_starts, their_starts) - our_starts
     # A number for each strand and shift.
-    diagonals, counts = np.unique(shifts + 4 * length * turned, return_counts=True)
+    diagonals, counts = np.unique(shifts + 4 * length * is_reverse, return_counts=True)
     diagonal = int(diagonals[counts.argmax()])
     shift, other_strand = (diagonal - 4 * length, True) if diagonal > 2 * length else (diagonal, False)
     target = reverse_complement(theirs[None])[0] if other_strand else theirs

@@ -100,11 +100,11 @@ def _seed_motif(word: Codes) -> Motif:
 def _refine(motif: Motif, near: Codes) -> Motif:
     """The motif of each window's best match, of those that score above half of the median."""
     forward, reverse = scan(motif, near)
-    turned = reverse.max(axis=1) > forward.max(axis=1)
-    better = np.where(turned[:, None], reverse, forward)
+    is_reverse = reverse.max(axis=1) > forward.max(axis=1)
+    better = np.where(is_reverse[:, None], reverse, forward)
     starts, best = better.argmax(axis=1), better.max(axis=1)
     words = near[np.arange(len(near))[:, None], starts[:, None] + np.arange(motif.width)]
-    words = np.where(turned[:, None], reverse_complement(words), words)[best > np.median(best) / 2]
+    words = np.where(is_reverse[:, None], reverse_complement(words), words)[best > np.median(best) / 2]
     counts = np.stack([(words == code).sum(axis=0) for code in range(4)])
     return from_counts(motif.name, "", counts)
 
@@ -259,11 +259,11 @@ def _solve(both: Codes, values: Scores, odds: NDArray[np.float64]) -> NDArray[np
     """
     before = None
     for _ in range(TURNS):
-        turned = _sums(odds, both[1]) > _sums(odds, both[0])
-        if before is not None and (turned == before).all():
+        is_reverse = _sums(odds, both[1]) > _sums(odds, both[0])
+        if before is not None and (is_reverse == before).all():
             break
-        before = turned
-        indicator = _indicator(np.where(turned[:, None], both[1], both[0]))
+        before = is_reverse
+        indicator = _indicator(np.where(is_reverse[:, None], both[1], both[0]))
         seen = indicator.T @ indicator
         solution = np.linalg.lstsq(seen, indicator.T @ values.astype(np.float64), rcond=1e-10)[0]
         odds = np.where(seen.diagonal() == 0, np.nan, solution).astype(np.float64).reshape(-1, 4).T
@@ -369,12 +369,12 @@ def _count_motif(both: Codes, word: Codes) -> Motif:
     """The motif of words on both strands, (2, n, W), counted by turns with their strands, beginning with `word`."""
     odds, before = _word_odds(word), None
     for _ in range(TURNS):
-        turned = _sums(odds, both[1]) > _sums(odds, both[0])
-        if before is not None and (turned == before).all():
+        is_reverse = _sums(odds, both[1]) > _sums(odds, both[0])
+        if before is not None and (is_reverse == before).all():
             break
-        before = turned
+        before = is_reverse
         motif = from_counts(
-            "recovered", "", _indicator(np.where(turned[:, None], both[1], both[0])).sum(axis=0).reshape(-1, 4).T
+            "recovered", "", _indicator(np.where(is_reverse[:, None], both[1], both[0])).sum(axis=0).reshape(-1, 4).T
         )
         odds = motif.log_odds
     return motif

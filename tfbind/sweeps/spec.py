@@ -80,14 +80,14 @@ def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
     method = _choice("method", document.get("method"), METHODS)
     parameters = _parameters(document.get("parameters"), base)
     constants = {parameter.field: parameter.values[0] for parameter in parameters if len(parameter.values) == 1}
-    settled = parse_config(constants, base)
+    base_config = parse_config(constants, base)
     metric, goal, metric_notes = _metric(document.get("metric"), method)
     spec = Spec(
         method,
         metric,
         goal,
         parameters,
-        settled,
+        base_config,
         replicates=_whole("replicates", document.get("replicates", 1), 1, MAX_REPLICATES),
         run_cap=None if document.get("run_cap") is None else _whole("run_cap", document["run_cap"], 1, MAX_RUNS),
         early_stop=_early_stop(early := document.get("early_terminate")),

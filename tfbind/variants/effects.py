@@ -26,9 +26,9 @@ from tfbind.variants.reference import (
     Reference,
     ReferenceSequence,
     ScoringTask,
+    reverse_complement_variant,
     task_around,
     task_in_window,
-    turned_variant,
 )
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Scorer:
             return f"allele of over {LONGEST_ALLELE:,} bases"
         variant = Variant(call.position - 1 - stretch.first, reference, alternative)
         if stretch.reverse:
-            stretch, variant = stretch.turned(), turned_variant(variant, stretch.length)
+            stretch, variant = stretch.reverse_complemented(), reverse_complement_variant(variant, stretch.length)
         try:
             variant = variant.widened(stretch.read, stretch.length, LONGEST_ALLELE)
         except ValueError as error:

@@ -30,7 +30,7 @@ class ReferenceSequence:
     read: Callable[[int, int], Codes]
     reverse: bool = False
 
-    def turned(self) -> "ReferenceSequence":
+    def reverse_complemented(self) -> "ReferenceSequence":
         """The stretch with `read` along the other strand, places counted from its first base."""
 
         def read(start: int, end: int) -> Codes:
@@ -166,10 +166,10 @@ class ScoringTask(NamedTuple):
             return self
         bases, alternative_bases = self.lengths()
         codes = (reverse_complement(self.reference[:bases]), reverse_complement(self.alternative[:alternative_bases]))
-        return ScoringTask(self.start - bases + 1, *codes, turned_variant(self.variant, bases))
+        return ScoringTask(self.start - bases + 1, *codes, reverse_complement_variant(self.variant, bases))
 
 
-def turned_variant(variant: Variant, length: int) -> Variant:
+def reverse_complement_variant(variant: Variant, length: int) -> Variant:
     """A variant of a sequence of so many bases as one of its reverse complement."""
     start = length - variant.start - len(variant.reference)
     return Variant(start, *map(reverse_complement, (variant.reference, variant.alternative)))

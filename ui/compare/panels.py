@@ -265,8 +265,8 @@ def _verdict(verdict: Verdict, baselines: list[BaselineComparison]) -> None:
         st.warning(answer)
         _baselines_of_each(verdict, baselines)
         return
-    settled = verdict.comparisons and not verdict.tied
-    (st.success if settled else st.info)(answer, icon=":material/trophy:" if settled else ":material/balance:")
+    is_decided = verdict.comparisons and not verdict.tied
+    (st.success if is_decided else st.info)(answer, icon=":material/trophy:" if is_decided else ":material/balance:")
     st.caption(plain(f"Judged by {verdict.rank_by.words}."))
     words, picture = st.columns([3, 2], gap="large")
     with words:

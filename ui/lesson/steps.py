@@ -266,18 +266,18 @@ def _score() -> bool:
         records = read_records(text, max_records=1, max_bases=LONGEST)
         codes = records[0].codes
         model = cache.open_model(home(), best.id)
-        found = cache.profile(model, codes, False, False)
+        profile = cache.profile(model, codes, False, False)
     except ValueError as error:
         st.error(plain(str(error)))
         return True
     show_notes(records)
     st.plotly_chart(
-        profile_figure(codes, found.scores, name="predicted", target=SHIPPED),
+        profile_figure(codes, profile.scores, name="predicted", target=SHIPPED),
         config=chart_buttons("profile"),
         key="lesson-profile",
         alt="The predicted scores along the DNA",
     )
-    st.markdown(f"Highest score: **{fixed(float(found.scores.max()), 1)}** nats above background.")
+    st.markdown(f"Highest score: **{fixed(float(profile.scores.max()), 1)}** nats above background.")
     st.success(
         "That was all of it: data, a guess, a race, a verdict that allows for luck, a ceiling and what moves it, and "
         "a model of your own that scores DNA."

@@ -119,11 +119,11 @@ def profile(model: Model, codes: Codes, both: bool, pad: bool) -> Profile:
 @remembered_model(max_entries=16, show_spinner="Scoring all records")
 def highest(model: Model, sequences: tuple[Codes, ...], both: bool, pad: bool) -> list[float | None]:
     """The highest score of each sequence; None where it is too short for the model and not to be filled up."""
-    found: list[float | None] = []
+    highest_scores: list[float | None] = []
     for codes in sequences:
         short = not pad and model.length is not None and len(codes) < model.length
-        found.append(None if short else float(score(model, codes, both=both, pad=pad).scores.max()))
-    return found
+        highest_scores.append(None if short else float(score(model, codes, both=both, pad=pad).scores.max()))
+    return highest_scores
 
 
 @remembered_model(max_entries=32, show_spinner="Trying every base change")
