@@ -332,8 +332,8 @@ def _draw_stack(
 
 
 @cache.drawn_once
-def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], chosen: int | None, unit: str) -> go.Figure:
-    return stacked_figure(names, profiles, selected=chosen, unit=unit)
+def _stacked_figure(names: Sequence[str], profiles: Sequence[Scores], selected: int | None, unit: str) -> go.Figure:
+    return stacked_figure(names, profiles, selected=selected, unit=unit)
 
 
 def stacked(listed: Sequence[Record], highest: Sequence[float | None]) -> list[int]:
