@@ -54,8 +54,10 @@ audit: setup ## known vulnerabilities of what is pinned, for login and Ray too; 
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	$(VENV)/bin/pip-audit --strict --no-deps --disable-pip $(addprefix --requirement ,$(PINNED))
 
+# Two sessions, since browsers of tests/stress are their own, and Playwright has one of tests/browser's for a session.
 stress: setup-dev ## kills, crowds, full disks, thousands of hostile files, and whatever else takes long
-	$(VENV)/bin/python -m pytest -n 3 --dist worksteal -m slow
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal -m slow --ignore tests/stress
+	$(VENV)/bin/python -m pytest -n 3 --dist worksteal tests/stress
 
 # Pins everything that pyproject.toml leads to, for every platform and Python that it allows; what is pinned already
 # stays (UPGRADE=--upgrade renews all, UPGRADE="--upgrade-package NAME" one). No file pins what CUDA builds of torch
