@@ -305,11 +305,14 @@ class _RunLog:
         return str(explain_error(full_message(error), url, find_key(url), path))
 
     def _poll_server(self) -> None:
-        """Ask the server, while the run goes on, for the rows that it was handed when it was asked last."""
+        """Ask the server, while the run goes on, for rows that were handed to it a while ago, until it has them."""
+        confirmed = 0
         while self.logged["state"] == "logging":
             rows = self.logged["rows"]
             time.sleep(ASK_SECONDS)
-            self.problem = self._missing_rows(rows)
+            if rows > confirmed:
+                self.problem = self._missing_rows(rows)
+                confirmed = confirmed if self.problem else rows
 
     def _delete_folder(self, folder: str) -> None:
         """Delete a folder that the client has written for this run."""
@@ -372,7 +375,7 @@ class _RunLog:
         if reason:
             self._write_status(state="incomplete", error=reason)
             return
-        if self.logged["mode"] == "online":
+        if online:
             self._delete_folder(self.logged["folder"])
             self._write_status(folder="", error="")
         self._write_status(state="finished")
