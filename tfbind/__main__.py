@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from tfbind.cli import Parser, print_error
 from tfbind.errors import FAILURE
-from tfbind.store import format_error as said_of, set_private_umask
+from tfbind.store import format_error, set_private_umask
 from tfbind.text import shown_on, visible_output
 
 # The module of tfbind/cli/ that is imported when a command is called, the function that adds it there, its help.
@@ -104,7 +104,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except IsADirectoryError as error:
         return _fail(f"{error.filename}: a folder; expected a file", 2)
     except OSError as error:
-        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else _fail(said_of(error), 1)
+        return 1 if isinstance(error, BrokenPipeError) and _nobody_reads() else _fail(format_error(error), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
 

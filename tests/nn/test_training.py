@@ -241,10 +241,10 @@ def test_the_optimizer_takes_the_steps_of_torch_bit_by_bit_and_goes_on_from_its_
             optimizer.load_state_dict(copy.deepcopy(reference.state_dict()))
     for ours_now, theirs_now in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(ours_now, theirs_now)
-    kept = Optimizer(ours.parameters(), config)
-    kept.load_state_dict(optimizer.state_dict())
+    resumed = Optimizer(ours.parameters(), config)
+    resumed.load_state_dict(optimizer.state_dict())
     for name, tensors in optimizer.state.items():
-        assert all(map(torch.equal, tensors, kept.state[name]))
+        assert all(map(torch.equal, tensors, resumed.state[name]))
     with pytest.raises(ValueError, match="the state of 2 parameters; expected 1"):
         Optimizer([torch.zeros(2)], config).load_state_dict(optimizer.state_dict())
 

@@ -62,13 +62,18 @@ def test_a_step_without_runs_says_to_run_them_first(step: str) -> None:
     assert "First run" in words(page(step))
 
 
-def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
+def make_rates_sweep(home: Path, killed: tuple[float, int] | None = None) -> None:
+    """The first sweep of the lesson, run: the higher the rate, the better; that of one rate and seed was killed."""
     sweep = sweep_folder.create(home, parse_spec(lesson.rates_sweep(), lesson.BASE))
     for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
         run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
         folder.append_row(run, make_rows(1)[0] | reached)
-        folder.set_state(run, "finished")
+        folder.set_state(run, "killed" if (config.learning_rate, config.seed) == killed else "finished")
+
+
+def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
+    make_rates_sweep(home)
     said = words(page("4"))
     assert plain("Learning rate 0.02 wins: Pearson r 0.9010") in said
     assert plain(". Learning rate 0.0002 is worse, p") in said
@@ -76,13 +81,7 @@ def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:
 
 
 def test_a_run_that_was_stopped_leaves_its_rate_without_a_call(home: Path) -> None:
-    sweep = sweep_folder.create(home, parse_spec(lesson.rates_sweep(), lesson.BASE))
-    for config in parse_spec(lesson.rates_sweep(), lesson.BASE).grid():
-        run = folder.create(home, config, facts={"sweep": sweep.id})
-        reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
-        folder.append_row(run, make_rows(1)[0] | reached)
-        lost = config.learning_rate == lesson.RATES[1] and config.seed == 0
-        folder.set_state(run, "killed" if lost else "finished")
+    make_rates_sweep(home, killed=(lesson.RATES[1], 0))
     said = words(page("4"))
     assert plain("learning rate 0.002 (1 of 3 runs ended early)") in said
     assert plain("Learning rate 0.002 is worse") not in said

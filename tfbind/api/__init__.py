@@ -96,8 +96,8 @@ def discover_motif(data: "Windows") -> "DiscoveredMotif | None":
     Returns:
         Its `motif` (4, W), `how` it was found, the share of variance that is `explained`; None for no motif.
 
-    >>> found = tf.discover_motif(tf.simulate_dataset("tiny", windows=200))
-    >>> found.how, found.motif.width
+    >>> result = tf.discover_motif(tf.simulate_dataset("tiny", windows=200))
+    >>> result.how, result.motif.width
     ('painted', 8)
     """
     return motifs.discover_motif(data)

@@ -78,10 +78,9 @@ def train(options: argparse.Namespace) -> int:
         config, request = _config_and_request(home, options, id)
         return _train_on_cluster(options, lambda cluster: runs.submit(home, config, request, cluster=cluster))
     with runs.stopped_on_interrupt(Run(home / "runs" / id)):
-        if run := runs.find_prepared(
-            home, id, options.arguments
-        ):  # by a page, which may be gone: it lacks its worker
-            return _train_here(run, options.json)
+        waiting = runs.find_prepared(home, id, options.arguments)
+        if waiting:  # prepared by a page, which may be gone: it lacks its worker
+            return _train_here(waiting, options.json)
         prepared = runs.prepare(home, *_config_and_request(home, options, id))
         run = prepared.create(options.arguments)
         return _train_here(run, options.json, prepared.dataset, prepared.split)

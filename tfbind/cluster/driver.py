@@ -128,18 +128,18 @@ class Tasks:
         return self._data[hash]
 
     def model(self, message: Message) -> None:
-        """Have pieces scored by this model from now on."""
+        """Have batches scored by this model from now on."""
         options = ScoringOptions(**message.facts["options"])
         self._model = tuple(map(ray.put, (message.facts["name"], list(message.files.values()), options)))
 
     def score(self, message: Message) -> None:
-        """Have a piece scored; on another node if one is lost."""
+        """Have a batch scored; on another node if one is lost."""
         job, codes = message.facts, np.frombuffer(message.files["codes"], np.uint8)
-        if not self._active:  # else it is its own pieces that have the CPUs
+        if not self._active:  # else it is its own batches that have the CPUs
             self._note_if_full(job["key"])
         name, members, options = self._model
-        piece = Batch(codes, job["lengths"], job["first"], job["last"])
-        self._start(job["key"], partial(_score.remote, name, members, piece, options))
+        batch = Batch(codes, job["lengths"], job["first"], job["last"])
+        self._start(job["key"], partial(_score.remote, name, members, batch, options))
 
     def cancel(self, message: Message) -> None:
         """End a task: after the batch in hand, or at once where that is not listened to."""

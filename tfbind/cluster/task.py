@@ -1,7 +1,7 @@
 """What a node of a cluster does: train a run, score DNA; and the caller's side of scoring. Nothing here imports Ray.
 
 A run is trained by the code that trains it locally, in a home of its own that is gone afterwards. What that code
-writes is handed over as it is written: the caller has all of an epoch, or nothing. For scoring, pieces go out as
+writes is handed over as it is written: the caller has all of an epoch, or nothing. For scoring, batches go out as
 tasks, and their scores come back in order.
 """
 
@@ -31,7 +31,7 @@ from tfbind.runs import Row, Run, Worker
 from tfbind.scoring import Batch, Model, ScoreBatches, Scores, ScoringOptions, make_model, read_members, score_batch
 from tfbind.store import ProcessIdentity, mtime_ns, set_private_umask, this_process
 
-AHEAD = 2  # pieces under way for each CPU: one that is scored, one on its way
+AHEAD = 2  # batches under way for each CPU: one that is scored, one on its way
 WAIT_SECONDS = 1.0
 LOOK_SECONDS = 0.5  # a request to stop is seen so late at most
 PREFIX = "tfbind-ray-"
@@ -45,13 +45,13 @@ Event = tuple[dict[str, Any], Files]
 def scorer(
     address: str, home: Path, names: str, options: ScoringOptions, on_waiting: Callable[[str], None]
 ) -> Iterator[ScoreBatches]:
-    """A function that scores pieces on a Ray cluster.
+    """A function that scores batches on a Ray cluster.
 
     Args:
         address: of the head of the cluster.
         home: where runs and models are kept.
         names: the members of the model, with commas between them.
-        options: how pieces are scored.
+        options: how batches are scored.
         on_waiting: gets one line when other work has taken all CPUs of the cluster.
 
     Raises:
@@ -62,17 +62,17 @@ def scorer(
     driver = Driver(address)
     try:
         driver.send({"do": "model", "name": names, "options": asdict(options)}, members)
-        yield lambda pieces: _scores(driver, pieces, on_waiting)
+        yield lambda batches: _scores(driver, batches, on_waiting)
     finally:
         driver.close()
 
 
-def _scores(driver: Driver, pieces: Iterable[Batch], on_waiting: Callable[[str], None]) -> Iterator[Scores]:
+def _scores(driver: Driver, batches: Iterable[Batch], on_waiting: Callable[[str], None]) -> Iterator[Scores]:
     finished: dict[int, Scores] = {}
     sent = taken = 0
-    for piece in pieces:
-        job = {"do": "score", "key": str(sent), "lengths": piece.lengths, "first": piece.first, "last": piece.last}
-        driver.send(job, {"codes": piece.codes.tobytes()})
+    for batch in batches:
+        job = {"do": "score", "key": str(sent), "lengths": batch.lengths, "first": batch.first, "last": batch.last}
+        driver.send(job, {"codes": batch.codes.tobytes()})
         sent += 1
         while sent - taken >= AHEAD * max(1, _cpus(driver)):
             yield _next(driver, finished, taken, on_waiting)
@@ -168,9 +168,9 @@ def end(process: Mapping[str, Any]) -> None:
         os.kill(owner.pid, signal.SIGKILL)
 
 
-def score(name: str, members: Sequence[bytes], piece: Batch, options: ScoringOptions) -> Scores:
-    """The scores of a piece, by the model with these members, each a file of weights."""
-    return score_batch(_model(name, tuple(members)), options, piece)
+def score(name: str, members: Sequence[bytes], batch: Batch, options: ScoringOptions) -> Scores:
+    """The scores of a batch, by the model with these members, each a file of weights."""
+    return score_batch(_model(name, tuple(members)), options, batch)
 
 
 @lru_cache(maxsize=1)

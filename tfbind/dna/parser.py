@@ -1,6 +1,6 @@
 """Parsers of pasted, uploaded or stored DNA: FASTA, tables, GenBank text, bare letters.
 
-A FASTA of any size is read in pieces; anything else as a whole. Names are data: nothing here opens or shows them.
+A FASTA of any size is read in chunks; anything else as a whole. Names are data: nothing here opens or shows them.
 """
 
 import io
@@ -79,7 +79,7 @@ def read_records(
     text = decompressed(data, limit)
     if len(text) > limit:
         raise TooLarge(f"more than {limit:,} characters; at most {_bounds(max_records, max_bases)}")
-    return assemble_records(_pieces_of_text(text, repair), max_records, max_bases)
+    return assemble_records(_chunks_of_text(text, repair), max_records, max_bases)
 
 
 def decompressed(data: bytes | str, limit: int) -> bytes:
@@ -105,11 +105,11 @@ def _bounds(records: int, bases: int) -> str:
 
 
 def assemble_records(
-    pieces: Iterable[SequenceChunk], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES
+    chunks: Iterable[SequenceChunk], max_records: int = MAX_RECORDS, max_bases: int = MAX_BASES
 ) -> list[Record]:
     """Join the chunks of each record; more records or bases than allowed are `TooLarge`."""
     headers, codes, changes, bases = [], [], [], 0
-    for number, group in itertools.groupby(pieces, key=lambda piece: piece.number):
+    for number, group in itertools.groupby(chunks, key=lambda chunk: chunk.number):
         parts = list(group)
         bases += sum(len(part.codes) for part in parts)
         if number > max_records or bases > max_bases:
@@ -137,7 +137,7 @@ def read_chunks(stream: BinaryIO) -> Iterator[SequenceChunk]:
             yield from read_fasta_chunks(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
             return
         plain_text(first)  # what is no text is refused before the rest is read
-        yield from _pieces_of_text(_rest(plain_stream, first), False)
+        yield from _chunks_of_text(_rest(plain_stream, first), False)
 
 
 def _rest(stream: BinaryIO, first: bytes) -> bytes:
@@ -164,16 +164,16 @@ def _read(stream: BinaryIO, size: int) -> bytes:
         raise ValueError(decompression_error(error)) from None
 
 
-def _pieces_of_text(text: bytes, repair: bool) -> Iterator[SequenceChunk]:
+def _chunks_of_text(text: bytes, repair: bool) -> Iterator[SequenceChunk]:
     text = plain_text(text)
     if text.startswith(b">"):
         return read_fasta_chunks([text + b"\n"], repair)
     if text.count(b"\n") > MAX_TABLE_LINES:
         raise ValueError(f"over {MAX_TABLE_LINES:,} lines and not FASTA; expected FASTA for so many")
-    return _pieces(*bodies(text), repair)
+    return _record_chunks(*bodies(text), repair)
 
 
-def _pieces(records: Iterable[tuple[bytes, bytes]], common: Changes, repair: bool) -> Iterator[SequenceChunk]:
+def _record_chunks(records: Iterable[tuple[bytes, bytes]], common: Changes, repair: bool) -> Iterator[SequenceChunk]:
     """A chunk for each header and body; the `common` changes apply to all."""
     for number, (header, body) in enumerate(records, 1):
         name, changes = _header(header), Changes(common)

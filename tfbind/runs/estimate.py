@@ -1,6 +1,5 @@
 """Estimates for a run: its duration, from earlier runs on the same device or a reference speed; its disk usage."""
 
-import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -139,7 +138,12 @@ def recent_samples(runs: list[Run]) -> list[SpeedSample]:
 
 def round_seconds(seconds: float) -> float:
     """Round a duration: to 5 s below two minutes, to 30 s below ten minutes, then to minutes."""
-    step = next(step for limit, step in ((120, 5), (600, 30), (math.inf, 60)) if seconds < limit)
+    if seconds < 120:
+        step = 5
+    elif seconds < 600:
+        step = 30
+    else:
+        step = 60
     return max(step, step * round(seconds / step))
 
 
