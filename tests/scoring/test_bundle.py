@@ -73,6 +73,8 @@ def test_a_bundle_holds_weights_program_and_readme(home, bundles, name):
     weights = torch.load(made.out / "model_weights.pt", weights_only=True)
     assert all(torch.equal(weights[key], value) for key, value in network(CONFIGS[name]).state_dict().items())
     readme = (made.out / "README.md").read_text()
+    paragraphs = readme.split("\n\n")
+    assert len(set(paragraphs)) == len(paragraphs)
     assert '"val_pearsonr": 0.3' in readme
     assert ("attribute does not add up" if name == "layer" else "adds up to the difference of two scores") in readme
     assert "tfbind" not in (made.out / "predict.py").read_text()

@@ -240,8 +240,6 @@ def _readme(home: Path, model: Model, difference: float) -> str:
         "",
         f"Each ReLU in `{PROGRAM}` is a module of its own, as DeepLIFT (captum, tangermeme) needs it. {adding_up}",
         "",
-        f"Each ReLU in `{PROGRAM}` is a module of its own, as DeepLIFT (captum, tangermeme) needs it. {adding_up}",
-        "",
         f"Checked before it was handed out: {plural(WINDOWS, 'window')} scored by this program and by tfbind differ "
         f"by at most {difference:.1e} (weights {model.hash}).",
     ]
