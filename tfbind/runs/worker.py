@@ -25,7 +25,16 @@ from tfbind.runs import devices, folder, log as run_log
 from tfbind.runs.files import Row, State
 from tfbind.runs.folder import Run
 from tfbind.runs.record import pack_validation
-from tfbind.store import GpuMeter, ProcessMeter, format_error, handle_signals, remove_drafts, write_bytes
+from tfbind.store import (
+    DAMAGED,
+    DamagedFile,
+    GpuMeter,
+    ProcessMeter,
+    format_error,
+    handle_signals,
+    remove_drafts,
+    write_bytes,
+)
 from tfbind.text import figure
 
 if TYPE_CHECKING:
@@ -104,17 +113,16 @@ class Worker:
 
     @contextlib.contextmanager
     def _wait_for_slots(self, config: TrainConfig) -> Iterator[list[int]]:
-        assert config.threads is not None
-        device = config.device
+        device, threads = config.device, config.threads
+        if device == "auto" or threads is None:
+            raise DamagedFile(self.run.folder / folder.CONFIG, f"device and threads are not resolved; {DAMAGED}")
         while True:
             self._check_stop()
             if not folder.waiting_before(self.run, device):
-                with devices.slots(self.run.home, device, config.threads) as slots:
+                with devices.slots(self.run.home, device, threads) as slots:
                     if slots is not None:
-                        facts = {"device": device, "threads": config.threads}
-                        log.info(
-                            "runs on %s", devices.describe_device(device, config.threads), extra={"facts": facts}
-                        )
+                        facts = {"device": device, "threads": threads}
+                        log.info("runs on %s", devices.describe_device(device, threads), extra={"facts": facts})
                         yield slots
                         return
                 importlib.import_module("torch")  # takes seconds: while another run has the device, not after it
