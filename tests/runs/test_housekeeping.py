@@ -85,6 +85,16 @@ def test_a_run_without_its_checkpoint_opens_scores_exports_and_trains_on(home, t
     assert "`python -m tfbind train --from done` trains on" in err
 
 
+def test_a_run_outlives_the_run_whose_weights_it_began_with(home):
+    parent = runs.find(home, "done")
+    launch.prepare(home, toy_config(num_epochs=8), launch.RunRequest(id="more", parent=parent)).create()
+    runs.delete(parent)
+    code, out, _ = called(home, "runs", "more")
+    assert code == 0
+    assert "run more cannot be repeated: config.json: from: no run 'done'" in out
+    assert called(home, "runs", "more", "--command")[0] == 2
+
+
 def test_the_trash_is_emptied_for_good_and_a_link_in_it_is_not_followed(home, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -229,7 +229,11 @@ def show_runs(options: argparse.Namespace) -> int:
     summary = runs.summary(run)
     rows = runs.read_rows(run)
     logging = logger.describe_status(run)
-    lines = [_run_line(summary), _repeat(run)]
+    try:
+        repeat = _repeat(run)
+    except ValueError as error:
+        repeat = str(error)
+    lines = [_run_line(summary), repeat]
     if summary["error"]:
         lines.append(f"error: {summary['error']}")
     if logging:
@@ -254,7 +258,10 @@ def _log(run: Run, as_json: bool) -> int:
 
 def _repeat(run: Run) -> str:
     record, config = runs.read_record(run), runs.read_config(run)
-    parent = runs.find(run.home, record["from"]) if record["from"] else None
+    try:
+        parent = runs.find(run.home, record["from"]) if record["from"] else None
+    except ValueError as error:
+        raise ValueError(f"run {run.id} cannot be repeated: {runs.CONFIG}: from: {error}") from None
     request = RunRequest(parent=parent, wandb=logger.requested_mode(record), ray=record.get("ray", ""))
     try:
         config = config.model_copy(update={"dataset": resolve_name(run.home, record)})

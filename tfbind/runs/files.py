@@ -88,8 +88,9 @@ class Config(Facts):
     dataset_hash: str | None = None
     split_hash: str | None = None
     split_windows: dict[str, int] | None = None
-    windows: int | None = None
-    length: int | None = None
+    windows: int = 0
+    length: int = 0
+    seed: int = 0
 
 
 class Labels(Facts):
