@@ -21,6 +21,7 @@ from tfbind.scoring import predict
 from tfbind.scoring.model import load_model
 
 VALUES, MUTANTS, FLIPS = 8, 2, 5
+SOUND = ("(0, 'runs', 'p1'): missing", "(0, 'runs', 'p1', 'id'): another")  # a project of W&B may have other runs
 
 # What nobody can take for a file of its kind.
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -61,7 +62,7 @@ def damages(path: Path) -> dict[str, bytes]:
     """A file of JSON with other values, a file of another kind torn, each also mutated."""
     valid = path.read_bytes()
     if path.suffix in (".json", ".jsonl"):
-        values = list(other_values(valid))
+        values = [value for value in other_values(valid) if not value[0].startswith(SOUND)]
         found = dict(random.Random(SEED).sample(values, min(VALUES, len(values))))
     else:
         found = {what: damage(valid) for what, damage in DAMAGES.items()}
@@ -83,7 +84,9 @@ def test_a_damaged_file_is_named_and_no_other_changes(
     (path,) = home.glob(file)
     name = path.relative_to(home)
     every = {**{key: (command,) for key, command in COMMANDS.items()}, **WRITERS}
-    commands = {key: every[key] for key in {"run", "doctor", *NEEDED[file].split()}}
+    needed = {"run", "doctor", *NEEDED[file].split()}
+    # Those that write come last: what they start, such as a measurement of baselines, may write for a while.
+    commands = {key: command for key, command in every.items() if key in needed}
     sound = {key: run(command, out, capsys)[0] for key, (command, *_) in commands.items()}
     wrong = []
     for number, (what, content) in enumerate(damages(path).items(), 1):
@@ -102,7 +105,7 @@ def test_a_damaged_file_is_named_and_no_other_changes(
                 wrong.append(f"{what}: {command}: {code} not named {said[:300]}")
             if what in DAMAGES and key in NEEDED[file].split() and name.name not in said:
                 wrong.append(f"{what}: {command}: {code} silent {said[:300]}")
-    assert not wrong, "\n".join(wrong)
+    assert not wrong, f"seed {SEED}\n" + "\n".join(wrong)
 
 
 @pytest.mark.timeout(1200)
