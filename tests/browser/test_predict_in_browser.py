@@ -73,6 +73,25 @@ def test_paste_read_edit_export_in_under_a_minute(server: Server, open_page: Cal
     expect(page.get_by_text("Changed: 1 G>A.")).to_be_visible()
 
 
+def test_a_letter_chooses_its_site_and_is_changed_by_mouse_and_keyboard(
+    server: Server, open_page: Callable[..., Page]
+) -> None:
+    page = pasted(server, open_page, SITE)
+    page.locator(".sequence-site").first.click()
+    expect(page.get_by_role("button", name="Show all")).to_be_visible()
+    place = int(page.get_by_role("spinbutton", name="Position").input_value())
+    at_rest(page)
+    page.get_by_role("button", name=f"change {SITE[place - 1]} at {place} to C").click()
+    expect(page.get_by_text(f"Changed: {place} {SITE[place - 1]}>C.")).to_be_visible()
+    letters = page.locator(".sequence")
+    letters.focus()
+    letters.press("Home")
+    expect(page.locator(".sequence-spoken")).to_contain_text(" at ")
+    letters.press("ArrowLeft")
+    letters.press("T" if SITE[0] != "T" else "A")
+    expect(page.get_by_text(re.compile(f", 1 {SITE[0]}>"))).to_be_visible()
+
+
 def test_a_finished_run_scores_dna_at_a_press_and_the_figure_is_saved(
     server: Server, open_page: Callable[..., Page]
 ) -> None:

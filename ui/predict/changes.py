@@ -184,12 +184,12 @@ def _draw_base(record: Record, edited: EditedSequence, changes: list[Variant]) -
                     letter,
                     key=f"base-{letter}",
                     disabled=code == current,
-                    on_click=_set_base,
+                    on_click=set_base,
                     args=(record, code, changes),
                 )
 
 
-def _set_base(record: Record, code: int, changes: list[Variant]) -> None:
+def set_base(record: Record, code: int, changes: list[Variant]) -> None:
     """Set the chosen base; sequence and position as they are now: a click may come before the page is drawn anew."""
     codes, place = edits.edit(record.codes, changes).codes, st.session_state[POSITION] - 1
     if place < len(codes) and codes[place] != code:

@@ -35,6 +35,7 @@ from tfbind.text import fixed
 from tfbind.variants import EditedSequence, edits, effect_in_window
 from ui.predict.changes import POSITION, changes_of, draw_changes, key, show_effect
 from ui.predict.model import PAD, ModelChoice, Settings, padded, read_tick
+from ui.predict.sequence import draw_sequence
 from ui.train.science import chart_buttons
 from ui.widgets import cache
 from ui.widgets.session import home, plain
@@ -152,9 +153,18 @@ def sequence_view(
     if original:
         _draw_effect(record, edited, original, profile, settings)
     _draw_profile(record, edited, profile, original, hits, rows, settings)
+    draw_sequence(
+        record,
+        edited,
+        rows,
+        selected_site(rows),
+        changes,
+        settings.model.target.unit,
+        lambda place: _go_to(rows, place),
+    )
     draw_sites(rows, settings.threshold, settings.model, settings.both)
     draw_changes(record, edited, records, open_record)
-    _draw_map(settings.model, edited.codes, profile, settings.both)
+    _draw_map(settings.model, edited.codes, profile, selected_site(rows), settings.both)
 
 
 def _draw_padding(settings: Settings, bases: int) -> None:
@@ -288,9 +298,12 @@ def _comparison_line(other: ModelChoice, codes: Codes, profile: Profile, both: b
 
 def _select_clicked(chart: str, rows: Rows) -> None:
     for point in st.session_state[chart]["selection"]["points"][:1]:
-        position = round(point["x"])
-        st.session_state[POSITION] = position
-        select_site(rows, position)
+        _go_to(rows, round(point["x"]))
+
+
+def _go_to(rows: Rows, position: int) -> None:
+    st.session_state[POSITION] = position
+    select_site(rows, position)
 
 
 @cache.drawn_once
@@ -298,12 +311,12 @@ def _map_figure(changed: Mutagenesis, target: ScoreTarget) -> go.Figure:
     return mutagenesis_figure(changed, target)
 
 
-def _draw_map(model: Model, codes: Codes, profile: Profile, both: bool) -> None:
+def _draw_map(model: Model, codes: Codes, profile: Profile, site: tuple[int, int] | None, both: bool) -> None:
     st.subheader("What every base change would do", anchor=False)
     if model.length is not None and len(codes) < model.length:
         st.caption("Not for a sequence that was filled up with N.")
         return
-    middle = int(profile.scores.argmax())
+    middle = sum(site) // 2 - 1 if site else int(profile.scores.argmax())
     first = max(0, min(middle - MAP_BASES // 2, len(codes) - MAP_BASES))
     if len(codes) > MAP_BASES:
         first = st.slider("From base", 1, len(codes) - MAP_BASES + 1, first + 1, key=f"map-{len(codes)}-{middle}") - 1
