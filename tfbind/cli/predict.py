@@ -190,14 +190,27 @@ def variants(options: argparse.Namespace) -> int:
 def add_bundle(commands: Any) -> None:
     """Add `bundle`."""
     command = add_command(commands, "bundle", export_bundle)
-    command.add_argument("id", metavar="ID", help="a run, or another model of one network")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or an empty folder")
+    command.add_argument("id", metavar="ID", help="a run, or another model; an average of several with --html alone")
+    command.add_argument(
+        "--html", action="store_true", help="one web page in their place, which scores DNA in any browser, offline"
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a new or empty folder; with --html a new file .html",
+    )
 
 
 def export_bundle(options: argparse.Namespace) -> int:
     """Write model_weights.pt and a predict.py that needs no tfbind, once its scores have been compared with ours."""
-    from tfbind.scoring import export_bundle
+    from tfbind.scoring import export_bundle, export_web_page
 
+    if options.html:
+        size = export_web_page(home_folder(), options.id, options.out)
+        facts = {"out": options.out, "model": options.id, "bytes": size}
+        return print_result(options.json, facts, [f"{options.out}: {size / 1e6:.1f} MB; a browser opens it offline"])
     bundle = export_bundle(home_folder(), options.id, options.out)
     most = f"{bundle.difference:.1e}"
     line = f"{bundle.out}: checked on {bundle.windows} windows, differs from our scores by at most {most}"

@@ -80,3 +80,9 @@ from .target import (
     ScoreTarget as ScoreTarget,
     read_score_target as read_score_target,
 )
+from .web_page import (
+    SEQUENCE_SCRIPT as SEQUENCE_SCRIPT,
+    SEQUENCE_STYLE as SEQUENCE_STYLE,
+    export_web_page as export_web_page,
+    web_page as web_page,
+)

@@ -27,6 +27,7 @@ from tfbind.scoring import (
     provenance,
     rule,
     track,
+    web_page,
 )
 from tfbind.store import format_error
 from ui.predict.changes import changed_copy
@@ -214,6 +215,16 @@ def downloads(originals: list[Record], settings: Settings) -> None:
     suffix = _buttons(usable, settings, pad, about, [suffix for suffix in FORMATS if suffix not in refused])
     st.caption(plain(f"Coordinates: {coordinates(suffix, sizes)}."))
     st.caption(PICTURES)
+    st.download_button(
+        "Share the model as a web page",
+        data=lambda: web_page(home(), settings.main.name),
+        file_name=f"{Path(settings.main.name).stem}.html",
+        mime="text/html",
+        icon=":material/share:",
+        on_click="ignore",
+        help="One file that scores DNA in any browser, without this app and without a network: profile, sites, base "
+        "changes, .csv. What is pasted there leaves that browser for nowhere.",
+    )
     for reason in dict.fromkeys(refused.values()):
         suffixes = ", ".join(suffix for suffix in refused if refused[suffix] == reason)
         st.caption(plain(f"Not as {suffixes}: {reason}."))

@@ -1,14 +1,13 @@
 """The letters of a scored sequence with its sites: a click chooses a base or a site, or changes a base."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from tfbind.dna import LETTERS, Codes, Record, decode
-from tfbind.scoring import Variant
+from tfbind.scoring import SEQUENCE_SCRIPT, SEQUENCE_STYLE, Variant
 from tfbind.store import plural
 from tfbind.variants import EditedSequence
 from ui.predict.changes import POSITION, key, set_base
@@ -19,46 +18,12 @@ CAPTION = (
     "The stronger the colour, the stronger the site; its arrow points along the strand."
 )
 
-CSS = """
-.sequence {
-  max-height: 20em; overflow-y: auto; position: relative; cursor: text;
-  padding: 0.5em 0 2em; margin-bottom: -1em;
-  font: 0.875rem/2.1 var(--st-code-font, monospace); color: var(--st-text-color);
-}
-.sequence:focus-visible { outline: 2px solid var(--st-primary-color); }
-.sequence-line { white-space: pre; display: flex; gap: 2ch; }
-.sequence-number { min-width: var(--numbers); text-align: right; opacity: 0.75; user-select: none; }
-.sequence-letters { position: relative; }
-.sequence-site { background: color-mix(in srgb, #d55e00 var(--strength), transparent); position: relative; }
-.sequence-chosen { box-shadow: 0 2px 0 var(--st-text-color); }
-.sequence-forward::after, .sequence-reverse::before {
-  content: "▶"; position: absolute; top: -0.95em; right: 0; font-size: 0.7em; line-height: 1;
-}
-.sequence-reverse::before { content: "◀"; right: auto; left: 0; }
-.sequence-changed { font-weight: 700; text-decoration: underline 2px; }
-.sequence-mark {
-  position: absolute; top: 0.2em; bottom: 0.2em; width: 1ch; outline: 1.5px solid var(--st-text-color);
-  border-radius: 2px; pointer-events: none;
-}
-.sequence-menu {
-  position: absolute; z-index: 1; top: calc(100% + 2px); left: -2px; display: flex; gap: 2px; line-height: 1.7;
-  padding: 0 2px; border: 1px solid var(--st-border-color); border-radius: 4px; pointer-events: auto;
-  background: var(--st-background-color);
-}
-.sequence-menu-left { left: auto; right: -2px; }
-.sequence-menu button {
-  font: inherit; color: inherit; background: none; border: 0; padding: 0 0.5em; min-width: 24px; cursor: pointer;
-}
-.sequence-menu button:hover, .sequence-menu button:focus { background: var(--st-secondary-background-color); }
-.sequence-spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-"""
-
 _component = st.components.v2.component(
     "sequence",
     html="<div class='sequence' tabindex='0' role='application'></div>\n"
     "<div class='sequence-spoken' aria-live='polite'></div>",
-    css=CSS,
-    js=Path(__file__).with_suffix(".js").read_text(),
+    css=SEQUENCE_STYLE.read_text(),
+    js=SEQUENCE_SCRIPT.read_text(),
 )
 
 
