@@ -1,4 +1,11 @@
 from . import edits as edits
+from .design import (
+    MOST_CHANGES as MOST_CHANGES,
+    Design as Design,
+    Goal as Goal,
+    design as design,
+    oligos as oligos,
+)
 from .edits import EditedSequence as EditedSequence, VariantEffect as VariantEffect
 from .effects import (
     AlleleEffect as AlleleEffect,

@@ -34,10 +34,12 @@ from tfbind.store import plural
 from tfbind.text import fixed
 from tfbind.variants import EditedSequence, edits, effect_in_window
 from ui.predict.changes import POSITION, changes_of, draw_changes, key, show_effect
+from ui.predict.design import draw_design
 from ui.predict.model import PAD, ModelChoice, Settings, padded, read_tick
 from ui.predict.sequence import draw_sequence
 from ui.train.science import chart_buttons
 from ui.widgets import cache
+from ui.widgets.panels import panel
 from ui.widgets.session import home, plain
 
 Rows = list[dict[str, Any]]
@@ -164,6 +166,8 @@ def sequence_view(
     )
     draw_sites(rows, settings.threshold, settings.model, settings.both)
     draw_changes(record, edited, records, open_record)
+    with panel("design"):
+        draw_design(record, edited.codes, selected_site(rows), settings)
     _draw_map(settings.model, edited.codes, profile, selected_site(rows), settings.both)
 
 
