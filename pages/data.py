@@ -32,6 +32,20 @@ def table_row(name: str) -> dict[str, Any]:
     }
 
 
+def table(names: list[str]) -> None:
+    """Draw the data sets, a row each."""
+    st.dataframe(
+        pd.DataFrame(cells([table_row(name) for name in names])),
+        hide_index=True,
+        alt="Data sets on this disk",
+        column_config={
+            "Name": st.column_config.TextColumn(width="medium"),
+            "Windows": st.column_config.NumberColumn(format="localized"),
+            "Scored bases": st.column_config.NumberColumn(format="percent"),
+        },
+    )
+
+
 def choose(names: list[str]) -> str | None:
     """Draw the choice of a data set; the address keeps it."""
     requested = st.query_params.get("data")
@@ -53,18 +67,11 @@ def choose(names: list[str]) -> str | None:
 inside_app()
 st.title("Data", anchor=False)
 names = [str(data["name"]) for data in list_datasets(home())]
-announce()
+with panel("what was added"):
+    announce()
 if names:
-    st.dataframe(
-        pd.DataFrame(cells([table_row(name) for name in names])),
-        hide_index=True,
-        alt="Data sets on this disk",
-        column_config={
-            "Name": st.column_config.TextColumn(width="medium"),
-            "Windows": st.column_config.NumberColumn(format="localized"),
-            "Scored bases": st.column_config.NumberColumn(format="percent"),
-        },
-    )
+    with panel("table"):
+        table(names)
     selection = choose(names)
     if selection:
         with st.container(border=True):

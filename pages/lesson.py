@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from tfbind.store import format_error
 from ui.lesson.steps import STEPS
-from ui.widgets.session import inside_app, plain
+from ui.widgets.panels import panel
+from ui.widgets.session import inside_app
 
 STEP = "step"
 
@@ -25,11 +25,9 @@ step = STEPS[number - 1]
 st.title("Lesson: what a learning rate can do, and what it cannot", anchor=False)
 st.progress(number / len(STEPS), f"Step {number} of {len(STEPS)}")
 st.header(f"{number}. {step.title}", anchor=False)
-try:
+done = False
+with panel("step"):
     done = step.draw()
-except (ValueError, OSError) as error:
-    st.error(plain(format_error(error)))
-    done = False
 with st.container(horizontal=True):
     if number > 1:
         st.button("Back", on_click=go, args=(number - 1,), icon=":material/arrow_back:")

@@ -5,13 +5,19 @@ from typing import Any, NoReturn
 
 import pytest
 from driven import APP, checked, click, words
-from stand_in import make_run
+from stand_in import make_pair, make_run
 from streamlit.runtime.scriptrunner import RerunData, RerunException, StopException
 from streamlit.testing.v1 import AppTest
 
+from tfbind.data import import_pair
 from tfbind.tracking import cache
 from tfbind.tracking.cache import new_project, open_project, save_names, save_project
 from ui.compare import panels as compare_panels, pull, select
+from ui.data import add as data_add, detail as data_detail
+from ui.lesson import steps as lesson_steps
+from ui.predict import input as predict_input, model as predict_model
+from ui.sweep import form as sweep_form
+from ui.train import new_run, run as run_page
 from ui.widgets import panels
 from ui.widgets.panels import FAILED, panel
 from ui.widgets.session import plain
@@ -157,3 +163,51 @@ def test_without_its_table_or_its_verdict_the_page_shows_the_rest(
 def test_what_ends_or_repeats_a_page_passes_through(leaving: BaseException) -> None:
     with pytest.raises(type(leaving)), panel("any"):
         raise leaving
+
+
+@pytest.mark.usefixtures("logged")
+@pytest.mark.parametrize(
+    ("page", "failing", "left"),
+    [
+        ("train", (new_run, ("estimate_run", "number_column")), "What Start executes"),
+        ("data", (data_add, ("_pair",)), "A genome and a motif"),
+        ("data", (data_detail, ("_figures", "_scores")), "Train on it"),
+        ("predict", (predict_model, ("_choose_other",)), "Paste DNA here"),
+        ("predict", (predict_input, ("_draw_windows",)), "Call sites from"),
+        ("sweep", (sweep_form, ("_show_plan", "_list_sweeps")), "What Start executes"),
+        ("lesson", (lesson_steps, ("make_builtin",)), "Next: Guess"),
+    ],
+)
+def test_a_part_that_fails_leaves_the_rest_of_each_page(
+    page: str,
+    failing: tuple[Any, tuple[str, ...]],
+    left: str,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_run(home, "finished")
+    import_pair(home, *make_pair(tmp_path), "small")
+    module, names = failing
+    for name in names:
+        monkeypatch.setattr(module, name, fail)
+    test = AppTest.from_file(APP, default_timeout=60)
+    if page == "data":
+        test.query_params["data"] = "small"
+    shown = test.switch_page(f"pages/{page}.py").run()
+    assert not shown.exception, shown.exception
+    assert len(failures(shown)) == len(names)
+    texts = [words(shown), *(box.label for box in (*shown.button, *shown.number_input, *shown.tabs))]
+    assert any(left in text for text in (*texts, *(box.placeholder for box in shown.text_area)))
+
+
+@pytest.mark.usefixtures("logged")
+def test_curves_and_buttons_that_fail_leave_the_rest_of_a_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(home, "finished")
+    for name in ("_charts", "actions", "wandb_note"):
+        monkeypatch.setattr(run_page, name, fail)
+    test = AppTest.from_file(APP, default_timeout=60)
+    test.query_params["run"] = run.id
+    shown = test.run()
+    assert len(failures(shown)) == 3
+    assert "best epoch" in words(shown)

@@ -26,6 +26,7 @@ from scipy import special
 from tfbind import runs
 from tfbind.compare.runs import Configuration, RankBy, number
 from tfbind.data import open_training_data
+from tfbind.errors import TfbindError
 from tfbind.runs import RunRecord, read_validation
 
 ALMOST_ALL = 1e-14  # what is left out of a distribution at either end
@@ -163,6 +164,9 @@ def interval(record: RunRecord, metric: str, groups: NDArray[np.intp], draws: in
     if metric not in METRICS:
         raise ValueError(f"metric {metric}: not known for each window; expected {', '.join(METRICS)}")
     sums = read_window_sums(record)
+    if len(groups) != len(sums.windows):
+        expected = f"the {len(groups)} of this split: the data set or the program has changed since"
+        raise TfbindError(f"{len(sums.windows)} held-out windows", place=f"run {record.id}", expected=expected)
     count = int(groups.max()) + 1
     rng = np.random.default_rng(0)
     counts = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(draws)])

@@ -22,7 +22,7 @@ from tfbind.data import (
 from tfbind.dna import shorten
 from tfbind.store import expand_path, format_error
 from ui.widgets.command import BackgroundCommand, command
-from ui.widgets.panels import poll
+from ui.widgets.panels import panel, poll
 from ui.widgets.session import home, on_loopback, plain, run_action
 from ui.widgets.url_state import NewText, Uploader, upload_folder, write_upload
 
@@ -61,13 +61,13 @@ def add_data() -> None:
     pair, motif, signal, public = st.tabs(
         ["A pair of files", "A genome and a motif", "A genome and a signal", "The course's chromosome 22"]
     )
-    with pair:
+    with pair, panel("a pair of files"):
         _pair()
-    with motif:
+    with motif, panel("a genome and a motif"):
         _from_motif()
-    with signal:
+    with signal, panel("a genome and a signal"):
         _from_signal()
-    with public:
+    with public, panel("a download"):
         _public()
 
 

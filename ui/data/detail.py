@@ -13,6 +13,7 @@ from tfbind.motifs import FEWEST_WINDOWS, DiscoveredMotif, discover_motif, motif
 from ui.train.form import choose_dataset
 from ui.widgets.cache import remembered
 from ui.widgets.command import command
+from ui.widgets.panels import panel
 from ui.widgets.session import TRAIN_PAGE, home, plain, run_action
 
 ORIGINS = {
@@ -37,13 +38,15 @@ def detail(data: Windows) -> None:
     st.subheader(plain(data.name), anchor=False)
     if (constant := constant_score(data.scores)) is not None:
         st.warning(plain(f"In these windows {constant_score_message(constant)}."))
-    _figures(data)
-    _actions(data)
+    with panel("figures"):
+        _figures(data)
+    with panel("buttons"):
+        _actions(data)
     tabs = {"Scores": _scores, "Windows": _windows, "Motif behind the scores": _motif, "Report": _report}
     # Only what is looked at is computed: a motif takes seconds to read off, and any press of a button runs the page.
-    for tab, draw in zip(st.tabs(list(tabs), key=TABS, on_change="rerun"), tabs.values(), strict=True):
+    for tab, (name, draw) in zip(st.tabs(list(tabs), key=TABS, on_change="rerun"), tabs.items(), strict=True):
         if tab.open:
-            with tab:
+            with tab, panel(name):
                 draw(data)
 
 

@@ -18,6 +18,7 @@ from ui.predict.changes import BOX, OPEN_FILE, changes_to, key, restore_changes,
 from ui.predict.model import Settings, padded
 from ui.train.science import chart_buttons
 from ui.widgets import cache
+from ui.widgets.panels import panel
 from ui.widgets.session import cells, home, plain
 from ui.widgets.url_state import KEPT_MB, KeptFile, KeptSetting, KeptText, NewText, Uploader
 
@@ -230,8 +231,10 @@ def choose_record(records: Sequence[Record], settings: Settings) -> Record:
     listed = records[:TABLE_RECORDS]
     highest = cache.highest(settings.model, tuple(record.codes for record in listed), settings.both, padded())
     place = _settled_place(len(listed), next((place for place, score in enumerate(highest) if score is not None), 0))
-    _draw_table(listed, highest, place, len(records))
-    _draw_stack(listed, highest, place, settings)
+    with panel("table of records"):
+        _draw_table(listed, highest, place, len(records))
+    with panel("profiles of records"):
+        _draw_stack(listed, highest, place, settings)
     return listed[place]
 
 

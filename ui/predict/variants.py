@@ -36,6 +36,7 @@ from ui.predict.model import Settings
 from ui.train.science import chart_buttons
 from ui.widgets import cache
 from ui.widgets.cache import ScoredVariants
+from ui.widgets.panels import panel
 from ui.widgets.session import cells, home, on_loopback, plain
 from ui.widgets.url_state import NewText, Uploader
 
@@ -211,12 +212,15 @@ def _draw(variants: Variants, scored: ScoredVariants, settings: Settings) -> Non
         alt="Variants with their effect, where it acts, and sites gained and lost",
         column_config=COLUMNS | {"Effect": _effect_column(settings.model.target.scale)},
     )
-    _draw_downloads(variants, scored, settings)
-    _draw_unscored(scored.unscored, listed, folded=True)
+    with panel("downloads of variants"):
+        _draw_downloads(variants, scored, settings)
+    with panel("variants without a score"):
+        _draw_unscored(scored.unscored, listed, folded=True)
     state = st.session_state.get(TABLE)
     selection = state["selection"]["rows"] if state else []
     row = selection[0] if selection and selection[0] < len(scored.scored) else 0
-    _draw_profiles(*scored.scored[row], variants, settings)
+    with panel("profiles of a variant"):
+        _draw_profiles(*scored.scored[row], variants, settings)
 
 
 def _effect_column(scale: str) -> Any:

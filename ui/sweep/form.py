@@ -27,7 +27,7 @@ from tfbind.sweeps import (
 from ui.train.form import PRESET_HELP, PRESET_NAMES, form_and_plan, in_labels, label
 from ui.train.wandb import secrets, wandb_mode
 from ui.widgets.disk import room_warning
-from ui.widgets.panels import number_columns
+from ui.widgets.panels import number_columns, panel
 from ui.widgets.session import cells, home, newest_first, next_sweep_id, plain, run_action, show_sweep, start_key
 
 BUILD, WRITE = "Build it here", "Sweep file"
@@ -56,6 +56,13 @@ SCALES = {"uniform": "evenly", "log_uniform_values": "on a log scale"}
 def new_sweep() -> None:
     """Draw the ways in on the left, the plan with its Start button on the right, earlier sweeps below."""
     st.title("Sweep: many runs, one question", anchor=False)
+    with panel("form"):
+        _set_up()
+    with panel("sweeps so far"):
+        _list_sweeps()
+
+
+def _set_up() -> None:
     sizes = datasets.dataset_sizes(home())
     form, side = form_and_plan()
     with form:
@@ -79,7 +86,6 @@ def new_sweep() -> None:
             st.button("Start", type="primary", width="stretch", disabled=True, key="start-never")
             message = str(error) if way == WRITE else in_labels(error)
             (st.error if text.strip() else st.info)(plain(message))
-    _list_sweeps()
 
 
 def _base(datasets: list[str]) -> tuple[str, str]:
@@ -270,7 +276,8 @@ def _plan_and_start(
                 lambda: show_sweep(id),
                 lambda: sweeps.is_sweep(home(), id),
             )
-    _show_plan(spec, planned, sizes)
+    with panel("plan"):
+        _show_plan(spec, planned, sizes)
     st.caption("What Start executes; the same line works in a terminal")
     st.code(shlex.join(command), language=None, wrap_lines=True)
     with st.expander("The sweep file"):

@@ -17,7 +17,7 @@ from ui.train.form import label, parse_form
 from ui.train.run import COLOURS
 from ui.train.wandb import secrets
 from ui.widgets.chart import Chart, live_charts, loss_chart
-from ui.widgets.panels import number_column, number_columns, poll
+from ui.widgets.panels import number_column, number_columns, panel, poll
 from ui.widgets.session import TRAIN_PAGE, cells, close_sweep, home, plain, run_action
 
 OWN_COLOURS = 8  # more runs than that and only the best have a colour and a name in the legend
@@ -112,10 +112,12 @@ def race(sweep: Sweep) -> None:
     title.header(plain(sweeps.read_settings(sweep)["name"]), anchor=False)
     new.button("New sweep", icon=":material/add:", on_click=close_sweep, width="stretch")
     records = sweeps.run_records(sweep, _record_cache())
-    actions(sweep, status, records)
+    with panel("buttons"):
+        actions(sweep, status, records)
     busy = status.active or any(run.state in ACTIVE for run in records)
     poll(lambda: live(sweep, busy), busy)
-    run_actions(records)
+    with panel("buttons of a run"):
+        run_actions(records)
 
 
 def live(sweep: Sweep, was_busy: bool) -> None:
@@ -124,10 +126,8 @@ def live(sweep: Sweep, was_busy: bool) -> None:
     records = sweeps.run_records(sweep, _record_cache())
     if was_busy and not status.active and not any(run.state in ACTIVE for run in records):
         st.rerun()
-    try:
+    with panel("sweep"):
         _draw(sweep, status, sweeps.read_spec(sweep), records)
-    except ValueError as error:
-        st.error(plain(str(error)))
 
 
 def _draw(sweep: Sweep, status: Status, spec: Spec, records: list[RunRecord]) -> None:
@@ -144,8 +144,10 @@ def _draw(sweep: Sweep, status: Status, spec: Spec, records: list[RunRecord]) ->
     if status.active:
         left = "" if state.seconds_left is None else f" · about {duration(round_seconds(state.seconds_left))} left"
         st.progress(min(1.0, state.share), f"{state.ended} of {state.total} runs ended{left}")
-    live_charts(_charts(spec, records), key=f"race-{sweep.id}", height=360)
-    _table(spec, records)
+    with panel("curves"):
+        live_charts(_charts(spec, records), key=f"race-{sweep.id}", height=360)
+    with panel("table"):
+        _table(spec, records)
 
 
 def _facts(spec: Spec, records: list[RunRecord]) -> list[str]:

@@ -13,7 +13,7 @@ from ui.train.form import config_form, counts, data_of, form_and_plan, in_labels
 from ui.train.run import start
 from ui.train.wandb import secrets, wandb_mode
 from ui.widgets.disk import room_warning
-from ui.widgets.panels import number_column
+from ui.widgets.panels import number_column, panel
 from ui.widgets.session import cells, home, newest_first, next_run_id, plain, show_run, start_key
 
 LOW_DISK_BYTES = 1e9
@@ -24,6 +24,13 @@ def new_run() -> None:
     """Draw the form on the left, the plan with its Start button on the right, earlier runs below."""
     st.title("Train a model", anchor=False)
     st.caption(ABOUT)
+    with panel("form"):
+        _set_up()
+    with panel("runs so far"):
+        _list_runs()
+
+
+def _set_up() -> None:
     sizes = dataset.dataset_sizes(home())
     form, plan = form_and_plan()
     with form:
@@ -41,7 +48,6 @@ def new_run() -> None:
         with form:
             st.caption("What Start executes; the same line works in a terminal")
             st.code(shlex.join(runs.command(config, request)), language=None, wrap_lines=True)
-    _list_runs()
 
 
 def _plan(config: TrainConfig, windows: int, length: int) -> runs.RunRequest:
@@ -69,7 +75,8 @@ def _plan(config: TrainConfig, windows: int, length: int) -> runs.RunRequest:
         if problem:
             st.error(plain(problem))
         else:
-            _figures(config, data, parts, length)
+            with panel("plan"):
+                _figures(config, data, parts, length)
     return request
 
 

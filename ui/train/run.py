@@ -21,7 +21,7 @@ from ui.train.form import fill
 from ui.train.science import baseline_curves, baseline_words, read_split_baselines, results
 from ui.train.wandb import secrets, wandb_note
 from ui.widgets.chart import FIRST_POINT, Chart, live_charts, loss_chart
-from ui.widgets.panels import poll
+from ui.widgets.panels import panel, poll
 from ui.widgets.session import PREDICT_PAGE, close_run, home, next_run_id, plain, run_action, show_run, start_key
 
 RESUMABLE = ("killed", "crashed", "failed")
@@ -143,14 +143,15 @@ def run_view(run: Run) -> None:
     title, new = st.columns([5, 1], vertical_alignment="center")
     title.header(plain(runs.read_labels(run)["name"]), anchor=False)
     new.button("New run", icon=":material/add:", on_click=close_run, width="stretch")
-    actions(run, status)
+    with panel("buttons"):
+        actions(run, status)
     config = runs.read_config(run)
     poll(lambda: _live(run, config, status.active), status.active)
-    for part in [wandb_note] if status.active else [wandb_note, results]:
-        try:
-            part(run)
-        except ValueError as error:  # a damaged file of one part leaves the others
-            st.error(plain(str(error)))
+    with panel("W&B"):
+        wandb_note(run)
+    if not status.active:
+        with panel("results"):
+            results(run)
 
 
 def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
@@ -159,10 +160,8 @@ def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
     status = runs.read_status(run)
     if was_active and not status.active:
         st.rerun()
-    try:
+    with panel("run"):
         _draw(run, config, status, runs.read_rows(run))
-    except ValueError as error:
-        st.error(plain(str(error)))
 
 
 def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> None:
@@ -173,14 +172,17 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
             st.markdown(summary)
             stop_buttons(run, status)
         if status.state == "running":
-            _progress(run)
+            with panel("progress"):
+                _progress(run)
         advice = hint(rows, to_the_end=False)
         if advice and advice.kind == "diverged":
             st.warning(advice.text, icon=":material/trending_up:")
     else:
         st.markdown(summary, help=MEANINGS[status.state])
-        _outcome(run, status, rows, _hint(run, config, status, rows, measured))
-    _charts(run, rows, status.active, measured)
+        with panel("outcome"):
+            _outcome(run, status, rows, _hint(run, config, status, rows, measured))
+    with panel("curves"):
+        _charts(run, rows, status.active, measured)
 
 
 def _facts(run: Run, status: Status, rows: list[Row], config: TrainConfig) -> list[str]:

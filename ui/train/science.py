@@ -19,7 +19,7 @@ from tfbind.runs import Run, read_validation, record
 from tfbind.text import figure
 from ui.widgets.cache import remembered
 from ui.widgets.command import command
-from ui.widgets.panels import number_column
+from ui.widgets.panels import number_column, panel
 from ui.widgets.session import plain
 
 SHOWN = 6
@@ -297,15 +297,14 @@ def results(run: Run) -> None:
         st.warning(plain(str(error)))
         return
     profile, spread = st.columns([3, 2], gap="large")
-    with profile:
+    with profile, panel("examples"):
         _examples(data, windows, predictions, pearson)
-    with spread:
+    with spread, panel("windows"):
         _spread(pearson)
-    try:
+    with panel("figures"):
         figures_section(run, data)
+    with panel("filters"):
         run_filters(run)
-    except (ValueError, OSError) as error:
-        st.warning(plain(str(error)))
 
 
 def _examples(

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.logger import get_logger
 
+from tfbind.errors import TfbindError
 from tfbind.store import format_error
 from tfbind.text import LARGE, visible
 from ui.widgets.session import plain
@@ -53,12 +54,14 @@ def number_columns(table: pd.DataFrame) -> dict[str, Any]:
 @contextmanager
 def panel(name: str) -> Iterator[None]:
     """A part of a page that no other part needs; of what goes wrong in it the page says one line, and the server's
-    log everything.
+    log everything. A damaged file and the like say by themselves what is wrong.
 
     What Streamlit ends or repeats a page with is no `Exception` and passes through.
     """
     try:
         yield
+    except TfbindError as error:
+        st.error(plain(format_error(error)))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other parts can be drawn
         _LOG.error("%s: %s", name, visible(traceback.format_exc()))  # else raw, to a terminal
         kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
