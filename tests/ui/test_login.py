@@ -1,11 +1,15 @@
 """Where users are named, a page shows itself to nobody else, whatever the address asks for."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from driven import APP, checked, labels, words
 from streamlit.testing.v1 import AppTest
 
+from ui.widgets import session as sessions
 from ui.widgets.session import USERS
 
 ALICE = {"is_logged_in": True, "email": "Alice@lab.example"}
@@ -57,3 +61,34 @@ def test_a_login_that_is_not_set_up_says_so_in_one_line() -> None:
     assert len(checked(shown).error) == 1
     assert r"docs\/security\.md" in shown.error[0].value
     assert "Train a model" not in words(shown)
+
+
+def upload_answer(session: str) -> tuple[int, dict[str, str]]:
+    """The status and the headers with which the server answers an upload to a session."""
+    sent: list[dict[str, Any]] = []
+
+    async def takes(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": f"/alice/_stcore/upload_file/{session}/1"}
+    asyncio.run(sessions.Guard(takes)(scope, AsyncMock(), send))
+    return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+def test_only_who_came_in_uploads_and_no_answer_may_be_framed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids: set[str] = set()
+    monkeypatch.setattr(sessions, "_admitted", ids)
+    visit({})
+    assert ids == set()
+    visit(ALICE)
+    (session,) = ids
+    assert [upload_answer(id)[0] for id in (session, "another")] == [204, 403]
+    for id in (session, "another"):
+        headers = upload_answer(id)[1]
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"] == "frame-ancestors 'none'"
+    monkeypatch.delenv(USERS)
+    assert upload_answer("another")[0] == 204

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import streamlit as st
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.errors import StreamlitAuthError
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from tfbind.config import home_folder
 from tfbind.runs import Run, find, new_id
@@ -29,6 +32,9 @@ PREDICT_PAGE = "pages/predict.py"
 
 T = TypeVar("T")
 
+_UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/")
+_HEADERS = ((b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'"))
+_admitted: set[str] = set()  # ids of the sessions of those who are logged in
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -43,6 +49,8 @@ def login() -> bool:
     allowed = {user.strip().lower() for user in users.split(",")} - {""}
     email = str(st.user.get("email") or "").lower()
     if st.user.get("is_logged_in") and st.user.get("email_verified", True) and email in allowed:
+        if context := get_script_run_ctx():
+            _admitted.add(context.session_id)
         st.sidebar.button("Log out", icon=":material/logout:", help=plain(email), on_click=st.logout)
         return True
     st.title("tfbind", anchor=False)
@@ -59,12 +67,40 @@ def login() -> bool:
     return False
 
 
+class Guard:
+    """Middleware: no page of another site shows the app in a frame, where its clicks would be the user's; under
+    `TFBIND_USERS` no session that is not logged in fills the memory with uploads."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        app = PlainTextResponse("Log in first.", 403) if is_refused(scope) else self.app
+        await app(scope, receive, send_with_headers)
+
+
+def is_refused(scope: Scope) -> bool:
+    """Whether a request uploads a file to a session in which nobody is logged in who may be."""
+    if scope["type"] != "http" or os.environ.get(USERS) is None:
+        return False
+    upload = _UPLOAD.search(scope["path"])
+    return upload is not None and upload[1] not in _admitted
+
+
 def inside_app() -> None:
-    """Have app.py run around the page that calls this first, and say at its top when the home cannot be written, or
-    instead of it that the home is gone: a new one at its place would hide that the old one lies elsewhere.
+    """Have dashboard.py run around the page that calls this first, and say at its top when the home cannot be
+    written, or instead of it that the home is gone: a new one in its place would hide that the old one lies
+    elsewhere.
 
     Streamlit 1.67 takes a folder named `pages` for an app without navigation of its own: asked for a page before
-    anything else, a new server would run the page's file alone, and go on like that until app.py has run once.
+    anything else, a new server would run the page's file alone, and go on like that until dashboard.py has run once.
     """
     alone = PagesManager.uses_pages_directory and INSIDE_APP not in st.session_state
     st.session_state[INSIDE_APP] = True
