@@ -1,5 +1,6 @@
 """What a refresh brings back on the Predict page beside the text: settings, the record, a file, changes."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from test_model_choice import fixed_length, models
 from test_predict_page import KILLED, SITE, choose, drawn, open_file, predict, typed, use, vary
 
 from tfbind.dna.codes import encode
+from tfbind.runs import disk
 from tfbind.scoring import jobs
 from tfbind.scoring.target import UNKNOWN
 from tfbind.variants.edits import substitution
@@ -269,3 +271,32 @@ def test_a_home_that_takes_nothing_shows_the_file_and_its_changes_all_the_same(h
         for what in ("this file", "these changes")
     ]
     assert address(page) == {}
+
+
+def test_clear_deletes_what_was_pasted_changed_and_opened(home: Path) -> None:
+    folder = home / "queries"
+    page = vary(predict(SITE), "41 T>C")
+    page = again(checked(page.run()))
+    assert len(list(folder.iterdir())) == 2  # the text and its change, found by the address
+    click(page, "Clear")
+    assert list(folder.iterdir()) == []
+    assert address(page) == {}
+    page = predict(f">first\n{SITE}")
+    typed(page, f">second\n{SITE}")
+    vary(page, "41 T>C").run()
+    open_file(page, f">third\n{SITE}\n")
+    assert len(list(folder.iterdir())) > 4
+    click(page, "Clear")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_was_pasted_long_ago_or_long_before_is_deleted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(url_state, "MOST_FILES", 4)
+    ids = [url_state.save(home, f"text {number}") for number in range(6)]
+    assert {path.stem for path in (home / "queries").iterdir()} == set(ids[-3:])
+    os.utime(home / "queries" / f"{ids[-1]}.txt", (1e9, 1e9))
+    last = url_state.save(home, "last")
+    assert {path.stem for path in (home / "queries").iterdir()} == {*ids[-3:-1], last}
+    assert disk.drop_pasted(home) == sum(len(text) for text in ("text 3", "text 4", "last"))
+    assert list((home / "queries").iterdir()) == []
+    assert disk.drop_pasted(home / "none") == 0

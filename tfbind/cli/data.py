@@ -273,6 +273,11 @@ def add_disk(commands: Any) -> None:
         action="store_true",
         help="delete the checkpoints of finished runs; it says what is lost",
     )
+    command.add_argument(
+        "--drop-pasted",
+        action="store_true",
+        help="delete the DNA that was pasted into pages or opened there, and kept for a refresh",
+    )
 
 
 def disk_use(options: argparse.Namespace) -> int:
@@ -280,6 +285,7 @@ def disk_use(options: argparse.Namespace) -> int:
     home = home_folder()
     freed = disk.empty_trash(home) if options.empty_trash else 0
     freed += disk.drop_checkpoints(home) if options.drop_checkpoints else 0
+    freed += disk.drop_pasted(home) if options.drop_pasted else 0
     usage = disk.usage(home)
     lines = [f"{size / 1e6:10,.1f} MB  {kind}" for kind, size in usage.kinds.items()]
     lines.append(f"{usage.total / 1e6:10,.1f} MB  in {home}")

@@ -1,7 +1,8 @@
-"""Disk usage of a home, and freeing it: emptying the trash, dropping checkpoints."""
+"""Disk usage of a home, and freeing it: the trash, checkpoints, what was pasted."""
 
 import os
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from tfbind.runs import folder as runs
-from tfbind.store import TRASH, is_draft, remove_drafts
+from tfbind.store import TRASH, is_draft, mtime_ns, remove_drafts
 
 FILES = "files directly in it"
+PASTED = "queries"  # the folder of texts and small files that pages keep for a refresh
 DRAFTS = "drafts"
 DROPPING = (
     "Dropping checkpoints of finished runs: their best weights, curves and predictions stay, so they open, score, "
@@ -72,6 +74,24 @@ def drop_checkpoints(home: Path) -> int:
     for path in _spent_checkpoints(home):
         freed += _size(path)
         path.unlink(missing_ok=True)
+    return freed
+
+
+def drop_pasted(home: Path, most: int = 0, days: float = 0.0) -> int:
+    """Delete what was pasted into pages or opened there, and kept for a refresh; return the bytes freed.
+
+    Args:
+        home: the project's home folder.
+        most: how many of the newest files stay,
+        days: unless they are older than that.
+    """
+    folder, freed = home / PASTED, 0
+    paths = sorted(folder.iterdir(), key=mtime_ns, reverse=True) if folder.is_dir() else []
+    oldest = time.time_ns() - days * 86_400e9
+    for number, path in enumerate(paths):
+        if number >= most or mtime_ns(path) < oldest:
+            freed += _size(path)
+            path.unlink(missing_ok=True)
     return freed
 
 

@@ -43,6 +43,12 @@ def restore_changes() -> None:
         st.session_state[CHANGES] = _read_changes(st.session_state[KEPT.box])
 
 
+def forget_changes() -> None:
+    """Forget all changes, those too that a refresh would bring back; only in a callback."""
+    st.session_state.update({CHANGES: {}, CAME: {}})
+    KEPT.fill("")
+
+
 def _read_changes(text: str) -> dict[str, list[Variant]]:
     try:
         stored = KEPT_FORM.validate_json(text or "{}")

@@ -14,7 +14,7 @@ from tfbind.dna import UNKNOWN, InvalidLetter, Record, TooLarge, decode, read_re
 from tfbind.scoring import MAX_MB, Model, Scores, draw_window, index_of, stacked_figure
 from tfbind.store import format_error, plural
 from tfbind.variants import looks_like_vcf, read_with_variants
-from ui.predict.changes import BOX, OPEN_FILE, changes_to, key, restore_changes, start_with
+from ui.predict.changes import BOX, OPEN_FILE, changes_to, forget_changes, key, restore_changes, start_with
 from ui.predict.model import Settings, padded
 from ui.train.science import chart_buttons
 from ui.widgets import cache
@@ -78,7 +78,7 @@ def sequence_input() -> list[Record] | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Score", type="primary", icon=":material/insights:")
         st.button("Try an example", on_click=_fill, args=(example(),), icon=":material/science:")
-        st.button("Clear", on_click=_fill, args=("",))
+        st.button("Clear", on_click=_clear, help="Deletes what a refresh would bring back, too")
         with st.popover("Open a file", icon=":material/upload_file:"):
             st.file_uploader(
                 "FASTA or text, plain or gzip",
@@ -97,6 +97,13 @@ def _fill(text: str) -> None:
     """Put a text into the box, and have it read instead of a file."""
     FILE.close()
     DNA.fill(text)
+
+
+def _clear() -> None:
+    """Empty the box, close the file, and delete all that this session has kept of either."""
+    _fill("")
+    MENDED.fill("")
+    forget_changes()
 
 
 def _read_file() -> list[Record] | None:

@@ -10,6 +10,7 @@ from ui.widgets.session import home, plain, run_action
 
 DISK = "disk"
 EMPTYING = "What was thrown away, and what killed processes left half written, is deleted for good."
+PASTED = "DNA that was pasted into pages or opened there is deleted for good: a refresh brings none of it back."
 WORDS = {
     "runs": "runs",
     "data": "data sets",
@@ -19,7 +20,7 @@ WORDS = {
     "baselines": "baselines",
     "models": "imported models",
     "sweeps": "sweeps",
-    "queries": "pasted sequences and small files",
+    disk.PASTED: "pasted sequences and small files",
     "cache": "indexes and copies that are made anew when needed",
     disk.DRAFTS: "half-written files",
     disk.FILES: "files directly in the home",
@@ -34,7 +35,7 @@ def room_warning(planned: int) -> None:
 
 
 def storage() -> None:
-    """Draw what takes the room, and the two ways to make some. Nothing is counted while it is folded."""
+    """Draw what takes the room, and the ways to make some. Nothing is counted while it is folded."""
     expander = st.expander("Disk", icon=":material/hard_drive:", key=DISK, on_change="rerun")
     if not expander.open:
         return
@@ -48,6 +49,7 @@ def storage() -> None:
             trash = usage.kinds.get("trash", 0) + usage.kinds.get(disk.DRAFTS, 0)
             _offer("Empty the trash", EMPTYING, trash, disk.empty_trash)
             _offer("Drop checkpoints", disk.DROPPING, usage.checkpoints, disk.drop_checkpoints)
+            _offer("Drop what was pasted", PASTED, usage.kinds.get(disk.PASTED, 0), disk.drop_pasted)
 
 
 def _offer(label: str, explanation: str, size: int, free: Callable[[Path], int]) -> None:

@@ -6,7 +6,7 @@ No address and no log holds the DNA: it is kept under a random id.
 import io
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,24 +15,36 @@ from typing import Generic, TypeVar
 import streamlit as st
 from streamlit.typing import UploadedFile
 
+from tfbind.runs import disk
 from tfbind.store import annotate_oserror, format_error, read_text, scratch, write_bytes
 from ui.widgets.session import home, plain
 
 ID = re.compile(r"[0-9a-f]{16}")
-FOLDER = "queries"
 T = TypeVar("T")
 KEPT_MB = 4  # room for all that the page shows
+MOST_FILES, DAYS = 200, 30.0  # of what is kept
 
 
 def save(home: Path, text: str, file: bytes | None = None) -> str:
-    """Keep `text`, and the content of a file that it names, and return the id that brings them back."""
-    folder = home / FOLDER
+    """Keep `text`, and the content of a file that it names, and return the id that brings them back.
+
+    What has been kept for long is deleted.
+    """
+    folder = home / disk.PASTED
     folder.mkdir(parents=True, exist_ok=True)
+    disk.drop_pasted(home, MOST_FILES - 2, DAYS)
     id = secrets.token_hex(8)
     write_bytes(folder / f"{id}.txt", text.encode())
     if file is not None:  # second: where there is no room for it, no more than its name is left over
         write_bytes(folder / f"{id}.bin", file)
     return id
+
+
+def drop(home: Path, ids: Iterable[str]) -> None:
+    """Delete what is kept under these ids; those of an address may be no ids."""
+    for id in filter(ID.fullmatch, ids):
+        for suffix in ("txt", "bin"):
+            (home / disk.PASTED / f"{id}.{suffix}").unlink(missing_ok=True)
 
 
 def load(home: Path, id: str) -> str:
@@ -41,7 +53,7 @@ def load(home: Path, id: str) -> str:
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    path = home / FOLDER / f"{id}.txt"
+    path = home / disk.PASTED / f"{id}.txt"
     if not ID.fullmatch(id) or not path.exists():
         raise ValueError(f"nothing is kept under {id[:20]!r}; paste or change it again")
     return read_text(path)
@@ -49,7 +61,7 @@ def load(home: Path, id: str) -> str:
 
 def load_file(home: Path, id: str) -> bytes | None:
     """The content of the file kept under `id`, None where only its name is."""
-    path = home / FOLDER / f"{id}.bin"
+    path = home / disk.PASTED / f"{id}.bin"
     return path.read_bytes() if ID.fullmatch(id) and path.is_file() else None
 
 
@@ -227,6 +239,11 @@ class KeptText:
         return f"{self._id}-problem"
 
     @property
+    def _written(self) -> str:
+        """The ids under which this session has found or kept texts."""
+        return f"{self._id}-ids"
+
+    @property
     def _text(self) -> str:
         return f"{self._id}-text"
 
@@ -238,6 +255,7 @@ class KeptText:
         """
         address_id = st.query_params.get(self.parameter)
         id = st.session_state.setdefault(self._id, address_id)
+        st.session_state.setdefault(self._written, [address_id] if address_id else [])
         if self.box not in st.session_state:
             st.session_state[self._text] = text = self._load(id)
             st.session_state[self.box] = text
@@ -245,7 +263,7 @@ class KeptText:
             self.keep()
             id = self.id
         if problem := st.session_state.get(self._problem):
-            st.warning(plain(f"A refresh will not bring {self.noun} back: {problem}"))
+            st.warning(plain(problem))
         if id and address_id != id:
             st.query_params[self.parameter] = id
         elif address_id and not id:
@@ -259,12 +277,22 @@ class KeptText:
             return ""
 
     def keep(self, file: bytes | None = None) -> None:
-        """Keep what the box holds now, and the content of a file that it names; to be called when it has changed."""
+        """Keep what the box holds now, and the content of a file that it names; to be called when it has changed.
+
+        Of a box that is empty again nothing stays that this session has found or kept.
+        """
         text, id, problem = st.session_state[self.box], None, ""
+        written: list[str] = st.session_state.setdefault(self._written, [])
         try:
-            id = save(home(), text, file) if text else None
+            if text:
+                id = save(home(), text, file)
+                written.append(id)
+            else:
+                drop(home(), written)
+                written.clear()
         except OSError as error:
-            problem = format_error(error)
+            consequence = f"A refresh will not bring {self.noun} back" if text else "What was pasted is still kept"
+            problem = f"{consequence}: {format_error(error)}"
         st.session_state.update({self._id: id, self._problem: problem, self._text: text})
 
     def fill(self, text: str, file: bytes | None = None) -> None:
