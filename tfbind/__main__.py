@@ -54,7 +54,7 @@ COMMANDS = {
         "Write model_weights.pt and a predict.py that needs no tfbind, once its scores have been compared with ours.",
     ),
     "data": ("data", "add_data", "Data sets: list, build, import, fetch, check, and more."),
-    "disk": ("data", "add_disk", "Show what the home takes on the disk; make room when asked to."),
+    "disk": ("data", "add_disk", "Show what the home takes on the disk, and its trash; make room, or restore."),
     "doctor": (
         "doctor",
         "add_doctor",

@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from driven import app
 from golden.make import called
+from stand_in import make_pair
 from toy import toy_config, toy_home
 
 from tfbind import runs
 from tfbind.config import PROJECT
+from tfbind.data import import_pair, manage, open_dataset
 from tfbind.runs import disk, launch
 from tfbind.runs.worker import Worker
 
@@ -168,3 +170,37 @@ def test_pages_say_what_would_not_fit_on_the_disk(home, monkeypatch):
     assert page.warning[0].value.endswith("; 0.0 MB are free on the disk.")
     page.switch_page("pages/sweep.py").run()
     assert page.warning[0].value.endswith("; 0.0 MB are free on the disk.")
+
+
+def test_what_was_thrown_away_is_listed_and_comes_back(home, tmp_path):
+    run = runs.find(home, "done")
+    runs.delete(run)
+    import_pair(home, *make_pair(tmp_path), "mine")
+    manage.delete(home, "mine", runs.active_on)
+    (home / "trash" / "stray").mkdir()
+    assert {item.name for item in disk.list_trash(home)} == {"done", "data-mine"}
+    code, listed, _ = called(home, "disk")
+    assert code == 0
+    assert "  data-mine  data set mine\n" in listed
+    assert "  done  run done: " in listed
+    assert called(home, "disk", "--restore", "data-mine")[0] == 0
+    assert open_dataset(home, "mine").name == "mine"
+    assert disk.restore(home, "done").target == run.folder
+    assert run.state == "finished"
+    assert disk.list_trash(home) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../runs/done", "data-", "stray"])
+def test_what_is_not_in_the_trash_is_not_restored(home, name):
+    (home / "trash" / "stray").mkdir(parents=True)
+    with pytest.raises(ValueError, match="is not in the trash"):
+        disk.restore(home, name)
+
+
+def test_a_place_that_is_taken_is_not_overwritten(home):
+    run = runs.find(home, "done")
+    runs.delete(run)
+    run.folder.mkdir()
+    with pytest.raises(ValueError, match="there is another by now"):
+        disk.restore(home, "done")
+    assert [item.name for item in disk.list_trash(home)] == ["done"]

@@ -20,7 +20,7 @@ from tfbind.motifs.pwm import jaspar_motif
 from ui.data.add import _downloads
 from ui.data.detail import TABS, _describe
 from ui.widgets.command import BackgroundCommand
-from ui.widgets.disk import DISK
+from ui.widgets.disk import DISK, IN_TRASH
 from ui.widgets.session import plain
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -206,6 +206,18 @@ def test_deleting_moves_to_the_trash_and_the_disk_section_can_empty_it(home: Pat
     page.run()
     page.button("free-trash").click().run()
     assert list((checked(page) and home / "trash").iterdir()) == []
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_thrown_away_comes_back_by_a_button(home: Path) -> None:
+    page = look_at("small")
+    page.button("delete-data").click().run()
+    page.session_state[DISK] = True
+    page.run()
+    assert page.selectbox(IN_TRASH).options == ["data set small"]
+    page.button("restore").click().run()
+    assert [data["name"] for data in list_datasets(checked(page) and home)] == ["small"]
+    assert IN_TRASH not in [box.key for box in page.selectbox]
 
 
 GENOME = "".join(np.random.default_rng(0).choice(list("ACGT"), 60_000))

@@ -273,6 +273,7 @@ def add_disk(commands: Any) -> None:
         action="store_true",
         help="delete the checkpoints of finished runs; it says what is lost",
     )
+    command.add_argument("--restore", metavar="NAME", help="move this back from the trash to where it was")
     command.add_argument(
         "--drop-pasted",
         action="store_true",
@@ -281,8 +282,11 @@ def add_disk(commands: Any) -> None:
 
 
 def disk_use(options: argparse.Namespace) -> int:
-    """Show what the home takes on the disk; make room when asked to."""
+    """Show what the home takes on the disk, and its trash; make room, or restore."""
     home = home_folder()
+    if options.restore is not None and options.empty_trash:
+        raise ValueError("--restore, --empty-trash: expected one of the two")
+    restored = disk.restore(home, options.restore) if options.restore is not None else None
     freed = disk.empty_trash(home) if options.empty_trash else 0
     freed += disk.drop_checkpoints(home) if options.drop_checkpoints else 0
     freed += disk.drop_pasted(home) if options.drop_pasted else 0
@@ -296,10 +300,17 @@ def disk_use(options: argparse.Namespace) -> int:
         lines.append(f"{freed / 1e6:10,.1f} MB  freed")
     if options.drop_checkpoints:
         lines.append(disk.DROPPING)
+    trash = disk.list_trash(home)
+    if trash:
+        lines.append("in the trash, to be named to --restore:")
+        lines += [f"  {item.name}  {item.words}" for item in trash]
+    if restored:
+        lines.append(f"restored: {restored.words}")
     facts = {
         "kinds": usage.kinds,
         "total": usage.total,
         "spent_checkpoints": usage.checkpoints,
         "freed": freed,
+        "trash": [item.name for item in trash],
     }
     return print_result(options.json, facts, lines)

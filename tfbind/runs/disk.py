@@ -10,11 +10,18 @@ from pathlib import Path
 from filelock import FileLock
 
 from tfbind.runs import folder as runs
-from tfbind.store import TRASH, is_draft, mtime_ns, remove_drafts
+from tfbind.store import TRASH, is_draft, mtime_ns, remove_drafts, rename_exclusive
 
 FILES = "files directly in it"
 PASTED = "queries"  # the folder of texts and small files that pages keep for a refresh
 DRAFTS = "drafts"
+# What something in the trash is, by the first word of its name there, and where it came from; the rest are runs.
+PLACES = {
+    "data": ("data set", "data"),
+    "model": ("model", "models"),
+    "job": ("file scored in the background", "jobs"),
+    "wandb": ("project of W&B", "wandb/projects"),
+}
 DROPPING = (
     "Dropping checkpoints of finished runs: their best weights, curves and predictions stay, so they open, score, "
     "export and take More epochs as before; lost are weights and optimizer after the last epoch, from which another "
@@ -111,6 +118,58 @@ def empty_trash(home: Path) -> int:
             _empty(home / TRASH)
     after = usage(home).kinds
     return sum(before.get(kind, 0) - after.get(kind, 0) for kind in (TRASH, DRAFTS))
+
+
+@dataclass(frozen=True)
+class TrashedItem:
+    """Something that was thrown away: its name in the trash, what it is in words, and where it goes back to."""
+
+    name: str
+    words: str
+    target: Path
+
+
+def list_trash(home: Path) -> list[TrashedItem]:
+    """What can be restored from the trash of a home, what was thrown away last first."""
+    folders = (home / TRASH).iterdir() if (home / TRASH).is_dir() else ()
+    newest = sorted(folders, key=lambda folder: folder.lstat().st_ctime_ns, reverse=True)
+    return [item for folder in newest if (item := _trashed(home, folder))]
+
+
+def _trashed(home: Path, folder: Path) -> TrashedItem | None:
+    if (folder / runs.CONFIG).is_file():
+        try:
+            label = str(runs.read_labels(runs.Run(folder))["name"])
+        except ValueError:
+            label = "damaged"
+        return TrashedItem(folder.name, f"run {folder.name}: {label}", home / "runs" / folder.name)
+    kind, _, name = folder.name.partition("-")
+    if kind not in PLACES or not name or not folder.is_dir():
+        return None
+    words, place = PLACES[kind]
+    return TrashedItem(folder.name, f"{words} {name}", home / place / name)
+
+
+def restore(home: Path, name: str) -> TrashedItem:
+    """Move something from the trash of a home back to where it was.
+
+    Args:
+        home: the project's home folder.
+        name: its name in the trash.
+
+    Returns:
+        What was restored.
+
+    Raises:
+        ValueError: there is no such thing in the trash, or another has taken its place.
+    """
+    item = next((item for item in list_trash(home) if item.name == name), None)
+    if item is None:
+        raise ValueError(f"{name[:80]!r} is not in the trash; `python -m tfbind disk` lists what is")
+    item.target.parent.mkdir(parents=True, exist_ok=True)
+    if item.target.exists() or not rename_exclusive(home / TRASH / name, item.target):
+        raise ValueError(f"{item.target}: there is another by now; rename or delete it first")
+    return item
 
 
 def _empty(folder: Path) -> None:

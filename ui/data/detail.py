@@ -13,6 +13,7 @@ from tfbind.motifs import FEWEST_WINDOWS, DiscoveredMotif, discover_motif, motif
 from ui.train.form import choose_dataset
 from ui.widgets.cache import remembered
 from ui.widgets.command import command
+from ui.widgets.disk import TO_TRASH
 from ui.widgets.panels import panel
 from ui.widgets.session import TRAIN_PAGE, home, plain, run_action
 
@@ -97,7 +98,7 @@ def _actions(data: Windows) -> None:
                         lambda: manage.rename(home(), data.name, new_name, runs.active_on), lambda: _open(new_name)
                     )
         with st.popover("Delete", icon=":material/delete:"):
-            st.caption(f"It moves to the folder trash in {plain(str(home()))}.")
+            st.caption(TO_TRASH)
             if st.button("Move to trash", key="delete-data"):
                 run_action(lambda: manage.delete(home(), data.name, runs.active_on), lambda: _open(None))
 

@@ -33,6 +33,7 @@ from tfbind.store import format_error
 from ui.predict.changes import changed_copy
 from ui.predict.model import Settings, padded
 from ui.widgets import cache
+from ui.widgets.disk import TO_TRASH
 from ui.widgets.panels import poll
 from ui.widgets.session import home, next_job_id, plain, run_action, start_key
 
@@ -154,7 +155,7 @@ def _draw_job(job: Job, request: JobRequest, status: JobStatus) -> None:
         else:
             _draw_button("Resume", "resume", jobs.resume, job)
         with st.popover("Remove", icon=":material/delete:", key=f"remove-{job.id}"):
-            st.caption(f"The job and its files move to the folder trash in {plain(str(home()))}.")
+            st.caption(TO_TRASH)
             _draw_button("Move to trash", "delete", jobs.delete, job)
 
 

@@ -21,6 +21,7 @@ from ui.train.form import fill
 from ui.train.science import baseline_curves, baseline_words, read_split_baselines, results
 from ui.train.wandb import secrets, wandb_note
 from ui.widgets.chart import FIRST_POINT, Chart, live_charts, loss_chart
+from ui.widgets.disk import TO_TRASH
 from ui.widgets.panels import panel, poll
 from ui.widgets.session import PREDICT_PAGE, close_run, home, next_run_id, plain, run_action, show_run, start_key
 
@@ -132,7 +133,7 @@ def _rename(run: Run) -> None:
 
 def _delete(run: Run) -> None:
     with st.popover("Delete", icon=":material/delete:"):
-        st.caption(f"The run moves to the folder trash in {plain(str(home()))}.")
+        st.caption(TO_TRASH)
         if st.button("Move to trash", key="delete"):
             run_action(lambda: runs.delete(run), close_run)
 

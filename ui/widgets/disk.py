@@ -6,9 +6,12 @@ from pathlib import Path
 import streamlit as st
 
 from tfbind.runs import disk, free_disk
+from tfbind.text import visible
 from ui.widgets.session import home, plain, run_action
 
 DISK = "disk"
+IN_TRASH = "in-trash"
+TO_TRASH = "It moves to the trash; the panel Disk and trash of the page Data brings it back."
 EMPTYING = "What was thrown away, and what killed processes left half written, is deleted for good."
 PASTED = "DNA that was pasted into pages or opened there is deleted for good: a refresh brings none of it back."
 WORDS = {
@@ -36,7 +39,7 @@ def room_warning(planned: int) -> None:
 
 def storage() -> None:
     """Draw what takes the room, and the ways to make some. Nothing is counted while it is folded."""
-    expander = st.expander("Disk", icon=":material/hard_drive:", key=DISK, on_change="rerun")
+    expander = st.expander("Disk and trash", icon=":material/hard_drive:", key=DISK, on_change="rerun")
     if not expander.open:
         return
     with expander:
@@ -50,6 +53,18 @@ def storage() -> None:
             _offer("Empty the trash", EMPTYING, trash, disk.empty_trash)
             _offer("Drop checkpoints", disk.DROPPING, usage.checkpoints, disk.drop_checkpoints)
             _offer("Drop what was pasted", PASTED, usage.kinds.get(disk.PASTED, 0), disk.drop_pasted)
+        _restore()
+
+
+def _restore() -> None:
+    """Draw the choice of something in the trash, and the button that brings it back."""
+    items = {item.name: item.words for item in disk.list_trash(home())}
+    if not items:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("In the trash", list(items), format_func=lambda name: visible(items[name]), key=IN_TRASH)
+        if st.button("Restore", icon=":material/restore_from_trash:", key="restore"):
+            run_action(lambda: disk.restore(home(), name))
 
 
 def _offer(label: str, explanation: str, size: int, free: Callable[[Path], int]) -> None:
