@@ -67,7 +67,7 @@ def test_stop_and_resume(server: Server, home: Path, open_page: Callable[..., Pa
     page = open_page(f"{server.url}/?run={run.id}")
     wait_until(lambda: len(runs.read_rows(run)) >= 1, SECONDS, lambda: log.tail(run))
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("killed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("stopped", exact=True).first).to_be_visible()
     kept = len(runs.read_rows(run))
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from tfbind.config import PRESETS, TrainConfig
 from tfbind.data.dataset import import_pair, open_dataset
 from tfbind.nn.weight_files import pack
 from tfbind.runs import folder, launch, log
+from tfbind.scoring.model import BUILTIN_FOLDER
 from tfbind.store.schema import read_json, write_json
+from ui.widgets.cache import choices
 from ui.widgets.session import plain
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -345,3 +348,19 @@ def test_a_run_that_stopped_early_says_why_it_has_fewer_epochs(home: Path) -> No
     assert "stopped early, after 10 without a lower validation loss" in words(app(run.id))
     whole = make_run(home, "finished", 5)
     assert "stopped early" not in words(app(whole.id))
+
+
+@pytest.mark.parametrize(("epochs", "kept"), [(0, False), (2, True)])
+def test_a_stopped_run_is_called_so_and_scores_dna_where_an_epoch_was_finished(
+    home: Path, epochs: int, kept: bool
+) -> None:
+    run = make_run(home, "killed", epochs)
+    if kept:
+        shutil.copy(BUILTIN_FOLDER / "seed0.safetensors", run.folder / "best.safetensors")
+    page = app(run.id)
+    badge = next(text for text in page.markdown if "badge" in text.value)
+    assert "[stopped]" in badge.value
+    assert ("The weights of its best epoch are kept." in badge.proto.help) == kept
+    assert ("Score DNA" in labels(page)) == kept
+    assert (run.id in choices(home)) == kept
+    assert app().dataframe[0].value["State"].tolist() == ["stopped"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfbind.config import TrainConfig
-from tfbind.runs import ACTIVE, Row, Run, RunRecord, read_run_record, read_run_records
+from tfbind.runs import ACTIVE, Row, Run, RunRecord, read_run_record, read_run_records, state_word
 from tfbind.store import format_error
 from tfbind.tracking import cache
 
@@ -211,7 +211,7 @@ def measure(record: RunRecord, rank_by: RankBy) -> Measurement | None:
 
 def why_left_out(record: RunRecord, rank_by: RankBy) -> str | None:
     """Why a run does not count, None if it does. One that did not finish counts at an epoch that it has reached."""
-    reached = record.state
+    reached = state_word(record.state)
     if not record.last_only:
         reached += f" after {len(record.rows)} epoch{'' if len(record.rows) == 1 else 's'}"
     if rank_by.when != "epoch" and record.state != "finished":

@@ -65,6 +65,7 @@ from .folder import (
     rename as rename,
     request_stop as request_stop,
     set_state as set_state,
+    state_word as state_word,
     stop_requested as stop_requested,
     training_windows as training_windows,
     worker_lock as worker_lock,

@@ -236,13 +236,22 @@ def _filtered(records: list[RunRecord]) -> list[RunRecord]:
 
 def _matches(record: RunRecord, words: list[str]) -> bool:
     config = " ".join(f"{key} {value}" for key, value in record.config.items())
-    labels = (record.name, record.state, record.source, record.group, record.note, *record.tags)
+    labels = (
+        record.name,
+        record.state,
+        runs.state_word(record.state),
+        record.source,
+        record.group,
+        record.note,
+        *record.tags,
+    )
     text = " ".join((*labels, config)).lower()
     return all(word in text for word in words)
 
 
 def _frame(records: list[RunRecord], rank_by: RankBy) -> pd.DataFrame:
-    frame = pd.DataFrame(cells(table(records, rank_by)))
+    rows = [row | {"state": runs.state_word(row["state"])} for row in table(records, rank_by)]
+    frame = pd.DataFrame(cells(rows))
     if frame.empty:
         return pd.DataFrame({"name": []})
     place, curve = frame.columns.get_loc(visible(rank_by.metric)) + 1, _curve_column(frame)

@@ -232,7 +232,7 @@ def _choose_other(names: dict[str, str], main: ModelChoice | None) -> ModelChoic
         list(labels).index(OTHER.restore(known)),
         format_func=labels.__getitem__,
         key=OTHER.key,
-        help="A second model, drawn over the first. Finished runs of the Train page and imported models are here.",
+        help="A second model, drawn over the first. Ended runs and imported models are here.",
     )
     OTHER.keep()
     return None if name == NOTHING else _open(name, names[name])

@@ -345,7 +345,7 @@ def _row(sweep: sweeps.Sweep, size: int) -> dict[str, object]:
         name = sweeps.read_settings(sweep)["name"]
     except ValueError as error:
         return {"Name": f"damaged: {error}", "Sweep": sweep.id}
-    state = runs.read_status(sweep).state
+    state = runs.state_word(runs.read_status(sweep).state)
     return {"Name": name, "State": state, "Runs": size, "Sweep": sweep.id}
 
 

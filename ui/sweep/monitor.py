@@ -14,7 +14,7 @@ from tfbind.sweeps import MAX_TEXT, RETRIED, RecordCache, Spec, Sweep, progress,
 from tfbind.text import figure, visible
 from ui.compare.select import show_comparison
 from ui.train.form import label, parse_form
-from ui.train.run import COLOURS
+from ui.train.run import state_badge
 from ui.train.wandb import secrets
 from ui.widgets.chart import Chart, live_charts, loss_chart
 from ui.widgets.panels import number_column, number_columns, panel, poll
@@ -136,7 +136,7 @@ def _draw(sweep: Sweep, status: Status, spec: Spec, records: list[RunRecord]) ->
     at_once = settings["parallel"] or (running if settings.get("ray") else room_for(spec.base))
     state = progress(spec, records, at_once)
     place = f" · on the Ray cluster at {plain(settings['ray'])}" if settings.get("ray") else ""
-    st.markdown(f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(spec, records)) + place)
+    st.markdown(f"{state_badge(status.state)} " + " · ".join(_facts(spec, records)) + place)
     if other := search.disagreement(spec, records):
         st.caption(plain(f"The metrics disagree: by {metric_label(other[0])} the best run is {other[1].name}."))
     if status.error:
@@ -154,7 +154,7 @@ def _facts(spec: Spec, records: list[RunRecord]) -> list[str]:
     counts = {
         state: sum(run.state == state for run in records) for state in dict.fromkeys(run.state for run in records)
     }
-    facts = [f"{count} {state}" for state, count in counts.items()] or ["no run yet"]
+    facts = [f"{count} {runs.state_word(state)}" for state, count in counts.items()] or ["no run yet"]
     best = search.best_run(spec, records)
     if best:
         figures = f"{metric_label(spec.metric)} {figure(search.metric_value(spec, best))}"
@@ -201,7 +201,7 @@ def _names(records: list[RunRecord]) -> dict[str, str]:
 
 def _ended_early(run: RunRecord) -> str:
     """` (pruned)` of a run that is neither under way nor at its end."""
-    return "" if run.state in (*ACTIVE, "finished") else f" ({run.state})"
+    return "" if run.state in (*ACTIVE, "finished") else f" ({runs.state_word(run.state)})"
 
 
 def _table(spec: Spec, records: list[RunRecord]) -> None:
@@ -231,7 +231,7 @@ def _table(spec: Spec, records: list[RunRecord]) -> None:
 def _row(spec: Spec, run: RunRecord) -> dict[str, object]:
     best = runs.best_row(run.rows) or {}
     return {
-        "State": run.state,
+        "State": runs.state_word(run.state),
         **{label(field): run.config.get(field) for field in spec.varied},
         "val_loss": best.get("val_loss"),
         "val_pearsonr": best.get("val_pearsonr"),

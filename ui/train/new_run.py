@@ -141,7 +141,7 @@ def _table_row(run: runs.Run) -> dict[str, object]:
         return {"Name": f"damaged: {error}", "Run": run.id}
     return {
         "Name": summary["name"],
-        "State": summary["state"],
+        "State": runs.state_word(summary["state"]),
         "Data set": summary["config"]["dataset"],
         "Epochs": f"{summary['epochs']} of {summary['config']['num_epochs']}",
         "val_loss": summary["val_loss"],

@@ -13,7 +13,7 @@ from tfbind.config import TrainConfig
 from tfbind.data import resolve_name
 from tfbind.evaluation import SplitBaselines, as_good_as_the_rule
 from tfbind.figures import curve
-from tfbind.runs import Hint, Row, Run, Status, Steps, devices, duration, hint, log
+from tfbind.runs import Hint, Row, Run, State, Status, Steps, devices, duration, hint, log
 from tfbind.text import figure, visible
 from tfbind.tracking import logger
 from ui.predict.model import MODEL
@@ -40,8 +40,18 @@ MEANINGS = {
     "finished": "It ran to its end.",
     "failed": "It ended with an error.",
     "crashed": "Its process was ended from outside.",
-    "killed": "It was stopped. The weights of its best epoch are kept.",
+    "killed": "It was stopped.",
 }
+
+
+def state_badge(state: State) -> str:
+    """A state in its colour, as Markdown."""
+    return f":{COLOURS[state]}-badge[{runs.state_word(state)}]"
+
+
+def has_weights(run: Run) -> bool:
+    """Whether a run has finished an epoch, whose weights score DNA."""
+    return (run.folder / runs.BEST).exists()
 
 
 def actions(run: Run, status: Status) -> None:
@@ -51,10 +61,8 @@ def actions(run: Run, status: Status) -> None:
         kind: Literal["primary", "secondary"] = "secondary" if diverged else "primary"
         if status.state in RESUMABLE and st.button("Resume", type=kind, icon=":material/resume:"):
             run_action(lambda: runs.resume(run, secrets()))
-        has_weights = (run.folder / runs.BEST).exists()
-        if status.state == "finished" and has_weights:
+        if not status.active and has_weights(run):
             _score(run)
-        if not status.active and has_weights:
             _more_epochs(run)
         st.button(
             "Clone",
@@ -76,7 +84,8 @@ def stop_buttons(run: Run, status: Status) -> None:
     if st.button(label, icon=":material/stop_circle:", disabled=requested, key="stop"):
         run_action(lambda: runs.cancel(run))
     if requested:
-        st.caption("Stopping after the batch in hand. The weights of its best finished epoch are kept.")
+        kept = "The weights of its best finished epoch are kept" if has_weights(run) else "No epoch is finished yet"
+        st.caption(f"Stopping after the batch in hand. {kept}.")
         waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
         if waited > runs.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
             run_action(lambda: runs.kill(run))
@@ -167,7 +176,7 @@ def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
 
 def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> None:
     measured = read_split_baselines(run)
-    summary = f":{COLOURS[status.state]}-badge[{status.state}] " + " · ".join(_facts(run, status, rows, config))
+    summary = f"{state_badge(status.state)} " + " · ".join(_facts(run, status, rows, config))
     if status.active:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(summary)
@@ -179,7 +188,8 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
         if advice and advice.kind == "diverged":
             st.warning(advice.text, icon=":material/trending_up:")
     else:
-        st.markdown(summary, help=MEANINGS[status.state])
+        kept = " The weights of its best epoch are kept." if has_weights(run) else ""
+        st.markdown(summary, help=f"{MEANINGS[status.state]}{kept}")
         with panel("outcome"):
             _outcome(run, status, rows, _hint(run, config, status, rows, measured))
     with panel("curves"):

@@ -30,6 +30,7 @@ from tfbind.scoring import (
 )
 from tfbind.store import mtime_ns
 from tfbind.variants import Call, Reference, Scored, Scorer
+from ui.widgets.sidebar import active_runs
 
 
 def _content(data: Windows) -> str:
@@ -90,7 +91,10 @@ drawn_once = partial(
 def choices(home: Path) -> dict[str, str]:
     """The models to choose from: name for `load_model` -> what a person calls it. Damaged ones are left out."""
     labels = {BUILTIN: "Built-in model: FOXA1"}
+    active = {run.id for run, _ in active_runs(home)}
     for run in reversed(runs.list_runs(home)):
+        if run.id in active:
+            continue
         stamps = tuple(mtime_ns(run.folder / name) for name in (runs.STATE, runs.LABELS, runs.BEST))
         if label := _label_of_run(run, stamps):
             labels[run.id] = label
@@ -101,12 +105,15 @@ def choices(home: Path) -> dict[str, str]:
 
 @st.cache_data(max_entries=10_000, show_spinner=False, hash_funcs={Run: lambda run: str(run.folder)})
 def _label_of_run(run: Run, stamps: tuple[int, ...]) -> str | None:  # noqa: ARG001
-    """What a finished run is called; None when it is not finished, has no weights, or is damaged."""
-    if not (run.folder / runs.BEST).exists() or runs.read_status(run).state != "finished":
+    """What a run that has ended is called; None when it has no weights, or is damaged."""
+    if not (run.folder / runs.BEST).exists():
         return None
+    state = runs.state_word(runs.read_status(run).state)
     with suppress(ValueError):
         figure = (runs.best_row(runs.read_rows(run)) or {}).get("val_pearsonr")
-        return str(runs.read_labels(run)["name"]) + (f" (Pearson {figure:.3f})" if figure else "")
+        facts = [f"Pearson {figure:.3f}"] if figure else []
+        facts += [] if state == "finished" else [state]
+        return str(runs.read_labels(run)["name"]) + (f" ({', '.join(facts)})" if facts else "")
     return None
 
 
