@@ -15,6 +15,7 @@ from hypothesis import example, given, strategies as st
 from stand_in import CONFIG
 from toy import toy_home
 
+from tfbind.__main__ import main
 from tfbind.data import manage
 from tfbind.data.dataset import import_pair, list_datasets, make_builtin, open_dataset
 from tfbind.data.manage import DatasetAgreement
@@ -148,3 +149,12 @@ def test_a_folder_outside_the_home_is_not_touched(home: Path, tmp_path: Path) ->
     with pytest.raises(ValueError, match="a folder outside this home"):
         manage.delete(home, str(outside), runs.active_on)
     assert outside.is_dir()
+
+
+def test_the_folder_of_an_export_is_looked_at_before_data_are_made(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFBIND_HOME", str(home / "new"))
+    assert main(["data", "export", "builtin", "--to", str(tmp_path / "none")]) == 2
+    assert "expected a folder that exists" in capsys.readouterr().err
+    assert not (home / "new").exists()

@@ -115,3 +115,20 @@ def test_a_run_without_weights_is_refused(tmp_path: Path, data: Windows) -> None
     empty = folder.create(tmp_path, CONFIG.model_copy(update={"dataset": "builtin"}))
     with pytest.raises(ValueError, match="no weights yet; expected a run with a finished epoch"):
         filters.describe_filters(empty, data)
+
+
+def test_filters_of_a_run_that_cannot_be_written_are_printed(
+    run: Run, data: Windows, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(30, "Read-only file system", "/home/runs/one/filters.json")
+
+    monkeypatch.setattr(filters.REPORT_FILE.__class__, "write", full)
+    report = filters.describe_filters(run, data)
+    assert report.unkept == "/home/runs/one/filters.json: read-only file system"
+    assert filters.read_filters(run) is None
+    monkeypatch.setenv("TFBIND_HOME", str(run.home))
+    assert main(["filters", run.id]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("filter   1 ")
+    assert printed.err == "tfbind: not kept for later: /home/runs/one/filters.json: read-only file system\n"

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from datetime import UTC, datetime
 
 import pytest
@@ -72,7 +73,7 @@ def test_every_line_of_a_worker_is_an_object_that_says_when_who_and_what(home):
     assert (entries[-1]["state"], entries[-1]["error"]) == ("finished", None)
 
 
-def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
+def test_an_exception_is_a_field_with_its_traceback_and_one_line_to_a_reader(home, capsys):
     config = toy_config(optimizer_type="SGD", learning_rate=10.0, norm="batch", num_epochs=50)
     run = launch.submit(home, config, launch.RunRequest(id="lost"))
     assert ended(run) == "failed"
@@ -85,9 +86,9 @@ def test_an_exception_is_a_field_and_a_traceback_to_a_reader(home, capsys):
     assert (end["state"], end["error"]) == ("failed", folder.read_status(run).error)
     assert "the steps were too large" in end["error"]
     shown = run_log.tail(run, 100).splitlines()
-    at = shown.index("Traceback (most recent call last):")
-    assert shown[at - 1].endswith(" ERROR failed")
-    assert shown[at:-2] == failed["exception"].splitlines()
+    assert "Traceback" not in "\n".join(shown)
+    at = next(number for number, line in enumerate(shown) if line.endswith(" ERROR failed"))
+    assert shown[at + 1 : -2] == failed["exception"].splitlines()[-1:]
     assert run_log.tail(run, 3).splitlines() == shown[-3:]
     assert main(["runs", "lost"]) == 0
     assert capsys.readouterr().out.endswith(f"the last lines of its log:\n{run_log.tail(run)}\n")
@@ -196,3 +197,21 @@ def test_what_a_process_prints_without_end_does_not_fill_the_disk(home):
     assert "runs on CPU" in written[0]
     assert "[lines were left out here]" in written
     assert json.loads(written[-1])["state"] == "killed"
+
+
+def test_a_traceback_in_the_log_is_its_error_to_a_reader(home):
+    run = folder.create(home, toy_config())
+    try:
+        try:
+            raise OSError(28, "No space left on device", "/a")
+        except OSError as error:
+            raise MemoryError("Unable to allocate 3 GiB") from error
+    except MemoryError:
+        text = traceback.format_exc()
+    run_log.append(run, f"before\n{text}after\n".encode())
+    assert run_log.tail(run).splitlines() == [
+        "before",
+        "OSError: [Errno 28] No space left on device: '/a'",
+        "MemoryError: Unable to allocate 3 GiB",
+        "after",
+    ]

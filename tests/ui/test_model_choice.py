@@ -136,7 +136,7 @@ def test_the_profile_is_drawn_before_the_background_is_scored(monkeypatch: pytes
     monkeypatch.setattr("ui.widgets.cache.chance", scoring)
     page = opened("predict")
     page.text_area[0].set_value(SITE).run()
-    assert "the background is being scored" in page.exception[0].value
+    assert "the background is being scored" in page.error[0].value
     assert "predicted" in drawn(page)
 
 

@@ -11,7 +11,7 @@ from test_predict_page import SITE, drawn, line, predict
 
 from tfbind.scoring import jobs
 from tfbind.variants.parse import MAX_CALLS
-from ui.predict.variants import FILE, GENOME_PATH, VARIANTS
+from ui.predict.variants import FILE, GENOME, GENOME_PATH, VARIANTS
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -126,3 +126,10 @@ def test_a_list_too_long_for_the_page_goes_on_in_the_background(home: Path, geno
     lines = [text for text in written.splitlines() if text and not text.startswith("#")]
     assert len(lines) == 1 + 1 + MAX_CALLS + 100  # the names of the columns, then every variant
     assert sum("rs1" in text for text in lines) == 1
+
+
+def test_an_uploaded_genome_is_called_by_its_name(home: Path) -> None:
+    page = opened("predict")
+    page.text_area(key=VARIANTS.box).set_value("chr9:30 A>G").run()
+    page.file_uploader(key=GENOME).upload("my genome.fa", f">chr9\n{'ACGT' * 50}\n".encode())
+    assert r"bases from my genome\.fa" in words(checked(page.run()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfbind import runs, sweeps
-from tfbind.cli.output import Parser, add_command, print_result
+from tfbind.cli.output import Parser, add_command, print_error, print_result
 from tfbind.compare import (
     DEFAULT_METRIC,
     Goal,
@@ -262,6 +262,8 @@ def filters(options: argparse.Namespace) -> int:
 
     run = runs.find(home_folder(), options.id)
     report = describe_filters(run, open_training_data(run.home, runs.read_record(run)))
+    if report.unkept:
+        print_error(f"not kept for later: {report.unkept}", 0)
     facts, lines = [], []
     for kernel in report.filters:
         near = (

@@ -196,6 +196,7 @@ def rename_data(options: argparse.Namespace) -> int:
 
 def export_data(options: argparse.Namespace) -> int:
     """Write a data set as the course's pair of files."""
+    manage.check_folder(options.to)  # before data are made or imported
     paths = [str(path) for path in manage.export(dataset.open_validated(home_folder(), options.name), options.to)]
     return print_result(options.json, {"files": paths}, paths)
 

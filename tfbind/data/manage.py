@@ -26,7 +26,7 @@ from tfbind.data.dataset import (
 from tfbind.dna import decode
 from tfbind.metrics import pearson
 from tfbind.motifs import EQUAL
-from tfbind.store import atomic_write, move_to_trash, scratch, write_draft
+from tfbind.store import atomic_write, move_to_trash, scratch, why_unwritable, write_draft
 
 DOWNLOADS = "downloads"
 TIMEOUT = 30.0  # seconds without an answer
@@ -304,6 +304,14 @@ def compare(first: Windows, second: Windows, bases: int | None = None) -> Datase
     )
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse what is no folder, or cannot be written."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder that exists")
+    if reason := why_unwritable(folder):
+        raise ValueError(reason)
+
+
 def export(data: Windows, folder: Path) -> tuple[Path, Path]:
     """Export a data set as the course's pair of files, gzip; importing them gives the same data.
 
@@ -315,11 +323,10 @@ def export(data: Windows, folder: Path) -> tuple[Path, Path]:
         The paths of the sequences and of the scores.
 
     Raises:
-        ValueError: `folder` is no folder, or holds such files already.
+        ValueError: `folder` is no folder, cannot be written, or holds such files already.
         OSError: they cannot be written.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder that exists")
+    check_folder(folder)
     paths = (folder / SEQUENCES.format(data.name), folder / SCORES.format(data.name))
     for path in paths:
         if path.exists():

@@ -26,7 +26,7 @@ from tfbind.motifs import (
 )
 from tfbind.nn import read_tensors
 from tfbind.runs import Run, read_validation
-from tfbind.store import DAMAGED, DamagedFile, KeptFile, kept_file
+from tfbind.store import DAMAGED, DamagedFile, KeptFile, format_error, kept_file
 
 FIRST_LAYER = "initial_conv.weight"
 EXCITED = 0.5
@@ -59,11 +59,15 @@ class Filter:
 
 @dataclass(frozen=True)
 class FilterReport:
-    """The filters of a run, the number of windows scanned, and the consensus of the motif behind the labels."""
+    """The filters of a run, the number of windows scanned, and the consensus of the motif behind the labels.
+
+    `unkept` says why the report could not be written to the run's folder, "" where it was.
+    """
 
     filters: list[Filter]
     windows: int
     behind: str | None
+    unkept: str = ""
 
     @property
     def for_the_labels(self) -> list[Filter]:
@@ -76,7 +80,7 @@ def describe_filters(run: Run, data: Windows) -> FilterReport:
     """Describe the filters of a run as motifs, and compare them with known ones.
 
     They are compared with the motif behind the labels, too, where the data tell it. The report is kept in the run's
-    folder.
+    folder; where that cannot be written, its `unkept` says why.
 
     Args:
         run: the run.
@@ -106,9 +110,12 @@ def describe_filters(run: Run, data: Windows) -> FilterReport:
     result = FilterReport(filters, len(codes), label_motif.consensus if label_motif else None)
     stored = _StoredReport([_packed(entry) for entry in result.filters], result.windows, result.behind)
     path = run.folder / runs.FILTERS
-    REPORT_FILE.write(path, stored)
-    modified = max(path.stat().st_mtime, weights.stat().st_mtime)  # the clock may have been set back in between
-    os.utime(path, (modified, modified))
+    try:
+        REPORT_FILE.write(path, stored)
+        modified = max(path.stat().st_mtime, weights.stat().st_mtime)  # the clock may have been set back in between
+        os.utime(path, (modified, modified))
+    except OSError as error:  # on a read-only home or a full disk the report is worth as much
+        return replace(result, unkept=format_error(error))
     return result
 
 

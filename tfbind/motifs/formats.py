@@ -209,7 +209,7 @@ class _Reader:
         if not rows:
             self._fail(at, "no matrix below it")
         if len(rows) != fields.get("w", len(rows)):
-            self._fail(at, f"{len(rows)} rows of numbers; expected {fields['w']:g}")
+            self._fail(at, f"{len(rows)} rows of numbers; expected {fields['w']:,.0f}")
         name = " ".join(words[1:]) or words[0]
         return FileMotif(self._probabilities(name, words[0], rows, fields.get("nsites", SITES)))
 

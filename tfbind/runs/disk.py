@@ -181,5 +181,7 @@ def _empty(folder: Path) -> None:
 
 
 def size(count: int) -> str:
-    """Format a number of bytes: `1.2 GB`, `300.0 MB`."""
+    """Format a number of bytes: `1.2 GB`, `300.0 MB`, `1.5 kB`."""
+    if 0 < count < 1e5:
+        return f"{count / 1e3:,.1f} kB"
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

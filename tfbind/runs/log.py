@@ -6,6 +6,7 @@ The output of a run's process goes into the same file: lines that are no JSON, s
 import json
 import logging
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,11 @@ from tfbind.runs.folder import Run
 from tfbind.store import annotate_oserror, require_regular_or_new
 
 MOST_BYTES = 1 << 20
+# What Python prints of an error before its name: the calls that led to it, and the errors it came of.
+TRACEBACK = re.compile(
+    r"Traceback \(most recent call last\):\n(?:[ \t]+.*\n)*"
+    r"|\n(?:During handling of|The above exception was) .*:\n\n"
+)
 TAIL_BYTES = 1 << 16
 
 
@@ -64,14 +70,17 @@ def append(run: Run, lines: bytes) -> None:
 
 
 def tail(run: Run, lines: int = 20) -> str:
-    """The last lines of the log for a reader, with local times; a line that is no JSON is shown as it is."""
+    """The last lines of the log for a reader, with local times; a line that is no JSON is shown as it is.
+
+    Of a traceback, which the log has in full, the error remains.
+    """
     path = run.folder / folder.LOG
     if not path.is_file():
         return ""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         tail_lines = file.read().decode(errors="replace").splitlines()
-    text = "\n".join(map(_format_line, tail_lines[-lines:]))
+    text = TRACEBACK.sub("", "\n".join(map(_format_line, tail_lines)))
     return "\n".join(text.splitlines()[-lines:])
 
 

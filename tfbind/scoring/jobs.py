@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from tfbind.config import python_path
 from tfbind.errors import FAILURE, TfbindError
+from tfbind.runs import size as size_words
 from tfbind.scoring.checkpoint import DONE_FILE, PredictionCheckpoint
 from tfbind.scoring.formats import writer_of
 from tfbind.store import (
@@ -228,8 +229,8 @@ def _check_size(home: Path, data: BinaryIO) -> None:
     home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(home).free
     if free < size * DISK_PER_BYTE:
-        needed, available = size * DISK_PER_BYTE / 2**20, free / 2**20
-        raise ValueError(f"this needs about {needed:,.0f} MB of disk; {available:,.0f} are free in {home}")
+        needed = size_words(size * DISK_PER_BYTE)
+        raise ValueError(f"this needs about {needed} of disk; {size_words(free)} are free in {home}")
 
 
 def resume(job: Job) -> None:

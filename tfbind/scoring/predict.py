@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from tfbind.dna import Changes, Codes, describe, read_chunks, shorten, unique_names
 from tfbind.errors import TfbindError
+from tfbind.runs import size
 from tfbind.scoring import formats
 from tfbind.scoring.checkpoint import FLOAT_BYTES, Batch, PredictionCheckpoint, ScoringOptions, rows_of, score_batch
 from tfbind.scoring.formats import About, Track
@@ -178,8 +179,8 @@ def _check_disk(checkpoint: PredictionCheckpoint, model: Model, room: int, data:
     if needed > room:
         source = file_label(data) if isinstance(data, Path) else _source(data)
         raise OSError(
-            f"{checkpoint.folder}: scoring {source} needs about {needed / 1e6:,.0f} MB of disk, and the output more; "
-            f"{room / 1e6:,.0f} MB are free there"
+            f"{checkpoint.folder}: scoring {source} needs about {size(needed)} of disk, and the output more; "
+            f"{size(room)} are free there"
         )
 
 

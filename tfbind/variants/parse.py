@@ -293,7 +293,7 @@ def calls_of(number: int, line: bytes) -> Iterator[Call]:
         raise ValueError("a control character; expected printable text")
     chromosome, position, id, reference, alternatives = cells
     if not _POSITION.fullmatch(position):
-        raise ValueError(f"POS is {quote(position)}; expected a whole number")
+        raise ValueError(f"POS is {quote(position)}; expected a whole number of at most 12 digits")
     if not _ALLELE.fullmatch(reference):
         raise ValueError(f"REF is {quote(reference)}; expected letters A C G T N")
     alleles = alternatives.count(",") + 1

@@ -97,7 +97,7 @@ def variant_input(records: Sequence[Record]) -> Variants | None:
         if not (file or text.strip()):
             return None
         try:
-            return _read(file, text, records, _genome(upload, path))
+            return _read(file, text, records, _genome(upload, path), upload.name if upload else "")
         except (ValueError, OSError) as error:
             st.error(plain(format_error(error)))
             return None
@@ -131,8 +131,13 @@ def _keep_genome(id: str, _upload: UploadedFile) -> Path:  # noqa: ARG001
     return keep_fasta(cast(BinaryIO, _upload), home() / "cache" / "genomes")
 
 
-def _read(file: UploadedFile | None, text: str, records: Sequence[Record], genome: Path | None) -> Variants | None:
+def _read(
+    file: UploadedFile | None, text: str, records: Sequence[Record], genome: Path | None, genome_name: str
+) -> Variants | None:
     """What was given, read.
+
+    Args:
+        genome_name: what an uploaded genome was called, "" for its path.
 
     Raises:
         ValueError: one line: it cannot be read.
@@ -145,7 +150,7 @@ def _read(file: UploadedFile | None, text: str, records: Sequence[Record], genom
         return None
     sequences = tuple(record.name for record in records) if genome is None else ()
     listed = _listed(file.file_id if file else text, sequences, file or text)
-    reference, label, identity = _reference(records, genome)
+    reference, label, identity = _reference(records, genome, genome_name)
     name = file.name if file else "pasted variants"
     content = cast(BinaryIO, file or io.BytesIO(text.encode()))
     key = f"{file.file_id if file else hashlib.sha256(text.encode()).hexdigest()} {sequences}"
@@ -157,7 +162,7 @@ def _listed(id: str, sequences: tuple[str, ...], _data: UploadedFile | str) -> V
     return read_list(_data if isinstance(_data, str) else _data.getvalue(), sequences)
 
 
-def _reference(records: Sequence[Record], genome: Path | None) -> tuple[Reference, str, str]:
+def _reference(records: Sequence[Record], genome: Path | None, genome_name: str) -> tuple[Reference, str, str]:
     """Where the bases come from, what it is called, and what tells it from others."""
     if genome is None:
         content = hashlib.sha256()
@@ -166,7 +171,7 @@ def _reference(records: Sequence[Record], genome: Path | None) -> tuple[Referenc
         return FromRecords(records), "the sequences on the page", content.hexdigest()
     reference = FromGenome(Genome(genome, home() / "cache" / "fasta"))
     facts = genome.stat()
-    return reference, genome.name, f"{genome} {facts.st_size} {facts.st_mtime_ns}"
+    return reference, genome_name or genome.name, f"{genome} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def variant_view(variants: Variants, settings: Settings) -> None:

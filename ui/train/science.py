@@ -58,6 +58,8 @@ def run_filters(run: Run) -> None:
             if st.button("Find out", icon=":material/search:", key="filters"):
                 with st.spinner("Comparing with the motifs of JASPAR; the first time takes a minute or two"):
                     command("filters", run.id, seconds=SECONDS)
+                if filters.read_filters(run) is None:
+                    raise ValueError(f"{run.folder}: what was found out cannot be kept; `filters {run.id}` prints it")
                 st.rerun()
             return
     except ValueError as error:
