@@ -36,18 +36,18 @@ def active_runs(home: Path) -> list[tuple[Run, Status]]:
 
 
 def jobs() -> None:
-    """Draw the list. It polls only while something is active."""
-    busy = _busy()
-    with st.sidebar:
-        poll(lambda: _jobs(busy), busy, POLL_SECONDS)
+    """Draw the list, and again while something is active; else nothing, not even the line that parts it from the
+    menu."""
+    if _busy():
+        with st.sidebar:
+            poll(_jobs, busy=True, seconds=POLL_SECONDS)
 
 
-def _jobs(was_busy: bool) -> None:
-    if was_busy and not _busy():
-        st.rerun()
+def _jobs() -> None:
     active, sweeps = active_runs(home()), list(active_sweeps(home()))
-    if active or sweeps:
-        st.caption("Running and waiting")
+    if not (active or sweeps):
+        st.rerun()
+    st.caption("Running and waiting")
     for sweep, _ in sweeps:
         name = plain(_short(sweep_name(sweep)))
         st.page_link(SWEEP_PAGE, label=name, icon=":material/stacked_line_chart:", query_params={"sweep": sweep.id})
