@@ -153,22 +153,29 @@ def sequence_view(
     hits = motif_hits(settings.model.target.scan, edited.codes)
     rows = find_sites(edited.codes, profile, hits, settings.threshold)
     if original:
-        _draw_effect(record, edited, original, profile, settings)
-    _draw_profile(record, edited, profile, original, hits, rows, settings)
-    draw_sequence(
-        record,
-        edited,
-        rows,
-        selected_site(rows),
-        changes,
-        settings.model.target.unit,
-        lambda place: _go_to(rows, place),
-    )
-    draw_sites(rows, settings.threshold, settings.model, settings.both)
-    draw_changes(record, edited, records, open_record)
-    with panel("design"):
-        draw_design(record, edited.codes, selected_site(rows), settings)
-    _draw_map(settings.model, edited.codes, profile, selected_site(rows), settings.both)
+        with panel("effect"):
+            _draw_effect(record, edited, original, profile, settings)
+    with panel("profile"):
+        _draw_profile(record, edited, profile, original, hits, rows, settings)
+    with panel("letters"):
+        draw_sequence(
+            record,
+            edited,
+            rows,
+            selected_site(rows),
+            changes,
+            settings.model.target.unit,
+            lambda place: _go_to(rows, place),
+        )
+    with panel("sites"):
+        draw_sites(rows, settings.threshold, settings.model, settings.both)
+    with panel("changes"):
+        draw_changes(record, edited, records, open_record)
+    with panel("designs"):
+        with panel("design"):
+            draw_design(record, edited.codes, selected_site(rows), settings)
+    with panel("map of base changes"):
+        _draw_map(settings.model, edited.codes, profile, selected_site(rows), settings.both)
 
 
 def _draw_padding(settings: Settings, bases: int) -> None:
