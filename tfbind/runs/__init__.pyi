@@ -16,6 +16,7 @@ from .files import (
     Status as Status,
     StopReason as StopReason,
     StopRequest as StopRequest,
+    state_word as state_word,
 )
 from .folder import (
     BEST as BEST,
@@ -65,7 +66,6 @@ from .folder import (
     rename as rename,
     request_stop as request_stop,
     set_state as set_state,
-    state_word as state_word,
     stop_requested as stop_requested,
     training_windows as training_windows,
     worker_lock as worker_lock,

@@ -18,6 +18,11 @@ LONGEST_EPOCH = 1e12  # seconds
 Row = dict[str, Any]
 
 
+def state_word(state: str) -> str:
+    """What a reader is told of a state: `killed` is one that somebody has stopped."""
+    return "stopped" if state == "killed" else state
+
+
 class StopReason(StrEnum):
     """Why a run, or a sweep, was asked to stop: the start of its file `stop`."""
 

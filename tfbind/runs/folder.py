@@ -334,11 +334,6 @@ def read_state(run: Run) -> Status:
     return STATE_FILE.read(run.folder / STATE)
 
 
-def state_word(state: str) -> str:
-    """What a reader is told of a state: `killed` is one that somebody has stopped."""
-    return "stopped" if state == "killed" else state
-
-
 def set_state(run: Run, state: State, **changes: Any) -> None:
     """Write the state of a run, with this process as its owner. A damaged file is replaced.
 
