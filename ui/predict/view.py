@@ -171,9 +171,8 @@ def sequence_view(
         draw_sites(rows, settings.threshold, settings.model, settings.both)
     with panel("changes"):
         draw_changes(record, edited, records, open_record)
-    with panel("designs"):
-        with panel("design"):
-            draw_design(record, edited.codes, selected_site(rows), settings)
+    with panel("design"):
+        draw_design(record, edited.codes, selected_site(rows), settings)
     with panel("map of base changes"):
         _draw_map(settings.model, edited.codes, profile, selected_site(rows), settings.both)
 
