@@ -41,7 +41,7 @@ lint: setup-dev ## ruff, mypy, bandit and import-linter
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py dashboard.py
+	$(VENV)/bin/bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py
 	$(VENV)/bin/lint-imports
 
 # Many tests wait for processes, clients and pages: with a third worker two cores have work meanwhile.

@@ -82,7 +82,7 @@ def measure_server(home: Path) -> None:
     os.environ["TFBIND_HOME"] = str(home)
     from streamlit.testing.v1 import AppTest
 
-    app = AppTest.from_file(str(PROJECT / "dashboard.py"), default_timeout=60).run()
+    app = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
     for attempt in ("nothing read yet", "again"):
         began = time.perf_counter()
         app.switch_page("pages/compare.py").run()

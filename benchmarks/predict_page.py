@@ -37,7 +37,7 @@ def measure(lengths: list[int]) -> None:
     from tfbind.dna.codes import decode
 
     dna = decode(simulate_chromosome(np.random.default_rng(2))[0, : max(lengths)])
-    page = AppTest.from_file(str(PROJECT / "dashboard.py"), default_timeout=600).run()
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=600).run()
     page.switch_page("pages/predict.py").run()
     page.text_area[0].set_value(dna[:80]).run()  # loads the model
     for bases in lengths:

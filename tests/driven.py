@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from ui.widgets.panels import FAILED
 
-APP = str(Path(__file__).parents[1] / "dashboard.py")
+APP = str(Path(__file__).parents[1] / "app.py")
 
 # For every page that it opens, the runner asks all installed packages whether they bring components: 0.2 s of CPU
 # for the same answer, ten times what the page takes.

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-PAGES = ("app.py", "dashboard.py", "pages", "ui")
+PAGES = ("app.py", "pages", "ui")
 CODE = ("tfbind", *PAGES, "benchmarks", "tests")
 WRITTEN = (".py", ".js", ".css", ".html")
 LINES = 500
@@ -249,7 +249,6 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
 def test_a_planted_violation_is_found(tmp_path: Path, check: Check, path: str, text: str, said: str) -> None:
     good = {
         "app.py": '"""The app."""\nprint("on")',
-        "dashboard.py": '"""The dashboard."""\nprint("on")',
         "tfbind/__init__.py": '"""T."""',
         "tfbind/config.py": '"""Says log.txt."""',
         "tfbind/figures.py": '"""P."""\nfrom tfbind.runs import LOG\nprint(LOG)',

@@ -72,7 +72,7 @@ def test_test_checks_the_code_beside_the_tests(folder: Path) -> None:
         "ruff check",
         "ruff format --check",
         "mypy",
-        "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py dashboard.py",
+        "bandit --quiet --configfile pyproject.toml --recursive tfbind ui pages app.py",
         "lint-imports",
     ]
     commands = make(folder, "-n", "test").stdout

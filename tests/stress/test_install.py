@@ -21,7 +21,7 @@ PARTS = {"tfbind": "tfbind", "ui": "tfbind/webapp/ui", "pages": "tfbind/webapp/p
 SECONDS = 120
 PAGE = """
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_file("dashboard.py", default_timeout=60).run()
+app = AppTest.from_file("app.py", default_timeout=60).run()
 assert not app.exception, app.exception
 print(*(error.value for error in app.error), sep="\\n")
 """
@@ -78,9 +78,7 @@ def test_the_wheel_holds_the_package_and_the_app_inside_it_and_nothing_else(whee
     listed = subprocess.run(asked, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.splitlines()
     there = [Path(path) for path in listed if (PROJECT / path).is_file()]
     expected = {f"{PARTS[path.parts[0]]}/{path.relative_to(path.parts[0]).as_posix()}" for path in there}
-    others = {
-        f"tfbind/webapp/{name}" for name in ("app.py", "dashboard.py", ".streamlit/config.toml", "static/.gitkeep")
-    }
+    others = {f"tfbind/webapp/{name}" for name in ("app.py", ".streamlit/config.toml", "static/.gitkeep")}
     assert names == expected | others
     assert {"tfbind/py.typed", "tfbind/runs/__init__.pyi", "tfbind/scoring/bundle_predict.txt"} <= names
     assert any(name.endswith(".safetensors") for name in names)

@@ -95,12 +95,12 @@ def is_refused(scope: Scope) -> bool:
 
 
 def inside_app() -> None:
-    """Have dashboard.py run around the page that calls this first, and say at its top when the home cannot be
+    """Have app.py run around the page that calls this first, and say at its top when the home cannot be
     written, or instead of it that the home is gone: a new one in its place would hide that the old one lies
     elsewhere.
 
     Streamlit 1.67 takes a folder named `pages` for an app without navigation of its own: asked for a page before
-    anything else, a new server would run the page's file alone, and go on like that until dashboard.py has run once.
+    anything else, a new server would run the page's file alone, and go on like that until app.py has run once.
     """
     alone = PagesManager.uses_pages_directory and INSIDE_APP not in st.session_state
     st.session_state[INSIDE_APP] = True
