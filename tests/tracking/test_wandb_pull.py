@@ -347,6 +347,29 @@ def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
     assert shown["runs"][0]["rows"][0] == {"epoch": 1, "val_loss": None, "val_pearsonr": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("lab/seed", ("lab/seed", None)),
+        ("lab/seed/sweeps/x1/", ("lab/seed", "x1")),
+        ("https://wandb.ai/lab/seed?nw=nwuserlab", ("lab/seed", None)),
+        ("wandb.ai/lab/seed", ("lab/seed", None)),
+        ("https://wandb.ai/lab/seed/sweeps/x1/table?workspace=user-lab#top", ("lab/seed", "x1")),
+        ("https://wandb.ai/lab/seed/sweeps/", ("lab/seed", None)),
+        ("https://wandb.ai/lab/seed/runs/x1/overview", ("lab/seed", None)),
+        ("https://wandb.ai/lab/seed/reports/A-title--Vmlldzox", ("lab/seed", None)),
+        ("http://127.0.0.1:8080/wandb/lab/my%20seed-2/workspace", None),
+        ("https://lab.wandb.ai/lab/seed/artifacts/model/m/v0", ("lab/seed", None)),
+    ],
+)
+def test_the_address_of_a_page_is_that_of_its_project(address, expected):
+    if expected is None:
+        with pytest.raises(ValueError, match="expected ENTITY/PROJECT"):
+            parse_path(address)
+    else:
+        assert parse_path(address) == expected
+
+
 def test_what_cannot_be_asked_for_is_said_at_once(tmp_path, server, monkeypatch):
     for text in ("seed", "a/b/c", "a/b/sweeps/", "../b", ""):
         with pytest.raises(ValueError, match="expected ENTITY/PROJECT"):

@@ -10,7 +10,7 @@ from tfbind.cli.output import add_command, draw_status, print_result
 from tfbind.config import home_folder
 from tfbind.runs import RunRecord
 from tfbind.store import plural
-from tfbind.text import figure
+from tfbind.text import figure, visible
 from tfbind.tracking import base_url, cache, pull, suggest
 
 MOST_FIGURES = 8  # of a run that are printed
@@ -96,4 +96,4 @@ def _lines(pulled: pull.Pulled, records: list[RunRecord]) -> list[str]:
     settings, metrics = cache.names_in(project)
     suggestions = suggest(name for name in [*settings, *metrics] if name not in project.names)
     lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in suggestions.items()]
-    return lines
+    return [visible(line, keep="") for line in lines]

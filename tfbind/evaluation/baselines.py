@@ -244,9 +244,10 @@ def read_baselines(home: Path, record: dict[str, Any]) -> SplitBaselines | None:
     Raises:
         ValueError: the file that holds it is damaged.
     """
-    if not record.get("dataset_hash") or not record.get("split_hash"):
+    hashes = [record.get("dataset_hash"), record.get("split_hash")]
+    if not all(isinstance(hash, str) and hash.isalnum() for hash in hashes):  # those of a pulled run may be anything
         return None
-    path = _baselines_path(home, record["dataset_hash"], record["split_hash"])
+    path = _baselines_path(home, *hashes)
     if not path.exists():
         return None
     try:

@@ -32,6 +32,7 @@ def read_document(text: str) -> tuple[dict[Any, Any], set[str]]:
     """
     if len(text) > MAX_TEXT:
         raise ValueError(f"the sweep file has {len(text):,} characters; at most {MAX_TEXT:,}")
+    text = text.removeprefix("\ufeff")
     script, not_python = None, ""
     if _DICT.search(text):
         try:

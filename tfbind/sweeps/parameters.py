@@ -11,6 +11,7 @@ from tfbind.config import TrainConfig, choices, parse_config
 from tfbind.errors import Setting, SettingsError
 from tfbind.sweeps.document import SHOWN, quoted
 from tfbind.sweeps.search import BOUNDS, INTEGER_FIELDS, LEAST, MAX_RUNS, SHAPES, Parameter
+from tfbind.text import visible
 from tfbind.tracking import known_as, plain_name
 
 PARAMETER_KEYS = ("value", "values", "probabilities", "min", "max", "mu", "sigma", "a", "b", "q", "distribution")
@@ -94,7 +95,7 @@ def read_parameters(mapping: Any, method: str | None, base: TrainConfig, finding
 def _flat(mapping: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Parameters within parameters, their names joined by dots; a constant that is a dict is such, too."""
     for key, entry in mapping.items():
-        name = f"{prefix}{key}"
+        name = visible(f"{prefix}{key}", keep="")
         inner = entry.get("parameters") if isinstance(entry, dict) and len(entry) == 1 else None
         constant = entry.get("value") if isinstance(entry, dict) and len(entry) == 1 else None
         if isinstance(inner, dict):
@@ -164,8 +165,9 @@ def _parameter(setting: Setting, entry: Any, method: str, base: TrainConfig, fin
     check_keys(f"{setting}.", entry, ("distribution", *fitting[ways[0]]))
     if ways[0] in ("value", "values"):
         return _listed(setting, entry, method, base, findings)
-    read = _range if ways == ["range"] else _shaped
-    return [read(setting, entry, distribution, base, findings)]
+    if ways[0] == "range":
+        return [_range(setting, entry, distribution, base, findings)]
+    return [_shaped(setting, entry, str(distribution), base)]
 
 
 def _listed(
@@ -285,7 +287,7 @@ def _exponents(
         raise SettingsError(*error.parts, plain) from None
 
 
-def _shaped(setting: Setting, entry: dict[str, Any], distribution: str, base: TrainConfig, _: Findings) -> Parameter:
+def _shaped(setting: Setting, entry: dict[str, Any], distribution: str, base: TrainConfig) -> Parameter:
     """A normal, log-normal or beta distribution, of which the part is drawn that may be here."""
     shape = distribution.removeprefix("q_")
     first, second = (read_number(setting.at(key), entry.get(key, default)) for key, default in SHAPES[shape].items())
@@ -389,7 +391,7 @@ def check_keys(prefix: str, mapping: dict[Any, Any], allowed: Iterable[str]) -> 
 def _unknown(name: Any, known: Iterable[str], kind: str) -> str:
     matches = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
     hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
-    return f"{str(name)[:SHOWN]}: no such {kind}; {hint}"
+    return f"{visible(str(name)[:SHOWN], keep='')}: no such {kind}; {hint}"
 
 
 def one_of(where: str | Setting, value: Any, allowed: Iterable[str], context: str = "") -> str:

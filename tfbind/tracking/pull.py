@@ -52,7 +52,11 @@ from tfbind.tracking.client import (
     run_client,
 )
 
-PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
+PATH = re.compile(
+    r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?"
+    r"(?:/(?:table|workspace|overview|logs|files|(?:runs|reports|artifacts)(?:/.*)?))?/?"
+)
+HOST = re.compile(r"(?:[\w-]+\.)*wandb\.ai/", re.IGNORECASE)
 
 Progress = Callable[[int, int], None]
 Facts = dict[str, dict[str, Any]]  # of runs, by id
@@ -82,12 +86,15 @@ class Pulled:
 def parse_path(text: str) -> tuple[str, str | None]:
     """Entity/project, and the sweep, from `entity/project[/sweeps/id]` or the address of such a page.
 
+    The address of another page of a project, such as that of a run, stands for the project.
+
     Raises:
         ValueError: it is something else.
     """
     path = text.strip()
-    if "://" in path:
-        path = unquote(urlsplit(path).path).removeprefix("/wandb/").strip("/")
+    if "://" in path or HOST.match(path):
+        path = unquote(urlsplit(path if "://" in path else f"https://{path}").path).removeprefix("/wandb/")
+        path = path.strip("/").removesuffix("/sweeps")
     match = PATH.fullmatch(path)
     if not match or ".." in path:
         raise ValueError(f"{text[:80]!r}: expected ENTITY/PROJECT or ENTITY/PROJECT/sweeps/ID")
