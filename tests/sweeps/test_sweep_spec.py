@@ -372,6 +372,8 @@ def test_the_dict_of_a_script_is_read_its_names_are_mapped_and_all_that_is_not_h
         "sweep = {'method': 'grid'}\np = {'lr': {'values': [0.1]}}\nsweep['parameters'] = p\n"
         "p.update({'lr': {'values': [0.1, 0.2]}})\nsweep['name'] = 'mine'",
         "rates = [0.1, 0.2]\ns = {**{'method': 'grid'}, 'parameters': {}}\ns['parameters']['lr'] = {'values': rates}",
+        "    c = {'method': 'grid',\n         'parameters': {'lr': {'values': [0.1, 0.2]}}}\n    wandb.sweep(c)",
+        "def main():\n    if True:\n        c = {'method': 'grid', 'parameters': {'lr': {'values': [0.1, 0.2]}}}\nmain()",
         "!pip install wandb\nc = {'method': 'grid', 'parameters': {'lr': {'values': [0.1, 0.2]}}}\nprint(c)",
         "method: grid\ndescription: lr = {x}\nparameters: {lr: {values: [0.1, 0.2]}}",
         "method: grid\nparameters: {optimizer: {parameters: {lr: {values: [0.1, 0.2]}, type: {value: sgd}}}}",
@@ -386,6 +388,18 @@ def test_a_sweep_may_be_written_in_many_ways(text: str):
     assert [config.learning_rate for config in parse_spec(text).grid()] == [0.1, 0.2]
 
 
+def test_the_count_of_an_agent_bounds_a_search_and_a_range_is_a_list():
+    text = "c = {'method': 'random', 'parameters': {'batch_size': {'values': list(range(8, 40, 8))}}}\n"
+    spec = parse_spec(f"{text}wandb.agent(wandb.sweep(c), function=train, count=3)")
+    assert (spec.run_cap, spec.parameters[0].values) == (3, (8, 16, 24, 32))
+
+
+def test_what_is_missing_is_said_with_what_is_not_here():
+    said = refusal("method: random\nparameters: {momentum: {value: 1}, lr: {min: 0.1, max: 0.2}}")
+    assert said.startswith("run_cap: missing")
+    assert "; parameters.momentum: no such hyperparameter" in said
+
+
 def test_exponents_may_be_computed():
     text = (
         "import math\nc = {'method': 'random', 'run_cap': 3, 'parameters': {'lr': {'distribution': 'log_uniform',\n"
@@ -395,9 +409,9 @@ def test_exponents_may_be_computed():
 
 
 def test_all_that_is_wrong_is_said_at_once():
-    text = "method: grids\nrun_cap: 0\nparameters: {lr: {value: fast}, zzz: {value: 1}, seed: {min: 1}}"
+    text = "method: grids\nrun_cap: 0\nparameters: {learning_rate: {value: fast}, zzz: {value: 1}, seed: {min: 1}}"
     assert refusal(text).startswith(
-        "method: 'grids'; allowed: grid, random, bayes; parameters.lr: 'fast' should be a valid number; "
+        "method: 'grids'; allowed: grid, random, bayes; parameters.learning_rate: 'fast' should be a valid number; "
         "parameters.seed: min and max belong together; given: min; run_cap: 0; expected"
     )
     assert "parameters.zzz: no such hyperparameter" in refusal(text)

@@ -3,6 +3,8 @@
 import ast
 import math
 import re
+from collections.abc import Iterable, Iterator
+from textwrap import dedent
 from typing import Any
 
 import yaml
@@ -36,7 +38,7 @@ def read_document(text: str) -> tuple[dict[Any, Any], set[str]]:
     script, not_python = None, ""
     if _DICT.search(text):
         try:
-            script = ast.parse(_MAGIC.sub("", text))
+            script = ast.parse(dedent(_MAGIC.sub("", text)))
         except SyntaxError as error:
             not_python = f"; not Python: line {error.lineno}: {error.msg}"
         except (ValueError, RecursionError, MemoryError):
@@ -134,7 +136,8 @@ def _check_events(text: str) -> set[str]:
 def _read_script(script: ast.Module) -> tuple[dict[Any, Any] | None, ValueError | None]:
     """The sweep that a script makes of literals, None where it makes none, and why. Nothing of it is executed."""
     names: dict[str, Any] = {}
-    for statement in script.body:
+    count = None
+    for statement in _statements(script.body):
         match statement:
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
@@ -147,13 +150,24 @@ def _read_script(script: ast.Module) -> tuple[dict[Any, Any] | None, ValueError 
                 _update(target, _attempt(value, names), names)
             case ast.Expr(value=ast.Dict() as value):
                 names[""] = _attempt(value, names)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="agent"), keywords=keywords)):
+                count = next((_attempt(each.value, names) for each in keywords if each.arg == "count"), None)
     sweeps = [
         value for value in names.values() if isinstance(value, dict) and {"method", "parameters"} & value.keys()
     ]
     if not sweeps or (set(names) == {""} and _has_errors(sweeps[-1])):  # JSON and YAML look like Python, too
         failed = [value for name, value in names.items() if name and isinstance(value, ValueError)]
         return None, next(iter(failed), None)
-    return _without_errors(sweeps[-1], 0), None
+    most = {"run_cap": count} if isinstance(count, int) else {}  # as many as W&B's agent would run
+    return most | _without_errors(sweeps[-1], 0), None
+
+
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a script in their order, also those in functions and branches."""
+    for statement in body:
+        yield statement
+        for part in ("body", "orelse"):
+            yield from _statements(getattr(statement, part, []))
 
 
 def _attempt(node: ast.expr, names: dict[str, Any]) -> Any:
@@ -188,6 +202,12 @@ def _value(node: ast.expr, names: dict[str, Any]) -> Any:
             return {keyword.arg: _attempt(keyword.value, names) for keyword in keywords if keyword.arg}
         case ast.List(elts=values) | ast.Tuple(elts=values):
             return [_attempt(value, names) for value in values]
+        case ast.Call(func=ast.Name(id="list"), args=[ast.Call() as value]):
+            return _value(value, names)
+        case ast.Call(func=ast.Name(id="range"), args=values, keywords=[]) if len(values) in (1, 2, 3):
+            ends = [_value(value, names) for value in values]
+            if all(isinstance(end, int) for end in ends) and 0 not in ends[2:]:
+                return list(range(*ends)[:MAX_TEXT])
         case ast.Subscript(value=mapping, slice=ast.Constant(value=key)):
             container = _value(mapping, names)
             if isinstance(container, dict) and key in container:

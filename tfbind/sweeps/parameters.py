@@ -1,6 +1,5 @@
 """The parameters of a sweep file, as in W&B's schema: a `Parameter` of each, or what is wrong with it."""
 
-import contextlib
 import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -184,7 +183,7 @@ def _listed(
         try:
             checked = _checked(setting, _word(setting, value, findings), base)
         except SettingsError as error:
-            (findings.absent if _may_be_meant(setting.field, value) else findings.errors).append(error)
+            (findings.absent if _may_be_meant(setting, value) else findings.errors).append(error)
         else:
             totals[checked] = totals.get(checked, 0) + share
     totals = {value: share for value, share in totals.items() if share}
@@ -231,11 +230,17 @@ def _word(setting: Setting, value: Any, findings: Findings) -> Any:
     return match
 
 
-def _may_be_meant(field: str, value: Any) -> bool:
-    """Whether a value that does not exist here may exist elsewhere: a number, a yes or no, a word where words are."""
-    with contextlib.suppress(TypeError, ValueError, OverflowError):
-        return (bool(choices(field)) and isinstance(value, str)) or math.isfinite(float(value))
-    return False
+def _may_be_meant(setting: Setting, value: Any) -> bool:
+    """Whether a value that does not exist here may exist elsewhere: not a word for what is a number there too."""
+    named_here = str(setting) == f"parameters.{setting.field}"
+    return not isinstance(value, str) or bool(choices(setting.field)) or not named_here or _is_number(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _range(

@@ -86,7 +86,8 @@ def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
         text=text,
         defaults=base,
     )
-    _check_together(spec)
+    findings.attempt(_check_together, spec)
+    findings.check()
     return spec
 
 
@@ -128,7 +129,9 @@ def _metric_name(given: Any) -> str:
     word = plain_name(given)
     if "pearson" in word:
         return "val_pearsonr"
-    return "val_loss" if "loss" in word and word.startswith(("val", "test", "eval", "best")) else ""
+    if "loss" not in word:
+        return ""
+    return "train_loss" if "train" in word else "val_loss"
 
 
 def _early_stop(entry: Any) -> EarlyStop | None:
