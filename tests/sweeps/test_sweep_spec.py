@@ -373,7 +373,7 @@ def test_the_dict_of_a_script_is_read_its_names_are_mapped_and_all_that_is_not_h
         "p.update({'lr': {'values': [0.1, 0.2]}})\nsweep['name'] = 'mine'",
         "rates = [0.1, 0.2]\ns = {**{'method': 'grid'}, 'parameters': {}}\ns['parameters']['lr'] = {'values': rates}",
         "    c = {'method': 'grid',\n         'parameters': {'lr': {'values': [0.1, 0.2]}}}\n    wandb.sweep(c)",
-        "def main():\n    if True:\n        c = {'method': 'grid', 'parameters': {'lr': {'values': [0.1, 0.2]}}}\nmain()",
+        "def f():\n  if True:\n    c = {'method': 'grid', 'parameters': {'lr': {'values': [0.1, 0.2]}}}\nf()",
         "!pip install wandb\nc = {'method': 'grid', 'parameters': {'lr': {'values': [0.1, 0.2]}}}\nprint(c)",
         "method: grid\ndescription: lr = {x}\nparameters: {lr: {values: [0.1, 0.2]}}",
         "method: grid\nparameters: {optimizer: {parameters: {lr: {values: [0.1, 0.2]}, type: {value: sgd}}}}",

@@ -244,8 +244,8 @@ def read_baselines(home: Path, record: dict[str, Any]) -> SplitBaselines | None:
     Raises:
         ValueError: the file that holds it is damaged.
     """
-    hashes = [record.get("dataset_hash"), record.get("split_hash")]
-    if not all(isinstance(hash, str) and hash.isalnum() for hash in hashes):  # those of a pulled run may be anything
+    hashes = [str(record.get("dataset_hash") or ""), str(record.get("split_hash") or "")]
+    if not all(hash.isalnum() for hash in hashes):  # those of a pulled run may be anything, also a path
         return None
     path = _baselines_path(home, *hashes)
     if not path.exists():
