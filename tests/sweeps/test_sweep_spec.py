@@ -10,9 +10,8 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from tfbind.config import TrainConfig
-from tfbind.sweeps.document import MAX_TEXT
 from tfbind.sweeps.search import EarlyStop, Spec
-from tfbind.sweeps.spec import parse_spec
+from tfbind.sweeps.spec import MAX_TEXT, parse_spec
 from tfbind.sweeps.sweep_folder import EXAMPLE
 
 GRID = "method: grid\nparameters: {learning_rate: {values: [0.01, 0.001]}}\n"

@@ -12,7 +12,6 @@ from .controller import (
     room_for as room_for,
     stop as stop,
 )
-from .document import MAX_TEXT as MAX_TEXT
 from .plan import (
     LISTED as LISTED,
     Plan as Plan,
@@ -21,7 +20,7 @@ from .plan import (
     progress as progress,
 )
 from .search import MAX_RUNS as MAX_RUNS, Spec as Spec
-from .spec import MAX_REPLICATES as MAX_REPLICATES, METRICS as METRICS, parse_spec as parse_spec
+from .spec import MAX_REPLICATES as MAX_REPLICATES, MAX_TEXT as MAX_TEXT, METRICS as METRICS, parse_spec as parse_spec
 from .sweep_folder import (
     EXAMPLE as EXAMPLE,
     SETTINGS as SETTINGS,

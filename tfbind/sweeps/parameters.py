@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from tfbind.config import TrainConfig, choices, parse_config
 from tfbind.errors import Setting, SettingsError
-from tfbind.sweeps.document import SHOWN, quoted
 from tfbind.sweeps.search import BOUNDS, INTEGER_FIELDS, LEAST, MAX_RUNS, SHAPES, Parameter
 from tfbind.text import visible
 from tfbind.tracking import known_as, plain_name
@@ -34,6 +33,7 @@ INSTEAD = {
 
 ALIKE = 0.75
 LISTED = 12  # problems
+SHOWN = 60
 
 T = TypeVar("T")
 
@@ -414,3 +414,9 @@ def read_number(where: str | Setting, value: Any) -> float:
     if not math.isfinite(number):
         raise SettingsError(where, f": {quoted(value)}; expected a number")
     return number
+
+
+def quoted(value: Any) -> str:
+    """A value as a message shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
