@@ -119,3 +119,7 @@ def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) 
     (past,) = cache.stored_runs(home)
     assert past.config["learning_rate"] == 0.1
     assert past.rows[-1]["val_pearsonr"] == 0.5
+    server.add(StoredRun(ENTITY, "zoo", "z1", "z", {"lr": {"value": 0.1}}, {"val_loss": 1.0}, state="finished"))
+    page = pull(page, server, f"{ENTITY}/zoo")
+    (zoo,) = [project for project in cache.projects(home) if project.path.endswith("/zoo")]
+    assert page.selectbox("names-project").value == zoo.key
