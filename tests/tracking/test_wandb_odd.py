@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
 from wandb_server import ENTITY, KEY, StoredRun, WandbServer
 
 from tfbind.compare.plots import against, parallel
@@ -12,6 +13,7 @@ from tfbind.compare.runs import choose, metrics, table
 from tfbind.compare.verdict import judge
 from tfbind.evaluation import compare_baselines_by_data
 from tfbind.tracking.cache import new_project, save_history, save_project, stored_run_records, stored_runs
+from tfbind.tracking.client import explain_error
 from tfbind.tracking.pull import pull_runs
 
 
@@ -82,3 +84,20 @@ def test_no_name_and_no_value_of_a_project_keeps_its_runs_from_being_compared(tm
         csv_table(records, rank_by)
         markdown_report(Report(records, verdict, "compare", "now"))
     assert "\x1b" not in html_report(Report(records, verdict, "compare", "now"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [  # as the client says it
+        (
+            "AuthenticationError: Failed to verify credentials with http://a:1: POST http://a:1/graphql giving up "
+            'after 2 attempt(s): Post "http://b:2/graphql": dial tcp: connect: connection refused',
+            "http://a:1 sends requests on to http://b:2, which could not be reached: connection refused",
+        ),
+        ('x: Post "http://a:1/graphql": connect: connection refused', "http://a:1 could not be reached: connection"),
+        ("invalid credentials: the server did not recognize an account", "http://a:1 knows no account for the key;"),
+        ("HTTP 401: no", "http://a:1 refuses the key (401)"),
+    ],
+)
+def test_what_went_wrong_is_said_of_the_host_where_it_did(raw: str, sentence: str) -> None:
+    assert str(explain_error(raw, "http://a:1", KEY, "lab/seed")).startswith(f"W&B at {sentence}")
