@@ -416,6 +416,14 @@ def test_all_that_is_wrong_is_said_at_once():
     assert "parameters.zzz: no such hyperparameter" in refusal(text)
 
 
+def test_a_goal_that_wandb_would_take_otherwise_is_said():
+    spec = parse_spec(GRID + "metric: {name: val_pearsonr}")
+    assert (spec.goal, spec.notes) == (
+        "maximize",
+        ("metric.goal is missing, for which W&B would minimize; here val_pearsonr is maximized",),
+    )
+
+
 def test_a_metric_that_is_not_here_stops_only_a_search_that_needs_it():
     spec = parse_spec(GRID + "metric: {name: accuracy, goal: maximize}")
     assert (spec.metric, spec.goal) == ("val_loss", "minimize")

@@ -362,6 +362,8 @@ def _metric(entry: Any, needed: bool, method: str | None, findings: Findings) ->
     direction = one_of("metric.goal", entry.get("goal", METRICS[name]), GOALS)
     goal: Goal = "minimize" if direction == "minimize" else "maximize"
     findings.notes += [f"metric.{key} is not used here" for key in entry if key not in ("name", "goal")]
+    if goal == "maximize" and "goal" not in entry:
+        findings.notes.append(f"metric.goal is missing, for which W&B would minimize; here {name} is maximized")
     if goal != METRICS[name]:
         findings.notes.append(
             f"the goal is to {goal} {name}, although {name} is better when it is {_BETTER[METRICS[name]]}"
