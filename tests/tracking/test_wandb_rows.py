@@ -86,6 +86,11 @@ def test_of_several_values_in_an_epoch_the_last_counts_and_seconds_come_from_the
     assert [row.get("seconds") for row in restarted] == [5, None, 4]
 
 
+def test_many_rows_take_no_longer_each_than_few() -> None:
+    columns = {"epoch": [place // 50 for place in range(100_000)], "a": [1.0] * 100_000, "b": [None] * 100_000}
+    assert len(merge(columns, {}).rows) == 2000
+
+
 def test_one_undefined_value_stays_at_its_place() -> None:
     history = merged([*each([1, 2, 3], "val_loss"), {"t": "NaN"}])
     assert math.isnan(history.figures["t"])

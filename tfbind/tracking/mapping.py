@@ -184,10 +184,10 @@ def merge(columns: Columns, names: dict[str, str], last: dict[str, Any] | None =
     metrics = {
         name: {place: _number(value) for place, value in enumerate(values) if value is not None}
         for name, values in named.items()
-        if not name.startswith("_")
+        if not name.startswith("_") and any(value is not None for value in values)
     }
     figures = _figures_of_the_run(metrics, logged)
-    metrics = {name: values for name, values in metrics.items() if values and name not in figures}
+    metrics = {name: values for name, values in metrics.items() if name not in figures}
     for name, value in (last or {}).items():
         if name not in columns and not name.startswith("_") and known_as(name) != "epoch":
             figures[_renamed(name, names, columns)] = _number(value)
@@ -268,9 +268,9 @@ def _epochs(
     if any(not number.is_integer() for number in numbers):
         assumed.append("fractions of epochs count to the next whole one")
         held = {place: max(1, math.ceil(number - ROUNDING)) for place, number in held.items()}
-    elif min(numbers) < 1:
-        assumed.append(f"epochs count from {min(numbers):g}, here from 1")
-        held = {place: number + 1 - min(numbers) for place, number in held.items()}
+    elif (first := min(numbers)) < 1:
+        assumed.append(f"epochs count from {first:g}, here from 1")
+        held = {place: number + 1 - first for place, number in held.items()}
     used = [held[place] for place in places]
     if any(later < earlier for earlier, later in pairwise(used)):
         assumed.append("epochs go back, as of a resumed run: of an epoch that is there twice the later values count")
