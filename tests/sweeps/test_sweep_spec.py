@@ -123,16 +123,6 @@ def test_a_place_leads_back_to_its_value():
             assert parameter.at(back) == pytest.approx(value, rel=1e-5) if not isinstance(value, str | None) else True
 
 
-def test_hyperband_by_its_first_or_its_last_epoch():
-    def first(about: str) -> int:
-        spec = parse_spec(f"{GRID}early_terminate: {{type: hyperband, {about}}}")
-        assert spec.early_stop
-        return spec.early_stop.first
-
-    assert first("min_iter: 4") == 4
-    assert first("max_iter: 27, s: 2") == 3  # 27 / 3^2
-
-
 def stop(about: str) -> EarlyStop:
     spec = parse_spec(f"{GRID}early_terminate: {{type: hyperband, {about}}}")
     assert spec.early_stop
