@@ -311,9 +311,10 @@ def _node(run: StoredRun) -> dict[str, Any]:
 
 
 def _matching(store: WandbServer, given: dict[str, Any]) -> list[StoredRun]:
-    wanted = json.loads(given.get("filters") or "{}").get("sweep")
+    filters = json.loads(given.get("filters") or "{}")
+    sweep, names = filters.get("sweep"), filters.get("name", {}).get("$in")
     every = store.runs[(given.get("entity") or ENTITY, given["project"])].values()
-    return [run for run in every if wanted is None or run.sweep == wanted]
+    return [run for run in every if sweep in (None, run.sweep) and (names is None or run.name in names)]
 
 
 def _runs(store: WandbServer, given: dict[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,11 @@ def test_settings_that_most_runs_state_come_first() -> None:
     here = [past(str(seed), 0.5 + seed / 10, seed=seed, kernel_size=3 + seed) for seed in (0, 2)]
     there = [past(f"w{place}", 0.5, learning_rate=place / 10, kernel_size=None, zeta=place) for place in range(1, 6)]
     runs_of_it = [*here, *there]
-    assert setting_columns(table(runs_of_it, PEARSON), runs_of_it) == ["learning_rate", "zeta", "kernel_size"]
+    assert setting_columns(table(runs_of_it, PEARSON), runs_of_it, PEARSON) == [
+        "learning_rate",
+        "zeta",
+        "kernel_size",
+    ]
 
 
 def test_report_and_table_say_data_split_device_and_versions() -> None:

@@ -58,11 +58,18 @@ def test_five_newest_runs_count_and_their_median() -> None:
     assert estimate_run(CPU, 1000, 300, runs).seconds == estimate_run(CPU, 1000, 300, [past(100)]).seconds
 
 
-@pytest.mark.parametrize("changes", [{"threads": 4}, {"device": "cuda"}])
-def test_runs_elsewhere_do_not_count(changes: dict[str, object]) -> None:
-    found = estimate_run(CPU, 1000, 300, [past(100, **changes)])
+def test_runs_on_another_device_do_not_count() -> None:
+    found = estimate_run(CPU, 1000, 300, [past(100, device="cuda")])
     assert not found.measured
     assert "rough" in found.basis
+
+
+def test_runs_on_other_threads_count_where_there_are_no_others() -> None:
+    threads = CPU.threads or 1
+    found = estimate_run(CPU, 1000, 300, [past(100, threads=2 * threads)])
+    assert found.seconds - START_SECONDS == pytest.approx(5 * (800 + 200 / 3) / 50)
+    assert (found.measured, found.basis) == (True, "scaled from your last run on other threads")
+    assert estimate_run(CPU, 1000, 300, [past(100, threads=2 * threads), past(70)]).basis.startswith("measured in")
 
 
 def test_threads_do_not_matter_on_a_gpu() -> None:

@@ -8,6 +8,7 @@ from tfbind.sweeps.spec import parse_spec
 SIZES = {"builtin": (12_000, 300)}
 MANY = {"builtin": (1_000_000, 300)}
 FEWER = ["run_cap is 5; these values make only 1 different run"]
+TWO = ["run_cap is 5; these values make only 2 different runs"]
 RATE = "method: random\nrun_cap: 5\nparameters: {learning_rate: "
 
 
@@ -41,10 +42,30 @@ def said(text: str) -> list[str]:
             "always 0.001, the only value in multiples of 1",
         ),
         ("min: 0.1, max: 0.1", "always 0.1"),
+        ("min: 0, max: 0.1", "above 0 to 0.1, drawn evenly"),
+        (
+            "distribution: inv_log_uniform, min: 2, max: 5",
+            "0.00673795 to 0.135335, drawn evenly on a log scale: inv_log_uniform takes its 2 to 5 as negative "
+            "exponents of e; for 2 to 5 as they stand say inv_log_uniform_values",
+        ),
+        (
+            "distribution: log_normal, mu: -5, sigma: 1",
+            "log-normal with mu -5 and sigma 1: 98 of 100 draws lie from 0.000657972 to 0.0689998",
+        ),
+        (
+            "distribution: q_normal, mu: 0.1, sigma: 0.1, q: 0.01",
+            "normal with mu 0.1 and sigma 0.1: 98 of 100 draws lie from 0.01 to 0.34 in multiples of 0.01; "
+            "15.9 % of it lies outside what this may be, and is left out",
+        ),
+        ("values: [0.1, 0.1, 0.2]", "0.1 in 0.667 of the draws, 0.2 in 0.333 of the draws"),
     ],
 )
 def test_the_range_that_a_distribution_really_has_is_said(about: str, line: str):
-    assert said(f"{RATE}{{{about}}}}}") == [f"learning_rate: {line}", *FEWER * (line == "always 0.1")]
+    assert said(f"{RATE}{{{about}}}}}") == [
+        f"learning_rate: {line}",
+        *FEWER * (line == "always 0.1"),
+        *TWO * ("draws, " in line),
+    ]
 
 
 def test_quantised_exponents_say_their_plain_form():

@@ -199,7 +199,12 @@ def test_progress_counts_epochs_of_all_runs():
     spec = parse_spec("method: grid\nparameters: {learning_rate: {values: [0.1, 0.01]}, num_epochs: {value: 4}}")
     first, second = spec.grid()
     half = progress(spec, [ran(spec, first, 0, losses=[1, 1, 1, 1])], 1)
-    assert (half.ended, half.total, half.share, half.seconds_left) == (1, 2, 0.5, 4 * 2.0)  # 2 s an epoch
+    assert (half.ended, half.total, half.share, half.seconds_left) == (
+        1,
+        2,
+        0.5,
+        4 * 2.0 + 6,
+    )  # 2 s an epoch, and a start
     assert progress(spec, [], 1).seconds_left is None
     whole = progress(spec, [ran(spec, each, 0, losses=[1, 1, 1, 1]) for each in (first, second)], 1)
     assert (whole.ended, whole.share) == (2, 1.0)

@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-import wandb_server
 from golden.make import called
 from wandb_server import ENTITY, KEY, Fault, StoredRun, WandbServer, seed_runs
 
@@ -19,7 +18,7 @@ from tfbind.compare.verdict import judge
 from tfbind.tracking import cache
 from tfbind.tracking.cache import stored_runs
 from tfbind.tracking.client import STALL_SECONDS, NotThereError, WandbError, base_url, find_key
-from tfbind.tracking.mapping import merge, suggest
+from tfbind.tracking.mapping import suggest
 from tfbind.tracking.pull import fetch_histories, parse_path, pull_runs
 
 
@@ -184,21 +183,24 @@ def test_a_curve_that_the_server_thins_is_read_in_full_or_called_sampled(tmp_pat
     assert [(len(past.rows), past.sampled) for past in thin] == [(50, True)]
 
 
-def test_a_server_that_knows_no_pages_gives_sampled_curves_and_one_that_fails_at_them_says_so(
-    tmp_path, server, monkeypatch
-):
+@pytest.mark.parametrize(
+    ("kind", "why"), [("500", "is out of order (HTTP 500)"), ("errors", "answers with an error")]
+)
+def test_where_pages_fail_it_is_said_and_the_thinned_curve_stays(tmp_path, server, kind, why):
     long_runs(server, 1, 300)
     server.sampled = 50
-    server.fault = Fault("500", "HistoryPage")
-    with pytest.raises(WandbError, match=r"is out of order \(HTTP 500\)"):
+    server.fault = Fault(kind, "HistoryPage")
+    with pytest.raises(WandbError) as error:
         pull_runs(tmp_path, "lab/big", histories=True)
+    assert why in str(error.value)
+    assert [(len(past.rows), past.sampled) for past in stored_runs(tmp_path)] == [(50, True)]
     server.fault = None
-    monkeypatch.delitem(wandb_server.ANSWERS, "HistoryPage")
-    (past,) = pull_runs(tmp_path, "lab/big", histories=True).records
-    assert (len(past.rows), past.sampled) == (50, True)
+    assert [(len(past.rows), past.sampled) for past in pull_runs(tmp_path, "lab/big", histories=True).records] == [
+        (300, False)
+    ]
 
 
-@pytest.mark.parametrize("count", [3, 12])  # asked for one by one, and listed
+@pytest.mark.parametrize("count", [3, 120])  # asked for by name, and listed
 def test_a_run_that_was_deleted_since_does_not_keep_the_others_from_their_curves(tmp_path, server, count):
     long_runs(server, count, 5)
     kept = pull_runs(tmp_path, "lab/big").records
@@ -345,18 +347,27 @@ def test_names_of_other_peoples_code_are_mapped_once(tmp_path, server):
     assert shown["runs"][0]["rows"][0] == {"epoch": 1, "val_loss": None, "val_pearsonr": 0.5}
 
 
-def test_rows_are_merged_by_epoch():
-    columns = {"epoch": [1, 1, 1, 2], "train_loss": [9, 8, None, 7], "val_loss": [None, None, 5, 4]}
-    assert merge({**columns, "_runtime": [1.0, 2.0, 3.0, 7.0]}, {}) == [
-        {"epoch": 1, "train_loss": 8, "val_loss": 5, "seconds": 3.0},
-        {"epoch": 2, "train_loss": 7, "val_loss": 4, "seconds": 4.0},
-    ]
-    assert merge({"_step": [0, 1], "loss": [2.0, 1.0]}, {"loss": "train_loss"}) == [
-        {"epoch": 1, "train_loss": 2.0},
-        {"epoch": 2, "train_loss": 1.0},
-    ]
-    assert [row["epoch"] for row in merge({"epoch": [0.5, 1.0, 1.5], "a": [1, 2, 3]}, {})] == [1, 2, 3]
-    assert merge({}, {}) == []
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("lab/seed", ("lab/seed", None)),
+        ("lab/seed/sweeps/x1/", ("lab/seed", "x1")),
+        ("https://wandb.ai/lab/seed?nw=nwuserlab", ("lab/seed", None)),
+        ("wandb.ai/lab/seed", ("lab/seed", None)),
+        ("https://wandb.ai/lab/seed/sweeps/x1/table?workspace=user-lab#top", ("lab/seed", "x1")),
+        ("https://wandb.ai/lab/seed/sweeps/", ("lab/seed", None)),
+        ("https://wandb.ai/lab/seed/runs/x1/overview", ("lab/seed", None)),
+        ("https://wandb.ai/lab/seed/reports/A-title--Vmlldzox", ("lab/seed", None)),
+        ("http://127.0.0.1:8080/wandb/lab/my%20seed-2/workspace", None),
+        ("https://lab.wandb.ai/lab/seed/artifacts/model/m/v0", ("lab/seed", None)),
+    ],
+)
+def test_the_address_of_a_page_is_that_of_its_project(address, expected):
+    if expected is None:
+        with pytest.raises(ValueError, match="expected ENTITY/PROJECT"):
+            parse_path(address)
+    else:
+        assert parse_path(address) == expected
 
 
 def test_what_cannot_be_asked_for_is_said_at_once(tmp_path, server, monkeypatch):

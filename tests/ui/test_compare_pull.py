@@ -53,7 +53,7 @@ def test_the_seeds_three_runs_are_pulled_judged_and_their_curves_fetched_on_dema
     kept = [path for path in home.rglob("*") if path.is_file()]
     assert kept
     assert all(KEY.encode() not in path.read_bytes() for path in kept)
-    assert server.requests == {"Viewer": 2, "GetDefaultEntity": 2, "Runs": 1, "Run": 3, "RunFullHistory": 3}
+    assert server.requests == {"Viewer": 2, "GetDefaultEntity": 2, "Runs": 2, "RunFullHistory": 3}
     server.requests.clear()  # looking at what is kept asks nothing
     page.text_input("compare-filter").set_value("sweep-1").run()
     page.selectbox("compare-metric").set_value("val_loss").run()
@@ -119,3 +119,7 @@ def test_names_of_other_code_are_mapped_once_and_remembered(home: Path, server) 
     (past,) = cache.stored_runs(home)
     assert past.config["learning_rate"] == 0.1
     assert past.rows[-1]["val_pearsonr"] == 0.5
+    server.add(StoredRun(ENTITY, "zoo", "z1", "z", {"lr": {"value": 0.1}}, {"val_loss": 1.0}, state="finished"))
+    page = pull(page, server, f"{ENTITY}/zoo")
+    (zoo,) = [project for project in cache.projects(home) if project.path.endswith("/zoo")]
+    assert page.selectbox("names-project").value == zoo.key

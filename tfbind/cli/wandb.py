@@ -10,8 +10,10 @@ from tfbind.cli.output import add_command, draw_status, print_result
 from tfbind.config import home_folder
 from tfbind.runs import RunRecord
 from tfbind.store import plural
-from tfbind.text import figure
+from tfbind.text import figure, visible
 from tfbind.tracking import base_url, cache, pull, suggest
+
+MOST_FIGURES = 8  # of a run that are printed
 
 
 def add_pull(commands: Any) -> None:
@@ -69,7 +71,9 @@ def _draw_progress(done: int, total: int) -> None:
 def _facts(record: RunRecord) -> dict[str, Any]:
     rows = [{name: _plain(value) for name, value in row.items()} for row in record.rows]
     facts = {"id": record.id, "name": record.name, "state": record.state, "config": record.config, "rows": rows}
-    return {**facts, "sampled": record.sampled, "last_only": record.last_only}
+    figures = {name: _plain(value) for name, value in record.figures.items()}
+    known = {"sampled": record.sampled, "last_only": record.last_only}
+    return {**facts, **known, "figures": figures, "assumed": list(record.assumed)}
 
 
 def _plain(value: Any) -> Any:
@@ -87,7 +91,9 @@ def _lines(pulled: pull.Pulled, records: list[RunRecord]) -> list[str]:
         values = f"val_loss {figure(last.get('val_loss'))}  val_pearsonr {figure(last.get('val_pearsonr'))}"
         extent = "last values" if record.last_only else f"epochs {len(record.rows)}"
         lines.append(f"{record.id:12}  {record.state:9}{extent:11} {values}  {record.name}{thin}")
+        lines += [f"{'':12}  {name} {figure(value)}" for name, value in sorted(record.figures.items())[:MOST_FIGURES]]
+        lines += [f"{'':12}  {assumption}" for assumption in record.assumed]
     settings, metrics = cache.names_in(project)
     suggestions = suggest(name for name in [*settings, *metrics] if name not in project.names)
     lines += [f"{theirs} may be {ours}: --map {theirs}={ours}" for theirs, ours in suggestions.items()]
-    return lines
+    return [visible(line, keep="") for line in lines]

@@ -17,7 +17,7 @@ import plotly
 
 from tfbind import __version__
 from tfbind.compare.plots import PlotOptions, learning_curves, parallel, ranking_figure
-from tfbind.compare.runs import RankBy, columns_of, differing, format_value, metric_label, table
+from tfbind.compare.runs import RankBy, column_names, columns_of, differing, format_value, metric_label, table
 from tfbind.compare.text import RULE, amount, headline, next_steps, repeat_command, trend_words, verdict_lines
 from tfbind.compare.verdict import Verdict
 from tfbind.evaluation import BaselineComparison
@@ -201,18 +201,19 @@ def ranked(verdict: Verdict) -> list[Any]:
     return first + [setting for setting in verdict.settings if setting not in first]
 
 
-def setting_columns(rows: Sequence[dict[str, Any]], records: Sequence[RunRecord]) -> list[str]:
+def setting_columns(rows: Sequence[dict[str, Any]], records: Sequence[RunRecord], rank_by: RankBy) -> list[str]:
     """The columns of a table that are settings in which the runs differ, without the seed.
 
     Args:
         rows: as from `compare.table`.
         records: the runs of these rows.
+        rank_by: the figure of these rows.
 
     Returns:
         The names of at most 64 columns, those that most runs state first.
     """
     differ = differing([columns_of(record) for record in records])
-    columns = [name for key in differ if key != "seed" for name in (key, f"config.{key}") if name in rows[0]]
+    columns = [column for key, column in column_names(differ, rank_by).items() if key != "seed" and column in rows[0]]
     return sorted(columns, key=lambda name: sum(row[name] is None for row in rows))[:64]
 
 
@@ -225,7 +226,8 @@ def shared(records: Sequence[RunRecord]) -> dict[str, Any]:
 
 def versions(records: Sequence[RunRecord]) -> list[str]:
     """The programs that made the runs, each combination once, and the one that made the report."""
-    recorded = {json.dumps(known, sort_keys=True) for record in records if (known := record.config.get("versions"))}
+    known = [record.config.get("versions") for record in records]
+    recorded = {json.dumps(programs, sort_keys=True) for programs in known if programs and isinstance(programs, dict)}
     programs = [", ".join(f"{key} {value}" for key, value in json.loads(line).items()) for line in sorted(recorded)]
     return [f"report: tfbind {__version__}", *(f"runs: {line}" for line in programs)]
 
@@ -340,7 +342,7 @@ def _figures(report: Report) -> list[str]:
     if not curves:
         parts.append('<p class="small">Only the last values of these runs are known.</p>')
     table_rows = table(report.records, rank_by)
-    columns = setting_columns(table_rows, report.records) if table_rows else []
+    columns = setting_columns(table_rows, report.records, rank_by) if table_rows else []
     measured = [row for row in table_rows if row[rank_by.metric] is not None]
     if 0 < len(columns) <= MOST_COLUMNS and len(measured) > 2:
         parts += ["<h2>Settings</h2>", _figure(parallel(table_rows, columns, rank_by), "parallel")]

@@ -36,6 +36,9 @@ BOOKKEEPING = (
     *("split_hash", "split_windows"),  # follow from the data, the seed and the settings of the split
     *("run", "run_id", "tags", "note"),
 )
+COLUMNS = (  # of the table, beside `seconds`, settings and the figure
+    *("key", "id", "name", "state", "source", "server", "group", "tags", "note", "created", "epochs", "best_epoch"),
+)
 NESTED = ("versions.", "split_windows.")  # the same as W&B gives it back
 
 
@@ -169,12 +172,13 @@ def number(value: object) -> float | None:
 
 
 def metrics(records: Iterable[RunRecord]) -> list[str]:
-    """The numeric keys of the rows, the most asked for first."""
+    """The numeric keys of the rows and figures, the most asked for first."""
     known: set[str] = set()
     for record in records:
+        known.update(key for key, value in record.figures.items() if number(value) is not None)
         for row in record.rows:
             known.update(key for key in row.keys() - known if number(row[key]) is not None)
-    known = {key for key in known if key != "epoch" and not key.startswith("_")}
+    known = {key for key in known - {"epoch", *COLUMNS} if not key.startswith("_")}
     return [key for key in FIRST_METRICS if key in known] + sorted(known.difference(FIRST_METRICS))
 
 
@@ -195,7 +199,10 @@ def _has(rows: Sequence[Row], key: str) -> bool:
 
 def measure(record: RunRecord, rank_by: RankBy) -> Measurement | None:
     """The figure of a run, None where it has none. Of one without a curve the last value stands for that of its best
-    epoch."""
+    epoch; a figure of the run as a whole is the same at any."""
+    if rank_by.metric in record.figures:
+        whole = number(record.figures[rank_by.metric])
+        return None if whole is None else Measurement(None, whole)
     if record.last_only:
         last = number(record.rows[-1].get(rank_by.metric)) if record.rows and rank_by.when != "epoch" else None
         return None if last is None else Measurement(None, last)
@@ -394,7 +401,7 @@ def table(records: Sequence[RunRecord], rank_by: RankBy) -> list[dict[str, Any]]
         figure), then settings, prefixed with `config.` where a name is taken.
     """
     configs = [columns_of(record) for record in records]
-    columns = differing(configs)
+    columns = column_names(differing(configs), rank_by)
     rows = []
     for record, config in zip(records, configs, strict=True):
         point = measure(record, rank_by)
@@ -409,10 +416,28 @@ def table(records: Sequence[RunRecord], rank_by: RankBy) -> list[dict[str, Any]]
             "best_epoch": best["epoch"] if best else None,
             rank_by.metric: point.value if point else None,
         }
-        taken = set(row)
-        row |= {f"config.{key}" if key in taken else key: config.get(key) for key in columns}
+        row |= {column: config.get(key) for key, column in columns.items()}
         rows.append(row)
     return rows
+
+
+def column_names(keys: Iterable[str], rank_by: RankBy) -> dict[str, str]:
+    """The column of each setting in the table: its name, prefixed with `config.` where that is another column's.
+
+    Args:
+        keys: the settings.
+        rank_by: the figure, which has a column of its name.
+
+    Returns:
+        The columns by setting.
+    """
+    names: dict[str, str] = {}
+    for key in keys:
+        column = key
+        while column in {*COLUMNS, "seconds", rank_by.metric, *names.values()}:
+            column = f"config.{column}"
+        names[key] = column
+    return names
 
 
 def columns_of(record: RunRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@ others. No call is made about a setting with one run, or one of which only the s
 """
 
 import bisect
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,6 +38,7 @@ from tfbind.runs import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
+ASSUMED = 5  # notes
 TESTED = 20  # how many settings next to the best are tested one by one
 SPLIT = ("validation_split", "split_by", "test_split")
 WINNERS = ("val_pearsonr", "val_loss")  # the metrics of which it is said where they disagree
@@ -401,7 +403,7 @@ def _disagreement(records: Sequence[RunRecord], rankings: Sequence[Ranking], ran
 def _notes(settings: Sequence[Configuration], rankings: Sequence[Ranking]) -> list[str]:
     """What a reader has to know before believing the figures."""
     counted = [record for ranking in rankings for record in ranking.setting.counted]
-    return [*_not_counted(settings), *_not_known(counted)]
+    return [*_not_counted(settings), *_not_known(counted), *_assumed(counted)]
 
 
 def _not_counted(settings: Sequence[Configuration]) -> Iterator[str]:
@@ -420,6 +422,12 @@ def _not_counted(settings: Sequence[Configuration]) -> Iterator[str]:
             f"Of {', '.join(partly[:3])} only the runs that ended well are counted, which flatters it: a setting "
             "whose runs fail, are pruned or are stopped is worse than its survivors. No call is made about it."
         )
+
+
+def _assumed(counted: Sequence[RunRecord]) -> Iterator[str]:
+    """What was taken for granted of the rows of runs from elsewhere."""
+    for assumption, count in Counter(line for record in counted for line in record.assumed).most_common(ASSUMED):
+        yield f"Of {count} of {len(counted)} runs: {assumption}."
 
 
 def _not_known(counted: Sequence[RunRecord]) -> Iterator[str]:

@@ -244,9 +244,10 @@ def read_baselines(home: Path, record: dict[str, Any]) -> SplitBaselines | None:
     Raises:
         ValueError: the file that holds it is damaged.
     """
-    if not record.get("dataset_hash") or not record.get("split_hash"):
+    hashes = [str(record.get("dataset_hash") or ""), str(record.get("split_hash") or "")]
+    if not all(hash.isalnum() for hash in hashes):  # those of a pulled run may be anything, also a path
         return None
-    path = _baselines_path(home, record["dataset_hash"], record["split_hash"])
+    path = _baselines_path(home, *hashes)
     if not path.exists():
         return None
     try:

@@ -57,25 +57,30 @@ def estimate_run(config: TrainConfig, windows: int, length: int, samples: Iterab
         windows: windows of its data set, before the split.
         length: bases of a window.
         samples: speeds of finished runs, newest first. Those of the same model on the same device and threads count,
-            else those of other models there, scaled by the floating-point operations of one window.
+            else those of other models there, scaled by the floating-point operations of one window, else those on
+            other threads of it, scaled by their number too.
 
     Returns:
         The estimate: the median speed of the last 5 such runs, or a reference speed where there is none.
     """
-    same_device = [sample for sample in samples if _device(sample.config) == _device(config)]
+    same_device = [sample for sample in samples if sample.config.device == config.device]
+    same_threads = [sample for sample in same_device if _device(sample.config) == _device(config)]
     same_model = [
-        sample for sample in same_device if _model(sample.config) == _model(config) and sample.length == length
+        sample for sample in same_threads if _model(sample.config) == _model(config) and sample.length == length
     ]
-    used = (same_model or same_device)[:RECENT]
+    used = (same_model or same_threads or same_device)[:RECENT]
     flops = forward_flops(config, length)
     if used:
-        speed = median(sample.windows_per_second * forward_flops(sample.config, sample.length) for sample in used)
+        speed = _useful_threads(config) * median(
+            sample.windows_per_second * forward_flops(sample.config, sample.length) / _useful_threads(sample.config)
+            for sample in used
+        )
     else:
         speed = REFERENCE_SPEED[config.device] * _useful_threads(config)
     held_out = int(windows * config.validation_split)
     passes = windows - held_out + held_out / TRAINING_PASSES
     seconds = START_SECONDS + config.num_epochs * passes * flops / speed
-    return Estimate(seconds, _basis(len(used), bool(same_model)), bool(used))
+    return Estimate(seconds, _basis(len(used), bool(same_model), bool(same_threads)), bool(used))
 
 
 def disk_needed(config: TrainConfig, held_out: int, length: int) -> int:
@@ -115,11 +120,13 @@ def _useful_threads(config: TrainConfig) -> int:
     return min(config.threads or 1, USEFUL_THREADS) if config.device == "cpu" else 1
 
 
-def _basis(count: int, same_model: bool) -> str:
+def _basis(count: int, same_model: bool, same_threads: bool) -> str:
     if not count:
         return "a rough guess: nothing was measured on this device yet"
     runs = "your last run" if count == 1 else f"your last {count} runs"
-    return f"measured in {runs} of this model" if same_model else f"scaled from {runs} of other models"
+    if same_model:
+        return f"measured in {runs} of this model"
+    return f"scaled from {runs} {'of other models' if same_threads else 'on other threads'}"
 
 
 def speed_samples(runs: Iterable[Run]) -> Iterable[SpeedSample]:

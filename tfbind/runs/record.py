@@ -48,6 +48,8 @@ class RunRecord:
     `server` the address of the W&B server that it was pulled from: others may have runs and sweeps of the same ids.
     `config` has this project's names. `sampled`: the curve was thinned by the server, and the rows are not all there
     are. `last_only`: no curve is known, and `rows` is one row of the last values, whose epoch says nothing.
+    `figures` are values of the run as a whole, which belong to no epoch; `assumed` says what was taken for granted
+    when the rows were made from what another program logged.
     `validation` is the file with predictions on the validation windows of the best epoch, None where there is none.
     """
 
@@ -67,6 +69,8 @@ class RunRecord:
     note: str = ""
     error: str | None = None
     validation: Path | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
 
 
 def read_run_record(run: Run) -> RunRecord:

@@ -11,7 +11,7 @@ from tfbind.config import TrainConfig, parse_config
 from tfbind.runs import ACTIVE, Estimate, RunRecord, Steps, estimate, few_steps, resolve_device
 from tfbind.store import cpu_cores, plural
 from tfbind.sweeps.controller import room_for, share_of_cores, with_threads
-from tfbind.sweeps.search import Parameter, Spec, generator, next_configs
+from tfbind.sweeps.search import LEAST, SHAPES, Parameter, Spec, generator, next_configs
 
 SHOWN = 8  # milestones
 LISTED = 500  # more runs than that are neither listed nor estimated one by one
@@ -77,37 +77,67 @@ def describe_plan(spec: Spec, sizes: Mapping[str, tuple[int, int]], label: Calla
         A line each: from where to where each range really goes, at which epochs runs are ended, how few steps some
         take, and that there are fewer runs than `run_cap`.
     """
-    ranges = [parameter for parameter in spec.parameters if not parameter.values]
+    ranges = [parameter for parameter in spec.parameters if parameter.shares or not parameter.values]
     lines = [f"{label(parameter.field)}: {_describe_range(spec, parameter)}" for parameter in ranges]
     return [*lines, *_describe_early_stop(spec), *_describe_few_steps(spec, sizes), *_describe_run_cap(spec)]
 
 
 def _describe_range(spec: Spec, parameter: Parameter) -> str:
+    if parameter.shares:
+        return ", ".join(f"{value} in {share:.3g} of the draws" for value, share in _shares(parameter))
     low, high = parameter.at(0.0), parameter.at(1.0)
+    values = parameter.all() if spec.method == "grid" else None
+    if values and parameter.q:
+        return f"{values[0]:g} to {values[-1]:g} in steps of {parameter.q:g}"
     multiples = f" in multiples of {parameter.q:g}" if parameter.q else ""
     if low == high:
         return f"always {low:g}" + (f", the only value{multiples}" if multiples else "")
     if parameter.step:
         spacing = "every whole number" if parameter.step == 1 else "every odd number"
         return f"{low} to {high}, {spacing}{'' if spec.method == 'grid' else ' equally likely'}"
+    if parameter.shape:
+        return _describe_shape(parameter, multiples)
     scale = f" on a log scale{_exponents(parameter)}" if parameter.log else ""
-    return f"{low:g} to {high:g}{multiples}, drawn evenly{scale}"
+    least = "above 0" if 0 < low < LEAST else f"{low:g}"
+    return f"{least} to {high:g}{multiples}, drawn evenly{scale}"
+
+
+def _shares(parameter: Parameter) -> Iterable[tuple[Any, float]]:
+    return zip(parameter.values, parameter.shares, strict=True)
+
+
+def _describe_shape(parameter: Parameter, multiples: str) -> str:
+    """Where most draws of a distribution without ends lie, and how much of it a hyperparameter cannot be."""
+    name = parameter.shape.replace("_", "-")
+    words = " and ".join(
+        f"{key} {value:g}" for key, value in zip(SHAPES[parameter.shape], parameter.arguments, strict=True)
+    )
+    outside = 1 - parameter.inside
+    cut = f"; {100 * outside:.3g} % of it lies outside what this may be, and is left out" if outside >= 5e-4 else ""
+    ends = f"{parameter.at(0.01):g} to {parameter.at(0.99):g}"
+    return f"{name} with {words}: 98 of 100 draws lie from {ends}{multiples}{cut}"
 
 
 def _exponents(parameter: Parameter) -> str:
     """That the file gives exponents, and what takes plain values where its numbers seem to be such."""
-    if not parameter.exponents:
+    name = parameter.exponents
+    if not name:
         return ""
-    ends, name = f"{parameter.low:g} to {parameter.high:g}", f"{'q_' if parameter.q else ''}log_uniform"
-    plain = f"; for {ends} as they stand say {name}_values" if _seem_plain(parameter) else ""
-    return f": {name} takes its {ends} as exponents of e{plain}"
+    inverted = name.startswith("inv_")
+    low, high = (-parameter.high, -parameter.low) if inverted else (parameter.low, parameter.high)
+    plain = (
+        f"; for {low:g} to {high:g} as they stand say {name}_values"
+        if _seem_plain(parameter.field, low, high)
+        else ""
+    )
+    return f": {name} takes its {low:g} to {high:g} as {'negative ' if inverted else ''}exponents of e{plain}"
 
 
-def _seem_plain(parameter: Parameter) -> bool:
+def _seem_plain(field: str, low: float, high: float) -> bool:
     """Whether the exponents themselves are values that the hyperparameter may have, the lower one perhaps a 0."""
-    for end in (parameter.low or parameter.high, parameter.high):
+    for end in (low or high, high):
         try:
-            parse_config({parameter.field: int(end) if end.is_integer() else end})
+            parse_config({field: int(end) if end.is_integer() else end})
         except ValueError:
             return False
     return True
@@ -225,6 +255,11 @@ def progress(spec: Spec, records: Sequence[RunRecord], at_once: int) -> Progress
     left = sum(max(0, int(run.config["num_epochs"]) - len(run.rows)) for run in active)
     left += round((total - len(records)) * sum(planned) / len(planned))
     trained = sum(len(run.rows) for run in records)
-    epoch_seconds = [row["seconds"] for run in records for row in run.rows]
-    seconds = left * median(epoch_seconds) / max(1, min(at_once, total)) if epoch_seconds else None
+    waiting = total - len(records) + sum(not run.rows for run in active)
+    epoch_seconds = [row["seconds"] for run in records for row in run.rows[1:]]  # first ones compile, too
+    epoch_seconds = epoch_seconds or [row["seconds"] for run in records for row in run.rows]
+    seconds = None
+    if epoch_seconds:
+        work = left * median(epoch_seconds) + waiting * estimate.START_SECONDS
+        seconds = work / max(1, min(at_once, total))
     return Progress(len(records) - len(active), total, trained / (trained + left) if trained + left else 1.0, seconds)

@@ -6,9 +6,12 @@ folders stay the only truth.
 
 import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import accumulate
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,10 +26,27 @@ MAX_RUNS = 10_000
 MOST_EPOCHS = 10_000
 MILESTONES = 100  # so many follow from min_iter
 
+_SCHEMAS = {
+    name: [schema, *schema.get("anyOf", [])] for name, schema in TrainConfig.model_json_schema()["properties"].items()
+}
 INTEGER_FIELDS = {
-    name
-    for name, schema in TrainConfig.model_json_schema()["properties"].items()
-    if "integer" in [schema.get("type"), *(option.get("type") for option in schema.get("anyOf", []))]
+    name for name, options in _SCHEMAS.items() if "integer" in [option.get("type") for option in options]
+}
+LEAST = 1e-300  # what is above 0 and less is the end of a range that leaves 0 out
+BOUNDS = {  # the least and the largest number that each hyperparameter may be
+    name: (
+        max(
+            option.get("minimum", math.nextafter(option.get("exclusiveMinimum", -math.inf), math.inf))
+            for option in options
+        ),
+        min(option.get("maximum", math.inf) for option in options),
+    )
+    for name, options in _SCHEMAS.items()
+}
+SHAPES = {  # of distributions that are not even: what they are given by, with W&B's defaults
+    "normal": {"mu": 0.0, "sigma": 1.0},
+    "log_normal": {"mu": 0.0, "sigma": 1.0},
+    "beta": {"a": 1.0, "b": 1.0},
 }
 if TYPE_CHECKING:
     import optuna
@@ -43,8 +63,10 @@ Point = tuple[Any, ...]
 class Parameter:
     """What one hyperparameter may be: one of `values`, or a number from `low` to `high` if there are none.
 
-    `low` and `high` are logarithms where `log`; whole numbers go in steps of `step`, and other numbers are rounded to
-    multiples of `q`, where these are given. `exponents`: the file gave `low` and `high` as logarithms itself.
+    `shares` are the chances of the values, () where they are equal. `low` and `high` are logarithms where `log`;
+    whole numbers go in steps of `step`, and other numbers are rounded to multiples of `q`, where these are given.
+    `exponents`: the distribution by which the file gave `low` and `high` as logarithms itself. Numbers are drawn
+    evenly, or by a distribution of the `shape` with the two `arguments`, as far as it lies inside `low` and `high`.
     """
 
     field: str
@@ -54,32 +76,44 @@ class Parameter:
     log: bool = False
     step: int | None = None
     q: float | None = None
-    exponents: bool = False
+    exponents: str = ""
+    shares: tuple[float, ...] = ()
+    shape: str = ""
+    arguments: tuple[float, float] = (0.0, 0.0)
 
     @property
     def varied(self) -> bool:
         """Whether it can be more than one thing."""
         return len(self.values) > 1 or (not self.values and self.low < self.high)
 
+    @property
+    def inside(self) -> float:
+        """The share of its distribution that lies inside its bounds."""
+        return self._below(self.high) - self._below(self.low)
+
     def at(self, place: float) -> Any:
         """The value at `place` between 0 and 1: equal lengths there are equally likely here."""
+        if self.shares:
+            return self.values[min(bisect_right(list(accumulate(self.shares)), place), len(self.values) - 1)]
         if self.values:
             return self.values[min(int(place * len(self.values)), len(self.values) - 1)]
         if self.step:
             count = self._count()
             return int(self.low) + self.step * min(int(place * count), count - 1)
-        number = self.low + place * (self.high - self.low)
+        number = self._number(place)
         return self._rounded(math.exp(number) if self.log else number)
 
     def place(self, value: Any) -> float | None:
         """Where between 0 and 1 `value` lies; None for one that is not among them."""
         if self.values:
-            return (self.values.index(value) + 0.5) / len(self.values) if value in self.values else None
+            return self._place_of(self.values.index(value)) if value in self.values else None
         if isinstance(value, str) or value is None or (self.log and value <= 0):
             return None
         if self.step:
             return _inside(((value - self.low) / self.step + 0.5) / self._count())
         number = math.log(value) if self.log else value
+        if self.shape:
+            return _inside((self._below(number) - self._below(self.low)) / self.inside)
         return _inside((number - self.low) / (self.high - self.low)) if self.high > self.low else 0.5
 
     def all(self) -> tuple[Any, ...] | None:
@@ -88,16 +122,53 @@ class Parameter:
             return self.values
         if self.step:
             return tuple(int(self.low) + self.step * place for place in range(min(self._count(), MAX_RUNS + 1)))
-        return (self.at(0.0),) if self.low == self.high else None
+        if self.low == self.high:
+            return (self.at(0.0),)
+        if self.q and not self.log and not self.shape:  # from the least one in steps, the largest left out, as by W&B
+            count = math.ceil((self.high - self.low) / self.q - 1e-9)
+            numbers = (self.low + self.q * place for place in range(min(count, MAX_RUNS + 1)))
+            return tuple(self._spelled(number) for number in numbers)
+        return None
+
+    def _place_of(self, index: int) -> float:
+        if self.shares:
+            return sum(self.shares[:index]) + self.shares[index] / 2
+        return (index + 0.5) / len(self.values)
 
     def _count(self) -> int:
         return int(self.high - self.low) // (self.step or 1) + 1
+
+    def _number(self, place: float) -> float:
+        if not self.shape:
+            return self.low + place * (self.high - self.low)
+        share = self._below(self.low) + place * self.inside
+        if not 0 < share < 1:
+            return self.low if share <= 0 else self.high
+        if self.shape == "beta":
+            from scipy import special
+
+            number = float(special.betaincinv(*self.arguments, share))
+        else:
+            number = NormalDist(*self.arguments).inv_cdf(share)
+        return min(max(number, self.low), self.high)
+
+    def _below(self, number: float) -> float:
+        """The share of its distribution below a number."""
+        if self.shape == "beta":
+            from scipy import special
+
+            return float(special.betainc(*self.arguments, number))
+        return NormalDist(*self.arguments).cdf(number)
 
     def _rounded(self, number: float) -> float:
         if self.q:
             number = round(number / self.q) * self.q
         low, high = (math.exp(self.low), math.exp(self.high)) if self.log else (self.low, self.high)
-        number = min(max(number, low), high)
+        if self.q and 0 < low < LEAST:
+            low = self.q
+        return self._spelled(min(max(number, low), high))
+
+    def _spelled(self, number: float) -> float:
         return round(number) if self.field in INTEGER_FIELDS else float(f"{number:.6g}")
 
 

@@ -1,30 +1,29 @@
-"""Sweep files in the format of W&B: text in, a checked `Spec` out, or one line that says what is wrong.
+"""Sweep files in the format of W&B: text in, a checked `Spec` out, or one line that lists all that is wrong.
+
+The text is YAML, JSON, or Python that assigns a dict, as W&B's guide does; of a script nothing is executed.
 
 `method`, `metric`, `parameters`, `early_terminate` and `run_cap` mean what they mean there. `replicates: N` is this
 project's own: each configuration runs with N random seeds. Keys that only W&B's agent needs are noted and left out.
+So are hyperparameters, values and metrics that do not exist here, as long as something is left to vary. Names and
+words that other code uses are read as this project's, which is noted, too.
 """
 
+import ast
 import contextlib
-import difflib
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from textwrap import dedent
 from typing import Any
 
 import yaml
 
 from tfbind.config import TrainConfig, parse_config
 from tfbind.errors import Setting, SettingsError
-from tfbind.sweeps.search import (
-    INTEGER_FIELDS,
-    MAX_RUNS,
-    EarlyStop,
-    Goal,
-    Parameter,
-    Spec,
-    milestones_before,
-    milestones_from,
-)
+from tfbind.sweeps.parameters import SHOWN, Findings, check_keys, one_of, quoted, read_number, read_parameters
+from tfbind.sweeps.search import MAX_RUNS, EarlyStop, Goal, Spec, milestones_before, milestones_from
+from tfbind.tracking import known_as, plain_name
 
 METHODS = ("grid", "random", "bayes")
 METRICS: dict[str, Goal] = {
@@ -36,27 +35,21 @@ METRICS: dict[str, Goal] = {
 GOALS = ("minimize", "maximize")
 _BETTER = {"minimize": "lower", "maximize": "higher"}
 KEYS = ("method", "metric", "parameters", "early_terminate", "run_cap", "replicates", "name")
-LEFT_OUT = ("program", "command", "project", "entity", "description", "job", "image_uri")
-PARAMETER_KEYS = ("value", "values", "min", "max", "q", "distribution")
-RANGES = (
-    "uniform",
-    "int_uniform",
-    "q_uniform",
-    "log_uniform",
-    "q_log_uniform",
-    "log_uniform_values",
-    "q_log_uniform_values",
+LEFT_OUT = (
+    *("program", "command", "project", "entity", "description", "job", "image_uri"),
+    *("apiVersion", "kind", "controller"),
 )
-DISTRIBUTIONS = ("constant", "categorical", *RANGES)
-LOG_EXPONENTS = ("log_uniform", "q_log_uniform")
-LOG_RANGES = (*LOG_EXPONENTS, "log_uniform_values", "q_log_uniform_values")
 
-MAX_TEXT = 65_536
-MAX_DEPTH = 10
-LONGEST_INTEGER = 63  # bits
 MAX_REPLICATES = 100
 MAX_ETA = 100
-SHOWN = 60
+MAX_TEXT = 65_536
+MAX_DEPTH = 10
+MAX_VALUES = 65_536  # with each alias written out
+LONGEST_INTEGER = 63  # bits
+
+MERGE = "tag:yaml.org,2002:merge"
+_DICT = re.compile(r"^\s*(?:[A-Za-z_]\w*\s*(?::[^=\n]+)?=\s*)?(?:\{|dict\()", re.MULTILINE)
+_MAGIC = re.compile(r"^[ \t]*[!%].*$", re.MULTILINE)  # lines of a notebook that are no Python
 
 
 @lru_cache(maxsize=32)  # a sweep's file is looked at several times a second, and seldom changes
@@ -64,40 +57,96 @@ def parse_spec(text: str, base: TrainConfig | None = None) -> Spec:
     """Parse a sweep file.
 
     Args:
-        text: YAML or JSON.
+        text: YAML, JSON, or Python that assigns a dict.
         base: the settings of which the file says nothing; None for the defaults.
 
     Returns:
         The checked sweep.
 
     Raises:
-        ValueError: one line that names the key, what was given and what is allowed.
+        ValueError: one line that names each key that is wrong, what was given and what is allowed.
     """
     base = base or TrainConfig()
-    document = _read(text)
-    notes = [f"{key} is for W&B's agent and is not used here" for key in LEFT_OUT if key in document]
-    _check_keys("", document, (*KEYS, *LEFT_OUT))
-    method = _choice("method", document.get("method"), METHODS)
-    parameters = _parameters(document.get("parameters"), base)
+    document, anchored = _read(text)
+    known = (*KEYS, *LEFT_OUT)
+    document = {key: value for key, value in document.items() if key in known or str(key) not in anchored}
+    findings = Findings([f"{key} is for W&B's agent and is not used here" for key in LEFT_OUT if key in document])
+    findings.attempt(check_keys, "", document, known)
+    method = findings.attempt(one_of, "method", document.get("method"), METHODS)
+    parameters = read_parameters(document.get("parameters"), method, base, findings)
+    early_stop = findings.attempt(_early_stop, early := document.get("early_terminate"))
+    needed = method == "bayes" or early is not None
+    metric = findings.attempt(_metric, document.get("metric"), needed, method, findings)
+    replicates = findings.attempt(_whole, "replicates", document.get("replicates", 1), 1, MAX_REPLICATES)
+    run_cap = None
+    if document.get("run_cap") is not None:
+        run_cap = findings.attempt(_whole, "run_cap", document["run_cap"], 1, MAX_RUNS)
+    name = findings.attempt(_text, "name", document.get("name", ""))
+    if replicates == 1 and not any(parameter.varied for parameter in parameters):  # nothing is left of the search
+        findings.errors, findings.absent = [*findings.errors, *findings.absent], []
+    findings.check()
+    assert method
+    assert metric
+    assert replicates
     constants = {parameter.field: parameter.values[0] for parameter in parameters if len(parameter.values) == 1}
-    base_config = parse_config(constants, base)
-    metric, goal, metric_notes = _metric(document.get("metric"), method)
     spec = Spec(
         method,
-        metric,
-        goal,
+        *metric,
         parameters,
-        base_config,
-        replicates=_whole("replicates", document.get("replicates", 1), 1, MAX_REPLICATES),
-        run_cap=None if document.get("run_cap") is None else _whole("run_cap", document["run_cap"], 1, MAX_RUNS),
-        early_stop=_early_stop(early := document.get("early_terminate")),
-        name=_text("name", document.get("name", "")),
-        notes=(*notes, *metric_notes, *_early_notes(early)),
+        parse_config(constants, base),
+        replicates=replicates,
+        run_cap=run_cap,
+        early_stop=early_stop,
+        name=name or "",
+        notes=(*(f"{error}; left out" for error in findings.absent), *findings.notes, *_early_notes(early)),
         text=text,
         defaults=base,
     )
-    _check_together(spec)
+    findings.attempt(_check_together, spec)
+    findings.check()
     return spec
+
+
+def _read(text: str) -> tuple[dict[Any, Any], set[str]]:
+    """Read a sweep file.
+
+    Args:
+        text: YAML, JSON, or Python that assigns a dict.
+
+    Returns:
+        The file's mapping, and those of its keys that hold an anchor, which may be there for its sake alone.
+
+    Raises:
+        ValueError: one line that says what cannot be read, and where.
+    """
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"the sweep file has {len(text):,} characters; at most {MAX_TEXT:,}")
+    text = text.removeprefix("\ufeff")
+    script, not_python = None, ""
+    if _DICT.search(text):
+        try:
+            script = ast.parse(dedent(_MAGIC.sub("", text)))
+        except SyntaxError as error:
+            not_python = f"; not Python: line {error.lineno}: {error.msg}"
+        except (ValueError, RecursionError, MemoryError):
+            not_python = "; not Python"
+    if script:
+        made, failed = _read_script(script)
+        if made is not None:
+            return made, set()
+        not_python = f"; read as Python: {failed}" if failed else ""
+    try:
+        anchored = _check_events(text)
+        document = yaml.load(text, _Loader)  # a SafeLoader, which makes plain values only  # nosec B506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"not YAML: {place}{' '.join(str(error.problem).split())}{not_python}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())[:200]}{not_python}") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"a sweep file is a mapping with the keys method, metric and parameters{not_python}")
+    return document, anchored
 
 
 class _Loader(yaml.SafeLoader):
@@ -112,212 +161,245 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, OverflowError):
             if not isinstance(node, yaml.ScalarNode):
                 raise  # which says where already
-            message = f"line {node.start_mark.line + 1}: {_quoted(node.value)}; expected a number or a word"
+            message = f"line {node.start_mark.line + 1}: {quoted(node.value)}; expected a number or a word"
             raise ValueError(message) from None
         return value
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ValueError(f"line {node.start_mark.line + 1}: {_quoted(key)} is there twice")
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """As YAML has it, before merge keys are resolved: what those bring may be said again."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != MERGE]
+        _check_unique([(key.tag, key.value) for key in keys], [key.start_mark.line + 1 for key in keys])
+        return node
 
 
-def _read(text: str) -> dict[str, Any]:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"the sweep file has {len(text):,} characters; at most {MAX_TEXT:,}")
-    try:
-        _check_events(text)
-        document = yaml.load(text, _Loader)  # a SafeLoader, which makes plain values only  # nosec B506
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"not YAML: {place}{' '.join(str(error.problem).split())}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(document, dict):
-        raise ValueError("a sweep file is a mapping with the keys method, metric and parameters")
-    return document
+def _check_unique(keys: list[Any], lines: list[int]) -> None:
+    seen = set()
+    for key, line in zip(keys, lines, strict=True):
+        if key in seen:
+            raise ValueError(f"line {line}: {quoted(key[-1])} is there twice")
+        seen.add(key)
 
 
-def _check_events(text: str) -> None:
-    """Refuse, before anything is built, aliases (a few lines of them make gigabytes) and deep nesting."""
-    depth = 0
+def _check_events(text: str) -> set[str]:
+    """Refuse, before anything is built, deep nesting and aliases that multiply (a few lines of them make gigabytes).
+
+    Returns the keys of the file below which an anchor is set.
+    """
+    sizes: dict[str, tuple[int, int]] = {}  # of what each anchor stands for: how many values, how deep
+    stack: list[tuple[str | None, list[tuple[int, int]]]] = [(None, [])]
+    anchored: set[str] = set()
+    key = ""
     for event in yaml.parse(text, yaml.SafeLoader):
+        if not isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
+            continue
         line = event.start_mark.line + 1 if event.start_mark else 0
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"line {line}: the alias *{event.anchor} is not read; write out what it stands for")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
+        anchor = getattr(event, "anchor", None)
+        if len(stack) == 2 and len(stack[1][1]) % 2 == 0:
+            key = str(getattr(event, "value", key))
+        if anchor and not isinstance(event, yaml.AliasEvent):
+            anchored.add(key)
+        if isinstance(event, yaml.CollectionStartEvent):
+            stack.append((anchor, []))
+            size, height = 0, 0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, parts = stack.pop()
+            size, height = 1 + sum(part[0] for part in parts), 1 + max((part[1] for part in parts), default=0)
+            stack[-1][1].append((size, height))
+        else:
+            if isinstance(event, yaml.AliasEvent) and anchor in [opened for opened, _ in stack]:
+                raise ValueError(f"line {line}: the alias *{anchor} stands for something that it is part of")
+            size, height = sizes.get(anchor or "", (1, 0)) if isinstance(event, yaml.AliasEvent) else (1, 0)
+            stack[-1][1].append((size, height))
+        if anchor and not isinstance(event, yaml.CollectionStartEvent):
+            sizes[anchor] = (size, height)
+        if len(stack) - 1 + height > MAX_DEPTH:
             raise ValueError(f"line {line}: nested more than {MAX_DEPTH} deep")
+        if size > MAX_VALUES:
+            raise ValueError(f"line {line}: with its aliases written out, this is more than {MAX_VALUES:,} values")
+    return anchored
 
 
-def _parameters(mapping: Any, base: TrainConfig) -> tuple[Parameter, ...]:
-    if not isinstance(mapping, dict) or not mapping:
-        raise ValueError("parameters: expected a mapping such as learning_rate: {values: [0.01, 0.001]}")
-    for field in mapping:
-        if field not in TrainConfig.model_fields:
-            raise ValueError(f"parameters.{_unknown(field, TrainConfig.model_fields, 'hyperparameter')}")
-    return tuple(_parameter(field, entry, base) for field, entry in mapping.items())
+def _read_script(script: ast.Module) -> tuple[dict[Any, Any] | None, ValueError | None]:
+    """The sweep that a script makes of literals, None where it makes none, and why. Nothing of it is executed."""
+    names: dict[str, Any] = {}
+    count = None
+    for statement in _statements(script.body):
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
+                names[name] = _attempt(value, names)
+            case ast.Assign(targets=[ast.Subscript(value=target, slice=ast.Constant(value=key))], value=value):
+                _update(target, {key: _attempt(value, names)}, names)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=target, attr="update"), args=[value])):
+                _update(target, _attempt(value, names), names)
+            case ast.Expr(value=ast.Dict() as value):
+                names[""] = _attempt(value, names)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(attr="agent"), keywords=keywords)):
+                count = next((_attempt(each.value, names) for each in keywords if each.arg == "count"), None)
+    sweeps = [
+        value for value in names.values() if isinstance(value, dict) and {"method", "parameters"} & value.keys()
+    ]
+    if not sweeps or (set(names) == {""} and _has_errors(sweeps[-1])):  # JSON and YAML look like Python, too
+        failed = [value for name, value in names.items() if name and isinstance(value, ValueError)]
+        return None, next(iter(failed), None)
+    most = {"run_cap": count} if isinstance(count, int) else {}  # as many as W&B's agent would run
+    return most | _without_errors(sweeps[-1], 0), None
 
 
-def _setting(field: str) -> Setting:
-    return Setting(field, f"parameters.{field}")
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a script in their order, also those in functions and branches."""
+    for statement in body:
+        yield statement
+        for part in ("body", "orelse"):
+            yield from _statements(getattr(statement, part, []))
 
 
-def _parameter(field: str, entry: Any, base: TrainConfig) -> Parameter:
-    setting = _setting(field)
-    if not isinstance(entry, dict):
-        raise SettingsError(
-            setting, f": {_quoted(entry)}; expected {{value: …}}, {{values: […]}} or {{min: …, max: …}}"
-        )
-    if "parameters" in entry:
-        raise SettingsError(setting.at("parameters"), ": hyperparameters have no parts here; name each one by itself")
-    distribution = entry.get("distribution")
-    if distribution is not None:  # first, since one that is not known brings keys that are not
-        _choice(setting.at("distribution"), distribution, DISTRIBUTIONS)
-    _check_keys(f"{setting}.", entry, PARAMETER_KEYS)
-    ways = [key for key in ("value", "values") if key in entry]
-    if "min" in entry or "max" in entry:
-        ways.append("range")
-    if len(ways) != 1:
-        raise SettingsError(
-            setting, f": expected one of value, values, or min with max; given: {', '.join(entry) or '-'}"
-        )
-    allowed = {"value": ("constant",), "values": ("categorical",), "range": RANGES}[ways[0]]
-    if distribution is not None:
-        _choice(setting.at("distribution"), distribution, allowed, f" with {', '.join(entry)}")
-    if ways == ["range"]:
-        return _range(field, entry, base)
-    if ways == ["value"]:
-        return Parameter(field, (_checked(field, entry["value"], base),))
-    values = entry["values"]
-    if not isinstance(values, list) or not values:
-        raise SettingsError(setting.at("values"), f": {_quoted(values)}; expected a list, such as [0.01, 0.001]")
-    if len(values) > MAX_RUNS:
-        raise SettingsError(setting.at("values"), f": {len(values):,} values; at most {MAX_RUNS:,}")
-    return Parameter(field, tuple(dict.fromkeys(_checked(field, value, base) for value in values)))
-
-
-def _range(field: str, entry: dict[str, Any], base: TrainConfig) -> Parameter:
-    setting = _setting(field)
-    if "min" not in entry or "max" not in entry:
-        raise SettingsError(setting, f": min and max belong together; given: {', '.join(entry)}")
-    low, high = (_number(setting.at(key), entry[key]) for key in ("min", "max"))
-    whole = field in INTEGER_FIELDS
-    both_whole = low.is_integer() and high.is_integer()
-    distribution = entry.get("distribution") or ("int_uniform" if whole and both_whole else "uniform")
-    if low > high:
-        raise SettingsError(setting, f": min {low:g} is above max {high:g}")
-    q = _quantum(setting, entry, distribution, whole)
-    if distribution in LOG_EXPONENTS and high > 700:
-        raise SettingsError(
-            setting.at("max"), f": e to the {high:g} is too large; for plain values say log_uniform_values"
-        )
-    log = distribution in LOG_RANGES
-    if log and distribution not in LOG_EXPONENTS:
-        if low <= 0:
-            raise SettingsError(setting.at("min"), f": {low:g}; a range on a log scale must begin above 0")
-        low, high = math.log(low), math.log(high)
-    if distribution == "int_uniform":
-        return _whole_range(field, low, high, base)
-    if whole and q is None:
-        raise SettingsError(
-            setting, f": {distribution} gives fractions, and {field} is a whole number; say int_uniform"
-        )
-    parameter = Parameter(field, low=low, high=high, log=log, q=q, exponents=distribution in LOG_EXPONENTS)
+def _attempt(node: ast.expr, names: dict[str, Any]) -> Any:
+    """The value of an expression, or the error that is raised where it becomes part of a sweep."""
     try:
-        for place in (0.0, 1.0):
-            _checked(field, parameter.at(place), base)
-    except SettingsError as error:
-        raise SettingsError(*error.parts, _plain_instead(distribution)) from None
-    return parameter
+        return _value(node, names)
+    except ValueError as error:
+        return error
 
 
-def _plain_instead(distribution: str) -> str:
-    """What to say of a range that is outside its bounds as W&B reads it, and may be inside as it stands."""
-    if distribution not in LOG_EXPONENTS:
-        return ""
-    return f"; {distribution} takes min and max as exponents of e, for plain values say {distribution}_values"
+def _update(target: ast.expr, values: Any, names: dict[str, Any]) -> None:
+    mapping = _attempt(target, names)
+    if isinstance(mapping, dict) and isinstance(values, dict):
+        mapping.update(values)
 
 
-def _quantum(setting: Setting, entry: dict[str, Any], distribution: str, whole: bool) -> float | None:
-    if not distribution.startswith("q_"):
-        if "q" in entry:
-            raise SettingsError(
-                setting.at("q"), f": only for the distributions that begin with q_, not for {distribution}"
-            )
-        return None
-    q = _number(setting.at("q"), entry.get("q", 1))
-    if q <= 0 or (whole and not q.is_integer()):
-        raise SettingsError(setting.at("q"), f": {q:g}; expected a {'whole ' if whole else ''}number above 0")
-    return q
-
-
-def _whole_range(field: str, low: float, high: float, base: TrainConfig) -> Parameter:
-    """From the first allowed number to the last; every second one where the even ones are not allowed."""
-    setting = _setting(field)
-    if field not in INTEGER_FIELDS:
-        raise SettingsError(setting, ": int_uniform is for whole numbers; say uniform or log_uniform_values")
-    if not (low.is_integer() and high.is_integer()):
-        raise SettingsError(setting, f": int_uniform needs whole numbers; given: {low:g} to {high:g}")
-    step = 2 if "kernel" in field else 1
-    first, last = int(low), int(high)
-    if step == 2:
-        first = first if first % 2 else first + 1
-        last = last if last % 2 else last - 1
-        if first > last:
-            raise SettingsError(setting, f": no odd number from {low:g} to {high:g}")
-    for end in (first, last):
-        _checked(field, end, base)
-    return Parameter(field, low=first, high=last, step=step)
-
-
-def _checked(field: str, value: Any, base: TrainConfig) -> Any:
-    """A value as TrainConfig takes it: `1e-5`, which YAML reads as text, is a number for a field of numbers."""
-    setting = _setting(field)
-    if isinstance(value, bool) or not isinstance(value, int | float | str | None):
-        raise SettingsError(setting, f": {_quoted(value)}; expected a number or a word")
-    if len(str(value)) > 200:
-        raise SettingsError(setting, f": {_quoted(value)} is too long")
+def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+    match node:
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.Dict(keys=keys, values=values):
+            literal = [key for key in keys if isinstance(key, ast.Constant)]
+            _check_unique([(type(key.value), key.value) for key in literal], [key.lineno for key in literal])
+            merged: dict[Any, Any] = {}
+            for key, value in zip(keys, values, strict=True):
+                entry = _attempt(value, names)
+                merged |= (
+                    {ast.literal_eval(key): entry} if key else entry if isinstance(entry, dict) else {"**": entry}
+                )
+            return merged
+        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
+            return {keyword.arg: _attempt(keyword.value, names) for keyword in keywords if keyword.arg}
+        case ast.List(elts=values) | ast.Tuple(elts=values):
+            return [_attempt(value, names) for value in values]
+        case ast.Call(func=ast.Name(id="list"), args=[ast.Call() as value]):
+            return _value(value, names)
+        case ast.Call(func=ast.Name(id="range"), args=values, keywords=[]) if len(values) in (1, 2, 3):
+            ends = [_value(value, names) for value in values]
+            if all(isinstance(end, int) for end in ends) and 0 not in ends[2:]:
+                return list(range(*ends)[:MAX_TEXT])
+        case ast.Subscript(value=mapping, slice=ast.Constant(value=key)):
+            container = _value(mapping, names)
+            if isinstance(container, dict) and key in container:
+                return container[key]
+        case ast.Call(func=ast.Attribute(attr="log"), args=[number]):
+            try:
+                return math.log(_value(number, names))  # how W&B's exponents are written
+            except (TypeError, ValueError):
+                pass
     try:
-        return getattr(parse_config({field: value}, base), field)
-    except SettingsError as error:
-        raise SettingsError(setting, *error.parts[1:]) from None
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise ValueError(
+            f"line {node.lineno}: {_source(node)}; expected a number, a word, a list or a dict"
+        ) from None
 
 
-def _metric(entry: Any, method: str) -> tuple[str, Goal, list[str]]:
+def _source(node: ast.expr) -> str:
+    try:
+        return ast.unparse(node)[:SHOWN]
+    except RecursionError:
+        return "a formula"
+
+
+def _has_errors(value: Any) -> bool:
+    try:
+        _without_errors(value, 0)
+    except ValueError:
+        return True
+    return False
+
+
+def _without_errors(value: Any, depth: int) -> Any:
+    if isinstance(value, ValueError):
+        raise value
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        return {key: _without_errors(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_errors(inner, depth + 1) for inner in value]
+    if isinstance(value, int) and value.bit_length() > LONGEST_INTEGER:
+        raise ValueError(f"{quoted(value)}; expected a number or a word")
+    return value
+
+
+def _metric(entry: Any, needed: bool, method: str | None, findings: Findings) -> tuple[str, Goal]:
+    """The metric and its goal. `needed`: the search depends on it, so that no other one can stand for it."""
     if entry is None:
         if method == "bayes":
             raise ValueError("metric: missing; method bayes needs one, such as {name: val_loss, goal: minimize}")
-        return "val_loss", "minimize", []
+        return "val_loss", "minimize"
     if not isinstance(entry, dict):
-        raise ValueError(f"metric: {_quoted(entry)}; expected {{name: val_loss, goal: minimize}}")
-    _check_keys("metric.", entry, ("name", "goal", "target", "impute", "impute_while_running"))
-    name = _choice("metric.name", entry.get("name"), METRICS)
-    direction = _choice("metric.goal", entry.get("goal", METRICS[name]), GOALS)
+        raise ValueError(f"metric: {quoted(entry)}; expected {{name: val_loss, goal: minimize}}")
+    check_keys("metric.", entry, ("name", "goal", "target", "impute", "impute_while_running"))
+    given = entry.get("name")
+    name = _metric_name(given)
+    if not name and (needed or not isinstance(given, str)):
+        one_of("metric.name", given, METRICS)
+    if not name:
+        findings.notes.append(f"metric.name: {quoted(given)} is not measured here; runs are judged by val_loss")
+        return "val_loss", "minimize"
+    if name != given:
+        findings.notes.append(f"metric.name: {quoted(given)} is read as {name}")
+    direction = one_of("metric.goal", entry.get("goal", METRICS[name]), GOALS)
     goal: Goal = "minimize" if direction == "minimize" else "maximize"
-    notes = [f"metric.{key} is not used here" for key in entry if key not in ("name", "goal")]
+    findings.notes += [f"metric.{key} is not used here" for key in entry if key not in ("name", "goal")]
+    if goal == "maximize" and "goal" not in entry:
+        findings.notes.append(f"metric.goal is missing, for which W&B would minimize; here {name} is maximized")
     if goal != METRICS[name]:
-        notes.append(f"the goal is to {goal} {name}, although {name} is better when it is {_BETTER[METRICS[name]]}")
-    return name, goal, notes
+        findings.notes.append(
+            f"the goal is to {goal} {name}, although {name} is better when it is {_BETTER[METRICS[name]]}"
+        )
+    return name, goal
+
+
+def _metric_name(given: Any) -> str:
+    """The metric that a name stands for: by the list of such names, else by what it says it is; "" for none."""
+    if not isinstance(given, str):
+        return ""
+    meaning = given if given in METRICS else known_as(given)
+    if meaning in METRICS:
+        return meaning
+    word = plain_name(given)
+    if "pearson" in word:
+        return "val_pearsonr"
+    if "loss" not in word:
+        return ""
+    return "train_loss" if "train" in word else "val_loss"
 
 
 def _early_stop(entry: Any) -> EarlyStop | None:
     if entry is None:
         return None
     if not isinstance(entry, dict):
-        raise ValueError(f"early_terminate: {_quoted(entry)}; expected {{type: hyperband, min_iter: 3}}")
+        raise ValueError(f"early_terminate: {quoted(entry)}; expected {{type: hyperband, min_iter: 3}}")
     prefix = "early_terminate."
-    _check_keys(prefix, entry, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
-    _choice(f"{prefix}type", entry.get("type"), ("hyperband",))
-    eta = _number(f"{prefix}eta", entry.get("eta", 3))
+    check_keys(prefix, entry, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
+    one_of(f"{prefix}type", entry.get("type"), ("hyperband",))
+    eta = read_number(f"{prefix}eta", entry.get("eta", 3))
     if not 1 < eta <= MAX_ETA:
         raise ValueError(f"{prefix}eta: {eta:g}; expected a number above 1 and at most {MAX_ETA}")
     strict = entry.get("strict", False)
     if not isinstance(strict, bool):
-        raise ValueError(f"{prefix}strict: {_quoted(strict)}; expected true or false")
+        raise ValueError(f"{prefix}strict: {quoted(strict)}; expected true or false")
     return EarlyStop(_milestones(entry, eta), eta, strict)
 
 
@@ -355,12 +437,18 @@ def _check_together(spec: Spec) -> None:
     for parameter in spec.parameters:
         unset = {"device": "auto", "threads": None}.get(parameter.field, parameter)
         if parameter.varied and unset in parameter.values:
-            raise SettingsError(_setting(parameter.field), f": {unset} stands for one of the others; leave it out")
+            raise SettingsError(
+                Setting(parameter.field, f"parameters.{parameter.field}"),
+                f": {unset} stands for one of the others; leave it out",
+            )
     if spec.seeds[-1] >= 2**31:
         raise ValueError(f"replicates: the last seed would be {spec.seeds[-1]}; at most {2**31 - 1}")
     for parameter in spec.parameters:
         if spec.method == "grid" and parameter.all() is None:
-            raise SettingsError(_setting(parameter.field), ": a grid needs value or values, or whole numbers")
+            raise SettingsError(
+                Setting(parameter.field, f"parameters.{parameter.field}"),
+                ": a grid needs value or values, or whole numbers",
+            )
     size = spec.size()
     if size is None:
         raise ValueError(f"run_cap: missing; a {spec.method} search ends nowhere by itself, so say how many runs")
@@ -368,49 +456,15 @@ def _check_together(spec: Spec) -> None:
         raise ValueError(f"parameters: more than {MAX_RUNS:,} runs; give fewer values, or a run_cap")
 
 
-def _check_keys(prefix: str, mapping: dict[Any, Any], allowed: Iterable[str]) -> None:
-    for key in mapping:
-        if key not in allowed:
-            raise ValueError(f"{prefix}{_unknown(key, allowed, 'key')}")
-
-
-def _unknown(name: Any, known: Iterable[str], kind: str) -> str:
-    matches = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
-    hint = f"did you mean {matches[0]}?" if matches else f"known: {', '.join(known)}"
-    return f"{str(name)[:SHOWN]}: no such {kind}; {hint}"
-
-
-def _choice(where: str | Setting, value: Any, allowed: Iterable[str], context: str = "") -> str:
-    if isinstance(value, str) and value in allowed:
-        return value
-    problem = "missing" if value is None else _quoted(value)
-    raise SettingsError(where, f": {problem}{context}; allowed: {', '.join(allowed)}")
-
-
-def _number(where: str | Setting, value: Any) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise SettingsError(where, f": {_quoted(value)}; expected a number")
-    return number
-
-
 def _whole(where: str, value: Any, low: int, high: int) -> int:
     with contextlib.suppress(ValueError):
-        number = _number(where, value)
+        number = read_number(where, value)
         if number.is_integer() and low <= number <= high:
             return int(number)
-    raise SettingsError(where, f": {_quoted(value)}; expected a whole number from {low} to {high:,}")
+    raise SettingsError(where, f": {quoted(value)}; expected a whole number from {low} to {high:,}")
 
 
 def _text(where: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise SettingsError(where, f": {_quoted(value)}; expected text")
+        raise SettingsError(where, f": {quoted(value)}; expected text")
     return value
-
-
-def _quoted(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

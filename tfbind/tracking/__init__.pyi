@@ -8,5 +8,11 @@ from .client import (
     base_url as base_url,
     find_key as find_key,
 )
-from .mapping import OURS as OURS, suggest as suggest, unknown as unknown
+from .mapping import (
+    OURS as OURS,
+    known_as as known_as,
+    plain_name as plain_name,
+    suggest as suggest,
+    unknown as unknown,
+)
 from .pull import Pulled as Pulled

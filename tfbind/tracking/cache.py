@@ -101,6 +101,7 @@ def save_history(
     project: StoredProject, id: str, rows: list[dict[str, Any]], count: int | None, sampled: bool
 ) -> None:
     """Keep a curve: its numbers as columns, None where a row has no value."""
+    rows = [flat(row) for row in rows]
     names = {name for row in rows for name, value in row.items() if is_number(value)}
     columns = {name: [kept_number(row.get(name)) for row in rows] for name in sorted(names)}
     path = _history_path(project, id)
@@ -162,8 +163,12 @@ def save_names(project: StoredProject, names: dict[str, str]) -> None:
 def names_in(project: StoredProject) -> tuple[list[str], list[str]]:
     """The settings and the metrics of a project, as its own code calls them."""
     settings = {name for facts in project.runs.values() for name in flat(facts["config"])}
-    metrics = {name for facts in project.runs.values() for name, v in facts["summary"].items() if is_number(v)}
+    metrics = {name for facts in project.runs.values() for name in _last_values(facts)}
     return sorted(settings), sorted(name for name in metrics if not name.startswith("_"))
+
+
+def _last_values(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flat(facts["summary"]).items() if is_number(value)}
 
 
 def offline_project(home: Path, name: str) -> StoredProject:
@@ -240,8 +245,9 @@ def _cached_record(project: StoredProject, facts: dict[str, Any], names: dict[st
 def _make_record(project: StoredProject, facts: dict[str, Any], names: dict[str, str], stamp: int) -> RunRecord:
     history = _load(_history_path(project, facts["id"]), stamp) if stamp else None
     sampled = history is None or history["sampled"] or history["count"] != facts.get("count")
-    last = {name: [value] for name, value in facts["summary"].items() if is_number(value)}
+    last = _last_values(facts)
     columns = history["columns"] if history else {}
+    merged = merge(columns or {name: [value] for name, value in last.items()}, names, last)
     return RunRecord(
         key=key_of(project, facts["id"]),
         id=facts["id"],
@@ -250,13 +256,15 @@ def _make_record(project: StoredProject, facts: dict[str, Any], names: dict[str,
         source="offline" if project.source == "offline" else "wandb",
         group=facts["sweep"] or facts["group"] or project.path,
         config=settings(facts["config"], names),
-        rows=merge(columns or last, names),
+        rows=merged.rows,
         created=facts["created"] or "",
         sampled=sampled,
         last_only=not columns,
         server=project.base_url,
         tags=facts["tags"],
         note=facts["note"],
+        figures=merged.figures,
+        assumed=merged.assumed if columns else (),
     )
 
 

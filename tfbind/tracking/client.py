@@ -66,6 +66,7 @@ STATUSES = {
     404: "has no {path} (404); make sure that the address and the project are spelled right",
     429: "answers nothing more for now (429: too many requests); wait a minute and try again",
 }
+NO_ACCOUNT = "knows no account for the key; make sure that the key is valid and belongs to this server"
 SIGNS = (
     (r"connection refused", "could not be reached: connection refused"),
     (r"no such host|name resolution|lookup .* on ", "could not be reached: no host of that name"),
@@ -73,6 +74,7 @@ SIGNS = (
     (r"certificate|tls:", "could not be reached: its TLS certificate is not trusted"),
     (r"could not find project|project not found|could not find run|run not found|not find sweep", STATUSES[404]),
     (r"permission denied|not authorized|forbidden", STATUSES[403]),
+    (r"did not recognize an account", NO_ACCOUNT),
     (r"not logged in|invalid api key|unauthorized|invalid credentials", STATUSES[401]),
     (r"deadline exceeded|time[d -]?out|did not respond in time", "does not answer"),
     (r"invalid character|not json|unmarshal", "answers with something that is not W&B's language"),
@@ -82,6 +84,7 @@ SIGNS = (
     (r"NoneType", "answers without the data that it was asked for"),
 )
 
+ASKED = re.compile(r"\b(?:Post|Get) \"(https?://[^/\"]+)")
 WRAPPING = re.compile(r"^\w+: (?:Failed to verify credentials with \S+: )?(?:input: )?")
 
 
@@ -254,4 +257,6 @@ def explain_error(error: str, url: str, key: str, path: str) -> WandbError:
         reason = f"is out of order (HTTP {code}); try again later"
     excerpt = WRAPPING.sub("", text.replace(key, "…") if key else text)[:200]
     problem = reason.format(path=path or "that") if reason else f"answers with an error: {excerpt}"
-    return (NotThereError if reason == STATUSES[404] else WandbError)(f"W&B at {url} {problem}")
+    hosts = [host for host in ASKED.findall(text) if not f"{url}/".startswith(f"{host}/")]
+    place = f"{url} sends requests on to {hosts[-1]}, which" if hosts else url
+    return (NotThereError if reason == STATUSES[404] else WandbError)(f"W&B at {place} {problem}")

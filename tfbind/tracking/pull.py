@@ -52,7 +52,11 @@ from tfbind.tracking.client import (
     run_client,
 )
 
-PATH = re.compile(r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?(?:/(?:table|workspace|overview))?/?")
+PATH = re.compile(
+    r"(?P<project>[^/\s]+/[^/\s]+)(?:/sweeps/(?P<sweep>[^/\s]+))?"
+    r"(?:/(?:table|workspace|overview|logs|files|(?:runs|reports|artifacts)(?:/.*)?))?/?"
+)
+HOST = re.compile(r"(?:[\w-]+\.)*wandb\.ai/", re.IGNORECASE)
 
 Progress = Callable[[int, int], None]
 Facts = dict[str, dict[str, Any]]  # of runs, by id
@@ -61,12 +65,10 @@ MOST_BYTES = 1 << 30
 PER_PAGE = 500
 DEEPEST = 20  # settings within settings
 AT_ONCE = 8  # the client sends at most ten requests at a time
-FEW = 8  # so many runs are cheaper asked for one by one than listed
+FEW = 100  # so many runs are asked for by name; of more, all are listed
 UNTOLD = 10_000
 MOST_ROWS = 2**31 - 1  # of which the client can ask for a number
 ALIVE_ROWS = 1000
-GONE = re.compile("could not find run", re.IGNORECASE)
-NO_PAGES = re.compile("unknown operation|cannot query field|unknown field", re.IGNORECASE)
 
 Send = Callable[..., None]
 
@@ -84,12 +86,15 @@ class Pulled:
 def parse_path(text: str) -> tuple[str, str | None]:
     """Entity/project, and the sweep, from `entity/project[/sweeps/id]` or the address of such a page.
 
+    The address of another page of a project, such as that of a run, stands for the project.
+
     Raises:
         ValueError: it is something else.
     """
     path = text.strip()
-    if "://" in path:
-        path = unquote(urlsplit(path).path).removeprefix("/wandb/").strip("/")
+    if "://" in path or HOST.match(path):
+        path = unquote(urlsplit(path if "://" in path else f"https://{path}").path).removeprefix("/wandb/")
+        path = path.strip("/").removesuffix("/sweeps")
     match = PATH.fullmatch(path)
     if not match or ".." in path:
         raise ValueError(f"{text[:80]!r}: expected ENTITY/PROJECT or ENTITY/PROJECT/sweeps/ID")
@@ -214,29 +219,30 @@ def _request(
         WandbError: the server could not be asked, or not for all curves; it says how many came before that.
     """
     pulled: Facts = {}
-    counts = {"all": 0, "done": 0}
+    total, arrived = 0, set[str]()
 
     def on_message(message: dict[str, Any]) -> None:
+        nonlocal total
         if "run" in message:
             pulled[message["run"]["id"]] = message["run"]
         elif "histories" in message:
             save(pulled)
-            counts["all"] = message["histories"]
+            total = message["histories"]
         elif "history" in message:
             save_history(project, **message["history"])
-            counts["done"] += 1
+            arrived.add(message["history"]["id"])
         if progress and ("histories" in message or "history" in message):
-            progress(counts["done"], counts["all"])
+            progress(len(arrived), total)
 
     secret = find_key(project.base_url, key)
     try:
         request = {**request, "known": {id: known_count(project, id) for id in project.runs}}
         run_client(home, project.base_url, secret, "tfbind.tracking.pull", request, on_message, stall_seconds)
     except WandbError as error:
-        if not counts["all"]:
+        if not total:
             raise
-        arrived = f"{counts['done']} of {counts['all']} curves came before that and are kept"
-        raise WandbError(f"{error}; {arrived}, so that the next pull goes on from there") from None
+        kept = f"{len(arrived)} of {total} curves came before that and are kept"
+        raise WandbError(f"{error}; {kept}, so that the next pull goes on from there") from None
 
 
 def import_offline(home: Path, folder: Path) -> Pulled:
@@ -354,23 +360,13 @@ def main() -> None:
 
 def _runs(api: Any, request: dict[str, Any]) -> Iterator[Any]:
     path, histories = request["path"], request["histories"]
-    if not request["list"] and len(histories) <= FEW:
-        yield from filter(None, (_run(api, f"{path}/{id}") for id in histories))
-        return
     sweep = request["sweep"]
-    for run in api.runs(path, filters={"sweep": sweep} if sweep else {}, per_page=PER_PAGE, lazy=False):
-        if not sweep or run.sweep_name in (None, sweep):
+    filters: dict[str, Any] = {"sweep": sweep} if sweep else {}
+    if not request["list"] and len(histories) <= FEW:
+        filters = {"name": {"$in": histories}}  # one that has been deleted does not come
+    for run in api.runs(path, filters=filters, per_page=PER_PAGE, lazy=False):
+        if (not sweep or run.sweep_name in (None, sweep)) and ("name" not in filters or run.id in histories):
             yield run
-
-
-def _run(api: Any, path: str) -> Any:
-    """A run, None where it has been deleted: the caller sees which did not come."""
-    try:
-        return api.run(path)
-    except Exception as error:
-        if not GONE.search(str(error)):
-            raise
-        return None
 
 
 def _facts(run: Any) -> dict[str, Any]:
@@ -421,28 +417,20 @@ def _histories(listed: list[Any], request: dict[str, Any], send: Send) -> None:
 
 
 def _history(run: Any, send: Send) -> None:
-    """Say the rows of a run, and whether they are all there are: what the server thins is read page by page."""
+    """Say the rows of a run, and whether they are all there are: what the server thins is then read page by page."""
     count = _count(run)
     rows = run.history(samples=count or UNTOLD, pandas=False) if count != 0 else []
     whole = len(rows) >= count if count is not None else len(rows) < UNTOLD
-    if not whole and count is not None:
-        pages = _scan_history(run, send)
-        rows, whole = max(rows, pages, key=len), len(pages) >= count
     send(history={"id": run.id, "count": count, "sampled": not whole, "rows": rows})
-
-
-def _scan_history(run: Any, send: Send) -> list[dict[str, Any]]:
-    """The rows of a run, page by page; [] from a server that has no pages."""
-    rows = []
-    try:
-        for row in run.scan_history():
-            rows.append(row)
-            if len(rows) % ALIVE_ROWS == 0:
-                send(alive=True)
-    except Exception as error:
-        if not NO_PAGES.search(str(error)):
-            raise
-    return rows
+    if whole or count is None:
+        return
+    pages = []
+    for row in run.scan_history():
+        pages.append(row)
+        if len(pages) % ALIVE_ROWS == 0:
+            send(alive=True)
+    if len(pages) > len(rows):
+        send(history={"id": run.id, "count": count, "sampled": len(pages) < count, "rows": pages})
 
 
 if __name__ == "__main__":

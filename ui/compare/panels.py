@@ -74,7 +74,7 @@ def settings_panels(records: list[RunRecord], rank_by: RankBy) -> None:
 
 def _figures(records: list[RunRecord], rank_by: RankBy) -> None:
     rows = made_for("records", (rank_by, *records), lambda: table(records, rank_by))
-    columns = setting_columns(rows, records)
+    columns = setting_columns(rows, records, rank_by)
     measured = [row for row in rows if row[rank_by.metric] is not None]
     if not columns:
         st.caption("The selected runs have the same settings. They differ in the seed at most.")

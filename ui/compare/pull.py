@@ -28,7 +28,7 @@ from ui.compare.select import cached_record, select
 from ui.widgets.session import home, plain, run_action
 
 UPLOAD_MB = 50
-SAID, FAILED = "pulled-said", "curves-failed"
+SAID, FAILED, NAMES = "pulled-said", "curves-failed", "names-project"
 MOST_NAMES, LONGEST_NAME = 30, 80
 
 
@@ -142,6 +142,7 @@ def _pull_and_select(pull_action: Callable[[], Pulled]) -> None:
     local_note = f" Logged from here, and therefore shown as the runs of this home: {local:,}." if local else ""
     st.session_state[SAID] = f"{len(pulled.records):,} runs of {pulled.project.path}, {when}.{local_note}"
     select([record.key for record in records], anew=True)
+    st.session_state[NAMES] = pulled.project.key
     st.rerun()
 
 
@@ -163,11 +164,13 @@ def _names() -> None:
     unmapped = {project.key: project for project in projects if _unmapped_names(project)}
     if not unmapped:
         return
+    if st.session_state.get(NAMES) not in unmapped:
+        st.session_state.pop(NAMES, None)
     key = st.selectbox(
         "Names that are not known here, in",
         list(unmapped),
         format_func=lambda key: visible(unmapped[key].place),
-        key="names-project",
+        key=NAMES,
     )
     try:
         _map_form(unmapped[key])

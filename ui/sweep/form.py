@@ -129,7 +129,9 @@ def _ray() -> str:
 
 
 def _file_text() -> str:
-    st.file_uploader("Upload", type=["yaml", "yml", "json"], max_upload_size=1, key=UPLOAD, on_change=_use_upload)
+    st.file_uploader(
+        "Upload", type=["yaml", "yml", "json", "py"], max_upload_size=1, key=UPLOAD, on_change=_use_upload
+    )
     return st.text_area(
         "Sweep file, in the format of Weights & Biases",
         height=360,
@@ -137,7 +139,8 @@ def _file_text() -> str:
         key=TEXT,
         persist_state="session",
         placeholder="Paste a sweep file, upload one, or use the example: three learning rates.",
-        help="One key is our own: `replicates: 3` runs each configuration with three random seeds.",
+        help="YAML, JSON, or the dict of a script. One key is our own: `replicates: 3` runs each configuration with "
+        "three random seeds.",
     )
 
 
