@@ -20,7 +20,7 @@ PAGES = ("app.py", "pages", "ui")
 CODE = ("tfbind", *PAGES, "benchmarks", "tests")
 WRITTEN = (".py", ".js", ".css", ".html")
 LINES = 500
-MODULES, PAGE_FILES = 118, 38
+MODULES, PAGE_FILES = 119, 38
 LOOSE = {"__init__.py", "__main__.py", "config.py", "metrics.py", "figures.py", "text.py", "errors.py"}
 TORCH = ("tfbind.nn.model", "tfbind.nn.weights", "tfbind.nn.training", "tfbind.nn.kernels", "tfbind.scoring.gpu")
 RAY = "tfbind.cluster.driver"
@@ -84,6 +84,15 @@ def ray_stays_in(root: Path) -> Iterator[str]:
         yield from (
             f"{path.relative_to(root)}:{line} imports {name}" for line, name in imported(path) if name.startswith(RAY)
         )
+
+
+def one_place_starts_processes(root: Path) -> Iterator[str]:
+    """Processes that go on beside their starter are started by one function."""
+    for path in sources(root, "tfbind", *PAGES):
+        for node in ast.walk(parsed(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if called.endswith("Popen") and path != root / "tfbind" / "store" / "job.py":
+                yield f"{path.relative_to(root)}:{node.lineno} calls {called}; expected store.spawn"
 
 
 def _importing(root: Path, package: str, paths: list[Path]) -> Iterator[str]:
@@ -193,6 +202,7 @@ CHECKS: list[Check] = [
     doors,
     streamlit_stays_out,
     ray_stays_in,
+    one_place_starts_processes,
     docstrings,
     public_docstrings,
     forwarding,
@@ -230,6 +240,12 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
             "ui/form.py",
             '"""F."""\nfrom tfbind.cluster.driver import X',
             "imports tfbind.cluster.driver.X",
+        ),
+        (
+            one_place_starts_processes,
+            "ui/form.py",
+            '"""F."""\nimport subprocess\nsubprocess.Popen([])',
+            "ui/form.py:3 calls subprocess.Popen",
         ),
         (docstrings, "tests/test_x.py", "import os\nos.getcwd()", "tests/test_x.py: no docstring"),
         (

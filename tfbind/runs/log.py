@@ -15,7 +15,6 @@ from tfbind.runs.folder import Run
 from tfbind.store import annotate_oserror, require_regular_or_new
 
 MOST_BYTES = 1 << 20
-TAIL_BYTES = 1 << 16
 
 
 class Lines(logging.Formatter):
@@ -65,13 +64,7 @@ def append(run: Run, lines: bytes) -> None:
 
 def tail(run: Run, lines: int = 20) -> str:
     """The last lines of the log for a reader, with local times; a line that is no JSON is shown as it is."""
-    path = run.folder / folder.LOG
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        tail_lines = file.read().decode(errors="replace").splitlines()
-    text = "\n".join(map(_format_line, tail_lines[-lines:]))
+    text = "\n".join(map(_format_line, run.tail()[-lines:]))
     return "\n".join(text.splitlines()[-lines:])
 
 

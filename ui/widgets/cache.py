@@ -102,7 +102,7 @@ def choices(home: Path) -> dict[str, str]:
 @st.cache_data(max_entries=10_000, show_spinner=False, hash_funcs={Run: lambda run: str(run.folder)})
 def _label_of_run(run: Run, stamps: tuple[int, ...]) -> str | None:  # noqa: ARG001
     """What a finished run is called; None when it is not finished, has no weights, or is damaged."""
-    if not (run.folder / runs.BEST).exists() or runs.read_status(run).state != "finished":
+    if not (run.folder / runs.BEST).exists() or run.state != "finished":
         return None
     with suppress(ValueError):
         figure = (runs.best_row(runs.read_rows(run)) or {}).get("val_pearsonr")
