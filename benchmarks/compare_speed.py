@@ -58,7 +58,7 @@ def make_runs(home: Path, count: int, epochs: int) -> None:
             for number, value in zip(epoch, pearson.tolist(), strict=True)
         ]
         write_bytes(run.folder / runs.METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        runs.set_state(run, "finished", started=time.time() - 60, ended=time.time(), device="cpu")
+        run.set_state("finished", started=time.time() - 60, ended=time.time(), device="cpu")
 
 
 def main() -> None:

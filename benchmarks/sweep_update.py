@@ -47,8 +47,8 @@ def make_sweep(home: Path, count: int) -> Sweep:
         active = place >= count - RUNNING
         for row in make_rows(EPOCHS // 2 if active else EPOCHS):
             runs.append_row(run, row | {"val_loss": row["val_loss"] + place / count})
-        runs.set_state(run, "running" if active else "finished", started=time.time())
-    runs.set_state(sweep, "running", started=time.time())
+        run.set_state("running" if active else "finished", started=time.time())
+    sweep.set_state("running", started=time.time())
     return sweep
 
 

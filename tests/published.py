@@ -67,6 +67,6 @@ def keep(home: Path) -> list[RunRecord]:
         run = folder.create(home, config, id=one.id.replace(".", "p"), facts={"dataset_hash": HASH, "sweep": "real"})
         for row in one.rows:
             folder.append_row(run, row | {"learning_rate": config.learning_rate, "windows_per_second": 900.0})
-        folder.set_state(run, "finished", started=0.0, ended=1.0, device="cpu")
+        run.set_state("finished", started=0.0, ended=1.0, device="cpu")
         kept.append(record.read_run_record(run))
     return kept

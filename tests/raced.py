@@ -6,7 +6,7 @@ from pathlib import Path
 from stand_in import make_rows
 
 from tfbind.config import TrainConfig
-from tfbind.runs import folder
+from tfbind.runs import StopReason, StopRequest, folder
 from tfbind.sweeps import controller, sweep_folder
 from tfbind.sweeps.spec import parse_spec
 from tfbind.sweeps.sweep_folder import Sweep
@@ -38,10 +38,10 @@ def make_race(home: Path, count: int, diverged: int = 0, pruned: int = 0, state:
             loss = DIVERGED if lost else falls * row["val_loss"] + 0.02 * (place + 1)
             folder.append_row(run, row | {"val_loss": loss, "val_pearsonr": row["val_pearsonr"] - 0.01 * place})
         if place < pruned:
-            folder.request_stop(run, folder.StopReason.PRUNED, "val_loss is not among the best")
+            run.request_stop(StopRequest(StopReason.PRUNED, "val_loss is not among the best"))
         ended = {"ended": time.time(), "device": "cpu"}
-        folder.set_state(run, "killed" if place < pruned else "finished", started=time.time() - 60, **ended)
-    folder.set_state(sweep, state, started=time.time() - 60)
+        run.set_state("killed" if place < pruned else "finished", started=time.time() - 60, **ended)
+    sweep.set_state(state, started=time.time() - 60)
     return sweep
 
 

@@ -52,7 +52,7 @@ def make_run(
     began = time.time() - 60
     ended = None if state in ACTIVE else began + 30
     began_if_at_all = None if state == "pending" else began
-    runs.set_state(run, state, started=began_if_at_all, ended=ended, device="cpu", error=error, reason=reason)
+    run.set_state(state, started=began_if_at_all, ended=ended, device="cpu", error=error, reason=reason)
     return run
 
 

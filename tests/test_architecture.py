@@ -86,6 +86,15 @@ def ray_stays_in(root: Path) -> Iterator[str]:
         )
 
 
+def one_place_starts_processes(root: Path) -> Iterator[str]:
+    """Processes that go on beside their starter are started by one function."""
+    for path in sources(root, "tfbind", *PAGES):
+        for node in ast.walk(parsed(path.read_text())):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if called.endswith("Popen") and path != root / "tfbind" / "store" / "job.py":
+                yield f"{path.relative_to(root)}:{node.lineno} calls {called}; expected store.spawn"
+
+
 def _importing(root: Path, package: str, paths: list[Path]) -> Iterator[str]:
     for path in paths:
         for line, name in imported(path):
@@ -193,6 +202,7 @@ CHECKS: list[Check] = [
     doors,
     streamlit_stays_out,
     ray_stays_in,
+    one_place_starts_processes,
     docstrings,
     public_docstrings,
     forwarding,
@@ -230,6 +240,12 @@ def test_the_project_keeps_its_shape(check: Check) -> None:
             "ui/form.py",
             '"""F."""\nfrom tfbind.cluster.driver import X',
             "imports tfbind.cluster.driver.X",
+        ),
+        (
+            one_place_starts_processes,
+            "ui/form.py",
+            '"""F."""\nimport subprocess\nsubprocess.Popen([])',
+            "ui/form.py:3 calls subprocess.Popen",
         ),
         (docstrings, "tests/test_x.py", "import os\nos.getcwd()", "tests/test_x.py: no docstring"),
         (

@@ -209,7 +209,7 @@ def test_a_bar_says_how_far_a_run_is(home: Path, capfd: pytest.CaptureFixture[st
     pace = {"windows_per_second": 100.0, "seconds_left": 12.3}
     progress = {"epoch": 2, "num_epochs": 5, "batches": 3, "batches_per_epoch": 6, **pace}
     (run.folder / folder.PROGRESS).write_text(json.dumps(progress))
-    timer = threading.Timer(1.0, folder.set_state, (run, "finished"))
+    timer = threading.Timer(1.0, run.set_state, ("finished",))
     timer.start()
     api.folders.watch(run, show_bar=True)
     timer.join()

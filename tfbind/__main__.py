@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tfbind.cli import Parser, print_error
-from tfbind.errors import FAILURE
+from tfbind.errors import JOB
 from tfbind.store import format_error, set_private_umask
 from tfbind.text import shown_on, visible_output
 
@@ -94,7 +94,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if unknown:
             options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
         options.arguments = words
-        code: int = options.run(options)
+        with _working():
+            code: int = options.run(options)
         sys.stdout.flush()
         return code
     except ValueError as error:
@@ -110,13 +111,22 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _fail(error: object, code: int) -> int:
-    """Say why the command fails, on stderr and to the process that started it where that has asked."""
-    if path := os.environ.get(FAILURE):
-        from tfbind.scoring import keep_failure
+    """Say why the command fails, on stderr and in the job that it works on."""
+    if folder := os.environ.get(JOB):
+        from tfbind.scoring import PredictionJob, keep_failure
 
         with contextlib.suppress(OSError):  # on a full disk stderr alone says it
-            keep_failure(Path(path), error)
+            keep_failure(PredictionJob(Path(folder)), error)
     return print_error(error, code)
+
+
+def _working() -> contextlib.AbstractContextManager[None]:
+    """Be the worker of the job that this process was started for, if any."""
+    if folder := os.environ.get(JOB):
+        from tfbind.scoring import PredictionJob
+
+        return PredictionJob(Path(folder)).work()
+    return contextlib.nullcontext()
 
 
 def _nobody_reads() -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-FAILURE = "TFBIND_FAILURE"  # names the file in which a command says why it fails, for the process that started it
+JOB = "TFBIND_JOB"  # in the environment: the folder of the job that a command was started to do
 Reason = Literal["diverged", "disk full"]
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -16,7 +16,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tfbind import runs
-from tfbind.runs import launch
 from tfbind.sweeps import controller, sweep_folder
 
 PROJECT = Path(__file__).parents[2]
@@ -94,9 +93,9 @@ def serve(home: Path, port: int | None = None) -> Iterator[Server]:
 
 def stop_workers(home: Path) -> None:
     """End every worker and sweep of a home, but not those that the test itself pretends to be working on."""
-    for kind, stop in ((sweep_folder.list_sweeps(home), controller.stop), (runs.list_runs(home), launch.stop)):
+    for kind, stop in ((sweep_folder.list_sweeps(home), controller.stop), (runs.list_runs(home), runs.Run.stop)):
         for run in kind:
-            status = runs.read_status(run)
+            status = run.status()
             if status.active and status.pid != os.getpid():
                 with suppress(ValueError):  # it has just ended
                     stop(run)

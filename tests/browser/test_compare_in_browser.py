@@ -22,7 +22,7 @@ def finished(home: Path, id: str, rate: float, sweep: str | None = None) -> None
     run = folder.create(home, config, id=id, name=f"run {id}", facts=facts)
     for row in make_rows(5):
         folder.append_row(run, row | {"val_pearsonr": row["val_pearsonr"] - rate})
-    folder.set_state(run, "finished", started=1.0, ended=2.0, device="cpu")
+    run.set_state("finished", started=1.0, ended=2.0, device="cpu")
 
 
 def test_tick_two_runs_read_the_verdict_take_the_report(
@@ -58,7 +58,7 @@ def test_a_sweep_is_compared_whatever_was_compared_before(
     finished(home, "c", 0.02, sweep.id)
     finished(home, "d", 0.002, sweep.id)
     finished(home, "e", 0.5)
-    folder.set_state(sweep, "finished", started=1.0, ended=2.0)
+    sweep.set_state("finished", started=1.0, ended=2.0)
     page = open_page(f"{server.url}/compare?runs=e", scheme="dark")
     expect(page.get_by_text("One setting only")).to_be_visible()
     page.get_by_role("link", name="Sweep").click()

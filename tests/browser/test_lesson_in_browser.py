@@ -57,4 +57,4 @@ def test_from_the_data_to_a_model_of_ones_own(tmp_path: Path, open_page: Callabl
     sweeps = {sweep_folder.sweep_name(sweep): sweep for sweep in sweep_folder.list_sweeps(tmp_path)}
     counts = {name: len(sweep_folder.sweep_runs(sweep)) for name, sweep in sweeps.items()}
     assert counts == {lesson.RATES_NAME: 9, lesson.KERNELS_NAME: 3}
-    assert {runs.read_status(run).state for run in runs.list_runs(tmp_path)} == {"finished"}
+    assert {run.state for run in runs.list_runs(tmp_path)} == {"finished"}

@@ -150,7 +150,7 @@ def test_polling_ends_with_the_run(server: Server, home: Path, open_page: Callab
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.evaluate(COUNT_MESSAGES)
     page.wait_for_function("window.sent >= 2")
-    runs.set_state(run, "finished", ended=time.time())
+    run.set_state("finished", ended=time.time())
     expect(page.get_by_text("finished", exact=True).first).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     at_rest(page)
@@ -169,7 +169,7 @@ def test_a_timer_that_is_late_does_not_start_a_run_of_its_own(server: Server, ho
     visitor = Visitor(query=f"run={run.id}")
     with visiting(server, [visitor]):
         wait_until(lambda: visitor.offers("Stop") and visitor.updates > 2, 30, visitor.words)
-        runs.set_state(run, "finished", ended=time.time())
+        run.set_state("finished", ended=time.time())
         wait_until(lambda: "[finished]" in visitor.words(), 30, visitor.words)
         time.sleep(1)
         updates = visitor.updates

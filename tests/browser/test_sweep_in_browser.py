@@ -8,7 +8,6 @@ import pytest
 from driving import CHART, Server, pick, wait_until
 from playwright.sync_api import Page, expect
 
-from tfbind import runs
 from tfbind.sweeps import sweep_folder
 
 
@@ -25,7 +24,7 @@ def test_from_the_example_to_the_winner(server: Server, home: Path, toy: str, op
     expect(page.get_by_text("3 finished")).to_be_visible(timeout=90_000)
     expect(page.get_by_text("best so far")).to_be_visible()
     (sweep,) = sweep_folder.list_sweeps(home)
-    wait_until(lambda: runs.read_status(sweep).state == "finished", 30)
+    wait_until(lambda: sweep.state == "finished", 30)
     expect(page).to_have_url(re.compile(f"sweep={sweep.id}"))
     names = "document.querySelector('.live-chart').data.map(trace => [trace.name, trace.x.length])"
     drawn = [[f"learning rate {rate}", 5] for rate in (0.01, 0.001, 0.0001)]

@@ -40,13 +40,13 @@ def test_start_refresh_restart_finished(own_home: Path, open_page: Callable[...,
         expect(page.get_by_text(f"of {EPOCHS} · batch")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("This run takes now: CPU")).to_be_visible()
         (run,) = runs.list_runs(own_home)
-        worker = psutil.Process(runs.read_status(run).pid)
+        worker = psutil.Process(run.status().pid)
         worker.suspend()  # else a quick machine may be at the end before the server is
         page.reload()
         expect(page.get_by_text(f"of {EPOCHS} · batch")).to_be_visible(timeout=60_000)
         address = page.url
         page.close()
-    assert runs.read_status(run).active, "the run ended with the server"
+    assert run.status().active, "the run ended with the server"
     worker.resume()
     with serve(own_home, port):
         page = open_page(address)
@@ -73,6 +73,6 @@ def test_stop_and_resume(server: Server, home: Path, open_page: Callable[..., Pa
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     wait_until(lambda: len(runs.read_rows(run)) > kept, SECONDS, lambda: log.tail(run))
     page.get_by_role("button", name="Stop").click()
-    wait_until(lambda: not runs.read_status(run).active, 30)
+    wait_until(lambda: not run.status().active, 30)
     epochs = [row["epoch"] for row in runs.read_rows(run)]
     assert epochs == list(range(1, len(epochs) + 1))

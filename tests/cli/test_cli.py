@@ -131,7 +131,7 @@ def test_a_reader_that_has_seen_enough_ends_a_list_in_silence_and_no_run(home, t
     assert ended("runs", trained["id"]) == (1, "")
     assert ended("train", *TOY, "--id", "unread") == (1, "")
     run = runs.find(home, "unread")
-    assert (runs.read_status(run).state, len(runs.read_rows(run))) == ("finished", 2)
+    assert (run.state, len(runs.read_rows(run))) == ("finished", 2)
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_a_terminal_that_is_closed_ends_no_training_that_was_taken_off_it(home):
             pass
         os.close(screen)
     run = runs.find(home, "left")
-    assert (runs.read_status(run).state, len(runs.read_rows(run))) == ("finished", 40)
+    assert (run.state, len(runs.read_rows(run))) == ("finished", 40)
 
 
 def test_a_command_that_is_interrupted_while_it_is_still_loaded_says_so_in_a_line():
@@ -170,7 +170,7 @@ def test_control_c_before_the_first_step_is_a_stop_and_no_crash(home, words):
             time.sleep(0.001)
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=60)
-    assert (child.returncode, runs.read_status(runs.Run(made[0].parent)).state) == (130, "killed")
+    assert (child.returncode, runs.Run(made[0].parent).state) == (130, "killed")
     assert said in ("", "tfbind: interrupted\n")
 
 

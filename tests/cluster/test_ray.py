@@ -78,7 +78,7 @@ def test_a_sweep_over_two_nodes_leaves_what_the_same_runs_leave_here(cluster: Ra
         here = runs.find(home, f"here-{run.id}")
         assert kept(run) == kept(here)
         assert {path.name for path in run.folder.iterdir()} == {path.name for path in here.folder.iterdir()}
-        assert runs.read_status(run).state == "finished"
+        assert run.state == "finished"
         assert log(run)[1:] == log(here)
 
 
@@ -94,8 +94,8 @@ def test_a_run_that_is_stopped_there_goes_on_here(cluster: RayCluster, home: Pat
     while not (run.folder / runs.METRICS).exists() or len(runs.read_rows(run)) < 3:
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
-    assert runs.read_status(run).state == "running"
-    assert runs.read_status(run).pid == training.pid
+    assert run.state == "running"
+    assert run.status().pid == training.pid
     assert tfbind(home, "stop", "long")[:2] == (0, "run long: killed\n")
     out, err = training.communicate(timeout=SECONDS)
     assert training.returncode == 130, err
@@ -136,8 +136,8 @@ def test_a_lost_worker_is_told_in_words_and_a_stopped_one_holds_up_nothing(clust
         )
         (worker,) = worker_of(stopped)
         worker.suspend()
-        runs.request_stop(stopped)
-        work_until(lambda: runs.read_status(stopped).state == "killed")
+        stopped.request_stop()
+        work_until(lambda: stopped.state == "killed")
         work_until(lambda: not worker.is_running())
         rows = len(runs.read_rows(lost))
         work_until(lambda: len(runs.read_rows(lost)) > rows + 3)
@@ -148,10 +148,10 @@ def test_a_run_that_was_to_stop_is_killed_when_the_cluster_is_lost_before(cluste
         stopped, other = (
             launch.submit(home, toy_config(), RunRequest(id=id), cluster=there) for id in ("to-stop", "on")
         )
-        runs.request_stop(stopped)
+        stopped.request_stop()
         assert there.end_all("the cluster is gone") == [other]
-    assert [runs.read_status(run).state for run in (stopped, other)] == ["killed", "failed"]
-    assert [runs.read_status(run).error for run in (stopped, other)] == [None, "the cluster is gone"]
+    assert [run.state for run in (stopped, other)] == ["killed", "failed"]
+    assert [run.status().error for run in (stopped, other)] == [None, "the cluster is gone"]
 
 
 def test_a_run_that_is_interrupted_before_it_is_led_is_killed(cluster: RayCluster, home: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_run_that_is_interrupted_before_it_is_led_is_killed(cluster: RayCluste
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    status = runs.read_status(Run(home / "runs" / "interrupted"))
+    status = Run(home / "runs" / "interrupted").status()
     assert (status.state, status.error) == ("killed", None)
 
 

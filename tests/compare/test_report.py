@@ -164,7 +164,7 @@ def home(tmp_path: Path) -> Path:
         facts = {"facts": {"sweep": "s1", "dataset_hash": "ab"}}
         run = folder.create(tmp_path, config, id=f"r{rate}".replace(".", "-"), **facts)
         folder.append_row(run, make_rows(1)[0] | {"val_loss": rate, "val_pearsonr": 1 - rate, "seconds": 1.0})
-        folder.set_state(run, state, started=0.0, ended=1.0, device="cpu")
+        run.set_state(state, started=0.0, ended=1.0, device="cpu")
     return tmp_path
 
 

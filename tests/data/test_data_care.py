@@ -132,14 +132,14 @@ def test_a_deleted_data_set_lies_in_the_trash(home: Path) -> None:
 
 def test_data_that_a_run_learns_from_stay(home: Path) -> None:
     run = runs.create(home, CONFIG.model_copy(update={"dataset": "toy"}))
-    runs.set_state(run, "running", started=time.time(), pid=os.getpid(), host=socket.gethostname())
+    run.set_state("running", started=time.time(), pid=os.getpid(), host=socket.gethostname())
     for attempt in (
         lambda: manage.delete(home, "toy", runs.active_on),
         lambda: manage.rename(home, "toy", "mine", runs.active_on),
     ):
         with pytest.raises(ValueError, match=f"data set 'toy': in use by run {run.id}; stop it first"):
             attempt()
-    runs.set_state(run, "finished", ended=time.time())
+    run.set_state("finished", ended=time.time())
     manage.delete(home, "toy", runs.active_on)
 
 

@@ -97,7 +97,7 @@ def test_the_printed_command_finds_its_data_by_their_content(tmp_path, monkeypat
     home = toy_home(tmp_path)
     monkeypatch.setenv("TFBIND_HOME", str(home))
     launch.prepare(home, toy_config(), launch.RunRequest(id="one")).create()
-    runs.set_state(runs.find(home, "one"), "finished")
+    runs.find(home, "one").set_state("finished")
     import_pair(home, *far_apart(tmp_path), "far")
     rename(home, "toy", "mine", runs.active_on)
     rename(home, "far", "toy", runs.active_on)
@@ -124,7 +124,7 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     with pytest.raises(ValueError, match="data set 'toy': in use by run one"):
         rename(home, "toy", "mine", runs.active_on)
     for run in runs_of_toy:
-        runs.set_state(run, "killed")
+        run.set_state("killed")
     rename(home, "toy", "mine", runs.active_on)
     rename(home, "far", "toy", runs.active_on)
     one, two = runs_of_toy
@@ -139,7 +139,7 @@ def test_a_run_finds_its_data_by_their_content_and_takes_no_others(home, tmp_pat
     delete(home, "mine", runs.active_on)
     gone = "the data that the run learnt from are not here: the data set toy has changed since"
     assert Worker(two).work() == "failed"
-    assert gone in runs.read_status(two).error
+    assert gone in two.status().error
     with pytest.raises(ValueError, match=f"run one: {gone}"):
         read_window_sums(record.read_run_record(one))
     assert main(["train", "--from", "one", "--id", "none"]) == 2
@@ -164,7 +164,7 @@ def far_apart(folder: Path) -> tuple[Path, Path]:
 )
 def test_what_cannot_be_opened_says_why(home, capsys, settings, state, said) -> None:
     run = launch.prepare(home, toy_config(**settings), launch.RunRequest(id="one")).create()
-    runs.set_state(run, state)
+    run.set_state(state)
     assert main(["test", "one"]) == 2
     assert capsys.readouterr().err == f"tfbind: {said}\n"
 

@@ -304,7 +304,7 @@ def make_home(folder: Path) -> None:
         _write_files()
         assert called(home, "train", "--id", "whole", *FLAGS)[0] == 0
         half = prepare(home, TrainConfig(**TINY), RunRequest("half", "half", None, None, "off")).create()
-        Worker(half, on_row=lambda row: runs.request_stop(half) if row["epoch"] == HALF else None).work()
+        Worker(half, on_row=lambda row: half.request_stop() if row["epoch"] == HALF else None).work()
         assert called(home, "sweep", "good.yaml", "--id", "rates")[0] == 0
     shutil.rmtree(KEPT_HOME, ignore_errors=True)
     shutil.copytree(home, KEPT_HOME, ignore=shutil.ignore_patterns("cache", "*.lock", ".lock"))

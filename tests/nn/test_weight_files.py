@@ -141,8 +141,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = launch.prepare(home, toy_config(test_split=0.2), launch.RunRequest(id="whole")).create()
     assert Worker(run).work() == "finished"
     further = launch.prepare(home, toy_config(test_split=0.2), launch.RunRequest(id="further", parent=run)).create()
-    Worker(further, on_row=lambda _: runs.request_stop(further)).work()
-    runs.clear_stop(further)
+    Worker(further, on_row=lambda _: further.request_stop()).work()
+    further.clear_stop()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TFBIND_HOME", str(home))
         assert main(["model", "import", str(run.folder / runs.BEST), "--name", "mine"]) == 0
@@ -194,7 +194,7 @@ def test_a_checkpoint_with_a_flipped_bit_is_refused(trained: Run) -> None:
     for name, (begin, part) in kept.items():
         path.write_bytes(flipped(content, content.index(part, begin) + len(part) // 2))
         assert Worker(run).work() == "failed", name
-        assert str(runs.read_status(run).error).startswith(f"{path}: damaged, or not of the network"), name
+        assert str(run.status().error).startswith(f"{path}: damaged, or not of the network"), name
     assert runs.read_rows(run) == rows
     path.write_bytes(content)
     assert Worker(run).work() == "finished"
@@ -211,7 +211,7 @@ def test_a_run_whose_best_weights_were_damaged_while_it_ran_says_so_at_its_end(t
             best.write_bytes(flipped(content, len(content) // 2))
 
     assert Worker(run, on_row=damage).work() == "failed"
-    assert runs.read_status(run).error == f"{best}: {DAMAGED}"
+    assert run.status().error == f"{best}: {DAMAGED}"
     assert not (run.folder / runs.GRAPH).exists()
 
 

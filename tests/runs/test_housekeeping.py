@@ -53,7 +53,7 @@ def test_usage_counts_every_byte_once(home, tmp_path):
 def test_only_checkpoints_of_finished_runs_are_dropped(home):
     stopped = launch.prepare(home, toy_config(), launch.RunRequest(id="stopped")).create()
     (stopped.folder / runs.CHECKPOINT).write_bytes(b"needed to go on")
-    runs.set_state(stopped, "killed")
+    stopped.set_state("killed")
     spent = (runs.find(home, "done").folder / runs.CHECKPOINT).stat().st_size
     kept = {path for path in home.rglob("*") if path.name != runs.CHECKPOINT}
     assert disk.usage(home).checkpoints == spent
@@ -81,7 +81,7 @@ def test_a_run_without_its_checkpoint_opens_scores_exports_and_trains_on(home, t
     ):
         code, _, err = called(home, *map(str, words))
         assert code == 0, err
-    assert runs.read_status(runs.find(home, "more")).state == "finished"
+    assert runs.find(home, "more").state == "finished"
     code, _, err = called(home, "resume", "done")
     assert code == 2
     assert "`python -m tfbind train --from done` trains on" in err

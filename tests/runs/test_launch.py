@@ -3,13 +3,10 @@
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import threading
-import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -34,18 +31,18 @@ def home(tmp_path):
     home = toy_home(tmp_path)
     yield home
     for run in runs.list_runs(home):
-        status = runs.read_status(run)
+        status = run.status()
         if status.active and status.pid != os.getpid():
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(status.pid, signal.SIGKILL)
 
 
 def state(run) -> str:
-    return runs.read_status(run).state
+    return run.state
 
 
 def wait_for_end(run) -> str:
-    wait_for(lambda: not runs.read_status(run).active)
+    wait_for(lambda: not run.status().active)
     return state(run)
 
 
@@ -62,16 +59,16 @@ def test_a_submitted_run_finishes_in_a_process_of_its_own(home):
         order = RunRequest("a b; c", "shown")
         run = launch.submit(home, toy_config(), order)
         assert state(run) == "pending"
-        wait_for(lambda: runs.read_status(run).pid != os.getpid())
+        wait_for(lambda: run.status().pid != os.getpid())
         assert state(run) == "pending"
-        assert psutil.Process(runs.read_status(run).pid).cmdline() == launch.command(toy_config(), order)
-        assert os.getsid(runs.read_status(run).pid) == runs.read_status(run).pid
+        assert psutil.Process(run.status().pid).cmdline() == launch.command(toy_config(), order)
+        assert os.getsid(run.status().pid) == run.status().pid
     assert wait_for_end(run) == "finished"
     assert [row["epoch"] for row in runs.read_rows(run)] == [1, 2, 3]
     assert runs.read_labels(run)["name"] == "a b; c"
     assert runs.read_record(run)["dataset_hash"] == open_dataset(home, "toy").hash
-    assert runs.read_status(run).device == "cpu"
-    assert runs.read_status(run).started < runs.read_status(run).ended
+    assert run.status().device == "cpu"
+    assert run.status().started < run.status().ended
     assert "finished" in run_log.tail(run)
     assert runs.read_config(run) == toy_config()
 
@@ -94,7 +91,7 @@ def test_a_run_is_taken_up_by_the_command_that_it_was_made_for_and_by_no_other(h
     assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
     assert command_of(home, *words) == (0, "")
     assert (state(run), runs.read_config(run)) == ("finished", toy_config())
-    assert runs.read_state(run).command == words
+    assert run.read_state().command == words
     assert command_of(home, *words)[0] == 2  # it waits for nobody now
 
 
@@ -141,7 +138,7 @@ def test_a_worker_learns_from_what_was_opened_for_it(home):
             assert ended == "finished"
             moved.rename(prepared.dataset.path)
     assert ended == "failed"
-    assert "codes.npy" in runs.read_status(run).error
+    assert "codes.npy" in run.status().error
 
 
 def test_bad_input_is_refused_before_a_run_exists(home):
@@ -169,26 +166,26 @@ def test_of_two_starts_at_once_one_runs_and_one_waits(home):
     wait_for(lambda: len(runs.read_rows(first)) > 1)
     assert (state(first), state(second)) == ("running", "pending")
     assert (launch.queue_position(first), launch.queue_position(second)) == (1, 1)
-    os.kill(runs.read_status(first).pid, signal.SIGKILL)
+    os.kill(first.status().pid, signal.SIGKILL)
     wait_for(lambda: state(second) == "running")
     assert state(first) == "crashed"
-    launch.stop(second)
+    second.stop()
     assert state(second) == "killed"
 
 
 def test_a_waiting_run_can_be_cancelled_and_never_trains(home):
     with devices.slots(home, "cpu", cpu_cores()):
         waiting = launch.submit(home, toy_config())
-        wait_for(lambda: runs.read_status(waiting).pid != os.getpid())
-        launch.cancel(waiting)
+        wait_for(lambda: waiting.status().pid != os.getpid())
+        waiting.cancel()
         assert wait_for_end(waiting) == "killed"
-    assert runs.read_status(waiting).started is None
+    assert waiting.status().started is None
 
 
 def test_a_stop_or_sigterm_keeps_every_finished_epoch_and_resume_goes_on(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: len(runs.read_rows(run)) > 2)
-    launch.stop(run)
+    run.stop()
     assert state(run) == "killed"
     before = runs.read_rows(run)
     assert weights(run)
@@ -196,101 +193,12 @@ def test_a_stop_or_sigterm_keeps_every_finished_epoch_and_resume_goes_on(home):
     with pytest.raises(ValueError, match="already"):
         launch.resume(run)
     wait_for(lambda: len(runs.read_rows(run)) > len(before) + 2)
-    os.kill(runs.read_status(run).pid, signal.SIGTERM)
+    os.kill(run.status().pid, signal.SIGTERM)
     assert wait_for_end(run) == "killed"
     assert "killed" in run_log.tail(run)
     after = runs.read_rows(run)
     assert after[: len(before)] == before
     assert [row["epoch"] for row in after] == list(range(1, len(after) + 1))
-
-
-def test_a_run_that_a_worker_from_elsewhere_has_just_begun_is_not_resumed_over_it(home):
-    """In the moment between its lock and its first word; what was written over that was a lie until its next one."""
-    run = launch.prepare(home, toy_config()).create()
-    runs.set_state(run, "killed", ended=1.0)
-    runs.request_stop(run)
-    before = {path.name: path.read_bytes() for path in run.folder.iterdir()}
-    with runs.worker_lock(run), pytest.raises(ValueError, match="another process is working on it"):
-        launch.resume(run)
-    assert {path.name: path.read_bytes() for path in run.folder.iterdir()} == before
-
-
-def test_a_worker_that_does_not_listen_is_killed_after_the_grace(home):
-    run = launch.submit(home, toy_config(**LONG))
-    wait_for(lambda: len(runs.read_rows(run)) > 0)
-    os.kill(runs.read_status(run).pid, signal.SIGSTOP)
-    launch.stop(run, grace=0.5)
-    wait_for(lambda: state(run) == "killed")
-
-
-def test_a_run_that_ends_with_the_grace_was_stopped_in_good_time(home, monkeypatch):
-    run = runs.create(home, toy_config())
-    runs.set_state(run, "running")
-
-    def wait_in_vain(_seconds, _holds):
-        runs.set_state(run, "killed", ended=time.time())
-        return False
-
-    monkeypatch.setattr(launch, "wait_until", wait_in_vain)
-    launch.stop(run)
-    assert state(run) == "killed"
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_and_resumed_it_ends_like_an_undisturbed_run(home):
-    config = toy_config(num_epochs=60, learning_rate=0.003, lr_schedule="one_cycle")
-    undisturbed = launch.prepare(home, config).create()
-    assert Worker(undisturbed).work() == "finished"
-    lived = runs.read_status(undisturbed).ended - runs.read_status(undisturbed).started
-    seed = random.randrange(10**6)
-    moments = random.Random(seed)
-    run = launch.submit(home, config)
-    kills = 0
-    for _ in range(4):
-        wait_for(lambda: runs.read_status(run).pid != os.getpid() or not runs.read_status(run).active)
-        time.sleep(moments.uniform(0, 0.6 * lived) if kills else 0)  # at first at once, while it lives for sure
-        status = runs.read_status(run)
-        if status.active:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.kill(status.pid, signal.SIGKILL)
-            kills += wait_for_end(run) == "crashed"
-        if state(run) != "finished":
-            launch.resume(run)
-    assert wait_for_end(run) == "finished", f"moments drawn from seed {seed}"
-    assert kills > 0
-    assert untimed(run) == untimed(undisturbed), f"moments drawn from seed {seed}"
-    assert weights(run) == weights(undisturbed), f"moments drawn from seed {seed}"
-    assert list(run.folder.glob(".*")) == [], "half-written files of the killed workers"
-
-
-def test_a_worker_that_cannot_begin_is_a_crash_not_a_wait(home):
-    run = runs.create(home, toy_config())
-    launch.start_process(run, [sys.executable, "-c", "raise SystemExit(3)"])
-    wait_for(lambda: state(run) == "crashed")
-    assert runs.read_status(run).error == "the worker ended with exit code 3 before it began"
-
-
-def test_the_end_of_an_earlier_worker_says_nothing_of_a_run_that_was_resumed_since(home):
-    run, others = runs.create(home, toy_config()), set(threading.enumerate())
-    waits = f"import time; from pathlib import Path\nwhile not Path({str(home / 'end')!r}).exists(): time.sleep(0.02)"
-    launch.start_process(run, [sys.executable, "-c", f"{waits}\nraise SystemExit(3)"])
-    (reaper,) = set(threading.enumerate()) - others
-    runs.set_state(run, "pending")
-    (home / "end").touch()
-    reaper.join(60)
-    assert not reaper.is_alive()
-    assert (state(run), runs.read_status(run).error) == ("pending", None)
-
-
-def test_a_launcher_that_dies_with_its_group_before_the_worker_has_come_does_not_keep_it_from_the_run(home):
-    code = (
-        "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from toy import toy_config; from tfbind.runs import launch\n"
-        "launch.submit(Path(sys.argv[1]), toy_config(), launch.RunRequest(id='orphan')); os.killpg(0, 9)"
-    )
-    words = [sys.executable, "-c", code, home, str(Path(__file__).parents[1])]
-    assert subprocess.run(words, start_new_session=True).returncode == -signal.SIGKILL
-    wait_for(lambda: state(runs.find(home, "orphan")) == "finished")
 
 
 def start_command(home, *flags: str) -> "subprocess.Popen[str]":
@@ -325,7 +233,7 @@ def test_a_home_that_is_moved_ends_its_runs_in_a_line_and_they_go_on_there(home)
     assert state(run) == "crashed"
     launch.resume(run)
     wait_for(lambda: len(runs.read_rows(run)) > len(before))
-    launch.stop(run)
+    run.stop()
     assert runs.read_rows(run)[: len(before)] == before
 
 
@@ -358,11 +266,11 @@ def test_more_epochs_start_from_the_best_weights_of_the_parent(home):
 
 def test_only_an_active_run_can_be_stopped(home):
     run = runs.create(home, toy_config())
-    runs.set_state(run, "finished")
-    for act in (launch.cancel, launch.kill, launch.stop):
+    run.set_state("finished")
+    for act in (run.cancel, run.stop):
         with pytest.raises(ValueError, match="is finished; only a pending or running run can be stopped"):
-            act(run)
-    assert not runs.stop_requested(run)
+            act()
+    assert not run.stop_requested()
 
 
 def test_command_of_a_preset_is_what_one_would_type():

@@ -46,14 +46,14 @@ def lines(run) -> list[str]:
 
 
 def ended(run) -> str:
-    return wait_for(lambda: not (status := folder.read_status(run)).active and status.state)
+    return wait_for(lambda: not (status := run.status()).active and status.state)
 
 
 def test_every_line_of_a_worker_is_an_object_that_says_when_who_and_what(home):
     began = datetime.now(UTC)
     run = launch.submit(home, toy_config())
     assert ended(run) == "finished"
-    pid = folder.read_status(run).pid
+    pid = run.status().pid
     entries = [json.loads(line) for line in lines(run)]
     times = [datetime.strptime(entry["time"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC) for entry in entries]
     assert times == sorted(times)
@@ -83,7 +83,7 @@ def test_an_exception_is_a_field_with_its_traceback_and_one_line_to_a_reader(hom
     assert printed == f"tfbind: {end['error']}"
     assert (failed["level"], failed["message"]) == ("ERROR", "failed")
     assert failed["exception"].startswith("Traceback (most recent call last):\n  File ")
-    assert (end["state"], end["error"]) == ("failed", folder.read_status(run).error)
+    assert (end["state"], end["error"]) == ("failed", run.status().error)
     assert "the steps were too large" in end["error"]
     shown = run_log.tail(run, 100).splitlines()
     assert "Traceback" not in "\n".join(shown)
@@ -97,7 +97,7 @@ def test_an_exception_is_a_field_with_its_traceback_and_one_line_to_a_reader(hom
 def test_native_code_that_crashes_says_where_between_the_lines(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: len(folder.read_rows(run)) > 1)  # the line of an epoch comes after its row
-    os.kill(folder.read_status(run).pid, signal.SIGSEGV)
+    os.kill(run.status().pid, signal.SIGSEGV)
     assert ended(run) == "crashed"
     shown = run_log.tail(run, 200)
     assert " INFO epoch 1: train_loss " in shown
@@ -109,14 +109,14 @@ def test_native_code_that_crashes_says_where_between_the_lines(home):
 def test_a_torn_line_costs_no_other(home):
     run = launch.submit(home, toy_config(**LONG))
     wait_for(lambda: len(folder.read_rows(run)) > 2)
-    os.kill(folder.read_status(run).pid, signal.SIGKILL)
+    os.kill(run.status().pid, signal.SIGKILL)
     assert ended(run) == "crashed"
     log = run.folder / folder.LOG
     log.write_text(f"{lines(run)[0]}\n{lines(run)[1][:40]}")
     launch.resume(run)
     wait_for(lambda: len(lines(run)) > 4)
-    launch.kill(run)
-    assert ended(run) == "killed"
+    run.stop(grace=0)
+    assert run.state == "killed"
     whole, torn, *more = lines(run)
     assert json.loads(more[0])["message"] == json.loads(whole)["message"] == "runs on CPU, 1 thread"
     assert torn in run_log.tail(run, len(lines(run))).splitlines()
@@ -191,8 +191,8 @@ def test_what_a_process_prints_without_end_does_not_fill_the_disk(home):
     with (run.folder / folder.LOG).open("ab") as printed:  # as its standard output is opened
         printed.write(b"a warning of native code\n" * 400_000)
     wait_for(lambda: (run.folder / folder.LOG).stat().st_size < run_log.MOST_BYTES)
-    assert folder.read_status(run).state == "running"
-    launch.stop(run)
+    assert run.state == "running"
+    run.stop()
     written = (run.folder / folder.LOG).read_text().splitlines()
     assert "runs on CPU" in written[0]
     assert "[lines were left out here]" in written

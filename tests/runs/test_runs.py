@@ -8,16 +8,13 @@ import sys
 import time
 
 import numpy as np
-import psutil
 import pytest
-from filelock import FileLock
 from hypothesis import given, strategies as st
 from toy import toy_config
 
 from tfbind.config import PRESETS
 from tfbind.nn.weight_files import pack
-from tfbind.runs import folder as runs, summary
-from tfbind.store.process import AHEAD_SECONDS, FRESH_SECONDS
+from tfbind.runs import StopReason, StopRequest, folder as runs, summary
 from tfbind.store.schema import read_json, write_json
 
 
@@ -34,7 +31,7 @@ def write_state(run, **changes):
 def test_a_new_run_is_pending_and_keeps_its_configuration(tmp_path):
     run = runs.create(tmp_path, PRESETS["recommended"], facts={"dataset_hash": "abc"})
     assert runs.read_config(run) == PRESETS["recommended"]
-    assert runs.read_status(run).state == "pending"
+    assert run.state == "pending"
     assert runs.read_rows(run) == []
     assert runs.read_record(run)["dataset_hash"] == "abc"
     assert set(runs.read_record(run)["versions"]) == {"tfbind", "python", "torch", "numpy"}
@@ -141,91 +138,48 @@ def test_best_is_the_first_epoch_of_the_lowest_loss():
     assert runs.best_row([]) is None
 
 
-def test_running_means_that_the_process_is_alive(run):
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    born = psutil.Process(child.pid).create_time()
-    write_state(run, state="running", pid=child.pid, process_started=born)
-    assert runs.read_status(run).state == "running"
-    write_state(run, process_started=born - 100)
-    assert runs.read_status(run).state == "crashed", "another process has that number now"
-    write_state(run, process_started=born)
-    child.kill()
-    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.01)
-    assert runs.read_status(run).state == "crashed", "dead, though nobody has fetched its exit code"
-    child.communicate()
-    crashed = runs.read_status(run)
-    assert (crashed.state, crashed.active) == ("crashed", False)
-    assert "process ended without a word" in crashed.error
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the start of a process does not move with the clock")
-@pytest.mark.parametrize("hours", [-5, 5])
-def test_a_process_lives_on_when_the_clock_is_set(run, hours, monkeypatch):
-    booted = psutil.boot_time()
-    write_state(run, state="running")
-    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + hours * 3600)  # what the kernel tells then
-    assert psutil.Process().create_time() != pytest.approx(runs.read_state(run).process_started, abs=3600)
-    assert runs.read_status(run).state == "running"
-    write_state(run, process_started=runs.read_state(run).process_started - 100)
-    assert runs.read_status(run).state == "crashed", "another process has that number now"
-
-
 @pytest.mark.parametrize(
     ("written", "reason", "detail"),
     [
-        ("", runs.StopReason.ASKED, ""),
-        ("stopped with its sweep", runs.StopReason.WITH_SWEEP, ""),
-        ("its runs go on", runs.StopReason.LEAVE_RUNS, ""),
-        ("pruned: val_loss is high: 3", runs.StopReason.PRUNED, "val_loss is high: 3"),
-        ("stopped on W&B", runs.StopReason.ON_WANDB, ""),
-        ("pruned by hand", runs.StopReason.ASKED, "pruned by hand"),
+        ("", StopReason.ASKED, ""),
+        ("stopped with its sweep", StopReason.WITH_SWEEP, ""),
+        ("its runs go on", StopReason.LEAVE_RUNS, ""),
+        ("pruned: val_loss is high: 3", StopReason.PRUNED, "val_loss is high: 3"),
+        ("stopped on W&B", StopReason.ON_WANDB, ""),
+        ("pruned by hand", StopReason.ASKED, "pruned by hand"),
     ],
 )
 def test_a_request_to_stop_has_a_reason_that_older_versions_wrote_too(run, written, reason, detail):
-    assert runs.read_stop(run) is None
-    (run.folder / runs.STOP).write_text(written)
-    request = runs.read_stop(run)
-    assert request == runs.StopRequest(reason, detail)
+    assert run.read_stop() is None
+    run.stop_file.write_text(written)
+    request = run.read_stop()
+    assert request == StopRequest(reason, detail)
     assert str(request) == written
-    runs.request_stop(run, request.reason, request.detail)
-    assert runs.read_stop(run) == request
+    run.request_stop(request)
+    assert run.read_stop() == request
 
 
 def test_a_state_without_a_reason_is_read(run):
     state = read_json(run.folder / runs.STATE)
     assert state.pop("reason", "none") is None
     write_json(run.folder / runs.STATE, state)
-    assert runs.read_status(run).reason is None
+    assert run.status().reason is None
 
 
 def test_dead_after_a_request_to_stop_is_killed(run):
-    runs.request_stop(run)
-    assert runs.read_status(run).state == "pending"
+    run.request_stop()
+    assert run.state == "pending"
     write_state(run, pid=2**22 + 1)
-    assert (runs.read_status(run).state, runs.read_status(run).error) == ("killed", None)
-    runs.clear_stop(run)
-    assert runs.read_status(run).state == "crashed"
-
-
-def test_on_another_host_a_fresh_heartbeat_means_alive(run):
-    write_state(run, state="running", host="elsewhere", pid=1, heartbeat=time.time() - FRESH_SECONDS / 2)
-    assert runs.read_status(run).state == "running"
-    write_state(run, heartbeat=time.time() - 2 * FRESH_SECONDS)
-    assert runs.read_status(run).state == "crashed"
-
-
-@pytest.mark.parametrize(("ahead", "state"), [(AHEAD_SECONDS / 2, "running"), (3600, "crashed"), (1e300, "crashed")])
-def test_the_clock_of_another_host_may_be_ahead_but_not_so_far_that_its_run_never_ends(run, ahead, state):
-    write_state(run, state="running", host="elsewhere", pid=1, heartbeat=time.time() + ahead)
-    assert runs.read_status(run).state == state
+    assert (run.state, run.status().error) == ("killed", None)
+    run.clear_stop()
+    assert run.state == "crashed"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"state": "finished"}', '{"surprise": 1}'])
 def test_a_damaged_state_is_a_crash_with_its_reason_and_hides_no_other_run(tmp_path, run, content):
     other = runs.create(tmp_path, toy_config())
     (run.folder / runs.STATE).write_text(content)
-    status = runs.read_status(run)
+    status = run.status()
     assert status.state == "crashed"
     assert status.error
     assert {summary(run)["state"] for run in runs.list_runs(tmp_path)} == {"crashed", "pending"}
@@ -234,8 +188,8 @@ def test_a_damaged_state_is_a_crash_with_its_reason_and_hides_no_other_run(tmp_p
 
 def test_what_is_damaged_beside_the_checkpoint_is_made_good(run):
     (run.folder / runs.STATE).write_text("{")
-    runs.set_state(run, "running", started=5.0)
-    assert (runs.read_status(run).state, runs.read_status(run).started) == ("running", 5.0)
+    run.set_state("running", started=5.0)
+    assert (run.state, run.status().started) == ("running", 5.0)
     for damaged in ("not a row\n", f"{json.dumps(row_of(1) | {'val_loss': 7.0})}\n"):
         (run.folder / runs.METRICS).write_text(damaged)
         runs.complete_rows(run, [row_of(1), row_of(2)])
@@ -243,46 +197,22 @@ def test_what_is_damaged_beside_the_checkpoint_is_made_good(run):
 
 
 def test_taking_over_keeps_when_and_where_it_ran(run):
-    runs.set_state(run, "running", started=5.0, device="cpu")
-    runs.set_state(run, "finished", ended=9.0)
-    status = runs.read_status(run)
+    run.set_state("running", started=5.0, device="cpu")
+    run.set_state("finished", ended=9.0)
+    status = run.status()
     assert (status.started, status.ended, status.device, status.error) == (5.0, 9.0, "cpu", None)
     assert (status.pid, status.host) == (os.getpid(), socket.gethostname())
-
-
-@pytest.mark.parametrize("kind", ["run", "sweep"])
-def test_one_process_works_on_a_run_or_a_sweep(tmp_path, kind):
-    run = runs.Run(tmp_path / f"{kind}s" / "mine")
-    with runs.worker_lock(run):
-        code = (
-            "import sys; from pathlib import Path; from tfbind.runs import folder as runs\n"
-            "try:\n    runs.worker_lock(runs.Run(Path(sys.argv[1]))).__enter__()\n"
-            "except ValueError as error:\n    print(error)"
-        )
-        said = subprocess.run([sys.executable, "-c", code, run.folder], capture_output=True, text=True, check=True)
-    assert said.stdout == f"{kind} mine: another process is working on it\n"
-
-
-def test_who_only_looks_whether_a_run_is_worked_on_keeps_nobody_from_it(run, monkeypatch):
-    with runs.worker_lock(run):
-        pass
-    (lock,) = (run.home / "locks").iterdir()
-    looking = FileLock(lock, thread_local=False)
-    looking.acquire()
-    monkeypatch.setattr(time, "sleep", lambda _: looking.release())  # it is let go while it is waited for
-    with runs.worker_lock(run):
-        assert not looking.is_locked
 
 
 def test_delete_moves_to_the_trash_and_leaves_active_runs_alone(tmp_path, run):
     with pytest.raises(ValueError, match="is pending; stop it first"):
         runs.delete(run)
-    runs.set_state(run, "finished")
+    run.set_state("finished")
     moved = runs.delete(run)
     assert runs.list_runs(tmp_path) == []
     assert json.loads((moved / runs.LABELS).read_text())["name"] == "first"
     again = runs.create(tmp_path, toy_config(), id=run.id)
-    runs.set_state(again, "finished")
+    again.set_state("finished")
     assert runs.delete(again) != moved
     assert len(list((tmp_path / "trash").iterdir())) == 2
 

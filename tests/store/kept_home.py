@@ -149,7 +149,7 @@ def make_home(folder: Path) -> Path:
             assert main(command) == 0
         write_json(done.folder / runs.FILTERS, {"filters": [], "windows": 10, "behind": None})
         stop = launch.prepare(home, tested, launch.RunRequest(id="torn", parent=done)).create()
-        Worker(stop, on_row=lambda row: row["epoch"] == 2 and runs.request_stop(stop)).work()
+        Worker(stop, on_row=lambda row: row["epoch"] == 2 and stop.request_stop()).work()
         logged = LogStatus(
             **asdict(this_process()), asked="online", mode="online", state="incomplete", base_url=CLOSED,
             id="torn", project="p", rows=1, error="the server does not answer",

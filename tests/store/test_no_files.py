@@ -98,7 +98,7 @@ def test_a_run_that_cannot_write_its_rows_says_so_in_one_line(
     (run.folder / runs.METRICS).mkdir()
     assert main(["resume", "toy"]) == 2
     assert capsys.readouterr().err == f"tfbind: {run.folder / runs.METRICS}: a folder; expected a file\n"
-    assert runs.read_status(run).state == "failed"
+    assert run.state == "failed"
 
 
 NOBODYS = "~nobody-of-this-name/x"

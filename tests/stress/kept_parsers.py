@@ -128,7 +128,7 @@ def _sweep(folder: Path) -> object:
 
 
 def _job_under_way(parts: Path) -> object:
-    job = jobs.Job(parts.parent)
+    job = jobs.PredictionJob(parts.parent)
     (job.folder / jobs.JOB).write_text(json.dumps(asdict(ORDER)))
     (job.folder / jobs.PROCESS).write_text(json.dumps(asdict(jobs.JobProcess(this_process(), 0, 0, 1.0))))
     status = jobs.read_status(job)

@@ -17,7 +17,6 @@ from safetensors.numpy import load_file
 
 from tfbind import runs
 from tfbind.config import PROJECT
-from tfbind.runs import launch
 from tfbind.runs.folder import Run
 
 SEED = int(os.environ.setdefault("TFBIND_STRESS_SEED", str(random.randrange(10**6))))  # one for all processes
@@ -49,19 +48,19 @@ def wait_until(holds: Callable[[], object], seconds: float = 120) -> None:
 
 def wait_for_end(run: Run, seconds: float = 120) -> str:
     """The state in which a run, or a sweep, ends."""
-    wait_until(lambda: not runs.read_status(run).active, seconds)
-    return runs.read_status(run).state
+    wait_until(lambda: not run.status().active, seconds)
+    return run.state
 
 
 def wait_for_kill(run: Run, seconds: float) -> bool:
     """Let a run live for so long and kill its process; False if it had ended by then."""
     deadline = time.monotonic() + seconds
-    while runs.read_status(run).pid == os.getpid() or time.monotonic() < deadline:
-        if not runs.read_status(run).active:
+    while run.status().pid == os.getpid() or time.monotonic() < deadline:
+        if not run.status().active:
             return False
         time.sleep(0.005)
     with contextlib.suppress(ProcessLookupError):
-        os.kill(runs.read_status(run).pid, signal.SIGKILL)
+        os.kill(run.status().pid, signal.SIGKILL)
     return wait_for_end(run) == "crashed"
 
 
@@ -94,17 +93,17 @@ def worked_on(run: Run) -> list[int]:
 
 def said_truly(run: Run) -> bool:
     """Whether the run is said to be active by the living process that works on it, or there is neither."""
-    status = runs.read_status(run)
+    status = run.status()
     return worked_on(run) == [status.pid] * status.active
 
 
 def end_all(home: Path) -> None:
     """Kill every process that works on a run of this home."""
     for run in runs.list_runs(home):
-        status = runs.read_status(run)
+        status = run.status()
         if status.active and status.pid != os.getpid():
             with contextlib.suppress(ValueError, ProcessLookupError):  # it has just ended
-                launch.kill(run)
+                run.kill()
 
 
 def untimed(run: Run) -> list[dict[str, object]]:

@@ -304,7 +304,7 @@ def _run_with(file: str) -> Callable[[bytes, Path], object]:
         was = (run.folder / file).read_bytes()
         (run.folder / file).write_bytes(data)
         try:
-            runs.read_status(run)
+            run.status()
             return summary(run), runs.read_progress(run), read_run_record(run), runs.read_config(run)
         finally:
             (run.folder / file).write_bytes(was)
@@ -316,7 +316,7 @@ def _make_run(folder: Path) -> Run:
     run = runs.create(folder, toy_config(), id="toy", facts={"sweep": None, "dataset_hash": "0" * 64})
     for row in ROWS:
         runs.append_row(run, row)
-    runs.set_state(run, "finished", started=1.0, ended=2.0, device="cpu")
+    run.set_state("finished", started=1.0, ended=2.0, device="cpu")
     (run.folder / runs.PROGRESS).write_text(
         '{"epoch": 2, "num_epochs": 3, "batches": 4, "batches_per_epoch": 5, "windows_per_second": 9.5, '
         '"seconds_left": null, "cores": 1.5, "memory": 10}'

@@ -69,7 +69,7 @@ def processor_clock(run: Run) -> int:
 
     Its number as Linux makes it of a process id; /proc counts by hundredths of a second, too coarse for an epoch.
     """
-    return ~runs.read_status(run).pid << 3 | 2
+    return ~run.status().pid << 3 | 2
 
 
 def wait_for_rows(run: Run, count: int) -> None:
@@ -120,7 +120,7 @@ def test_twenty_sessions_at_one_run_take_nothing_from_it_and_see_the_same_end(
     assert slower < SLOWER, (alone, watched)
     with visiting(server, visitors := [Visitor(f"run={run.id}") for _ in range(CROWD)]):
         wait_for_each(visitors, lambda visitor: visitor.last_epochs())
-        launch.stop(run)
+        run.stop()
         wait_for_each(visitors, lambda visitor: "killed" in visitor.words())
     epochs = len(runs.read_rows(run))
     assert [said for visitor in visitors for said in visitor.complaints()] == []
@@ -135,7 +135,7 @@ def test_browsers_and_other_sessions_at_one_run_all_show_its_end(home: Path, ser
     with headless() as chromium:
         run = slow_epochs(home, epochs)
         wait_for_rows(run, 1)
-        worker = psutil.Process(runs.read_status(run).pid)
+        worker = psutil.Process(run.status().pid)
         halt(worker)  # until everybody is there
         pages = [chromium.new_context().new_page() for _ in range(BROWSERS)]
         complaints: list[str] = []
@@ -174,7 +174,7 @@ def test_a_thousand_epochs_before_five_sessions_take_no_more_memory(
     taken: dict[str, list[int]] = {"server": [], "worker": []}
     with serve(home) as server, visiting(server, visitors):
         wait_for_rows(run, 1)
-        processes = {"server": psutil.Process(server.pid), "worker": psutil.Process(runs.read_status(run).pid)}
+        processes = {"server": psutil.Process(server.pid), "worker": psutil.Process(run.status().pid)}
         with contextlib.suppress(psutil.NoSuchProcess):  # the worker has ended
             while (done := len(runs.read_rows(run))) < epochs:
                 if done > 100:
@@ -231,8 +231,8 @@ def test_two_thousand_runs_are_listed_shown_and_do_not_hold_up_the_next(home: Pa
             assert visitor.complaints() == []
     pressed = time.time()
     run = launch.submit(home, toy_config(), RunRequest(id="next"))
-    wait_until(lambda: runs.read_status(run).started)
-    taken["start"] = (runs.read_status(run).started or 0) - pressed
+    wait_until(lambda: run.status().started)
+    taken["start"] = (run.status().started or 0) - pressed
     print({what: round(seconds, 2) for what, seconds in taken.items()})
     assert wait_for_end(run) == "finished"
     assert max(taken.values()) < ANSWER_SECONDS, taken
@@ -272,9 +272,9 @@ def test_two_apps_on_one_home_share_it(home: Path, server: Server) -> None:
         for run in (mine, theirs):
             assert wait_for_end(run) == "finished"
             assert len(runs.read_rows(run)) > runs.read_config(run).early_stopping_patience
-        former, latter = sorted((mine, theirs), key=lambda run: runs.read_status(run).started)
+        former, latter = sorted((mine, theirs), key=lambda run: run.status().started)
         last_row = mtime_ns(former.folder / runs.METRICS) / 1e9  # its end is noted when the device is free already
-        assert last_row <= runs.read_status(latter).started, "both had the device at once"
+        assert last_row <= latter.status().started, "both had the device at once"
         two.goto(f"{second.url}/?run={mine.id}")
         for page in (one, two):
             expect(page.get_by_text(f"{len(runs.read_rows(mine))} of 300 epochs")).to_be_visible()

@@ -241,7 +241,7 @@ def test_doctor_on_a_full_disk(disk: Path) -> None:
 
 
 def process_of(run: runs.Run) -> psutil.Process:
-    return psutil.Process(runs.read_status(run).pid)
+    return psutil.Process(run.status().pid)
 
 
 def test_training_on_a_full_disk(disk: Path) -> None:
@@ -249,8 +249,8 @@ def test_training_on_a_full_disk(disk: Path) -> None:
     run = launch.submit(disk / "home", toy_config(**LONG), RunRequest(id="full"))
     wait_until(lambda: len(runs.read_rows(run)) >= 3)
     with stays_full(disk):
-        wait_until(lambda: not runs.read_status(run).active)
-        rows, status = runs.read_rows(run), runs.read_status(run)
+        wait_until(lambda: not run.status().active)
+        rows, status = runs.read_rows(run), run.status()
         assert (status.state, status.error.rpartition(": ")[2]) == ("failed", "the disk is full")
         assert str(run.folder) in status.error
         log = run.folder / runs.LOG
@@ -259,12 +259,12 @@ def test_training_on_a_full_disk(disk: Path) -> None:
         resumed = tfbind(disk / "home", "resume", "full")
         assert resumed.returncode == 1
         assert FULL.fullmatch(resumed.stderr.strip()), resumed.stderr
-        assert runs.read_status(run).error.endswith("the disk is full")
+        assert run.status().error.endswith("the disk is full")
     assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
     launch.resume(run)
     wait_until(lambda: len(runs.read_rows(run)) >= len(rows) + 3)
     assert runs.read_rows(run)[: len(rows)] == rows
-    launch.stop(run)
+    run.stop()
 
 
 def test_a_test_that_only_the_log_has_no_room_for(disk: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_graph_on_a_full_disk(disk: Path) -> None:
                 until_the_end.enter_context(full(disk))
 
         assert Worker(run, on_row=fill_up).work() == "failed"
-        assert runs.read_status(run).error == f"{run.folder / runs.GRAPH}: the disk is full"
+        assert run.status().error == f"{run.folder / runs.GRAPH}: the disk is full"
     rows, best = runs.read_rows(run), (run.folder / runs.BEST).read_bytes()
     assert len(rows) == toy_config().num_epochs
     assert Worker(run).work() == "finished"
@@ -302,16 +302,16 @@ def test_a_sweep_on_a_full_disk(disk: Path) -> None:
     home = disk / "home"
     text = sweep_text(seeds=3, num_epochs=EPOCHS, early_stopping_patience=EPOCHS)
     sweep = sweep_folder.create(home, parse_spec(text, toy_config()), id="life", parallel=2)
-    launch.start_process(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
+    sweep.spawn([sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id])
     hold(lambda: sweep_folder.sweep_runs(sweep), 2, 3, process_of)
     with stays_full(disk):
         for run in sweep_folder.sweep_runs(sweep):
             process_of(run).resume()
-        wait_until(lambda: not runs.read_status(sweep).active)
+        wait_until(lambda: not sweep.status().active)
         begun = sweep_folder.sweep_runs(sweep)
-        wait_until(lambda: not any(runs.read_status(run).active for run in begun))
+        wait_until(lambda: not any(run.status().active for run in begun))
         for each in (sweep, *begun):
-            status = runs.read_status(each)
+            status = each.status()
             assert (status.state, str(status.error).rpartition(": ")[2]) == ("failed", "the disk is full"), status
         refused = tfbind(home, "sweep", "--resume", sweep.id)
         assert refused.returncode == 1
@@ -323,7 +323,7 @@ def test_a_sweep_on_a_full_disk(disk: Path) -> None:
     ended = sweep_folder.sweep_runs(sweep)
     assert sorted(runs.read_config(run).seed for run in ended) == [0, 1, 2]
     for run in ended:
-        assert runs.read_status(run).state == "finished"
+        assert run.state == "finished"
         assert [row["epoch"] for row in runs.read_rows(run)] == list(range(1, EPOCHS + 1))
         assert runs.read_rows(run)[: len(rows.get(run.id, []))] == rows.get(run.id, [])
 

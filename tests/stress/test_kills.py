@@ -52,7 +52,7 @@ def grid(rates: list[float], epochs: int) -> str:
 def start_sweep(home: Path, id: str) -> Sweep:
     """A sweep of four runs, started as a page starts it."""
     sweep = sweep_folder.create(home, parse_spec(grid(RATES, EPOCHS), TrainConfig(dataset="toy")), id=id)
-    launch.start_process(sweep, sweep_control.command(home, id, "toy", "seed"))
+    sweep.spawn(sweep_control.command(home, id, "toy", "seed"))
     return sweep
 
 
@@ -95,14 +95,14 @@ def test_a_sweep_whose_controller_is_killed_at_any_instant_makes_each_run_once(h
             kills += 1
             if wait_for_end(sweep) == "finished":  # it was at its exit
                 break
-            status = folder.read_status(sweep)
+            status = sweep.status()
             assert status.state == "crashed", f"seed {SEED}, sweep {number}"
             assert "ended" in (status.error or ""), f"seed {SEED}, sweep {number}: {status}"
             sweep_control.resume(sweep)
-        assert wait_for_end(sweep) == "finished", f"seed {SEED}, sweep {number}: {folder.read_status(sweep).error}"
+        assert wait_for_end(sweep) == "finished", f"seed {SEED}, sweep {number}: {sweep.status().error}"
         made = sweep_folder.sweep_runs(sweep)
         assert sorted(folder.read_config(run).learning_rate for run in made) == sorted(RATES), f"seed {SEED}"
-        assert {folder.read_status(run).state for run in made} == {"finished"}, f"seed {SEED}, sweep {number}"
+        assert {run.state for run in made} == {"finished"}, f"seed {SEED}, sweep {number}"
         assert results(sweep) == results(undisturbed), f"seed {SEED}, sweep {number}"
     assert contents(home / "data", undisturbed.folder) == users
     print(f"seed {SEED}: {kills} kills in {number} sweeps")
@@ -136,10 +136,10 @@ def test_an_extension_killed_at_any_instant_loses_no_file_and_makes_each_run_onc
         kills += live(extend(), rng.uniform(*span))
         said = f"seed {SEED}, extension {number}"
         assert sweep_folder.read_text(race) in (short, long), said
-        wait_until(lambda: not any(folder.read_status(run).active for run in sweep_folder.sweep_runs(race)))
+        wait_until(lambda: not any(run.status().active for run in sweep_folder.sweep_runs(race)))
         again = tfbind(home, "sweep", "--extend", "race", str(tmp_path / "long.yaml"))
         assert again.returncode == 0, f"{said}: {again.stderr}"
-        assert folder.read_status(race).state == "finished", said
+        assert race.state == "finished", said
         assert len(sweep_folder.sweep_runs(race)) == 2, said
         assert results(race) == whole, said
         files = {path.name: path.read_text() for path in race.folder.glob("*.yaml")}
@@ -163,7 +163,7 @@ def test_a_server_killed_at_any_instant_takes_no_run_with_it(home: Path) -> None
     users = contents(home / "data")
     heard, life = {"Stop": 0, "Resume": 0}, SERVER_SECONDS
     for number in range(KILLS):
-        before, rows = folder.read_status(run), folder.read_rows(run)
+        before, rows = run.status(), folder.read_rows(run)
         label = "Stop" if before.active else "Resume"
         server = start_server(home, port)
         seconds = rng.uniform(0, life)
@@ -171,7 +171,7 @@ def test_a_server_killed_at_any_instant_takes_no_run_with_it(home: Path) -> None
         if not pressed and seconds > life / 2:
             life *= 1.2  # on this machine a server needs longer to come so far
         wait_until(lambda: said_truly(run))
-        status = folder.read_status(run)
+        status = run.status()
         place = f"seed {SEED}, server {number}, {label} pressed: {pressed}"
         assert folder.read_rows(run)[: len(rows)] == rows, place
         assert status.active or status.state == "killed" or status.error == folder.ENDED_OUTSIDE, f"{place}: {status}"

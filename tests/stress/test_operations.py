@@ -323,19 +323,19 @@ def test_a_job_whose_server_and_process_are_killed_at_any_instant(place: "Place"
     rng, forks = random.Random(SEED), place.forks
     place.renew()
 
-    def submit() -> tuple[jobs.Job, Life]:
-        job = jobs.Job(place.home / "jobs" / jobs.new_id())
+    def submit() -> tuple[jobs.PredictionJob, Life]:
+        job = jobs.job_of(place.home, jobs.new_id())
         process = forks.Process(target=be_server, args=(str(place.home), str(place.source / "short.fa"), job.id))
         process.start()
         return job, Life(process)
 
-    def kill(job: jobs.Job, seconds: float) -> str:
+    def kill(job: jobs.PredictionJob, seconds: float) -> str:
         """Let a job live for so long and kill its process; the state that it ends in."""
         deadline = time.monotonic() + seconds
         while jobs.read_status(job).state == "running":
             if time.monotonic() > deadline:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(jobs.owner_of(job).pid, signal.SIGKILL)
+                    os.kill(job.read_state().owner.pid, signal.SIGKILL)
             time.sleep(0.005)
         return jobs.read_status(job).state
 

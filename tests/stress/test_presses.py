@@ -102,12 +102,12 @@ def test_of_several_who_press_at_once_all_are_answered_and_the_run_is_what_it_is
     rng, run, deleted = random.Random(SEED), alive(home, 0), 0
     for number in range(PRESSES):
         rows, said = runs.read_rows(run), f"seed {SEED}, press {number}"
-        if runs.read_status(run).active:
+        if run.status().active:
             press_at_once(server, run, ["Stop"], rng)
             assert wait_for_end(run) == "killed", said
         else:
             pressed = press_at_once(server, run, rng.choice(WAYS_ON), rng)
-            assert pressed != {"Resume"} or runs.read_status(run).active, said
+            assert pressed != {"Resume"} or run.status().active, said
             assert pressed != {"Move to trash"} or not run.folder.exists(), said
         found = run if run.folder.exists() else Run(home / "trash" / run.id)
         assert runs.read_rows(found)[: len(rows)] == rows, said

@@ -67,10 +67,10 @@ def test_killed_workers_cost_at_most_the_epoch_in_flight(cluster: RayCluster, ho
     out, err = sweep.communicate(timeout=SECONDS)
     assert sweep.returncode == 0, out + err
     for run in runs.list_runs(home):
-        assert runs.read_status(run).state == "finished"
+        assert run.state == "finished"
         assert log(run).count("its worker was lost") == 1
         here = launch.submit(home, runs.read_config(run))
-        wait_for(lambda run=here: not runs.read_status(run).active)
+        wait_for(lambda run=here: not run.status().active)
         assert untimed(run) == untimed(here)
 
 
@@ -80,10 +80,10 @@ def test_a_node_that_goes_leaves_its_run_to_the_other(cluster: RayCluster, home:
     there = next(run for run in found if "runs on 127.0.0.2" in log(run))
     cluster.nodes[1].kill()
     here = next(run for run in found if run != there)
-    wait_for(lambda: "its worker was lost" in log(there) and runs.read_status(there).state == "pending")
+    wait_for(lambda: "its worker was lost" in log(there) and there.state == "pending")
     before = runs.read_rows(there)
-    launch.stop(here)
-    assert runs.read_status(here).state == "killed"
+    here.stop()
+    assert here.state == "killed"
     wait_for(lambda: len(runs.read_rows(there)) > len(before) + 2)
     assert runs.read_rows(there)[: len(before)] == before
     again = log(there).split("its worker was lost")[1]
@@ -104,7 +104,7 @@ def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster,
     said = f"the Ray cluster at {cluster.address} is gone: {WHY}"
     assert (sweep.returncode, err) == (1, f"tfbind: {said}\n")
     for run in found:
-        assert (runs.read_status(run).state, runs.read_status(run).error) == ("failed", said)
+        assert (run.state, run.status().error) == ("failed", said)
     before = {run: runs.read_rows(run) for run in found}
     unreachable = start("sweep", "--resume", "s")
     _, err = unreachable.communicate(timeout=SECONDS)
@@ -117,7 +117,7 @@ def test_with_the_head_the_runs_end_in_words_and_go_on_here(cluster: RayCluster,
         assert runs.read_rows(run)[: len(before[run])] == before[run]
     again.send_signal(signal.SIGTERM)
     again.communicate(timeout=SECONDS)
-    assert {runs.read_status(run).state for run in found} == {"killed"}
+    assert {run.state for run in found} == {"killed"}
 
 
 def test_after_a_killed_controller_resume_goes_on(cluster: RayCluster, home: Path, start: Start) -> None:
@@ -125,7 +125,7 @@ def test_after_a_killed_controller_resume_goes_on(cluster: RayCluster, home: Pat
     found = both(home, 5)
     sweep.kill()
     sweep.communicate()
-    assert {runs.read_status(run).state for run in found} == {"crashed"}
+    assert {run.state for run in found} == {"crashed"}
     wait_for(lambda: not cluster.workers())
     before = {run: runs.read_rows(run) for run in found}
     again = start("sweep", "--resume", "s")
@@ -135,7 +135,7 @@ def test_after_a_killed_controller_resume_goes_on(cluster: RayCluster, home: Pat
     stop = start("stop", "s")
     stop.communicate(timeout=SECONDS)
     again.communicate(timeout=SECONDS)
-    assert {runs.read_status(run).state for run in (*found, sweep_folder.find(home, "s"))} == {"killed"}
+    assert {run.state for run in (*found, sweep_folder.find(home, "s"))} == {"killed"}
 
 
 def test_a_prediction_on_a_cluster_that_has_no_cpu_says_so_and_goes_on_with_one(start: Start, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_run_there_whose_folder_is_moved_ends_in_a_line(cluster: RayCluster, t
     assert not place.exists()
     wait_for(lambda: not cluster.workers())
     kept = Run(moved / "runs" / "mine" if place == home else moved)
-    assert (runs.read_status(kept).state, runs.read_rows(kept)[0]["epoch"]) == ("crashed", 1)
+    assert (kept.state, runs.read_rows(kept)[0]["epoch"]) == ("crashed", 1)
 
 
 def test_a_sweep_there_whose_home_is_moved_ends_in_a_line(cluster: RayCluster, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_sweep_there_whose_home_is_moved_ends_in_a_line(cluster: RayCluster, t
     said = "moved or deleted while the sweep was active; where it is now, `sweep --resume` goes on with its runs"
     assert (sweep.returncode, err) == (1, f"tfbind: {where}: {said}\n")
     assert not home.exists()
-    assert {runs.read_status(run).state for run in runs.list_runs(moved)} == {"crashed"}
+    assert {run.state for run in runs.list_runs(moved)} == {"crashed"}
     wait_for(lambda: not cluster.workers())
 
 

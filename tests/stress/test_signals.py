@@ -29,7 +29,7 @@ REASON = re.compile(rf"{re.escape(folder.ENDED_OUTSIDE)}|the worker ended with e
 
 def check_state(run: Run) -> None:
     """A run, or a sweep, that a signal ended says so: stopped, as one is by its user, or crashed with the reason."""
-    status = folder.read_status(run)
+    status = run.status()
     if status.state == "crashed":
         assert REASON.fullmatch(status.error or ""), f"seed {SEED}: {status}"
     else:
@@ -39,9 +39,9 @@ def check_state(run: Run) -> None:
 def freeze(process: psutil.Process, run: Run) -> None:
     """Freeze a process for a while, in which what it works on is as it was."""
     halt(process)
-    before = folder.read_status(run)
+    before = run.status()
     time.sleep(FROZEN_SECONDS)
-    assert folder.read_status(run) == before, f"seed {SEED}"
+    assert run.status() == before, f"seed {SEED}"
     wrong = [finding.said for finding in doctor.examine(run.home) if finding.state == "wrong"]
     assert [said for said in wrong if run.id in said] == [], f"seed {SEED}"
     process.resume()
@@ -61,22 +61,12 @@ def test_a_worker_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> None:
                 freeze(worker, run) if number_of_signal == signal.SIGSTOP else worker.send_signal(number_of_signal)
         wait_for_end(run)
         check_state(run)
-        told.append(f"{signal.Signals(number_of_signal).name}: {folder.read_status(run).state}")
-        if folder.read_status(run).state != "finished":
+        told.append(f"{signal.Signals(number_of_signal).name}: {run.state}")
+        if run.state != "finished":
             launch.resume(run)
             assert wait_for_end(run) == "finished", f"seed {SEED}, {told[-1]}"
         assert outcome(run) == outcome(undisturbed), f"seed {SEED}, {told[-1]}"
     print(f"seed {SEED}: {', '.join(told)}")
-
-
-@pytest.mark.timeout(600)
-def test_a_frozen_worker_is_stopped_all_the_same(home: Path) -> None:
-    run = launch.submit(home, toy_config(**LONG), RunRequest(id="frozen"))
-    wait_until(lambda: len(folder.read_rows(run)) > 3)
-    halt(psutil.Process(folder.read_status(run).pid))
-    rows = folder.read_rows(run)
-    launch.stop(run, grace=1)
-    assert (folder.read_status(run).state, folder.read_rows(run)) == ("killed", rows)
 
 
 @pytest.mark.timeout(600)
@@ -94,9 +84,9 @@ def test_a_controller_that_is_asked_to_end_hung_up_on_or_frozen(home: Path) -> N
                 freeze(led, sweep) if number_of_signal == signal.SIGSTOP else led.send_signal(number_of_signal)
         wait_for_end(sweep)
         check_state(sweep)
-        if folder.read_status(sweep).state != "finished":
+        if sweep.state != "finished":
             controller.resume(sweep)
-        assert wait_for_end(sweep) == "finished", f"{said}: {folder.read_status(sweep)}"
+        assert wait_for_end(sweep) == "finished", f"{said}: {sweep.status()}"
         assert len(sweep_folder.sweep_runs(sweep)) == len(RATES), said
         assert results(sweep) == results(undisturbed), said
 

@@ -36,8 +36,8 @@ def finished(home: Path, text: str, id: str, figures: dict[float, tuple[float, f
         run = folder.create(home, config, id=f"{id}-{rate}".replace(".", "p"), name=f"rate {rate:g}", facts=facts)
         for row in make_rows(2):
             folder.append_row(run, row | {"val_loss": loss + 2 - row["epoch"], "val_pearsonr": pearson})
-        folder.set_state(run, "finished", started=0.0, ended=1.0, device="cpu")
-    folder.set_state(sweep, "finished", started=0.0, ended=1.0)
+        run.set_state("finished", started=0.0, ended=1.0, device="cpu")
+    sweep.set_state("finished", started=0.0, ended=1.0)
     return sweep
 
 

@@ -38,7 +38,7 @@ def finished(
         epoch = row["epoch"]
         loss = {"train_loss": 1 / epoch, "val_loss": 1 / epoch}
         folder.append_row(run, row | loss | {"val_pearsonr": final - (3 - epoch) / 50})
-    folder.set_state(run, "finished", started=1.0, ended=2.0, device="cpu")
+    run.set_state("finished", started=1.0, ended=2.0, device="cpu")
     return run
 
 
@@ -178,7 +178,7 @@ def test_other_data_are_refused_in_words_and_have_baselines_of_their_own(home: P
 @pytest.mark.usefixtures("sweep")
 def test_hostile_names_are_shown_as_written(home: Path) -> None:
     run = finished(home, 0.3, 0, 0.1, sweep="rates", name=HOSTILE)
-    folder.set_state(run, "failed", error=HOSTILE)
+    run.set_state("failed", error=HOSTILE)
     page = compare()
     said = words(page)
     assert plain(HOSTILE) in said

@@ -69,7 +69,7 @@ def make_rates_sweep(home: Path, killed: tuple[float, int] | None = None) -> Non
         run = folder.create(home, config, facts={"sweep": sweep.id})
         reached = {"val_pearsonr": 0.9 - lesson.RATES.index(config.learning_rate) / 5 + config.seed / 1000}
         folder.append_row(run, make_rows(1)[0] | reached)
-        folder.set_state(run, "killed" if (config.learning_rate, config.seed) == killed else "finished")
+        run.set_state("killed" if (config.learning_rate, config.seed) == killed else "finished")
 
 
 def test_the_verdict_is_in_the_words_of_the_lesson(home: Path) -> None:

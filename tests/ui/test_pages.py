@@ -17,8 +17,9 @@ from streamlit.testing.v1 import AppTest
 from tfbind.config import PRESETS, TrainConfig
 from tfbind.data.dataset import import_pair, open_dataset
 from tfbind.nn.weight_files import pack
-from tfbind.runs import folder, launch, log
+from tfbind.runs import Run, folder, log
 from tfbind.scoring.model import BUILTIN_FOLDER
+from tfbind.store import GRACE_SECONDS
 from tfbind.store.schema import read_json, write_json
 from ui.widgets.cache import choices
 from ui.widgets.session import plain
@@ -39,16 +40,16 @@ def ended(home: Path) -> Iterator[None]:
     """Ends the workers that a test started."""
     yield
     for run in folder.list_runs(home):
-        status = folder.read_status(run)
+        status = run.status()
         if status.active and status.pid != os.getpid():
             with contextlib.suppress(ValueError):  # it has just ended
-                launch.stop(run, grace=5)
+                run.stop(grace=5)
 
 
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A press of Start makes a run, and no process begins to work on it."""
-    monkeypatch.setattr(launch, "start_process", lambda *_: None)
+    monkeypatch.setattr(Run, "spawn", lambda *_: None)
 
 
 def progress(page: AppTest) -> str:
@@ -121,8 +122,8 @@ def test_start_executes_the_command_that_was_shown(small: str, home: Path) -> No
     assert f"--id {run.id}" in shown
     assert f"--dataset {small}" in shown
     assert folder.read_config(run).num_epochs == 1
-    assert launch.wait_until(240, lambda: not folder.read_status(run).active)
-    assert folder.read_status(run).state == "finished"
+    assert run.wait_for_end(240)
+    assert run.state == "finished"
 
 
 @pytest.mark.usefixtures("no_worker")
@@ -184,11 +185,11 @@ def test_running(home: Path) -> None:
     assert {"Stop", "Clone"} <= set(labels(page))
     assert not {"Resume", "Move to trash"} & set(labels(page))
     click(page, "Stop")
-    assert folder.stop_requested(run)
+    assert run.stop_requested()
     assert button(page, "Stop").disabled
     assert "Force stop" not in labels(page)
-    past = time.time() - launch.GRACE_SECONDS - 1
-    os.utime(run.folder / folder.STOP, (past, past))
+    past = time.time() - GRACE_SECONDS - 1
+    os.utime(run.stop_file, (past, past))
     assert "Force stop" in labels(app(run.id))
 
 
@@ -205,7 +206,7 @@ def test_pending_says_how_many_are_before_it(home: Path) -> None:
     page = app(waiting.id)
     assert "1 before you" in words(page)
     click(page, "Cancel")
-    assert folder.stop_requested(waiting)
+    assert waiting.stop_requested()
 
 
 def test_failed_shows_why_and_the_log(home: Path) -> None:

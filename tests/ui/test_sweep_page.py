@@ -17,7 +17,7 @@ from toy import toy_config, toy_home
 
 from tfbind.__main__ import main
 from tfbind.config import TrainConfig
-from tfbind.runs import ACTIVE, folder, launch, log
+from tfbind.runs import ACTIVE, StopReason, StopRequest, folder, launch, log
 from tfbind.runs.launch import RunRequest
 from tfbind.sweeps import controller, sweep_folder
 from tfbind.sweeps.spec import parse_spec
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TFBIND_HOME", str(home))
     yield home
     for sweep in sweep_folder.list_sweeps(home):
-        status = folder.read_status(sweep)
+        status = sweep.status()
         if status.active and status.pid != os.getpid():
             with suppress(ValueError):  # it has just ended
                 controller.stop(sweep)
@@ -63,9 +63,9 @@ def make_sweep(home: Path, states: list[str], text: str = TEXT, name: str = "min
             folder.append_row(run, row | {"val_loss": row["val_loss"] + place})
         ended = None if state in ACTIVE else time.time()
         error = "the steps were too large" if state == "failed" else None
-        folder.set_state(run, state, started=time.time() - 60, ended=ended, device="cpu", error=error)
+        run.set_state(state, started=time.time() - 60, ended=ended, device="cpu", error=error)
     active = any(state in ACTIVE for state in states)
-    folder.set_state(sweep, "running" if active else "finished", started=time.time() - 60)
+    sweep.set_state("running" if active else "finished", started=time.time() - 60)
     return sweep
 
 
@@ -142,7 +142,7 @@ def test_the_example_is_one_click_and_start_runs_it(home: Path) -> None:
     assert sweep_folder.read_text(sweep) == sweep_folder.EXAMPLE.read_text()
     wait_until(lambda: sweep_folder.sweep_runs(sweep), 60, lambda: log.tail(sweep))
     controller.stop(sweep)
-    assert folder.read_status(sweep).state == "killed"
+    assert sweep.state == "killed"
     assert "Resume" in labels(checked(page.run()))
 
 
@@ -168,10 +168,11 @@ def test_stop_asks_the_sweep_and_its_runs(home: Path) -> None:
     page = page_of(sweep)
     button(page, "Stop this run").click().run()
     first, second = sweep_folder.sweep_runs(sweep)
-    assert (folder.stop_requested(first), folder.stop_requested(second)) == (True, False)
+    assert (first.stop_requested(), second.stop_requested()) == (True, False)
     button(checked(page), "Stop all").click().run()
-    assert folder.stop_requested(checked(page) and second)
-    assert folder.read_stop(second) == folder.StopRequest(folder.StopReason.WITH_SWEEP)
+    checked(page)
+    assert second.stop_requested()
+    assert second.read_stop() == StopRequest(StopReason.WITH_SWEEP)
     assert button(page, "Stop all").disabled
 
 
@@ -227,9 +228,9 @@ def test_a_run_that_waits_on_a_cluster_is_told_no_place_in_the_line_here(home: P
     launch.prepare(home, toy_config(), RunRequest(id="a")).create()
     waiting = launch.prepare(home, toy_config(), RunRequest(id="b", ray="auto")).create()
     assert "waits for its turn" in words(app(waiting.id))
-    folder.set_state(waiting, "pending", waits="waits for 1 free CPU of the Ray cluster at auto; goes on by itself")
+    waiting.set_state("pending", waits="waits for 1 free CPU of the Ray cluster at auto; goes on by itself")
     assert "waits for 1 free CPU of the Ray cluster at auto" in words(app(waiting.id))
-    folder.set_state(waiting, "pending")
+    waiting.set_state("pending")
     assert "waits for its turn" in words(app(waiting.id))
 
 
@@ -255,7 +256,7 @@ def columns_of(table: Any) -> dict[str, dict[str, Any]]:
 def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page(home: Path) -> None:
     sweep = make_sweep(home, ["killed", "finished"], TEXT.replace("0.1, 0.01", "0.00025, 0.01"))
     first, second = sweep_folder.sweep_runs(sweep)
-    folder.request_stop(first, folder.StopReason.PRUNED, "val_loss is not among the best")
+    first.request_stop(StopRequest(StopReason.PRUNED, "val_loss is not among the best"))
     for run, loss in ((first, 0.0000123), (second, 2.8e65)):
         folder.complete_rows(run, [row | {"val_loss": loss} for row in folder.read_rows(run)])
     page = page_of(sweep)
@@ -272,7 +273,7 @@ def test_a_best_run_that_was_pruned_is_called_so_and_no_number_fills_the_page(ho
 def test_the_best_run_of_a_listed_sweep_is_called_pruned(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = make_sweep(home, ["killed", "finished"])
     first, second = sweep_folder.sweep_runs(sweep)
-    folder.request_stop(first, folder.StopReason.PRUNED, "val_loss is not among the best")
+    first.request_stop(StopRequest(StopReason.PRUNED, "val_loss is not among the best"))
     folder.complete_rows(second, [row | {"val_loss": 2.8e65} for row in folder.read_rows(second)])
     assert main(["sweep", "--list"]) == 0
     assert f"best run {first.id} (pruned)" in capsys.readouterr().out

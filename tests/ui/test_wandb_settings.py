@@ -50,7 +50,7 @@ def test_the_page_of_a_live_run_says_that_rows_do_not_get_through(home, monkeypa
         page = app(run.id)
         assert plain(logger.describe_status(run)) in words(page)
         server.fault = None  # else the client tries again for a while after the end
-        runs.set_state(run, "killed")
+        run.set_state("killed")
         child.wait(60)
 
 

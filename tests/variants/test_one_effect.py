@@ -13,7 +13,6 @@ from scorers import FIXED, LENGTH, LOCAL, keep
 from streamlit.testing.v1 import AppTest
 from test_predict_page import SITE, line, read
 
-from tfbind import runs
 from tfbind.__main__ import main
 from tfbind.dna.codes import Codes, decode, encode, reverse_complement
 from tfbind.dna.parser import Record
@@ -295,7 +294,7 @@ def test_by_hand_the_stretch_that_every_spelling_may_name() -> None:
 
 def test_a_model_of_one_length_sees_a_change_on_the_page_as_in_the_list(home: Path) -> None:
     run = keep(home, "fixed", FIXED)
-    runs.set_state(run, "finished")
+    run.set_state("finished")
     page = app()
     page.query_params["model"] = "fixed"
     page = checked(page.switch_page("pages/predict.py").run())

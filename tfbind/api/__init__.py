@@ -135,9 +135,9 @@ def train(
     try:
         folders.watch(run, progress)
     except KeyboardInterrupt:
-        folders.request_stop(run)
+        run.request_stop()
         raise
-    status = folders.read_status(run)
+    status = run.status()
     if status.state in ("failed", "crashed"):
         raise ValueError(f"run {run.id} {status.state}: {status.error}")
     return run

@@ -221,7 +221,7 @@ def _runs(home: Path) -> Iterator[Finding]:
 def _sweeps(home: Path) -> Iterator[Finding]:
     def state(sweep: Sweep) -> str:
         read_spec(sweep)
-        return runs.read_status(sweep).state
+        return sweep.state
 
     remedy = f"`sweep --resume` mends {runs.STATE}; restore the rest from a copy, or delete the folder: the runs stay"
     yield from _job_findings("sweeps", list_sweeps(home), state, "sweep --resume", remedy)
@@ -234,7 +234,7 @@ def _job_findings(
     damaged = []
     for job in jobs:
         try:
-            runs.read_state(job)
+            job.read_state()
             states.setdefault(state(job), []).append(job.id)
         except (ValueError, KeyError, OSError) as error:
             damaged.append(f"{job.id} ({format_error(error)})")

@@ -27,6 +27,7 @@ from tfbind.config import PRESETS, TrainConfig, choices, flag, home_folder, pars
 from tfbind.data import Split, Windows, resolve_name
 from tfbind.evaluation import baselines
 from tfbind.runs import Run, RunRequest, few_steps, log, resolve_device
+from tfbind.store import GRACE_SECONDS
 from tfbind.text import figure, significant
 from tfbind.tracking import logger
 
@@ -41,7 +42,7 @@ def add_runs(commands: Any) -> None:
     show.add_argument("--command", action="store_true", help="print the command that repeats the run")
     show.add_argument("--log", action="store_true", help="send to W&B what the server lacks of the run")
     add_command(commands, "stop", stop, id=None).add_argument(
-        "--grace", type=number, default=runs.GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
+        "--grace", type=number, default=GRACE_SECONDS, metavar="SECONDS", help="wait so long before killing it"
     )
     resume_command = add_command(commands, "resume", resume, id=None)
     resume_command.add_argument("--ray", metavar="ADDRESS", help=RAY_HELP)
@@ -77,7 +78,7 @@ def train(options: argparse.Namespace) -> int:
     if options.ray:
         config, request = _config_and_request(home, options, id)
         return _train_on_cluster(options, lambda cluster: runs.submit(home, config, request, cluster=cluster))
-    with runs.stopped_on_interrupt(Run(home / "runs" / id)):
+    with Run(home / "runs" / id).stopped_on_interrupt():
         waiting = runs.find_prepared(home, id, options.arguments)
         if waiting:  # prepared by a page, which may be gone: it lacks its worker
             return _train_here(waiting, options.json)
@@ -107,10 +108,10 @@ def resume(options: argparse.Namespace) -> int:
     run = runs.find(home_folder(), options.id)
     if options.ray and options.ray != "off":
         return _train_on_cluster(options, lambda cluster: runs.resume(run, cluster=cluster))
-    if runs.read_status(run).state != "pending":  # else a page has resumed it, and may have stopped it since
+    if run.state != "pending":  # else a page has resumed it, and may have stopped it since
         resolve_device(runs.read_config(run))
-        runs.check_resumable(run)
-        runs.clear_stop(run)
+        run.check_idle()
+        run.clear_stop()
     return _train_here(run, options.json)
 
 
@@ -132,7 +133,7 @@ def _train_on_cluster(options: argparse.Namespace, start: Callable[[Cluster], Ru
         cluster.lead()
     if not runs.is_run(run.home, run.id):
         raise OSError(f"{run.folder}: {runs.MOVED}")
-    return _finish(run, runs.read_status(run).state, options.json)
+    return _finish(run, run.state, options.json)
 
 
 def _announce(run: Run) -> None:
@@ -154,7 +155,7 @@ def _finish(run: Run, state: str, as_json: bool) -> int:
     _await_log(run, as_json)
     # first: what cannot be read is all there is
     result = json.dumps(_result(run)) if as_json else _outcome(run, state)
-    error = runs.read_status(run).error
+    error = run.status().error
     if error:
         print_error(error, 1)
     print(result)
@@ -201,7 +202,7 @@ def _outcome(run: Run, state: str) -> str:
 def _what_next(run: Run, state: str) -> str:
     if state == "finished":
         return ""
-    if runs.read_status(run).diverged:
+    if run.status().diverged:
         return (
             f"; resume would only repeat it: `python -m tfbind runs {run.id} --command` prints the command, to be "
             "run with a lower --learning-rate"
@@ -283,6 +284,6 @@ def stop(options: argparse.Namespace) -> int:
     if sweep.is_sweep(options.id):
         return sweep.stop(options)
     run = runs.find(home_folder(), options.id)
-    runs.stop(run, options.grace)
-    state = runs.read_status(run).state
+    run.stop(options.grace)
+    state = run.state
     return print_result(options.json, {"id": run.id, "state": state}, [f"run {run.id}: {state}"])

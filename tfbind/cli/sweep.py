@@ -67,7 +67,7 @@ def sweep(options: argparse.Namespace) -> int:
     base = parse_config({"dataset": options.dataset} if options.dataset else {}, PRESETS[options.preset])
     spec = sweeps.parse_spec(text, base)
     id = options.id or runs.new_id()
-    with runs.stopped_on_interrupt(Sweep(home / "sweeps" / id)):
+    with Sweep(home / "sweeps" / id).stopped_on_interrupt():
         target = _find_prepared(home, spec, options.id)
         if target is None:
             details = {"id": id, "name": options.name, "parallel": options.parallel, "wandb": options.wandb}
@@ -92,7 +92,7 @@ def _find_prepared(home: Path, spec: Spec, id: str | None) -> Sweep | None:
     target = sweeps.find(home, id)
     base = sweeps.read_settings(target)["base"]
     fits = (sweeps.read_text(target), base) == (spec.text, spec.defaults.model_dump())
-    return target if fits and runs.read_state(target).state == "pending" else None
+    return target if fits and target.read_state().state == "pending" else None
 
 
 def _continue(home: Path, id: str, options: argparse.Namespace) -> Sweep:
@@ -109,9 +109,9 @@ def _continue(home: Path, id: str, options: argparse.Namespace) -> Sweep:
 
 def _clear_stop(target: Sweep) -> None:
     """Forget that a sweep was stopped; not of one that a page has resumed, and may have stopped since."""
-    if runs.read_status(target).state != "pending":
-        sweeps.check_resumable(target)
-        runs.clear_stop(target)
+    if target.state != "pending":
+        target.check_idle()
+        target.clear_stop()
 
 
 def is_sweep(id: str) -> bool:
@@ -131,7 +131,7 @@ def stop(options: argparse.Namespace) -> int:
     """Stop a sweep and its runs, and wait until they have."""
     target = sweeps.find(home_folder(), options.id)
     sweeps.stop(target, grace=options.grace)
-    state = runs.read_status(target).state
+    state = target.state
     return print_result(options.json, {"id": target.id, "state": state}, [f"sweep {target.id}: {state}"])
 
 
@@ -157,7 +157,7 @@ def _work(target: Sweep, as_json: bool, ray: str | None = None) -> int:
     with _cluster(target, address) as cluster:
         state = Controller(target, (lambda _, __: None) if as_json else print_ended, cluster).work()
     result = _outcome(target, state, as_json)  # first: what cannot be read is all there is to say
-    error = runs.read_status(target).error
+    error = target.status().error
     if error:
         print_error(error, EXIT_CODES[state])
     print(result)
@@ -184,11 +184,11 @@ def _cluster(target: Sweep, address: str) -> Iterator[Cluster | None]:
         with handle_signals(raise_keyboard_interrupt):
             cluster = Cluster(address, on_waiting=print_remark)
     except KeyboardInterrupt:
-        runs.set_state(target, "killed", ended=time.time(), error=None)
+        target.set_state("killed", ended=time.time(), error=None)
         raise
     except (OSError, ValueError) as error:
         message = f"{error}; `python -m tfbind sweep --resume {target.id} --ray ADDRESS` goes on there, off: here"
-        runs.set_state(target, "failed", ended=time.time(), error=message)
+        target.set_state("failed", ended=time.time(), error=message)
         raise type(error)(message) from None
     with cluster:
         yield cluster
@@ -202,7 +202,7 @@ def summary(target: Sweep) -> dict[str, Any]:
     return {
         "id": target.id,
         "name": sweeps.read_settings(target)["name"],
-        "state": runs.read_status(target).state,
+        "state": target.state,
         "best": best.id if best else None,
         "best_state": best.state if best else None,
         spec.metric: search.metric_value(spec, best) if best else None,

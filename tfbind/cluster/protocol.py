@@ -23,6 +23,7 @@ from typing import IO, Any, NamedTuple
 import psutil
 
 from tfbind.config import CHECKOUT, python_path
+from tfbind.store import spawn
 
 REACH_SECONDS = 5.0
 INSTALL = "pip install -r requirements-ray.txt" if CHECKOUT else "pip install 'tfbind-studio[ray]'"
@@ -143,13 +144,12 @@ class Driver:
         self.address = address
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         variables = {"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
-        self._child = subprocess.Popen(
+        self._child = spawn(
             [sys.executable, "-m", "tfbind.cluster.driver", resolved],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, **variables},
-            start_new_session=True,
         )
         self._messages: queue.Queue[Message | None] = queue.Queue(WAITING)
         threading.Thread(target=self._listen, daemon=True).start()

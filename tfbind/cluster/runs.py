@@ -17,9 +17,8 @@ from tfbind.config import TrainConfig
 from tfbind.errors import Reason, reason_of
 from tfbind.evaluation import baselines
 from tfbind.runs import Row, Run, State, log
-from tfbind.store import format_error, handle_signals, plural, write_bytes
+from tfbind.store import HEARTBEAT_SECONDS, format_error, handle_signals, plural, write_bytes
 
-HEARTBEAT_SECONDS = 10.0
 WAIT_SECONDS = 0.3
 STOP_SECONDS = 8.0  # a node that does not stop a run by then is not waited for
 LOSSES = 3  # in a row, without an epoch between them
@@ -132,10 +131,10 @@ class Cluster:
             ValueError: another process is working on it.
         """
         lock = contextlib.ExitStack()
-        lock.enter_context(runs.worker_lock(run))
+        lock.enter_context(run.lock())
         owned = self._runs[run.id] = _OwnedRun(run, runs.read_config(run), lock)
         log.trim(run)
-        runs.set_state(run, "pending", ended=None, error=None)
+        run.set_state("pending", ended=None, error=None)
         self._send_job(owned)
 
     def _send_job(self, owned: _OwnedRun) -> None:
@@ -173,14 +172,14 @@ class Cluster:
 
     def _stop_all(self) -> None:
         for owned in self._runs.values():
-            runs.request_stop(owned.run)
+            owned.run.request_stop()
 
     def end_all(self, error: str) -> list[Run]:
         """Have every run failed that is still under way; which those are, without those that were to stop."""
         ended = list(self._runs.values())
         for owned in ended:
             self._fail(owned, error)
-        return [owned.run for owned in ended if not runs.stop_requested(owned.run)]
+        return [owned.run for owned in ended if not owned.run.stop_requested()]
 
     def _handle(self, message: Message) -> None:
         id, _, attempt = str(message.facts.get("key", "")).partition("/")
@@ -210,7 +209,7 @@ class Cluster:
             warning = f"torch {message.facts['torch']} there, {local_torch} here: results may differ"
             self._note(owned, warning, "WARNING")
         owned.state, owned.waits = "running", None
-        runs.set_state(owned.run, "running", started=time.time(), device=owned.config.device)
+        owned.run.set_state("running", started=time.time(), device=owned.config.device)
         if owned.attempt == 0:
             baselines.start_sidecars(owned.run)
 
@@ -266,14 +265,14 @@ class Cluster:
         self._note(owned, reason, "WARNING", error=error, losses=owned.losses)
         owned.attempt += 1
         owned.state, owned.waits = "pending", None
-        runs.set_state(owned.run, "pending")
+        owned.run.set_state("pending")
         self._send_job(owned)
 
     def _check_stop(self, owned: _OwnedRun) -> None:
         if not _in_place(owned.run):
             self._driver.send({"do": "cancel", "key": owned.key, "force": True})
             self._end(owned, "crashed")  # so it is found wherever it lies now
-        elif owned.stop_requested_at is None and runs.stop_requested(owned.run):
+        elif owned.stop_requested_at is None and owned.run.stop_requested():
             owned.stop_requested_at = self.clock()
             self._driver.send({"do": "cancel", "key": owned.key, "force": False})
         elif owned.stop_requested_at is not None and self.clock() - owned.stop_requested_at > STOP_SECONDS:
@@ -296,12 +295,12 @@ class Cluster:
     def _write_heartbeat(self, owned: _OwnedRun) -> None:
         if owned.run.id in self._runs and self.clock() - owned.last_heartbeat >= HEARTBEAT_SECONDS:
             owned.last_heartbeat = self.clock()
-            runs.set_state(owned.run, owned.state, waits=owned.waits)
+            owned.run.set_state(owned.state, waits=owned.waits)
             with contextlib.suppress(OSError):  # as in _note
                 log.trim(owned.run)
 
     def _fail(self, owned: _OwnedRun, error: str, reason: Reason | None = None) -> None:
-        if runs.stop_requested(owned.run):
+        if owned.run.stop_requested():
             self._end(owned, "killed")
         else:
             self._end(owned, "failed", error, reason)
@@ -322,7 +321,7 @@ class Cluster:
             if say:
                 line = state if error is None else f"{state}: {error}"
                 self._note(owned, line, state=state, error=error)
-            runs.set_state(owned.run, state, ended=time.time(), error=error, reason=reason)
+            owned.run.set_state(state, ended=time.time(), error=error, reason=reason)
 
     def _note(self, owned: _OwnedRun, line: str, level: str = "INFO", **facts: Any) -> None:
         with contextlib.suppress(OSError, ValueError):  # a log that takes no line, as on a full disk, ends no run

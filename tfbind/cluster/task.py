@@ -149,7 +149,7 @@ def train(
             yield {"event": "running", "node": node, "process": process, "torch": version("torch")}, {}
             yield from reporter.events(thread)
         finally:  # also when the caller wants no more
-            runs.request_stop(run)
+            run.request_stop()
             thread.join()
 
 
@@ -157,7 +157,7 @@ def _remove_abandoned() -> None:
     """Delete what tasks of this node that were killed left behind."""
     for config in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/runs/*/{runs.CONFIG}"):
         run = Run(config.parent)
-        if not runs.read_status(run).alive:
+        if not run.status().alive:
             shutil.rmtree(run.home, ignore_errors=True)
 
 
@@ -203,7 +203,7 @@ class _Reporter:
         self._events.put(({"event": "row", "row": row}, files | self._log()))
 
     def end(self, state: str) -> None:
-        status = runs.read_status(self.run)
+        status = self.run.status()
         facts = {"event": "end", "state": state, "error": status.error, "reason": status.reason}
         self._events.put((facts, self._changed(runs.GRAPH) | self._log()))
 

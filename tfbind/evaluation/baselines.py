@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from filelock import FileLock
 from numpy.typing import NDArray
 
@@ -23,7 +21,7 @@ from tfbind.dna import Codes, word_numbers
 from tfbind.metrics import figures, of_part, pearson
 from tfbind.motifs import DiscoveredMotif, Scan, TrainingExamples, all_but_overhang, fit_scan, known_motif, label_scan
 from tfbind.runs import Run, log
-from tfbind.store import DamagedFile, KeptFile, format_error, kept_file
+from tfbind.store import DamagedFile, KeptFile, format_error, kept_file, spawn
 from tfbind.tracking import logger
 
 WORDS = (10, 8, 6)
@@ -366,16 +364,14 @@ def start_baselines(home: Path, record: dict[str, Any]) -> None:
     """Start a process of low priority that computes the baselines of the split of a run, if it is large enough."""
     if not record.get("split_hash") or record.get("windows", 0) < FEWEST_WINDOWS or read_baselines(home, record):
         return
-    child = subprocess.Popen(
+    child = spawn(
         [sys.executable, "-m", "tfbind", *baselines_command(home, record)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        LOW_PRIORITY,
         env={**os.environ, "TFBIND_HOME": str(home)},
-        process_group=0,  # no session of its own: Linux shares cores among sessions before it looks at priorities
+        start_new_session=False,  # Linux shares cores among sessions before it looks at priorities
+        process_group=0,
         cwd=PROJECT,
     )
-    psutil.Process(child.pid).nice(LOW_PRIORITY)
     threading.Thread(target=child.wait, daemon=True).start()  # leaves no zombie
 
 

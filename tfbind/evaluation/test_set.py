@@ -84,7 +84,7 @@ def open_test(run: Run) -> TestResult:
     earlier = read_test_result(run)
     if earlier:
         return earlier
-    config, record, state = runs.read_config(run), runs.read_record(run), runs.read_status(run).state
+    config, record, state = runs.read_config(run), runs.read_record(run), run.state
     if not config.test_split:
         raise ValueError(f"run {run.id} has no test part; one is sealed by `train --test-split 0.1`")
     if state != "finished":
@@ -93,7 +93,7 @@ def open_test(run: Run) -> TestResult:
     parts = split(data, config)
     if parts.hash != record["split_hash"]:
         raise ValueError(f"run {run.id}: the program splits {data.name} otherwise now; its test windows are gone")
-    with runs.worker_lock(run):
+    with run.lock():
         earlier = read_test_result(run)
         if earlier:
             return earlier

@@ -71,7 +71,7 @@ def _size(path: Path) -> int:
 
 def _spent_checkpoints(home: Path) -> list[Path]:
     """Checkpoints of finished runs: only a run that has not finished is resumed from one."""
-    finished = [run for run in runs.list_runs(home) if runs.read_status(run).state == "finished"]
+    finished = [run for run in runs.list_runs(home) if run.state == "finished"]
     return [path for run in finished if (path := run.folder / runs.CHECKPOINT).exists()]
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from statistics import median
 
 from tfbind.config import TrainConfig, forward_flops, parameter_count
-from tfbind.runs.folder import Run, read_config, read_record, read_rows, read_status
+from tfbind.runs.folder import Run, read_config, read_record, read_rows
 
 # Forward FLOP/s while training, where nothing was measured yet. CPU: 3,000 windows/s of the published model on two
 # cores, per core, half of what cores with AVX-512 reach; more than 8 cores do not help a model this small. The GPU
@@ -134,7 +134,7 @@ def speed_samples(runs: Iterable[Run]) -> Iterable[SpeedSample]:
     for run in runs:
         with suppress(ValueError):  # a damaged run has nothing to say about speed
             rows, length = read_rows(run), read_record(run).get("length")
-            if rows and length and read_status(run).state == "finished":
+            if rows and length and run.state == "finished":
                 yield SpeedSample(read_config(run), length, median(row["windows_per_second"] for row in rows))
 
 

@@ -12,30 +12,30 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfbind import __version__
 from tfbind.config import TrainConfig, parse_config
+from tfbind.errors import Reason
 from tfbind.nn import read_tensors
 from tfbind.runs import files
-from tfbind.runs.files import FIGURES, Row, State, Status, StopReason, StopRequest, is_row
+from tfbind.runs.files import ACTIVE, FIGURES, Row, State, Status, StopRequest, is_row
 from tfbind.store import (
     DAMAGED,
     MOST_BYTES,
+    NOBODY,
     Busy,
     DamagedFile,
+    Job,
     KeptFile,
     annotate_oserror,
     kept_file,
-    move_to_trash,
     rename_exclusive,
     require_regular_file,
     scratch,
@@ -60,42 +60,31 @@ TEST = "test.json"  # what its best weights reached on the sealed test windows, 
 FILTERS = "filters.json"  # what the filters of the first layer look for, once that was asked
 LOG = "log.txt"  # what the worker said
 WANDB = "wandb.json"  # what became of logging it to W&B
-STOP = "stop"  # there when somebody asked the run to stop; a StopRequest
 
 COUNTS = ("torch", "numpy")  # packages whose versions change results
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAME_LENGTH = 80
-LOOK_SECONDS = 0.1  # between two looks at a run that is waited for
-LOCK_SECONDS = 0.5  # who only looks whether a lock is held has it for a moment
 ENDED_OUTSIDE = "the process ended without a word: killed from outside, out of memory, or the machine went down"
 MOVED = "moved or deleted while the run was active; where it is now, `resume` goes on after its last epoch"
 
 
+CONFIG_FILE: KeptFile[dict[str, Any]] = kept_file(CONFIG, files.Config)
+STATE_FILE: KeptFile[Status] = kept_file(STATE, Status)
+LABELS_FILE: KeptFile[dict[str, Any]] = kept_file(LABELS, files.Labels)
+PROGRESS_FILE: KeptFile[dict[str, Any]] = kept_file(PROGRESS, files.Progress)
+
+
 @dataclass(frozen=True)
-class Run:
-    """A run, by its folder. Nothing is cached: every function below reads the file it needs."""
+class Run(Job[Status]):
+    """A run, by its folder: a job that trains."""
 
-    folder: Path
-
-    @property
-    def id(self) -> str:
-        """The name of its folder."""
-        return self.folder.name
-
-    @property
-    def home(self) -> Path:
-        """The home that it belongs to."""
-        return self.folder.parent.parent
-
-    @property
-    def kind(self) -> str:
-        """`run`, or `sweep`, whose folder is kept by the same functions."""
-        return self.folder.parent.name.removesuffix("s")
+    state_file = STATE_FILE
+    output = LOG
 
     @property
     def state(self) -> State:
         """Its state now: pending, running, finished, failed, crashed or killed."""
-        return read_status(self).state
+        return self.status().state
 
     def wait(self, timeout: float | None = None) -> State:
         """Wait until the run has ended, whether it succeeded or not.
@@ -113,11 +102,8 @@ class Run:
         >>> run.wait(timeout=120)
         'finished'
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while read_status(self).active:
-            if time.monotonic() >= deadline:
-                raise TimeoutError(f"{self.kind} {self.id} is {self.state} after {timeout:g} seconds")
-            time.sleep(LOOK_SECONDS)
+        if not self.wait_for_end(math.inf if timeout is None else timeout):
+            raise TimeoutError(f"{self.kind} {self.id} is {self.state} after {timeout:g} seconds")
         return self.state
 
     def rows(self) -> "pd.DataFrame":
@@ -141,11 +127,60 @@ class Run:
         kinds = {name: "int64" if name == "epoch" else "float64" for name in columns}
         return pd.DataFrame(rows, columns=columns).astype(kinds)
 
+    def status(self) -> Status:
+        """The true status: an active run whose process is gone is `crashed`, or `killed` where a stop was requested;
+        one whose state cannot be read is `crashed`, too."""
+        try:
+            return super().status()
+        except ValueError as error:
+            return Status(**asdict(NOBODY), state="crashed", error=str(error))
 
-CONFIG_FILE: KeptFile[dict[str, Any]] = kept_file(CONFIG, files.Config)
-STATE_FILE: KeptFile[Status] = kept_file(STATE, Status)
-LABELS_FILE: KeptFile[dict[str, Any]] = kept_file(LABELS, files.Labels)
-PROGRESS_FILE: KeptFile[dict[str, Any]] = kept_file(PROGRESS, files.Progress)
+    def crashed(self, state: Status) -> Status:
+        """What became of a run whose process died."""
+        stopped = self.stop_requested()
+        return replace(state, state="killed" if stopped else "crashed", error=None if stopped else ENDED_OUTSIDE)
+
+    def set_state(self, state: State, **changes: Any) -> None:
+        """Write the state, with this process as its owner. A damaged file is replaced.
+
+        Args:
+            state: the new state.
+            changes: other fields of its `Status`; start, device and command stay as they are unless given here.
+        """
+        unchanged: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            status = self.read_state()
+            unchanged = {"started": status.started, "device": status.device, "command": status.command}
+        STATE_FILE.put(self.folder / STATE, asdict(owned_status(state)) | unchanged | changes)
+
+    def check_idle(self) -> None:
+        """Check that it can be resumed; Busy where it is active, ValueError where nothing is left to do."""
+        if (state := self.state) in ACTIVE:
+            raise Busy(f"{self.kind} {self.id} is {state} already")
+        if state == "finished" and self.kind == "run":
+            raise ValueError(
+                f"run {self.id} is finished; `python -m tfbind train --from {self.id}` trains on from its weights"
+            )
+
+    def pend(self) -> None:
+        """Write that it waits for a worker."""
+        self.set_state("pending", ended=None, error=None)
+
+    def unbegun(self, state: Literal["failed", "crashed"], error: str, reason: Reason | None = None) -> None:
+        """Write that no worker comes."""
+        self.set_state(state, ended=time.time(), error=error, reason=reason)
+
+    def check_active(self) -> None:
+        """Check that it can be stopped."""
+        if (state := self.state) not in ACTIVE:
+            kind = self.kind
+            raise ValueError(f"{kind} {self.id} is {state}; only a pending or running {kind} can be stopped")
+
+    def read_stop(self) -> StopRequest | None:
+        """Read the request to stop; None where there is none."""
+        if not self.stop_requested():
+            return None
+        return StopRequest.parse(self.stop_file.read_text(errors="replace"))
 
 
 def new_id() -> str:
@@ -311,44 +346,6 @@ def rename(run: Run, name: str) -> None:
     LABELS_FILE.write(run.folder / LABELS, {**read_labels(run), "name": checked_name(name)})
 
 
-def read_status(run: Run) -> Status:
-    """The true status of a run: an active one whose process is gone is `crashed`, or `killed` where a stop was
-    requested; one whose state cannot be read is `crashed`, too."""
-    try:
-        status = read_state(run)
-    except ValueError as error:
-        return Status(pid=0, process_started=0.0, host="", heartbeat=0.0, state="crashed", error=str(error))
-    if not status.active or status.alive:
-        return status
-    stopped = stop_requested(run)
-    message = None if stopped else ENDED_OUTSIDE
-    return replace(status, state="killed" if stopped else "crashed", error=message)
-
-
-def read_state(run: Run) -> Status:
-    """The status of a run as it was last written.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
-    return STATE_FILE.read(run.folder / STATE)
-
-
-def set_state(run: Run, state: State, **changes: Any) -> None:
-    """Write the state of a run, with this process as its owner. A damaged file is replaced.
-
-    Args:
-        run: the run.
-        state: its new state.
-        changes: other fields of its `Status`; start, device and command stay as they are unless given here.
-    """
-    unchanged: dict[str, Any] = {}
-    with contextlib.suppress(ValueError):
-        status = read_state(run)
-        unchanged = {"started": status.started, "device": status.device, "command": status.command}
-    STATE_FILE.put(run.folder / STATE, asdict(owned_status(state)) | unchanged | changes)
-
-
 def owned_status(state: State) -> Status:
     """A status with this process as the owner."""
     return Status(state=state, **asdict(this_process()))
@@ -357,51 +354,7 @@ def owned_status(state: State) -> Status:
 def waiting_before(run: Run, device: str) -> list[Run]:
     """The older runs that wait for the same device on this machine."""
     older = [other for other in list_runs(run.home) if other.id < run.id and not read_record(other).get("ray")]
-    return [other for other in older if read_status(other).state == "pending" and read_config(other).device == device]
-
-
-def request_stop(run: Run, reason: StopReason = StopReason.ASKED, detail: str = "") -> None:
-    """Request that the worker stops; it keeps the best weights and all finished epochs.
-
-    Args:
-        run: the run, or a sweep.
-        reason: why.
-        detail: for a reader.
-    """
-    write_chunks(run.folder / STOP, [str(StopRequest(reason, detail)).encode()])
-
-
-def clear_stop(run: Run) -> None:
-    """Withdraw a request to stop."""
-    (run.folder / STOP).unlink(missing_ok=True)
-
-
-def stop_requested(run: Run) -> bool:
-    """Whether a stop of the run is requested."""
-    return (run.folder / STOP).exists()
-
-
-def read_stop(run: Run) -> StopRequest | None:
-    """Read the request to stop; None where there is none."""
-    if not stop_requested(run):
-        return None
-    return StopRequest.parse((run.folder / STOP).read_text(errors="replace"))
-
-
-@contextlib.contextmanager
-def worker_lock(run: Run) -> Iterator[None]:
-    """Lock a run for writing; one process at a time holds the lock.
-
-    Raises:
-        Busy: another process holds it.
-    """
-    path = run.home / "locks" / f"{run.kind}-{run.id}.lock"
-    path.parent.mkdir(exist_ok=True)
-    try:
-        with FileLock(path, timeout=LOCK_SECONDS):
-            yield
-    except Timeout:
-        raise Busy(f"{run.kind} {run.id}: another process is working on it") from None
+    return [other for other in older if other.state == "pending" and read_config(other).device == device]
 
 
 def append_row(run: Run, row: Row) -> None:
@@ -471,9 +424,9 @@ def delete(run: Run) -> Path:
     Raises:
         ValueError: the run is active.
     """
-    if read_status(run).active:
-        raise ValueError(f"run {run.id} is {read_status(run).state}; stop it first")
-    return move_to_trash(run.home, run.folder, run.id)
+    if run.status().active:
+        raise ValueError(f"run {run.id} is {run.state}; stop it first")
+    return run.trash()
 
 
 def active_on(home: Path, name: str, content_hash: str) -> list[str]:
@@ -487,7 +440,7 @@ def active_on(home: Path, name: str, content_hash: str) -> list[str]:
     Returns:
         The ids of the runs, oldest first.
     """
-    active = [run for run in list_runs(home) if read_status(run).active]
+    active = [run for run in list_runs(home) if run.status().active]
     return [run.id for run in active if _trains_on(read_record(run), name, content_hash)]
 
 

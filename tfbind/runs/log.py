@@ -21,7 +21,6 @@ TRACEBACK = re.compile(
     r"Traceback \(most recent call last\):\n(?:[ \t]+.*\n)*"
     r"|\n(?:During handling of|The above exception was) .*:\n\n"
 )
-TAIL_BYTES = 1 << 16
 
 
 class Lines(logging.Formatter):
@@ -74,13 +73,7 @@ def tail(run: Run, lines: int = 20) -> str:
 
     Of a traceback, which the log has in full, the error remains.
     """
-    path = run.folder / folder.LOG
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        tail_lines = file.read().decode(errors="replace").splitlines()
-    text = TRACEBACK.sub("", "\n".join(map(_format_line, tail_lines)))
+    text = TRACEBACK.sub("", "\n".join(map(_format_line, run.tail())))
     return "\n".join(text.splitlines()[-lines:])
 
 

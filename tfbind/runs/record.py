@@ -79,7 +79,7 @@ def read_run_record(run: Run) -> RunRecord:
     Raises:
         ValueError: its folder is damaged.
     """
-    record, labels, status = folder.read_record(run), folder.read_labels(run), folder.read_status(run)
+    record, labels, status = folder.read_record(run), folder.read_labels(run), run.status()
     windows = run.folder / folder.VALIDATION
     return RunRecord(
         key=run.id,
@@ -127,7 +127,7 @@ def read_run_records(
 
 def summary(run: Run) -> dict[str, Any]:
     """The columns of a run in a table; those of its best epoch are None before the first one ends."""
-    status, rows = folder.read_status(run), folder.read_rows(run)
+    status, rows = run.status(), folder.read_rows(run)
     best = folder.best_row(rows) or {}
     return {
         "id": run.id,

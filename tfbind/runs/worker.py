@@ -27,6 +27,8 @@ from tfbind.runs.folder import Run
 from tfbind.runs.record import pack_validation
 from tfbind.store import (
     DAMAGED,
+    HANDOVER_SECONDS,
+    HEARTBEAT_SECONDS,
     DamagedFile,
     GpuMeter,
     ProcessMeter,
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 QUEUE_SECONDS = 0.5
 PROGRESS_SECONDS = 0.5
-HEARTBEAT_SECONDS = 10.0
 LOGGED = ("epoch", "train_loss", "val_loss", "val_pearsonr", "seconds")  # of a row, the rest is in its file
 
 log = logging.getLogger("tfbind")
@@ -84,7 +85,7 @@ class Worker:
             ValueError: another process is working on this run.
             OSError: the folder of the run was moved or deleted.
         """
-        with folder.worker_lock(self.run), handle_signals(self._note_signal), _log_to(self.run):
+        with self.run.lock(HANDOVER_SECONDS), handle_signals(self._note_signal), _log_to(self.run):
             remove_drafts(self.run.folder)
             run_log.trim(self.run)
             try:
@@ -100,14 +101,14 @@ class Worker:
     def _end(self, state: State, error: str | None = None, reason: Reason | None = None) -> State:
         message = state if error is None else f"{state}: {error}"
         log.info("%s", message, extra={"facts": {"state": state, "error": error}})
-        folder.set_state(self.run, state, ended=time.time(), error=error, reason=reason)
+        self.run.set_state(state, ended=time.time(), error=error, reason=reason)
         return state
 
     def _work(self) -> None:
-        folder.set_state(self.run, "pending")
+        self.run.set_state("pending")
         config = folder.read_config(self.run)
         with self._wait_for_slots(config) as slots:
-            folder.set_state(self.run, "running", started=time.time(), device=config.device)
+            self.run.set_state("running", started=time.time(), device=config.device)
             self.on_start(self.run)
             self._train(config, f"cuda:{slots[0]}" if config.device == "cuda" else config.device)
 
@@ -211,7 +212,7 @@ class Worker:
     def _beat(self, state: State) -> None:
         if self.clock() - self._beaten >= HEARTBEAT_SECONDS:
             self._beaten = self.clock()
-            folder.set_state(self.run, state)
+            self.run.set_state(state)
             with contextlib.suppress(OSError):  # as in _LogFile
                 run_log.trim(self.run)
 
@@ -227,7 +228,7 @@ class Worker:
 
     def _check_stop(self) -> None:
         self._check_folder()
-        if self._signalled or folder.stop_requested(self.run):
+        if self._signalled or self.run.stop_requested():
             raise RunStopped
 
     def _note_signal(self) -> None:

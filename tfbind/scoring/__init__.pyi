@@ -30,9 +30,9 @@ from .ism import (
 )
 from .jobs import (
     MAX_MB as MAX_MB,
-    Job as Job,
     JobRequest as JobRequest,
     JobStatus as JobStatus,
+    PredictionJob as PredictionJob,
     keep_failure as keep_failure,
 )
 from .model import (

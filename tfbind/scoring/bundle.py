@@ -96,7 +96,7 @@ def run_provenance(run: Run) -> dict[str, Any]:
     record = runs.read_record(run)
     return {
         "run": run.id,
-        "trained_on": runs.read_status(run).device or record.get("device"),
+        "trained_on": run.status().device or record.get("device"),
         "best": runs.best_row(runs.read_rows(run)),
         **record,
     }

@@ -5,53 +5,50 @@ A job is the folder `<home>/jobs/<id>/`: `job.json` is the request, `process.jso
 The progress of a job follows from the files that the command itself writes.
 """
 
-import contextlib
 import errno
 import os
 import re
 import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import psutil
-from filelock import FileLock
-
-from tfbind.config import python_path
-from tfbind.errors import FAILURE, TfbindError
+from tfbind.errors import JOB as JOB_VARIABLE, TfbindError
 from tfbind.runs import size as size_words
 from tfbind.scoring.checkpoint import DONE_FILE, PredictionCheckpoint
 from tfbind.scoring.formats import writer_of
 from tfbind.store import (
+    HANDOVER_SECONDS,
+    HEARTBEAT_SECONDS,
+    NOBODY,
+    Busy,
+    Job,
     KeptFile,
     ProcessIdentity,
     annotate_oserror,
-    identify_process,
     kept_file,
-    move_to_trash,
-    require_regular_or_new,
+    rename_exclusive,
     scratch,
     this_process,
 )
 
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{5}")
-JOB, PROCESS, INPUT, LOG, STOP = "job.json", "process.json", "input", "printed.txt", "stop"
+JOB, PROCESS, INPUT, LOG = "job.json", "process.json", "input", "printed.txt"
 FAILURE_NAME = "failure.json"
-FOLDER, LOCK = "jobs", ".lock"
+FOLDER = "jobs"
 MAX_MB = 200
 DISK_PER_BYTE = 8  # of input: it, its codes, its scores and what is written of them
 PAGE_FIRST = 10  # niceness of a job: whoever looks at a page goes first
 COPY_BYTES = 1 << 20
-KILL_SECONDS = 10.0  # to end, on being asked and on being killed
-LOCK_SECONDS = 60.0
-TAIL_BYTES = 1 << 16
+STOP_SECONDS = 0.1  # a request to stop is seen so late at most
 
 
 @dataclass(frozen=True)
@@ -76,23 +73,6 @@ class JobRequest:
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job by its folder, which need not exist yet."""
-
-    folder: Path
-
-    @property
-    def id(self) -> str:
-        """The name of the folder."""
-        return self.folder.name
-
-    @property
-    def home(self) -> Path:
-        """The home that it belongs to."""
-        return self.folder.parents[1]
-
-
-@dataclass(frozen=True)
 class JobProcess:
     """The last process of a job: when it was `started`, the bytes `printed` before, and bases or variants `done`."""
 
@@ -100,6 +80,15 @@ class JobProcess:
     printed: int
     done: int
     started: float
+
+    @property
+    def active(self) -> bool:
+        """Whether it works: its last words are files beside."""
+        return self.owner.alive
+
+    def owned_by(self, owner: ProcessIdentity) -> "JobProcess":
+        """The same with another owner."""
+        return replace(self, owner=owner)
 
 
 @dataclass(frozen=True)
@@ -132,23 +121,75 @@ PROCESS_FILE: KeptFile[JobProcess] = kept_file(PROCESS, JobProcess)
 FAILURE_FILE: KeptFile[Failure] = kept_file(FAILURE_NAME, Failure)
 
 
+@dataclass(frozen=True)
+class PredictionJob(Job[JobProcess]):
+    """A file that is scored in the background, by its folder, which need not exist yet."""
+
+    state_file = PROCESS_FILE
+    output = LOG
+    streams = ("stdout", "stderr")
+    niceness = PAGE_FIRST
+
+    def check_idle(self) -> None:
+        """Check that it can be resumed."""
+        state = read_status(self).state
+        if state in ("running", "finished"):
+            raise ValueError(f"job {self.id} is {state}")
+
+    def pend(self) -> None:
+        """Write that it waits for its worker, and where that begins: earlier output is not taken for its own."""
+        for draft in _drafts(output(self, read_request(self))):
+            draft.unlink()
+        (self.folder / FAILURE_NAME).unlink(missing_ok=True)
+        log = self.folder / LOG
+        _, done, _ = _progress(self, read_request(self))
+        self.write_state(JobProcess(this_process(), log.stat().st_size if log.is_file() else 0, done, time.time()))
+
+    def unbegun(self, *_: Any) -> None:
+        """Write that no worker comes; why, its output says or the error."""
+        self.write_state(self.read_state().owned_by(NOBODY))
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """Be the worker of the job, and end, as by SIGTERM, when its stop is requested.
+
+        Raises:
+            Busy: another process works on it.
+        """
+        with self.lock(HANDOVER_SECONDS):
+            self.write_state(self.read_state().owned_by(this_process()))
+            threading.Thread(target=self._listen, daemon=True).start()
+            yield
+
+    def _listen(self) -> None:
+        """Wait for a request to stop, and show until then that this process lives."""
+        beaten = time.monotonic()
+        while not self.stop_requested():
+            if time.monotonic() - beaten >= HEARTBEAT_SECONDS:
+                beaten = time.monotonic()
+                with suppress(ValueError, OSError):  # a full disk, or a folder that is gone, is not for it to say
+                    self.write_state(self.read_state().owned_by(this_process()))
+            time.sleep(STOP_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def new_id() -> str:
     """Generate an id; ids sort by time."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)[:5]}"
 
 
-def job_of(home: Path, id: str) -> Job:
+def job_of(home: Path, id: str) -> PredictionJob:
     """The job of a home with this id, which need not exist."""
-    return Job(home / FOLDER / id)
+    return PredictionJob(home / FOLDER / id)
 
 
-def list_jobs(home: Path) -> list[Job]:
+def list_jobs(home: Path) -> list[PredictionJob]:
     """All jobs of a home, newest first."""
     folders = sorted((home / FOLDER).iterdir(), reverse=True) if (home / FOLDER).is_dir() else []
-    return [Job(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
+    return [PredictionJob(folder) for folder in folders if ID.fullmatch(folder.name) and (folder / JOB).exists()]
 
 
-def read_request(job: Job) -> JobRequest:
+def read_request(job: PredictionJob) -> JobRequest:
     """Read the request of a job.
 
     Raises:
@@ -157,18 +198,19 @@ def read_request(job: Job) -> JobRequest:
     return REQUEST_FILE.read(job.folder / JOB)
 
 
-def keep_failure(path: Path, error: object) -> None:
-    """Write to a file why the command of a job fails.
+def keep_failure(job: PredictionJob, error: object) -> None:
+    """Write why the command of a job fails, unless another process works on that.
 
     Args:
-        path: the file.
+        job: the job.
         error: the error.
     """
-    texts = (error.place, error.detail) if isinstance(error, TfbindError) else ("", str(error))
-    FAILURE_FILE.write(path, Failure(*(" ".join(text.split()) for text in texts)))
+    if not isinstance(error, Busy):
+        texts = (error.place, error.detail) if isinstance(error, TfbindError) else ("", str(error))
+        FAILURE_FILE.write(job.folder / FAILURE_NAME, Failure(*(" ".join(text.split()) for text in texts)))
 
 
-def command(job: Job, request: JobRequest) -> list[str]:
+def command(job: PredictionJob, request: JobRequest) -> list[str]:
     """The command line of a job."""
     name = "variants" if request.genome else "predict"
     arguments = [sys.executable, "-m", "tfbind", name, "--model", request.model]
@@ -179,12 +221,12 @@ def command(job: Job, request: JobRequest) -> list[str]:
     return [*arguments, "--pad"] if request.pad else arguments
 
 
-def output(job: Job, request: JobRequest) -> Path:
+def output(job: PredictionJob, request: JobRequest) -> Path:
     """The path of the predictions, which exist when the job is finished."""
     return job.folder / f"predictions{request.suffix}"
 
 
-def submit(home: Path, request: JobRequest, data: BinaryIO, id: str | None = None) -> Job:
+def submit(home: Path, request: JobRequest, data: BinaryIO, id: str | None = None) -> PredictionJob:
     """Copy `data` into a new job and start it.
 
     Raises:
@@ -200,23 +242,19 @@ def submit(home: Path, request: JobRequest, data: BinaryIO, id: str | None = Non
         with annotate_oserror(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
         REQUEST_FILE.write(draft / JOB, request)
-        (draft / LOG).touch()
-        with _jobs_lock(home):
-            if job.folder.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(job.folder))
-            _write_process(Job(draft), this_process(), 0, 0)
-            draft.rename(job.folder)
-            try:
-                _start(job, request)
-            except BaseException:
-                shutil.rmtree(job.folder)
-                raise
+        PredictionJob(draft).pend()
+        if not rename_exclusive(draft, job.folder):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(job.folder))
+    try:
+        _spawn(job, request)
+    except BaseException:
+        shutil.rmtree(job.folder)
+        raise
     return job
 
 
-def _jobs_lock(home: Path) -> FileLock:
-    """The lock for starting, stopping and deleting jobs: of two such requests at once the second is refused."""
-    return FileLock(home / FOLDER / LOCK, timeout=LOCK_SECONDS)
+def _spawn(job: PredictionJob, request: JobRequest) -> None:
+    job.spawn(command(job, request), {JOB_VARIABLE: str(job.folder)})
 
 
 def _check_size(home: Path, data: BinaryIO) -> None:
@@ -233,111 +271,29 @@ def _check_size(home: Path, data: BinaryIO) -> None:
         raise ValueError(f"this needs about {needed} of disk; {size_words(free)} are free in {home}")
 
 
-def resume(job: Job) -> None:
+def resume(job: PredictionJob) -> None:
     """Resume a stopped, crashed or failed job after the last batch that was scored.
 
     Raises:
         ValueError: the job runs, or is finished.
     """
-    with _jobs_lock(job.home):
-        state = read_status(job).state
-        if state in ("running", "finished"):
-            raise ValueError(f"job {job.id} is {state}")
-        (job.folder / STOP).unlink(missing_ok=True)
-        _start(job, read_request(job))
+    job.enqueue()
+    _spawn(job, read_request(job))
 
 
-def _start(job: Job, request: JobRequest) -> None:
-    for draft in _drafts(output(job, request)):
-        draft.unlink()
-    _, done, _ = _progress(job, request)
-    (job.folder / FAILURE_NAME).unlink(missing_ok=True)
-    variables = {"TFBIND_HOME": str(job.home), "PYTHONPATH": python_path(), FAILURE: str(job.folder / FAILURE_NAME)}
-    with require_regular_or_new(job.folder / LOG).open("ab") as log:
-        printed = log.tell()
-        _write_process(job, _process(job).owner, printed, done)  # earlier output is not taken for this process's
-        child = subprocess.Popen(
-            command(job, request),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **variables},
-            start_new_session=True,
-        )
-    process = psutil.Process(child.pid)
-    _write_process(job, identify_process(process), printed, done)
-    process.nice(PAGE_FIRST)
-    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
-
-
-def stop(job: Job) -> None:
-    """Stop a running job, which can be resumed.
-
-    Raises:
-        ValueError: the job does not run, or on another host.
-    """
-    with _jobs_lock(job.home):
-        if read_status(job).state != "running":
-            raise ValueError(f"job {job.id} does not run")
-        owner = owner_of(job)
-        if not owner.here:
-            raise ValueError(f"job {job.id} runs on host {owner.host}; stop it there")
-        (job.folder / STOP).touch()
-        if not _end_process(owner, signal.SIGTERM):  # it is frozen
-            _end_process(owner, signal.SIGKILL)
-
-
-def _end_process(owner: ProcessIdentity, number: signal.Signals) -> bool:
-    """Signal a process to end; return whether it does so in time."""
-    with contextlib.suppress(ProcessLookupError):  # it has just ended
-        os.kill(owner.pid, number)
-    deadline = time.monotonic() + KILL_SECONDS
-    while owner.alive and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not owner.alive
-
-
-def delete(job: Job) -> Path:
+def delete(job: PredictionJob) -> Path:
     """Move a job that does not run to the trash of its home; return its path there.
 
     Raises:
         ValueError: the job runs.
     """
-    with _jobs_lock(job.home):
+    with job.lock():
         if read_status(job).state == "running":
             raise ValueError(f"job {job.id} runs; stop it first")
-        return move_to_trash(job.home, job.folder, f"job-{job.id}")
+        return job.trash("job-")
 
 
-def _write_process(job: Job, owner: ProcessIdentity, printed: int, done: int) -> None:
-    """Record the process that works on a job from now on."""
-    PROCESS_FILE.write(job.folder / PROCESS, JobProcess(owner, printed, done, time.time()))
-
-
-def _process(job: Job) -> JobProcess:
-    return PROCESS_FILE.read(job.folder / PROCESS)
-
-
-def owner_of(job: Job) -> ProcessIdentity:
-    """The process that works on a job, or the last one.
-
-    Raises:
-        ValueError: its file is missing or damaged.
-    """
-    owner = _process(job).owner
-    return owner if owner.alive else _unrecorded_process(job) or owner
-
-
-def _unrecorded_process(job: Job) -> ProcessIdentity | None:
-    """The process of a job whose server was killed before it recorded it."""
-    arguments = command(job, read_request(job))
-    processes = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == arguments)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return next(map(identify_process, processes), None)
-    return None
-
-
-def read_status(job: Job) -> JobStatus:
+def read_status(job: PredictionJob) -> JobStatus:
     """The true status of a job: one whose process is gone does not run.
 
     Raises:
@@ -346,18 +302,16 @@ def read_status(job: Job) -> JobStatus:
     request = read_request(job)
     out = output(job, request)
     stage, done, total = _progress(job, request)
-    if _process(job).owner.alive:
+    if job.read_state().active:
         return JobStatus("running", stage, done, total, _seconds_left(job, out, done, total), "")
     if out.exists():
         return JobStatus("finished", "writing", total, total, None, _last_line(job).removesuffix(f": {out}"))
-    if (job.folder / STOP).exists():
+    if job.stop_requested():
         return JobStatus("stopped", stage, done, total, None, "")
     if (job.folder / FAILURE_NAME).exists():
         failure = FAILURE_FILE.read(job.folder / FAILURE_NAME)
         place = request.file if failure.place == INPUT else failure.place
         return JobStatus("failed", stage, done, total, None, ": ".join(filter(None, (place, failure.detail))))
-    if _unrecorded_process(job):
-        return JobStatus("running", stage, done, total, None, "")
     return JobStatus("crashed", stage, done, total, None, "the process ended without a word")
 
 
@@ -366,7 +320,7 @@ def _drafts(out: Path) -> list[Path]:
     return list(out.parent.glob(f".{out.name}.*"))
 
 
-def _progress(job: Job, request: JobRequest) -> tuple[str, int, int]:
+def _progress(job: PredictionJob, request: JobRequest) -> tuple[str, int, int]:
     """Stage, bases or variants done, and all of them, from the checkpoint or the draft beside the output."""
     out = output(job, request)
     if request.genome:
@@ -391,9 +345,9 @@ def _rows(table: Path) -> int:
         return 0
 
 
-def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
+def _seconds_left(job: PredictionJob, out: Path, done: int, total: int) -> float | None:
     """Remaining seconds at the speed since this process began to score."""
-    process = _process(job)
+    process = job.read_state()
     first, about = process.done, PredictionCheckpoint.beside(out).about
     if not first < done < total or not about.exists():
         return None
@@ -401,13 +355,6 @@ def _seconds_left(job: Job, out: Path, done: int, total: int) -> float | None:
     return seconds * (total - done) / (done - first) if seconds > 0 else None  # else the clock was set back
 
 
-def _last_line(job: Job) -> str:
+def _last_line(job: PredictionJob) -> str:
     """The last line that the process has printed, "" if there is none."""
-    path = job.folder / LOG
-    if not path.is_file():
-        return ""
-    with path.open("rb") as log:
-        size = path.stat().st_size
-        log.seek(max(0, min(_process(job).printed, size), size - TAIL_BYTES))
-        lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    return next((line for line in reversed(job.tail(job.read_state().printed)) if line.strip()), "")

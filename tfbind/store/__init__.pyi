@@ -26,6 +26,15 @@ from .atomic import (
     write_chunks as write_chunks,
     write_draft as write_draft,
 )
+from .job import (
+    GRACE_SECONDS as GRACE_SECONDS,
+    HANDOVER_SECONDS as HANDOVER_SECONDS,
+    HEARTBEAT_SECONDS as HEARTBEAT_SECONDS,
+    NOBODY as NOBODY,
+    Job as Job,
+    spawn as spawn,
+    wait_until as wait_until,
+)
 from .process import (
     FRESH_SECONDS as FRESH_SECONDS,
     Busy as Busy,

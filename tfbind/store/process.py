@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
 
 import psutil
 
@@ -33,6 +33,15 @@ class ProcessIdentity:
     host: str
     heartbeat: float
     booted: float | None = None
+
+    @property
+    def owner(self) -> "ProcessIdentity":
+        """Itself: a state that is kept together with its owner is one."""
+        return self
+
+    def owned_by(self, owner: "ProcessIdentity") -> Self:
+        """The same with another owner."""
+        return replace(self, **asdict(owner))
 
     @property
     def here(self) -> bool:

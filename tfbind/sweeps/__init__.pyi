@@ -4,7 +4,6 @@ from .controller import (
     Controller as Controller,
     add_run as add_run,
     cancel as cancel,
-    check_resumable as check_resumable,
     command as command,
     mark_failed as mark_failed,
     resume as resume,

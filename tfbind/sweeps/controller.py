@@ -15,14 +15,22 @@ from typing import Any
 from tfbind import runs
 from tfbind.cluster import Cluster
 from tfbind.config import TrainConfig
-from tfbind.runs import ACTIVE, Run, RunRecord, RunRequest, State, StopReason, devices
-from tfbind.store import Busy, cpu_cores, format_error, handle_signals
+from tfbind.runs import ACTIVE, Run, RunRecord, RunRequest, State, StopReason, StopRequest, devices
+from tfbind.store import (
+    GRACE_SECONDS,
+    HANDOVER_SECONDS,
+    HEARTBEAT_SECONDS,
+    Busy,
+    cpu_cores,
+    format_error,
+    handle_signals,
+    wait_until,
+)
 from tfbind.sweeps import sweep_folder
 from tfbind.sweeps.search import Spec, configuration_key, generator, next_configs, runs_to_prune
 from tfbind.sweeps.sweep_folder import RecordCache, Sweep
 
 POLL_SECONDS = 0.3
-HEARTBEAT_SECONDS = 10.0
 STARTING_SECONDS = 10.0  # a worker whose controller has died may take so long before it owns its run
 RETRIED = ("failed", "crashed")
 
@@ -53,7 +61,7 @@ class Controller:
             ValueError: another process is working on this sweep.
             OSError: the folder of the sweep was moved or deleted.
         """
-        with runs.worker_lock(self.sweep), handle_signals(self._note_signal):
+        with self.sweep.lock(HANDOVER_SECONDS), handle_signals(self._note_signal):
             try:
                 return self._end(self._work())
             except (ValueError, OSError) as error:
@@ -64,7 +72,7 @@ class Controller:
                 return self._end("failed", message)
 
     def _work(self) -> State:
-        runs.set_state(self.sweep, "running", started=time.time())
+        self.sweep.set_state("running", started=time.time())
         self._mark_interrupted()
         try:
             while self._step():
@@ -75,7 +83,7 @@ class Controller:
         return "finished"
 
     def _end(self, state: State, error: str | None = None) -> State:
-        runs.set_state(self.sweep, state, ended=time.time(), error=error)
+        self.sweep.set_state(state, ended=time.time(), error=error)
         return state
 
     def _check_folder(self) -> None:
@@ -85,7 +93,7 @@ class Controller:
 
     def _step(self) -> bool:
         """Do what can be done now; whether anything is left to wait for."""
-        if self._signalled or runs.stop_requested(self.sweep):
+        if self._signalled or self.sweep.stop_requested():
             raise SweepStopped
         self._write_heartbeat()
         spec = sweep_folder.read_spec(self.sweep)
@@ -94,7 +102,7 @@ class Controller:
         records = sweep_folder.run_records(self.sweep, self._record_cache)
         self.on_step(spec, records)
         for id, detail in runs_to_prune(spec, records).items():
-            runs.request_stop(runs.find(self.sweep.home, id), StopReason.PRUNED, detail)
+            runs.find(self.sweep.home, id).request_stop(StopRequest(StopReason.PRUNED, detail))
         started = self._fill(spec, records, young)
         return started > 0 or any(run.state in ACTIVE for run in records) or bool(young)
 
@@ -107,7 +115,7 @@ class Controller:
     def _give_up_runs(self, error: str) -> None:
         """Runs on a cluster end with the process that leads them; the sweep goes on with them when it is resumed."""
         for run in self.cluster.end_all(error) if self.cluster else []:
-            runs.request_stop(run, StopReason.WITH_SWEEP)
+            run.request_stop(StopReason.WITH_SWEEP)
 
     def _fill(self, spec: Spec, records: Sequence[RunRecord], young: Collection[str]) -> int:
         """Start as many runs as there is room for, none of the `young` ones; how many that were."""
@@ -146,27 +154,27 @@ class Controller:
     def _mark_interrupted(self) -> None:
         """Runs that died with an earlier controller, or found no room on the disk, are gone on with."""
         for run in sweep_folder.sweep_runs(self.sweep):
-            status = runs.read_status(run)
+            status = run.status()
             if status.state == "crashed" or status.reason == "disk full":
-                runs.request_stop(run, StopReason.WITH_SWEEP)
+                run.request_stop(StopReason.WITH_SWEEP)
 
     def _young_dead(self) -> list[str]:
         """Runs that look dead, but whose worker may only be on its way."""
-        dead = [(run.id, runs.read_status(run)) for run in sweep_folder.to_continue(self.sweep)]
+        dead = [(run.id, run.status()) for run in sweep_folder.to_continue(self.sweep)]
         now = time.time()
         return [id for id, status in dead if status.ended is None and abs(now - status.heartbeat) < STARTING_SECONDS]
 
     def _write_heartbeat(self) -> None:
         if time.monotonic() - self._last_heartbeat >= HEARTBEAT_SECONDS:
             self._last_heartbeat = time.monotonic()
-            runs.set_state(self.sweep, "running")
+            self.sweep.set_state("running")
 
     def _stop_runs(self) -> None:
-        stop = runs.read_stop(self.sweep)
+        stop = self.sweep.read_stop()
         if stop is None or stop.reason is not StopReason.LEAVE_RUNS:
             stop_runs(self.sweep)
             if not self.cluster:
-                runs.wait_until(runs.GRACE_SECONDS, lambda: not active_runs(self.sweep))
+                wait_until(GRACE_SECONDS, lambda: not active_runs(self.sweep))
         while self.cluster and self.cluster.busy:
             self._wait()
             self._write_heartbeat()
@@ -255,15 +263,8 @@ def resume(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
     Raises:
         ValueError: it is active already.
     """
-    runs.mark_pending(sweep, lambda: check_resumable(sweep))
-    runs.start_process(sweep, [sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
-
-
-def check_resumable(sweep: Sweep) -> None:
-    """Refuse to resume what is active."""
-    state = runs.read_status(sweep).state
-    if state in ACTIVE:
-        raise ValueError(f"sweep {sweep.id} is {state} already")
+    sweep.enqueue()
+    sweep.spawn([sys.executable, "-m", "tfbind", "sweep", "--resume", sweep.id], secrets)
 
 
 def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
@@ -273,13 +274,13 @@ def cancel(sweep: Sweep, *, leave_runs: bool = False) -> None:
         sweep: the sweep.
         leave_runs: whether its active runs go on.
     """
-    if runs.read_status(sweep).active:
-        runs.request_stop(sweep, StopReason.LEAVE_RUNS if leave_runs else StopReason.ASKED)
+    if sweep.status().active:
+        sweep.request_stop(StopReason.LEAVE_RUNS if leave_runs else StopReason.ASKED)
     if not leave_runs:
         stop_runs(sweep)
 
 
-def stop(sweep: Sweep, grace: float = runs.GRACE_SECONDS) -> None:
+def stop(sweep: Sweep, grace: float = GRACE_SECONDS) -> None:
     """Stop a sweep and its runs.
 
     Args:
@@ -289,27 +290,27 @@ def stop(sweep: Sweep, grace: float = runs.GRACE_SECONDS) -> None:
     Raises:
         ValueError: neither the sweep nor any of its runs is active.
     """
-    status = runs.read_status(sweep)
+    status = sweep.status()
     if not status.active and not active_runs(sweep):
         raise ValueError(f"sweep {sweep.id} is {status.state}; only a pending or running sweep can be stopped")
     cancel(sweep)
-    runs.wait_until(grace, lambda: not active_runs(sweep))
+    wait_until(grace, lambda: not active_runs(sweep))
     for run in active_runs(sweep):
-        runs.end_process(run)
-    if not runs.wait_until(grace, lambda: not runs.read_status(sweep).active):
-        runs.end_process(sweep)
+        run.kill()
+    if not sweep.wait_for_end(grace):
+        sweep.kill()
 
 
 def active_runs(sweep: Sweep) -> list[Run]:
     """The runs of a sweep that run or wait."""
-    return [run for run in sweep_folder.sweep_runs(sweep) if runs.read_status(run).active]
+    return [run for run in sweep_folder.sweep_runs(sweep) if run.status().active]
 
 
 def stop_runs(sweep: Sweep) -> None:
     """Ask every active run of a sweep to stop."""
     for run in active_runs(sweep):
-        if not runs.stop_requested(run):
-            runs.request_stop(run, StopReason.WITH_SWEEP)
+        if not run.stop_requested():
+            run.request_stop(StopReason.WITH_SWEEP)
 
 
 def add_run(sweep: Sweep, config: TrainConfig, secrets: Mapping[str, str] | None = None) -> Run:
@@ -347,7 +348,7 @@ def retry(sweep: Sweep, secrets: Mapping[str, str] | None = None) -> None:
         ValueError: there are none.
     """
     mark_failed(sweep)
-    if not runs.read_status(sweep).active:
+    if not sweep.status().active:
         resume(sweep, secrets)
 
 
@@ -357,9 +358,9 @@ def mark_failed(sweep: Sweep) -> int:
     Raises:
         ValueError: there are none.
     """
-    failed = [run for run in sweep_folder.sweep_runs(sweep) if runs.read_status(run).state in RETRIED]
+    failed = [run for run in sweep_folder.sweep_runs(sweep) if run.state in RETRIED]
     if not failed:
         raise ValueError(f"sweep {sweep.id}: no run of it has failed")
     for run in failed:
-        runs.request_stop(run, StopReason.WITH_SWEEP)
+        run.request_stop(StopReason.WITH_SWEEP)
     return len(failed)

@@ -94,13 +94,13 @@ class Sweep(Run):
         """
         from tfbind.sweeps import controller  # which is built on this module
 
-        if runs.read_status(self).state != "pending":
-            controller.check_resumable(self)
-            runs.clear_stop(self)
+        if self.state != "pending":
+            self.check_idle()
+            self.clear_stop()
         state = controller.Controller(self).work()
         if state == "failed":
-            raise ValueError(f"sweep {self.id} failed: {runs.read_status(self).error}")
-        if state == "killed" and not runs.stop_requested(self):
+            raise ValueError(f"sweep {self.id} failed: {self.status().error}")
+        if state == "killed" and not self.stop_requested():
             raise KeyboardInterrupt
         return self
 
@@ -399,7 +399,7 @@ def _run_record(run: Run, cache: RecordCache) -> RunRecord:
     except ValueError as error:  # its configuration was run all the same
         config = runs.read_record(run)
         record = RunRecord(run.id, run.id, run.id, "crashed", "local", config["sweep"], config, [], error=str(error))
-    stop = runs.read_stop(run)
+    stop = run.read_stop()
     if record.state == "killed" and stop and str(stop):
         record = replace(record, state="pruned" if stop.reason is StopReason.PRUNED else "killed", error=str(stop))
     if record.state not in runs.ACTIVE:
@@ -409,15 +409,15 @@ def _run_record(run: Run, cache: RecordCache) -> RunRecord:
 
 def to_continue(sweep: Sweep) -> list[Run]:
     """The runs that were stopped with their sweep, or are to be tried again."""
-    stopped = ((run, runs.read_stop(run)) for run in sweep_runs(sweep))
+    stopped = ((run, run.read_stop()) for run in sweep_runs(sweep))
     with_sweep = [run for run, stop in stopped if stop and stop.reason is StopReason.WITH_SWEEP]
-    return [run for run in with_sweep if runs.read_status(run).state in ("killed", "crashed", "failed")]
+    return [run for run in with_sweep if run.state in ("killed", "crashed", "failed")]
 
 
 def active_sweeps(home: Path) -> Iterator[tuple[Sweep, Status]]:
     """The sweeps whose controller is at work, oldest first."""
     for sweep in list_sweeps(home):
         with contextlib.suppress(ValueError):
-            status = runs.read_status(sweep)
+            status = sweep.status()
             if status.active:
                 yield sweep, status

@@ -21,6 +21,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from tfbind.config import python_path
+from tfbind.store import spawn
 
 BASE_URL = "https://api.wandb.ai"
 KEY, URL = "WANDB_API_KEY", "WANDB_BASE_URL"
@@ -183,13 +184,11 @@ def run_client(
     Raises:
         WandbError: what went wrong, in one sentence.
     """
-    child = subprocess.Popen(
+    child = spawn(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         env=environment(home, url, key),
-        start_new_session=True,
         text=True,
     )
     queue: Queue[str | None] = Queue()

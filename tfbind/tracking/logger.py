@@ -10,21 +10,17 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import psutil
-from filelock import FileLock
+from typing import TYPE_CHECKING, Any
 
 from tfbind import runs
 from tfbind.runs import Run
-from tfbind.store import KeptFile, ProcessIdentity, identify_process, kept_file, this_process
+from tfbind.store import Job, KeptFile, ProcessIdentity, kept_file, this_process, wait_until
 from tfbind.tracking.client import (
     FOLDER,
     KEY,
@@ -37,11 +33,14 @@ from tfbind.tracking.client import (
     full_message,
 )
 
-LOOK_SECONDS = 0.25
+if TYPE_CHECKING:
+    from subprocess import Popen
+
 WAIT_SECONDS = 60.0
 
 WORKING = ("starting", "logging", "finishing")
 DEFAULT_PROJECT = "tfbind"
+ENDED = "the process that logs ended without a word"
 POLL_SECONDS = 0.5
 END_SECONDS = 90.0  # after the run's end, finishing may take so long
 CONFIRM_SECONDS = 6.0
@@ -71,12 +70,49 @@ class LogStatus(ProcessIdentity):
     error: str = ""
 
     @property
+    def active(self) -> bool:
+        """Whether a process logs, or is about to."""
+        return self.state in WORKING
+
+    @property
     def public(self) -> dict[str, Any]:
         """The fields of the command's JSON."""
         return {name: getattr(self, name) for name in ("mode", "state", "base_url", "url", "folder", "rows", "error")}
 
 
 LOGGED_FILE: KeptFile[LogStatus] = kept_file(runs.WANDB, LogStatus)
+
+
+@dataclass(frozen=True)
+class LogJob(Job[LogStatus]):
+    """The logging of a run, in the folder of that."""
+
+    state_file = LOGGED_FILE
+    stop_name = "wandb.stop"  # no request to stop the run
+
+    @property
+    def kind(self) -> str:
+        """What its lock is called by."""
+        return "wandb"
+
+    def check_idle(self) -> None:
+        """Check that no process logs the run."""
+        logged = read_logged(Run(self.folder))
+        if logged and logged.active:
+            raise ValueError(f"run {self.id} is being logged already")
+
+    def pend(self) -> None:
+        """Write that it is under way, for whoever looks now."""
+        self.write_state(replace(self.read_state(), state="starting", error="").owned_by(this_process()))
+
+    def unbegun(self, state: str, error: str, _reason: object = None) -> None:
+        """Write that nothing came of that."""
+        status = replace(self.read_state(), state="incomplete", error=error if state == "failed" else ENDED)
+        self.write_state(status)
+
+    def crashed(self, state: LogStatus) -> LogStatus:
+        """What became of a process that died."""
+        return replace(state, state="incomplete", error=ENDED)
 
 
 def requested_mode(record: Mapping[str, Any]) -> str:
@@ -90,15 +126,7 @@ def read_logged(run: Run) -> LogStatus | None:
     Raises:
         ValueError: the file is damaged.
     """
-    path = run.folder / runs.WANDB
-    if not path.exists():
-        return None
-    logged = LOGGED_FILE.read(path)
-    if logged.state in WORKING and not logged.alive:
-        return LogStatus(
-            **asdict(logged) | {"state": "incomplete", "error": "the process that logs ended without a word"}
-        )
-    return logged
+    return LogJob(run.folder).status() if (run.folder / runs.WANDB).exists() else None
 
 
 def describe_status(run: Run) -> str:
@@ -125,15 +153,10 @@ def describe_status(run: Run) -> str:
 
 def wait(run: Run, seconds: float = WAIT_SECONDS) -> None:
     """Wait until logging has ended, or for so long."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        logged = read_logged(run)
-        if logged and logged.state not in WORKING:
-            return
-        time.sleep(LOOK_SECONDS)
+    wait_until(seconds, lambda: (logged := read_logged(run)) is not None and not logged.active)
 
 
-def start_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start_sending(run: Run, secrets: Mapping[str, str] | None = None) -> "Popen[bytes]":
     """Start to send to the server what it lacks of a run.
 
     Args:
@@ -143,17 +166,13 @@ def start_sending(run: Run, secrets: Mapping[str, str] | None = None) -> subproc
         ValueError: the run is being logged already, or the address is not one.
         WandbError: there is no key.
     """
-    before = read_logged(run)
-    if before and before.state in WORKING:
-        raise ValueError(f"run {run.id} is being logged already")
     variables = secrets or {}
+    job = LogJob(run.folder)
+    job.check_idle()
     find_key(_server(run, variables), variables.get(KEY))
-    child = start(run, True, variables)
-    if before:  # whoever looks now sees that it is under way
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and said why
-            owner = asdict(identify_process(psutil.Process(child.pid)))
-            LOGGED_FILE.write(run.folder / runs.WANDB, {**asdict(before), **owner, "state": "starting", "error": ""})
-    return child
+    if read_logged(run):
+        job.enqueue()
+    return start(run, True, variables)
 
 
 def send(run: Run) -> LogStatus:
@@ -165,11 +184,11 @@ def send(run: Run) -> LogStatus:
     start_sending(run).wait()
     logged = read_logged(run)
     if logged is None:
-        raise WandbError(f"run {run.id}: the process that logs ended without a word")
+        raise WandbError(f"run {run.id}: {ENDED}")
     return logged
 
 
-def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = None) -> "Popen[bytes]":
     """Start the process that logs `run`, in a session of its own; `online` whatever the run was asked to do.
 
     Raises:
@@ -184,13 +203,7 @@ def start(run: Run, online: bool = False, secrets: Mapping[str, str] | None = No
     command = [sys.executable, "-m", "tfbind.tracking.logger", str(run.home), run.id]
     if online:
         command.append("--online")
-    devnull = subprocess.DEVNULL
-    variables = {**environment(run.home, url, key), **extra}
-    child = subprocess.Popen(
-        command, stdin=devnull, stdout=devnull, stderr=devnull, env=variables, start_new_session=True
-    )
-    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie
-    return child
+    return LogJob(run.folder).spawn(command, extra, environment(run.home, url, key))
 
 
 def _server(run: Run, variables: Mapping[str, str]) -> str:
@@ -254,7 +267,7 @@ class _RunLog:
         ended = 0.0
         while ended < END_SECONDS:
             time.sleep(1)
-            ended = 0.0 if runs.read_status(self.run).active else ended + 1
+            ended = 0.0 if self.run.status().active else ended + 1
         self._write_status(state="incomplete", error=f"the client did not finish within {END_SECONDS:.0f} s")
         os.killpg(0, signal.SIGKILL)
 
@@ -340,7 +353,7 @@ class _RunLog:
             threading.Thread(target=self._poll_server, daemon=True).start()
         while True:
             try:
-                active = runs.read_status(self.run).active
+                active = self.run.status().active
                 path = self.run.folder / runs.METRICS
                 current = path.stat().st_size if path.exists() else 0
                 if current != size:
@@ -352,7 +365,7 @@ class _RunLog:
                     return
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:  # somebody pressed Stop on the server
-                runs.request_stop(self.run, runs.StopReason.ON_WANDB)
+                self.run.request_stop(runs.StopReason.ON_WANDB)
 
     def _send(self) -> None:
         for row in runs.read_rows(self.run)[self.first - 1 :]:
@@ -362,7 +375,7 @@ class _RunLog:
         self._write_status(rows=self.first - 1)
 
     def _finish(self) -> None:
-        state = runs.read_status(self.run).state
+        state = self.run.state
         reason, online = "", self.logged["mode"] == "online"
         try:
             self.session.finish(exit_code=0 if state == "finished" else 1)
@@ -407,9 +420,7 @@ class _RunLog:
 def main(home: str, id: str, *options: str) -> None:
     """Log a run to its end. A second process for the same run waits until the first has ended."""
     run = runs.find(Path(home), id)
-    locks = run.home / "locks"
-    locks.mkdir(exist_ok=True)
-    with FileLock(locks / f"wandb-{run.id}.lock"):
+    with LogJob(run.folder).lock(seconds=-1):
         log = _RunLog(run, "--online" in options)
         signal.signal(signal.SIGTERM, log.end)
         try:

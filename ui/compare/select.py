@@ -123,7 +123,7 @@ def cached_record(run: Run) -> RunRecord:
     record = cached[1]
     if record.state not in runs.ACTIVE:
         return record
-    status = runs.read_status(run)  # it may have died without a word
+    status = run.status()  # it may have died without a word
     return replace(record, state=status.state, error=status.error)
 
 

@@ -130,7 +130,7 @@ def _sweep(name: str, text: str) -> bool:
         if st.button("Start the runs", type="primary", icon=":material/play_arrow:"):
             run_action(lambda: _submit(text))
         return False
-    status = runs.read_status(sweep)
+    status = sweep.status()
     busy = status.active or any(run.state in ACTIVE for run in sweeps.run_records(sweep))
     poll(lambda: live(sweep, busy), busy)
     if busy:
@@ -144,7 +144,7 @@ def _sweep(name: str, text: str) -> bool:
 
 def _submit(text: str) -> None:
     sweep = sweeps.create(home(), sweeps.parse_spec(text, lesson.BASE))
-    runs.start_process(sweep, sweeps.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
+    sweep.spawn(sweeps.command(home(), sweep.id, lesson.BASE.dataset, lesson.PRESET))
 
 
 def _all_records(name: str) -> list[RunRecord]:

@@ -13,9 +13,9 @@ from tfbind.runs import duration, round_seconds
 from tfbind.scoring import (
     BESIDE,
     About,
-    Job,
     JobRequest,
     JobStatus,
+    PredictionJob,
     Track,
     as_bytes,
     as_json,
@@ -114,7 +114,7 @@ def background_jobs() -> None:
         poll(lambda: _draw_jobs(running), running > 0)
 
 
-def _state(job: Job) -> str:
+def _state(job: PredictionJob) -> str:
     try:
         return jobs.read_status(job).state
     except (ValueError, OSError):
@@ -135,7 +135,7 @@ def _draw_jobs(running: int) -> None:
         st.caption(f"The newest {SHOWN} of {len(all_jobs):,}. All lie in {plain(str(home() / jobs.FOLDER))}.")
 
 
-def _draw_job(job: Job, request: JobRequest, status: JobStatus) -> None:
+def _draw_job(job: PredictionJob, request: JobRequest, status: JobStatus) -> None:
     format = FORMATS.get(request.suffix, plain(request.suffix))
     format = f"Effects of variants ({plain(request.suffix[1:].upper())})" if request.genome else format
     st.markdown(f"**{plain(request.file)}** · {format} · model {plain(request.model)} · {status.state}")
@@ -148,7 +148,7 @@ def _draw_job(job: Job, request: JobRequest, status: JobStatus) -> None:
         show(plain(status.message))
     with st.container(horizontal=True):
         if status.state == "running":
-            _draw_button("Stop", "stop_circle", jobs.stop, job)
+            _draw_button("Stop", "stop_circle", PredictionJob.stop, job)
             return
         if status.state == "finished":
             _draw_download(job, request)
@@ -159,7 +159,7 @@ def _draw_job(job: Job, request: JobRequest, status: JobStatus) -> None:
             _draw_button("Move to trash", "delete", jobs.delete, job)
 
 
-def _draw_download(job: Job, request: JobRequest) -> None:
+def _draw_download(job: PredictionJob, request: JobRequest) -> None:
     path = jobs.output(job, request)
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(request.file).name.partition(".")[0]) or "predictions"
     st.download_button(
@@ -190,11 +190,11 @@ def _progress_words(status: JobStatus, unit: str) -> str:
     return f"{status.stage}: {status.done:,} of {status.total:,} {unit}{left}"
 
 
-def _draw_button(label: str, icon: str, action: Callable[[Job], object], job: Job) -> None:
+def _draw_button(label: str, icon: str, action: Callable[[PredictionJob], object], job: PredictionJob) -> None:
     st.button(label, key=f"{icon}-{job.id}", icon=f":material/{icon}:", on_click=_run_job_action, args=(action, job))
 
 
-def _run_job_action(action: Callable[[Job], object], job: Job) -> None:
+def _run_job_action(action: Callable[[PredictionJob], object], job: PredictionJob) -> None:
     try:
         action(job)
     except (ValueError, OSError) as error:

@@ -290,7 +290,7 @@ def _plan_and_start(
 def _submit(id: str, spec: Spec, options: dict[str, Any], command: list[str]) -> None:
     details = {**options, "wandb": options["wandb"] or "off"}
     sweep = sweeps.create(home(), spec, id=id, **details)
-    runs.start_process(sweep, command, secrets())
+    sweep.spawn(command, secrets())
 
 
 def _show_plan(spec: Spec, plan: Plan, sizes: dict[str, tuple[int, int]]) -> None:
@@ -348,7 +348,7 @@ def _row(sweep: sweeps.Sweep, size: int) -> dict[str, object]:
         name = sweeps.read_settings(sweep)["name"]
     except ValueError as error:
         return {"Name": f"damaged: {error}", "Sweep": sweep.id}
-    state = runs.state_word(runs.read_status(sweep).state)
+    state = runs.state_word(sweep.state)
     return {"Name": name, "State": state, "Runs": size, "Sweep": sweep.id}
 
 

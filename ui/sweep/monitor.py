@@ -40,7 +40,7 @@ def actions(sweep: Sweep, status: Status, records: list[RunRecord]) -> None:
 
 
 def _stop(sweep: Sweep, status: Status) -> None:
-    requested = runs.stop_requested(sweep)
+    requested = sweep.stop_requested()
     if st.button("Stop all", icon=":material/stop_circle:", disabled=requested, key="stop-all"):
         run_action(lambda: sweeps.cancel(sweep))
     if status.active and st.button(
@@ -69,7 +69,7 @@ def _extend(sweep: Sweep) -> None:
 
 def _save_and_resume(sweep: Sweep, text: str) -> None:
     sweeps.extend(sweep, text)
-    if not runs.read_status(sweep).active:
+    if not sweep.status().active:
         sweeps.resume(sweep, secrets())
 
 
@@ -96,7 +96,7 @@ def run_actions(records: list[RunRecord]) -> None:
         )
         st.page_link(TRAIN_PAGE, label="Open", icon=":material/open_in_new:", query_params={"run": id})
         if st.button("Stop this run", key="stop-one"):
-            run_action(lambda: runs.cancel(runs.find(home(), id)))
+            run_action(runs.find(home(), id).cancel)
 
 
 @st.cache_resource(show_spinner=False)
@@ -107,7 +107,7 @@ def _record_cache() -> RecordCache:
 
 def race(sweep: Sweep) -> None:
     """Draw a sweep: heading, buttons, state, curves, table. Polls once a second while anything is active."""
-    status = runs.read_status(sweep)
+    status = sweep.status()
     title, new = st.columns([5, 1], vertical_alignment="center")
     title.header(plain(sweeps.read_settings(sweep)["name"]), anchor=False)
     new.button("New sweep", icon=":material/add:", on_click=close_sweep, width="stretch")
@@ -122,7 +122,7 @@ def race(sweep: Sweep) -> None:
 
 def live(sweep: Sweep, was_busy: bool) -> None:
     """Draw how a sweep stands; the whole page again when it has come to its end."""
-    status = runs.read_status(sweep)
+    status = sweep.status()
     records = sweeps.run_records(sweep, _record_cache())
     if was_busy and not status.active and not any(run.state in ACTIVE for run in records):
         st.rerun()

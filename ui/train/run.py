@@ -14,6 +14,7 @@ from tfbind.data import resolve_name
 from tfbind.evaluation import SplitBaselines, as_good_as_the_rule
 from tfbind.figures import curve
 from tfbind.runs import Hint, Row, Run, State, Status, Steps, devices, duration, hint, log
+from tfbind.store import GRACE_SECONDS
 from tfbind.text import figure, visible
 from tfbind.tracking import logger
 from ui.predict.model import MODEL
@@ -79,16 +80,16 @@ def actions(run: Run, status: Status) -> None:
 
 def stop_buttons(run: Run, status: Status) -> None:
     """Stop, and when that was not heard for a while, Force stop."""
-    requested = runs.stop_requested(run)
+    requested = run.stop_requested()
     label = "Cancel" if status.state == "pending" else "Stop"
     if st.button(label, icon=":material/stop_circle:", disabled=requested, key="stop"):
-        run_action(lambda: runs.cancel(run))
+        run_action(run.cancel)
     if requested:
         kept = "The weights of its best finished epoch are kept" if has_weights(run) else "No epoch is finished yet"
         st.caption(f"Stopping after the batch in hand. {kept}.")
-        waited = time.time() - (run.folder / runs.STOP).stat().st_mtime
-        if waited > runs.GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
-            run_action(lambda: runs.kill(run))
+        waited = time.time() - run.stop_file.stat().st_mtime
+        if waited > GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
+            run_action(run.kill)
 
 
 def _score(run: Run) -> None:
@@ -149,7 +150,7 @@ def _delete(run: Run) -> None:
 
 def run_view(run: Run) -> None:
     """Draw a run: heading, state, curves, results, buttons. Polls once a second while the run is active."""
-    status = runs.read_status(run)
+    status = run.status()
     title, new = st.columns([5, 1], vertical_alignment="center")
     title.header(plain(runs.read_labels(run)["name"]), anchor=False)
     new.button("New run", icon=":material/add:", on_click=close_run, width="stretch")
@@ -167,7 +168,7 @@ def run_view(run: Run) -> None:
 def _live(run: Run, config: TrainConfig, was_active: bool) -> None:
     if not run.folder.exists():  # another tab threw it away
         st.rerun()
-    status = runs.read_status(run)
+    status = run.status()
     if was_active and not status.active:
         st.rerun()
     with panel("run"):

@@ -265,7 +265,7 @@ def _test(run: Run, config: TrainConfig) -> None:
         )
         if result.baselines:
             _table(vars(result), [vars(baseline) for baseline in result.baselines], "test")
-    elif runs.read_status(run).state == "finished":
+    elif run.state == "finished":
         with st.popover("Open the test", icon=":material/lock:"):
             st.caption(
                 "The test part was kept away from everything so far. It is opened once: if its figure makes you "

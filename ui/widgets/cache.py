@@ -108,7 +108,7 @@ def _label_of_run(run: Run, stamps: tuple[int, ...]) -> str | None:  # noqa: ARG
     """What a run that has ended is called; None when it has no weights, or is damaged."""
     if not (run.folder / runs.BEST).exists():
         return None
-    state = runs.state_word(runs.read_status(run).state)
+    state = runs.state_word(run.state)
     with suppress(ValueError):
         figure = (runs.best_row(runs.read_rows(run)) or {}).get("val_pearsonr")
         facts = [f"Pearson {figure:.3f}"] if figure else []

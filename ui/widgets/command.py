@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tfbind.cli import SHARE
 from tfbind.config import PROJECT
+from tfbind.store import spawn
 
 
 def command(
@@ -30,13 +31,13 @@ def command(
     if invalid := [word for word in words if "\0" in word]:
         raise ValueError(f"{invalid[0]!r}: a NUL character in it, which no name or number has")
     with tempfile.TemporaryFile("w+") as output:  # not a pipe: nobody reads it until the end
-        child = subprocess.Popen(
+        child = spawn(
             [sys.executable, "-m", "tfbind", *words],
             stdout=output,
             stderr=subprocess.PIPE,
             text=True,
             cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
+            start_new_session=False,  # it ends with the server
         )
         on_start(child)
         stderr_lines = _listen(child, seconds, on_progress, on_stage)

@@ -27,7 +27,7 @@ def active_runs(home: Path) -> list[tuple[Run, Status]]:
         stamp = mtime_ns(run.folder / runs.STATE)
         if _ended_stamps().get(run.folder) == stamp:
             continue
-        status = runs.read_status(run)
+        status = run.status()
         if status.active:
             active.append((run, status))
         else:
