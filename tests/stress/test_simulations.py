@@ -6,9 +6,7 @@ import pytest
 
 @pytest.mark.parametrize("counts", [*planted.COUNTS, (2, 8), (3, 5), (2,) * 5, (5,) * 3])
 @pytest.mark.parametrize("condition", planted.CONDITIONS)
-def test_equal_settings_are_called_different_in_at_most_3_of_100_sets(
-    counts: tuple[int, ...], condition: str
-) -> None:
+def test_equal_settings_differ_in_at_most_3_of_100_sets(counts: tuple[int, ...], condition: str) -> None:
     assert planted.false_calls(counts, 300, condition=condition) <= 15  # 9, and what chance adds to them
     assert planted.false_calls(counts, 300, condition=condition, shared=False) <= 15
 

@@ -52,7 +52,7 @@ from ui.widgets.session import cells, home, plain, run_action
 
 IMPORTANCE_HELP = (
     "PED-ANOVA: where the best tenth of the runs lie along each setting, compared with all of them. The mark is what "
-    "figures dealt out at random reach; settings below it are not shown. Settings that were hardly varied cannot show "
+    "figures dealt out at random reach; settings below it are not shown. Those that were hardly varied cannot show "
     "their importance."
 )
 DIFF_RUNS = 12
