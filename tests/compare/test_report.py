@@ -78,6 +78,7 @@ def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_table(made.records, PEARSON))))
     assert [row["val_pearsonr"] for row in rows][:2] == ["0.883", "0.887"]
     assert rows[-1]["val_pearsonr"] == ""
+    assert [rows[0][name] for name in ("val_loss", "train_loss")] == ["0.2", "0.2"]  # at the epoch of the figure
     danger = [past("a", 0.5, name="=1+1"), past("b", 0.5, name="@x")]
     assert [row["name"] for row in csv.DictReader(io.StringIO(csv_table(danger, PEARSON)))] == ["'=1+1", "'@x"]
     assert csv_table([], PEARSON) == ""
