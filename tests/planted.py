@@ -126,16 +126,18 @@ def crossings(draws: int) -> tuple[int, list[CurveCrossing]]:
     return int(np.argmax(second > first)) + 1, [each for each in races if each.kind == "crossed"]
 
 
-def table(draws: int) -> None:
+def table(draws: int, rows: Sequence[Sequence[int]] = (*COUNTS, MANY)) -> None:
     """Print in how many of 100 sets equal settings are called different, and a best by 5 standard deviations wins."""
     header = ["seeds of each setting", *CONDITIONS, "winner named"]
     print("|", " | ".join(header), "|\n|" + "---|" * len(header))
-    for counts in (*COUNTS, MANY):
-        count = draws if counts != MANY else draws // 4
+    for counts in rows:
+        count = draws * {2: 10, 50: 1}.get(len(counts), 3)
         name = f"{len(counts)} × {counts[0]}" if len(set(counts)) == 1 else ", ".join(map(str, counts))
-        calls = [false_calls(counts, count, condition=condition, shared=False) for condition in CONDITIONS]
+        conditions = CONDITIONS if len(counts) > 2 else CONDITIONS[:4]  # of two, half and all but one are one
+        calls = [false_calls(counts, count, condition=condition, shared=False) for condition in conditions]
+        cells = [f"{100 * each / count:.1f}" for each in calls] + [""] * (len(CONDITIONS) - len(calls))
         won = true_calls(counts, 5 * SPREAD, count, shared=False)
-        print(f"| {name} |", " | ".join(f"{100 * each / count:.1f}" for each in [*calls, won]), "|", flush=True)
+        print("|", " | ".join([name, *cells, f"{100 * won / count:.0f}"]), "|", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def test_the_winner_of_ten_settings_with_three_seeds_is_named(shared: bool) -> N
     assert planted.true_calls((3,) * 10, 5 * planted.SPREAD, 200, shared) >= 140
 
 
-@pytest.mark.parametrize(("gap", "seeds"), [(1, 22), (2, 7), (3, 4)])
+@pytest.mark.parametrize(("gap", "seeds"), [(1, 22), (2, 7), (3, 5)])
 def test_the_seeds_that_would_settle_it_do_in_four_of_five_draws(gap: int, seeds: int) -> None:
     assert planted.true_calls((seeds, seeds), gap * planted.SPREAD, 500) >= 380
 

@@ -47,7 +47,7 @@ FEWEST_SHARED = (
     3  # seeds from which a variance is shrunk, and settings from which there is anything to shrink towards
 )
 SHARED_FREEDOM = 3.0  # degrees of freedom that the mean variance counts for beside a setting's own
-OUTLIER = 0.01  # p below which a variance is too large to share
+OUTLIER = 0.002  # p below which a variance is too large to share
 LEAD_FACTOR = 4  # the p of a lead over all others counts this many times: variances may be less alike than they look
 PAIRED_FREEDOM = 8  # what has to be left once the seeds' common part is taken off
 POWER = 0.8
@@ -319,8 +319,12 @@ def welch(difference: float, first: SeedVariance, second: SeedVariance, settings
 
 
 def has_power(difference: float, first: SeedVariance, second: SeedVariance, settings: int) -> bool:
-    """Whether a true difference of this size would be called with a chance of `POWER` at least."""
+    """Whether a true difference of this size would be called with a chance of `POWER` at least.
+
+    Its degrees of freedom are estimated, and fewer on average than those of equal variances.
+    """
     test = welch(difference, first, second, settings)
+    test = replace(test, freedom=test.freedom * (1 - 1 / first.seeds))
     size = abs(difference) / test.error
     reached = float(special.nctdtrit(test.freedom, size, 1 - POWER)) * test.error
     return reached > 0 and replace(test, difference=reached).beyond_chance
