@@ -9,11 +9,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from golden.make import called
 from past_runs import past, replicates
 from stand_in import CONFIG, make_rows, make_run
 
+from tfbind.compare.plots import importance_bars
 from tfbind.compare.report import (
     Report,
     csv_table,
@@ -76,6 +78,7 @@ def test_csv_has_a_row_for_each_run_and_no_formula() -> None:
     rows = list(csv.DictReader(io.StringIO(csv_table(made.records, PEARSON))))
     assert [row["val_pearsonr"] for row in rows][:2] == ["0.883", "0.887"]
     assert rows[-1]["val_pearsonr"] == ""
+    assert [rows[0][name] for name in ("val_loss", "train_loss")] == ["0.2", "0.2"]  # at the epoch of the figure
     danger = [past("a", 0.5, name="=1+1"), past("b", 0.5, name="@x")]
     assert [row["name"] for row in csv.DictReader(io.StringIO(csv_table(danger, PEARSON)))] == ["'=1+1", "'@x"]
     assert csv_table([], PEARSON) == ""
@@ -224,8 +227,27 @@ def test_importance_finds_the_setting_that_matters() -> None:
         {"learning_rate": 10 ** -(place % 10 / 2), "kernel_size": 3 + 2 * (place // 10), "val_pearsonr": place % 10}
         for place in range(40)
     ]
-    shares = setting_importance(records, ["learning_rate", "kernel_size"], PEARSON)
-    assert next(iter(shares)) == "learning_rate"
-    assert sum(shares.values()) == pytest.approx(1)
+    importances = setting_importance(records, ["learning_rate", "kernel_size"], PEARSON)
+    assert list(importances) == ["learning_rate"]
+    assert importances["learning_rate"].share > 0.9 > importances["learning_rate"].chance
+    bars, marks = importance_bars(importances).data
+    assert (list(bars.y), bars.x[0] > marks.x[0]) == (["learning_rate"], True)
     assert setting_importance(records[:5], ["learning_rate"], PEARSON) == {}
     assert setting_importance([record | {"same": 1} for record in records], ["same"], PEARSON) == {}
+
+
+def noise_with_importance(draws: int) -> int:
+    """In how many draws of three settings that do nothing one of them is shown as important."""
+    rng, columns = np.random.default_rng(5), ["learning_rate", "kernel_size", "dropout_rate"]
+    drawn = (rng.uniform(0, 1, (12, 4)).tolist() for _ in range(draws))
+    named = ([dict(zip([*columns, "val_pearsonr"], row, strict=True)) for row in rows] for rows in drawn)
+    return sum(bool(setting_importance(rows, columns, PEARSON)) for rows in named)
+
+
+def test_importance_of_noise_is_not_shown() -> None:
+    assert noise_with_importance(3) == 0
+
+
+@pytest.mark.slow
+def test_importance_of_noise_is_shown_in_5_of_100_draws() -> None:
+    assert noise_with_importance(60) <= 7

@@ -3,12 +3,26 @@
 import planted
 import pytest
 
-UNEQUAL = [(2, 5), (2, 8), (2, 15), (3, 8), (2, 8, 8)]
+
+@pytest.mark.parametrize("counts", [*planted.COUNTS, (2, 8), (3, 5), (2,) * 5, (5,) * 3])
+@pytest.mark.parametrize("condition", planted.CONDITIONS)
+def test_equal_settings_differ_in_at_most_3_of_100_sets(counts: tuple[int, ...], condition: str) -> None:
+    assert planted.false_calls(counts, 300, condition=condition) <= 15  # 9, and what chance adds to them
+    assert planted.false_calls(counts, 300, condition=condition, shared=False) <= 15
 
 
-@pytest.mark.parametrize("counts", [(2, 2), (3, 3), (5, 5), (3, 3, 3), (3, 3, 3, 3, 3), *UNEQUAL])
-def test_planted_ties_are_called_ties_in_95_of_100_draws(counts: tuple[int, ...]) -> None:
-    assert planted.false_calls(counts, 300) <= 15
+def test_of_fifty_equal_settings_none_is_called_different() -> None:
+    assert planted.false_calls(planted.MANY, 100) <= 7
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_winner_of_ten_settings_with_three_seeds_is_named(shared: bool) -> None:
+    assert planted.true_calls((3,) * 10, 5 * planted.SPREAD, 200, shared) >= 140
+
+
+@pytest.mark.parametrize(("gap", "seeds"), [(1, 22), (2, 7), (3, 5)])
+def test_the_seeds_that_would_settle_it_do_in_four_of_five_draws(gap: int, seeds: int) -> None:
+    assert planted.true_calls((seeds, seeds), gap * planted.SPREAD, 500) >= 380
 
 
 def test_planted_ties_of_single_runs_beside_replicates_are_called_ties() -> None:

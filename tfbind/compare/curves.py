@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.compare.runs import Goal, number
-from tfbind.compare.significance import LEVEL, t_quantile, welch
+from tfbind.compare.significance import LEVEL, SeedVariance, t_quantile, welch
 from tfbind.runs import RunRecord
 
 Values = NDArray[np.float64]
@@ -156,10 +156,10 @@ def _ahead(sides: Sequence[Values], level: float) -> int:
     """1 where the first of two groups of runs has the higher mean, -1 where the second has, 0 within chance."""
     first, second = (side.mean(axis=1) for side in sides)
     difference = float(first.mean() - second.mean())
-    parts = [(float(side.var(ddof=1)) / len(side), len(side) - 1.0) for side in (first, second)]
-    if not any(part for part, _ in parts):
+    spreads = [SeedVariance(float(side.var(ddof=1)), len(side) - 1, len(side)) for side in (first, second)]
+    if not any(spread.variance for spread in spreads):
         return 0
-    return int(np.sign(difference)) if welch(difference, parts, 2).single < level else 0
+    return int(np.sign(difference)) if welch(difference, spreads[0], spreads[1], 2).p < level else 0
 
 
 def _crossing(crossing: CurveCrossing, epochs: NDArray[np.int64], lead: Values, margin: Values) -> CurveCrossing:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from tfbind.compare.curves import curve_points, mean_curve, smooth
 from tfbind.compare.runs import Configuration, RankBy, format_value, metric_label, number
+from tfbind.compare.significance import Importance
 from tfbind.compare.verdict import Verdict
 from tfbind.figures import CURVE_POINTS, OBSERVED, plain, sight, thin
 from tfbind.runs import RunRecord
@@ -342,18 +343,28 @@ def against(rows: Sequence[Mapping[str, Any]], column: str, rank_by: RankBy, log
     return _framed(figure, 320)
 
 
-def importance_bars(shares: Mapping[str, float]) -> go.Figure:
-    """How much of the differences each setting explains, the most important on top."""
-    names = list(shares)[::-1]
+def importance_bars(importances: Mapping[str, Importance]) -> go.Figure:
+    """How much of the differences each setting explains, the most important on top, beside what chance reaches."""
+    names = list(importances)[::-1]
+    labels = [_short(name) for name in names]
     figure = go.Figure(
         go.Bar(
-            x=[shares[name] for name in names],
-            y=[_short(name) for name in names],
+            x=[importances[name].share for name in names],
+            y=labels,
             orientation="h",
+            name="share",
             marker={"color": COLOURS[0]},
             hovertemplate="%{y}: %{x:.0%}<extra></extra>",
         )
     )
+    figure.add_scatter(
+        x=[importances[name].chance for name in names],
+        y=labels,
+        mode="markers",
+        name="what chance reaches",
+        marker={"color": COLOURS[1], "symbol": "line-ns", "size": 16, "line": {"width": 3, "color": COLOURS[1]}},
+        hovertemplate="by chance up to %{x:.0%}<extra></extra>",
+    )
     figure.update_xaxes(title="share of importance", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(automargin=True)
-    return _framed(figure, 80 + 30 * max(2, len(names)))
+    return _framed(figure, 100 + 30 * max(2, len(names)), legend=True)

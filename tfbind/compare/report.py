@@ -17,11 +17,22 @@ import plotly
 
 from tfbind import __version__
 from tfbind.compare.plots import PlotOptions, learning_curves, parallel, ranking_figure
-from tfbind.compare.runs import RankBy, column_names, columns_of, differing, format_value, metric_label, table
+from tfbind.compare.runs import (
+    RankBy,
+    column_names,
+    columns_of,
+    differing,
+    format_value,
+    measure,
+    metric_label,
+    metrics,
+    number,
+    table,
+)
 from tfbind.compare.text import RULE, amount, headline, next_steps, repeat_command, trend_words, verdict_lines
 from tfbind.compare.verdict import Verdict
 from tfbind.evaluation import BaselineComparison
-from tfbind.runs import RunRecord
+from tfbind.runs import Row, RunRecord
 from tfbind.scoring import quoted, safe_cell
 from tfbind.text import significant, visible
 
@@ -66,18 +77,28 @@ def now() -> str:
 
 
 def csv_table(records: Sequence[RunRecord], rank_by: RankBy) -> str:
-    """The table of runs, as `compare.table` has it, and what each comes from, as CSV.
+    """The table of runs, as `compare.table` has it, what each comes from, and its other metrics, as CSV.
 
     Args:
         records: the runs.
-        rank_by: the figure.
+        rank_by: the figure; other metrics are those of its epoch.
 
     Returns:
         The text of a .csv; no cell is taken for a formula by a spreadsheet.
     """
     table_rows = [row | _provenance(record) for row, record in zip(table(records, rank_by), records, strict=True)]
+    others = [name for name in metrics(records) if table_rows and name not in table_rows[0]]
+    table_rows = [row | _at_figure(record, rank_by, others) for row, record in zip(table_rows, records, strict=True)]
     rows = [list(table_rows[0]), *(row.values() for row in table_rows)] if table_rows else []
     return "".join(",".join(map(_csv_cell, row)) + "\n" for row in rows)
+
+
+def _at_figure(record: RunRecord, rank_by: RankBy, names: Sequence[str]) -> dict[str, float | None]:
+    """Metrics of a run at the epoch of its figure, None without one."""
+    point = measure(record, rank_by)
+    epoch = point and (point.epoch or record.rows[-1]["epoch"])
+    at_epoch: Row = next((row for row in record.rows if row["epoch"] == epoch), {})
+    return {name: number(at_epoch.get(name)) for name in names}
 
 
 def _csv_cell(value: object) -> str:

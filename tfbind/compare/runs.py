@@ -102,13 +102,19 @@ class Configuration:
         ]
 
     @property
-    def values(self) -> list[float]:
-        """One value for each seed: the mean, where a seed was run more than once. Unknown seeds count singly."""
-        by_seed: dict[object, list[float]] = {}
+    def by_seed(self) -> dict[object, float]:
+        """The value of each seed: the mean, where it was run more than once. A run of unknown seed stands for one, by
+        its key."""
+        values: dict[object, list[float]] = {}
         for record in self.counted:
             seed = record.config.get("seed")
-            by_seed.setdefault(record.key if seed is None else seed, []).append(self.points[record.key].value)
-        return [sum(values) / len(values) for values in by_seed.values()]
+            values.setdefault(record.key if seed is None else seed, []).append(self.points[record.key].value)
+        return {seed: sum(each) / len(each) for seed, each in values.items()}
+
+    @property
+    def values(self) -> list[float]:
+        """One value for each seed."""
+        return list(self.by_seed.values())
 
 
 def choose(metric: str, when: When = "best", epoch: int | None = None, goal: Goal | None = None) -> RankBy:

@@ -51,8 +51,9 @@ from ui.widgets.panels import panel
 from ui.widgets.session import cells, home, plain, run_action
 
 IMPORTANCE_HELP = (
-    "PED-ANOVA: where the best tenth of the runs lie along each setting, compared with all of them. Shares add up "
-    "to 1. It is a hint, not a test: settings that were hardly varied cannot show their importance."
+    "PED-ANOVA: where the best tenth of the runs lie along each setting, compared with all of them. The mark is what "
+    "figures dealt out at random reach; settings below it are not shown. Those that were hardly varied cannot show "
+    "their importance."
 )
 DIFF_RUNS = 12
 # Plotly draws these axes black in every theme.
@@ -131,12 +132,15 @@ def _importance(rows: list[dict[str, Any]], columns: list[str], rank_by: RankBy)
         st.caption(f"Importance needs at least {FEWEST} runs with a figure; there are {len(rows)}.")
         return
     key = (rank_by, *(row["key"] for row in rows), *(row[rank_by.metric] for row in rows))
-    shares = made_for("importance", key, lambda: setting_importance(rows, columns, rank_by))
+    importances = made_for("importance", key, lambda: setting_importance(rows, columns, rank_by))
+    if not importances:
+        st.caption("No setting shows importance beyond chance.")
+        return
     st.plotly_chart(
-        importance_bars(shares),
+        importance_bars(importances),
         config=chart_config("importance"),
         key="importance",
-        alt="How much of the differences each setting explains",
+        alt="How much of the differences each setting explains, and what chance reaches",
     )
 
 

@@ -26,7 +26,7 @@ from tfbind.compare import (
 from tfbind.figures import thin
 from tfbind.runs import Run, RunRecord, Stamp, record as run_record
 from tfbind.text import visible
-from ui.widgets.panels import number_column
+from ui.widgets.panels import number_column, number_columns
 from ui.widgets.session import COMPARE_PAGE, cells, home, plain
 
 WHEN: dict[When, str] = {"best": "Best epoch", "last": "Last epoch", "epoch": "At epoch"}
@@ -275,7 +275,9 @@ def _one_type(column: Any) -> Any:
     known = [value for value in column if value is not None and value == value]
     if all(number(value) is not None for value in known):
         return column
-    return pd.Series([None if value is None else str(value) for value in column], index=column.index)
+    return pd.Series(
+        [None if value is None or value != value else str(value) for value in column], index=column.index
+    )
 
 
 def _sparkline(record: RunRecord, rank_by: RankBy) -> list[float]:
@@ -296,7 +298,5 @@ def _columns(frame: pd.DataFrame, rank_by: RankBy) -> dict[str, Any]:
         "curve": st.column_config.LineChartColumn("curve", help=f"{words} over the epochs", width="small"),
         "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest validation loss"),
         "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
-        "learning_rate": st.column_config.NumberColumn("learning_rate", format="%g"),
-        "weight_decay": st.column_config.NumberColumn("weight_decay", format="%g"),
     }
-    return {name: column for name, column in columns.items() if name in frame.columns}
+    return number_columns(frame) | {name: column for name, column in columns.items() if name in frame.columns}

@@ -48,7 +48,8 @@ def number_column(values: Any, label: str | None = None, decimals: int = 4, **op
 
 def number_columns(table: pd.DataFrame) -> dict[str, Any]:
     """A column for each that has fractions, such as learning rates: all digits, not the first four decimals."""
-    return {name: st.column_config.NumberColumn(format="%g") for name in table if table[name].dtype.kind == "f"}
+    fractions = [name for name in table if table[name].dtype.kind == "f" and (table[name].dropna() % 1).any()]
+    return {name: st.column_config.NumberColumn(format="%g") for name in fractions}
 
 
 @contextmanager
