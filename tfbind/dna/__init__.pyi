@@ -27,7 +27,7 @@ from .fasta import (
     genome_chunks as genome_chunks,
     keep_fasta as keep_fasta,
 )
-from .formats import plain_text as plain_text, with_newlines as with_newlines
+from .formats import plain_text as plain_text
 from .intervals import (
     Placements as Placements,
     Position as Position,

@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from tfbind.dna.oligos import strip_modifications
 from tfbind.store import plural
 
 LETTERS = "ACGTN"
@@ -33,7 +34,7 @@ Changes = Counter[tuple[str, str, int]]  # how often: an action, the sign, its f
 
 _AMINO_ACIDS = set(b"ACDEFGHIKLMNPQRSTVWYXBZ*")
 _NOT_DNA = set(b"EFILPQ")
-_CHOICES = b"[]{}()/|\\<>"  # what stands around alternatives or between them
+_CHOICES = b"[]{}()/|\\<>,;:="  # what stands around alternatives, between them, or behind a name
 _PLAIN = b"ACGTN\n\r\v\f"
 _UPPER = bytes(byte - 32 if 97 <= byte <= 122 else byte for byte in range(256))
 _NOT_LOWER = bytes(byte for byte in range(256) if not 97 <= byte <= 122)
@@ -185,7 +186,11 @@ class InvalidLetter(ValueError):
 
 
 def is_dna(text: bytes) -> bool:
-    """Whether a text is DNA letters alone, apart from the ends of an oligo, as in 5'-ACGT-3'."""
+    """Whether a text is DNA letters alone, apart from what vendors write around and between those of an oligo."""
+    return _is_dna(text) or _is_dna(strip_modifications(text)[0])
+
+
+def _is_dna(text: bytes) -> bool:
     first, last = _ends(text)
     letters = text[first:last].translate(_UPPER, BLANK)
     return bool(letters) and not letters.translate(None, _ALLOWED)
@@ -195,6 +200,7 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
     """The codes of a piece of a record that follows `before` bases; repairs are counted in `changes`."""
     if not body.translate(None, _PLAIN):
         return codes_of_bytes(body.translate(None, BLANK))
+    body = _without_modifications(body, changes)
     letters = body.translate(_UPPER, BLANK)
     if letters.translate(None, _ALLOWED):
         body = strip_numbers(_without_ends(body, record, changes), changes)
@@ -205,6 +211,20 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
         _refuse(letters, int((kinds == NOT_A_LETTER).argmax()), record, before)
     _count(body, kinds, changes)
     return _CODES[kinds]
+
+
+def _without_modifications(body: bytes, changes: Changes) -> bytes:
+    """The body without the modifications of an oligo, or as it is where the rest is no DNA."""
+    rest, modifications = strip_modifications(body)
+    if not modifications:
+        return body
+    first, last = _ends(rest)
+    letters = strip_numbers(rest[first:last], Changes())
+    if not _is_dna(letters) or mostly_other(letters.translate(_UPPER)):
+        return body
+    for name, times in modifications.items():
+        changes["modification", name, 0] += times
+    return rest
 
 
 def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
@@ -305,6 +325,17 @@ def describe(changes: Changes) -> list[str]:
         notes.append("most letters are no A C G T: is this a protein?")
     if (removed := by_action.get("removed")) is not None:
         notes += _describe_removed(removed)
+    if (modifications := by_action.get("modification")) is not None:
+        listed = ", ".join(f"{times} {name}" if times > 1 else name for name, times in modifications.items())
+        notes.append(f"modifications left out: {printable(listed)}")
+    if "circular" in by_action:
+        notes.append("circular: a site across its ends is not seen")
+    if "features" in by_action:
+        notes.append("its features are not read")
+    if (empty := by_action.get("passed over")) is not None:
+        rest = empty.pop("", 0)
+        listed = ", ".join(map(shorten, empty)) + (f" and {rest:,} more" if rest else "")
+        notes.append(f"passed over beside it, without letters: {listed}")
     if "split" in by_action:
         notes.append("each line read as a sequence of its own; a line >name above them joins them")
     if "named" in by_action:
@@ -320,6 +351,8 @@ def describe(changes: Changes) -> list[str]:
 def _describe_removed(removed: Counter[str]) -> list[str]:
     gaps = [sign for sign in ("numbers", "spaces") if sign in removed]
     notes = [f"{' and '.join(gaps)} removed"] if gaps else []
+    if comments := removed["comments"]:
+        notes.append(f"{plural(comments, 'comment line')} left out")
     if "ends" in removed:
         notes.append("5' and 3' at the ends removed")
     return notes

@@ -25,7 +25,6 @@ from tfbind.dna import (
     read_records,
     reverse_complement,
     shorten,
-    with_newlines,
 )
 from tfbind.errors import TfbindError
 from tfbind.scoring import Variant
@@ -357,8 +356,8 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
     Raises:
         ValueError: one line: nothing to read, no text, or damaged gzip.
     """
-    raw = decompressed(data, MAX_BYTES)
-    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else with_newlines(raw[:MAX_BYTES])
+    raw = decompressed(data, MAX_BYTES, EXPECTED)
+    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw.lstrip()) else raw[:MAX_BYTES]
     default_chromosome = names[0] if len(names) == 1 else None
     entries = _entries(_numbered(text), default_chromosome)
     calls, bad = [], []
