@@ -14,8 +14,8 @@ from zipped import bgzip
 
 from tfbind.__main__ import main
 from tfbind.dna.fasta import Genome, contigs, keep_fasta
-from tfbind.dna.intervals import read_regions
 from tfbind.dna.parser import assemble_records, read_chunks, read_records
+from tfbind.dna.regions import read_regions
 from tfbind.motifs.formats import read_motifs
 from tfbind.store.tsv import END_MARKER, decompress, is_bgzip, read_whole_lines
 from tfbind.variants.parse import read_calls, read_lines, read_list

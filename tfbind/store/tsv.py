@@ -275,10 +275,21 @@ def _separators(file: str, text: bytes, line: int) -> Places:
     return positions
 
 
-def read_whole_lines(path: Path) -> Iterator[bytes]:
-    """Read a file as `read_text_chunks` does, in pieces of whole lines, each ended by a newline; errors name it."""
+def read_whole_lines(path: Path, expected: str = EXPECTED) -> Iterator[bytes]:
+    """Read a file in pieces of whole lines, each ended by a newline.
+
+    Args:
+        path: the file, as for `read_text_chunks`.
+        expected: what would be right, for messages.
+
+    Yields:
+        The pieces.
+
+    Raises:
+        TfbindError: as `read_text_chunks`, or a line that is too long; it names the file.
+    """
     parts: list[bytes] = []
-    for chunk in _chunks(path):
+    for chunk in _chunks(path, expected):
         cut = chunk.rfind(b"\n") + 1
         if cut:
             yield b"".join([*parts, chunk[:cut]])
@@ -305,10 +316,10 @@ def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
         empty |= len(stripped) < len(text)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path, expected: str) -> Iterator[bytes]:
     with require_regular_file(path).open("rb") as file:
         try:
-            yield from read_text_chunks(file)
+            yield from read_text_chunks(file, expected=expected)
         except TfbindError as error:
             raise TfbindError(str(error), place=file_label(path)) from None
 

@@ -17,6 +17,7 @@ from tfbind.dna import (
     Codes,
     Position,
     Record,
+    bare,
     decode,
     decompressed,
     encode,
@@ -37,7 +38,6 @@ MOST_DIGITS = 12  # of a position
 _BRACKETS = re.compile(r"^>.*|\[\s*+([A-Za-z]*+|-)\s*+/\s*+([A-Za-z]*+|-)\s*+\]", re.MULTILINE)
 _SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)(?:\s*+[>/:-]\s*+|\s++)([A-Za-z]+)")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
-_REFSEQ = re.compile(r"NC_0{4,5}([1-9]|1\d|2[0-4])\.\d+")  # chromosomes 1 to 24 of man, 23 and 24 being X and Y
 _VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 MOST_ALLELES = 100_000  # of one line
@@ -205,14 +205,6 @@ def _along(change: Change, place: Position, bases: int) -> Variant:
         return Variant(change.position - 1 - place.start, change.reference, change.alternative)
     alleles = reverse_complement(change.reference), reverse_complement(change.alternative)
     return Variant(place.start + bases - end, *alleles)
-
-
-def bare(chromosome: str) -> str:
-    """The name of a chromosome in the form `1` for `chr1`, `1` and the human `NC_000001.11`."""
-    if match := _REFSEQ.fullmatch(chromosome):
-        return {"23": "X", "24": "Y"}.get(match[1], match[1])
-    name = re.sub("^chr", "", chromosome, flags=re.IGNORECASE)
-    return "M" if name in ("MT", "NC_012920.1") else name
 
 
 def _ambiguous(change: Change, fitting: list[tuple[Record, Variant]]) -> str:
