@@ -116,7 +116,7 @@ def build_scan(
             "p_value": p_value,
             "every_window": rule.every_window,
             "left_out": dict(skipped),
-            "chosen": _p_value_remarks(p_value) if rule.p_value is None else [],
+            "chosen": [*file_motif.notes, *(_p_value_remarks(p_value) if rule.p_value is None else [])],
         }
         return save_dataset(home, name, spool.pair(), origin)
 

@@ -207,8 +207,8 @@ def windows_around(
     if not _are_few(len(past), len(known)):
         first, contig = past[0], contig_names[past[0].contig]
         raise ValueError(
-            f"{file_label(path)}: line {first.line}: {first.contig}:{first.start}-{first.end} reaches past the end of "
-            f"{contig}, which has {plural(sizes[contig], 'base')}, as {len(past):,} of {plural(len(known), 'region')} "
+            f"{file_label(path)}: line {first.line}: {first.contig}:{first.start}-{first.end} reaches past the end "
+            f"of {contig}, which has {plural(sizes[contig], 'base')}, as {len(past):,} of {len(known):,} regions "
             "do: made for another assembly?"
         )
     for region in known:
