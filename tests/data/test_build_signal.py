@@ -15,8 +15,8 @@ from hypothesis import given, strategies as st
 
 from tfbind.data.build import SignalRule, SignalSources, build_signal, remarks
 from tfbind.data.dataset import Windows, list_datasets
-from tfbind.dna import bigwig, intervals
-from tfbind.dna.intervals import Region, random_windows, read_regions
+from tfbind.dna import bigwig, regions
+from tfbind.dna.regions import Region, random_windows, read_regions
 
 SIZES = {"chr1": 5000, "chr2": 3000}
 GENOME = {name: "".join(np.random.default_rng(size).choice(list("ACGT"), size)) for name, size in SIZES.items()}
@@ -156,15 +156,17 @@ REGION = "chr1\t1000\t1100\n"
     [
         ("chr1\t4000\t5001\n", {}, "line 1: chr1:4000-5001 reaches past the end of chr1, which has 5,000 bases"),
         ("chr9\t1\t2\n", {}, "regions.bed and signal.bw have no chromosome in common: chr9 against chr1, chr2"),
-        ("chr1\t5\n", {}, "regions.bed: line 1: 'chr1\\t5'; expected BED"),
+        ("chr1 x\n", {}, "regions.bed: line 1: 'chr1 x'; expected BED"),
         ("\nchr1\tx\t9\n", {}, "line 2: start 'x'; expected a whole number"),
         ("chr1\t9\t9\n", {}, "line 1: chr1:9-9 is empty; expected start < end"),
         ("chr1\t9\t8\n", {}, "line 1: chr1:9-8 ends before it starts; expected start < end"),
+        ("chr1\t9\t8\n" * 4 + REGION * 9, {}, "expected start < end (4 of 13 lines cannot be used)"),
+        ("chr1\t4000\t5001\n" * 4 + REGION * 9, {}, "as 4 of 13 regions do: made for another assembly?"),
         ("chr1\t9\t9999999999999\n", {}, "line 1: end '9999999999999'; no chromosome is that long"),
         (
-            "chr1\t1000\t1400\tp\t0\t.\t1\t1\t1\t400\n",
+            "track type=narrowPeak\nchr1\t1000\t1400\tp\t0\t.\t1\t1\t1\t400\n",
             {},
-            "a summit 400 bases from the start; expected less",
+            "a summit '400' bases from the start; expected less",
         ),
         ("", {}, "regions.bed"),
         ("# nothing\n", {}, "no region; expected BED"),
@@ -246,16 +248,90 @@ def test_infinite_and_undefined_values_are_told_by_their_place(tmp_path: Path) -
 def test_regions_are_read_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "r.bed"
     path.write_text("browser x\n\nchr1 5 10\r\nchr2\t0\t1\tname\n")
-    assert read_regions(path) == [Region("chr1", 5, 10, 7, 3), Region("chr2", 0, 1, 0, 4)]
+    assert read_regions(path) == ([Region("chr1", 5, 10, 7, 3), Region("chr2", 0, 1, 0, 4)], [])
 
 
 def test_very_many_lines_are_no_file_of_regions_also_where_they_hold_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intervals, "MAX_LINES", 3)
+    monkeypatch.setattr(regions, "MAX_LINES", 3)
     path = tmp_path / "r.bed"
     path.write_text("#\n" * 2 + "chr1\t5\t10\n")
-    assert len(read_regions(path)) == 1
+    assert len(read_regions(path).regions) == 1
     path.write_text("#\n" * 4)
     with pytest.raises(ValueError, match=r"^r.bed: over 3 lines; expected fewer regions$"):
         read_regions(path)
+
+
+NARROW = "chr1\t100\t300\tpeak1\t500\t.\t12.5\t30.1\t-1\t50\n"
+GENES = "chr1\t100\t300\tgene\t0\t+\t100\t200\t0\t2\n"  # thick from 100 to 200, and a column of somebody's
+MACS = "# MACS version 2\n\nchr\tstart\tend\tlength\tabs_summit\tpileup\nchr1\t101\t300\t200\t151\t10\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "middle", "note"),
+    [
+        ("x.bed", NARROW, 150, "read as narrowPeak"),
+        ("x.bed", GENES, 200, "ten columns that are not those of narrowPeak"),
+        ("x.bed", NARROW.replace("12.5", "ENSG1"), 200, "ten columns that are not those of narrowPeak"),
+        ("x.bed", NARROW.replace("\t50\n", "\t200\n"), 200, "ten columns that are not those of narrowPeak"),
+        ("x.narrowPeak.gz", NARROW.replace("12.5", "NA?"), 150, "read as narrowPeak"),
+        ("x.bed", f"track type=narrowPeak\n{GENES}", 102, "read as narrowPeak"),
+        (
+            "x.bed",
+            NARROW * 9 + NARROW.replace("\t50\n", "\t200\n"),
+            150,
+            "1 line passed over, the first: line 10: a summit '200'",
+        ),
+        ("x.bed", GENES.replace("\t2\n", "\t2,\t0,\n"), 200, ""),  # eleven columns
+        ("x_peaks.xls", MACS, 150, "counts from 1"),
+        ("x.bed", "chrom\tstart\tend\nchr1\t100\t300\n", 200, ""),
+        ("x.bed", "chrom,start,end\nchr1,100,300\n", 200, ""),
+        ("x.bed", 'chr1\t1e+02\t300.0\t"x"\n', 200, ""),  # as R writes
+        (
+            "x.bed",
+            "chr1\t100\t300\n" * 9 + "chr1\t5\t5\n",
+            200,
+            "1 line passed over, the first: line 10: chr1:5-5 is empty",
+        ),
+        ("x.bed", "chr1\t100\t300\nchr1\tx\t5\n", 200, "line 2: start 'x'; expected a whole number"),
+        ("x.bed", "chr1\t100\t300\tHigh Signal Region\nchr1\t-5\t300\n", 200, "start '-5'"),
+    ],
+)  # as igv.js's tests of bed and peak, bedtools' of general, MACS and ENCODE's blacklists have them
+def test_regions_are_read_whoever_wrote_them_and_it_is_said(
+    tmp_path: Path, name: str, text: str, middle: int, note: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    found, notes = read_regions(tmp_path / name)
+    assert {(region.contig, region.start, region.end, region.middle) for region in found} == {
+        ("chr1", 100, 300, middle)
+    }
+    assert note in "; ".join(notes)
+    assert bool(note) == bool(notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "##gff-version 3\nchr1\t.\tgene\t1\t4\t.\t+\t.\tID=g\n",
+            "this is GFF or GTF, which counts from 1; expected BED",
+        ),
+        ("chr1\tH\texon\t1\t4\t.\t+\t0\tgene_id\n", "this is GFF or GTF"),
+        ("##fileformat=VCFv4.2\n", "this is a VCF file"),
+        ("chr1:1-9\n", "this is a list of places"),
+        ("@HD\tVN:1\nchr1\t2\t9\t+\tx\n", "this is an interval list"),
+        ("#PeakID\tchr\tstart\tend\np1\tchr1\t1\t9\n", "this is a file of peaks by HOMER"),
+        ("chr1\t1000\n", "this is a list of chromosome sizes"),
+        (">a\nACGT\n", "this is FASTA"),
+    ],
+)
+def test_what_is_no_bed_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x.bed").write_text(text)
+    with pytest.raises(ValueError, match=rf"^x\.bed: line 1: {said}"):
+        read_regions(tmp_path / "x.bed")
+
+
+def test_a_few_regions_past_an_end_are_left_out_and_counted(tmp_path: Path) -> None:
+    data = built(tmp_path, REGION * 3 + "chr1\t4800\t5001\n")
+    assert data.meta["origin"]["left_out"]["of regions that reach past the end of their chromosome"] == 1

@@ -6,7 +6,7 @@ import pytest
 
 from tfbind.__main__ import main
 from tfbind.dna.codes import decode, encode, reverse_complement
-from tfbind.dna.intervals import Position, position_of, window_place
+from tfbind.dna.intervals import Position, bare, match_chromosomes, position_of, window_place
 from tfbind.dna.parser import read_records
 from tfbind.scoring.formats import unplaced
 
@@ -138,3 +138,19 @@ def test_a_whole_chromosome_of_ensembl_keeps_its_name_and_a_piece_from_its_start
     rows = pd.read_csv(tmp_path / "x.bedgraph", sep="\t", comment="#", header=None, dtype={0: str})
     assert rows[0].value_counts().to_dict() == {"1": 28, "chr2": 28}
     assert rows[1].max() == 27
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["chr1", "Chr1", "CHR1", "1", "NC_000001.11", "CM000663.2"], "1"),
+        (["chrX", "X", "NC_000023.11", "CM000685.2"], "X"),
+        (["chrM", "MT", "M", "chrMT", "NC_012920.1"], "M"),
+        (["chrUn_KI270302v1", "Un_KI270302v1"], "Un_KI270302v1"),
+        (["NC_000067.7"], "NC_000067.7"),  # of the mouse
+    ],
+)
+def test_a_chromosome_is_one_by_all_its_names(names, expected):
+    assert {bare(name) for name in names} == {expected}
+    assert match_chromosomes(names, [names[0]]) == dict.fromkeys(names, names[0])
+    assert match_chromosomes(["1"], ["chr1", "1"]) == {"1": "1"}

@@ -110,11 +110,15 @@ def test_one_of_several_motifs_is_named(tmp_path: Path) -> None:
         (JASPAR.replace("G  [", "T  ["), "line 4: a row of 'T'; expected the row of G"),
         (JASPAR.replace("3 ]", "]", 1), "line 3: 2 counts; expected 3"),
         (JASPAR.replace("10      0", "0      0"), "line 2: column 1 holds no count"),
-        (JASPAR.replace("10", "-10"), "line 2: no counts, or one below 0"),
+        (JASPAR.replace("10", "-10"), "line 2: a number below 0; expected counts or probabilities"),
         (JASPAR.replace("10", "nan"), "line 2: 'nan' is not a number"),
-        (MEME.replace("w= 3", "w= 4"), "line 11: 3 rows of numbers; expected 4"),
+        (MEME.split("MOTIF Second")[0].replace("w= 3", "w= 4"), "line 11: 3 rows of numbers; expected 4"),
         (MEME.replace("ALPHABET= ACGT", "ALPHABET= ACDEFGHIKLMNPQRSTVWY"), "line 3: "),
-        (MEME.replace("MOTIF MA9999.1 Toy", "MOTIF"), "line 10: a motif without a name"),
+        (MEME.split("MOTIF Second")[0].replace("MOTIF MA9999.1 Toy", "MOTIF"), "line 10: a motif without a name"),
+        ("chr1\t1\t9\n", "line 1: 'chr1\\t1\\t9'; expected '>'"),
+        (">a\n0.3\t-1.2\t0.5\t0.1\n-1\t0.3\t0.1\t1\n", "line 2: a number below 0; expected counts or probabilities"),
+        ("Pos\tA\tC\tG\tT\n", "line 1: 'ACGT' and no matrix below it"),
+        (">a\n>b\nA [1]\n", "line 1: '>a' and no matrix below it (none of 2 motifs can be used)"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -170,3 +174,110 @@ def test_the_vertebrate_motifs_in_bulk_are_pyjaspars() -> None:
     assert 900 < len(found) < 1200
     for matrix_id in ("MA0148.5", "MA0139.2"):
         assert found[matrix_id].probabilities == pytest.approx(jaspar_motif(matrix_id).probabilities)
+
+
+ROWS = ["0.7 0.1 0.1 0.1", "0.1 0.7 0.1 0.1", "0.1 0.1 0.7 0.1", "0.1 0.1 0.1 0.7", "0.7 0.1 0.1 0.1"]  # ACGTA
+COUNTS = [row.replace("0.", "") for row in ROWS]
+HEAD = "letter-probability matrix: alength= 4 w= 5 nsites= 20 E= inf\n"
+REPORT = f"""****************
+MEME - Motif discovery tool
+****************
+MEME version 5.5.0 (Release date: x)
+
+ALPHABET= ACGT
+
+MOTIF ACGTA MEME-1\twidth =   5  sites =  20  llr = 233  E-value = 1.1e-020
+Simplified        A  7:::7
+log-odds matrix: alength= 4 w= 5 n= 1234 bayes= 8 E= 1.1e-020
+   100   -50   -50  -50
+\tMotif ACGTA MEME-1 position-specific probability matrix
+----------------
+{HEAD}"""
+DREME = """# DREME 5.0.5
+MEME version 5.0.5
+
+ALPHABET "DNA" DNA-LIKE
+A "Adenine" CC0000 ~ T "Thymine" 0000CC
+END ALPHABET
+
+MOTIF ACGTA DREME-1
+"""
+
+
+def numbered(rows: list[str], consensus: str = "     ") -> str:
+    return "".join(
+        f"{at:02d}\t{row} {letter}\n" for at, (row, letter) in enumerate(zip(rows, consensus, strict=True), 1)
+    )
+
+
+def upright(rows: list[str], heads: str) -> str:
+    columns = zip(*(row.split() for row in rows), strict=True)
+    return "".join(f"{head}\t{' '.join(column)}\n" for head, column in zip(heads.split(), columns, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (REPORT + "\n".join(ROWS) + "\n----\nSUMMARY OF MOTIFS\n", "MEME-1"),
+        (DREME + HEAD + "\n".join(ROWS) + "\n\nTime 3\n", "DREME-1"),
+        (f"MEME version 5\nMOTIF 1-ACGTA STREME-1\n{HEAD} " + "\n ".join(ROWS), "STREME-1"),
+        (f"MOTIF x\n{HEAD}" + "\n".join(ROWS), "x"),  # without the version above it
+        ("Pos\tA\tC\tG\tT\n" + numbered(ROWS), "toy"),  # CIS-BP
+        ("TF\tT1\nTF Name\tFOXA1\nMotif\tM1_2.00\nFamily\tForkhead\nPos\tA\tC\tG\tT\n" + numbered(ROWS), "FOXA1"),
+        (
+            "VV  x\nXX\n//\nAC  M1\nXX\nID  V$X_01\nNA  X\nBF  T1\nP0  A  C  G  T\n"
+            + numbered(COUNTS, "ACGTA")
+            + "XX\n//\n",
+            "X",
+        ),
+        (
+            "AC MA4.1\nXX\nID Arnt\nXX\nDE MA4.1 Arnt ; JASPAR\nPO\tA\tC\tG\tT\n" + numbered(COUNTS) + "XX\n//\n",
+            "Arnt",
+        ),
+        ("DE\tMA1\tfoo\n" + numbered(COUNTS, "ACGTA") + "XX\n", "foo"),  # STAMP
+        (">X_HUMAN.H11MO.0.B\n" + "\n".join(COUNTS), "X_HUMAN.H11MO.0.B"),  # HOCOMOCO, Cluster-Buster
+        ("Protein: Cbf1\tSeed k-mer: GTC\n\n" + upright(ROWS, "A: C: G: T:"), "Cbf1"),  # UniPROBE
+        ("Gene:\tGsc\tMotif: TAA\n" + upright(ROWS, "A: C: G: T:"), "Gsc"),
+        (
+            ">AP1_disc1 AP-1_x\n" + "".join(f"{at} {row}\n" for at, row in zip("VCGTA", ROWS, strict=True)),
+            "AP-1_x",
+        ),  # ENCODE
+        (",A,C,G,T\n" + "".join(f"{at},{row}\n".replace(" ", ",") for at, row in enumerate(COUNTS)), "toy"),
+        ('"A" "C" "G" "T"\n' + "".join(f'"{at}" {row}\n' for at, row in enumerate(COUNTS)), "toy"),  # R
+        (">a b\n" + upright([" ".join(row.split()[at] for at in (0, 3, 1, 2)) for row in COUNTS], "A U C G"), "b"),
+        (">a b\n" + upright(COUNTS, "A[ C[ G[ T["), "b"),
+    ],
+)
+def test_a_matrix_is_read_whoever_wrote_it(tmp_path: Path, text: str, name: str) -> None:
+    for written_text in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r")):
+        (found,) = read_motifs(written(tmp_path, written_text))
+        assert (found.motif.name, found.motif.consensus, found.notes) == (name, "ACGTA", ())
+
+
+def test_motifs_that_cannot_be_used_are_passed_over_and_named(tmp_path: Path) -> None:
+    text = MEME + "MOTIF Third\nMOTIF Fourth\n" + HEAD + "\n".join(["0.5 0.2 0.2 0.09"] * 5)
+    found = read_motifs(written(tmp_path, text))
+    assert [entry.motif.name for entry in found] == ["Toy", "Second", "Fourth"]
+    said = "1 motif of toy.motif passed over: line 20: 0 matrices of 'Third'; expected one letter-probability matrix"
+    assert [entry.notes[-1] for entry in found] == [said] * 3
+    assert found[2].notes[0] == "probabilities that sum to 0.99 to 0.99 are scaled to 1"
+    assert found[2].motif.probabilities.sum(axis=0) == pytest.approx(np.ones(5))
+    text = f"{JASPAR}>MA2\tX\nA [1]\n>MA3\tY\n{JASPAR}".replace("0      4 ]", "x      4 ]", 1)
+    (found,) = read_motifs(written(tmp_path, text))
+    assert found.notes[0].startswith("3 motifs of toy.motif passed over: line 2: 'x' is not a number")
+
+
+@pytest.mark.parametrize(
+    ("rows", "consensus", "note"),
+    [
+        (["9 1 0 0", "0 8 1 1", "1 9 0 0", "7 3 0 0"], "ACCA", "its rows are positions, as their sums tell"),
+        (["9 0 1 7", "1 8 9 3", "0 1 0 0", "0 1 0 0"], "ACCA", ""),
+        (["7 1 1 1", "1 7 1 1", "1 1 7 1", "1 1 1 7"], "ACGT", "four rows of four numbers, read as A, C, G and T"),
+    ],
+)
+def test_a_square_matrix_is_turned_by_its_sums_and_that_is_said(
+    tmp_path: Path, rows: list[str], consensus: str, note: str
+) -> None:
+    for head in ("", ">a b\n"):
+        (found,) = read_motifs(written(tmp_path, head + "\n".join(rows)))
+        assert (found.motif.consensus, "".join(found.notes)) == (consensus, note)

@@ -14,8 +14,8 @@ from zipped import bgzip
 
 from tfbind.__main__ import main
 from tfbind.dna.fasta import Genome, contigs, keep_fasta
-from tfbind.dna.intervals import read_regions
-from tfbind.dna.parser import read_chunks, read_records
+from tfbind.dna.parser import assemble_records, read_chunks, read_records
+from tfbind.dna.regions import read_regions
 from tfbind.motifs.formats import read_motifs
 from tfbind.store.tsv import END_MARKER, decompress, is_bgzip, read_whole_lines
 from tfbind.variants.parse import read_calls, read_lines, read_list
@@ -42,7 +42,7 @@ def kept(path: Path) -> list[bytes]:
 
 
 READERS = {
-    "pieces of FASTA": (FASTA, of_bytes(lambda raw: read_chunks(io.BytesIO(raw)))),
+    "pieces of FASTA": (FASTA, of_bytes(lambda raw: assemble_records(read_chunks(io.BytesIO(raw))))),
     "records": (FASTA, of_bytes(read_records)),
     "one pass over a genome": (FASTA, lambda path: [name for name, pieces in contigs(path) if list(pieces)]),
     "a genome from the middle": (FASTA, lambda path: Genome(path, path.parent / "cache").lengths),
@@ -52,7 +52,7 @@ READERS = {
     "lines of variants": (VCF, read_lines),
     "regions": (BED, read_regions),
     "motifs": (MOTIFS, read_motifs),
-    "tables": (BED, read_whole_lines),
+    "tables": (BED, lambda path: [b"".join(read_whole_lines(path))]),
 }
 
 
@@ -76,6 +76,28 @@ def test_gzip_in_several_members_and_bgzip_joined_to_bgzip_are_whole(tmp_path, k
     expected = str(read_all(tmp_path / "x.gz", content, read))
     for joined in (gzip.compress(first) + gzip.compress(second), bgzip(first) + bgzip(second)):
         assert str(read_all(tmp_path / "x.gz", joined, read)) == expected
+
+
+WRITTEN = {
+    "Windows line ends": lambda text: text.replace(b"\n", b"\r\n"),
+    "line ends of an old Mac": lambda text: text.replace(b"\n", b"\r"),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "UTF-16": lambda text: text.decode().encode("utf-16"),
+    "UTF-16 as on a Mac": lambda text: b"\xfe\xff" + text.replace(b"\n", b"\r").decode().encode("utf-16-be"),
+    "UTF-16 without a mark": lambda text: text.decode().encode("utf-16-le"),
+    "empty lines before and behind": lambda text: text.replace(b"\n", b"\n\n") + b"\n\n",
+}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bgzip], ids=["plain", "gzip", "bgzip"])
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("kind", [kind for kind in READERS if kind != "a genome from the middle"])
+def test_a_text_is_the_same_whoever_wrote_it(tmp_path, kind, written, pack):
+    content, read = READERS[kind]
+    same = [str(read_all(tmp_path / "x", pack(text), read)) for text in (content, WRITTEN[written](content))]
+    if written.startswith("empty lines"):
+        same = [re.sub(r"line=\d+|\\n *|b''", "", text) for text in same]
+    assert same[0] == same[1]
 
 
 def test_an_end_marker_alone_is_an_empty_file(tmp_path):

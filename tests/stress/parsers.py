@@ -28,8 +28,8 @@ from tfbind.data.pairs import read_pair
 from tfbind.dna import bigwig
 from tfbind.dna.codes import encode
 from tfbind.dna.fasta import Genome, contigs
-from tfbind.dna.intervals import read_regions
 from tfbind.dna.parser import Record, read_chunks, read_records
+from tfbind.dna.regions import read_regions
 from tfbind.motifs.formats import read_motifs
 from tfbind.nn.model import build_model
 from tfbind.nn.weights import convert, pack_weights

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbind import runs
-from tfbind.cli.output import Parser, add_command, add_progress, number, print_result, progress_printer
+from tfbind.cli.output import Parser, add_command, add_progress, number, print_remark, print_result, progress_printer
 from tfbind.config import home_folder
 from tfbind.data import Windows, build, dataset, manage, pairs
 from tfbind.motifs import discovery, get_motif, nearest_motifs
@@ -225,6 +225,8 @@ def find_motif(options: argparse.Namespace) -> int:
     if options.motif is None:
         return _print_discovered(options, discovery.discover_motif(data))
     motif = get_motif(options.motif, options.motif_name)
+    for note in motif.notes:
+        print_remark(note)
     threshold = options.threshold if options.threshold is not None else motif.threshold
     if threshold is None:
         raise ValueError("--threshold: this motif has none of its own; expected the score of its lowest hit, in nats")

@@ -28,7 +28,6 @@ from tfbind.dna import (
     cut_windows,
     genome_chunks,
     match_chromosomes,
-    other_chromosome_name,
     random_windows,
     read_regions,
     windows_around,
@@ -117,7 +116,7 @@ def build_scan(
             "p_value": p_value,
             "every_window": rule.every_window,
             "left_out": dict(skipped),
-            "chosen": _p_value_remarks(p_value) if rule.p_value is None else [],
+            "chosen": [*file_motif.notes, *(_p_value_remarks(p_value) if rule.p_value is None else [])],
         }
         return save_dataset(home, name, spool.pair(), origin)
 
@@ -190,7 +189,7 @@ def _scan(
     skipped: Counter[str] = Counter()
     for contig, pieces in contigs(genome, progress):
         names.append(contig)
-        matches = {contig, other_chromosome_name(contig)} & missing
+        matches = match_chromosomes(missing, [contig]).keys()
         if rule.chromosomes and not matches:
             continue
         missing -= matches
@@ -304,9 +303,10 @@ def build_signal(
     if rule.random < 0:
         raise ValueError(f"{rule.random} random windows; expected 0 or more")
     sizes = bigwig.chromosomes(require_regular_file(sources.signal))
-    regions = read_regions(sources.regions)
+    regions, reading_notes = read_regions(sources.regions)
     passes = 2 if rule.random else 1
     starts, notes, skipped = _starts(sources, regions, sizes, rule, lambda share: progress(share / passes))
+    notes[:0] = reading_notes
     home.mkdir(parents=True, exist_ok=True)
     with WindowSpool(home, rule.length) as spool, scratch(home, "build") as folder:
         for contig, pieces in contigs(sources.genome, lambda share: progress((passes - 1 + share) / passes)):
@@ -351,11 +351,12 @@ def _starts(
             f"{', '.join(sorted(names)[:3])} against {', '.join(sorted(sizes)[:3]) or 'none'}"
         )
     notes = [note for pair in contig_names.items() for note in _renamed(*pair, sources.regions, sources.signal)]
-    starts = windows_around(regions, sizes, contig_names, rule.length, sources.regions)
+    starts, past_end = windows_around(regions, sizes, contig_names, rule.length, sources.regions)
     skipped: Counter[str] = Counter()
+    skipped["of regions that reach past the end of their chromosome"] = past_end
     skipped["on chromosomes without signal"] = sum(region.contig not in contig_names for region in regions)
     skipped["over an end, or the same window again"] = (
-        len(regions) - skipped["on chromosomes without signal"] - sum(map(len, starts.values()))
+        len(regions) - past_end - skipped["on chromosomes without signal"] - sum(map(len, starts.values()))
     )
     if rule.random:
         # A window on a chromosome that the genome lacks would be lost, so its names are read first.

@@ -27,22 +27,18 @@ from .fasta import (
     genome_chunks as genome_chunks,
     keep_fasta as keep_fasta,
 )
-from .formats import plain_text as plain_text, with_newlines as with_newlines
+from .formats import plain_text as plain_text
 from .intervals import (
     Placements as Placements,
     Position as Position,
-    Region as Region,
+    bare as bare,
     bed_name as bed_name,
     check_apart as check_apart,
     match_chromosomes as match_chromosomes,
-    other_chromosome_name as other_chromosome_name,
     place_records as place_records,
     position_of as position_of,
-    random_windows as random_windows,
-    read_regions as read_regions,
     window_place as window_place,
     window_places as window_places,
-    windows_around as windows_around,
 )
 from .parser import (
     Record as Record,
@@ -51,4 +47,10 @@ from .parser import (
     read_chunks as read_chunks,
     read_records as read_records,
     unique_names as unique_names,
+)
+from .regions import (
+    Region as Region,
+    random_windows as random_windows,
+    read_regions as read_regions,
+    windows_around as windows_around,
 )

@@ -33,7 +33,7 @@ Changes = Counter[tuple[str, str, int]]  # how often: an action, the sign, its f
 
 _AMINO_ACIDS = set(b"ACDEFGHIKLMNPQRSTVWYXBZ*")
 _NOT_DNA = set(b"EFILPQ")
-_CHOICES = b"[]{}()/|\\<>"  # what stands around alternatives or between them
+_CHOICES = b"[]{}()/|\\<>,;:="  # what stands around alternatives, between them, or behind a name
 _PLAIN = b"ACGTN\n\r\v\f"
 _UPPER = bytes(byte - 32 if 97 <= byte <= 122 else byte for byte in range(256))
 _NOT_LOWER = bytes(byte for byte in range(256) if not 97 <= byte <= 122)
@@ -48,6 +48,33 @@ _FIRST_END = re.compile(rb"\s*([35])" + _PRIME + rb"\s*" + _DASH)
 _LAST_END = re.compile(_DASH + rb"\s*([35])" + _PRIME + rb"\s*\Z")
 _END_BYTES = 20
 _ODD_SPACES = re.compile("[\u00a0\u2000-\u200b\u202f\u2060\ufeff]")
+
+# Modifications of oligos as vendors write them: /5Phos/, [BtnTg], A*C, +A, mC, 5'-FAM-ACGT-BHQ1-3'
+LONGEST_OLIGO = 10_000  # bytes of a text that may be an oligo
+
+_LABEL = (
+    rb"(?:[356]'?-?)?(?:P|phos(?:phate)?|bio(?:tin)?(?:-?TEG)?|biosg|btn(?:Tg)?|FAM|TAMRA|TET|HEX|JOE|ROX|NED|VIC|"
+    rb"cy-?\d(?:\.5)?|BHQ-?_?\d?|BBQ-?650|DABCYL|IABkFQ|IABRQ|ATTO ?-?\d+N?|alexa ?(?:fluor)? ?\d+|AF\d+|IRD ?\d+|"
+    rb"TEX\d+|texas ?red|YakYel|MGB|ZEN|EDANS|DNP|DIG(?:oxigenin)?|chol(?:esterol)?(?:-?TEG)?|TEG|PEG|HEG|azide|DBCO|"
+    rb"alkyne|hexynyl|acryd(?:ite)?|psoralen|(?:C\d+-?)?(?:amino|NH2|thiol|SH|SS)(?:-?C\d+)?|AmM?C\d+|"
+    rb"d?SP(?:acer)?-?C?\d*)"
+)
+_BASE_LABEL = rb"(?:\+|LNA-?|[mrdlf]|5?-?h?m(?:e(?:thyl)?)?-?d?|2'?-?(?:O-?Me|MOE|F)-?r?|8-?oxo-?d|5?Br-?d|dd|deoxy)"
+_BASE = rb"[ACGTUI]"
+_BRACKETED = re.compile(
+    rb"\[(?:TAM|(?i:%(l)s))\]|\((?i:%(l)s)\)|\{(?i:%(l)s)\}|[\[({](?:(?i:%(p)s)(%(b)s)|i)[\])}]|/[35i]\w[\w.+-]{0,18}/"
+    % {b"l": _LABEL, b"p": _BASE_LABEL, b"b": _BASE}
+)
+_SLASHED_BASE = re.compile(rb"(?:[dr]|oxy|2F|MC6|Fluor)(%s)/\Z" % _BASE)
+_NO_BASE = re.compile(rb"/i(?:[dr]Sp|5NitInd)/|.i.")  # a place in the chain that has none of A C G T
+_AT_ENDS = re.compile(
+    rb"\A(\s*(?:5[^\w\s]+)?)((?i:%(l)s)-|p(?=%(b)s{3}))|(?<=[ACGTUIacgtui'])(-(?i:%(l)s)|p)(?=\s*\Z|-?3[^\w\s])"
+    % {b"l": _LABEL, b"b": _BASE}
+)
+_SIGN = re.compile(rb"[\[({/*+\-mrdlfsp]")
+_BONDS = re.compile(rb"\*|\+(?=[ACGTUI])", re.IGNORECASE)
+_SUGARS = re.compile(rb"(?:5h?)?m(?=C)|[mrdlf](?=%(b)s)|(?<=%(b)s)s" % {b"b": _BASE})
+_OTHER_LOWER = re.compile(rb"[a-ceg-kn-qt-z]")
 
 
 def codes_of_bytes(text: bytes) -> Codes:
@@ -185,7 +212,11 @@ class InvalidLetter(ValueError):
 
 
 def is_dna(text: bytes) -> bool:
-    """Whether a text is DNA letters alone, apart from the ends of an oligo, as in 5'-ACGT-3'."""
+    """Whether a text is DNA letters alone, apart from what vendors write around and between those of an oligo."""
+    return _is_dna(text) or _is_dna(_strip_modifications(text)[0])
+
+
+def _is_dna(text: bytes) -> bool:
     first, last = _ends(text)
     letters = text[first:last].translate(_UPPER, BLANK)
     return bool(letters) and not letters.translate(None, _ALLOWED)
@@ -195,6 +226,7 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
     """The codes of a piece of a record that follows `before` bases; repairs are counted in `changes`."""
     if not body.translate(None, _PLAIN):
         return codes_of_bytes(body.translate(None, BLANK))
+    body = _without_modifications(body, changes)
     letters = body.translate(_UPPER, BLANK)
     if letters.translate(None, _ALLOWED):
         body = strip_numbers(_without_ends(body, record, changes), changes)
@@ -205,6 +237,52 @@ def read_codes(body: bytes, record: str, before: int, changes: Changes, repair: 
         _refuse(letters, int((kinds == NOT_A_LETTER).argmax()), record, before)
     _count(body, kinds, changes)
     return _CODES[kinds]
+
+
+def _strip_modifications(body: bytes) -> tuple[bytes, Counter[str]]:
+    """Leave the modifications out of an oligo; a modified base stays, one that is none of A C G T is N.
+
+    Lower-case letters mark sugars and bonds (`mC`, `rA`, `dAsC`) only where all bases are in upper case.
+
+    Returns:
+        The rest, and how often each modification was there.
+    """
+    names = Counter[str]()
+
+    def leave_out(match: re.Match[bytes]) -> bytes:
+        names[match[0].decode(errors="replace").strip()] += 1
+        return b""
+
+    def leave_base(match: re.Match[bytes]) -> bytes:
+        leave_out(match)
+        slashed = _SLASHED_BASE.search(match[0])
+        base = match[1] or (slashed[1] if slashed else b"")
+        return b"N" if base == b"I" or _NO_BASE.fullmatch(match[0]) else base
+
+    def leave_end(match: re.Match[bytes]) -> bytes:
+        names[(match[2] or match[3]).strip(b"-").decode(errors="replace")] += 1
+        return match[1] or b""
+
+    if len(body) > LONGEST_OLIGO or not _SIGN.search(body):
+        return body, names
+    body = _BONDS.sub(leave_out, _AT_ENDS.sub(leave_end, _BRACKETED.sub(leave_base, body)))
+    if not _OTHER_LOWER.search(body):
+        body = _SUGARS.sub(leave_out, body)
+    return body, names
+
+
+def _without_modifications(body: bytes, changes: Changes) -> bytes:
+    """The body without the modifications of an oligo, or as it is where the rest is no DNA."""
+    rest, modifications = _strip_modifications(body)
+    if not modifications:
+        return body
+    first, last = _ends(rest)
+    letters = strip_numbers(rest[first:last], Changes())
+    if not _is_dna(letters) or mostly_other(letters.translate(_UPPER)):
+        return body
+    for name, times in modifications.items():
+        changes["modification", name, 0] += times
+    return rest
 
 
 def _without_ends(body: bytes, record: str, changes: Changes) -> bytes:
@@ -305,6 +383,17 @@ def describe(changes: Changes) -> list[str]:
         notes.append("most letters are no A C G T: is this a protein?")
     if (removed := by_action.get("removed")) is not None:
         notes += _describe_removed(removed)
+    if (modifications := by_action.get("modification")) is not None:
+        listed = ", ".join(f"{times} {name}" if times > 1 else name for name, times in modifications.items())
+        notes.append(f"modifications left out: {printable(listed)}")
+    if "circular" in by_action:
+        notes.append("circular: a site across its ends is not seen")
+    if "features" in by_action:
+        notes.append("its features are not read")
+    if (empty := by_action.get("passed over")) is not None:
+        rest = empty.pop("", 0)
+        listed = ", ".join(map(shorten, empty)) + (f" and {rest:,} more" if rest else "")
+        notes.append(f"passed over beside it, without letters: {listed}")
     if "split" in by_action:
         notes.append("each line read as a sequence of its own; a line >name above them joins them")
     if "named" in by_action:
@@ -320,6 +409,8 @@ def describe(changes: Changes) -> list[str]:
 def _describe_removed(removed: Counter[str]) -> list[str]:
     gaps = [sign for sign in ("numbers", "spaces") if sign in removed]
     notes = [f"{' and '.join(gaps)} removed"] if gaps else []
+    if comments := removed["comments"]:
+        notes.append(f"{plural(comments, 'comment line')} left out")
     if "ends" in removed:
         notes.append("5' and 3' at the ends removed")
     return notes

@@ -28,12 +28,12 @@ from tfbind.store import (
     UNREADABLE,
     check_bgzip_end,
     decompress,
-    decompression_error,
     draft_of,
     file_label,
     is_bgzip,
     plural,
     quote,
+    read_text_chunks,
     remove_drafts,
     require_regular_file,
     write_chunks,
@@ -81,7 +81,7 @@ def contigs(path: Path, progress: Progress = lambda _: None) -> Iterator[tuple[s
     seen: set[str] = set()
     size = max(require_regular_file(path).stat().st_size, 1)
     with path.open("rb") as stream:
-        chunks = _report(read_chunks(stream), lambda: progress(1.0 if stream.closed else stream.tell() / size), path)
+        chunks = _report(read_chunks(stream), lambda: progress(stream.tell() / size), path)
         for number, group in itertools.groupby(chunks, key=lambda piece: piece.number):
             first = next(group)
             name = first_word(first.header)
@@ -180,15 +180,11 @@ def keep_fasta(content: BinaryIO, folder: Path) -> Path:
 
 def _unpacked(content: BinaryIO) -> Iterator[bytes]:
     size = 0
-    try:
-        stream = decompress(content)
-        while chunk := stream.read(CHUNK):
-            size += len(chunk)
-            if size > LARGEST:
-                raise ValueError(f"over {LARGEST >> 20:,} MB when unpacked; expected less, or a file given by path")
-            yield chunk
-    except UNREADABLE as error:
-        raise ValueError(decompression_error(error)) from None
+    for chunk in read_text_chunks(content):
+        size += len(chunk)
+        if size > LARGEST:
+            raise ValueError(f"over {LARGEST >> 20:,} MB when unpacked; expected less, or a file given by path")
+        yield chunk
 
 
 class Genome:

@@ -6,79 +6,111 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tfbind.dna.codes import BLANK, Changes, is_dna, mostly_other, strip_numbers
+from tfbind.dna.codes import BLANK, Changes, is_dna, mostly_other, shorten, strip_numbers
 from tfbind.store import plural, quote
 
+HEAD_BYTES = 64 << 10  # by which a format is told
 WRAP_WIDTHS = range(50, 121)
 NAME_COLUMNS = (b"window_name", b"name")
 EXPECTED = "expected DNA letters, FASTA, GenBank text, or a table with the columns sequence and window_name"
 
+Body = tuple[bytes, bytes, Changes]  # header and body of a record, as written, and what was changed so far
+
 _SOME_DNA = re.compile(rb"[ACGTUN]{6}|(?:[ACGTUN][^A-Z]*){7}", re.IGNORECASE)  # more than in CACNA1A
 _IN_NAMES = re.compile(rb"[A-Z]\d|\d[A-Z]|_", re.IGNORECASE)
 _GENBANK = re.compile(rb"^(?:LOCUS|ORIGIN|ID  +|DEFINITION)\b", re.MULTILINE)
-_GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*?)(?:^//|\Z)", re.MULTILINE | re.DOTALL)
-_GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)", re.MULTILINE)
+_GENBANK_BELOW = re.compile(rb"(?<=\n)(?:LOCUS +\S.* bp\b|ID  +\S+;.* BP\.)")  # of text, or of a release's head
+_GENBANK_BODY = re.compile(rb"^(?:ORIGIN|SQ  )[^\n]*\n(.*)", re.MULTILINE | re.DOTALL)
+_GENBANK_NAME = re.compile(rb"^(?:LOCUS|ID) +([^\s;]+)(.*)", re.MULTILINE)
+_GENBANK_FEATURES = re.compile(rb"^(?:FEATURES|FT ) ", re.MULTILINE)
 _PLACES = re.compile(
-    rb"(?:(?:browser|track|#)[^\n]*\n)*+"
+    rb"(?:(?:browser|track|#|chrom\w*\t)[^\n]*\n)*+"
     rb"(?:(?:[\w.]+\t\d+\t\d+|chr\w+[: ][\d,]+[- ][\d,]+)(?:[ \t](?![^\n]*[ACGTUN]{6})[^\n]*)?(?:\n|\Z))++",
     re.IGNORECASE,
 )
-_FOREIGN = (
-    (b"PK\x03\x04", "a Word, Excel or zip file"),
-    (b"\xd0\xcf\x11\xe0", "a Word or Excel file"),
-    (b"{\\rtf", "a rich text (RTF) file"),
-    (b"%PDF", "a PDF file"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"BAM\x01", "a BAM file"),
-    (b"<", "a web page (HTML or XML)"),
-    (b"##fileformat=VCF", "a VCF file, which lists variants"),
-    (b"#CHROM", "a VCF file, which lists variants"),
+_ALIGNMENT = "its sequences as FASTA, without gaps"
+_FOREIGN = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind, expected)
+    for pattern, kind, expected in (
+        (rb"##fileformat=VCF|#CHROM\tPOS", "a VCF file, which lists variants", ""),
+        (rb"(?:CLUSTAL|MUSCLE|PROBCONS|T-COFFEE|MSAPROBS|KALIGN)\b.*\n", "a Clustal alignment", _ALIGNMENT),
+        (rb"# STOCKHOLM\b", "a Stockholm alignment", _ALIGNMENT),
+        (rb"#NEXUS\b", "a Nexus file", _ALIGNMENT),
+        (rb"#MEGA\b", "a MEGA alignment", _ALIGNMENT),
+        (rb"\d+[ \t]+\d+[ \t]*[IS]?\n[ \t]*\S+[ \t]+[A-Z?. \t-]+(?:\n|\Z)", "a Phylip alignment", _ALIGNMENT),
+        (rb"!!NA_|PileUp\b|.*\bMSF: +\d", "a GCG file", _ALIGNMENT),
+        (rb"##maf\b", "a multiple alignment (MAF)", _ALIGNMENT),
+        (rb">(?:P1|F1|D[LC]|R[LC]|N[13]|XX);.*\n", "a PIR file", "its sequences as FASTA"),
+        (rb"T?BLAST[NPX]\b|Query[:= ]", "a report of BLAST", "its sequences as FASTA"),
+        (
+            rb"@(?:HD|SQ|RG|PG|CO)\t|(?:[^\t\n]+\t){2}[^\t\n]+\t\d+\t\d+\t(?:\*|[\dMIDNSHP=X]+)\t",
+            "a SAM file",
+            "its sequences as FASTA, as samtools fasta writes them",
+        ),
+        (
+            rb"##gff-version|(?:#.*\n)*+(?:[^\t\n]+\t){3}\d+\t\d+\t[^\t\n]+\t[+.?-]\t[012.]\t",
+            "a GFF or GTF file, which lists features",
+            "their DNA as FASTA, as bedtools getfasta writes it",
+        ),
+        (rb"(?:[^\t\n]++\t\d++(?:\n|\Z))++\Z", "a list of chromosome sizes", "the DNA of the chromosomes as FASTA"),
+        (rb"(?:[^\t\n]++(?:\t\d++){4}(?:\n|\Z))++\Z", "an index of a FASTA file", "the FASTA file"),
+        (rb"(?:track type=|fixedStep |variableStep )", "a wiggle track of values", ""),
+        (rb"chain \d+ ", "a chain file", ""),
+        (rb"psLayout ", "a file of alignments (PSL)", _ALIGNMENT),
+        (rb"AS \d+ \d+\n|BEGIN_SEQUENCE ", "an assembly or a trace (ACE, PHD)", "its sequences as FASTA"),
+        (rb"MEME version |>.*\n(?:A\s*\[|[\d.]+[ \t]+[\d.]+[ \t])", "a file of motifs", ""),
+        (rb"\{\s*\"", "a JSON file", ""),
+    )
 )
 
 
 def plain_text(data: bytes, expected: str = EXPECTED) -> bytes:
-    """Decode a text to UTF-8 with newlines, without a byte order mark and surrounding blanks.
+    """A text without surrounding blanks.
 
     Args:
-        data: UTF-8 or UTF-16.
+        data: of `decompressed`.
         expected: what would be right, for messages.
 
     Returns:
-        The text in UTF-8.
+        The text.
 
     Raises:
         ValueError: this is no text, but a Word file or the like.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        data = data.decode("utf-16", errors="replace").encode(errors="replace")
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    for start, kind in _FOREIGN:
-        if data.lstrip(BLANK).startswith(start):
-            raise ValueError(f"this is {kind}; {expected}")
     if b"\0" in data:
         raise ValueError(f"this is not text (it holds zero bytes); {expected}")
-    data = with_newlines(data)
     bare = data.lstrip(BLANK)
     if not bare:
         raise ValueError(f"nothing to read; {expected}")
     return bare.rstrip(BLANK) if bare.startswith(b">") else data.strip(b" \n\v\f")  # a tab at an end: an empty cell
 
 
-def with_newlines(text: bytes) -> bytes:
-    """A text with line ends as on Linux."""
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
+def refuse_foreign(text: bytes) -> None:
+    """Refuse the formats of text that are none of DNA.
+
+    Raises:
+        ValueError: one line: what this is, and what to save instead.
+    """
+    head = text[: text.rfind(b"\n", 0, HEAD_BYTES) + 1] or text[:HEAD_BYTES]
+    for pattern, kind, expected in _FOREIGN:
+        if pattern.match(head if len(text) > HEAD_BYTES else text):
+            raise ValueError(f"this is {kind}; {f'expected {expected}' if expected else EXPECTED}")
 
 
-def bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
-    """Split a plain text that is not FASTA into records: header and body of each, and the changes of all.
+def bodies(text: bytes) -> Iterator[Body]:
+    """Split a plain text that is not FASTA into records.
 
     Raises:
         ValueError: one line: what this is instead.
     """
-    if _GENBANK.match(text):
-        return _genbank(text), Changes()
+    if start := _GENBANK.match(text) or _GENBANK_BELOW.search(text):
+        return _genbank(text[start.start() :] if start.start() else text)
+    records, changes = _other_bodies(text)
+    return ((header, body, changes) for header, body in records)
+
+
+def _other_bodies(text: bytes) -> tuple[Iterable[tuple[bytes, bytes]], Changes]:
+    """Header and body of each record, and the changes that were made to all."""
     if _PLACES.fullmatch(text):
         raise ValueError(
             "these are places in a genome without their letters; expected the DNA there, such as UCSC's Get DNA or "
@@ -147,22 +179,34 @@ def _name_and_letters(line: bytes) -> list[bytes]:
     """The two cells of a line such as `Fwd: 5'-ACGT-3'`, [] where it is no such line."""
     for sign in (b",", b";", b":", None):
         cells = _cells(line, sign)
-        if len(cells) == 2 and is_dna(cells[1]) and _is_name(cells[0], spaced=sign is None):
+        if len(cells) != 2 or not _is_name(cells[0], cells[1], spaced=sign is None):
+            continue
+        if is_dna(cells[1]) or (_SOME_DNA.search(cells[1]) and not mostly_other(cells[1].upper())):
             return cells
     return []
 
 
-def _is_name(cell: bytes, spaced: bool) -> bool:
-    """Whether what stands before letters is no DNA itself; blocks of a spaced sequence may hold IUPAC letters."""
-    return bool(cell.translate(None, b"ACGTUNacgtun")) and not cell.isdigit() and not (spaced and is_dna(cell))
+def _is_name(cell: bytes, letters: bytes, spaced: bool) -> bool:
+    """Whether what stands before letters is no DNA itself; blocks of a spaced sequence may hold IUPAC letters, but
+    are in one case."""
+    is_block = spaced and is_dna(cell) and not (cell.islower() and letters.isupper())
+    return bool(cell.translate(None, b"ACGTUNacgtun")) and not cell.isdigit() and not is_block
 
 
-def _genbank(text: bytes) -> list[tuple[bytes, bytes]]:
-    bodies = _GENBANK_BODY.findall(text)
-    if not bodies:
+def _genbank(text: bytes) -> Iterator[Body]:
+    """The entries of GenBank or EMBL; the body of one without its sequence is empty."""
+    if not _GENBANK_BODY.search(text):
         raise ValueError("a GenBank record without its sequence; expected the part from ORIGIN to // as well")
-    names = _GENBANK_NAME.findall(text)
-    return list(zip(names if len(names) == len(bodies) else [b""] * len(bodies), bodies, strict=True))
+    for entry in re.split(rb"^//.*\n?", text, flags=re.MULTILINE):
+        body, title = _GENBANK_BODY.search(entry), _GENBANK_NAME.search(entry)
+        if not body and not title:
+            continue
+        name, facts = title.groups() if title else (b"", b"")
+        if re.search(rb"\d aa\b", facts):
+            raise ValueError(f"record {shorten(name.decode(errors='replace'))}: a protein; expected DNA")
+        changes = Changes({("circular", "", 0): int(b"circular" in facts)})
+        changes["features", "", 0] += len(_GENBANK_FEATURES.findall(entry)) > 0
+        yield name, body[1] if body else b"", +changes
 
 
 def _table(text: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,17 +1,14 @@
-"""Genomic intervals: chromosome names, intervals in the names of windows and records, regions of BED files."""
+"""Genomic intervals: chromosome names, intervals in the names of windows and records."""
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfbind.dna.codes import shorten
-from tfbind.store import file_label, plural, quote, read_whole_lines
 
 _WINDOW = re.compile(rb"((?:(?!::).)+)_(\d{1,15})_(\d{1,15})")
 
@@ -20,11 +17,10 @@ _STRANDED = re.compile(r"(\S+?)(?:\(([+.-]?)\)|(/rc)|:([+.*-]))", re.DOTALL)
 _COURSE = re.compile(r"(\S+)_(\d{1,15})_(\d{1,15})")
 _RANGE = re.compile(rf"(\S+):(c?){_NUMBER}(?:-|\.\.){_NUMBER}")
 _SEQKIT = re.compile(r"(\S+)_(\d{1,15})-(\d{1,15})")
+_HUMAN = re.compile(
+    r"NC_0{4,5}([1-9]|1\d|2[0-4])\.\d+|CM000(66[3-9]|67\d|68[0-6])\.\d+"
+)  # RefSeq, GenBank; X and Y last
 _ENSEMBL = re.compile(r"[^:\s]+:[^:\s]+:([^:\s]+):(\d{1,15}):(\d{1,15}):(-?1)")
-MAX_LINES = 5_000_000
-NARROWPEAK_COLUMNS = 10
-SUMMIT = 9
-MOST_DIGITS = 12
 
 
 class CoordinateConvention(NamedTuple):
@@ -77,15 +73,20 @@ def _accession(name: str) -> str:
     return name.split("|")[-2] if name.endswith("|") and name.count("|") > 1 else name
 
 
-def other_chromosome_name(name: str) -> str:
-    """The name of a chromosome in the other convention, UCSC or Ensembl: chr22 and 22, chrM and MT."""
-    if name in ("chrM", "MT"):
-        return "MT" if name == "chrM" else "chrM"
-    return name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
+def bare(chromosome: str) -> str:
+    """The name of a chromosome in the form `1` for `chr1`, `Chr1`, `1` and the human `NC_000001.11` and `CM000663.2`.
+
+    chrM, MT and the human NC_012920.1 are `M`.
+    """
+    if match := _HUMAN.fullmatch(chromosome):
+        number = int(match[1]) if match[1] else int(match[2]) - 662
+        return {23: "X", 24: "Y"}.get(number, str(number))
+    name = re.sub("^chr", "", chromosome, flags=re.IGNORECASE)
+    return "M" if name in ("MT", "NC_012920.1") else name
 
 
-def match_chromosomes(names: Collection[str], known: Collection[str] | Mapping[str, int]) -> dict[str, str]:
-    """Match chromosome names across the two conventions.
+def match_chromosomes(names: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Match chromosome names across conventions, by `bare`.
 
     Args:
         names: what to look for.
@@ -94,8 +95,9 @@ def match_chromosomes(names: Collection[str], known: Collection[str] | Mapping[s
     Returns:
         The known name by name; names without one are left out.
     """
-    pairs = ((name, name if name in known else other_chromosome_name(name)) for name in names)
-    return {name: match for name, match in pairs if match in known}
+    by_bare = {bare(name): name for name in reversed([*known])}
+    pairs = ((name, name if name in known else by_bare.get(bare(name))) for name in names)
+    return {name: match for name, match in pairs if match is not None}
 
 
 def window_place(name: bytes, length: int) -> tuple[str, int] | None:
@@ -129,12 +131,13 @@ def window_places(names: NDArray[np.bytes_], length: int) -> tuple[NDArray[np.in
 
     Returns:
         The number of the chromosome (N,), in order of name, and the 0-based start (N,); -1 and 0 where a name has no
-        coordinates. Names of both conventions, such as chr22 and 22, have one number.
+        coordinates. Names of one chromosome in several conventions have one number.
     """
     places = [window_place(name, length) for name in names.tolist()]
     numbers: dict[str, int] = {}
+    bare_numbers: dict[str, int] = {}
     for chromosome in sorted({place[0] for place in places if place}):
-        numbers[chromosome] = numbers.get(other_chromosome_name(chromosome), len(numbers))
+        numbers[chromosome] = bare_numbers.setdefault(bare(chromosome), len(bare_numbers))
     chromosomes = [numbers[place[0]] if place else -1 for place in places]
     starts = [place[1] if place else 0 for place in places]
     return np.array(chromosomes, dtype=np.intp), np.array(starts, dtype=np.int64)
@@ -264,138 +267,3 @@ def _chromosomes(records: Sequence[tuple[str, int]]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     return [f"{name}_{number}" for number, name in enumerate(names, 1)]
-
-
-@dataclass(frozen=True)
-class Region:
-    """A region of a BED file, 0-based and half-open: its middle (the summit where the file gives one), its line."""
-
-    contig: str
-    start: int
-    end: int
-    middle: int
-    line: int
-
-
-def read_regions(path: Path) -> list[Region]:
-    """Read the regions of a BED file of three columns or more; with ten it is narrowPeak, with the summit last.
-
-    Blank lines, comments, `track` and `browser` lines are passed over.
-
-    Raises:
-        ValueError: one line: the file, the line, what is there and what was expected.
-    """
-    regions: list[Region] = []
-    number = 0
-    for lines in read_whole_lines(path):
-        for raw in lines.split(b"\n")[:-1]:
-            number += 1
-            if number > MAX_LINES:
-                raise ValueError(f"{file_label(path)}: over {MAX_LINES:,} lines; expected fewer regions")
-            text = raw.decode("ascii", "backslashreplace")
-            if text.strip() and not text.startswith(("#", "track", "browser")):
-                regions.append(_region(text.rstrip("\r"), f"{file_label(path)}: line {number}", number))
-    if not regions:
-        raise ValueError(f"{file_label(path)}: no region; expected BED: chromosome, start and end, separated by tabs")
-    return regions
-
-
-def _region(text: str, place: str, number: int) -> Region:
-    cells = text.split("\t") if "\t" in text else text.split()
-    if len(cells) < 3 or not cells[0].strip() or not cells[0].isprintable():
-        raise ValueError(
-            f"{place}: {quote(text)}; expected BED: chromosome, start and end, separated by tabs, such as "
-            "chr22 100 400"
-        )
-    start, end = _coordinate(cells[1], place, "start"), _coordinate(cells[2], place, "end")
-    if end <= start:
-        why = "is empty" if end == start else "ends before it starts"
-        raise ValueError(f"{place}: {cells[0]}:{start}-{end} {why}; expected start < end")
-    middle = (start + end) // 2
-    if len(cells) == NARROWPEAK_COLUMNS and cells[SUMMIT].strip() != "-1":
-        summit = _coordinate(cells[SUMMIT], place, "summit")
-        if summit >= end - start:
-            raise ValueError(f"{place}: a summit {summit} bases from the start; expected less than {end - start}")
-        middle = start + summit
-    return Region(cells[0].strip(), start, end, middle, number)
-
-
-def _coordinate(cell: str, place: str, column: str) -> int:
-    digits = cell.strip()
-    if not (digits.isascii() and digits.isdigit()):
-        raise ValueError(f"{place}: {column} {quote(cell)}; expected a whole number, 0 or above")
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"{place}: {column} {quote(cell)}; no chromosome is that long")
-    return int(digits)
-
-
-def windows_around(
-    regions: list[Region], sizes: Mapping[str, int], contig_names: Mapping[str, str], length: int, path: Path
-) -> dict[str, list[int]]:
-    """Windows around the middles of regions.
-
-    Of an even `length` the middle is the first base of the second half. Windows over an end are left out.
-
-    Args:
-        regions: of `read_regions`.
-        sizes: bases of each contig.
-        contig_names: the name in `sizes` of each contig of the regions; regions elsewhere are left out.
-        length: bases of a window.
-        path: the file of the regions, for messages.
-
-    Returns:
-        The starts by contig, in order, each once.
-
-    Raises:
-        ValueError: a region reaches past the end of its chromosome.
-    """
-    starts: dict[str, set[int]] = {}
-    for region in regions:
-        if region.contig not in contig_names:
-            continue
-        contig = contig_names[region.contig]
-        if region.end > sizes[contig]:
-            raise ValueError(
-                f"{file_label(path)}: line {region.line}: {region.contig}:{region.start}-{region.end} reaches past "
-                f"the end of {contig}, which has {plural(sizes[contig], 'base')}: made for another assembly?"
-            )
-        start = region.middle - length // 2
-        if start >= 0 and start + length <= sizes[contig]:
-            starts.setdefault(contig, set()).add(start)
-    return {contig: sorted(places) for contig, places in starts.items()}
-
-
-def random_windows(
-    taken: Mapping[str, list[tuple[int, int]]], sizes: Mapping[str, int], count: int, length: int, seed: int
-) -> dict[str, list[int]]:
-    """Draw random windows that overlap neither the intervals `taken` nor each other.
-
-    Args:
-        taken: start and end (exclusive) of intervals, by chromosome.
-        sizes: bases of each chromosome to draw from; every start is as likely as any other.
-        count: how many; fewer are drawn where there is no room.
-        length: bases of a window.
-        seed: of the random numbers.
-
-    Returns:
-        The starts by chromosome, in order.
-    """
-    rng = np.random.default_rng(seed)
-    names = [name for name in sorted(sizes) if sizes[name] >= length]
-    rooms = np.array([sizes[name] - length + 1 for name in names], dtype=float)
-    blocks = {name: np.zeros(sizes[name] // length + 1, bool) for name in names}
-    for name in names:
-        for start, end in taken.get(name, ()):
-            blocks[name][start // length : (end - 1) // length + 1] = True
-    starts: dict[str, list[int]] = {}
-    for _ in range(20 * count if names else 0):
-        name = names[int(rng.choice(len(names), p=rooms / rooms.sum()))]
-        start = int(rng.integers(sizes[name] - length + 1))
-        covered = blocks[name][start // length : (start + length - 1) // length + 1]
-        if not covered.any():
-            covered[:] = True
-            starts.setdefault(name, []).append(start)
-            count -= 1
-        if not count:
-            break
-    return {name: sorted(places) for name, places in starts.items()}

@@ -8,15 +8,15 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import BinaryIO, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
 import numpy as np
 
 from tfbind.dna.codes import BLANK, Changes, Codes, describe, describe_repairs, printable, read_codes, shorten
-from tfbind.dna.formats import bodies, plain_text
+from tfbind.dna.formats import EXPECTED, Body, bodies, plain_text, refuse_foreign
 from tfbind.dna.intervals import parse_interval
-from tfbind.store import UNREADABLE, decompress, decompression_error, plural
+from tfbind.store import plural, read_text_chunks
 
 MAX_RECORDS = 30_000
 MAX_BASES = 10_000_000
@@ -25,6 +25,11 @@ PIECE_BYTES = 4 << 20
 LONGEST_NAME = 200
 LONGEST_HEADER = 64 << 10
 
+MOST_NAMED = 3  # of the records without letters
+NO_CODES = np.empty(0, np.uint8)
+
+_COMMENTS = re.compile(rb"\A(?:[ \t]*[#;].*\n+)+(?=>)")  # above the first header
+_COMMENT = re.compile(rb"^;.*", re.MULTILINE)
 _UCSC = re.compile(r" range=(\S+):(\d+)-(\d+)\b(?:.* strand=([+-]))?")
 _ENSEMBL = re.compile(r" [^:\s]+:[^:\s]+ [^:\s]+:[^:\s]+:([^:\s]+):(\d+):(\d+):(-?1)\b")
 
@@ -82,22 +87,27 @@ def read_records(
     return assemble_records(_chunks_of_text(text, repair), max_records, max_bases)
 
 
-def decompressed(data: bytes | str, limit: int) -> bytes:
-    """Decompress the beginning of a text or a file, gzip or not.
+def decompressed(data: bytes | str, limit: int, expected: str = EXPECTED) -> bytes:
+    """Read the beginning of a text or a file as `read_text_chunks` does.
 
     Args:
         data: the text or the file's content.
         limit: bytes; one more is returned where there are more.
+        expected: what would be right, for messages.
 
     Returns:
-        The decompressed bytes.
+        The text in UTF-8 with newlines.
 
     Raises:
         ValueError: damaged gzip.
     """
     raw = data.encode(errors="replace") if isinstance(data, str) else data
-    with _opened(io.BytesIO(raw)) as stream:
-        return _read(stream, limit + 1)
+    text = io.BytesIO()
+    for chunk in read_text_chunks(io.BytesIO(raw), PIECE_BYTES, expected):
+        text.write(chunk)
+        if text.tell() > limit:
+            break
+    return text.getvalue()[: limit + 1]
 
 
 def _bounds(records: int, bases: int) -> str:
@@ -130,65 +140,77 @@ def read_chunks(stream: BinaryIO) -> Iterator[SequenceChunk]:
     Raises:
         ValueError: as `read_records`.
     """
-    with _opened(stream) as plain_stream:
-        first = _read(plain_stream, PIECE_BYTES)
-        if first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK).startswith(b">"):
-            rest = iter(lambda: _read(plain_stream, PIECE_BYTES), b"")
-            yield from read_fasta_chunks(itertools.chain([first.removeprefix(b"\xef\xbb\xbf").lstrip(BLANK)], rest))
-            return
-        plain_text(first)  # what is no text is refused before the rest is read
-        yield from _chunks_of_text(_rest(plain_stream, first), False)
+    chunks = read_text_chunks(stream, PIECE_BYTES, EXPECTED)
+    first = next(chunks).lstrip(BLANK)
+    first = first if first.startswith(b">") else _COMMENTS.sub(b"", first)
+    if first.startswith(b">"):
+        refuse_foreign(first)
+        yield from read_fasta_chunks(itertools.chain([first], chunks))
+        return
+    plain_text(first)  # what is no text is refused before the rest is read
+    yield from _chunks_of_text(_join(itertools.chain([first], chunks)), False)
 
 
-def _rest(stream: BinaryIO, first: bytes) -> bytes:
-    """All of a stream, of which `first` has been read."""
+def _join(chunks: Iterable[bytes]) -> bytes:
+    """The whole of a text that is not FASTA."""
     buffer = io.BytesIO()
-    for chunk in itertools.chain([first], iter(lambda: _read(stream, PIECE_BYTES), b"")):
+    for chunk in chunks:
         buffer.write(chunk)
         if buffer.tell() > MAX_TABLE_BYTES:
             raise ValueError(f"over {MAX_TABLE_BYTES >> 20} MB and not FASTA; expected FASTA for so much")
     return buffer.getvalue()
 
 
-def _opened(stream: BinaryIO) -> BinaryIO:
-    try:
-        return decompress(stream)
-    except UNREADABLE as error:
-        raise ValueError(decompression_error(error)) from None
-
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    try:
-        return stream.read(size)
-    except UNREADABLE as error:
-        raise ValueError(decompression_error(error)) from None
-
-
 def _chunks_of_text(text: bytes, repair: bool) -> Iterator[SequenceChunk]:
     text = plain_text(text)
+    refuse_foreign(text)
+    text = _COMMENTS.sub(b"", text)
     if text.startswith(b">"):
         return read_fasta_chunks([text + b"\n"], repair)
     if text.count(b"\n") > MAX_TABLE_LINES:
         raise ValueError(f"over {MAX_TABLE_LINES:,} lines and not FASTA; expected FASTA for so many")
-    return _record_chunks(*bodies(text), repair)
+    return _without_empty(_record_chunks(bodies(text), repair))
 
 
-def _record_chunks(records: Iterable[tuple[bytes, bytes]], common: Changes, repair: bool) -> Iterator[SequenceChunk]:
-    """A chunk for each header and body; the `common` changes apply to all."""
-    for number, (header, body) in enumerate(records, 1):
+def _record_chunks(records: Iterable[Body], repair: bool) -> Iterator[SequenceChunk]:
+    """A chunk for each record."""
+    for number, (header, body, common) in enumerate(records, 1):
         name, changes = _header(header), Changes(common)
         codes = read_codes(body, name or f"sequence_{number}", 0, changes, repair)
-        if not len(codes):
-            _no_letters(number, name)
         yield SequenceChunk(number, name, codes, changes)
 
 
-def _no_letters(number: int, header: str) -> NoReturn:
-    raise ValueError(f"record {shorten(first_word(header)) or number}: no letters; expected at least one base")
+def _without_empty(chunks: Iterable[SequenceChunk]) -> Iterator[SequenceChunk]:
+    """The same chunks without the records that have no letters, which are named in the changes of one beside them.
+
+    Raises:
+        ValueError: no record has letters.
+    """
+    number, last, passed_over = 0, None, Changes()
+    for _, group in itertools.groupby(chunks, key=lambda chunk: chunk.number):
+        chunk = next(group)
+        if not len(chunk.codes):
+            name = first_word(chunk.header) or f"record {chunk.number}"
+            passed_over["passed over", name if len(passed_over) < MOST_NAMED else "", 0] += 1
+            continue
+        number += 1
+        for last in itertools.chain([chunk], group):
+            yield replace(last, number=number, changes=last.changes + passed_over)
+            passed_over = Changes()
+    if last is None:
+        name = shorten(next(iter(passed_over), ("", "", 0))[1]).removeprefix("record ")
+        raise ValueError(f"record {name}: no letters; expected at least one base")
+    if passed_over:
+        yield replace(last, number=number, codes=last.codes[:0], changes=passed_over)
 
 
 def read_fasta_chunks(chunks: Iterable[bytes], repair: bool = False) -> Iterator[SequenceChunk]:
     """Parse a FASTA text that starts with `>` and comes in chunks of bytes."""
+    return _without_empty(_fasta_chunks(chunks, repair))
+
+
+def _fasta_chunks(chunks: Iterable[bytes], repair: bool) -> Iterator[SequenceChunk]:
+    """One chunk of a record at least, without letters where it has none."""
     number, header, bases = 0, "", 0
     for text in _cut(chunks):
         continued, *records = text.split(b"\n>")
@@ -196,23 +218,26 @@ def read_fasta_chunks(chunks: Iterable[bytes], repair: bool = False) -> Iterator
             body = part
             if index:
                 if number and not bases:
-                    _no_letters(number, header)
+                    yield SequenceChunk(number, header, NO_CODES, Changes())
                 first, _, body = part.partition(b"\n")
                 number, header, bases = number + 1, _header(first), 0
             changes = Changes()
+            if b";" in body:
+                body, comments = _COMMENT.subn(b"", body)
+                changes.update({("removed", "comments", 0): comments} if comments else {})
             codes = read_codes(body, first_word(header) or f"sequence_{number}", bases, changes, repair)
             bases += len(codes)
             if len(codes):
                 yield SequenceChunk(number, header, codes, changes)
     if not bases:
-        _no_letters(number, header)
+        yield SequenceChunk(number, header, NO_CODES, Changes())
 
 
 def _cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The text in parts that begin with a newline where a line begins, and never cut a header."""
     pending, line_end = b"", b"\n"
     for chunk in chunks:
-        pending += chunk.replace(b"\r", b"\n") if b"\r" in chunk else chunk
+        pending += chunk
         end = pending.rfind(b"\n") + 1
         if not end and line_end and pending.startswith(b">"):
             if len(pending) > LONGEST_HEADER:

@@ -71,5 +71,6 @@ from .tsv import (
     plural as plural,
     quote as quote,
     read_blocks as read_blocks,
+    read_text_chunks as read_text_chunks,
     read_whole_lines as read_whole_lines,
 )

@@ -1,8 +1,11 @@
-"""Text files plain, gzip or bgzip, line by line, and tables of them; a file that was cut off is refused."""
+"""Text plain, gzip or bgzip, in UTF-8 or UTF-16, with any line ends; tables of it. What was cut off is refused."""
 
+import codecs
 import gzip
 import io
+import itertools
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +29,41 @@ LONGEST_LINE = 64 << 20
 LONGEST_NUMBER = 40
 TAB, LINE_END = 9, 10
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-ODD_BYTES = {0x00: "a NUL byte", 0x0D: "a carriage return without a line feed"}
+UTF_16 = (
+    (re.compile(rb"\xff\xfe|(?:[\t\n\r -~]\0){2}"), "utf-16-le"),
+    (re.compile(rb"\xfe\xff|(?:\0[\t\n\r -~]){2}"), "utf-16-be"),
+)
+
+_FOREIGN = (
+    (b"PK\x03\x04", "a Word, Excel or zip file"),
+    (b"\xd0\xcf\x11\xe0", "a Word or Excel file"),
+    (b"{\\rtf", "a rich text (RTF) file"),
+    (b"%PDF", "a PDF file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"BAM\x01", "a BAM file"),
+    (b"CRAM\2", "a CRAM file"),
+    (b"CRAM\3", "a CRAM file"),
+    (b"BCF\x02", "a BCF file"),
+    (b"\x43\x27\x41\x1a", "a 2bit file"),
+    (b"\x1a\x41\x27\x43", "a 2bit file"),
+    (b"\x26\xfc\x8f\x88", "a bigWig file"),
+    (b"\x88\x8f\xfc\x26", "a bigWig file"),
+    (b"\xeb\xf2\x89\x87", "a bigBed file"),
+    (b"\x87\x89\xf2\xeb", "a bigBed file"),
+    (b"\t\0\0\0\x0eSnapGene", "a SnapGene file"),
+    (b"ABIF\0", "a trace of a sequencer (AB1)"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"BZh91AY", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (MAGIC, "gzip within gzip"),
+    (b"<", "a web page (HTML or XML)"),
+)
+EXPECTED = "expected text, plain or gzip"
+BLANK = b" \t\n\r\v\f"
 
 Places = NDArray[np.intp]
 
@@ -115,6 +152,47 @@ class _UnseekableStream(io.RawIOBase):
         return len(chunk)
 
 
+def read_text_chunks(stream: BinaryIO, size: int = CHUNK, expected: str = EXPECTED) -> Iterator[bytes]:
+    """Read a text from a stream, which stays open: the opening of every text from elsewhere.
+
+    Args:
+        stream: plain, gzip or bgzip; in UTF-16, or any encoding that has ASCII in it.
+        size: bytes to read at a time, the first time at most `FIRST_CHUNK`.
+        expected: what would be right, for messages.
+
+    Yields:
+        The text unpacked, UTF-16 as UTF-8, without a byte order mark, with newlines for any line ends.
+
+    Raises:
+        TfbindError: gzip data that are damaged or cut off, or a file of another kind than text.
+    """
+    try:
+        text = decompress(stream)
+        first = text.read(min(size, FIRST_CHUNK))
+        chunks: Iterator[bytes] = itertools.chain([first], iter(lambda: text.read(size), b""))
+        for start, kind in _FOREIGN:
+            if first.startswith(start) or first.lstrip(BLANK).startswith(start):
+                raise TfbindError(f"this is {kind}; {expected}")
+        for pattern, encoding in UTF_16:
+            if pattern.match(first):
+                decoded = codecs.iterdecode(chunks, encoding, errors="replace")
+                chunks = (letters.encode(errors="replace") for letters in decoded)
+        mark, line_end = BYTE_ORDER_MARK, b""
+        for chunk in chunks:
+            chunk, mark = line_end + chunk.removeprefix(mark), b""
+            line_end = b"\r" if chunk.endswith(b"\r") else b""  # a line feed may follow
+            yield with_newlines(chunk.removesuffix(line_end))
+        if line_end:
+            yield b"\n"
+    except UNREADABLE as error:
+        raise TfbindError(decompression_error(error)) from None
+
+
+def with_newlines(text: bytes) -> bytes:
+    """A text with line ends as on Linux."""
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
+
+
 @dataclass(frozen=True)
 class Block:
     """Whole lines of a table; cell i, counted along the lines, is text[bounds[i] + 1 : bounds[i + 1]]."""
@@ -145,8 +223,6 @@ def first_lines(path: Path) -> tuple[list[bytes], list[bytes]]:
     text = next(read_whole_lines(path), b"")
     if not text.strip():
         raise ValueError(f"{file_label(path)}: empty; expected a tab-separated table")
-    if text.lstrip().startswith(b"<"):
-        raise ValueError(f"{file_label(path)}: a web page (HTML or XML); expected a tab-separated table")
     first, _, rest = text.partition(b"\n")
     second = rest.partition(b"\n")[0]
     _separators(file_label(path), first, 1)
@@ -193,26 +269,36 @@ def _separators(file: str, text: bytes, line: int) -> Places:
         column = position - text.rfind(b"\n", 0, position)
         raise ValueError(
             f"{file}: line {line + text.count(LINE_END, 0, position)}, byte {column} is 0x{text[position]:02x}, "
-            f"{ODD_BYTES.get(text[position], 'which is not plain ASCII text')}; expected a tab-separated table, "
-            "plain or gzip"
+            f"{'which is not plain ASCII text' if text[position] else 'a NUL byte'}; expected a tab-separated "
+            "table, plain or gzip"
         )
     return positions
 
 
-def read_whole_lines(path: Path) -> Iterator[bytes]:
-    """Read a file, plain or gzip, in pieces of whole lines, each ended by a single newline."""
+def read_whole_lines(path: Path, expected: str = EXPECTED) -> Iterator[bytes]:
+    """Read a file in pieces of whole lines, each ended by a newline.
+
+    Args:
+        path: the file, as for `read_text_chunks`.
+        expected: what would be right, for messages.
+
+    Yields:
+        The pieces.
+
+    Raises:
+        TfbindError: as `read_text_chunks`, or a line that is too long; it names the file.
+    """
     parts: list[bytes] = []
-    for chunk in _chunks(path):
+    for chunk in _chunks(path, expected):
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            lines = b"".join([*parts, chunk[:cut]])
-            yield lines.replace(b"\r\n", b"\n") if b"\r" in lines else lines
+            yield b"".join([*parts, chunk[:cut]])
             parts = []
         parts.append(chunk[cut:])
         if sum(map(len, parts)) > LONGEST_LINE:
             too_long = f"a line of over {LONGEST_LINE >> 20} MB"
             raise TfbindError(too_long, place=file_label(path), expected="a tab-separated table")
-    if last := b"".join(parts).removesuffix(b"\r"):
+    if last := b"".join(parts):
         yield last + b"\n"
 
 
@@ -230,14 +316,12 @@ def _without_empty_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
         empty |= len(stripped) < len(text)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    try:
-        with require_regular_file(path).open("rb") as file, decompress(file) as stream:
-            yield stream.read(FIRST_CHUNK).removeprefix(BYTE_ORDER_MARK)
-            while chunk := stream.read(CHUNK):
-                yield chunk
-    except UNREADABLE as error:
-        raise TfbindError(decompression_error(error), place=file_label(path)) from None
+def _chunks(path: Path, expected: str) -> Iterator[bytes]:
+    with require_regular_file(path).open("rb") as file:
+        try:
+            yield from read_text_chunks(file, expected=expected)
+        except TfbindError as error:
+            raise TfbindError(str(error), place=file_label(path)) from None
 
 
 def parse_numbers(

@@ -17,6 +17,7 @@ from tfbind.dna import (
     Codes,
     Position,
     Record,
+    bare,
     decode,
     decompressed,
     encode,
@@ -25,7 +26,6 @@ from tfbind.dna import (
     read_records,
     reverse_complement,
     shorten,
-    with_newlines,
 )
 from tfbind.errors import TfbindError
 from tfbind.scoring import Variant
@@ -38,7 +38,6 @@ MOST_DIGITS = 12  # of a position
 _BRACKETS = re.compile(r"^>.*|\[\s*+([A-Za-z]*+|-)\s*+/\s*+([A-Za-z]*+|-)\s*+\]", re.MULTILINE)
 _SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)(?:\s*+[>/:-]\s*+|\s++)([A-Za-z]+)")
 _SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
-_REFSEQ = re.compile(r"NC_0{4,5}([1-9]|1\d|2[0-4])\.\d+")  # chromosomes 1 to 24 of man, 23 and 24 being X and Y
 _VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 MOST_ALLELES = 100_000  # of one line
@@ -208,14 +207,6 @@ def _along(change: Change, place: Position, bases: int) -> Variant:
     return Variant(place.start + bases - end, *alleles)
 
 
-def bare(chromosome: str) -> str:
-    """The name of a chromosome in the form `1` for `chr1`, `1` and the human `NC_000001.11`."""
-    if match := _REFSEQ.fullmatch(chromosome):
-        return {"23": "X", "24": "Y"}.get(match[1], match[1])
-    name = re.sub("^chr", "", chromosome, flags=re.IGNORECASE)
-    return "M" if name in ("MT", "NC_012920.1") else name
-
-
 def _ambiguous(change: Change, fitting: list[tuple[Record, Variant]]) -> str:
     meant = ", ".join(f"base {variant.start + 1} of {shorten(record.name)}" for record, variant in fitting[:3])
     return f"{change.where}: this may be {meant}; expected the chromosome or the record before it, as in NAME:12 A>G"
@@ -357,8 +348,8 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
     Raises:
         ValueError: one line: nothing to read, no text, or damaged gzip.
     """
-    raw = decompressed(data, MAX_BYTES)
-    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw) else with_newlines(raw[:MAX_BYTES])
+    raw = decompressed(data, MAX_BYTES, EXPECTED)
+    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw.lstrip()) else raw[:MAX_BYTES]
     default_chromosome = names[0] if len(names) == 1 else None
     entries = _entries(_numbered(text), default_chromosome)
     calls, bad = [], []

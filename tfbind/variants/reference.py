@@ -10,10 +10,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from tfbind.dna import Codes, Genome, Position, Record, position_of, reverse_complement, shorten, take_slice
+from tfbind.dna import Codes, Genome, Position, Record, bare, position_of, reverse_complement, shorten, take_slice
 from tfbind.scoring import Variant
 from tfbind.variants.edits import EditedSequence, aligned_after, map_origin
-from tfbind.variants.parse import bare
 
 
 @dataclass(frozen=True, eq=False)
