@@ -43,9 +43,9 @@ FILE = Uploader("variants-file")
 OVER_FILE = NewText(VARIANTS.box)
 GENOME, GENOME_PATH = "variants-genome", "variants-genome-path"
 HELP = (
-    "A VCF, or some lines of one, or one change on each line: chr22:10510600 A>G. Positions count from 1. The bases "
-    "around come from the sequences above, where their names say their place (chr22:10510501-10510800), or from a "
-    "genome."
+    "A VCF, a table with a header, or one change on each line: chr22:10510600 A>G, 22-10510600-A-G, BED, HGVS. The "
+    "bases around come from the sequences above, where their names say their place (chr22:10510501-10510800), or "
+    "from a genome."
 )
 TABLE = "variant-effects"
 AROUND = 60  # bases on either side of a variant that are drawn
