@@ -118,7 +118,12 @@ def test_places_and_alleles_of_forms_with_their_own_way_of_counting(text, expect
 
 def test_several_changes_and_alternatives_are_calls_of_their_own():
     expected = [("chr22", 105, "A", "G"), ("chr22", 106, "T", "C")]
-    for text in ("chr22:105 A>G, chr22:106 T>C", "chr22:105 A>G; chr22:106 T>C", "chr22-105-A-G;chr22-106-T-C"):
+    for text in (
+        "chr22:105 A>G, chr22:106 T>C",
+        "chr22:105 A>G; chr22:106 T>C",
+        "chr22:105 A>G,chr22:106 T>C",
+        "chr22-105-A-G;chr22-106-T-C",
+    ):
         assert [(*call[1:3], *call[4:6]) for call in read_list(text).calls] == expected
     for text in ("chr22 105 A G,T", "chr22:105 A>G,T", "chr22 105 105 A/G/T +"):
         assert [call.alternative for call in read_list(text).calls] == ["G", "T"]

@@ -16,7 +16,7 @@ _TYPED = str.maketrans(
     dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-") | dict.fromkeys("\u00a0\u2007\u2009\u202f", " ")
 )
 _ARROW = re.compile(r"(?<=[A-Za-z])(?: *+(?:[-=]*>|\u2192|&gt;)| ++to ) *+(?=[A-Za-z-])")
-_APART = re.compile(r"[,;]\s+|;")
+_APART = re.compile(r"[,;]\s+|;|(?<=[A-Za-z]),(?=[^,]*\d)")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 _BASES = re.compile(r"[ACGTUN]+|-", re.IGNORECASE)
 _ALTERNATIVES = re.compile(r"(?:[ACGTUN]+|[-.*])(?:,(?:[ACGTUN]+|\*))*|[^<\[\]]*[<\[\]].*", re.IGNORECASE)
