@@ -77,6 +77,8 @@ INSERTED = "as inserted between two bases"
         ("rsid,chromosome,position_hg38,ref,alt\nrs7,chr22,105,A,G", "rs7", ""),
         ("pos\talt\tref\tchr\n105\tG\tA\tchr22", ".", ""),
         ("variant_id\tgene_id\tslope\nchr22_105_A_G_b38\tENSG1\t0.2", ".", ""),
+        ("#Uploaded_variation\tLocation\tAllele\nchr22_105_A/G\tchr22:105\tG", ".", ""),
+        ('"chr22:105 A>G"', ".", ""),
         ("CHR SNP BP REF ALT P\nchr22 rs7 105 A G 1e-9", "rs7", ""),
     ],
 )
@@ -187,6 +189,11 @@ def test_a_change_without_a_chromosome_is_meant_for_the_only_sequence():
     assert read_list("12 A>G", ["mine"]).calls[0].chromosome == "mine"
     (call,) = read_list("12 A>G", ["mine", "yours"]).calls
     assert call.skipped == "no chromosome; expected one before the position, such as chr22:10510600 A>G"
+
+
+def test_a_title_above_a_list_is_a_line_without_a_variant():
+    title, call = read_list("Variant list of the lab\nchr22:105 A>G\n").calls
+    assert (title.position, call.position) == (None, 105)
 
 
 def test_a_line_of_captions_is_no_call():

@@ -48,7 +48,7 @@ _FIELDS = {
     "id": "id rsid snp snpid rs name marker markername",
     "reference": "ref reference refallele referenceallele refbase",
     "alternative": "alt alternate alternative altallele alternateallele alternativeallele altbase tumorseqallele2",
-    "variant": "variant variantid hgvs hgvsg spdi",
+    "variant": "variant variantid uploadedvariation hgvs hgvsg spdi",
     "effect": "effectallele a1 allele1",
 }
 _FIELD_OF = {name: field for field, names in _FIELDS.items() for name in names.split()}
@@ -112,7 +112,7 @@ def read_header(line: str) -> Header | None:
     places = [place for place in ({"position"}, {"start", "end"}, {"start"}) if place <= columns.keys()]
     if places and {"reference", "alternative"} <= columns.keys():
         used = {"chromosome", "id", "reference", "alternative"} | places[0]
-    elif "variant" in columns:
+    elif "variant" in columns and (separator or " " not in line.strip()):
         used = {"variant", "id"}
     elif places and "effect" in columns:
         raise ValueError("no columns ref and alt, and the genome may have either allele; expected both columns")
@@ -149,7 +149,7 @@ def by_shape(line: str, id: str = ".") -> list[Written]:
         return by_shape(match[2], match[1])
     if id == "." and (match := _RS_BEHIND.fullmatch(text)):
         return by_shape(match[1], match[2])
-    parts = [part for part in _APART.split(text.strip(" \t,;.")) if part]
+    parts = [part for part in _APART.split(text.strip(' \t,;."')) if part]
     return [_change(part)._replace(id=id) for part in parts or [text]]
 
 
