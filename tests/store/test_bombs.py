@@ -15,7 +15,7 @@ import pytest
 from tfbind.config import PROJECT
 from tfbind.dna.parser import read_chunks
 from tfbind.motifs.formats import read_motifs
-from tfbind.variants.parse import read_calls, read_list, read_with_variants
+from tfbind.variants.parse import read_lines, read_list, read_with_variants
 
 SECONDS, MEGABYTES = 120, 2_500
 
@@ -92,7 +92,7 @@ MATRIX = b"\n0.1 0.2 0.3 0.4\n"
     ("read", "text"),
     [
         (read_motifs, b"1" * LONG + b"x\n"),
-        (lambda path: list(read_calls(path)), VCF + b"A" * (1 << 18) + b"\t" + b",".join([b"G"] * 50_000) + b"\n"),
+        (lambda path: list(read_lines(path)), VCF + b"A" * (1 << 18) + b"\t" + b",".join([b"G"] * 50_000) + b"\n"),
         (read_motifs, b"MEME version 4\nMOTIF a\nletter-probability matrix: " + b"w" * LONG + MATRIX),
         (lambda path: read_list(path.read_bytes()), (b"1A" + b" " * 9_000 + b"!\n") * 30),
         (lambda path: read_with_variants(path.read_text(), 100, 10**6), b"ACGT[A/" + b" " * LONG),

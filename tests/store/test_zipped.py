@@ -18,7 +18,7 @@ from tfbind.dna.parser import assemble_records, read_chunks, read_records
 from tfbind.dna.regions import read_regions
 from tfbind.motifs.formats import read_motifs
 from tfbind.store.tsv import END_MARKER, decompress, is_bgzip, read_whole_lines
-from tfbind.variants.parse import read_calls, read_lines, read_list
+from tfbind.variants.parse import read_lines, read_list
 
 FASTA = b"".join(b">chr%d\n%s\n" % (number, b"ACGTTGCA" * 5) for number in range(1, 9))
 VCF = b"##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\n" + b"chr1\t2\t.\tC\tT\n" * 30
@@ -47,7 +47,6 @@ READERS = {
     "one pass over a genome": (FASTA, lambda path: [name for name, pieces in contigs(path) if list(pieces)]),
     "a genome from the middle": (FASTA, lambda path: Genome(path, path.parent / "cache").lengths),
     "a genome that was uploaded": (FASTA, kept),
-    "VCF": (VCF, read_calls),
     "a list of variants": (VCF, of_bytes(lambda raw: read_list(raw).calls)),
     "lines of variants": (VCF, read_lines),
     "regions": (BED, read_regions),

@@ -42,7 +42,7 @@ from tfbind.sweeps.sweep_folder import EXAMPLE
 from tfbind.tracking import cache
 from tfbind.tracking.client import WandbError
 from tfbind.tracking.pull import import_offline
-from tfbind.variants.parse import parse_change, read_calls, read_lines, read_list, read_with_variants
+from tfbind.variants.parse import parse_changes, read_lines, read_list, read_with_variants
 
 SLOW, BY_PROCESS = 2_500, 20  # mutants of what takes a millisecond each, and of what takes a process each
 
@@ -120,7 +120,7 @@ def _sweep(data: bytes, _: Path) -> object:
 
 
 def _change(data: bytes, _: Path) -> object:
-    return parse_change(data.decode(errors="replace"), [PLACED])
+    return parse_changes(data.decode(errors="replace"), [PLACED])
 
 
 def _brackets(data: bytes, _: Path) -> object:
@@ -354,7 +354,7 @@ def _kept() -> list[tuple[str, bytes, Callable[[bytes, Path], object]]]:
 PARSERS = [
     Parser("sweep", SWEEPS, _sweep),
     Parser("motifs", [*MOTIFS, gzip.compress(MOTIFS[1], mtime=0)], _read_by(read_motifs)),
-    Parser("vcf", [VCF, gzip.compress(VCF, mtime=0)], _read_by(lambda path: list(read_calls(path)))),
+    Parser("vcf", [VCF, gzip.compress(VCF, mtime=0)], _read_by(lambda path: list(read_lines(path)))),
     Parser("bed", BED, _read_by(read_regions)),
     Parser("genome", [FASTA, gzip.compress(FASTA, mtime=0)], _read_by(_genome)),
     Parser("change", CHANGES, _change),

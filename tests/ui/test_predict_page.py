@@ -125,6 +125,14 @@ def test_a_variant_is_taken_wherever_it_may_stand(text: str, variant: str) -> No
     assert "1 site" in read(click(page, "Back to the original"))
 
 
+def test_several_typed_changes_are_made_and_numbered_along_the_original() -> None:
+    page = vary(vary(predict(SITE), "5_6insACG"), f"41 T>C, 42 {SITE[41]}>G")
+    assert f"Changed: 6 inserts ACG, 41 T>C, 42 {SITE[41]}>G." in read(page)
+    page = vary(page, "10del")
+    assert ["does not name the bases; expected them, as in 25delA" in read(page) for _ in page.error] == [True]
+    assert "41 T>C" in read(page)
+
+
 @pytest.mark.parametrize(
     ("variant", "message"), [("41 G>C", "sequence_1 has 'T' there, not 'G'"), (KILLED, "for the page's box of DNA")]
 )

@@ -91,6 +91,15 @@ def test_lines_without_a_score_say_why_and_the_others_are_scored() -> None:
     assert "with the variant" not in drawn(page)
 
 
+def test_a_list_says_how_it_was_read_and_when_most_of_it_does_not_fit() -> None:
+    page = with_variants(predict(PLACED), "rs1 chr22 1040 1041 T C")
+    assert (list(effects(page)["ID"]), list(effects(page)["Variant"])) == (["rs1"], ["chr22:1041 T>C"])
+    assert "1 variant read with start and end as in BED, which counts from 0" in read(page)
+    page = with_variants(page, "chr22:1041 T>C\n" + "chr22:1041 G>C\n" * 12)
+    assert "12 of 13 variants do not fit the sequence: another assembly?" in read(page)
+    assert len(effects(page)) == 1
+
+
 def test_bases_come_from_a_genome_named_with_chr_or_without(genome: Path) -> None:
     page = with_variants(predict(), HEADER + KILLS)
     assert "The bases around the variants are missing" in read(page)

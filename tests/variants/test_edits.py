@@ -93,5 +93,6 @@ def test_a_slight_change_is_called_so_and_no_common_base_is_no_effect():
 
 
 def test_changes_are_described_as_people_write_them():
-    made = [change(11, "A", "G"), change(0, "AC", ""), change(4, "", "T")]
-    assert [describe(one) for one in made] == ["12 A>G", "1 deletes AC", "5 inserts T"]
+    made = [change(4, "", "TT"), change(9, "T", "G"), change(0, "AC", ""), change(3, "T", "C"), change(8, "", "A")]
+    words = ["5 inserts TT", "8 T>G", "1 deletes AC", "4 T>C of the changed sequence", "9 inserts A"]
+    assert describe(CODES, made) == words

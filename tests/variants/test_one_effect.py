@@ -169,6 +169,40 @@ def spellings(dna: str, changed: str) -> Iterator[tuple[int, str, str]]:
             yield start, reference, alternative
 
 
+@pytest.mark.parametrize(
+    ("name", "indels"),
+    [
+        ("local", 100),
+        pytest.param("local", 1_000, marks=pytest.mark.slow),
+        pytest.param("fixed", 1_000, marks=pytest.mark.slow),
+    ],
+)
+def test_all_spellings_of_random_indels_in_repeats_agree_exactly(models, name, indels) -> None:
+    """In the list by their effects; on the page by what follows from the change: the same pairs, the same DNA."""
+    rng = np.random.default_rng(31)
+    records, calls, numbers = [], [], []
+    for number in range(indels):
+        dna, unit, start, copies = repeat(rng)
+        less = int(rng.integers(1, copies)) * len(unit)
+        changed = dna[:start] + dna[start + less :] if number % 2 else dna[:start] + unit + dna[start:]
+        codes, edited = encode(dna), set()
+        records.append(Record(f"r{number}", codes, []))
+        for at, before, after in spellings(dna, changed):
+            calls.append(Call(1, f"r{number}", at + 1, ".", before, after, ""))
+            numbers.append(number)
+            made = edits.edit(codes, [Variant(at, encode(before), encode(after))])
+            edited.add((made.codes.tobytes(), made.paired.tobytes()))
+        assert len(edited) == 1
+    effects = [set() for _ in range(indels)]
+    for number, (call, effect) in zip(
+        numbers, Scorer(models[name], FromRecords(records), 2.0).effects(calls), strict=True
+    ):
+        assert effect, call.skipped
+        effects[number].add(effect)
+    assert [len(of_one) for of_one in effects] == [1] * indels
+    assert len(calls) > 20 * indels
+
+
 @pytest.mark.parametrize(("name", "both"), [("builtin", False), ("local", True), ("fixed", False)])
 def test_all_spellings_of_a_change_in_a_repeat_have_one_effect(models, name, both) -> None:
     rng = np.random.default_rng(17)
@@ -263,6 +297,28 @@ def test_two_changes_far_apart_keep_their_own_effects(models) -> None:
     assert found
     assert (found.change, found.place) == (pytest.approx(single.change, abs=1e-5), single.place)
     assert len(found.lost) == len(single.lost) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "several"),
+    [
+        ([(40, "", "G")], [(40, "", "T"), (40, "T", "G")]),
+        ([(40, "", "G")], [(36, "", "T"), (40, "T", "G")]),
+        ([(40, "TAC", "GTCC")], [(40, "T", "G"), (41, "", "T"), (42, "A", "C")]),
+        ([(40, "TAC", "AA")], [(42, "C", ""), (40, "T", "A")]),
+        ([], [(38, "", "T"), (41, "T", "")]),
+        ([(38, "TTTA", "CTTC")], [(38, "T", "C"), (41, "A", "C")]),
+    ],
+)
+def test_changes_one_after_the_other_are_the_one_variant_that_they_make(models, one, several) -> None:
+    dna = SITE[:36] + "TTTTTACTTAGG" + SITE[48:]
+    before = score(models["builtin"], encode(dna)).scores
+    found = []
+    for changes in (one, several):
+        edited = edits.edit(encode(dna), [Variant(at, *map(encode, alleles)) for at, *alleles in changes])
+        after = score(models["builtin"], edited.codes).scores
+        found.append((decode(edited.codes), edits.effect(before, after, edited, 3.0)))
+    assert found[0] == found[1]
 
 
 def test_a_copy_of_a_site_that_comes_is_a_site_gained_and_one_that_goes_is_lost(models) -> None:

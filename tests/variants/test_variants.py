@@ -5,7 +5,7 @@ import pytest
 from tfbind.dna.codes import decode, encode
 from tfbind.dna.parser import Record
 from tfbind.scoring.ism import apply_variant
-from tfbind.variants.parse import parse_change, read_with_variants
+from tfbind.variants.parse import parse_changes, read_with_variants
 
 
 def record(name: str, letters: str) -> Record:
@@ -41,14 +41,14 @@ REVERSE = record("chr5:21-26(-)", "TACGTG")  # the forward strand has CACGTA at 
     ],
 )
 def test_a_change_finds_its_record_and_its_base(text, name, alternative):
-    found, variant = parse_change(text, [COURSE, SAMTOOLS, OLIGO, REVERSE])
+    ((found, variant),) = parse_changes(text, [COURSE, SAMTOOLS, OLIGO, REVERSE])
     assert found.name == name
     assert decode(apply_variant(found.codes, variant)) == alternative
 
 
 def test_grouped_digits_are_one_position():
     far = record("chr1:1000001-1000004", "ACGT")
-    assert parse_change("chr1:1,000,002 C>T", [far])[1].start == 1
+    assert parse_changes("chr1:1,000,002 C>T", [far])[0][1].start == 1
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_grouped_digits_are_one_position():
 )
 def test_a_change_that_fits_nowhere_is_refused_in_one_line(text, said):
     with pytest.raises(ValueError, match=said) as caught:
-        parse_change(text, [COURSE, OLIGO, record("again", "AAAA"), REVERSE])
+        parse_changes(text, [COURSE, OLIGO, record("again", "AAAA"), REVERSE])
     assert "\n" not in str(caught.value)
 
 

@@ -193,22 +193,53 @@ def test_the_table_says_what_it_was_made_of(cli, home):
 
 
 WRONG = other(DNA[99])
+GOOD = f"chr22\t50\t.\t{DNA[49]}\t{other(DNA[49])}\n"
+ODD = {
+    "another base": (f"chr22\t100\t.\t{WRONG}\tN", f"REF is '{WRONG}'; the FASTA has '{DNA[99]}' there"),
+    "past the end": ("chr22\t401\t.\tA\tC", "outside chr22 of the FASTA, which has the positions 1 to 400"),
+    "over the end": (f"chr22\t400\t.\t{DNA[399]}A\tC", "outside chr22 of the FASTA"),
+    "before the start": ("chr22\t0\t.\tA\tC", "outside chr22 of the FASTA"),
+    "no number": ("chr22\tfive\t.\tA\tC", "POS is 'five'; expected a whole number"),
+    "2^63": (f"chr22\t{2**63}\t.\tA\tC", "POS is '9223372036854775808': no chromosome is that long"),
+    "no reference": ("chr22\t5\t.\t.\tC", "REF is '.'"),
+    "no allele": (f"chr22\t100\t.\t{DNA[99]}\t?", "ALT is '?'"),
+    "another contig": ("chr9\t5\t.\tA\tC", "contig not in the FASTA"),
+    "a torn line": ("chr22\t5", "2 columns; expected at least 5, as in the header"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_line_is_a_row_with_its_reason(cli, what):
+    line, why = ODD[what]
+    code, _, _ = cli(f"{GOOD}{line}\n{GOOD}")
+    good, odd, again = rows()
+    assert (code, bool(good["effect"]), good, odd["effect"]) == (0, True, again, "")
+    assert odd["skipped"].startswith(why)
+
+
+def of_another_assembly(fitting: int, others: int) -> str:
+    wrong = f"chr22\t100\t.\t{WRONG}\tN\n"
+    return wrong + GOOD * fitting + wrong * (others - 1)
+
+
+def test_a_file_of_another_assembly_is_refused_unless_it_is_to_go_on(cli):
+    lines = of_another_assembly(88, 312)
+    said = "312 of 400 variants do not fit the FASTA: another assembly? The first: line 3: chr22:100: REF is"
+    code, _, err = cli(lines)
+    assert (code, err.startswith(f"tfbind: v.vcf: {said}"), Path("e.tsv").exists()) == (2, True, False)
+    code, _, err = cli(lines, "--keep-going")
+    assert (code, said in err, len(rows())) == (0, True, 400)
+    for fitting, others in ((0, effects.MISFITS - 1), (20, 20)):
+        code, _, err = cli(of_another_assembly(fitting, others))
+        assert (code, "assembly?" in err, len(rows())) == (0, False, fitting + others)
+
+
 REFUSED = {
-    "another base": (
-        f"chr22\t100\t.\t{WRONG}\tN\n",
-        f"v.vcf: line 3: chr22:100: REF is '{WRONG}'; the FASTA has '{DNA[99]}' there; expected the same assembly",
-    ),
-    "past the end": (
-        "chr22\t401\t.\tA\tC\n",
-        "v.vcf: line 3: chr22:401: outside chr22 of the FASTA, which has the positions 1 to 400",
-    ),
-    "over the end": (f"chr22\t400\t.\t{DNA[399]}A\tC\n", "line 3: chr22:400: outside chr22 of the FASTA"),
-    "before the start": ("chr22\t0\t.\tA\tC\n", "line 3: chr22:0: outside chr22 of the FASTA"),
     "no contig in common": (
         "ctg1\t5\t.\tA\tC\nctg2\t5\t.\tA\tC\n",
         "v.vcf: no contig of the FASTA: found ctg1, ctg2; expected such as chr22",
     ),
-    "no number": ("chr22\tfive\t.\tA\tC\n", "v.vcf: line 3: POS is 'five'; expected a whole number"),
+    "no variant": ("hello\nworld\n", "v.vcf: no variant in it; expected a VCF, or one change on each line, such as"),
 }
 
 
@@ -229,7 +260,7 @@ def test_what_cannot_be_ends_in_2_and_one_line_and_leaves_what_was_there(cli, tm
     [
         (["--data", "none.vcf"], "none.vcf: no such file; expected a VCF file"),
         (["--fasta", "none.fa"], "none.fa: no such file; expected a FASTA file"),
-        (["--data", "g.fa"], "g.fa: line 1: '>chr22 test' above any header; expected a VCF"),
+        (["--data", "g.fa"], "g.fa: no variant in it; expected a VCF, or one change on each line"),
         (["--fasta", "v.vcf"], "v.vcf: not readable as FASTA"),
         (["--out", "e.txt"], "e.txt: expected the name of a .tsv or .csv file"),
         (["--out", "none/e.tsv"], "none/e.tsv: expected the name of a .tsv or .csv file in a folder that exists"),
@@ -306,37 +337,32 @@ def test_sites_that_a_variant_takes_away_and_makes_are_counted(cli, home):
     assert counted
 
 
-def test_keep_going_gives_every_line_a_row_or_a_reason_below_the_table(cli):
+def test_a_list_of_any_form_has_a_row_for_each_line_and_says_how_it_was_read(cli):
     wrong, here = other(DNA[99]), DNA[199]
-    listed = f"22\t200\trs1\t{here}\t{other(here)}\t50\nchr22:100 {wrong}>{DNA[99]}\nhello\nchr22:5000 A>C\n"
-    code, out, error = cli(listed, "--keep-going")
+    listed = f"rs1 22 200 {here} {other(here)}\nchr22:100 {wrong}>{DNA[99]}\nhello\nchr22:5000 A>C\n"
+    listed += f"chr22 199 200 {here} {other(here)}\nNC_000022.11:g.200{here}>{other(here)}\n"
+    Path("list.txt").write_text(listed)
+    code, out, error = cli("", "--data", "list.txt")
     assert (code, error.splitlines()) == (
         0,
-        [CALLED_FROM, "1 contig called otherwise in the FASTA, such as chr22 for 22"],
+        [
+            CALLED_FROM,
+            "2 contigs called otherwise in the FASTA, such as chr22 for 22",
+            "1 variant read with start and end as in BED, which counts from 0",
+        ],
     )
-    assert out.splitlines()[-1].startswith("1 of 3 variants scored")
+    assert out.splitlines()[-2:-1] == ["1 line without a variant: rows with the reason"]
+    assert out.splitlines()[-1].startswith("3 of 5 variants scored")
     table = rows()
-    assert [(row["pos"], bool(row["effect"])) for row in table] == [("200", True), ("100", False), ("5000", False)]
-    assert f"REF is '{wrong}'" in table[1]["skipped"]
-    assert table[2]["skipped"] == f"outside chr22 of the FASTA, which has the positions 1 to {BASES}"
-    assert Path("e.tsv").read_text().splitlines()[-1].startswith("# not used, line 5: 'hello'")
-
-
-def test_keep_going_refuses_a_file_without_a_variant_and_leaves_no_table(cli):
-    code, _, error = cli("hello\nworld\n", "--keep-going")
-    assert code == 2
-    assert error.splitlines() == [
-        "tfbind: v.vcf: no variant in it; expected a VCF, or one change on each line, such as chr22:10510600 A>G"
+    assert [(row["pos"], bool(row["effect"])) for row in table] == [
+        ("200", True),
+        ("100", False),
+        ("", False),
+        ("5000", False),
+        ("200", True),
+        ("200", True),
     ]
-    assert not Path("e.tsv").exists()
-
-
-def test_keep_going_ends_where_too_many_lines_hold_no_variant(cli, monkeypatch):
-    monkeypatch.setattr(effects, "MOST_UNUSED", 2)
-    listed = f"22\t200\trs1\t{DNA[199]}\t{other(DNA[199])}\nhello\nworld\n"
-    assert cli(listed, "--keep-going")[0] == 0
-    Path("e.tsv").unlink()
-    code, _, error = cli(listed + "again\n", "--keep-going")
-    assert code == 2
-    assert error.startswith("tfbind: v.vcf: over 2 lines without a variant; expected a VCF, or one change")
-    assert not Path("e.tsv").exists()
+    assert len({row["effect"] for row in table if row["effect"]}) == 1
+    assert f"REF is '{wrong}'" in table[1]["skipped"]
+    assert (table[2]["id"], table[2]["skipped"].startswith("'hello' is no change")) == ("hello", True)
+    assert table[3]["skipped"] == f"outside chr22 of the FASTA, which has the positions 1 to {BASES}"

@@ -439,15 +439,15 @@ def score_variants(
     strict: bool = True,
     home: Home = None,
 ) -> "pd.DataFrame":
-    """Score the effect of each variant of a VCF file on the binding around it.
+    """Score the effect of each variant of a VCF file or a list on the binding around it.
 
     Args:
         model: as `load_model` returns it.
-        calls: a VCF file, plain or gzip.
+        calls: a VCF file or a list of variants, plain or gzip.
         genome: the FASTA file that they are called on.
         both: average with the scores of the reverse complement.
         threshold: the least score of a site; None for the model's own.
-        strict: refuse a file with a variant that the genome does not bear out; else its row says why it is skipped.
+        strict: refuse a file most of whose variants do not fit the genome; their rows say why they are skipped.
         home: where the index of the genome is kept.
 
     Returns:
@@ -455,7 +455,7 @@ def score_variants(
         of a score), effect_pos, ref_score, alt_score, sites_lost, sites_gained, skipped ("" where it has a score).
 
     Raises:
-        ValueError: a file that cannot be used, or a variant that the genome does not bear out.
+        ValueError: a file that cannot be used.
 
     >>> bases = Path("genome.fa").write_text(">chr1\\n" + "GGCA" * 20 + "TGTAAACA" + "GGCA" * 20 + "\\n")
     >>> lines = ["##fileformat=VCF", "#CHROM POS ID REF ALT QUAL FILTER INFO", "chr1 85 . A C . . ."]

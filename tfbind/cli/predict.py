@@ -143,7 +143,9 @@ def add_variants(commands: Any) -> None:
     """Add `variants`."""
     command = add_command(commands, "variants", variants)
     command.add_argument("--model", required=True, help="builtin, a run, or weights; several, with commas: averaged")
-    command.add_argument("--data", type=Path, required=True, metavar="VCF", help="variants, plain or gzip")
+    command.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="a VCF or a list of variants, plain or gzip"
+    )
     command.add_argument(
         "--fasta", type=Path, required=True, metavar="FILE", help="the genome that they are called on"
     )
@@ -158,13 +160,12 @@ def add_variants(commands: Any) -> None:
     command.add_argument(
         "--keep-going",
         action="store_true",
-        help="give variants that the genome does not bear out a row with the reason instead of refusing the file; "
-        "takes lists of any form, such as chr22:10510600 A>G on each line",
+        help="take a file, too, most of whose variants do not fit the genome",
     )
 
 
 def variants(options: argparse.Namespace) -> int:
-    """Score what each variant of a VCF file changes in the binding around it."""
+    """Score what each variant of a VCF file or a list changes in the binding around it."""
     from tfbind.scoring import load_model, write_beside
     from tfbind.store import plural
     from tfbind.variants import score_variants
@@ -180,9 +181,11 @@ def variants(options: argparse.Namespace) -> int:
     threshold_notes = [model.target.on_threshold] if options.threshold is None and model.target.on_threshold else []
     for note in [] if options.json else threshold_notes + report.notes:
         print(note, file=sys.stderr)
-    lines = [f"skipped {times:,}: {reason}" for reason, times in report.skipped.items()]
+    lines = [f"skipped {times:,}: {reason}" for reason, times in list(report.skipped.items())[:NOTES]]
+    if len(report.skipped) > NOTES:
+        lines.append(f"and for {plural(len(report.skipped) - NOTES, 'more reason')}")
     if report.unused:
-        lines.append(f"{plural(report.unused, 'line')} without a variant: below the table")
+        lines.append(f"{plural(report.unused, 'line')} without a variant: rows with the reason")
     lines += [f"{report.scored:,} of {report.variants:,} variants scored in {report.seconds:.1f} s: {report.out}"]
     return print_result(options.json, asdict(report), lines)
 

@@ -15,16 +15,15 @@ from .effects import (
     effects_frame as effects_frame,
     score_variants as score_variants,
     table_lines as table_lines,
-    unused_lines as unused_lines,
 )
 from .parse import (
-    FORMS as FORMS,
     MAX_CALLS as MAX_CALLS,
     Call as Call,
     VariantList as VariantList,
     looks_like_vcf as looks_like_vcf,
-    parse_change as parse_change,
+    parse_changes as parse_changes,
     read_list as read_list,
     read_with_variants as read_with_variants,
 )
 from .reference import FromGenome as FromGenome, FromRecords as FromRecords, Reference as Reference
+from .shapes import FORMS as FORMS

@@ -18,6 +18,7 @@ from tfbind.text import fixed
 ACTS = 0.1  # a base whose score moves by less is not counted among those that a change acts on
 SLIGHT = 0.5  # a change that moves no score by more is called slight
 ADDED = -1
+TOGETHER = 20  # bases within which changes are one variant
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +95,20 @@ class Block(NamedTuple):
 def edit(codes: Codes, changes: Iterable[Variant]) -> EditedSequence:
     """Apply changes one after the other, each in the coordinates of the sequence after the ones before.
 
+    Changes that add up to one insertion or deletion, or lie within `TOGETHER` bases, are paired as that one variant.
+
     Raises:
         ValueError: the sequence does not hold the reference of a change.
     """
-    origin = paired = np.arange(len(codes))
+    original, origin = codes, np.arange(len(codes))
+    paired = origin
     for change in changes:
         changed = apply_variant(codes, change)
         paired = aligned_after(paired, change.widened(partial(take_slice, codes), len(codes)))
         codes, origin = changed, map_origin(origin, change)
+    net = Variant(0, original, codes).trimmed()
+    if min(sizes := (len(net.reference), len(net.alternative))) == 0 or max(sizes) <= TOGETHER:
+        paired = aligned_after(np.arange(len(original)), net.widened(partial(take_slice, original), len(original)))
     return EditedSequence(codes, origin, paired)
 
 
@@ -293,9 +300,17 @@ def details(effect: VariantEffect, unit: str) -> str:
     return f"{words}; it acts on {bases}."
 
 
-def describe(change: Variant) -> str:
-    """Format a change, such as `12 A>G`, `12 deletes AC`."""
-    reference, alternative = decode(change.reference), decode(change.alternative)
-    if reference and alternative:
-        return f"{change.start + 1} {reference}>{alternative}"
-    return f"{change.start + 1} {'inserts' if alternative else 'deletes'} {reference or alternative}"
+def describe(codes: Codes, changes: Iterable[Variant]) -> list[str]:
+    """Format changes as made one after the other, each with its place in the original: `12 A>G`, `12 deletes AC`."""
+    origin, words = np.arange(len(codes) + 1), []
+    for change in changes:
+        reference, alternative = decode(change.reference), decode(change.alternative)
+        what = f"{'inserts' if alternative else 'deletes'} {reference or alternative}"
+        if reference and alternative:
+            what = f"{reference}>{alternative}"
+        place = int(origin[change.start])
+        words.append(
+            f"{place + 1} {what}" if place != ADDED else f"{change.start + 1} {what} of the changed sequence"
+        )
+        origin = map_origin(origin, change)
+    return words

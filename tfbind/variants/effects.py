@@ -20,7 +20,7 @@ from tfbind.scoring import About, Model, Scores, Variant, about_line, quoted, re
 from tfbind.store import ODD_BYTES, file_label, plural, quote, refuse_overwriting_input
 from tfbind.variants import edits
 from tfbind.variants.edits import EditedSequence, effects, verdict
-from tfbind.variants.parse import EXPECTED, BadLine, Call, read_calls, read_lines
+from tfbind.variants.parse import EXPECTED, Call, read_lines
 from tfbind.variants.reference import (
     FromGenome,
     Reference,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LONGEST_ALLELE = 10_000
 SAID = 3  # places that a message lists
 BATCH = 4_096  # calls that are scored together
-MOST_UNUSED = 1_000_000  # lines that are kept until the table ends
+MISFITS = 10  # calls that do not fit a genome before it is doubted
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 HEADER = (
     "chrom",
@@ -92,6 +92,8 @@ Scored = tuple[Call, AlleleEffect | None]
 class Scorer:
     """Scores calls in batches, and counts them by the reason for which they were skipped, "" for none, in `reasons`.
 
+    Lines without a place are counted in `unused`, calls that do not fit the reference in `misfits` by the first.
+
     Args:
         model: the model.
         reference: of the calls.
@@ -106,25 +108,25 @@ class Scorer:
         self.model, self.reference, self.both = model, reference, both
         self.threshold = model.target.threshold if threshold is None else threshold
         self.reasons: Counter[str] = Counter()
+        self.unused = self.misfits = 0
+        self._first_misfit = ""
+        self._assumed: Counter[str] = Counter()
         self._known: dict[str, list[ReferenceSequence]] = {}
 
-    def effects(self, calls: Iterable[Call], strict: bool = False) -> Iterator[Scored]:
-        """Score calls: each with its effect; a call without one has the reason in `skipped`.
-
-        Args:
-            strict: raise on a variant that does not fit the reference, instead of skipping it.
-
-        Raises:
-            ReferenceMismatch: there is such a variant.
-        """
+    def effects(self, calls: Iterable[Call]) -> Iterator[Scored]:
+        """Score calls: each with its effect; a call without one has the reason in `skipped`."""
         remaining = iter(calls)
         while batch := list(itertools.islice(remaining, BATCH)):
-            prepared = [self._prepare(call, strict) for call in batch]
+            prepared = [self._prepare(call) for call in batch]
             tasks = [task for task in prepared if isinstance(task, ScoringTask)]
             results = iter(_score(self.model, tasks, self.threshold, self.both))
             for call, task in zip(batch, prepared, strict=True):
                 reason = task if isinstance(task, str) else ""
-                self.reasons[reason] += 1
+                if call.position is None:
+                    self.unused += 1
+                else:
+                    self.reasons[reason] += 1
+                    self._assumed[call.assumed] += 1
                 yield call._replace(skipped=reason), None if reason else next(results)
 
     def surroundings(self, call: Call, bases: int) -> ScoringTask:
@@ -138,21 +140,25 @@ class Scorer:
             raise ValueError(task)
         return task
 
-    def _prepare(self, call: Call, strict: bool) -> ScoringTask | str:
+    def _prepare(self, call: Call) -> ScoringTask | str:
         """The sequences to score for a call, or the reason why it is skipped."""
         try:
             return self._task(call, max(2 * self.model.reach, 1))
         except ReferenceMismatch as error:
-            if strict:
-                raise
+            self.misfits += 1
+            self._first_misfit = self._first_misfit or str(error)
             return error.detail
 
     def _task(self, call: Call, bases: int) -> ScoringTask | str:
+        if call.position is None:
+            return call.skipped
         stretches = self._stretches(call.chromosome)
         if call.skipped or not stretches:
             return call.skipped or self.reference.missing
-        reference, alternative = encode(call.reference), encode(call.alternative)
-        stretch = self._stretch(call, stretches, reference)
+        reference, alternative = encode(call.reference.strip("-")), encode(call.alternative.strip("-"))
+        stretch = self._stretch(call, call.position - 1, stretches, reference)
+        if isinstance(stretch, str):
+            return stretch
         if max(len(reference), len(alternative)) > LONGEST_ALLELE:
             return f"allele of over {LONGEST_ALLELE:,} bases"
         variant = Variant(call.position - 1 - stretch.first, reference, alternative)
@@ -171,16 +177,25 @@ class Scorer:
             self._known[name] = self.reference.on(name)
         return self._known[name]
 
-    def _stretch(self, call: Call, stretches: Sequence[ReferenceSequence], reference: Codes) -> ReferenceSequence:
-        """The first stretch that has the reference of a call at its position."""
-        start, end = call.position - 1, call.position - 1 + len(reference)
+    def _stretch(
+        self, call: Call, start: int, stretches: Sequence[ReferenceSequence], reference: Codes
+    ) -> ReferenceSequence | str:
+        """The first stretch that has the reference of a call at its place, or the reason why it is in none.
+
+        Raises:
+            ReferenceMismatch: it does not fit the reference.
+        """
+        end = start + len(reference)
         inside = [stretch for stretch in stretches if stretch.holds(start, end)]
         source = self.reference.source
         if not inside:
             extents = [f"{stretch.first + 1:,} to {stretch.first + stretch.length:,}" for stretch in stretches[:SAID]]
             more = ", ..." if len(stretches) > SAID else ""
             outside = f"outside {self.reference.called(stretches[0])}, which has the positions"
-            raise ReferenceMismatch(f"{outside} {', '.join(extents)}{more}", place=_where(call))
+            outside = f"{outside} {', '.join(extents)}{more}"
+            if not self.reference.whole:
+                return outside
+            raise ReferenceMismatch(outside, place=_where(call))
         bases = [stretch.read(start - stretch.first, end - stretch.first) for stretch in inside]
         for stretch, codes in zip(inside, bases, strict=True):
             if np.array_equal(codes, reference):
@@ -202,15 +217,34 @@ class Scorer:
             )
             raise ReferenceMismatch(f"no contig of {self.reference.source}: found {theirs}; expected such as {ours}")
 
+    @property
+    def doubt(self) -> str:
+        """What to think of calls most of which do not fit the reference, "" where they do."""
+        compared = self.misfits + self.reasons[""]
+        if self.misfits < MISFITS or 2 * self.misfits <= compared:
+            return ""
+        words = f"{self.misfits:,} of {plural(compared, 'variant')} do not fit {self.reference.source}"
+        return f"{words}: another assembly? The first: {self._first_misfit}"
+
+    def check_assembly(self) -> None:
+        """Check that most calls fit the reference.
+
+        Raises:
+            ReferenceMismatch: they do not.
+        """
+        if self.doubt:
+            raise ReferenceMismatch(self.doubt)
+
     def notes(self) -> list[str]:
-        """Notes on contigs that the reference has under another name."""
+        """Notes on contigs that the reference has under another name, and on how lines were read."""
         renamed = [(name, known[0].name) for name, known in self._known.items() if known and known[0].name != name]
-        if not renamed:
-            return []
+        notes = [f"{plural(times, 'variant')} read {assumed}" for assumed, times in self._assumed.items() if assumed]
+        if not renamed or not self.reference.whole:
+            return notes
         name, contig = renamed[0]
         contigs = plural(len(renamed), "contig")
         example = f"{shorten(contig)} for {shorten(name)}"
-        return [f"{contigs} called otherwise in {self.reference.source}, such as {example}"]
+        return [f"{contigs} called otherwise in {self.reference.source}, such as {example}", *notes]
 
 
 def _where(call: Call) -> str:
@@ -303,7 +337,7 @@ def effect_in_window(
 @dataclass(frozen=True)
 class VariantReport:
     """A scored file: `skipped` counts the calls without a score by reason, `unused` the lines without a variant;
-    `notes` are on contigs found under another name."""
+    `notes` are on contigs found under another name, how lines were read, and variants that do not fit."""
 
     variants: int
     scored: int
@@ -324,25 +358,24 @@ def score_variants(
     keep_going: bool = False,
     both: bool = False,
 ) -> VariantReport:
-    """Score every call of a VCF against a genome, and write a table with a row for each in its order.
+    """Score every call of a VCF or a list against a genome, and write a table with a row for each in its order.
 
     Args:
         model: the model.
-        variants: the VCF file.
+        variants: the file, a VCF or a list of any form.
         fasta: the genome.
         out: the table, .tsv or .csv.
         cache: a folder for the index of the genome.
         threshold: the least score of a called site; None for the model's own.
-        keep_going: read a list of any form, write variants that do not fit the genome as rows with the reason, and
-            lines without a variant below the table, instead of refusing the file.
+        keep_going: take a file, too, most of whose variants do not fit the genome.
         both: average with the scores of the reverse complement.
 
     Returns:
         A report on the file.
 
     Raises:
-        ValueError: one line: a file that cannot be read or holds no variant, a reference that the genome does not
-            have, a position past the end of its contig, or no contig in common.
+        ValueError: one line: a file that cannot be read or holds no variant, no contig in common, or most variants
+            do not fit the genome.
         OSError: a file cannot be read or written.
     """
     started = time.monotonic()
@@ -354,22 +387,30 @@ def score_variants(
     threshold = model.target.threshold if threshold is None else threshold
     scorer = Scorer(model, FromGenome(Genome(fasta, cache)), threshold, both)
     names = (file_label(variants), file_label(fasta))
-    bad: list[BadLine] = []
-    calls = _without_bad_lines(read_lines(variants), bad) if keep_going else read_calls(variants)
     with replaced(out) as draft, draft.open("w", encoding="utf-8", errors=ODD_BYTES, newline="\n") as file:
         try:
-            scored = scorer.effects(calls, strict=not keep_going)
+            scored = scorer.effects(read_lines(variants))
             file.writelines(table_lines(model, scored, names, threshold, out.suffix, both))
-            scorer.check_contigs()
+            _check(scorer, keep_going)
         except ReferenceMismatch as error:
             raise TfbindError(str(error), place=file_label(variants)) from None
-        if keep_going and not scorer.reasons:
-            raise TfbindError(f"no variant in it; {EXPECTED}", place=file_label(variants))
-        file.writelines(unused_lines(bad))
-    counts = scorer.reasons
+    counts, notes = scorer.reasons, [*scorer.notes(), *filter(None, [scorer.doubt])]
     total, scored_calls = counts.total(), counts.pop("", 0)
     seconds = time.monotonic() - started
-    return VariantReport(total, scored_calls, dict(counts.most_common()), len(bad), scorer.notes(), seconds, out)
+    return VariantReport(total, scored_calls, dict(counts.most_common()), scorer.unused, notes, seconds, out)
+
+
+def _check(scorer: Scorer, keep_going: bool) -> None:
+    """Check that the calls of a file were those of variants of the genome.
+
+    Raises:
+        ReferenceMismatch: they were not.
+    """
+    scorer.check_contigs()
+    if scorer.unused and not scorer.reasons:
+        raise ReferenceMismatch(f"no variant in it; {EXPECTED}")
+    if not keep_going:
+        scorer.check_assembly()
 
 
 def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame":
@@ -378,7 +419,7 @@ def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame
     Args:
         scorer: of the model and the reference.
         variants: the VCF file.
-        strict: refuse a file with a variant that does not fit the reference.
+        strict: refuse a file most of whose variants do not fit the reference.
 
     Returns:
         A row for each call, with the columns of `HEADER`.
@@ -389,32 +430,12 @@ def effects_frame(scorer: Scorer, variants: Path, strict: bool) -> "pd.DataFrame
     import pandas as pd
 
     try:
-        scored = list(scorer.effects(read_calls(variants), strict))
-        scorer.check_contigs()
+        scored = list(scorer.effects(read_lines(variants)))
+        _check(scorer, not strict)
     except ReferenceMismatch as error:
         raise TfbindError(str(error), place=file_label(variants)) from None
     rows = [[*call[1:6], *(effect or [None] * len(AlleleEffect._fields)), call.skipped] for call, effect in scored]
     return pd.DataFrame(rows, columns=list(HEADER))
-
-
-def _without_bad_lines(entries: Iterable[Call | BadLine], bad: list[BadLine]) -> Iterator[Call]:
-    """Yield the calls, and append the lines without one to `bad`.
-
-    Raises:
-        ReferenceMismatch: these are too many.
-    """
-    for entry in entries:
-        if isinstance(entry, BadLine):
-            if len(bad) == MOST_UNUSED:
-                raise ReferenceMismatch(f"over {MOST_UNUSED:,} lines without a variant; {EXPECTED}")
-            bad.append(entry)
-        else:
-            yield entry
-
-
-def unused_lines(bad: Iterable[BadLine]) -> Iterator[str]:
-    """Format the lines without a variant for the end of a table."""
-    return (f"# not used, line {line.line}: {line.reason}\n" for line in bad)
 
 
 def table_lines(
@@ -464,8 +485,9 @@ def _preamble(model: Model, names: tuple[str, str], threshold: float, both: bool
 def _row(call: Call, effect: AlleleEffect | None, separator: str) -> str:
     scores = [""] * len(AlleleEffect._fields)
     if effect:
-        change, position, reference, alternative, *sites = effect
-        scores = [f"{change:.6g}", str(position), f"{reference:.6g}", f"{alternative:.6g}", *map(str, sites)]
-    alleles = call.reference, safe_cell(call.alternative)
-    cells = [safe_cell(call.chromosome), str(call.position), safe_cell(call.id), *alleles, *scores, call.skipped]
+        change, place, reference, alternative, *sites = effect
+        scores = [f"{change:.6g}", str(place), f"{reference:.6g}", f"{alternative:.6g}", *map(str, sites)]
+    position = "" if call.position is None else str(call.position)
+    alleles = [allele if allele == "-" else safe_cell(allele) for allele in (call.reference, call.alternative)]
+    cells = [safe_cell(call.chromosome), position, safe_cell(call.id), *alleles, *scores, call.skipped]
     return separator.join(map(quoted, cells) if separator == "," else cells) + "\n"

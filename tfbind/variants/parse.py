@@ -1,15 +1,16 @@
 """Parse variants: single changes, lists of changes, VCF files plain or gzip.
 
-Positions in text and in VCF count from 1; those of a `Variant` from 0. Lines of a list that hold no variant are
-returned with the reason. Of VCF only the first five columns are read.
+Positions in text and in VCF count from 1; those of a `Variant` from 0. A line that holds no variant is a
+call that says why. Of VCF only the first five columns are read.
 """
 
+import io
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,31 +28,21 @@ from tfbind.dna import (
     reverse_complement,
     shorten,
 )
-from tfbind.errors import TfbindError
 from tfbind.scoring import Variant
-from tfbind.store import file_label, quote, read_whole_lines
-
-FORMS = "chr22:10510600 A>G, 12 A>G or A12G"
-LONGEST_CHANGE = 10_000
-MOST_DIGITS = 12  # of a position
+from tfbind.store import quote, read_whole_lines
+from tfbind.variants.shapes import FORMS, MOST_DIGITS, Header, Written, by_shape, read_header
 
 _BRACKETS = re.compile(r"^>.*|\[\s*+([A-Za-z]*+|-)\s*+/\s*+([A-Za-z]*+|-)\s*+\]", re.MULTILINE)
-_SPOKEN = re.compile(r"(?:(.+)[:\s-])?(\d[\d,]*)[\s:-]*([A-Za-z]+)(?:\s*+[>/:-]\s*+|\s++)([A-Za-z]+)")
-_SHORT = re.compile(r"([A-Za-z]+)(\d+)([A-Za-z]+)")
-_VCF_LINE = re.compile(r"(\S+)\s+(\d+)\s+\S+\s+([A-Za-z]+)\s+([A-Za-z]+)(?:\s.*)?")
-COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
+VCF = Header({"chromosome": 0, "position": 1, "id": 2, "reference": 3, "alternative": 4}, "\t")
 MOST_ALLELES = 100_000  # of one line
 MOST_REPEATED = 10_000_000  # bases of its REF, which is looked up and written again for each of them
+_RNA = str.maketrans("Uu", "Tt")
 _ALLELE = re.compile("[ACGTN]+", re.IGNORECASE)
-_POSITION = re.compile("[0-9]{1,12}")
 _BREAKEND = re.compile(r"[ACGTN]*([\[\]])[^\[\]]+\1[ACGTN]*|\.[ACGTN]+|[ACGTN]+\.", re.IGNORECASE)
 MAX_CALLS = 20_000
 MAX_BYTES = 256 << 20  # of text
 EXPECTED = "expected a VCF, or one change on each line, such as chr22:10510600 A>G"
-CAPTIONS = ({"pos", "ref"}, {"position", "ref"}, {"position", "reference"})  # words of a line that names columns
-
-_LINE = re.compile(rb"^(?!#)[^\S\n]*\S.*", re.MULTILINE)  # one that may hold a variant
-_RS_NUMBER = re.compile(rb"rs\d+", re.IGNORECASE)
+MOST_UNPLACED = 10_000  # lines in which there has to be a variant
 
 
 class Change(NamedTuple):
@@ -123,22 +114,25 @@ def _with_variant(record: Record, other: Record) -> Pasted:
     return Pasted(record.name, record.codes, [*record.notes, note], repairs, variant)
 
 
-def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]:
-    """Parse a change of one of some records.
+def parse_changes(text: str, records: Sequence[Record]) -> list[tuple[Record, Variant]]:
+    """Parse changes of some records.
 
     Args:
-        text: `chr22:10510600 A>G`, `10510600 A>G`, `12 A>G`, `A12G` or the first columns of a VCF line, for one of
-            the records. Positions count from 1: along the genome where the name of a record gives its place there,
-            or from the start of the record.
-        records: that the change may be of.
+        text: `chr22:10510600 A>G`, `10510600 A>G`, `12 A>G`, `A12G`, the first columns of a VCF line, several such as
+            `26 T>A, 27 T>G`, or another form of a line of a list. Positions count from 1: along the genome where the
+            name of a record gives its place there, or from the start of the record.
+        records: that the changes may be of.
 
     Returns:
-        The record, and its variant.
+        For each change its record, and the variant of that.
 
     Raises:
         ValueError: one line: no such form, no record with this position, another base there, or several that fit.
     """
-    change = read_change(text)
+    return [_record_of(_change(written, text), records) for written in by_shape(text)]
+
+
+def _record_of(change: Change, records: Sequence[Record]) -> tuple[Record, Variant]:
     inside = [
         (record, variant)
         for record in records
@@ -155,35 +149,28 @@ def parse_change(text: str, records: Sequence[Record]) -> tuple[Record, Variant]
     raise ValueError(_ambiguous(change, fitting) if fitting else _unfitting(change, inside, records))
 
 
-def read_change(text: str) -> Change:
-    """Parse a change in any of `FORMS`, or as the first columns of a VCF line.
+def _change(written: Written, text: str) -> Change:
+    """A change as typed.
 
     Raises:
-        ValueError: one line: no such form, or an allele that is none.
+        ValueError: one line: several alternatives, an allele or a position that is none, or no change.
     """
-    words = text.strip().replace(":g.", ":")
-    if "[" in words:
-        raise ValueError(f"{quote(words)} is a sequence with its change, for the page's box of DNA; expected {FORMS}")
-    if len(words) > LONGEST_CHANGE:
-        raise ValueError(f"a change of {len(words):,} characters; expected at most {LONGEST_CHANGE:,}, as {FORMS}")
-    if match := _VCF_LINE.fullmatch(words) or _SPOKEN.fullmatch(words):
-        chromosome, position, reference, alternative = match.groups()
-    elif match := _SHORT.fullmatch(words):
-        chromosome, (reference, position, alternative) = None, match.groups()
-    else:
-        raise ValueError(f"{quote(words)} is no change of a base; expected {FORMS}")
-    position = position.replace(",", "")
+    if "," in written.alternatives:
+        raise ValueError(f"{quote(text.strip())} has several alternatives; expected one, as {FORMS}")
+    if written.reference == "-":
+        raise ValueError(f"{quote(text.strip())} names no base there; expected the base before the insertion as well")
+    position = written.position.replace(",", "")
     if len(position) > MOST_DIGITS:
         raise ValueError(f"position {quote(position)}: no chromosome is that long; expected {FORMS}")
-    before, after = (_allele(letters) for letters in (reference, alternative))
+    before, after = (_allele(letters) for letters in (written.reference, written.alternatives))
     if np.array_equal(before, after):
-        raise ValueError(f"{quote(words)}: both alleles are the same")
-    return Change(chromosome and chromosome.strip(" :-"), int(position), before, after)
+        raise ValueError(f"{quote(text.strip())}: both alleles are the same")
+    return Change(written.chromosome or None, int(position), before, after)
 
 
 def _allele(letters: str) -> Codes:
     try:
-        return encode(letters.upper().replace("U", "T"))
+        return encode(letters.upper().replace("U", "T").strip("-"))
     except ValueError as error:
         raise ValueError(f"allele {quote(letters)}: {error}") from None
 
@@ -231,73 +218,61 @@ def _extent(record: Record) -> str:
 
 
 class Call(NamedTuple):
-    """One alternative allele of a line. `skipped` says why it cannot be scored, "" where it can."""
+    """One alternative allele of a line. `skipped` says why it cannot be scored, "" where it can.
+
+    `position` is None where the line has none, `id` its text where that is no variant; `-` is no base. `assumed` says
+    how the place was read.
+    """
 
     line: int
     chromosome: str
-    position: int
+    position: int | None
     id: str
     reference: str
     alternative: str
     skipped: str
+    assumed: str = ""
 
 
-def read_calls(path: Path) -> Iterator[Call]:
-    """Read the calls of a VCF file, in its order.
-
-    Raises:
-        ValueError: one line with the line's number: no VCF, columns missing, a position or an allele that is none.
-    """
-    number, seen_header = 0, False
-    for text in read_whole_lines(path):
-        for line in text.splitlines():
-            number += 1
-            if line.startswith(b"#"):
-                seen_header |= line.startswith((b"##fileformat=VCF", b"#CHROM"))
-            elif not seen_header:
-                _refuse(
-                    path,
-                    number,
-                    f"{quote(line[:60])} above any header; expected a VCF, which starts ##fileformat=VCF",
-                )
-            elif line.strip():
-                try:
-                    yield from calls_of(number, line)
-                except ValueError as error:
-                    _refuse(path, number, str(error))
-    if not seen_header:
-        raise TfbindError(
-            "no header of a VCF", place=file_label(path), expected="a file that starts ##fileformat=VCF"
-        )
+def _calls_of(number: int, written: Written, default_chromosome: str) -> Iterator[Call]:
+    """The calls of a variant on line `number`; what is wrong with it is their `skipped`."""
+    chromosome = written.chromosome or default_chromosome
+    digits, reference = written.position.replace(",", ""), written.reference.translate(_RNA)
+    position = int(digits) if re.fullmatch("[0-9]{1,12}", digits) else None
+    alternatives = written.alternatives.split(",", MOST_ALLELES)
+    wrong = _why_unusable(chromosome, digits, reference, alternatives, written.id)
+    if wrong:
+        cells = (shorten(cell) for cell in (chromosome, written.id, reference, written.alternatives))
+        chromosome, id, reference, alternative = cells
+        yield Call(number, chromosome, position, id, reference, alternative, wrong)
+        return
+    for alternative in alternatives:
+        bases = alternative if "<" in alternative else alternative.translate(_RNA).strip("-")
+        skipped = _why_skipped(reference, bases)
+        alleles = reference or "-", bases or "-"
+        yield Call(number, chromosome, position, written.id, *alleles, skipped, written.assumed)
 
 
-def calls_of(number: int, line: bytes) -> Iterator[Call]:
-    """Parse the calls of line `number` of a VCF file.
-
-    Raises:
-        ValueError: columns are missing, a position or an allele is none.
-    """
-    cells = [cell.decode(errors="replace").strip() for cell in line.split(b"\t", len(COLUMNS))[: len(COLUMNS)]]
-    if len(cells) < len(COLUMNS) or not all(cells):
-        raise ValueError(f"expected the columns {' '.join(COLUMNS)}, separated by tabs")
-    if not "".join(cells).isprintable():
-        raise ValueError("a control character; expected printable text")
-    chromosome, position, id, reference, alternatives = cells
-    if not _POSITION.fullmatch(position):
-        raise ValueError(f"POS is {quote(position)}; expected a whole number of at most 12 digits")
-    if not _ALLELE.fullmatch(reference):
-        raise ValueError(f"REF is {quote(reference)}; expected letters A C G T N")
-    alleles = alternatives.count(",") + 1
-    if alleles > MOST_ALLELES:
-        raise ValueError(f"ALT lists over {MOST_ALLELES:,} alleles; expected fewer")
-    if alleles > 1 and alleles * len(reference) > MOST_REPEATED:
-        message = f"REF of {len(reference):,} bases for each of {alleles:,} alleles"
-        raise ValueError(f"{message}; expected at most {MOST_REPEATED:,} bases in all")
-    for alternative in alternatives.split(","):
-        skipped = _why_skipped(reference, alternative)
-        if not skipped and not _ALLELE.fullmatch(alternative):
-            raise ValueError(f"ALT is {quote(alternatives)}; expected letters A C G T N, or <DEL> and the like")
-        yield Call(number, chromosome, int(position), id, reference, alternative, skipped)
+def _why_unusable(chromosome: str, position: str, reference: str, alternatives: list[str], id: str) -> str:
+    """What is wrong with a line as a whole, "" if nothing is."""
+    if not "".join([chromosome, position, reference, id, *alternatives]).isprintable():
+        return "a control character; expected printable text"
+    if not chromosome:
+        return "no chromosome; expected one before the position, such as chr22:10510600 A>G"
+    if not position.isdecimal() or not position.isascii():
+        return f"POS is {quote(position)}; expected a whole number"
+    if len(position) > MOST_DIGITS:
+        return f"POS is {quote(position)}: no chromosome is that long"
+    if reference in ("-", "."):
+        return f"REF is '{reference}'; expected letters A C G T N, of an insertion the base before it"
+    if reference and not _ALLELE.fullmatch(reference):
+        return f"REF is {quote(reference)}; expected letters A C G T N"
+    if len(alternatives) > MOST_ALLELES:
+        return f"ALT lists over {MOST_ALLELES:,} alleles; expected fewer"
+    if len(alternatives) > 1 and len(alternatives) * len(reference) > MOST_REPEATED:
+        message = f"REF of {len(reference):,} bases for each of {len(alternatives):,} alleles"
+        return f"{message}; expected at most {MOST_REPEATED:,} bases in all"
+    return ""
 
 
 def _why_skipped(reference: str, alternative: str) -> str:
@@ -309,28 +284,17 @@ def _why_skipped(reference: str, alternative: str) -> str:
         return "symbolic allele"
     if _BREAKEND.fullmatch(alternative):
         return "breakend"
+    if alternative and not _ALLELE.fullmatch(alternative):
+        return f"ALT is {quote(alternative)}; expected letters A C G T N, or <DEL> and the like"
     same = len(alternative) == len(reference) and alternative.upper() == reference.upper()
     return "same as the reference" if same else ""
 
 
-def _refuse(path: Path, number: int, problem: str) -> NoReturn:
-    raise TfbindError(f"line {number}: {problem}", place=file_label(path))
-
-
-class BadLine(NamedTuple):
-    """A line without a variant, and why it has none; `line` counts from 1."""
-
-    line: int
-    text: str
-    reason: str
-
-
 @dataclass(frozen=True)
 class VariantList:
-    """The calls of a list in its order, and the lines without one. `more`: the list is longer than was read."""
+    """The calls of a list in its order. `more`: the list is longer than was read."""
 
     calls: list[Call]
-    bad: list[BadLine]
     more: bool
 
 
@@ -340,83 +304,66 @@ def read_list(data: bytes | str, names: Sequence[str] = (), limit: int = MAX_CAL
     Args:
         data: the text or the bytes.
         names: of the sequences at hand; where there is one alone, a change without a chromosome is meant for it.
-        limit: of calls and bad lines together.
+        limit: of calls.
 
     Returns:
-        The list.
+        The list; a line without a variant is a call that says why.
 
     Raises:
-        ValueError: one line: nothing to read, no text, or damaged gzip.
+        ValueError: one line: nothing to read, no text, damaged gzip, or a table that names no REF and ALT.
     """
     raw = decompressed(data, MAX_BYTES, EXPECTED)
-    text = plain_text(raw[:MAX_BYTES], EXPECTED) if not _is_vcf(raw.lstrip()) else raw[:MAX_BYTES]
-    default_chromosome = names[0] if len(names) == 1 else None
-    entries = _entries(_numbered(text), default_chromosome)
-    calls, bad = [], []
-    for entry in itertools.islice(entries, limit):
-        if isinstance(entry, BadLine):
-            bad.append(entry)
-        else:
-            calls.append(entry)
-    more = next(entries, None) is not None or len(raw) > MAX_BYTES
-    if not calls and not bad:
+    text = raw[:MAX_BYTES]
+    if not looks_like_vcf(text[:1_000].decode(errors="replace")):
+        plain_text(text, EXPECTED)
+    lines = io.BytesIO(text)
+    entries = _entries(enumerate(lines, 1), names[0] if len(names) == 1 else "")
+    calls = list(itertools.islice(entries, limit))
+    if not calls:
         raise ValueError(f"no variant in it; {EXPECTED}")
-    return VariantList(calls, bad, more)
+    return VariantList(calls, next(entries, None) is not None or len(raw) > MAX_BYTES)
 
 
-def read_lines(path: Path) -> Iterator[Call | BadLine]:
-    """Read the calls of a file of any size, and its lines without one, in their order.
+def read_lines(path: Path) -> Iterator[Call]:
+    """Read the calls of a VCF or a list of any size, in its order.
 
     Raises:
-        ValueError: one line: damaged gzip, or a line that is too long.
+        ValueError: one line: damaged gzip, a line that is too long, no variant among many lines, or a table that
+            names no REF and ALT.
     """
-    return _entries(enumerate((line for piece in read_whole_lines(path) for line in piece.splitlines()), 1), None)
+    lines = (line for piece in read_whole_lines(path) for line in piece.splitlines())
+    return _entries(enumerate(lines, 1), "")
 
 
 def looks_like_vcf(text: str) -> bool:
     """Whether a text begins as a VCF does."""
-    return _is_vcf(text.lstrip()[:100].encode())
+    return text.lstrip("\ufeff \t\r\n").startswith(("##fileformat=VCF", "#CHROM"))
 
 
-def _is_vcf(text: bytes) -> bool:
-    return text.removeprefix(b"\xef\xbb\xbf").startswith((b"##fileformat=VCF", b"#CHROM"))
-
-
-def _numbered(text: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that may hold a variant, numbered; a list would be many times as large as the text."""
-    number, previous = 1, 0
-    for match in _LINE.finditer(text):
-        number += text.count(b"\n", previous, match.start())
-        previous = match.start()
-        yield number, match[0]
-
-
-def _entries(lines: Iterable[tuple[int, bytes]], default_chromosome: str | None) -> Iterator[Call | BadLine]:
-    first = True
+def _entries(lines: Iterable[tuple[int, bytes]], default_chromosome: str) -> Iterator[Call]:
+    header, first, placed = None, True, False
     for number, line in lines:
-        words = line.split()
-        if not words or line.startswith(b"#"):
+        text = line.decode(errors="replace").removeprefix("\ufeff").rstrip("\r\n")
+        if not text.strip():
             continue
-        if first and any(
-            caption <= {word.lower().decode(errors="replace") for word in words} for caption in CAPTIONS
-        ):
-            continue
-        first = False
-        try:
-            yield from _calls_of_entry(number, line, words, default_chromosome)
-        except ValueError as error:
-            yield BadLine(number, quote(line[:60]), str(error))
+        if text.startswith("##"):
+            header = VCF if text.startswith("##fileformat=VCF") else header
+        elif (first or text.startswith("#")) and (named := read_header(text)):
+            header, first = named, False
+        elif not text.startswith("#"):
+            first = False
+            for call in _calls_of_line(number, text, header, default_chromosome):
+                placed |= call.position is not None
+                yield call
+            if not placed and number > MOST_UNPLACED:
+                raise ValueError(f"no variant in the first {MOST_UNPLACED:,} lines; {EXPECTED}")
 
 
-def _calls_of_entry(number: int, line: bytes, words: list[bytes], default_chromosome: str | None) -> Iterator[Call]:
-    if line.count(b"\t") >= len(COLUMNS) - 1 or (len(words) >= len(COLUMNS) and words[1].isdigit()):
-        yield from list(calls_of(number, line if b"\t" in line else b"\t".join(words)))
+def _calls_of_line(number: int, text: str, header: Header | None, default_chromosome: str) -> Iterator[Call]:
+    try:
+        rows = header.read(text) if header else by_shape(text)
+    except ValueError as error:
+        yield Call(number, "", None, shorten(text), "", "", str(error))
         return
-    if _RS_NUMBER.fullmatch(line.strip()):
-        raise ValueError("an rs number alone has no place and no bases; expected those, as chr22:10510600 A>G")
-    change = read_change(line.decode(errors="replace"))
-    chromosome = change.chromosome or default_chromosome
-    if chromosome is None:
-        raise ValueError("no chromosome; expected one before the position, such as chr22:10510600 A>G")
-    alleles = decode(change.reference), decode(change.alternative)
-    yield Call(number, chromosome, change.position, ".", *alleles, "")
+    for written in rows:
+        yield from _calls_of(number, written, default_chromosome)

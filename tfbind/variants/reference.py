@@ -43,10 +43,14 @@ class ReferenceSequence:
 
 
 class Reference(Protocol):
-    """Stretches of chromosomes. `source` is its name in messages, `missing` the message on a chromosome it lacks."""
+    """Stretches of chromosomes. `source` is its name in messages, `missing` the message on a chromosome it lacks.
+
+    `whole`: its stretches are whole chromosomes, so a place outside of them is none.
+    """
 
     source: str
     missing: str
+    whole: bool
 
     def on(self, chromosome: str) -> list[ReferenceSequence]:
         """The stretches of a chromosome, [] where there is none."""
@@ -63,6 +67,7 @@ class FromGenome:
 
     source = "the FASTA"
     missing = "contig not in the FASTA"
+    whole = True
 
     def __init__(self, genome: Genome) -> None:
         self.genome = genome
@@ -89,6 +94,7 @@ class FromRecords:
 
     source = "the sequence"
     missing = "no sequence of this chromosome here"
+    whole = False
 
     def __init__(self, records: Sequence[Record]) -> None:
         self._stretches: dict[str, list[ReferenceSequence]] = {}

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from tfbind.dna import LETTERS, Record, decode, encode
 from tfbind.scoring import Variant
-from tfbind.variants import FORMS, EditedSequence, VariantEffect, edits, parse_change
+from tfbind.variants import FORMS, EditedSequence, VariantEffect, edits, parse_changes
 from ui.widgets.session import plain
 from ui.widgets.url_state import KeptText
 
@@ -121,7 +121,7 @@ def changed_copy(record: Record) -> Record:
     """The record with the changes made to it, which its name then tells; the record itself where there are none."""
     if not st.session_state[CHANGES].get(_slot(record)) or not (changes := changes_of(record)):
         return record
-    name = f"{record.name} {', '.join(map(edits.describe, changes))}"
+    name = f"{record.name} {', '.join(edits.describe(record.codes, changes))}"
     return replace(record, name=name, codes=edits.edit(record.codes, changes).codes)
 
 
@@ -162,7 +162,7 @@ def draw_changes(
     if refusal := st.session_state.pop(REFUSED, None):
         st.error(plain(refusal))
     if changes:
-        st.caption(f"Changed: {', '.join(map(edits.describe, changes))}. The grey line is the original.")
+        st.caption(f"Changed: {', '.join(edits.describe(record.codes, changes))}. The grey line is the original.")
         if len(edited.codes) <= LONGEST_SHOWN:
             st.code(decode(edited.codes), language=None, wrap_lines=True)
 
@@ -211,25 +211,28 @@ def _add_variant(record: Record, records: Sequence[Record], open_record: Callabl
     text = st.session_state[VARIANT]
     if not text.strip():
         return
+    additions: list[tuple[Record, Variant]] = []
     try:
-        target, variant = _parse(text, record, records)
-        changes = changes_of(target)
-        placed = _in_edited_coordinates(variant, edits.edit(target.codes, changes))
-        edits.edit(target.codes, [*changes, placed])
+        for target, variant in _parse(text, record, records):
+            changes = [*changes_of(target), *(change for other, change in additions if other is target)]
+            placed = _in_edited_coordinates(variant, edits.edit(target.codes, changes))
+            edits.edit(target.codes, [*changes, placed])
+            additions.append((target, placed))
     except ValueError as error:
         st.session_state[REFUSED] = str(error)
         return
-    changes.append(placed)
+    for target, placed in additions:
+        changes_of(target).append(placed)
     st.session_state[VARIANT] = ""
-    open_record(target)
+    open_record(additions[0][0])
 
 
-def _parse(text: str, record: Record, records: Sequence[Record]) -> tuple[Record, Variant]:
+def _parse(text: str, record: Record, records: Sequence[Record]) -> list[tuple[Record, Variant]]:
     """The record that is open goes before the others where a change fits several."""
     try:
-        return parse_change(text, [record])
+        return parse_changes(text, [record])
     except ValueError:
-        return parse_change(text, [record, *(other for other in records if other is not record)])
+        return parse_changes(text, [record, *(other for other in records if other is not record)])
 
 
 def _in_edited_coordinates(variant: Variant, current_edit: EditedSequence) -> Variant:

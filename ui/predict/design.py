@@ -112,7 +112,7 @@ def _draw_designs(record: Record, codes: Codes, designs: Sequence[Design], unit:
             "**No such changes** without a new site beside it. Allow more changes, or leave fewer as they are."
         )
         return
-    names = [", ".join(map(edits.describe, each.changes)) for each in designs]
+    names = [", ".join(edits.describe(codes, each.changes)) for each in designs]
     table = pd.DataFrame(
         {
             "Changes": names,

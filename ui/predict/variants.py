@@ -28,7 +28,6 @@ from tfbind.variants import (
     VariantList,
     read_list,
     table_lines,
-    unused_lines,
 )
 from ui.predict.input import VARIANTS
 from ui.predict.jobs import offer_variants
@@ -44,9 +43,9 @@ FILE = Uploader("variants-file")
 OVER_FILE = NewText(VARIANTS.box)
 GENOME, GENOME_PATH = "variants-genome", "variants-genome-path"
 HELP = (
-    "A VCF, or some lines of one, or one change on each line: chr22:10510600 A>G. Positions count from 1. The bases "
-    "around come from the sequences above, where their names say their place (chr22:10510501-10510800), or from a "
-    "genome."
+    "A VCF, a table with a header, or one change on each line: chr22:10510600 A>G, 22-10510600-A-G, BED, HGVS. The "
+    "bases around come from the sequences above, where their names say their place (chr22:10510501-10510800), or "
+    "from a genome."
 )
 TABLE = "variant-effects"
 AROUND = 60  # bases on either side of a variant that are drawn
@@ -197,14 +196,15 @@ def variant_view(variants: Variants, settings: Settings) -> None:
 
 
 def _draw(variants: Variants, scored: ScoredVariants, settings: Settings) -> None:
-    listed = variants.listed
+    if scored.doubt:
+        st.warning(plain(scored.doubt))
     if not scored.scored:
-        _draw_unscored(scored.unscored, listed)
+        _draw_unscored(scored.unscored)
         return
     words = [
         f"{len(scored.scored):,} variant{'' if len(scored.scored) == 1 else 's'} scored, the largest effect first"
     ]
-    words += [f"bases from {variants.names[1]}", *(scored.notes if variants.genome else [])]
+    words += [f"bases from {variants.names[1]}", *scored.notes]
     st.caption(f"{plain(' · '.join(words))}. Select a row to see its profiles.")
     st.dataframe(
         _table(scored.scored),
@@ -220,7 +220,7 @@ def _draw(variants: Variants, scored: ScoredVariants, settings: Settings) -> Non
     with panel("downloads of variants"):
         _draw_downloads(variants, scored, settings)
     with panel("variants without a score"):
-        _draw_unscored(scored.unscored, listed, folded=True)
+        _draw_unscored(scored.unscored, folded=True)
     state = st.session_state.get(TABLE)
     selection = state["selection"]["rows"] if state else []
     row = selection[0] if selection and selection[0] < len(scored.scored) else 0
@@ -236,10 +236,9 @@ def _effect_column(scale: str) -> Any:
     return st.column_config.NumberColumn("Effect", format="%+.2f", help=words)
 
 
-def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = False) -> None:
+def _draw_unscored(unscored: list[Scored], folded: bool = False) -> None:
     """The lines without a score, each with its reason."""
-    rows = [(bad.line, bad.text, bad.reason) for bad in listed.bad]
-    rows += [(call.line, _name(call), call.skipped) for call, _ in unscored]
+    rows = [(call.line, _name(call), call.skipped) for call, _ in unscored]
     if not rows:
         return
     label = f"{len(rows):,} without a score, and why"
@@ -255,6 +254,8 @@ def _draw_unscored(unscored: list[Scored], listed: VariantList, folded: bool = F
 
 
 def _name(call: Call) -> str:
+    if call.position is None:
+        return call.id
     alleles = (
         allele if len(allele) <= LONGEST_ALLELE else f"{allele[: LONGEST_ALLELE - 1]}…"
         for allele in (call.reference, call.alternative)
@@ -294,10 +295,9 @@ def _draw_downloads(variants: Variants, scored: ScoredVariants, settings: Settin
 
 
 def _file(suffix: str, variants: Variants, scored: ScoredVariants, settings: Settings) -> bytes:
-    lines = table_lines(
-        settings.model, [*scored.scored, *scored.unscored], variants.names, settings.threshold, suffix, settings.both
-    )
-    return "".join([*lines, *unused_lines(variants.listed.bad)]).encode()
+    rows = [*scored.scored, *scored.unscored]
+    lines = table_lines(settings.model, rows, variants.names, settings.threshold, suffix, settings.both)
+    return "".join(lines).encode()
 
 
 def _draw_profiles(call: Call, effect: AlleleEffect | None, variants: Variants, settings: Settings) -> None:

@@ -147,11 +147,15 @@ def chance(model: Model, threshold: float, both: bool) -> Background:
 
 @dataclass(frozen=True)
 class ScoredVariants:
-    """Variants with what they do: those with a score, the largest change first, then the others; notes on reading."""
+    """Variants with what they do: those with a score, the largest change first, then the others; notes on reading.
+
+    `doubt` says that most do not fit the reference, "" where they do.
+    """
 
     scored: list[Scored]
     unscored: list[Scored]
     notes: list[str]
+    doubt: str
 
 
 @remembered_model(max_entries=8, show_spinner="Scoring the variants")
@@ -173,4 +177,4 @@ def effects(
     scorer.check_contigs()
     scored = [(call, effect) for call, effect in results if effect]
     scored.sort(key=lambda entry: -abs(entry[1].change))
-    return ScoredVariants(list(scored), [entry for entry in results if not entry[1]], scorer.notes())
+    return ScoredVariants(list(scored), [entry for entry in results if not entry[1]], scorer.notes(), scorer.doubt)
