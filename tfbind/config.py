@@ -275,8 +275,8 @@ def shard_count(config: TrainConfig, windows: int) -> int:
         windows: of the batch.
 
     Returns:
-        With batch norm, one for each `shard_size` windows; else one per thread, unless they would become too small. On
-        another device than a CPU 1.
+        With batch norm, one for each `shard_size` windows; else one per thread, unless they would become too small.
+        On another device than a CPU 1.
     """
     if config.device != "cpu":
         return 1

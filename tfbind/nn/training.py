@@ -3,7 +3,7 @@
 The random numbers of an epoch follow from (seed, epoch) alone, so a run resumed from a checkpoint sees the same
 windows, in the same order, with the same dropout masks, as without the interruption.
 
-On a CPU threads take shards of every batch through the network, and the gradients are summed in a fixed order. Threads
+On a CPU threads take shards of every batch through the network, and the gradients are summed in a fixed order. They
 then wait for each other once a step instead of once an operation: as fast as torch's own threads on an idle
 machine, and many times faster beside another busy process. The mathematics is that of the whole batch, but for batch
 norm, whose statistics are those of a shard.

@@ -31,7 +31,7 @@ class Mutagenesis:
 
     @property
     def contribution(self) -> Scores:
-        """(W,) what the base that is there adds to the sum: minus the mean effect of the others, four where it is N."""
+        """(W,) what the base that is there adds to the sum: minus the mean effect of the others, four at an N."""
         return -self.effect.sum(axis=0) / np.where(self.reference < UNKNOWN, 3, 4).astype(np.float32)
 
 

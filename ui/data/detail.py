@@ -177,10 +177,10 @@ def _describe(discovered: DiscoveredMotif) -> str:
     if discovered.explained < MADE or discovered.agreement is None:
         return f"**A motif scan made a part of these scores.** {read_off} their variance; the rest is not its work."
     return (
-        f"**A motif scan made these scores.** {read_off} their variance. Without the last {discovered.motif.width - 1} "
-        f"bases, where hits across the edge show a part only, {_share(discovered.agreement.exact)} of the windows are "
-        f"exactly what it gives.{_unit(discovered)} A model that learns them has learnt this matrix, not what happens "
-        "in a cell."
+        f"**A motif scan made these scores.** {read_off} their variance. Without the last "
+        f"{discovered.motif.width - 1} bases, where hits across the edge show a part only, "
+        f"{_share(discovered.agreement.exact)} of the windows are exactly what it gives.{_unit(discovered)} A model "
+        "that learns them has learnt this matrix, not what happens in a cell."
     )
 
 
