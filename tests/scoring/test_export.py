@@ -208,7 +208,7 @@ def test_a_reverse_strand_from_ucsc_lies_where_it_does_on_the_forward_one(tmp_pa
     assert values(tmp_path / "out.bw", "chr22", 100, 116) == scores[::-1].tolist()
     # In the name of a sequence the strand stands as bedtools writes it, and its letters are those of that strand.
     name, letters = text(".fa", turned).splitlines()
-    assert (name.split(" ")[0], letters) == (">chr22:106-114(-)", "TGTAAACA")
+    assert (name.split(" ")[0], letters) == (">chr22:105-113(-)", "GTAAACAG")
     assert text(".tsv", turned).splitlines()[2].startswith("chr22:101-116(-)\t0\tG\t0")
 
 
