@@ -67,7 +67,7 @@ def test_renamed_data_are_found_by_their_content(tmp_path):
 
 @pytest.mark.parametrize("name", ["mine", "mine.safetensors", "mine.pt"])
 def test_nothing_is_known_of_weights_from_elsewhere(tmp_path, name):
-    assert read_score_target(tmp_path, name) is UNKNOWN
+    assert read_score_target(tmp_path, name) == UNKNOWN
     assert UNKNOWN.words == "score in the unit of the data it was trained on"
 
 

@@ -205,7 +205,7 @@ class Training:
         self._codes = torch.from_numpy(data.codes[self.train_windows]).to(self.device)
         self._scores = torch.from_numpy(data.scores[self.train_windows]).to(self.device)
         self._validation_codes = torch.from_numpy(data.codes[self.validation_windows]).to(self.device)
-        self._validation_scores = data.scores[self.validation_windows]
+        self.validation_scores = data.scores[self.validation_windows]
         self._optimizer = Optimizer(model.parameters(), config)
         self._parameters = list(model.parameters())
         self._generators = [torch.Generator(self.device) for _ in range(shard_count(config, config.batch_size))]
@@ -340,8 +340,8 @@ class Training:
         return Validation(
             self.validation_windows,
             predictions,
-            window_loss(predictions, self._validation_scores),
-            window_pearson(predictions, self._validation_scores),
+            window_loss(predictions, self.validation_scores),
+            window_pearson(predictions, self.validation_scores),
         )
 
     def _measure(self, validation: Validation, train_loss: float) -> Row:
@@ -349,7 +349,7 @@ class Training:
             "epoch": self.epoch,
             "train_loss": train_loss,
             "val_loss": float(validation.loss.mean()),
-            "val_pearsonr": pearson(validation.predictions, self._validation_scores),
+            "val_pearsonr": pearson(validation.predictions, self.validation_scores),
             **of_part("val", window_figures(validation.pearson)),
             "learning_rate": self._optimizer.learning_rate,
         }

@@ -30,6 +30,7 @@ from tfbind.dna import (
     reverse_complement,
     shorten,
 )
+from tfbind.metrics import COVERAGE, Bands
 from tfbind.motifs import Scan
 from tfbind.scoring.model import Scores, Site, lowest_in_sites
 from tfbind.scoring.sites import STRETCH, Hit, Matches, find_sites
@@ -71,7 +72,7 @@ class About:
     """The description of a file of predictions.
 
     `rule` says how the model scored, `threshold` is the least score of a called site, `changed` names the records
-    that were edited on purpose, `target` is what is predicted.
+    that were edited on purpose, `target` is what is predicted, `bands` those around its scores.
     """
 
     model: str
@@ -79,6 +80,7 @@ class About:
     threshold: float = THRESHOLD
     changed: str = ""
     target: ScoreTarget = UNKNOWN
+    bands: Bands | None = None
 
 
 def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
@@ -228,13 +230,20 @@ def quoted(cell: str) -> str:
 
 def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
     tiled = any(track.change for track in tracks)
-    column_note = "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    column_note = f"; low to high: holds {COVERAGE:.0%} of the true scores" if about.bands else ""
+    column_note += (
+        "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    )
     yield f"# {about_line(about)}; {coordinates('.tsv', names_and_lengths(tracks))}{column_note}\n"
-    yield "\t".join(["name", "position", "base", "score", *(["change"] if tiled else [])]) + "\n"
+    columns = [*(["low", "high"] if about.bands else []), *(["change"] if tiled else [])]
+    yield "\t".join(["name", "position", "base", "score", *columns]) + "\n"
     for track in tracks:
         name = safe_cell(re.sub(r"[\t\n\r]", " ", track.name))
         for start, codes, scores in track.chunks():
-            cells = _change_cells(track, start, start + len(codes)) if tiled else itertools.repeat("")
+            cells = _change_cells(track, start, start + len(codes)) if tiled else [""] * len(codes)
+            if about.bands:
+                low, high = (edge.tolist() for edge in about.bands.around(scores, start, track.length))
+                cells = [f"\t{a:.4g}\t{b:.4g}{cell}" for a, b, cell in zip(low, high, cells, strict=True)]
             rows = zip(itertools.count(start), decode(codes), scores.tolist(), cells, strict=False)
             yield "".join([f"{name}\t{place}\t{base}\t{score:.9g}{cell}\n" for place, base, score, cell in rows])
 

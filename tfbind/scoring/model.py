@@ -403,7 +403,7 @@ def _tile_starts(bases: int, length: int) -> NDArray[np.int64]:
 
 
 def call_sites(scores: Scores, threshold: float) -> list[Site]:
-    """Call the stretches of a profile that score at least `threshold` throughout: those that variants make or destroy.
+    """Call the stretches of a profile that score at least `threshold` throughout, which variants make or destroy.
 
     Args:
         scores: (L,).

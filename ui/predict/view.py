@@ -45,6 +45,7 @@ from ui.widgets.session import home, plain
 Rows = list[dict[str, Any]]
 MAP_BASES = 60
 LARGEST_PICTURE = 100_000
+CALIBRATED = "band: holds the true score of nine bases in ten, measured on windows that the model had not learnt from"
 BAND = "band: ± 1 sd, the spread (standard deviation) of the {} networks that are averaged"
 
 
@@ -226,7 +227,8 @@ def _draw_profile(
             f"A picture is drawn up to {LARGEST_PICTURE:,} bases; this record has {len(edited.codes):,}. Its sites:"
         )
         return
-    words = _profile_notes(settings.model, profile)
+    bands = None if settings.both else settings.model.target.bands
+    words = _profile_notes(settings.model, profile, bands is not None)
     lines = [Line("original", edited.aligned(original.scores))] if original else []
     if not original:
         lines += _observed_line(record, profile, words)
@@ -243,6 +245,7 @@ def _draw_profile(
             profile.scores,
             name=f"{name}: {settings.main.label}" if settings.other else name,
             spread=profile.spread,
+            band=bands.around(profile.scores, 0, len(profile.scores)) if bands else None,
             lines=lines,
             sites=find_sites(profile.scores, settings.threshold, hits),
             hits=hits,
@@ -264,8 +267,10 @@ def _profile_figure(codes: Codes, scores: Scores, **options: Any) -> go.Figure:
     return profile_figure(codes, scores, **options)
 
 
-def _profile_notes(model: Model, profile: Profile) -> list[str]:
+def _profile_notes(model: Model, profile: Profile, calibrated: bool) -> list[str]:
     """How the sequence was scored, and what the band is, in words."""
+    if calibrated:
+        return [*_scoring_notes(model, profile), CALIBRATED]
     return [*_scoring_notes(model, profile), *([] if profile.spread is None else [BAND.format(len(model.members))])]
 
 
