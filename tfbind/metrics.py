@@ -231,8 +231,8 @@ BAND_WINDOWS = 12_000
 class Bands:
     """Bands around predictions that hold 90 % of the true scores: split conformal ones, by score and distance.
 
-    A prediction has as many rows before its own as it reaches of `scores`, and as many columns as it is of `ENDS` bases
-    away from the nearer end of its sequence. Its band is from `low` to `high` above it, below where that is negative.
+    The row of a prediction is the number of `scores` that it reaches, its column that of `ENDS` that its distance from
+    the nearer end does. Its band is from `low` to `high` above it, or below where that is negative.
     """
 
     scores: list[float]
@@ -257,7 +257,7 @@ class Bands:
         place = np.arange(start, start + len(predictions))
         row = np.searchsorted(self.scores, predictions, side="right")
         column = np.searchsorted(ENDS, np.minimum(place, length - 1 - place), side="right")
-        edges = (predictions + np.float32(offsets)[row, column] for offsets in (self.low, self.high))
+        edges = (predictions + np.asarray(offsets, np.float32)[row, column] for offsets in (self.low, self.high))
         low, high = edges
         return low, high
 

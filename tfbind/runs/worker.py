@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tfbind.config import TrainConfig
 from tfbind.data import Split, Windows, check_content, open_training_data
 from tfbind.errors import Reason, reason_of
-from tfbind.metrics import lowest_label
+from tfbind.metrics import calibrate, lowest_label
 from tfbind.nn import BANDS, LOWEST_LABEL, build_graph, read_tensors
 from tfbind.runs import devices, folder, log as run_log
 from tfbind.runs.files import Row, State

@@ -77,8 +77,8 @@ def profile_figure(
     figure = go.Figure()
     position = np.arange(first, first + len(codes))
     letters = np.array(list(decode(codes)))
-    if band or spread is not None:
-        low, high = band or (scores - spread, scores + spread)
+    if edges := band or (None if spread is None else (scores - spread, scores + spread)):
+        low, high = edges
         look = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
         figure.add_scatter(x=position, y=high, showlegend=False, **look)
         label = f"{COVERAGE:.0%} band" if band else "± 1 sd"
