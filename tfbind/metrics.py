@@ -231,8 +231,8 @@ BAND_WINDOWS = 12_000
 class Bands:
     """Bands around predictions that hold 90 % of the true scores: split conformal ones, by score and distance.
 
-    The row of a prediction is the number of `scores` that it reaches, its column that of `ENDS` that its distance from
-    the nearer end does. Its band is from `low` to `high` above it, or below where that is negative.
+    The row of a prediction is the number of `scores` that it reaches, its column that of `ENDS` that its distance
+    from the nearer end does. Its band is from `low` to `high` above it, or below where that is negative.
     """
 
     scores: list[float]

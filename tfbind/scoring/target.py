@@ -28,8 +28,8 @@ class ScoreTarget:
     most the name of the data set.
 
     `own_threshold` is half the lowest score above 0 of the data, from which on sites are called; None where that is
-    not known, or where the data are a signal. `bands` are those around scores of one strand; None where the model, such
-    as an average of runs, was not calibrated.
+    not known, or where the data are a signal. `bands` are those around scores of one strand; None where the model,
+    such as an average of runs, was not calibrated.
     """
 
     factor: str = ""
