@@ -310,9 +310,7 @@ def score(
 def call_sites(
     model: "Model", dna: "str | Codes", *, threshold: float | None = None, both: bool = False, pad: bool = False
 ) -> "list[Site]":
-    """Call binding sites: matches of the model's motif where it is known, and peaks of the profile elsewhere.
-
-    Where a site lies does not depend on the threshold, which only decides whether it is among those returned.
+    """Call binding sites, which lie alike at each threshold: matches of the model's motif, and peaks elsewhere.
 
     Args:
         model: as `load_model` returns it.
@@ -332,8 +330,8 @@ def call_sites(
     """
     codes = sequences.encode_one(dna)
     threshold = model.target.threshold if threshold is None else threshold
-    scores = scoring.score(model, codes, both=both, pad=pad).scores
-    return scoring.find_sites(scores, threshold, scoring.motif_hits(model.target.scan, codes))
+    profile = scoring.score(model, codes, both=both, pad=pad)
+    return scoring.find_sites(profile.scores, threshold, scoring.motif_hits(model.target.scan, codes))
 
 
 def mutagenesis(

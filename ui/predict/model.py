@@ -175,8 +175,8 @@ def _target_text(target: ScoreTarget) -> str:
     return (
         "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random DNA: "
         f"0 is no match, the best possible match of {plain(target.factor)} has {target.scan.motif.highest:.2f}; the "
-        "model estimates that, and may err upwards. It is **not** occupancy in a cell and not a probability: chromatin, "
-        "cofactors and cell type are unknown to the model. "
+        "model estimates that, and may err upwards. It is **not** occupancy in a cell and not a probability: "
+        "chromatin, cofactors and cell type are unknown to the model. "
         f"{band}"
     )
 
