@@ -3,7 +3,11 @@
     python benchmarks/thread_speed.py [--preset NAME] [--windows N] [--batch-size B]
 
 Random windows of 300 bases, in this process. Of three epochs the first, which compiles, is left out; the quicker of
-the others counts. Threads beyond a share of eight windows each, 8 of them for a batch of 64, are not used.
+the others counts. Threads beyond the number of shards of a batch are not used.
+
+    python benchmarks/thread_speed.py --shard-sizes none 16 32
+
+compares sizes of shards with the first, epoch by epoch in turns: the ratio of their speeds.
 """
 
 import argparse
@@ -35,15 +39,24 @@ def main() -> None:
     parser.add_argument("--preset", choices=PRESETS, default="recommended")
     parser.add_argument("--windows", type=int, default=6000)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--shard-sizes", nargs="+", default=["16"])
     arguments = parser.parse_args()
     data = random_windows(arguments.windows)
     torch.set_num_threads(1)  # as a run does
-    threads = 1
+    threads, several = 1, len(arguments.shard_sizes) > 1
     while threads <= cpu_cores():
-        settings = {"num_epochs": 3, "device": "cpu", "threads": threads, "batch_size": arguments.batch_size}
-        config = parse_config(settings, PRESETS[arguments.preset])
-        _, *rows = Training(build_model(config, LENGTH), data, config)
-        print(f"{threads} threads: {max(row['windows_per_second'] for row in rows):,.0f} windows/s", flush=True)
+        settings = {"num_epochs": 7 if several else 3, "device": "cpu", "threads": threads}
+        settings["batch_size"] = arguments.batch_size
+        configs = [
+            parse_config({**settings, "shard_size": size}, PRESETS[arguments.preset])
+            for size in arguments.shard_sizes
+        ]
+        turns = zip(*(Training(build_model(config, LENGTH), data, config) for config in configs), strict=True)
+        next(turns)
+        speeds = np.array([[row["windows_per_second"] for row in rows] for rows in turns])
+        print(f"{threads} threads: {speeds.max(axis=0).round()} windows/s", flush=True)
+        if several:
+            print("  ratio to the first, median:", np.median(speeds / speeds[:, :1], axis=0).round(3), flush=True)
         threads *= 2
 
 

@@ -159,3 +159,13 @@ def test_a_process_is_told_where_the_package_is_unless_python_knows(monkeypatch)
     monkeypatch.setattr("site.getsitepackages", lambda: [folder])
     assert python_path({"PYTHONPATH": "/other"}) == "/other"
     assert python_path({}) == ""
+
+
+def test_batch_norm_has_a_shard_size_unless_told_otherwise_and_flags_give_it_back():
+    assert parse_config({}).shard_size is None
+    for values in ({"norm": "batch"}, {"norm": "batch", "shard_size": "none"}, {"norm": "batch", "shard_size": 8}):
+        config = parse_config(values)
+        words = flags(config)
+        names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
+        assert parse_config(dict(zip(names, words[1::2], strict=True))) == config
+        assert config.shard_size == {"none": None}.get(values.get("shard_size"), values.get("shard_size", 16))

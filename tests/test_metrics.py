@@ -10,6 +10,8 @@ from tfbind.metrics import (
     AT_ONCE,
     StreamingPearson,
     average_precision,
+    bands_from_json,
+    calibrate,
     figures,
     pearson,
     site_agreement,
@@ -143,3 +145,34 @@ def test_all_figures_of_a_model_in_one_go() -> None:
     assert (found["windows_undefined"], found["recall"], found["precision"]) == (1, 1.0, 0.5)
     assert found["auprc"] == pytest.approx(2 / 3)  # of the two in sites, both are recalled at a precision of 2/3
     assert figures(predictions, np.ones((2, 6)))["auprc"] is None
+
+
+def noisy_sites(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and true scores that differ more at high scores, and most at the ends."""
+    rng = np.random.default_rng(seed)
+    predictions = np.where(
+        rng.random((3_000, 60)) < 0.1, rng.uniform(2, 9, (3_000, 60)), rng.normal(0, 0.1, (3_000, 60))
+    )
+    place = np.arange(60)
+    noise = np.where(np.minimum(place, place[::-1]) < 9, 3.0, 1.0) * (0.1 + 0.1 * np.abs(predictions))
+    return predictions.astype(np.float32), predictions + rng.gamma(2.0, noise) - noise
+
+
+@pytest.mark.parametrize("threshold", [2.0, None])
+def test_bands_hold_nine_true_scores_in_ten_wherever_one_looks(threshold):
+    bands = bands_from_json(calibrate(*noisy_sites(1), threshold).as_json())
+    predictions, truth = noisy_sites(2)
+    low, high = np.stack([np.stack(bands.around(row, 0, 60)) for row in predictions], axis=1)
+    inside, called = (truth >= low) & (truth <= high), predictions >= 2
+    ends = np.zeros(truth.shape, bool)
+    ends[:, -9:] = True
+    for part in (ends | True, ends, *([called, ends & called] if threshold else [])):
+        assert 0.88 <= inside[part].mean() <= 0.92
+    middle = bands.around(predictions[0, 20:30], 20, 60)
+    assert np.array_equal(middle, (low[0, 20:30], high[0, 20:30]))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"scores":[1],"low":[[1]],"high":[[1]]}', '{"scores":["a"]}'])
+def test_what_holds_no_bands_is_refused(text):
+    with pytest.raises(ValueError, match="no bands around scores"):
+        bands_from_json(text)

@@ -68,6 +68,9 @@ def _none_from_text(value: Any) -> Any:
 Kernel = Annotated[int, Field(ge=1, le=101), AfterValidator(_odd)]
 OptionalKernel = Annotated[Kernel | None, BeforeValidator(_none_from_text)]
 OptionalThreads = Annotated[Annotated[int, Field(ge=1, le=512)] | None, BeforeValidator(_none_from_text)]
+OptionalWindows = Annotated[Annotated[int, Field(ge=1, le=65_536)] | None, BeforeValidator(_none_from_text)]
+SHARD_SIZE = 16  # with batch norm, unless another is given: batches of 64 have work for four threads
+SMALLEST_SHARD = 8  # of those that a thread each takes
 
 
 def _setting(default: Any, help: str, *, common: bool = False, **bounds: Any) -> Any:
@@ -153,8 +156,14 @@ class TrainConfig(BaseModel):
     )
     threads: OptionalThreads = _setting(
         None,
-        "CPU threads for this run. Empty: all cores. Each takes a share of every batch, so another count gives "
-        "slightly other results.",
+        "CPU threads for this run. Empty: all cores. With norm layer each takes a share of every batch, so another "
+        "count gives slightly other results.",
+    )
+    shard_size: OptionalWindows = _setting(
+        None,
+        "Windows of a batch that batch norm takes its statistics of, on a CPU: a thread trains on so many at a time, "
+        f"and results do not depend on the number of threads. {SHARD_SIZE} with norm batch unless another is given; "
+        "none: each thread's share of the batch.",
     )
 
     if not TYPE_CHECKING:  # type checkers know the constructor by its fields
@@ -185,6 +194,7 @@ PRESETS: dict[str, TrainConfig] = {
         learning_rate=0.02,
         lr_schedule="one_cycle",
         num_epochs=4,
+        shard_size=SHARD_SIZE,
     ),
     "quick": TrainConfig(
         norm="batch",
@@ -196,6 +206,7 @@ PRESETS: dict[str, TrainConfig] = {
         learning_rate=0.02,
         lr_schedule="one_cycle",
         num_epochs=3,
+        shard_size=SHARD_SIZE,
     ),
 }
 
@@ -210,7 +221,8 @@ def parse_config(values: Mapping[str, Any], base: TrainConfig | None = None) -> 
     Raises:
         SettingsError: one line that names the field, the value given and what is allowed.
     """
-    return TrainConfig(**{**(base or TrainConfig()).model_dump(), **values})
+    implied = {"shard_size": SHARD_SIZE} if values.get("norm") == "batch" else {}
+    return TrainConfig(**{**(base or TrainConfig()).model_dump(), **implied, **values})
 
 
 def check_continuation(config: TrainConfig, parent: TrainConfig) -> None:
@@ -247,11 +259,30 @@ def flags(config: TrainConfig, base: TrainConfig | None = None) -> list[str]:
     is the defaults where it is None."""
     words = [flag("dataset"), config.dataset]
     base = base or TrainConfig()
+    implied = base if config.norm == base.norm else parse_config({"norm": config.norm}, base)
     for field in TrainConfig.model_fields:
         value = getattr(config, field)
-        if field != "dataset" and value != getattr(base, field):
+        if field != "dataset" and value != getattr(base if field == "norm" else implied, field):
             words += [flag(field), "none" if value is None else str(value)]
     return words
+
+
+def shard_count(config: TrainConfig, windows: int) -> int:
+    """The number of shards of a batch, each of which a thread takes through the network.
+
+    Args:
+        config: with device and threads resolved.
+        windows: of the batch.
+
+    Returns:
+        With batch norm, one for each `shard_size` windows; else one per thread, unless they would become too small.
+        On another device than a CPU 1.
+    """
+    if config.device != "cpu":
+        return 1
+    if config.norm == "batch" and config.shard_size:
+        return -(-windows // config.shard_size)
+    return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARD, windows))
 
 
 def choices(field: str) -> tuple[str, ...]:

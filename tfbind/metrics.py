@@ -4,6 +4,7 @@ Predictions and targets are (N, L): one score per base of each window. A correla
 undefined and comes back as None or NaN, never as 0.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -218,3 +219,105 @@ def site_figures(agreement: SiteAgreement | None) -> dict[str, float | None]:
 def of_part(part: str, metrics: Mapping[str, float | None]) -> dict[str, Any]:
     """Prefix metrics by the part of the data: `val_loss`, `test_loss`."""
     return {f"{part}_{name}": value for name, value in metrics.items()}
+
+
+COVERAGE = 0.9
+ENDS = (3, 6, 9, 15)  # bases to the nearer end of a sequence at which another band begins
+FEWEST_IN_BAND = 60  # bases, for quantiles that hold
+BAND_WINDOWS = 12_000
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Bands around predictions that hold 90 % of the true scores: split conformal ones, by score and distance.
+
+    The row of a prediction is the number of `scores` that it reaches, its column that of `ENDS` that its distance
+    from the nearer end does. Its band is from `low` to `high` above it, or below where that is negative.
+    """
+
+    scores: list[float]
+    low: list[list[float]]
+    high: list[list[float]]
+
+    def as_json(self) -> str:
+        """The bands as `bands_from_json` reads them."""
+        return json.dumps(vars(self), separators=(",", ":"))
+
+    def around(self, predictions: Array, start: int, length: int) -> tuple[Array, Array]:
+        """The band around predictions.
+
+        Args:
+            predictions: (L,) float32, of consecutive bases.
+            start: the first of them.
+            length: of the sequence.
+
+        Returns:
+            Its lower and its upper edge (L,).
+        """
+        place = np.arange(start, start + len(predictions))
+        row = np.searchsorted(self.scores, predictions, side="right")
+        column = np.searchsorted(ENDS, np.minimum(place, length - 1 - place), side="right")
+        edges = (predictions + np.asarray(offsets, np.float32)[row, column] for offsets in (self.low, self.high))
+        low, high = edges
+        return low, high
+
+
+def bands_from_json(text: str) -> Bands:
+    """Read bands.
+
+    Raises:
+        ValueError: the text holds none.
+    """
+    try:
+        bands = Bands(**{name: np.asarray(values, np.float64).tolist() for name, values in json.loads(text).items()})
+        shape = len(bands.scores) + 1, len(ENDS) + 1
+        if not np.shape(bands.low) == np.shape(bands.high) == shape:
+            raise ValueError("other numbers of rows and columns")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"no bands around scores: {error}") from None
+    return bands
+
+
+def calibrate(predictions: Array, targets: Array, threshold: float | None) -> Bands:
+    """Calibrate bands on held-out windows.
+
+    Args:
+        predictions, targets: (N, L).
+        threshold: from which sites are called; None where there are none.
+
+    Returns:
+        The bands. A cell with few bases has the band of its row; a row with few, that of all.
+    """
+    some = np.unique(np.linspace(0, len(predictions) - 1, min(len(predictions), BAND_WINDOWS)).astype(int))
+    x, residual = predictions[some].astype(np.float32), (targets[some] - predictions[some]).astype(np.float32)
+    if threshold is None:
+        edges = np.quantile(x, [0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
+    else:
+        called = x[x >= threshold]
+        thirds = np.quantile(called, [1 / 3, 2 / 3]).tolist() if len(called) >= 3 * FEWEST_IN_BAND else []
+        edges = np.array([threshold / 8, threshold / 4, threshold / 2, threshold, *thirds])
+    place = np.arange(x.shape[1])
+    columns = np.broadcast_to(np.searchsorted(ENDS, np.minimum(place, place[::-1]), side="right"), x.shape)
+    rows = np.searchsorted(edges, x, side="right")
+    whole = _conformal(residual.ravel())
+    low, high = (np.zeros((len(edges) + 1, len(ENDS) + 1)) for _ in range(2))
+    for row in range(len(edges) + 1):
+        here, its_columns = residual[rows == row], columns[rows == row]
+        of_row = _conformal(here) if len(here) >= FEWEST_IN_BAND else whole
+        for column in range(len(ENDS) + 1):
+            cell = here[its_columns == column]
+            low[row, column], high[row, column] = _conformal(cell) if len(cell) >= FEWEST_IN_BAND else of_row
+    return Bands(_four_digits(edges), [_four_digits(row) for row in low], [_four_digits(row) for row in high])
+
+
+def _conformal(residual: Array) -> tuple[float, float]:
+    """The 5 % and the 95 % quantile, with one more residual on either side for that of the base to come."""
+    tail = (1 - COVERAGE) / 2
+    ordered = np.sort(residual)
+    rank = int(np.ceil((len(ordered) + 1) * (1 - tail))) - 1
+    last = len(ordered) - 1
+    return float(ordered[max(last - rank, 0)]), float(ordered[min(rank, last)])
+
+
+def _four_digits(values: Array) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]

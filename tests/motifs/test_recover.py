@@ -181,6 +181,15 @@ def test_stretches_of_one_width_on_random_letters_have_no_motif_read_off() -> No
     assert behind is None or behind.how == "enriched"
 
 
+def test_noise_has_a_motif_in_one_case_of_twenty() -> None:
+    named = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        scores = rng.gamma(0.5, 1.0, (300, 100)) + rng.gamma(1.0, 1.0, (300, 1))
+        named += discover_motif(Toy(random_codes(300, 100, seed), scores.astype(np.float32))) is not None
+    assert named <= 4
+
+
 def test_where_nothing_varies_there_is_no_motif() -> None:
     codes = random_codes(500, 50, 0)
     assert discover_motif(Toy(codes, np.zeros((500, 50), np.float32))) is None

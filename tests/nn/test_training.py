@@ -13,9 +13,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from toy import toy_config, toy_data, toy_home
 
-from tfbind.config import PROJECT, TrainConfig
+from tfbind.config import PROJECT, TrainConfig, shard_count
 from tfbind.nn.model import build_model
-from tfbind.nn.training import Diverged, Optimizer, Training, learning_rate_at, one_hot, shard_count
+from tfbind.nn.training import Diverged, Optimizer, Training, learning_rate_at, one_hot
 from tfbind.runs import launch
 from tfbind.runs.worker import Worker
 
@@ -163,8 +163,23 @@ def test_interrupted_and_resumed_equals_uninterrupted(optimizer, norm, finished_
 
 @pytest.mark.parametrize(("threads", "batch_size", "expected"), [(1, 64, 1), (2, 64, 2), (16, 64, 8), (4, 7, 1)])
 def test_each_thread_takes_a_shard_unless_shards_get_too_small(threads, batch_size, expected):
-    assert shard_count(toy_config(threads=threads, batch_size=batch_size)) == expected
-    assert shard_count(toy_config(threads=threads, batch_size=batch_size, device="cuda")) == 1
+    settings = {"threads": threads, "batch_size": batch_size}
+    assert shard_count(toy_config(**settings), batch_size) == expected
+    assert shard_count(toy_config(**settings, device="cuda"), batch_size) == 1
+
+
+@pytest.mark.parametrize(("windows", "expected"), [(64, 4), (65, 5), (16, 1), (3, 1)])
+def test_shards_of_batch_norm_have_a_size_of_their_own(windows, expected):
+    for threads in (1, 16):
+        config = toy_config(norm="batch", threads=threads, batch_size=64, shard_size=16)
+        assert shard_count(config, windows) == expected
+
+
+def test_with_batch_norm_the_number_of_threads_changes_nothing():
+    settings = {"norm": "batch", "batch_size": 17, "shard_size": 5}
+    one, three = (start(toy_config(**settings, threads=threads)) for threads in (1, 3))
+    assert untimed(list(one)) == untimed(list(three))
+    assert same_weights(one, three)
 
 
 def test_shards_compute_what_the_whole_batch_computes():

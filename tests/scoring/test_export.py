@@ -14,8 +14,11 @@ from hypothesis import given, settings, strategies as st
 from tfbind.dna.codes import encode
 from tfbind.dna.intervals import Position, place_records
 from tfbind.dna.parser import read_records
+from tfbind.motifs.pwm import from_counts
+from tfbind.motifs.scan_models import Scan
 from tfbind.scoring import formats
 from tfbind.scoring.formats import About, Track, as_bytes, facts, track, write
+from tfbind.scoring.sites import Matches, find_sites
 from tfbind.scoring.target import SHIPPED
 
 ABOUT = About("builtin 0a1b", "scored in one pass", threshold=2, target=SHIPPED)
@@ -123,13 +126,13 @@ def test_bed_has_the_strand_of_the_motif_and_another_library_finds_its_letters_t
     write(tmp_path / "sites.bed", [made("chr7", letters, scores)], ABOUT)
     (tmp_path / "genome.fa").write_text(f">chr7\n{letters}\n")
     rows = [line.split("\t") for line in (tmp_path / "sites.bed").read_text().splitlines()[2:]]
-    assert [(int(row[1]), int(row[2]), row[5]) for row in rows] == [(32, 40, "+"), (72, 80, "-"), (100, 103, ".")]
+    assert [(int(row[1]), int(row[2]), row[5]) for row in rows] == [(33, 41, "+"), (71, 79, "-"), (100, 103, ".")]
     command = [sys.executable, "-c", "from pyfaidx.cli import main; main()", "--bed", "sites.bed", "genome.fa"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout.split() == [
-        ">chr7:33-40",
-        "TGTAAACA",
-        ">chr7:73-80",
-        "TGTTTACA",
+        ">chr7:34-41",
+        "GTAAACAG",
+        ">chr7:72-79",
+        "CTGTTTAC",
         ">chr7:101-103",
         letters[100:103],
     ]
@@ -197,7 +200,7 @@ def test_a_reverse_strand_from_ucsc_lies_where_it_does_on_the_forward_one(tmp_pa
     turned = track(record.name, record.codes, scores)
     comment, _, row = text(".bed", turned).splitlines()
     assert comment.endswith("(1-based, end inclusive); records marked (-) run backwards along their place")
-    assert row == "chr22\t106\t114\tchr22:101-116(-)\t950\t-\t9.5000"
+    assert row == "chr22\t105\t113\tchr22:101-116(-)\t950\t-\t9.5000"
     lines = [line.split("\t") for line in text(".bedgraph", turned).splitlines()[1:]]
     assert [(chromosome, int(start)) for chromosome, start, *_ in lines] == [("chr22", at) for at in range(100, 116)]
     assert [float(line[3]) for line in lines] == scores[::-1].tolist()
@@ -205,7 +208,7 @@ def test_a_reverse_strand_from_ucsc_lies_where_it_does_on_the_forward_one(tmp_pa
     assert values(tmp_path / "out.bw", "chr22", 100, 116) == scores[::-1].tolist()
     # In the name of a sequence the strand stands as bedtools writes it, and its letters are those of that strand.
     name, letters = text(".fa", turned).splitlines()
-    assert (name.split(" ")[0], letters) == (">chr22:106-114(-)", "TGTAAACA")
+    assert (name.split(" ")[0], letters) == (">chr22:105-113(-)", "GTAAACAG")
     assert text(".tsv", turned).splitlines()[2].startswith("chr22:101-116(-)\t0\tG\t0")
 
 
@@ -313,14 +316,11 @@ def test_sites_do_not_depend_on_how_a_record_is_read(scores, step):
     whole = made("a", "ACGT" * 15, np.zeros(60))
     whole = track("a", whole.read(0, len(scores))[0], np.array(scores, dtype=np.float32))
     pieces = [(start, *whole.read(start, min(start + step, whole.length))) for start in range(0, whole.length, step)]
-    found = [(site, codes.tolist()) for site, codes in formats.sites_of(pieces, whole.length, 2)]
-    assert found == [(site, codes.tolist()) for site, codes in formats.sites(whole, 2)]
-    called = np.zeros(whole.length, bool)
-    for site, codes in found:
-        called[site.start : site.end] = True
-        assert codes == whole.read(site.start, site.end)[0].tolist()
-        assert site.score == scores[site.summit] == max(scores[site.start : site.end])
-    assert (called == (np.array(scores) >= 2)).all()
+    matches = Matches(whole.codes, whole.length, Scan(from_counts("", "", np.eye(4)[:, [0, 1]] * 9), 1.0))
+    hits = matches.between(0, whole.length)
+    found = [(site, codes.tolist()) for site, codes in formats.sites_of(pieces, whole.length, 2, matches)]
+    expected = find_sites(np.array(scores, np.float32), 2, hits)
+    assert found == [(site, whole.codes(site.start, site.end).tolist()) for site in expected]
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scorers import LENGTH, home_of_both, sequence
 
-from tfbind.dna.codes import decode, encode
+from tfbind.dna.codes import UNKNOWN, decode, encode
 from tfbind.scoring.ism import Variant, apply_variant, mutagenesis
 from tfbind.scoring.model import load_model, score
 from tfbind.variants.edits import edit, effects
@@ -61,8 +61,9 @@ def test_of_a_model_of_fixed_length_the_whole_window_is_recomputed(home):
 def test_the_base_that_is_there_changes_nothing_and_contributes_what_the_others_would_cost(home):
     codes = sequence(50)
     codes[:] = codes % 4
+    codes[7] = UNKNOWN  # four others
     found = mutagenesis(load_model(home, "local"), codes, 0, 50)
-    assert (found.effect[codes, np.arange(50)] == 0).all()
+    assert (found.effect[codes % UNKNOWN, np.arange(50)] == 0)[codes != UNKNOWN].all()
     others = [[base for base in range(4) if base != codes[place]] for place in range(50)]
     by_hand = [-np.mean([found.effect[base, place] for base in bases]) for place, bases in enumerate(others)]
     assert found.contribution == pytest.approx(np.array(by_hand), abs=1e-5)

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from tfbind.data.simulate import simulate_chromosome
-from tfbind.dna.codes import encode, reverse_complement
+from tfbind.data.simulate import human_words, simulate_chromosome, simulate_dna, word_shares
+from tfbind.dna.codes import encode, reverse_complement, word_numbers
 from tfbind.motifs.pwm import jaspar_motif, threshold_of
 from tfbind.motifs.scan_models import Scan
 from tfbind.scoring import sites
-from tfbind.scoring.model import Site, load_model, score
+from tfbind.scoring.model import Site, find_peaks, load_model, score
 from tfbind.scoring.sites import (
     Background,
     Hit,
-    Strands,
+    Matches,
     background,
     describe_sites,
+    find_sites,
     motif_hits,
-    strand_of,
     with_chance,
 )
 from tfbind.scoring.target import BUILTIN, SHIPPED
@@ -31,43 +31,79 @@ def builtin(tmp_path_factory):
 
 
 def test_how_often_by_hand():
-    chance = Background(np.array([1.0, 2.0, 2.0, 5.0]), 1000)
-    assert chance.bases_per_site(2.0) == 1000 / 3
-    assert chance.bases_per_site(5.0) == 1000
-    assert chance.bases_per_site(5.1) == float("inf")
-    assert (chance.percentile(2.0), chance.percentile(6.0)) == (25.0, 100.0)
+    chance = Background(np.array([1.0, 2.0, 2.0, 5.0]), 1000, threshold=2.0, lowest=1.0)
+    assert chance.rate(2.0) == "about 1 in 330 bases; 3 seen"
+    assert chance.rate(5.1) == "none in 1,000 bases"
+    assert chance.rate(0.5) == "about 1 in 250 bases; 4 seen of at least 1.00"
+    assert [round(chance.percentile(score)) for score in (1.0, 2.0, 5.0, 6.0)] == [0, 0, 67, 100]
     assert Background(np.array([]), 1000).percentile(1.0) == 0.0
 
 
-def test_strand_is_that_of_the_best_match_that_overlaps():
-    hits = [Hit(0, 8, "+", 5.0), Hit(6, 14, "-", 9.0), Hit(20, 28, "+", 7.0)]
-    assert strand_of(Site(5, 7, 9.0, 5), hits) == "-"
-    assert strand_of(Site(0, 5, 9.0, 0), hits) == "+"
-    assert strand_of(Site(14, 20, 9.0, 14), hits) == "."
+def test_a_site_is_the_same_at_every_threshold():
+    codes = simulate_chromosome(np.random.default_rng(6))[0, :50_000]
+    hits = motif_hits(SHIPPED.scan, codes)
+    scores = np.random.default_rng(0).gamma(0.3, 2.0, len(codes)).astype(np.float32)
+    for hit in hits:
+        scores[hit.start : hit.end] += hit.score
+    for found in (lambda threshold: find_sites(scores, threshold, hits), lambda low: find_peaks(scores, low)):
+        everything = found(1.0)
+        assert everything
+        for threshold in (2.2, 3.0, 6.0, 8.0):
+            assert found(threshold) == [site for site in everything if site.score >= threshold]
 
 
-def test_strands_looked_up_a_stretch_at_a_time_are_those_of_the_whole_record():
+def test_overlapping_matches_are_sites_of_their_own_and_hidden_ones_are_none():
+    scores = np.array([0, 6, 6, 6, 6, 9, 9, 9, 9, 9, 9, 0, 0, 4, 4, 1], np.float32)
+    hits = [Hit(1, 8, "+", 6.0), Hit(5, 11, "-", 9.0), Hit(6, 10, "+", 5.0)]
+    found = find_sites(scores, 3.0, hits)
+    assert found == [Site(1, 8, 6.0, 1, "+"), Site(5, 11, 9.0, 5, "-"), Site(13, 15, 4.0, 13)]
+    rows = describe_sites(np.zeros(16, np.uint8), scores, 7.0, hits)
+    assert [(row["start"], row["end"], row["strand"], row["score"]) for row in rows] == [(6, 11, "-", 9.0)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0, 4, 9, 5, 4, 0], [(2, 4)]),
+        ([0, 8, 1, 6, 0], [(1, 2), (3, 4)]),
+        ([0, 8, 4, 6, 0], [(1, 4)]),
+        ([0, 8, 3.5, 4, 0], [(1, 2)]),  # never below half of the lower one
+        ([-1, 5], [(1, 2)]),
+    ],
+)
+def test_peaks_by_hand(scores, expected):
+    assert [(site.start, site.end) for site in find_peaks(np.array(scores, np.float32), 3.0)] == expected
+
+
+def test_matches_found_a_stretch_at_a_time_or_together_are_those_of_the_whole_record():
     codes = simulate_chromosome(np.random.default_rng(4))[0, : 2 * sites.STRETCH + 1000]
     hits = motif_hits(SHIPPED.scan, codes)
-    strands = Strands(lambda start, end: codes[start:end], len(codes), SHIPPED.scan)
-    called = [Site(start, start + 10, 5.0, start) for start in range(0, len(codes) - 10, 977)]
-    called += [Site(max(0, edge - 3), min(edge + 3, len(codes)), 5.0, edge) for edge in (sites.STRETCH, len(codes))]
-    called.sort(key=lambda site: site.start)
-    found = [strands.of(site) for site in called]
-    assert found == [strand_of(site, hits) for site in called]
-    assert set(found) == {"+", "-", "."}
-    assert Strands(lambda start, end: codes[start:end], 3, SHIPPED.scan).of(Site(0, 3, 5.0, 1)) == "."
-    without = Strands(lambda start, end: codes[start:end], len(codes), None)
-    assert {without.of(site) for site in called} == {"."}
+    matches = Matches(lambda start, end: codes[start:end], len(codes), SHIPPED.scan)
+    for start in range(0, len(codes), 9_973):
+        end = min(start + 9_973, len(codes))
+        assert matches.between(start, end) == [hit for hit in hits if hit.start < end and hit.end > start]
+    assert Matches(lambda start, end: codes[start:end], len(codes), None).between(0, 100) == []
+    records = codes[:60_000].reshape(200, 300)
+    reads = [lambda start, end, record=record: record[start:end] for record in records]
+    for record, together in zip(records, Matches.of_several(reads, 300, SHIPPED.scan), strict=True):
+        assert together.between(0, 300) == motif_hits(SHIPPED.scan, record)
 
 
-def test_strands_of_records_scanned_together_are_those_of_each_alone():
-    codes = simulate_chromosome(np.random.default_rng(5))[0, :60_000].reshape(200, 300)
-    reads = [lambda start, end, record=record: record[start:end] for record in codes]
-    places = [Site(start, start + 8, 5.0, start) for start in range(0, 293, 4)]
-    alone = [Strands(read, 300, SHIPPED.scan) for read in reads]
-    for together, one in zip(Strands.of_several(reads, 300, SHIPPED.scan), alone, strict=True):
-        assert [together.of(site) for site in places] == [one.of(site) for site in places]
+@pytest.mark.parametrize(("bases", "width"), [(20, 1), (600, 3), (40_000, 6)])
+def test_simulated_dna_has_its_words_as_often_as_told(bases, width):
+    shares = word_shares([simulate_chromosome(np.random.default_rng(1))[0, :bases]])
+    assert len(shares) == 4**width
+    again = simulate_dna(np.random.default_rng(2), shares, 1_000_000)
+    counts = np.bincount(word_numbers(again[None], width)[0], minlength=4**width)
+    assert len(again) == 1_000_000
+    assert np.abs(counts - 1e6 * shares).max() < 8 * np.sqrt(1e6 * shares.max())
+
+
+def test_human_words_are_the_same_on_both_strands_and_short_of_cpg():
+    shares = human_words().reshape([4] * 6)
+    assert shares == pytest.approx(shares[::-1, ::-1, ::-1, ::-1, ::-1, ::-1].transpose(5, 4, 3, 2, 1, 0), rel=1e-9)
+    pairs = shares.sum(axis=(2, 3, 4, 5))
+    assert pairs[1, 2] < 0.35 * pairs[1].sum() * pairs[:, 2].sum()
 
 
 def test_the_consensus_is_found_on_the_strand_it_was_planted_on():
@@ -85,17 +121,17 @@ def test_the_built_in_model_calls_a_planted_site_and_its_letters(builtin):
     codes = encode(FLANK + "TGTTTAC" + FLANK)
     hits = motif_hits(Scan(motif, 4.0), codes)
     rows = describe_sites(codes, score(builtin, codes).scores, 3.0, hits)
-    rows = with_chance(rows, background(builtin, 3.0, 30_000))
+    rows = with_chance(rows, background(builtin, bases=30_000))
     assert len(rows) == 1
     assert rows[0]["strand"] == "-"
     assert rows[0]["start"] <= 34
     assert rows[0]["end"] >= 39
     assert "GTTTAC" in str(rows[0]["sequence"]) + FLANK
-    assert 1000 < rows[0]["bases_per_site"] < 1e6
+    assert rows[0]["by_chance"].startswith("about 1 in ")
 
 
 def test_the_background_is_the_same_each_time(builtin):
-    first, second = background(builtin, 3.0, 20_000), background(builtin, 3.0, 20_000)
+    first, second = background(builtin, bases=20_000), background(builtin, bases=20_000)
     assert first.bases == 20_000
     assert len(first.scores) > 10
     assert np.array_equal(first.scores, second.scores)

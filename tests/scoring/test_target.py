@@ -37,7 +37,7 @@ def test_the_shipped_model_has_the_rule_of_the_built_in_data(tmp_path):
     origin = make_builtin(tmp_path).meta["origin"]
     assert SHIPPED.origin.items() <= origin.items()
     assert SHIPPED.scan.threshold == threshold_of(jaspar_motif(), P_VALUE)
-    assert read_score_target(tmp_path, "builtin") is SHIPPED
+    assert read_score_target(tmp_path, "builtin") == SHIPPED
 
 
 def test_a_run_means_what_its_data_mean(tmp_path):
@@ -67,11 +67,11 @@ def test_renamed_data_are_found_by_their_content(tmp_path):
 
 @pytest.mark.parametrize("name", ["mine", "mine.safetensors", "mine.pt"])
 def test_nothing_is_known_of_weights_from_elsewhere(tmp_path, name):
-    assert read_score_target(tmp_path, name) is UNKNOWN
+    assert read_score_target(tmp_path, name) == UNKNOWN
     assert UNKNOWN.words == "score in the unit of the data it was trained on"
 
 
 def test_an_average_means_what_all_its_members_mean(tmp_path):
     run = trained_on(tmp_path, "again", {"kind": "simulation", "motif": "FOXA1", **SHIPPED.origin})
     assert read_score_target(tmp_path, f"builtin,{run}") == SHIPPED
-    assert read_score_target(tmp_path, f"builtin,{trained_on(tmp_path, 'ctcf', SCAN)}") is UNKNOWN
+    assert read_score_target(tmp_path, f"builtin,{trained_on(tmp_path, 'ctcf', SCAN)}") == UNKNOWN

@@ -136,7 +136,7 @@ def test_an_average_has_the_mean_of_its_members_and_none_where_one_has_none(home
     assert read_score_target(home, "one, one").threshold == 1
     assert read_score_target(home, "one,builtin").threshold == pytest.approx((1 + 2.183) / 2, abs=1e-3)
     assert read_score_target(home, "one,none").own_threshold is None
-    assert read_score_target(home, str(home / "nothing.safetensors")) is UNKNOWN
+    assert read_score_target(home, str(home / "nothing.safetensors")) == UNKNOWN
 
 
 @pytest.mark.parametrize("stored", ["nan", "0", "much"])

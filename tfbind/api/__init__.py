@@ -310,7 +310,7 @@ def score(
 def call_sites(
     model: "Model", dna: "str | Codes", *, threshold: float | None = None, both: bool = False, pad: bool = False
 ) -> "list[Site]":
-    """Call binding sites: the stretches of a sequence that score at least `threshold` throughout.
+    """Call binding sites, which lie alike at each threshold: matches of the model's motif, and peaks elsewhere.
 
     Args:
         model: as `load_model` returns it.
@@ -319,7 +319,7 @@ def call_sites(
         both, pad: as for `score`.
 
     Returns:
-        Each with `start` and `end`, 0-based half-open, the highest `score` and its place, `summit`.
+        Each with `start` and `end`, 0-based half-open, the highest `score` and its place, `summit`, and the `strand`.
 
     Raises:
         ValueError: as for `score`, or there are several sequences.
@@ -330,7 +330,8 @@ def call_sites(
     """
     codes = sequences.encode_one(dna)
     threshold = model.target.threshold if threshold is None else threshold
-    return scoring.call_sites(scoring.score(model, codes, both=both, pad=pad).scores, threshold)
+    profile = scoring.score(model, codes, both=both, pad=pad)
+    return scoring.find_sites(profile.scores, threshold, scoring.motif_hits(model.target.scan, codes))
 
 
 def mutagenesis(
@@ -386,7 +387,7 @@ def plot_profile(
         profile.scores,
         name=model.name,
         spread=profile.spread,
-        sites=scoring.call_sites(profile.scores, threshold),
+        sites=scoring.find_sites(profile.scores, threshold, scoring.motif_hits(model.target.scan, codes)),
         shaded=model.reach if model.length is None else 0,
         target=model.target,
     )

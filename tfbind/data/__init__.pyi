@@ -18,7 +18,11 @@ from .manage import SOURCES as SOURCES, open_training_data as open_training_data
 from .pairs import constant_score as constant_score, constant_score_message as constant_score_message
 from .simulate import (
     LENGTH as LENGTH,
+    Shares as Shares,
+    human_words as human_words,
     simulate_chromosome as simulate_chromosome,
+    simulate_dna as simulate_dna,
     simulate_windows as simulate_windows,
+    word_shares as word_shares,
 )
 from .splits import Places as Places, Split as Split, split as split, validation_groups as validation_groups

@@ -1,10 +1,13 @@
 """Simulate the built-in data set: random chromosomes of human composition, scanned with a motif of JASPAR."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tfbind.dna import Codes
+from tfbind.dna import Codes, reverse_complement, word_numbers
 from tfbind.motifs import Motif, Scores, jaspar_motif, paint, threshold_of
 
 LENGTH = 300
@@ -25,6 +28,12 @@ DINUCLEOTIDES = np.array(
         [0.06567, 0.05935, 0.07266, 0.09805],
     ]
 )
+
+HEXAMERS = Path(__file__).with_name("hexamers.txt")
+WIDTHS = range(1, 7)
+FEWEST_OF_A_WORD = 8  # times that a word occurs on average where DNA is long enough for words of its width
+
+Shares = NDArray[np.float64]  # of the words of one width, by number
 
 
 @dataclass(frozen=True)
@@ -84,3 +93,50 @@ def simulate_chromosome(rng: np.random.Generator) -> Codes:
         draws = rng.random(CHAINS, dtype=np.float32)
         chains[position] = (draws[:, None] >= cumulative[chains[position - 1]]).sum(axis=1)
     return chains.T.reshape(1, -1)
+
+
+def human_words() -> Shares:
+    """The shares of words of 6 bases in human DNA.
+
+    Counted on both strands in windows of chromosome 22 that were chosen for a hit of FOXA1's motif; words in a hit
+    count as much less as hits are rarer without that choice.
+    """
+    counts = np.loadtxt(HEXAMERS).ravel()
+    return counts / counts.sum()
+
+
+def word_shares(sequences: Sequence[Codes]) -> Shares:
+    """The shares of words in sequences (L,), on both strands: of as many bases, 6 at most, as there is DNA for."""
+    bases = sum(map(len, sequences))
+    width = max((width for width in WIDTHS if FEWEST_OF_A_WORD * 4**width <= bases), default=WIDTHS[0])
+    counts = np.full(4**width, 0.01)  # no word is impossible
+    for codes in sequences:
+        for strand in (codes[None], reverse_complement(codes[None])):
+            numbers = word_numbers(strand, width)
+            counts += np.bincount(numbers[numbers >= 0], minlength=4**width)
+    return counts / counts.sum()
+
+
+def simulate_dna(rng: np.random.Generator, shares: Shares, bases: int) -> Codes:
+    """Simulate DNA that has words as often as told: a Markov chain whose order is their width less one.
+
+    Args:
+        rng: the generator.
+        shares: of the words.
+        bases: how many.
+
+    Returns:
+        (bases,), made of chains of 1,000 bases that grow side by side.
+    """
+    by_context = shares.reshape(-1, 4)
+    contexts, order = len(by_context), round(np.log(len(by_context)) / np.log(4))
+    cumulative = (by_context / by_context.sum(axis=1, keepdims=True)).cumsum(axis=1)[:, :3].astype(np.float32)
+    context = rng.choice(contexts, size=-(-bases // CHAIN_LENGTH), p=by_context.sum(axis=1) / shares.sum())
+    chains = np.empty((CHAIN_LENGTH, len(context)), dtype=np.uint8)
+    for position in range(order):
+        chains[position] = context // 4 ** (order - 1 - position) % 4
+    for position in range(order, CHAIN_LENGTH):
+        draws = rng.random(len(context), dtype=np.float32)
+        chains[position] = (draws[:, None] >= cumulative[context]).sum(axis=1)
+        context = (context * 4 + chains[position]) % contexts
+    return chains.T.ravel()[:bases]

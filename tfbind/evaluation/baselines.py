@@ -26,7 +26,7 @@ from tfbind.tracking import logger
 
 WORDS = (10, 8, 6)
 FOLDER = "baselines"
-FORMAT = 4  # of what is kept; older figures are made anew
+FORMAT = 5  # of what is kept; older figures are made anew
 SPLIT = ("dataset", "split_by", "validation_split", "test_split", "seed")
 LOW_PRIORITY = 10  # a tenth of a core that two trainings want as well
 FEWEST_WINDOWS = 500
@@ -112,7 +112,7 @@ def fit_baselines(data: Windows, train: Places, held_out: Places, part: str) -> 
 def _simple_models(data: Windows, train: Places) -> list[FittedBaseline]:
     codes, scores = np.asarray(data.codes), np.asarray(data.scores)
     examples, origin = TrainingExamples(codes[train], scores[train]), data.meta["origin"]
-    word, fitted_scan = best_word(codes, scores, train), fit_scan(examples)
+    (word, middles), fitted_scan = best_table(codes, scores, train), fit_scan(examples)
     motif_scan, is_own = known_motif(origin, examples)
     nearest = "of all vertebrate motifs the one nearest to the training scores"
     mean = examples.scores.mean()
@@ -121,8 +121,9 @@ def _simple_models(data: Windows, train: Places) -> list[FittedBaseline]:
         FittedBaseline(
             "words",
             f"table of {word}-mers",
-            f"for each word of {word} bases the score it had in training",
-            _calibrated(word_table(codes, scores, train, word), examples),
+            f"for each word of {word} bases the score it had in training; a new one has "
+            + ("that of its middle" if middles else "0"),
+            _calibrated(word_table(codes, scores, train, word, middles), examples),
         ),
         _fitted_matrix(fitted_scan, examples),
         FittedBaseline(
@@ -147,25 +148,30 @@ def _fitted_matrix(fitted_scan: tuple[Scan, DiscoveredMotif] | None, examples: T
     return FittedBaseline("pwm", "fitted matrix", about, _calibrated(scan, examples))
 
 
-def best_word(codes: Codes, scores: Scores, train: Places) -> int:
-    """The word length whose table, fitted on three quarters of the training part, has the highest r on the rest."""
+def best_table(codes: Codes, scores: Scores, train: Places) -> tuple[int, bool]:
+    """The word length and the value of new words, see `word_table`, that do best when fitted on three quarters of the
+    training part: the highest r on the rest."""
     held_out, fitted = train[::4], np.delete(train, np.s_[::4])
     truth = scores[held_out]
 
-    def r(word: int) -> float:
-        return pearson(word_table(codes, scores, fitted, word)(codes[held_out]), truth) or 0.0
+    def r(table: tuple[int, bool]) -> float:
+        return pearson(word_table(codes, scores, fitted, *table)(codes[held_out]), truth) or 0.0
 
-    return max((word for word in WORDS if word <= codes.shape[1]), key=r, default=WORDS[-1])
+    tables = [(word, middles) for word in WORDS if word <= codes.shape[1] for middles in (True, False)]
+    return max(tables, key=r, default=(WORDS[-1], True))
 
 
-def word_table(codes: Codes, scores: Scores, train: Places, word: int) -> Callable[[Codes], Scores]:
+def word_table(
+    codes: Codes, scores: Scores, train: Places, word: int, middles: bool = True
+) -> Callable[[Codes], Scores]:
     """Fit a table with a value for each word of `word` bases, from its scores in training.
 
     A word's value is the mean, over its places in training, of the lowest score along it: high where words of that
     kind lie within a scored stretch. A base's prediction is the highest value of the words that cover it. A word that
-    was never met has the value of the shorter one in its middle.
+    was never met has the value of the shorter one in its middle, or 0 without `middles`.
     """
-    tables = {width: _table(codes[train], scores[train], width) for width in WORDS if width <= word}
+    widths = [width for width in WORDS if width <= word] if middles else [word]
+    tables = {width: _table(codes[train], scores[train], width) for width in widths}
 
     def predict(windows: Codes) -> Scores:
         values = _values(windows, tables, word)

@@ -36,6 +36,7 @@ UNITS = (1.0, np.log(2), np.log(10))  # nats in one: of logarithms to the base e
 NOISE = 1.03  # what few words make of a unit
 UNSEEN = 1.2  # bases that no hit has make a unit seem so many times as large at most
 TRUSTED = 0.5  # the share of the scores' variance that a motif has to explain to be called read off
+SHUFFLES = 19  # a motif of true scores beats all of them by chance in one case of twenty
 LEFT_OUT = (0.0, 0.02, 0.05, 0.1, 0.2)  # shares of the marked words that a threshold may miss
 
 Places = NDArray[np.intp]
@@ -389,10 +390,25 @@ def _best_of_both(motif: Motif, both: Codes) -> NDArray[np.float64]:
 
 
 def _enriched(data: Data) -> DiscoveredMotif | None:
+    """The motif enriched around high scores; None where shuffled scores explain as much by one of their own."""
+    some = slice(None, None, max(1, len(data.codes) // SAMPLE))
+    codes, scores = np.asarray(data.codes[some]), np.asarray(data.scores[some])
+    measured, rng = _explained_by_enrichment(codes, scores), np.random.default_rng(0)
+    if measured is None:
+        return None
+    for _ in range(SHUFFLES):
+        shuffled = _explained_by_enrichment(codes, scores[rng.permutation(len(scores))])
+        if shuffled and shuffled.explained >= measured.explained:
+            return None
+    return _explained_by_enrichment(data.codes, data.scores)
+
+
+def _explained_by_enrichment(codes: Codes, scores: Scores) -> DiscoveredMotif | None:
     """The motif enriched around high scores, its best matches correlated with the means of all windows."""
-    enriched = enriched_motif(data.codes, data.scores)
+    enriched = enriched_motif(codes, scores)
     if enriched is None:
         return None
     motif, windows = enriched
-    best = np.maximum(*(scores.max(axis=1) for scores in scan(motif, data.codes)))
-    return DiscoveredMotif(motif, "enriched", windows, (pearson(best, data.scores.mean(axis=1)) or 0.0) ** 2)
+    best = np.maximum(*(strand.max(axis=1) for strand in scan(motif, codes)))
+    r = pearson(best, scores.mean(axis=1)) or 0.0
+    return DiscoveredMotif(motif, "enriched", windows, max(r, 0.0) ** 2)

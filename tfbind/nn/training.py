@@ -3,8 +3,8 @@
 The random numbers of an epoch follow from (seed, epoch) alone, so a run resumed from a checkpoint sees the same
 windows, in the same order, with the same dropout masks, as without the interruption.
 
-On a CPU each thread takes a shard of every batch through the network, and the gradients are summed in a fixed order.
-Threads then wait for each other once a step instead of once an operation: as fast as torch's own threads on an idle
+On a CPU threads take shards of every batch through the network, and the gradients are summed in a fixed order. They
+then wait for each other once a step instead of once an operation: as fast as torch's own threads on an idle
 machine, and many times faster beside another busy process. The mathematics is that of the whole batch, but for batch
 norm, whose statistics are those of a shard.
 """
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from tfbind.config import TrainConfig
+from tfbind.config import TrainConfig, shard_count
 from tfbind.data import Split, split
 from tfbind.errors import TfbindError
 from tfbind.metrics import of_part, pearson, window_figures, window_loss, window_pearson
@@ -32,7 +32,6 @@ from tfbind.nn.model import BindingPredictorCNN
 Row = dict[str, Any]
 
 SCORING_BATCH = 64
-SMALLEST_SHARD = 8
 BATCHES_BETWEEN_CHECKS = 64
 
 
@@ -172,13 +171,6 @@ class Optimizer:
             ]
 
 
-def shard_count(config: TrainConfig) -> int:
-    """The number of shards of a batch: one per thread on a CPU, unless they would become too small."""
-    if config.device != "cpu":
-        return 1
-    return max(1, min(config.threads or 1, config.batch_size // SMALLEST_SHARD))
-
-
 class Training:
     """Train a model in place, on its own device: an iterator that trains and validates an epoch and returns its row.
 
@@ -213,12 +205,12 @@ class Training:
         self._codes = torch.from_numpy(data.codes[self.train_windows]).to(self.device)
         self._scores = torch.from_numpy(data.scores[self.train_windows]).to(self.device)
         self._validation_codes = torch.from_numpy(data.codes[self.validation_windows]).to(self.device)
-        self._validation_scores = data.scores[self.validation_windows]
+        self.validation_scores = data.scores[self.validation_windows]
         self._optimizer = Optimizer(model.parameters(), config)
         self._parameters = list(model.parameters())
-        self._generators = [torch.Generator(self.device) for _ in range(shard_count(config))]
+        self._generators = [torch.Generator(self.device) for _ in range(shard_count(config, config.batch_size))]
         model.use_generator(self._generators[0])
-        self._threads = ThreadPoolExecutor(len(self._generators))
+        self._threads = ThreadPoolExecutor(min(config.threads or 1, len(self._generators)))
         self.batches_per_epoch = math.ceil(len(self.train_windows) / config.batch_size)
         self.rows: list[Row] = []
         self.validation: Validation | None = None
@@ -324,13 +316,14 @@ class Training:
 
     def _loss_and_gradients(self, codes: Tensor, scores: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         if is_supported(self.model):
-            return loss_and_grad(self.model, codes, scores, self._generators[: len(codes)], self._parallel_map)
+            generators = self._generators[: shard_count(self.config, len(codes))]
+            return loss_and_grad(self.model, codes, scores, generators, self._parallel_map)
         loss = mse_loss(self.model(one_hot(codes)), scores)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
 
     @property
     def _parallel_map(self) -> ParallelMap:
-        return self._threads.map if len(self._generators) > 1 else map
+        return self._threads.map if min(self.config.threads or 1, len(self._generators)) > 1 else map
 
     @torch.inference_mode()
     def _predict(self) -> Tensor:
@@ -347,8 +340,8 @@ class Training:
         return Validation(
             self.validation_windows,
             predictions,
-            window_loss(predictions, self._validation_scores),
-            window_pearson(predictions, self._validation_scores),
+            window_loss(predictions, self.validation_scores),
+            window_pearson(predictions, self.validation_scores),
         )
 
     def _measure(self, validation: Validation, train_loss: float) -> Row:
@@ -356,7 +349,7 @@ class Training:
             "epoch": self.epoch,
             "train_loss": train_loss,
             "val_loss": float(validation.loss.mean()),
-            "val_pearsonr": pearson(validation.predictions, self._validation_scores),
+            "val_pearsonr": pearson(validation.predictions, self.validation_scores),
             **of_part("val", window_figures(validation.pearson)),
             "learning_rate": self._optimizer.learning_rate,
         }

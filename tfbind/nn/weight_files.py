@@ -35,6 +35,7 @@ from tfbind.store import (
 )
 
 HASH = "tfbind_sha256"
+BANDS = "bands"  # the key in the metadata of `metrics.Bands`, as JSON
 LOWEST_LABEL = "lowest_label"  # the key in the metadata of the lowest score above 0 in the training data
 MAX_BYTES = 1 << 30
 MAX_HEADER = 16 << 20

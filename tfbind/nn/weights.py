@@ -23,7 +23,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from tfbind.nn.model import BindingPredictorCNN
-from tfbind.nn.weight_files import LOWEST_LABEL, MAX_BYTES, check, pack, read_facts
+from tfbind.nn.weight_files import BANDS, LOWEST_LABEL, MAX_BYTES, check, pack, read_facts
 from tfbind.store import annotate_oserror, format_error, require_regular_file
 
 StateDict = Mapping[str, Tensor]
@@ -186,7 +186,7 @@ def convert(source: Path, target: Path) -> None:
         raise ValueError(f"{source}: weights that are not finite; expected those of a model that predicts")
     if target.suffix == ".safetensors":
         facts = read_facts(source)
-        content = pack_weights(model, {name: facts[name] for name in (LOWEST_LABEL,) if name in facts})
+        content = pack_weights(model, {name: facts[name] for name in (LOWEST_LABEL, BANDS) if name in facts})
     else:
         buffer = io.BytesIO()  # torch itself would write to a file without saying what went wrong
         torch.save(model.state_dict(), buffer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
-from tfbind.config import TrainConfig, forward_flops, parameter_count
+from tfbind.config import TrainConfig, forward_flops, parameter_count, shard_count
 from tfbind.runs.folder import Run, read_config, read_record, read_rows
 
 # Forward FLOP/s while training, where nothing was measured yet. CPU: 3,000 windows/s of the published model on two
@@ -117,7 +117,7 @@ def _model(config: TrainConfig) -> tuple[object, ...]:
 
 
 def _useful_threads(config: TrainConfig) -> int:
-    return min(config.threads or 1, USEFUL_THREADS) if config.device == "cpu" else 1
+    return min(config.threads or 1, USEFUL_THREADS, shard_count(config, config.batch_size))
 
 
 def _basis(count: int, same_model: bool, same_threads: bool) -> str:

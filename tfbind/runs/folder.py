@@ -313,7 +313,8 @@ def read_config(run: Run) -> TrainConfig:
     """The configuration of a run, with the device and threads resolved when it was created."""
     record = read_record(run)
     try:
-        return parse_config({field: record[field] for field in TrainConfig.model_fields if field in record})
+        known = {field: record[field] for field in TrainConfig.model_fields if field in record}
+        return parse_config({"shard_size": None} | known)  # runs from before it have none
     except ValueError as error:
         raise DamagedFile(run.folder / CONFIG, f"{error}; {DAMAGED}") from None
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from tfbind.config import TrainConfig
 from tfbind.data import Split, Windows, check_content, open_training_data
 from tfbind.errors import Reason, reason_of
-from tfbind.metrics import lowest_label
-from tfbind.nn import LOWEST_LABEL, build_graph, read_tensors
+from tfbind.metrics import calibrate, lowest_label
+from tfbind.nn import BANDS, LOWEST_LABEL, build_graph, read_tensors
 from tfbind.runs import devices, folder, log as run_log
 from tfbind.runs.files import Row, State
 from tfbind.runs.folder import Run
@@ -76,7 +76,7 @@ class Worker:
     _gpu: GpuMeter | None = field(default=None, init=False)
     _reported: float = field(default=0.0, init=False)
     _beaten: float = field(default=0.0, init=False)
-    _lowest: dict[str, str] = field(default_factory=dict, init=False)
+    _lowest: float | None = field(default=None, init=False)
 
     def work(self) -> State:
         """Run to the end and return the final state: `finished`, `failed` or `killed`.
@@ -141,7 +141,7 @@ class Worker:
         torch.set_num_threads(1)  # others would turn round and round on the cores that the shares of a batch need
         data = self._open_data()
         lowest = lowest_label(data.scores)
-        self._lowest = {} if lowest is None else {LOWEST_LABEL: repr(lowest)}
+        self._lowest = lowest
         model = build_model(config, data.codes.shape[1])
         initial = self.run.folder / folder.INITIAL
         if initial.exists():
@@ -186,10 +186,14 @@ class Worker:
         from tfbind.nn import pack_weights
 
         if training.improved:
-            facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"]), **self._lowest}
-            write_bytes(self.run.folder / folder.BEST, pack_weights(training.model, facts))
             assert training.validation is not None
-            validation = training.validation
+            validation, lowest = training.validation, self._lowest
+            bands = calibrate(
+                validation.predictions, training.validation_scores, None if lowest is None else lowest / 2
+            )
+            facts = {"run": self.run.id, "epoch": str(training.rows[-1]["epoch"]), BANDS: bands.as_json()}
+            facts |= {} if lowest is None else {LOWEST_LABEL: repr(lowest)}
+            write_bytes(self.run.folder / folder.BEST, pack_weights(training.model, facts))
             content = pack_validation(validation.windows, validation.predictions, validation.loss, validation.pearson)
             write_bytes(self.run.folder / folder.VALIDATION, content)
         buffer = io.BytesIO()

@@ -67,6 +67,7 @@ from .sites import (
     background as background,
     describe_sites as describe_sites,
     draw_window as draw_window,
+    find_sites as find_sites,
     find_window as find_window,
     index_of as index_of,
     motif_hits as motif_hits,

@@ -30,9 +30,10 @@ from tfbind.dna import (
     reverse_complement,
     shorten,
 )
+from tfbind.metrics import COVERAGE, Bands
 from tfbind.motifs import Scan
-from tfbind.scoring.model import Scores, Site, call_sites
-from tfbind.scoring.sites import STRETCH, Strands
+from tfbind.scoring.model import Scores, Site, lowest_in_sites
+from tfbind.scoring.sites import STRETCH, Hit, Matches, find_sites
 from tfbind.scoring.target import THRESHOLD, UNKNOWN, ScoreTarget
 from tfbind.store import ODD_BYTES, atomic_write, plural, quote
 
@@ -71,7 +72,7 @@ class About:
     """The description of a file of predictions.
 
     `rule` says how the model scored, `threshold` is the least score of a called site, `changed` names the records
-    that were edited on purpose, `target` is what is predicted.
+    that were edited on purpose, `target` is what is predicted, `bands` those around its scores.
     """
 
     model: str
@@ -79,6 +80,7 @@ class About:
     threshold: float = THRESHOLD
     changed: str = ""
     target: ScoreTarget = UNKNOWN
+    bands: Bands | None = None
 
 
 def track(name: str, codes: Codes, scores: Scores, change: Scores | None = None) -> Track:
@@ -228,13 +230,20 @@ def quoted(cell: str) -> str:
 
 def _tsv(tracks: Sequence[Track], about: About) -> Iterator[str]:
     tiled = any(track.change for track in tracks)
-    column_note = "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    column_note = f"; low to high: holds {COVERAGE:.0%} of the true scores" if about.bands else ""
+    column_note += (
+        "; change: by how much the score differs between the two tiles that a base lies in" if tiled else ""
+    )
     yield f"# {about_line(about)}; {coordinates('.tsv', names_and_lengths(tracks))}{column_note}\n"
-    yield "\t".join(["name", "position", "base", "score", *(["change"] if tiled else [])]) + "\n"
+    columns = [*(["low", "high"] if about.bands else []), *(["change"] if tiled else [])]
+    yield "\t".join(["name", "position", "base", "score", *columns]) + "\n"
     for track in tracks:
         name = safe_cell(re.sub(r"[\t\n\r]", " ", track.name))
         for start, codes, scores in track.chunks():
-            cells = _change_cells(track, start, start + len(codes)) if tiled else itertools.repeat("")
+            cells = _change_cells(track, start, start + len(codes)) if tiled else [""] * len(codes)
+            if about.bands:
+                low, high = (edge.tolist() for edge in about.bands.around(scores, start, track.length))
+                cells = [f"\t{a:.4g}\t{b:.4g}{cell}" for a, b, cell in zip(low, high, cells, strict=True)]
             rows = zip(itertools.count(start), decode(codes), scores.tolist(), cells, strict=False)
             yield "".join([f"{name}\t{place}\t{base}\t{score:.9g}{cell}\n" for place, base, score, cell in rows])
 
@@ -364,56 +373,59 @@ def _in_order(tracks: Sequence[Track], placements: Placements) -> list[_Placed]:
 def _bed(tracks: Sequence[Track], about: About) -> Iterator[str]:
     placements, motif_scan = place_records(names_and_lengths(tracks)), about.target.scan
     placed = _placed(tracks, placements)
-    strand = f"strand of the best match of {motif_scan.motif.name} (. where none)" if motif_scan else "no strand (.)"
+    strand = f"strand of the match of {motif_scan.motif.name} (. where none)" if motif_scan else "no strand (.)"
     yield f"# {about_line(about)}; {_coordinate_note(placements)}\n"
     yield f"# sites that score at least {about.threshold:g}: chrom, start (0-based), end (exclusive), record, "
     yield f"score x {BED_SCALE} in 0-1000, {' '.join(strand.split())}, score\n"
-    all_strands = _strands([track for track, *_ in placed], motif_scan)
-    for (track, chromosome, first), strands in zip(placed, all_strands, strict=True):
+    all_matches = _matches([track for track, *_ in placed], motif_scan)
+    for (track, chromosome, first), matches in zip(placed, all_matches, strict=True):
         name = bed_name(track.name)
-        for site, _ in sites(track, about.threshold):
+        for site, _ in sites_of(track.chunks(), track.length, about.threshold, matches):
             start, end = first + site.start, first + site.end
             shade = min(max(round(BED_SCALE * site.score), 0), 1000)
-            columns = chromosome, start, end, name, shade, strands.of(site), f"{site.score:.4f}"
+            columns = chromosome, start, end, name, shade, site.strand, f"{site.score:.4f}"
             yield "\t".join(map(str, columns)) + "\n"
 
 
-def _strands(tracks: Sequence[Track], motif_scan: Scan | None) -> Iterator[Strands]:
+def _matches(tracks: Sequence[Track], motif_scan: Scan | None) -> Iterator[Matches]:
     for length, group in itertools.groupby(tracks, key=lambda track: track.length):
         while batch := list(itertools.islice(group, max(1, STRETCH // length))):
-            yield from Strands.of_several([track.codes for track in batch], length, motif_scan)
+            yield from Matches.of_several([track.codes for track in batch], length, motif_scan)
 
 
 def _fasta(tracks: Sequence[Track], about: About) -> Iterator[str]:
     placements, model = place_records(names_and_lengths(tracks)), " ".join(about.model.split())
-    for track, place in zip(tracks, placements.places, strict=True):
-        for site, codes in sites(track, about.threshold):
+    all_matches = _matches(tracks, about.target.scan)
+    for track, place, matches in zip(tracks, placements.places, all_matches, strict=True):
+        for site, codes in sites_of(track.chunks(), track.length, about.threshold, matches):
             start = place.lowest(site.start, site.end, track.length)
             name = f"{place.chromosome}:{start}-{start + len(codes)}{'(-)' if place.reverse else ''}"
             note = f"model={model} coordinates={_coordinate_note(placements)}"
             yield f">{name} score={site.score:.4f} {note}\n{decode(codes)}\n"
 
 
-def sites(track: Track, threshold: float) -> Iterator[tuple[Site, Codes]]:
-    """The called sites of a track, each with its codes."""
-    return sites_of(track.chunks(), track.length, threshold)
-
-
 def sites_of(
-    chunks: Iterable[tuple[int, Codes, Scores]], length: int, threshold: float
+    chunks: Iterable[tuple[int, Codes, Scores]], length: int, threshold: float, matches: Matches
 ) -> Iterator[tuple[Site, Codes]]:
-    """The called sites of a record in chunks, each with its codes; a site may span several chunks."""
+    """The sites of a record in chunks, each with its codes; a site may span several chunks."""
     open_codes, open_scores, offset = np.empty(0, np.uint8), np.empty(0, np.float32), 0
     for start, codes, scores in chunks:
         open_codes, open_scores = np.concatenate([open_codes, codes]), np.concatenate([open_scores, scores])
-        below_threshold = np.flatnonzero(open_scores < threshold)
-        closed_bases = int(below_threshold[-1]) + 1 if len(below_threshold) else 0
-        if start + len(codes) == length:
-            closed_bases = len(open_scores)
-        for site in call_sites(open_scores[:closed_bases], threshold):
-            whole_site = Site(site.start + offset, site.end + offset, site.score, site.summit + offset)
-            yield whole_site, open_codes[site.start : site.end]
-        open_codes, open_scores, offset = open_codes[closed_bases:], open_scores[closed_bases:], offset + closed_bases
+        found = matches.between(offset, start + len(codes))
+        hits = [Hit(hit.start - offset, hit.end - offset, hit.strand, hit.score) for hit in found]
+        closed = len(open_scores) if start + len(codes) == length else _closed_bases(open_scores, hits, threshold)
+        for site in find_sites(open_scores[:closed], threshold, [hit for hit in hits if hit.end <= closed]):
+            yield site.shifted(offset), open_codes[site.start : site.end]
+        open_codes, open_scores, offset = open_codes[closed:], open_scores[closed:], offset + closed
+
+
+def _closed_bases(scores: Scores, hits: Sequence[Hit], threshold: float) -> int:
+    """The bases from the start on whose sites do not go on behind them."""
+    ends_here = scores < lowest_in_sites(threshold)
+    for hit in hits:
+        ends_here[hit.start : hit.end - 1] = False
+    places = np.flatnonzero(ends_here)
+    return int(places[-1]) + 1 if len(places) else 0
 
 
 def _bedgraph(tracks: Sequence[Track], about: About) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.dna import Codes
+from tfbind.dna import UNKNOWN, Codes
 from tfbind.scoring.model import Model, Scores, score_windows
 
 LOOKED_AT = 64  # bases at a time, in search of the end of a repeat
@@ -31,8 +31,8 @@ class Mutagenesis:
 
     @property
     def contribution(self) -> Scores:
-        """(W,) what the base that is there adds to the sum: minus the mean effect of the three others."""
-        return -self.effect.sum(axis=0) / np.float32(3)
+        """(W,) what the base that is there adds to the sum: minus the mean effect of the others, four at an N."""
+        return -self.effect.sum(axis=0) / np.where(self.reference < UNKNOWN, 3, 4).astype(np.float32)
 
 
 @dataclass(frozen=True)

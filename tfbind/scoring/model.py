@@ -84,16 +84,18 @@ class Profile:
 
 @dataclass(frozen=True)
 class Site:
-    """A stretch of scores of at least a threshold, 0-based half-open, with its highest score and where that lies."""
+    """A place where the factor may bind, 0-based half-open, with its highest score and where that lies; `strand` is
+    that of the match of a known motif, `.` where there is none."""
 
     start: int
     end: int
     score: float
     summit: int
+    strand: str = "."
 
     def shifted(self, by: int) -> "Site":
         """The site in a sequence that begins so many bases further to the left."""
-        return Site(self.start + by, self.end + by, self.score, self.summit + by)
+        return replace(self, start=self.start + by, end=self.end + by, summit=self.summit + by)
 
 
 class OnnxNetwork:
@@ -401,16 +403,60 @@ def _tile_starts(bases: int, length: int) -> NDArray[np.int64]:
 
 
 def call_sites(scores: Scores, threshold: float) -> list[Site]:
-    """Call the sites of a profile: the stretches that score at least `threshold` throughout.
+    """Call the stretches of a profile that score at least `threshold` throughout, which variants make or destroy.
 
     Args:
         scores: (L,).
         threshold: the least score of a called site.
 
     Returns:
-        The sites by position.
+        The stretches by position.
     """
     return [
         Site(start, end, float(scores[start:end].max()), start + int(scores[start:end].argmax()))
         for start, end in np.stack(stretches(scores >= threshold), axis=1).tolist()
     ]
+
+
+def lowest_in_sites(threshold: float) -> float:
+    """The score below which no base belongs to a called site."""
+    return min(threshold, threshold / 2)
+
+
+def find_peaks(scores: Scores, threshold: float) -> list[Site]:
+    """Find the peaks of a profile, each as wide as it is at half of its height.
+
+    Where a peak lies does not depend on the threshold. Of two peaks between which no score is below half of the lower
+    one, that one is none of its own.
+
+    Args:
+        scores: (L,).
+        threshold: the least score of a peak.
+
+    Returns:
+        The peaks by position.
+    """
+    starts, ends = stretches(scores >= lowest_in_sites(threshold))
+    high = np.maximum.reduceat(scores, starts) >= threshold if len(starts) else np.empty(0, bool)
+    places = zip(starts[high].tolist(), ends[high].tolist(), strict=True)
+    return [site for start, end in places for site in _peaks(scores[start:end], start, threshold)]
+
+
+def _peaks(scores: Scores, offset: int, threshold: float) -> list[Site]:
+    """The peaks (L,) of scores that begin at base `offset`, highest first found, by position."""
+    sites, segments = [], [(0, len(scores))]
+    while segments:
+        start, end = segments.pop()
+        summit = start + int(scores[start:end].argmax())
+        height = float(scores[summit])
+        if height < threshold:
+            continue
+        lower = np.flatnonzero(scores[start:end] < lowest_in_sites(height)) + start
+        place = int(np.searchsorted(lower, summit))
+        left = int(lower[place - 1]) + 1 if place else start
+        right = int(lower[place]) if place < len(lower) else end
+        beside = scores[[base for base in (left - 1, right) if 0 <= base < len(scores)]]
+        if (beside < lowest_in_sites(height)).all():
+            sites.append(Site(left + offset, right + offset, height, summit + offset))
+        segments += [segment for segment in ((start, left), (right, end)) if segment[0] < segment[1]]
+    return sorted(sites, key=lambda site: site.start)

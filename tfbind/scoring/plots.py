@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from tfbind.dna import LETTERS, Codes, decode
 from tfbind.figures import OBSERVED, PREDICTED, Letter, draw_letters, plain, thin
+from tfbind.metrics import COVERAGE
 from tfbind.scoring.ism import Mutagenesis
 from tfbind.scoring.model import Scores, Site
 from tfbind.scoring.sites import Hit
@@ -45,6 +46,7 @@ def profile_figure(
     *,
     name: str,
     spread: Scores | None = None,
+    band: tuple[Scores, Scores] | None = None,
     lines: Sequence[Line] = (),
     sites: Sequence[Site] = (),
     hits: Sequence[Hit] = (),
@@ -59,7 +61,8 @@ def profile_figure(
         codes: (L,).
         scores: (L,).
         name: of the line.
-        spread: (L,) drawn as a band above and below.
+        spread: (L,) drawn as a band above and below, where there is no `band`.
+        band: its lower and its upper edge (L,), which hold 90 % of the true scores.
         lines: other profiles.
         sites: called stretches, drawn behind the line.
         hits: matches of a known motif, drawn under the line.
@@ -74,12 +77,12 @@ def profile_figure(
     figure = go.Figure()
     position = np.arange(first, first + len(codes))
     letters = np.array(list(decode(codes)))
-    if spread is not None:
-        band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        figure.add_scatter(x=position, y=scores + spread, showlegend=False, **band)
-        figure.add_scatter(
-            x=position, y=scores - spread, fill="tonexty", fillcolor="rgba(26,127,196,0.25)", name="± 1 sd", **band
-        )
+    if edges := band or (None if spread is None else (scores - spread, scores + spread)):
+        low, high = edges
+        look = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        figure.add_scatter(x=position, y=high, showlegend=False, **look)
+        label = f"{COVERAGE:.0%} band" if band else "± 1 sd"
+        figure.add_scatter(x=position, y=low, fill="tonexty", fillcolor="rgba(26,127,196,0.25)", name=label, **look)
     for line in lines:
         figure.add_scatter(
             x=position, y=np.round(line.scores, 3), name=plain(line.name), line={"color": line.colour, "width": 1.5}

@@ -133,7 +133,8 @@ def predict_file(
             _score_all(checkpoint, records, model, score_batches or score_here, on_progress)
             rule_text = rule(model, [record.length for record in records], options.both)
             threshold = model.target.threshold if options.threshold is None else options.threshold
-            about = About(f"{model.name} {model.hash}", rule_text, threshold, target=model.target)
+            bands = None if options.both else model.target.bands
+            about = About(f"{model.name} {model.hash}", rule_text, threshold, target=model.target, bands=bands)
             tracks = _tracks(checkpoint, model, records, on_progress)
             formats.write(out, tracks, about)
             suffix = out.suffix.lower()

@@ -1,4 +1,4 @@
-"""Called sites for a reader: strand, letters, how often such a score comes by chance; observed scores."""
+"""Sites: where they are, strand, letters, how often such a score comes by chance; observed scores."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfbind.data import Windows, list_datasets, open_dataset, simulate_chromosome
+from tfbind.data import Shares, Windows, human_words, list_datasets, open_dataset, simulate_dna
 from tfbind.dna import Codes, decode
-from tfbind.motifs import Scan, find_hits, scan
-from tfbind.scoring.model import Model, Scores, Site, call_sites, score
+from tfbind.motifs import CROWDED, Scan, find_hits, scan
+from tfbind.scoring.model import Model, Scores, Site, find_peaks, score
+from tfbind.scoring.target import measured
 from tfbind.store import quote
 
-BACKGROUND_BASES = 300_000
+BACKGROUND_BASES = 3_000_000
 BACKGROUND_SEED = 11
+PER_NAT = 20  # classes of scores in which sites of the shipped background are counted
 STRETCH = 1 << 18  # bases that are scanned at a time
 TRIES = 500
 
@@ -33,38 +35,64 @@ class Hit:
 
 @dataclass(frozen=True)
 class Background:
-    """The sites that a model calls in simulated DNA of human composition: sorted scores, and the bases scored."""
+    """The sites that a model finds in simulated DNA, those of at least `lowest`: sorted scores, and the bases scored.
+
+    Percentiles are among those of at least `threshold`, that of the model.
+    """
 
     scores: NDArray[np.float64]
     bases: int
+    threshold: float = -np.inf
+    lowest: float = -np.inf
 
-    def bases_per_site(self, score: float) -> float:
-        """Bases of background per site of at least this score; infinite where there is no such site."""
-        sites = len(self.scores) - int(np.searchsorted(self.scores, score))
-        return self.bases / sites if sites else float("inf")
+    def seen(self, score: float) -> int:
+        """The sites of at least this score."""
+        return len(self.scores) - int(np.searchsorted(self.scores, score))
+
+    def rate(self, score: float) -> str:
+        """How often the background has a site of at least this score, in words: two figures and the count."""
+        if score < self.lowest:
+            return f"{self.rate(self.lowest)} of at least {self.lowest:.2f}"
+        if not (seen := self.seen(score)):
+            return f"none in {self.bases:,} bases"
+        return f"about 1 in {float(f'{self.bases / seen:.2g}'):,.0f} bases; {seen:,} seen"
 
     def percentile(self, score: float) -> float:
         """The percentage of background sites that score lower."""
-        return 100 * float(np.searchsorted(self.scores, score)) / max(len(self.scores), 1)
+        first, sites = np.searchsorted(self.scores, self.threshold), self.seen(self.threshold)
+        return 100 * max(float(np.searchsorted(self.scores, score) - first), 0.0) / max(sites, 1)
 
 
-def background(model: Model, threshold: float, bases: int = BACKGROUND_BASES, both: bool = False) -> Background:
-    """Call sites in simulated DNA, as a background for those of a sequence.
+def background(
+    model: Model, both: bool = False, shares: Shares | None = None, bases: int = BACKGROUND_BASES
+) -> Background:
+    """Find sites in simulated DNA, as a background for those of a sequence.
 
     Args:
         model: the model.
-        threshold: the least score of a called site.
-        bases: of simulated DNA.
         both: average with the scores of the reverse complement.
+        shares: of the words in the DNA, by `word_shares`; None for human DNA.
+        bases: of simulated DNA.
 
     Returns:
-        The scores of the sites.
+        The sites, from half of the model's threshold on.
     """
-    codes = simulate_chromosome(np.random.default_rng(BACKGROUND_SEED))[0, :bases]
+    if model.hash == measured()["weights"] and shares is None and bases == BACKGROUND_BASES:
+        return _shipped_background(model.target.threshold, both)
+    rng = np.random.default_rng(BACKGROUND_SEED)
+    codes = simulate_dna(rng, human_words() if shares is None else shares, bases)
     if model.length is not None:
         codes = codes[: len(codes) // model.length * model.length]
-    sites = call_sites(score(model, codes, both=both).scores, threshold)
-    return Background(np.sort([site.score for site in sites]), len(codes))
+    threshold = model.target.threshold
+    sites = find_sites(score(model, codes, both=both).scores, threshold / 2, motif_hits(model.target.scan, codes))
+    return Background(np.sort([site.score for site in sites]), len(codes), threshold, threshold / 2)
+
+
+def _shipped_background(threshold: float, both: bool) -> Background:
+    """That of the model that ships: sites were counted by score, in twentieths."""
+    lowest, counts = measured()["background"]["both" if both else "forward"]
+    scores = np.repeat(lowest + np.arange(len(counts)) / PER_NAT, counts)
+    return Background(scores, BACKGROUND_BASES, threshold, lowest)
 
 
 def motif_hits(motif_scan: Scan | None, codes: Codes) -> list[Hit]:
@@ -91,14 +119,37 @@ def _hits_of_all(motif_scan: Scan, codes: Codes) -> list[list[Hit]]:
     return [sorted(row_hits, key=lambda hit: (hit.start, hit.strand)) for row_hits in hits]
 
 
-def strand_of(site: Site, hits: list[Hit]) -> str:
-    """The strand of the best motif match that overlaps a site, `.` if none does."""
-    overlapping = [hit for hit in hits if hit.start < site.end and hit.end > site.start]
-    return max(overlapping, key=lambda hit: hit.score).strand if overlapping else "."
+def find_sites(scores: Scores, threshold: float, hits: Sequence[Hit]) -> list[Site]:
+    """Find the sites of a sequence: the matches of a known motif, and peaks of the profile where there is none.
+
+    A match scores as high as the highest of its bases that no stronger match covers; one that is covered throughout
+    is no site. Where sites lie does not depend on the threshold.
+
+    Args:
+        scores: (L,).
+        threshold: the least score of a site.
+        hits: the motif matches, by position.
+
+    Returns:
+        The sites by position; those of matches may overlap.
+    """
+    owner = np.full(len(scores), -1)
+    for number in sorted(range(len(hits)), key=lambda number: (hits[number].score, -number)):
+        owner[hits[number].start : hits[number].end] = number
+    sites = []
+    for number, hit in enumerate(hits):
+        own = np.flatnonzero(owner[hit.start : hit.end] == number) + hit.start
+        if len(own) and scores[own].max() >= threshold:
+            summit = int(own[scores[own].argmax()])
+            sites.append(Site(hit.start, hit.end, float(scores[summit]), summit, hit.strand))
+    for peak in find_peaks(scores, threshold):
+        if owner[peak.summit] < 0 and 2 * np.count_nonzero(owner[peak.start : peak.end] >= 0) < peak.end - peak.start:
+            sites.append(peak)
+    return sorted(sites, key=lambda site: (site.start, site.end, site.strand))
 
 
-class Strands:
-    """The strand of each called site of a record, in its order, by the known motif; `.` where that has no match.
+class Matches:
+    """The matches of the known motif in a record, looked for a stretch at a time.
 
     Args:
         read: the codes of the record from start to end (exclusive).
@@ -113,26 +164,30 @@ class Strands:
     @classmethod
     def of_several(
         cls, reads: Sequence[Callable[[int, int], Codes]], length: int, motif_scan: Scan | None
-    ) -> list["Strands"]:
-        """The strands in records of one length, which are scanned together."""
+    ) -> list["Matches"]:
+        """The matches in records of one length, which are scanned together."""
         several = [cls(read, length, motif_scan) for read in reads]
         if motif_scan and len(several) > 1:
             hits = _hits_of_all(motif_scan, np.stack([read(0, length) for read in reads]))
-            for strands, row_hits in zip(several, hits, strict=True):
-                strands.start, strands.end, strands.hits = 0, length, row_hits
+            for matches, row_hits in zip(several, hits, strict=True):
+                matches.start, matches.end, matches.hits = 0, length, row_hits
         return several
 
-    def of(self, site: Site) -> str:
-        """The strand of a site: `+`, `-` or `.`."""
-        width = self.motif_scan.motif.width if self.motif_scan else 0
-        first, last = max(0, site.start - width), min(self.length, site.end + width)
-        if first < self.start or last > self.end:
-            self._look(first, max(last, min(self.length, first + STRETCH)))
-        return strand_of(site, self.hits[self._place(first) : self._place(last)])
+    def between(self, start: int, end: int) -> list[Hit]:
+        """The matches that have a base from start to end (exclusive), by position."""
+        if self.motif_scan is None:
+            return []
+        first = max(0, start - self.motif_scan.motif.width + 1)
+        if first < self.start or end > self.end:
+            self._look(self.motif_scan, first, max(end, min(self.length, first + STRETCH)))
+        return self.hits[self._place(first) : self._place(end)]
 
-    def _look(self, start: int, end: int) -> None:
-        hits = motif_hits(self.motif_scan, self.read(start, end))
-        self.hits = [Hit(hit.start + start, hit.end + start, hit.strand, hit.score) for hit in hits]
+    def _look(self, motif_scan: Scan, start: int, end: int) -> None:
+        """Find the matches that begin from start to end (exclusive): those nearby tell which are crowded out."""
+        first, last = max(0, start - CROWDED), min(self.length, end + CROWDED + motif_scan.motif.width)
+        hits = motif_hits(motif_scan, self.read(first, last))
+        placed = (Hit(hit.start + first, hit.end + first, hit.strand, hit.score) for hit in hits)
+        self.hits = [hit for hit in placed if start <= hit.start < end]
         self.start, self.end = start, end
 
     def _place(self, start: int) -> int:
@@ -140,13 +195,13 @@ class Strands:
 
 
 def describe_sites(codes: Codes, scores: Scores, threshold: float, hits: list[Hit]) -> list[dict[str, Any]]:
-    """Call the sites of a sequence, as rows of a table.
+    """Find the sites of a sequence, as rows of a table.
 
     Args:
         codes: (L,).
         scores: (L,).
-        threshold: the least score of a called site.
-        hits: the motif matches, which give the strands.
+        threshold: the least score of a site.
+        hits: the motif matches.
 
     Returns:
         Rows with `start` and `end` (1-based, inclusive), `strand`, `score` and `sequence`.
@@ -155,11 +210,11 @@ def describe_sites(codes: Codes, scores: Scores, threshold: float, hits: list[Hi
         {
             "start": site.start + 1,
             "end": site.end,
-            "strand": strand_of(site, hits),
+            "strand": site.strand,
             "score": round(site.score, 2),
             "sequence": decode(codes[site.start : site.end]),
         }
-        for site in call_sites(scores, threshold)
+        for site in find_sites(scores, threshold, hits)
     ]
 
 
@@ -168,16 +223,16 @@ def with_chance(rows: list[dict[str, Any]], background: Background) -> list[dict
 
     Args:
         rows: from `describe_sites`.
-        background: of the same model and threshold.
+        background: of the same model.
 
     Returns:
-        The rows with `percentile` and `bases_per_site`.
+        The rows with `percentile` and `by_chance`.
     """
     return [
         row
         | {
             "percentile": round(background.percentile(row["score"]), 1),
-            "bases_per_site": background.bases_per_site(row["score"]),
+            "by_chance": background.rate(row["score"]),
         }
         for row in rows
     ]

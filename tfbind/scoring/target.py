@@ -1,21 +1,23 @@
 """What a model's scores are of: the factor, the unit and the motif, as far as its training data tell."""
 
+import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from tfbind import runs
 from tfbind.data import dataset
-from tfbind.metrics import lowest_label
+from tfbind.metrics import Bands, bands_from_json, lowest_label
 from tfbind.motifs import Scan, scan_of_origin
-from tfbind.nn import LOWEST_LABEL, read_facts, weight_files
+from tfbind.nn import BANDS, LOWEST_LABEL, read_facts, weight_files
 from tfbind.store import expand_path
 
 BUILTIN = "builtin"  # the model that ships
+MEASURED = Path(__file__).parents[1] / "builtin" / "measured.json"
 MADE_BY_SCAN = ("simulation", "motif")
 THRESHOLD = 3.0  # sites are called from here on where a model has no threshold of its own; in the unit of the scores
 
@@ -26,13 +28,15 @@ class ScoreTarget:
     most the name of the data set.
 
     `own_threshold` is half the lowest score above 0 of the data, from which on sites are called; None where that is
-    not known, or where the data are a signal.
+    not known, or where the data are a signal. `bands` are those around scores of one strand; None where the model,
+    such as an average of runs, was not calibrated.
     """
 
     factor: str = ""
     data: str = ""
     origin: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     own_threshold: float | None = field(default=None, compare=False)
+    bands: Bands | None = field(default=None, compare=False)
 
     @cached_property
     def scan(self) -> Scan | None:
@@ -107,21 +111,42 @@ def read_score_target(home: Path, names: str) -> ScoreTarget:
     target = targets[0] if all(other == targets[0] for other in targets) else UNKNOWN
     thresholds = [member.own_threshold for member in targets if member.own_threshold is not None]
     mean = half_lowest_label(2 * sum(thresholds) / len(thresholds)) if len(thresholds) == len(targets) else None
-    return target if target.own_threshold == mean else replace(target, own_threshold=mean)
+    return replace(target, own_threshold=mean, bands=targets[0].bands if len(targets) == 1 else None)
 
 
 def _member_target(home: Path, name: str) -> ScoreTarget:
     if name == BUILTIN:
-        return SHIPPED
+        return replace(SHIPPED, bands=bands_from_json(json.dumps(measured()["bands"])))
     if not runs.is_run(home, name):
-        threshold = _stored_threshold(_weights_of(home, name))
-        return UNKNOWN if threshold is None else ScoreTarget(own_threshold=threshold)
+        weights = _weights_of(home, name)
+        return ScoreTarget(own_threshold=_stored_threshold(weights), bands=_stored_bands(weights))
     run = runs.find(home, name)
     record = runs.read_record(run)
     threshold = _stored_threshold(run.folder / runs.BEST)
     if threshold is None:
         threshold = _threshold_from_data(home, record)
-    return replace(_data_target(home, record), own_threshold=threshold)
+    bands = _stored_bands(run.folder / runs.BEST)
+    return replace(_data_target(home, record), own_threshold=threshold, bands=bands)
+
+
+@cache
+def measured() -> dict[str, Any]:
+    """What `benchmarks/builtin_bands.py` measured of the model that ships: its bands and its background."""
+    content: dict[str, Any] = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return content
+
+
+def _stored_bands(weights: Path | None) -> Bands | None:
+    """The bands stored with some weights.
+
+    Raises:
+        ValueError: what is stored is none.
+    """
+    text = read_facts(weights).get(BANDS) if weights else None
+    try:
+        return None if text is None else bands_from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from None
 
 
 def _weights_of(home: Path, name: str) -> Path | None:

@@ -1,6 +1,7 @@
 """One data set: what it holds, the motif behind its scores, and what can be done with it."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -147,7 +148,7 @@ def _motif(data: Windows) -> None:
         discovered = _discovered(data)
     if discovered is None:
         reason = f" A search needs at least {FEWEST_WINDOWS} windows." if len(data) < FEWEST_WINDOWS else ""
-        st.caption(f"No motif was found behind these scores.{reason}")
+        st.caption(f"No motif was found behind these scores: none explains more than shuffled scores do.{reason}")
         return
     st.plotly_chart(
         motif_logo(discovered.motif), key="motif-logo", alt=f"Sequence logo of {discovered.motif.consensus}"
@@ -176,10 +177,16 @@ def _describe(discovered: DiscoveredMotif) -> str:
     if discovered.explained < MADE or discovered.agreement is None:
         return f"**A motif scan made a part of these scores.** {read_off} their variance; the rest is not its work."
     return (
-        f"**A motif scan made these scores.** {read_off} their variance and {discovered.agreement.exact:.1%} of the "
-        f"windows are exactly what it gives.{_unit(discovered)} A model that learns them has learnt this matrix, not "
-        "what happens in a cell."
+        f"**A motif scan made these scores.** {read_off} their variance. Without the last "
+        f"{discovered.motif.width - 1} bases, where hits across the edge show a part only, "
+        f"{_share(discovered.agreement.exact)} of the windows are exactly what it gives.{_unit(discovered)} A model "
+        "that learns them has learnt this matrix, not what happens in a cell."
     )
+
+
+def _share(share: float) -> str:
+    """A share in percent, rounded to 100 where it is 1 only."""
+    return f"{math.floor(1000 * share) / 10:.1f}%"
 
 
 def _unit(discovered: DiscoveredMotif) -> str:

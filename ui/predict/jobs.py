@@ -277,9 +277,8 @@ def _refused(sizes: Sequence[tuple[str, int]]) -> dict[str, str]:
 def _about(records: Sequence[Record], settings: Settings, changed: Sequence[str]) -> About:
     words = rule(settings.model, [len(record.codes) for record in records], settings.both)
     names = ", ".join(map(shorten, changed))
-    return About(
-        f"{settings.model.name} {settings.model.hash}", words, settings.threshold, names, settings.model.target
-    )
+    model, bands = settings.model, None if settings.both else settings.model.target.bands
+    return About(f"{model.name} {model.hash}", words, settings.threshold, names, model.target, bands)
 
 
 def _tracks(records: Sequence[Record], settings: Settings, pad: bool) -> list[Track]:

@@ -165,15 +165,18 @@ def read_tick(text: str) -> bool:
 
 def _target_text(target: ScoreTarget) -> str:
     band = "The band shows how far several trainings of the same model differ."
+    if target.bands:
+        band = "The band holds the true score of nine bases in ten."
     if target.scan is None:
         return (
             f"A score says **what the model expects the data that it was trained on to hold at this base**, in "
             f"{plain(target.scale)}. What that is, whoever made those data knows. It is not a probability. {band}"
         )
     return (
-        "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random DNA: 0 "
-        f"is no match, the best match of {plain(target.factor)} has {target.scan.motif.highest:.0f}. It is **not** "
-        "occupancy in a cell and not a probability: chromatin, cofactors and cell type are unknown to the model. "
+        "A score says **how well the DNA matches the binding motif**, in nats (natural-log odds) above random DNA: "
+        f"0 is no match, the best possible match of {plain(target.factor)} has {target.scan.motif.highest:.2f}; the "
+        "model estimates that, and may err upwards. It is **not** occupancy in a cell and not a probability: "
+        "chromatin, cofactors and cell type are unknown to the model. "
         f"{band}"
     )
 

@@ -1,6 +1,5 @@
 """One scored sequence on the page: its profile and its table of sites, linked, and what a base change does."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from tfbind.data import word_shares
 from tfbind.dna import Codes, Record, reverse_complement
 from tfbind.metrics import pearson
 from tfbind.scoring import (
@@ -22,8 +22,8 @@ from tfbind.scoring import (
     Profile,
     Scores,
     ScoreTarget,
-    call_sites,
     describe_sites,
+    find_sites,
     find_window,
     motif_hits,
     mutagenesis_figure,
@@ -45,10 +45,11 @@ from ui.widgets.session import home, plain
 Rows = list[dict[str, Any]]
 MAP_BASES = 60
 LARGEST_PICTURE = 100_000
+CALIBRATED = "band: holds the true score of nine bases in ten, measured on windows that the model had not learnt from"
 BAND = "band: ± 1 sd, the spread (standard deviation) of the {} networks that are averaged"
 
 
-def find_sites(codes: Codes, profile: Profile, hits: list[Hit], threshold: float) -> Rows:
+def site_rows(codes: Codes, profile: Profile, hits: list[Hit], threshold: float) -> Rows:
     """The called sites as rows of the table, strongest first."""
     return sorted(describe_sites(codes, profile.scores, threshold, hits), key=lambda row: -row["score"])
 
@@ -78,25 +79,30 @@ def _key(rows: Rows) -> str:
     return f"sites-{hash(tuple((row['start'], row['end'], row['score']) for row in rows))}"
 
 
-def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
-    """Draw the table, or say that there is no site."""
-    target = model.target
+def draw_sites(rows: Rows, sequences: Sequence[Codes], pictured: bool, settings: Settings) -> None:
+    """Draw the table, or say that there is no site.
+
+    Args:
+        rows: the sites.
+        sequences: all that were read, whose composition a background may have.
+        pictured: whether there is a picture of the sequence, which a selected row shows close.
+        settings: the model, and how it scores.
+    """
+    model, threshold, target = settings.model, settings.threshold, settings.model.target
     if not rows:
         st.markdown(f"**No site** scores {threshold:g}{target.unit} or more in this sequence.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{target.unit}, strongest first. "
-            "Select a row to see it close."
+            f"**{plural(len(rows), 'site')}** of at least {threshold:g}{target.unit}, strongest first."
+            + (" Select a row to see it close." if pictured else "")
         )
         if selected_site(rows):
             st.button("Show all", icon=":material/zoom_out_map:", on_click=_select, args=(rows, []))
-    table = pd.DataFrame(with_chance(rows, cache.chance(model, threshold, both)))
-    table["bases_per_site"] = [
-        "never seen" if math.isinf(bases) else f"1 in {bases:,.0f} bases" for bases in table["bases_per_site"]
-    ]
+    dna = st.selectbox("Chance is that of simulated", DNA, key="chance-dna", width=280)
+    shares = word_shares(sequences) if dna == OWN_DNA else None
     st.dataframe(
-        table,
+        pd.DataFrame(with_chance(rows, cache.chance(model, settings.both, shares))),
         hide_index=True,
         key=_key(rows),
         on_select="rerun",
@@ -108,25 +114,28 @@ def draw_sites(rows: Rows, threshold: float, model: Model, both: bool) -> None:
 
 
 def _columns(target: ScoreTarget) -> dict[str, Any]:
-    strand = f"Of the best match of the motif of {plain(target.factor)} in it; . means none."
+    strand = f"Of the match of the motif of {plain(target.factor)}; . where the score rises without one."
     if target.scan is None:
         strand = "Not known: which motif is behind the data that the model was trained on is not known."
     score = st.column_config.NumberColumn("Score", help=f"In {plain(target.scale)}.", format="%.2f")
     return {"strand": st.column_config.TextColumn("Strand", help=strand), "score": score}
 
 
-_BACKGROUND = f"{BACKGROUND_BASES:,} bases of simulated DNA of human composition, scored by the same model"
+OWN_DNA = "DNA of the composition of yours"
+DNA = ["human DNA", OWN_DNA]
+_BACKGROUND = f"{BACKGROUND_BASES:,} bases that have words of 6 as often as human DNA, or as yours where it is long"
 COLUMNS = {
     "start": st.column_config.NumberColumn("From", help="First base, counted from 1."),
     "end": st.column_config.NumberColumn("To", help="Last base, counted from 1."),
     "sequence": st.column_config.TextColumn("Sequence", width="medium"),
     "percentile": st.column_config.NumberColumn(
         "Percentile",
-        help=f"Share of the sites in random DNA that score lower. Random DNA: {_BACKGROUND}.",
+        help="Share that scores lower of the sites in simulated DNA that reach the model's own threshold, whatever "
+        f"threshold is set here. Simulated: {_BACKGROUND}.",
         format="%.1f",
     ),
-    "bases_per_site": st.column_config.TextColumn(
-        "By chance", help=f"How often random DNA has a site that strong. Random DNA: {_BACKGROUND}."
+    "by_chance": st.column_config.TextColumn(
+        "By chance", help=f"How often simulated DNA has a site that strong. Simulated: {_BACKGROUND}."
     ),
 }
 
@@ -151,7 +160,7 @@ def sequence_view(
         draw_changes(record, edited, records, open_record)
         return
     hits = motif_hits(settings.model.target.scan, edited.codes)
-    rows = find_sites(edited.codes, profile, hits, settings.threshold)
+    rows = site_rows(edited.codes, profile, hits, settings.threshold)
     if original:
         with panel("effect"):
             _draw_effect(record, edited, original, profile, settings)
@@ -168,7 +177,8 @@ def sequence_view(
             lambda place: _go_to(rows, place),
         )
     with panel("sites"):
-        draw_sites(rows, settings.threshold, settings.model, settings.both)
+        pictured = len(edited.codes) <= LARGEST_PICTURE
+        draw_sites(rows, [other.codes for other in (records or [record])], pictured, settings)
     with panel("changes"):
         draw_changes(record, edited, records, open_record)
     with panel("design"):
@@ -217,7 +227,8 @@ def _draw_profile(
             f"A picture is drawn up to {LARGEST_PICTURE:,} bases; this record has {len(edited.codes):,}. Its sites:"
         )
         return
-    words = _profile_notes(settings.model, profile)
+    bands = None if settings.both else settings.model.target.bands
+    words = _profile_notes(settings.model, profile, bands is not None)
     lines = [Line("original", edited.aligned(original.scores))] if original else []
     if not original:
         lines += _observed_line(record, profile, words)
@@ -234,8 +245,9 @@ def _draw_profile(
             profile.scores,
             name=f"{name}: {settings.main.label}" if settings.other else name,
             spread=profile.spread,
+            band=bands.around(profile.scores, 0, len(profile.scores)) if bands else None,
             lines=lines,
-            sites=call_sites(profile.scores, settings.threshold),
+            sites=find_sites(profile.scores, settings.threshold, hits),
             hits=hits,
             shaded=settings.model.reach if settings.model.length is None else 0,
             focus=site and (site[0] - 1, site[1]),
@@ -255,8 +267,10 @@ def _profile_figure(codes: Codes, scores: Scores, **options: Any) -> go.Figure:
     return profile_figure(codes, scores, **options)
 
 
-def _profile_notes(model: Model, profile: Profile) -> list[str]:
+def _profile_notes(model: Model, profile: Profile, calibrated: bool) -> list[str]:
     """How the sequence was scored, and what the band is, in words."""
+    if calibrated:
+        return [*_scoring_notes(model, profile), CALIBRATED]
     return [*_scoring_notes(model, profile), *([] if profile.spread is None else [BAND.format(len(model.members))])]
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from tfbind import runs
 from tfbind.config import TrainConfig
-from tfbind.data import Windows
+from tfbind.data import Shares, Windows
 from tfbind.dna import Codes
 from tfbind.evaluation import SPLIT
 from tfbind.nn import weight_files
@@ -140,9 +140,9 @@ def changes(model: Model, codes: Codes, start: int, stop: int, both: bool) -> Mu
 
 
 @remembered_model(max_entries=16, show_spinner="Scoring the background")
-def chance(model: Model, threshold: float, both: bool) -> Background:
-    """What the model calls in simulated DNA at this threshold."""
-    return background(model, threshold, both=both)
+def chance(model: Model, both: bool, shares: Shares | None) -> Background:
+    """The sites that the model finds in simulated DNA with these shares of words; None: those of human DNA."""
+    return background(model, both, shares)
 
 
 @dataclass(frozen=True)
