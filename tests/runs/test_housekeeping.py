@@ -165,11 +165,11 @@ def test_the_trash_is_emptied_though_a_folder_goes_while_it_is_looked_at(tmp_pat
 
 def test_pages_say_what_would_not_fit_on_the_disk(home, monkeypatch):
     monkeypatch.setenv("TFBIND_HOME", str(home))
-    monkeypatch.setattr("ui.widgets.disk.free_disk", lambda _home: 10)
+    monkeypatch.setattr("ui.widgets.disk.free_disk", lambda _home: 10_000)
     page = app()
-    assert page.warning[0].value.endswith("; 0.0 MB are free on the disk.")
+    assert page.warning[0].value.endswith("; 10.0 kB are free on the disk.")
     page.switch_page("pages/sweep.py").run()
-    assert page.warning[0].value.endswith("; 0.0 MB are free on the disk.")
+    assert page.warning[0].value.endswith("; 10.0 kB are free on the disk.")
 
 
 def test_what_was_thrown_away_is_listed_and_comes_back(home, tmp_path):
