@@ -168,7 +168,7 @@ def test_what_a_tab_or_fold_of_the_data_page_holds_comes_when_it_is_opened(
     expect(page.get_by_text("A motif scan made these scores.")).to_be_visible()
     page.get_by_role("tab", name="Report").click()
     expect(page.get_by_text("SHA-256 of names, codes and scores")).to_be_visible()
-    page.get_by_text("Disk", exact=True).click()
+    page.get_by_text("Disk and trash", exact=True).click()
     expect(page.get_by_text("GB free.")).to_be_visible()
     expect(page.get_by_text("SHA-256 of names, codes and scores")).to_be_visible()
 

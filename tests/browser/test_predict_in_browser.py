@@ -79,8 +79,8 @@ def test_a_letter_chooses_its_site_and_is_changed_by_mouse_and_keyboard(
     page = pasted(server, open_page, SITE)
     page.locator(".sequence-site").first.click()
     expect(page.get_by_role("button", name="Show all")).to_be_visible()
-    place = int(page.get_by_role("spinbutton", name="Position").input_value())
     at_rest(page)
+    place = int(page.get_by_role("spinbutton", name="Position").input_value())
     page.get_by_role("button", name=f"change {SITE[place - 1]} at {place} to C").click()
     expect(page.get_by_text(f"Changed: {place} {SITE[place - 1]}>C.")).to_be_visible()
     letters = page.locator(".sequence")
@@ -163,7 +163,7 @@ def test_what_is_taken_away_after_a_change_is_the_changed_sequence(
     assert "; changed: x 41 T>C; " in header
     cells = [row.split("\t") for row in rows]
     assert {name for name, *_ in cells} == {"x 41 T>C"}
-    assert "".join(base for _, _, base, _ in cells) == f"{SITE[:40]}C{SITE[41:]}"
+    assert "".join(base for _, _, base, *_ in cells) == f"{SITE[:40]}C{SITE[41:]}"
     assert max(float(score) for *_, score in cells) < 3
 
 

@@ -10,6 +10,7 @@ from peak import TELL_PEAK
 from scorers import LOCAL, fasta, keep, sequence
 from test_predict import Killed, killed
 
+from tfbind.runs import size
 from tfbind.scoring import predict
 from tfbind.scoring.model import load_model
 
@@ -27,7 +28,7 @@ def test_a_disk_that_is_too_full_is_said_before_any_work(home, tmp_path, name, b
     text, data, seen = fasta({"a": sequence(300_000)}).encode(), tmp_path / name, []
     data.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     needed, model = bytes_per_byte * data.stat().st_size, load_model(home, "local")
-    with pytest.raises(OSError, match=f"scoring {name} needs about {needed / 1e6:.0f} MB of disk") as caught:
+    with pytest.raises(OSError, match=f"scoring {name} needs about {size(needed)} of disk") as caught:
         predict.predict_file(
             model,
             data,
@@ -68,7 +69,7 @@ def test_a_file_that_unpacks_to_more_than_the_disk_has_is_refused_while_it_is_re
     """A byte of such gzip holds a thousand bases, not the four of real DNA."""
     data, model = tmp_path / "bomb.fa.gz", load_model(home, "local")
     data.write_bytes(gzip.compress(b">a\n" + b"A" * 20_000_000))
-    with pytest.raises(OSError, match=r"scoring bomb.fa.gz needs about \d+ MB of disk") as caught:
+    with pytest.raises(OSError, match=r"scoring bomb.fa.gz needs about 42\.3 MB of disk") as caught:
         predict.predict_file(model, data, tmp_path / "p.bed", free_bytes=lambda _: 40_000_000)
     assert str(caught.value).isprintable()
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) == data.stat().st_size

@@ -12,7 +12,7 @@ from toy import toy_config, toy_home
 
 from tfbind import runs
 from tfbind.__main__ import main
-from tfbind.runs import launch
+from tfbind.runs import disk, launch
 from tfbind.runs.worker import Worker
 from tfbind.scoring import jobs
 from tfbind.store.process import this_process
@@ -20,7 +20,6 @@ from tfbind.store.schema import write_json
 from tfbind.sweeps import sweep_folder
 from tfbind.tracking import cache
 from tfbind.tracking.logger import LogStatus
-from ui.widgets import url_state
 
 DNA = ">one\nACGTACGTACGTTGTTTACACGTT\n>two\nGGGTAAACAGGGTTTACGTACGTT\n"
 JOB = "20260101-000000-00000"
@@ -162,8 +161,8 @@ def make_home(folder: Path) -> Path:
         assert main(["model", "import", str(done.folder / runs.BEST), "--name", "mine"]) == 0
         cache.save_offline_run(cache.offline_project(home, "pulled"), dict(PULLED), list(PULLED_ROWS))
         cache.save_names(cache.offline_project(home, "pulled"), {"lr": "learning_rate"})
-        (home / url_state.FOLDER).mkdir()
-        (home / url_state.FOLDER / f"{QUERY}.txt").write_text(DNA)
+        (home / disk.PASTED).mkdir()
+        (home / disk.PASTED / f"{QUERY}.txt").write_text(DNA)
         order = jobs.JobRequest("dna.fa", "whole", ".csv", "forward", 3.0, True)
         job = jobs.submit(home, order, io.BytesIO(DNA.encode()), JOB)
         wait_until(lambda: jobs.read_status(job).state == "finished", 60)

@@ -200,7 +200,7 @@ def test_who_only_looks_whether_it_is_locked_keeps_nobody_from_it(
 def test_a_worker_that_never_begins_is_said_to(task: Task) -> None:
     task.enqueue()
     task.spawn([sys.executable, "-c", "print('no', file=__import__('sys').stderr); raise SystemExit(3)"])
-    wait_for(lambda: not task.status().active)
+    wait_for(lambda: task.status().error)  # dead at once, and known to be when its starter has fetched the exit code
     assert task.status().error == "the worker ended with exit code 3 before it began"
     assert task.tail() == ["no"]
     assert task.tail(start=3) == []
