@@ -31,8 +31,8 @@ RULE = (
     f"difference is beyond chance at the {LEVEL * 100:g} % level for all pairs of the N together (studentised range, "
     "with the degrees of freedom of the side with fewer seeds), or if the best leads every other one: then variances "
     "that are alike are shrunk towards their mean, and what a shared seed adds to all is taken off. In simulations, "
-    "equal settings are called different in at most 3 of 100 sets, also where spreads are 1 to 5, counts unequal, or "
-    "seeds skewed; where seeds are skewed and spreads 1 to 5 at once, in up to 7.",
+    "equal settings are called different in about 3 of 100 sets or fewer, also where spreads are 1 to 5, counts "
+    "unequal, or seeds skewed; where seeds are skewed and spreads 1 to 5 at once, in up to 7.",
     "Runs on different data sets are not compared. Runs that did not finish do not count, except at an epoch they "
     "have reached. The best epoch is chosen on the windows it is measured on, which flatters every run a little.",
     "Each look at another metric or another epoch is another test; the one to believe is the one planned beforehand.",
