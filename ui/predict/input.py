@@ -37,8 +37,8 @@ HELP = (
     "A variant may stand in brackets: ACGT[A/G]TTT."
 )
 LIMITS = (
-    f"Up to {MAX_RECORDS:,} sequences with {MAX_BASES / 1e6:.0f} million bases in all. Files up to {PAGE_MB} MB are "
-    f"shown here, up to {MAX_MB} MB scored in the background; larger ones by the command python -m tfbind predict. "
+    f"Shown here: up to {MAX_RECORDS:,} sequences, {MAX_BASES / 1e6:.0f} million bases and {PAGE_MB} MB in all. "
+    f"More, up to {MAX_MB} MB, is scored in the background; larger files by the command python -m tfbind predict. "
     "What you paste stays on the computer that runs this app."
 )
 SILENT = "GCATCCGTAGCGCTCAGCTCGGATCCGATTGCACGGATCTCAGGCTATCGCAGGCTCCATGCGCTACCGGATCCAGCGACCTGAGGCATCCGG"
@@ -220,14 +220,17 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def show_cautions(record: Record, model: Model) -> None:
-    """Why the scores of a sequence mean little, where they do."""
+    """What the scores of a sequence lack, if anything."""
     bases, unknown = len(record.codes), int(np.count_nonzero(record.codes == UNKNOWN))
-    consequence = "so the scores mean little."
     if 2 * unknown > bases:
-        st.warning(f"{unknown:,} of {plural(bases, 'base')} are N, of which a model knows nothing, {consequence}")
+        st.warning(
+            f"{unknown:,} of {plural(bases, 'base')} are N, of which a model knows nothing, so the scores mean "
+            "little."
+        )
     if model.length is None and bases < model.receptive_field:
         st.warning(
-            f"The model looks at {model.receptive_field} bases for each score and has {bases} here, {consequence}"
+            f"The model looks at {model.receptive_field} bases for each score and has {bases} here: in longer DNA "
+            "the scores of the same bases differ, most of all near the ends."
         )
 
 

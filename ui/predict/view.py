@@ -99,7 +99,7 @@ def draw_sites(rows: Rows, sequences: Sequence[Codes], pictured: bool, settings:
         )
         if selected_site(rows):
             st.button("Show all", icon=":material/zoom_out_map:", on_click=_select, args=(rows, []))
-    dna = st.selectbox("Chance is that of simulated", DNA, key="chance-dna", width=280)
+    dna = st.selectbox("By chance: sites in", DNA, key="chance-dna", width=320)
     shares = word_shares(sequences) if dna == OWN_DNA else None
     st.dataframe(
         pd.DataFrame(with_chance(rows, cache.chance(model, settings.both, shares))),
@@ -121,8 +121,8 @@ def _columns(target: ScoreTarget) -> dict[str, Any]:
     return {"strand": st.column_config.TextColumn("Strand", help=strand), "score": score}
 
 
-OWN_DNA = "DNA of the composition of yours"
-DNA = ["human DNA", OWN_DNA]
+OWN_DNA = "simulated DNA of your composition"
+DNA = ["simulated human DNA", OWN_DNA]
 _BACKGROUND = f"{BACKGROUND_BASES:,} bases that have words of 6 as often as human DNA, or as yours where it is long"
 COLUMNS = {
     "start": st.column_config.NumberColumn("From", help="First base, counted from 1."),
