@@ -6,11 +6,12 @@ import pytest
 from stand_in import LENGTH, make_run
 from toy import toy_config, toy_home
 
-from tfbind.config import TrainConfig, forward_flops
+from tfbind.config import TrainConfig, choices, forward_flops
 from tfbind.runs import launch
 from tfbind.runs.estimate import (
     REFERENCE_SPEED,
     START_SECONDS,
+    WEIGHT_COPIES,
     SpeedSample,
     disk_needed,
     duration,
@@ -114,6 +115,10 @@ def test_finished_runs_of_the_home_are_read_newest_first(tmp_path: Path) -> None
     found = recent_samples(list_runs(tmp_path))
     assert [run.config.num_channels for run in found] == [8, 32]
     assert [(run.length, run.windows_per_second) for run in found] == [(LENGTH, 1200.0)] * 2
+
+
+def test_what_each_optimizer_keeps_is_known() -> None:
+    assert set(WEIGHT_COPIES) == set(choices("optimizer_type"))
 
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])

@@ -49,13 +49,13 @@ class Task(Job[TaskState]):
         status = TaskState(**asdict(this_process()), state=state, error=error)
         self.state_file.write(self.folder / "task.json", status)
 
-    def pend(self) -> None:
+    def write_pending(self) -> None:
         self.write("waits")
 
-    def unbegun(self, state: str, error: str, _reason: object = None) -> None:
+    def write_unstarted(self, state: str, error: str, _reason: object = None) -> None:
         self.write(state, error)
 
-    def crashed(self, state: TaskState) -> TaskState:
+    def state_after_death(self, state: TaskState) -> TaskState:
         stopped = self.stop_requested()
         return TaskState(**asdict(state) | {"state": "killed" if stopped else "crashed"})
 
@@ -215,7 +215,7 @@ def test_the_end_of_an_earlier_worker_says_nothing_of_what_waits_for_a_later_one
     task.enqueue()
     child = task.spawn([sys.executable, "-c", "import time; time.sleep(60)"])
     (reaper,) = set(threading.enumerate()) - others
-    task.pend()
+    task.write_pending()
     child.kill()
     reaper.join(60)
     assert not reaper.is_alive()

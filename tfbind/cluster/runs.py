@@ -271,7 +271,7 @@ class Cluster:
     def _check_stop(self, owned: _OwnedRun) -> None:
         if not _in_place(owned.run):
             self._driver.send({"do": "cancel", "key": owned.key, "force": True})
-            self._end(owned, "crashed")  # so it is found wherever it lies now
+            self._end(owned, "crashed")  # nothing is written: its folder is gone
         elif owned.stop_requested_at is None and owned.run.stop_requested():
             owned.stop_requested_at = self.clock()
             self._driver.send({"do": "cancel", "key": owned.key, "force": False})

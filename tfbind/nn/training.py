@@ -108,7 +108,7 @@ class Optimizer:
             self._update = self._update_sgd
         else:
             self._update = self._update_adam
-            self._kernel = torch._fused_adamw_ if config.optimizer_type == "AdamW" else torch._fused_adam_
+            self._kernel = {"AdamW": torch._fused_adamw_, "Adam": torch._fused_adam_}[config.optimizer_type]
             self.state["step"] = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
             for name in ("exp_avg", "exp_avg_sq"):
                 self.state[name] = [torch.zeros_like(parameter) for parameter in self.parameters]

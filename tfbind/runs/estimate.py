@@ -18,7 +18,8 @@ START_SECONDS = 6.0  # importing torch, opening the data, compiling the first st
 TRAINING_PASSES = 3  # a training step costs about three forward passes, validation one
 RECENT = 5
 LOOK_BACK = 50
-COPIES = {"AdamW": 5, "Adam": 5, "SGD": 4}  # of the weights: best ones, graph, checkpoint with what its rule keeps
+# Copies of the weights on the disk: the best ones, the graph, and the checkpoint with what its rule keeps.
+WEIGHT_COPIES = {"AdamW": 5, "Adam": 5, "SGD": 4}
 EPOCH_BYTES = 600  # a row and a line of the log
 FIXED_BYTES = 20_000  # settings, states, and what files take beside their content
 
@@ -94,7 +95,7 @@ def disk_needed(config: TrainConfig, held_out: int, length: int) -> int:
     Returns:
         Bytes of weights, checkpoint, validation predictions, rows and log.
     """
-    weights = 4 * parameter_count(config, length) * COPIES[config.optimizer_type]
+    weights = 4 * parameter_count(config, length) * WEIGHT_COPIES[config.optimizer_type]
     predictions = held_out * (2 * length + 16)  # float16; index, loss and Pearson of each window
     return weights + predictions + config.num_epochs * EPOCH_BYTES + FIXED_BYTES
 

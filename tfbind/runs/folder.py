@@ -135,7 +135,7 @@ class Run(Job[Status]):
         except ValueError as error:
             return Status(**asdict(NOBODY), state="crashed", error=str(error))
 
-    def crashed(self, state: Status) -> Status:
+    def state_after_death(self, state: Status) -> Status:
         """What became of a run whose process died."""
         stopped = self.stop_requested()
         return replace(state, state="killed" if stopped else "crashed", error=None if stopped else ENDED_OUTSIDE)
@@ -162,11 +162,11 @@ class Run(Job[Status]):
                 f"run {self.id} is finished; `python -m tfbind train --from {self.id}` trains on from its weights"
             )
 
-    def pend(self) -> None:
+    def write_pending(self) -> None:
         """Write that it waits for a worker."""
         self.set_state("pending", ended=None, error=None)
 
-    def unbegun(self, state: Literal["failed", "crashed"], error: str, reason: Reason | None = None) -> None:
+    def write_unstarted(self, state: Literal["failed", "crashed"], error: str, reason: Reason | None = None) -> None:
         """Write that no worker comes."""
         self.set_state(state, ended=time.time(), error=error, reason=reason)
 

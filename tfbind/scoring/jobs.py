@@ -136,7 +136,7 @@ class PredictionJob(Job[JobProcess]):
         if state in ("running", "finished"):
             raise ValueError(f"job {self.id} is {state}")
 
-    def pend(self) -> None:
+    def write_pending(self) -> None:
         """Write that it waits for its worker, and where that begins: earlier output is not taken for its own."""
         for draft in _drafts(output(self, read_request(self))):
             draft.unlink()
@@ -145,7 +145,7 @@ class PredictionJob(Job[JobProcess]):
         _, done, _ = _progress(self, read_request(self))
         self.write_state(JobProcess(this_process(), log.stat().st_size if log.is_file() else 0, done, time.time()))
 
-    def unbegun(self, *_: Any) -> None:
+    def write_unstarted(self, *_: Any) -> None:
         """Write that no worker comes; why, its output says or the error."""
         self.write_state(self.read_state().owned_by(NOBODY))
 
@@ -242,7 +242,7 @@ def submit(home: Path, request: JobRequest, data: BinaryIO, id: str | None = Non
         with annotate_oserror(job.folder / INPUT), (draft / INPUT).open("wb") as copy:
             shutil.copyfileobj(data, copy, COPY_BYTES)
         REQUEST_FILE.write(draft / JOB, request)
-        PredictionJob(draft).pend()
+        PredictionJob(draft).write_pending()
         if not rename_exclusive(draft, job.folder):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(job.folder))
     try:

@@ -24,6 +24,7 @@ from tfbind.store import write_bytes
 FOLDER = Path(__file__).with_name("web")
 SEQUENCE_SCRIPT, SEQUENCE_STYLE = FOLDER / "sequence.js", FOLDER / "sequence.css"
 INPUTS = 4  # A C G T
+TILE = 8_192  # bases that a worker of the page scores at once
 
 
 def web_page(home: Path, name: str) -> str:
@@ -143,6 +144,8 @@ def _pack(model: Model, members: list[Weights]) -> tuple[dict[str, Any], NDArray
         "hash": model.hash,
         "version": __version__,
         "length": model.length,
+        "tile": TILE,
+        "epsilon": EPSILON,
         "reach": model.reach,
         "words": target.words,
         "unit": target.unit,

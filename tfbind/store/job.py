@@ -56,7 +56,7 @@ class Job(Generic[S]):
     """A job by its folder. Nothing is cached: every method reads the file it needs.
 
     A kind of jobs names its `state_file`, the file `output` that the `streams` of its workers go to, and their
-    `niceness`; and says what `pend`, `unbegun` and `crashed` mean for its state.
+    `niceness`; and says what `write_pending`, `write_unstarted` and `state_after_death` mean for its state.
     """
 
     folder: Path
@@ -86,15 +86,15 @@ class Job(Generic[S]):
         """Check that the job may be started; ValueError where not."""
         raise NotImplementedError
 
-    def pend(self) -> None:
+    def write_pending(self) -> None:
         """Write that the job waits for a worker, and that this process owns it until that has come."""
         raise NotImplementedError
 
-    def unbegun(self, state: Literal["failed", "crashed"], error: str, reason: Reason | None = None) -> None:
+    def write_unstarted(self, state: Literal["failed", "crashed"], error: str, reason: Reason | None = None) -> None:
         """Write that no worker comes: it could not be started, or ended before it owned the job."""
         raise NotImplementedError
 
-    def crashed(self, state: S) -> S:
+    def state_after_death(self, state: S) -> S:
         """What became of a job whose owner died in this state."""
         raise NotImplementedError
 
@@ -110,7 +110,7 @@ class Job(Generic[S]):
     def status(self) -> S:
         """The true state: one that is active has an owner that is alive."""
         state = self.read_state()
-        return state if not state.active or state.owner.alive else self.crashed(state)
+        return state if not state.active or state.owner.alive else self.state_after_death(state)
 
     @contextlib.contextmanager
     def lock(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
@@ -133,7 +133,7 @@ class Job(Generic[S]):
         with self.lock():  # else the state that a worker from elsewhere has just written is lost
             self.check_idle()
             self.clear_stop()
-            self.pend()
+            self.write_pending()
 
     def spawn(
         self,
@@ -166,7 +166,7 @@ class Job(Generic[S]):
                     child = spawn(command, self.niceness, env={**environment, **own, **(variables or {})}, **streams)
             except (ValueError, OSError) as error:
                 if waiting:
-                    self.unbegun("failed", format_error(error), reason_of(error))
+                    self.write_unstarted("failed", format_error(error), reason_of(error))
                 raise
             if waiting:
                 waiting = waiting.owned_by(identify_process(psutil.Process(child.pid)))
@@ -179,7 +179,7 @@ class Job(Generic[S]):
         code = child.wait()
         with contextlib.suppress(ValueError):  # the job is gone
             if waiting and self.read_state() == waiting:
-                self.unbegun("crashed", f"the worker ended with exit code {code} before it began")
+                self.write_unstarted("crashed", f"the worker ended with exit code {code} before it began")
 
     @property
     def stop_file(self) -> Path:

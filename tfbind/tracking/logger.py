@@ -101,16 +101,16 @@ class LogJob(Job[LogStatus]):
         if logged and logged.active:
             raise ValueError(f"run {self.id} is being logged already")
 
-    def pend(self) -> None:
+    def write_pending(self) -> None:
         """Write that it is under way, for whoever looks now."""
         self.write_state(replace(self.read_state(), state="starting", error="").owned_by(this_process()))
 
-    def unbegun(self, state: str, error: str, _reason: object = None) -> None:
+    def write_unstarted(self, state: str, error: str, _reason: object = None) -> None:
         """Write that nothing came of that."""
         status = replace(self.read_state(), state="incomplete", error=error if state == "failed" else ENDED)
         self.write_state(status)
 
-    def crashed(self, state: LogStatus) -> LogStatus:
+    def state_after_death(self, state: LogStatus) -> LogStatus:
         """What became of a process that died."""
         return replace(state, state="incomplete", error=ENDED)
 

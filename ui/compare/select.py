@@ -291,11 +291,12 @@ def _sparkline(record: RunRecord, rank_by: RankBy) -> list[float]:
 
 def _columns(frame: pd.DataFrame, rank_by: RankBy) -> dict[str, Any]:
     words = metric_label(rank_by.metric)
+    curve = next((name for name in frame if len(frame) and isinstance(frame[name].iloc[0], list)), CURVE)
     columns: dict[str, Any] = {
         "name": st.column_config.TextColumn("name", pinned=True, width="medium"),
         "state": st.column_config.TextColumn("state", width="small"),
         rank_by.metric: number_column(frame.get(rank_by.metric, ()), words, help=rank_by.words),
-        "curve": st.column_config.LineChartColumn("curve", help=f"{words} over the epochs", width="small"),
+        curve: st.column_config.LineChartColumn(CURVE, help=f"{words} over the epochs", width="small"),
         "best_epoch": st.column_config.NumberColumn("best epoch", width="small", help="The lowest validation loss"),
         "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
     }

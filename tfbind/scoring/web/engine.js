@@ -1,18 +1,16 @@
 // Scores DNA in a worker of the page. The network comes as a list of arrays in one block of float32 numbers; matrices
 // are multiplied by a WebAssembly module, activations are (bases, channels).
 
-const EPSILON = 1e-5
 const FLOAT = 4
 const ROWS = 4 // bases that the module takes at once
-const MAX_BASES = 8192 // of a tile; as in page.js
 
 const roundUp = (value, to) => Math.ceil(value / to) * to
 
 class Network {
-  constructor(exports, weights, member, length) {
-    Object.assign(this, { exports, member, channels: member.channels })
+  constructor(exports, weights, member, { length, tile, epsilon }) {
+    Object.assign(this, { exports, member, epsilon, channels: member.channels })
     this.margin = Math.max(...member.layers.map((layer) => (layer.kernel - 1) / 2)) + ROWS
-    this.capacity = roundUp(length ?? MAX_BASES + 2 * member.reach, ROWS)
+    this.capacity = roundUp(length ?? tile + 2 * member.reach, ROWS)
     let free = 0
     const reserve = (numbers) => (free = roundUp(free + numbers, 64)) - roundUp(numbers, 64)
     this.layers = member.layers.map((layer) => ({
@@ -80,7 +78,7 @@ class Network {
         squares += (numbers[start + row * channels + channel] - mean) ** 2
       }
     }
-    const factor = 1 / Math.sqrt(squares / count + EPSILON)
+    const factor = 1 / Math.sqrt(squares / count + this.epsilon)
     for (let row = 0; row < bases; row++) {
       for (let channel = 0; channel < member.real; channel++) {
         const place = row * channels + channel
@@ -167,7 +165,7 @@ self.onmessage = async ({ data }) => {
     networks = []
     for (const member of model.members) {
       const instance = await WebAssembly.instantiate(data.module)
-      networks.push(new Network(instance.exports, weights, member, model.length))
+      networks.push(new Network(instance.exports, weights, member, model))
     }
     return self.postMessage({ ready: true })
   }

@@ -9,7 +9,6 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high)
 
 const LETTERS = "ACGTN"
 const UNKNOWN_LETTERS = "NRYSWKMBDHV"
-const TILE = 8192 // bases; as MAX_BASES in engine.js
 const MOST_WORKERS = 4
 const MOST_BASES = 20_000_000
 const LONGEST_SHOWN = 20_000 // bases whose letters are shown together
@@ -106,7 +105,7 @@ async function scoreForward(codes, from, to, onTile) {
   const work = async (worker) => {
     while (next < to) {
       const start = next
-      const end = (next = Math.min(to, start + TILE))
+      const end = (next = Math.min(to, start + model.tile))
       const first = Math.max(0, start - model.reach)
       const part = codes.slice(first, Math.min(codes.length, end + model.reach))
       scores.set(await ask(worker, part, start - first, end - first), start - from)
@@ -160,7 +159,7 @@ async function scoreAll() {
     record.both = both
     record.scores = await scoreBases(record.codes, 0, record.codes.length, both, (tile) => {
       done += tile / (both ? 2 : 1)
-      if (bases > TILE) say(`${Math.floor((100 * done) / bases)} % of ${count(bases, "base")}`)
+      if (bases > model.tile) say(`${Math.floor((100 * done) / bases)} % of ${count(bases, "base")}`)
     })
     record.before = record.scores
   }
