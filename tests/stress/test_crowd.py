@@ -121,7 +121,7 @@ def test_twenty_sessions_at_one_run_take_nothing_from_it_and_see_the_same_end(
     with visiting(server, visitors := [Visitor(f"run={run.id}") for _ in range(CROWD)]):
         wait_for_each(visitors, lambda visitor: visitor.last_epochs())
         run.stop()
-        wait_for_each(visitors, lambda visitor: "killed" in visitor.words())
+        wait_for_each(visitors, lambda visitor: "stopped" in visitor.words())
     epochs = len(runs.read_rows(run))
     assert [said for visitor in visitors for said in visitor.complaints()] == []
     assert [visitor.last_epochs() for visitor in visitors] == [{epochs}] * CROWD

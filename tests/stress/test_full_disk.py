@@ -26,7 +26,7 @@ from tfbind.__main__ import main
 from tfbind.cli import doctor
 from tfbind.data.dataset import open_dataset
 from tfbind.data.splits import split
-from tfbind.evaluation import baselines, filters, test_set
+from tfbind.evaluation import baselines, test_set
 from tfbind.nn.onnx import build_graph
 from tfbind.nn.weight_files import read_tensors
 from tfbind.runs import folder as runs, launch, record
@@ -39,7 +39,7 @@ from tfbind.sweeps.spec import parse_spec
 from tfbind.tracking import cache
 from ui.widgets import url_state
 
-FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* MB are free there)")
+FULL = re.compile(r"tfbind: /\S+: (the disk is full|scoring \S+ needs about [^\n]* [kM]B are free there)")
 SIZE = 24 << 20
 PAGE = 4096  # bytes; files on this file system take whole ones
 EPOCHS = 100
@@ -175,7 +175,6 @@ ACTIONS: dict[str, Callable[[Path], object]] = {
     "sweep": lambda home: sweep_folder.create(home, parse_spec(sweep_text(), toy_config()), id="new"),
     "extend": lambda home: sweep_folder.extend(sweep_folder.find(home, "race"), sweep_text() + "run_cap: 1\n"),
     "test": lambda home: test_set.open_test(runs.find(home, "whole")),
-    "filters": lambda home: filters.describe_filters(runs.find(home, "whole"), open_dataset(home, "toy")),
     "baselines": lambda home: appraise(home),
     "pulled": lambda home: cache.save_names(cache.offline_project(home, "p"), {"lr": "learning_rate"}),
 }
@@ -202,7 +201,7 @@ def test_what_a_page_keeps_on_a_full_disk(action: str, disk: Path) -> None:
 
 def test_a_background_job_on_a_full_disk(disk: Path) -> None:
     home, before = disk / "home", kept(disk)
-    with full(disk), pytest.raises(ValueError, match=r"this needs about 0 MB of disk; 0 are free in /"):
+    with full(disk), pytest.raises(ValueError, match=r"this needs about 0\.1 MB of disk; 0\.0 MB are free in /"):
         jobs.submit(home, JOB, io.BytesIO(DNA.encode()))
     with full(disk, jobs.DISK_PER_BYTE * len(DNA) + 8192):
         job = jobs.submit(home, JOB, io.BytesIO(DNA.encode()))

@@ -92,9 +92,11 @@ UNDER_WAY = re.compile(r"\.incoming|.*\.parts|downloads")
 Tree = dict[tuple[str, ...], bytes]
 
 
-def be_command(words: list[str], home: str, printed: str, published: manage.Source) -> None:
+def be_command(
+    words: list[str], home: str, printed: str, published: manage.Source, environment: dict[str, str]
+) -> None:
     """Be the process of a command, for which this pair of files is a public one."""
-    os.environ["TFBIND_HOME"] = home
+    os.environ.update(environment, TFBIND_HOME=home)  # its parent, the fork server, has that of its own start
     manage.SOURCES["big"] = published
     out = os.open(printed, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(out, 1)
@@ -228,7 +230,7 @@ class Place:
     def start(self, command: str) -> "Life":
         places = {"SRC": str(self.source), "OUT": str(self.folder / "out"), "WEB": self.address}
         words = re.sub("|".join(places), lambda found: places[found[0]], command).split()
-        order = (words, str(self.home), str(self.printed), self.published)
+        order = (words, str(self.home), str(self.printed), self.published, dict(os.environ))
         process = self.forks.Process(target=be_command, args=order)
         process.start()
         return Life(process)

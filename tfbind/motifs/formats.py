@@ -310,7 +310,8 @@ def _named(entry: _Entry, across: bool) -> tuple[str, str, float | None]:
     """Name, id and threshold of a motif, by its title."""
     words = entry.words
     if not entry.title.startswith(">"):
-        return words[-1] if len(words) < 2 else words[1], words[0] if entry.title else "", None
+        name = next(iter(words[1:2] or words), f"line {entry.line}")
+        return name, words[0] if entry.title and words else "", None
     numeric = across and len(words) > 2 and NUMBER.fullmatch(words[2])
     if numeric or (across and words and _CONSENSUS.fullmatch(words[0])):  # HOMER
         name = words[1] if len(words) > 1 else words[0]
