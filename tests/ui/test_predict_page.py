@@ -83,7 +83,7 @@ def sites(page: AppTest):
 def test_an_empty_page_says_what_to_do_and_the_example_has_a_record_with_a_site_and_one_without() -> None:
     page = predict()
     assert "Nothing to score yet: paste a sequence, or try the example." in read(page)
-    assert "Up to 10,000 sequences with 2 million bases in all. Files up to 20 MB" in read(page)
+    assert "Shown here: up to 10,000 sequences, 2 million bases and 20 MB in all" in read(page)
     assert "Score" in labels(page)
     table = click(page, "Try an example").dataframe[0].value
     assert list(table["Record"]) == ["strong_site", "no_site"]
