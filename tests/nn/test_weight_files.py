@@ -11,7 +11,7 @@ import torch
 from driven import APP, words
 from hypothesis import given, strategies as st
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import load, save_file
 from safetensors.torch import save_file as save_torch
 from streamlit.testing.v1 import AppTest
 from toy import toy_config, toy_home
@@ -229,3 +229,11 @@ def test_the_predict_page_says_so(trained: Run, monkeypatch: pytest.MonkeyPatch)
         weights.write_bytes(content)
     assert not page.exception
     assert plain(f"{weights}: {DAMAGED}") in words(page)
+
+
+def test_equal_weights_with_equal_facts_are_equal_bytes() -> None:
+    tensors = {"b": np.ones((2, 3), np.float32), "a": np.zeros(1, np.float32)}
+    facts = {f"fact {number}": f"é{number}" for number in range(6)}
+    packed = pack(tensors, facts)
+    assert {pack(tensors, dict(reversed(facts.items()))) for _ in range(20)} == {packed}
+    assert load(packed).keys() == tensors.keys()

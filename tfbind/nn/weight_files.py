@@ -51,7 +51,20 @@ CONVERT_SECONDS = 300
 def pack(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, str]) -> bytes:
     """Serialise tensors by name as safetensors, with `facts` and their hash as metadata."""
     _, hash = _hashes(save(dict(tensors)))
-    return save(dict(tensors), {**facts, HASH: hash})
+    return _sorted_metadata(save(dict(tensors), {**facts, HASH: hash}))
+
+
+def _sorted_metadata(content: bytes) -> bytes:
+    """The same safetensors file with its metadata in order: the library shuffles them, and equal models would differ.
+
+    A file is the length of its header in eight bytes, the header as JSON, padded to eight bytes, and the data.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-(-len(text) // 8) * 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
