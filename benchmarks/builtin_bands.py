@@ -40,8 +40,8 @@ def coverage(bands: Bands, predictions: np.ndarray, truth: np.ndarray, threshold
 
 def sites(model: Model, both: bool) -> tuple[float, list[int]]:
     """The lowest class of scores, and the sites in each."""
-    found = background(model, both, human_words())
-    classes = np.floor(found.scores * PER_NAT).astype(int)
+    sites = background(model, both, human_words())
+    classes = np.floor(sites.scores * PER_NAT).astype(int)
     return classes[0] / PER_NAT, np.bincount(classes - classes[0]).tolist()
 
 

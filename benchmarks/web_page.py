@@ -47,18 +47,18 @@ def measure(home: Path, lengths: list[int]) -> None:
         for bases in lengths:
             dna = "".join(rng.choice(list("ACGT"), bases))
             page.evaluate("(dna) => { record = readRecords(dna)[0] }", dna)
-            here, there = [], []
+            program_seconds, page_seconds = [], []
             for _ in range(TIMES):
                 began = time.perf_counter()
                 expected = scoring.score(model, encode(dna)).scores
-                here.append(time.perf_counter() - began)
+                program_seconds.append(time.perf_counter() - began)
                 timed = "performance.now(); scores = await scoreBases(record.codes, 0, record.codes.length, false)"
                 seconds = f"async () => {{ const began = {timed}; return (performance.now() - began) / 1000 }}"
-                there.append(page.evaluate(seconds))
+                page_seconds.append(page.evaluate(seconds))
             difference = float(np.abs(np.array(page.evaluate("Array.from(scores)")) - expected).max())
             print(
-                f"{bases:,} bases on {os.cpu_count()} cores: page {median(there):.3f} s, "
-                f"program {median(here):.3f} s, largest difference {difference:.1e}"
+                f"{bases:,} bases on {os.cpu_count()} cores: page {median(page_seconds):.3f} s, "
+                f"program {median(program_seconds):.3f} s, largest difference {difference:.1e}"
             )
         browser.close()
 

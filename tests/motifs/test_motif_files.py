@@ -258,8 +258,10 @@ def test_motifs_that_cannot_be_used_are_passed_over_and_named(tmp_path: Path) ->
     text = MEME + "MOTIF Third\nMOTIF Fourth\n" + HEAD + "\n".join(["0.5 0.2 0.2 0.09"] * 5)
     found = read_motifs(written(tmp_path, text))
     assert [entry.motif.name for entry in found] == ["Toy", "Second", "Fourth"]
-    said = "1 motif of toy.motif passed over: line 20: 0 matrices of 'Third'; expected one letter-probability matrix"
-    assert [entry.notes[-1] for entry in found] == [said] * 3
+    remark = (
+        "1 motif of toy.motif passed over: line 20: 0 matrices of 'Third'; expected one letter-probability matrix"
+    )
+    assert [entry.notes[-1] for entry in found] == [remark] * 3
     assert found[2].notes[0] == "probabilities that sum to 0.99 to 0.99 are scaled to 1"
     assert found[2].motif.probabilities.sum(axis=0) == pytest.approx(np.ones(5))
     text = f"{JASPAR}>MA2\tX\nA [1]\n>MA3\tY\n{JASPAR}".replace("0      4 ]", "x      4 ]", 1)

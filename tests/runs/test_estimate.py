@@ -60,16 +60,16 @@ def test_five_newest_runs_count_and_their_median() -> None:
 
 
 def test_runs_on_another_device_do_not_count() -> None:
-    found = estimate_run(CPU, 1000, 300, [past(100, device="cuda")])
-    assert not found.measured
-    assert "rough" in found.basis
+    guess = estimate_run(CPU, 1000, 300, [past(100, device="cuda")])
+    assert not guess.measured
+    assert "rough" in guess.basis
 
 
 def test_runs_on_other_threads_count_where_there_are_no_others() -> None:
     threads = CPU.threads or 1
-    found = estimate_run(CPU, 1000, 300, [past(100, threads=2 * threads)])
-    assert found.seconds - START_SECONDS == pytest.approx(5 * (800 + 200 / 3) / 50)
-    assert (found.measured, found.basis) == (True, "scaled from your last run on other threads")
+    guess = estimate_run(CPU, 1000, 300, [past(100, threads=2 * threads)])
+    assert guess.seconds - START_SECONDS == pytest.approx(5 * (800 + 200 / 3) / 50)
+    assert (guess.measured, guess.basis) == (True, "scaled from your last run on other threads")
     assert estimate_run(CPU, 1000, 300, [past(100, threads=2 * threads), past(70)]).basis.startswith("measured in")
 
 

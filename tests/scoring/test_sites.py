@@ -55,8 +55,8 @@ def test_a_site_is_the_same_at_every_threshold():
 def test_overlapping_matches_are_sites_of_their_own_and_hidden_ones_are_none():
     scores = np.array([0, 6, 6, 6, 6, 9, 9, 9, 9, 9, 9, 0, 0, 4, 4, 1], np.float32)
     hits = [Hit(1, 8, "+", 6.0), Hit(5, 11, "-", 9.0), Hit(6, 10, "+", 5.0)]
-    found = find_sites(scores, 3.0, hits)
-    assert found == [Site(1, 8, 6.0, 1, "+"), Site(5, 11, 9.0, 5, "-"), Site(13, 15, 4.0, 13)]
+    called = find_sites(scores, 3.0, hits)
+    assert called == [Site(1, 8, 6.0, 1, "+"), Site(5, 11, 9.0, 5, "-"), Site(13, 15, 4.0, 13)]
     rows = describe_sites(np.zeros(16, np.uint8), scores, 7.0, hits)
     assert [(row["start"], row["end"], row["strand"], row["score"]) for row in rows] == [(6, 11, "-", 9.0)]
 

@@ -384,9 +384,9 @@ def test_the_count_of_an_agent_bounds_a_search_and_a_range_is_a_list():
 
 
 def test_what_is_missing_is_said_with_what_is_not_here():
-    said = refusal("method: random\nparameters: {momentum: {value: 1}, lr: {min: 0.1, max: 0.2}}")
-    assert said.startswith("run_cap: missing")
-    assert "; parameters.momentum: no such hyperparameter" in said
+    message = refusal("method: random\nparameters: {momentum: {value: 1}, lr: {min: 0.1, max: 0.2}}")
+    assert message.startswith("run_cap: missing")
+    assert "; parameters.momentum: no such hyperparameter" in message
 
 
 def test_exponents_may_be_computed():

@@ -39,13 +39,11 @@ def read_shape(weights: Weights) -> Shape:
         ValueError: one line: a tensor is missing, or has another shape than the others ask for.
     """
     blocks = len({match[1] for name in weights if (match := re.match(r"res_blocks\.(\d+)\.", name))})
-    layers = [("initial_conv", "initial_norm")]
-    layers += [(f"res_blocks.{i}.conv{j}", f"res_blocks.{i}.norm{j}") for i in range(blocks) for j in (1, 2)]
     scale = _tensor(weights, "initial_norm.weight")
     if scale.ndim not in (1, 2) or not scale.size:
         raise ValueError(f"initial_norm.weight has the shape {scale.shape}; expected channels, or channels and bases")
     channels, reach = scale.shape[0], 0
-    for index, (convolution, norm) in enumerate(layers):
+    for index, (convolution, norm) in enumerate(layer_names(blocks)):
         width = (_tensor(weights, f"{convolution}.weight").shape or (0,))[-1]
         _expect(weights, f"{convolution}.weight", (channels, channels if index else 4, width))
         if width % 2 == 0:
@@ -57,6 +55,29 @@ def read_shape(weights: Weights) -> Shape:
     _expect(weights, "final_conv.weight", (1, channels, 1))
     _expect(weights, "final_conv.bias", (1,))
     return Shape(reach + 1, scale.shape[-1] if scale.ndim == 2 else None, blocks)
+
+
+def layer_names(blocks: int) -> list[tuple[str, str]]:
+    """The names of each convolution and of the norm behind it, in order, of a network of so many residual blocks."""
+    inner = [(f"res_blocks.{i}.conv{j}", f"res_blocks.{i}.norm{j}") for i in range(blocks) for j in (1, 2)]
+    return [("initial_conv", "initial_norm"), *inner]
+
+
+def fold_batch_norm(weights: Weights, convolution: str, norm: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Fold a batch norm into the convolution before it.
+
+    Args:
+        weights: of the network.
+        convolution: its name.
+        norm: that of the batch norm.
+
+    Returns:
+        The kernel (C, C_in, K) and the bias (C,) of one convolution that does both.
+    """
+    scale, shift = _tensor(weights, f"{norm}.weight"), _tensor(weights, f"{norm}.bias")
+    factor = scale / np.sqrt(_tensor(weights, f"{norm}.running_var") + EPSILON)
+    kernel = _tensor(weights, f"{convolution}.weight") * factor[:, None, None]
+    return kernel, shift - _tensor(weights, f"{norm}.running_mean") * factor
 
 
 def _expect(weights: Weights, name: str, shape: tuple[int, ...]) -> None:
@@ -108,10 +129,9 @@ class _Graph:
         half = kernel.shape[-1] // 2
         pads = [0, half] * 2 if self.plane else [half] * 2
         if scale.ndim == 1:
-            factor = scale / np.sqrt(_tensor(self.weights, f"{norm}.running_var") + EPSILON)
-            folded = self.along(f"{convolution}.0", kernel * factor[:, None, None])
-            bias = self.constant(f"{convolution}.1", shift - _tensor(self.weights, f"{norm}.running_mean") * factor)
-            return self.add("Conv", [x, folded, bias], f"{convolution}.out", pads=pads)
+            folded = fold_batch_norm(self.weights, convolution, norm)
+            parts = [self.along(f"{convolution}.0", folded[0]), self.constant(f"{convolution}.1", folded[1])]
+            return self.add("Conv", [x, *parts], f"{convolution}.out", pads=pads)
         out = self.add("Conv", [x, self.along(f"{convolution}.0", kernel)], f"{convolution}.out", pads=pads)
         parts = [self.along(f"{norm}.{i}", part) for i, part in enumerate((scale, shift))]
         return self.add("LayerNormalization", [out, *parts], f"{norm}.out", axis=1, epsilon=EPSILON)

@@ -411,8 +411,10 @@ def sites_of(
     open_codes, open_scores, offset = np.empty(0, np.uint8), np.empty(0, np.float32), 0
     for start, codes, scores in chunks:
         open_codes, open_scores = np.concatenate([open_codes, codes]), np.concatenate([open_scores, scores])
-        found = matches.between(offset, start + len(codes))
-        hits = [Hit(hit.start - offset, hit.end - offset, hit.strand, hit.score) for hit in found]
+        hits = [
+            Hit(hit.start - offset, hit.end - offset, hit.strand, hit.score)
+            for hit in matches.between(offset, start + len(codes))
+        ]
         closed = len(open_scores) if start + len(codes) == length else _closed_bases(open_scores, hits, threshold)
         for site in find_sites(open_scores[:closed], threshold, [hit for hit in hits if hit.end <= closed]):
             yield site.shifted(offset), open_codes[site.start : site.end]

@@ -455,8 +455,8 @@ def _peaks(scores: Scores, offset: int, threshold: float) -> list[Site]:
         place = int(np.searchsorted(lower, summit))
         left = int(lower[place - 1]) + 1 if place else start
         right = int(lower[place]) if place < len(lower) else end
-        beside = scores[[base for base in (left - 1, right) if 0 <= base < len(scores)]]
-        if (beside < lowest_in_sites(height)).all():
+        neighbours = scores[[base for base in (left - 1, right) if 0 <= base < len(scores)]]
+        if (neighbours < lowest_in_sites(height)).all():
             sites.append(Site(left + offset, right + offset, height, summit + offset))
         segments += [segment for segment in ((start, left), (right, end)) if segment[0] < segment[1]]
     return sorted(sites, key=lambda site: site.start)

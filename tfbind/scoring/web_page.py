@@ -8,6 +8,7 @@ import hashlib
 import html
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfbind import __version__
-from tfbind.nn import EPSILON, Weights, read_shape
+from tfbind.nn import EPSILON, Weights, fold_batch_norm, layer_names, read_shape
 from tfbind.scoring.model import Model, load_model, read_members
 from tfbind.scoring.wasm import LANES, gemm_module
 from tfbind.store import write_bytes
@@ -24,6 +25,7 @@ from tfbind.store import write_bytes
 FOLDER = Path(__file__).with_name("web")
 SEQUENCE_SCRIPT, SEQUENCE_STYLE = FOLDER / "sequence.js", FOLDER / "sequence.css"
 INPUTS = 4  # A C G T
+Put = Callable[[NDArray[np.float32]], list[int]]  # keeps an array, returns its [start, size]
 TILE = 8_192  # bases that a worker of the page scores at once
 
 
@@ -60,8 +62,8 @@ def web_page(home: Path, name: str) -> str:
         script=script,
         engine=_asset("engine.js"),
         model=_inert(json.dumps(facts)),
-        module=_text(gemm_module()),
-        weights=_text(numbers.tobytes()),
+        module=_base64(gemm_module()),
+        weights=_base64(numbers.tobytes()),
     )
 
 
@@ -95,10 +97,10 @@ def _asset(name: str) -> str:
 
 def _source(text: str) -> str:
     """What a policy calls inline text by."""
-    return f"'sha256-{_text(hashlib.sha256(text.encode()).digest())}'"
+    return f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
 
 
-def _text(content: bytes) -> str:
+def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
@@ -120,13 +122,10 @@ def _pack(model: Model, members: list[Weights]) -> tuple[dict[str, Any], NDArray
     for weights in members:
         shape, channels = read_shape(weights), weights["initial_conv.weight"].shape[0]
         padded = -(-channels // LANES) * LANES
-        names = ["initial_"] + [f"res_blocks.{block}.{{}}{half}" for block in range(shape.blocks) for half in (1, 2)]
-        layers = []
-        for index, layer_name in enumerate(names):
-            convolution, norm = (
-                layer_name.format(part) if "{}" in layer_name else layer_name + part for part in ("conv", "norm")
-            )
-            layers.append(_layer(weights, convolution, norm, padded, INPUTS if index == 0 else padded, put))
+        layers = [
+            _layer(weights, convolution, norm, padded, padded if index else INPUTS, put)
+            for index, (convolution, norm) in enumerate(layer_names(shape.blocks))
+        ]
         final = np.zeros(padded + 1, np.float32)
         final[:channels], final[padded] = weights["final_conv.weight"].ravel(), weights["final_conv.bias"][0]
         packed.append(
@@ -155,16 +154,14 @@ def _pack(model: Model, members: list[Weights]) -> tuple[dict[str, Any], NDArray
     return facts, np.concatenate(arrays)
 
 
-def _layer(weights: Weights, convolution: str, norm: str, padded: int, inputs: int, put: Any) -> dict[str, Any]:
+def _layer(weights: Weights, convolution: str, norm: str, padded: int, inputs: int, put: Put) -> dict[str, Any]:
     """A convolution with its norm: batch norm folded into it, layer norm beside it."""
     kernel, scale, shift = weights[f"{convolution}.weight"], weights[f"{norm}.weight"], weights[f"{norm}.bias"]
     channels, _, width = kernel.shape
     bias = np.zeros(padded, np.float32)
     after: dict[str, Any] = {}
     if scale.ndim == 1:
-        factor = scale / np.sqrt(weights[f"{norm}.running_var"] + EPSILON)
-        kernel = kernel * factor[:, None, None]
-        bias[:channels] = shift - weights[f"{norm}.running_mean"] * factor
+        kernel, bias[:channels] = fold_batch_norm(weights, convolution, norm)
     else:
         rows = np.zeros((2, scale.shape[1], padded), np.float32)
         rows[0, :, :channels], rows[1, :, :channels] = scale.T, shift.T

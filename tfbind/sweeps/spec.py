@@ -350,15 +350,15 @@ def _metric(entry: Any, needed: bool, method: str | None, findings: Findings) ->
     if not isinstance(entry, dict):
         raise ValueError(f"metric: {quoted(entry)}; expected {{name: val_loss, goal: minimize}}")
     check_keys("metric.", entry, ("name", "goal", "target", "impute", "impute_while_running"))
-    given = entry.get("name")
-    name = _metric_name(given)
-    if not name and (needed or not isinstance(given, str)):
-        one_of("metric.name", given, METRICS)
+    metric = entry.get("name")
+    name = _metric_name(metric)
+    if not name and (needed or not isinstance(metric, str)):
+        one_of("metric.name", metric, METRICS)
     if not name:
-        findings.notes.append(f"metric.name: {quoted(given)} is not measured here; runs are judged by val_loss")
+        findings.notes.append(f"metric.name: {quoted(metric)} is not measured here; runs are judged by val_loss")
         return "val_loss", "minimize"
-    if name != given:
-        findings.notes.append(f"metric.name: {quoted(given)} is read as {name}")
+    if name != metric:
+        findings.notes.append(f"metric.name: {quoted(metric)} is read as {name}")
     direction = one_of("metric.goal", entry.get("goal", METRICS[name]), GOALS)
     goal: Goal = "minimize" if direction == "minimize" else "maximize"
     findings.notes += [f"metric.{key} is not used here" for key in entry if key not in ("name", "goal")]

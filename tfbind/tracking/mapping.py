@@ -201,9 +201,9 @@ def merge(columns: Columns, names: dict[str, str], last: dict[str, Any] | None =
                 merged[epochs[place]][name] = value
     if "seconds" not in metrics:
         _add_seconds(merged, {epochs[place]: clock[place] for place in rows_with_figures})
-    kept = [name for name in columns if names.get(name, name) != name and _renamed(name, names, columns) == name]
-    if kept:
-        assumed.append(f"{', '.join(kept[:NAMED])} kept, since {names[kept[0]]} is there already")
+    unmapped = [name for name in columns if names.get(name, name) != name and _renamed(name, names, columns) == name]
+    if unmapped:
+        assumed.append(f"{', '.join(unmapped[:NAMED])} kept, since {names[unmapped[0]]} is there already")
     if axis != "epoch":
         assumed.append(f"epochs are those of {axis}")
     if figures:

@@ -241,8 +241,8 @@ def _request(
     except WandbError as error:
         if not total:
             raise
-        kept = f"{len(arrived)} of {total} curves came before that and are kept"
-        raise WandbError(f"{error}; {kept}, so that the next pull goes on from there") from None
+        remark = f"{len(arrived)} of {total} curves came before that and are kept"
+        raise WandbError(f"{error}; {remark}, so that the next pull goes on from there") from None
 
 
 def import_offline(home: Path, folder: Path) -> Pulled:

@@ -48,12 +48,20 @@ def draw_design(record: Record, codes: Codes, site: tuple[int, int] | None, sett
         unit = settings.model.target.unit
         st.markdown(f"Changes in bases {start + 1} to {end}, for the site at {site[0]} to {site[1]}:")
         request, pressed = _draw_request(settings, unit)
-        asked = (key(record), codes.tobytes(), site, request, settings.main.name, settings.both, settings.threshold)
+        question = (
+            key(record),
+            codes.tobytes(),
+            site,
+            request,
+            settings.main.name,
+            settings.both,
+            settings.threshold,
+        )
         if pressed:
             with st.spinner("Trying changes"):
-                st.session_state[DESIGNS] = asked, _search(codes, start, end, request, settings)
-        found_for, designs = st.session_state.get(DESIGNS, (None, None))
-        if found_for == asked and designs is not None:
+                st.session_state[DESIGNS] = question, _search(codes, start, end, request, settings)
+        answered, designs = st.session_state.get(DESIGNS, (None, None))
+        if answered == question and designs is not None:
             _draw_designs(record, codes, designs, unit)
 
 

@@ -85,8 +85,10 @@ def stop_buttons(run: Run, status: Status) -> None:
     if st.button(label, icon=":material/stop_circle:", disabled=requested, key="stop"):
         run_action(run.cancel)
     if requested:
-        kept = "The weights of its best finished epoch are kept" if has_weights(run) else "No epoch is finished yet"
-        st.caption(f"Stopping after the batch in hand. {kept}.")
+        weights = (
+            "The weights of its best finished epoch are kept" if has_weights(run) else "No epoch is finished yet"
+        )
+        st.caption(f"Stopping after the batch in hand. {weights}.")
         waited = time.time() - run.stop_file.stat().st_mtime
         if waited > GRACE_SECONDS and st.button("Force stop", help="The epoch in flight is lost."):
             run_action(run.kill)
@@ -189,8 +191,8 @@ def _draw(run: Run, config: TrainConfig, status: Status, rows: list[Row]) -> Non
         if advice and advice.kind == "diverged":
             st.warning(advice.text, icon=":material/trending_up:")
     else:
-        kept = " The weights of its best epoch are kept." if has_weights(run) else ""
-        st.markdown(summary, help=f"{MEANINGS[status.state]}{kept}")
+        weights = " The weights of its best epoch are kept." if has_weights(run) else ""
+        st.markdown(summary, help=f"{MEANINGS[status.state]}{weights}")
         with panel("outcome"):
             _outcome(run, status, rows, _hint(run, config, status, rows, measured))
     with panel("curves"):
